@@ -1,0 +1,30 @@
+#!/bin/sh
+# Runs the W3C web-platform-tests through the rig in $1 and compares with the baseline, which may only grow.
+set -eu
+rig=$1
+suite=${WPT_DIR:-$HOME/.cache/wpt}
+venv=.venv-conformance
+if [ ! -f "$rig/run.py" ]; then
+    echo "*** conformance SKIPPED: no rig at $rig (make conformance WPT_RIG=folder)"
+    exit 0
+fi
+python=
+for candidate in python3.13 python3.12; do
+    if command -v $candidate >/dev/null 2>&1 && $candidate -c '' 2>/dev/null; then python=$candidate; break; fi
+done
+if [ -z "$python" ]; then
+    echo "*** conformance SKIPPED: the rig needs Python 3.12 or 3.13"
+    exit 0
+fi
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r .ci/requirements.txt 'stpyv8>=13,<14'
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e .
+if [ ! -f "$suite/VERSION" ]; then
+    echo "*** conformance SKIPPED: the suite is not in $suite; get it with: sh $rig/setup.sh --python $venv/bin/python"
+    exit 0
+fi
+mkdir -p artifacts
+root=$(pwd)
+(cd "$rig" && "$root/$venv/bin/python" run.py --target rtcpeer --python "$root/$venv/bin/python" \
+    --pythonpath "$root" --json "$root/artifacts/conformance.json")
+"$venv/bin/python" tests/conformance/check.py artifacts/conformance.json

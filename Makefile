@@ -1,0 +1,80 @@
+# rtcpeer: few verbs. `make demo` and `make test` set everything up by themselves.
+#
+#   make demo         the main job, headless: two peers, a TURN server, a restart, an outage
+#   make serve        the main job with a browser: a page on localhost
+#   make test         style, types, contracts and every test suite (what CI runs)
+#   make unit         the fast suites only
+#   make interop      the suites that talk to Chromium, coturn, network namespaces and plain aiortc
+#   make versions     the fast suites on every other Python that is installed (3.11, 3.12, 3.13)
+#   make bench        side by side with aiortc
+#   make conformance  the W3C web-platform-tests, when the suite is present (WPT_RIG=folder of the rig)
+#   make coverage     each module by its own tests
+#   make clean
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+WPT_RIG ?= ../shared/wpt
+APT_PACKAGES := chromium coturn iproute2 nftables
+
+.DEFAULT_GOAL := help
+.PHONY: help setup system demo serve style types contracts test unit interop versions bench conformance coverage clean
+
+help:
+	@sed -n '3,13s/^#  //p' Makefile
+
+setup: $(STAMP)
+
+$(STAMP): .ci/requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "rtcpeer needs Python 3.11 or later; none was found (set PYTHON=)"; exit 1; }
+	@sh .ci/venv.sh "$(PYTHON)" "$(VENV)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r .ci/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $(STAMP)
+
+system:
+	@sh .ci/system.sh $(APT_PACKAGES)
+
+demo: setup
+	$(BIN)/python -m rtcpeer demo
+
+serve: setup
+	$(BIN)/python -m rtcpeer serve
+
+style: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+contracts: setup
+	$(BIN)/lint-imports
+
+test: setup system style types contracts
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests
+	@sh .ci/versions.sh $(BIN)/python tests/unit/peer tests/unit/transport tests/unit/media
+
+unit: setup
+	$(BIN)/python -m pytest -q tests/unit tests/property tests/architecture
+
+interop: setup system
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/interop
+
+versions: setup
+	@sh .ci/versions.sh $(BIN)/python tests/unit tests/property tests/scenarios
+
+bench: setup
+	$(BIN)/python -m tests.bench.run
+
+conformance: setup
+	@sh .ci/conformance.sh "$(WPT_RIG)"
+
+coverage: setup
+	$(BIN)/python -m coverage run -m pytest -q tests/unit tests/property tests/scenarios
+	$(BIN)/python -m coverage report --skip-covered
+
+clean:
+	rm -rf $(VENV) .venv-* build dist artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

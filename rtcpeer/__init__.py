@@ -1,0 +1,215 @@
+"""rtcpeer: a browser-grade RTCPeerConnection for Python asyncio.
+
+Names are imported on demand (PEP 562): importing the package loads nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "rtcpeer.peer.connection": ("RTCPeerConnection",),
+    "rtcpeer.peer.settings": ("PeerSettings",),
+    "rtcpeer.ice.settings": ("IceSettings",),
+    "rtcpeer.config.configuration": ("RTCConfiguration", "RTCIceServer"),
+    "rtcpeer.peer.descriptions": ("RTCSessionDescription", "RTCIceCandidate"),
+    "rtcpeer.peer.certificate": ("RTCCertificate",),
+    "rtcpeer.peer.transports": (
+        "RTCIceTransport",
+        "RTCDtlsTransport",
+        "RTCSctpTransport",
+        "RTCIceCandidatePair",
+    ),
+    "rtcpeer.peer.datachannel": ("RTCDataChannel",),
+    "rtcpeer.peer.rtp": ("RTCRtpSender", "RTCRtpReceiver", "RTCRtpTransceiver"),
+    "rtcpeer.peer.parameters": (
+        "RTCRtpCapabilities",
+        "RTCRtpCodec",
+        "RTCRtpCodecParameters",
+        "RTCRtpEncodingParameters",
+        "RTCRtpHeaderExtensionCapability",
+        "RTCRtpHeaderExtensionParameters",
+        "RTCRtcpParameters",
+        "RTCRtpReceiveParameters",
+        "RTCRtpSendParameters",
+        "RTCRtpTransceiverInit",
+    ),
+    "rtcpeer.peer.dtmf": ("RTCDTMFSender",),
+    "rtcpeer.peer.stats": ("RTCStatsReport",),
+    "rtcpeer.media.track": ("MediaStreamTrack",),
+    "rtcpeer.media.stream": ("MediaStream",),
+    "rtcpeer.media.eventtarget": ("Event", "EventTarget"),
+    "rtcpeer.peer.events": (
+        "MediaStreamTrackEvent",
+        "MessageEvent",
+        "RTCDTMFToneChangeEvent",
+        "RTCDataChannelEvent",
+        "RTCErrorEvent",
+        "RTCPeerConnectionIceErrorEvent",
+        "RTCPeerConnectionIceEvent",
+        "RTCTrackEvent",
+    ),
+    "rtcpeer.signaling.channel": ("memory_pair",),
+    "rtcpeer.signaling.check": ("check_signaling_channel",),
+    "rtcpeer.signaling.negotiator": ("Negotiator",),
+    "rtcpeer.config.provider": ("IceServerProvider",),
+    "rtcpeer.supervisor.lifecycle": ("SupervisedPeer",),
+    "rtcpeer.supervisor.session": ("Session",),
+    "rtcpeer.peer.errors": ("RTCError",),
+    # the bases: what the face raises derives from them, and what is used beside the face raises them
+    "rtcpeer.errors": (
+        "AbortError",
+        "InvalidAccessError",
+        "InvalidModificationError",
+        "InvalidStateError",
+        "NetworkError",
+        "NotSupportedError",
+        "OperationError",
+        "RTCRangeError",
+        "RTCSyntaxError",
+        "RTCTimeoutError",
+        "RtcPeerError",
+    ),
+}
+
+_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+
+__all__ = [
+    "AbortError",
+    "Event",
+    "EventTarget",
+    "IceServerProvider",
+    "IceSettings",
+    "InvalidAccessError",
+    "InvalidModificationError",
+    "InvalidStateError",
+    "MediaStream",
+    "MediaStreamTrack",
+    "MediaStreamTrackEvent",
+    "MessageEvent",
+    "Negotiator",
+    "NetworkError",
+    "NotSupportedError",
+    "OperationError",
+    "PeerSettings",
+    "RTCCertificate",
+    "RTCConfiguration",
+    "RTCDTMFSender",
+    "RTCDTMFToneChangeEvent",
+    "RTCDataChannel",
+    "RTCDataChannelEvent",
+    "RTCDtlsTransport",
+    "RTCError",
+    "RTCErrorEvent",
+    "RTCIceCandidate",
+    "RTCIceCandidatePair",
+    "RTCIceServer",
+    "RTCIceTransport",
+    "RTCPeerConnection",
+    "RTCPeerConnectionIceErrorEvent",
+    "RTCPeerConnectionIceEvent",
+    "RTCRangeError",
+    "RTCRtcpParameters",
+    "RTCRtpCapabilities",
+    "RTCRtpCodec",
+    "RTCRtpCodecParameters",
+    "RTCRtpEncodingParameters",
+    "RTCRtpHeaderExtensionCapability",
+    "RTCRtpHeaderExtensionParameters",
+    "RTCRtpReceiveParameters",
+    "RTCRtpReceiver",
+    "RTCRtpSendParameters",
+    "RTCRtpSender",
+    "RTCRtpTransceiver",
+    "RTCRtpTransceiverInit",
+    "RTCSctpTransport",
+    "RTCSessionDescription",
+    "RTCStatsReport",
+    "RTCSyntaxError",
+    "RTCTimeoutError",
+    "RTCTrackEvent",
+    "RtcPeerError",
+    "Session",
+    "SupervisedPeer",
+    "check_signaling_channel",
+    "memory_pair",
+]
+
+if TYPE_CHECKING:
+    from rtcpeer.config.configuration import RTCConfiguration, RTCIceServer
+    from rtcpeer.config.provider import IceServerProvider
+    from rtcpeer.errors import (
+        AbortError,
+        InvalidAccessError,
+        InvalidModificationError,
+        InvalidStateError,
+        NetworkError,
+        NotSupportedError,
+        OperationError,
+        RtcPeerError,
+        RTCRangeError,
+        RTCSyntaxError,
+        RTCTimeoutError,
+    )
+    from rtcpeer.ice.settings import IceSettings
+    from rtcpeer.media.eventtarget import Event, EventTarget
+    from rtcpeer.media.stream import MediaStream
+    from rtcpeer.media.track import MediaStreamTrack
+    from rtcpeer.peer.certificate import RTCCertificate
+    from rtcpeer.peer.connection import RTCPeerConnection
+    from rtcpeer.peer.datachannel import RTCDataChannel
+    from rtcpeer.peer.descriptions import RTCIceCandidate, RTCSessionDescription
+    from rtcpeer.peer.dtmf import RTCDTMFSender
+    from rtcpeer.peer.errors import RTCError
+    from rtcpeer.peer.events import (
+        MediaStreamTrackEvent,
+        MessageEvent,
+        RTCDataChannelEvent,
+        RTCDTMFToneChangeEvent,
+        RTCErrorEvent,
+        RTCPeerConnectionIceErrorEvent,
+        RTCPeerConnectionIceEvent,
+        RTCTrackEvent,
+    )
+    from rtcpeer.peer.parameters import (
+        RTCRtcpParameters,
+        RTCRtpCapabilities,
+        RTCRtpCodec,
+        RTCRtpCodecParameters,
+        RTCRtpEncodingParameters,
+        RTCRtpHeaderExtensionCapability,
+        RTCRtpHeaderExtensionParameters,
+        RTCRtpReceiveParameters,
+        RTCRtpSendParameters,
+        RTCRtpTransceiverInit,
+    )
+    from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
+    from rtcpeer.peer.settings import PeerSettings
+    from rtcpeer.peer.stats import RTCStatsReport
+    from rtcpeer.peer.transports import (
+        RTCDtlsTransport,
+        RTCIceCandidatePair,
+        RTCIceTransport,
+        RTCSctpTransport,
+    )
+    from rtcpeer.signaling.channel import memory_pair
+    from rtcpeer.signaling.check import check_signaling_channel
+    from rtcpeer.signaling.negotiator import Negotiator
+    from rtcpeer.supervisor.lifecycle import SupervisedPeer
+    from rtcpeer.supervisor.session import Session
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOME.get(name)
+    if module is None:
+        raise AttributeError(f"module 'rtcpeer' has no attribute {name!r}")
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,99 @@
+"""A drop-in for the top-level module `aiortc`: a program changes its import and keeps its conventions.
+
+    from rtcpeer.aiortc import RTCPeerConnection, RTCSessionDescription
+
+Connections, transceivers, channels and transports are rtcpeer's, shown with aiortc's conventions; tracks,
+descriptions, candidates, configurations and reports are aiortc's own classes. See docs/moving-from-aiortc.md.
+"""
+
+from __future__ import annotations
+
+from aiortc import (
+    AudioStreamTrack,
+    InvalidAccessError,
+    InvalidStateError,
+    MediaStreamError,
+    MediaStreamTrack,
+    RTCBundlePolicy,
+    RTCCertificate,
+    RTCConfiguration,
+    RTCDataChannelParameters,
+    RTCDtlsFingerprint,
+    RTCDtlsParameters,
+    RTCIceCandidate,
+    RTCIceParameters,
+    RTCIceServer,
+    RTCInboundRtpStreamStats,
+    RTCOutboundRtpStreamStats,
+    RTCRemoteInboundRtpStreamStats,
+    RTCRemoteOutboundRtpStreamStats,
+    RTCRtcpParameters,
+    RTCRtpCapabilities,
+    RTCRtpCodecCapability,
+    RTCRtpCodecParameters,
+    RTCRtpContributingSource,
+    RTCRtpHeaderExtensionCapability,
+    RTCRtpHeaderExtensionParameters,
+    RTCRtpParameters,
+    RTCRtpSynchronizationSource,
+    RTCSctpCapabilities,
+    RTCSessionDescription,
+    RTCStatsReport,
+    RTCTransportStats,
+    VideoStreamTrack,
+)
+from aiortc.rtcconfiguration import RTCIceTransportPolicy
+
+from rtcpeer.aiortc import contrib
+from rtcpeer.aiortc.channel import RTCDataChannel
+from rtcpeer.aiortc.connection import RTCPeerConnection
+from rtcpeer.aiortc.gathering import GatheringPatience
+from rtcpeer.aiortc.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
+from rtcpeer.aiortc.transports import RTCDtlsTransport, RTCIceGatherer, RTCIceTransport, RTCSctpTransport
+
+__all__ = [
+    "AudioStreamTrack",
+    "GatheringPatience",
+    "InvalidAccessError",
+    "InvalidStateError",
+    "MediaStreamError",
+    "MediaStreamTrack",
+    "RTCBundlePolicy",
+    "RTCCertificate",
+    "RTCConfiguration",
+    "RTCDataChannel",
+    "RTCDataChannelParameters",
+    "RTCDtlsFingerprint",
+    "RTCDtlsParameters",
+    "RTCDtlsTransport",
+    "RTCIceCandidate",
+    "RTCIceGatherer",
+    "RTCIceParameters",
+    "RTCIceServer",
+    "RTCIceTransport",
+    "RTCIceTransportPolicy",
+    "RTCInboundRtpStreamStats",
+    "RTCOutboundRtpStreamStats",
+    "RTCPeerConnection",
+    "RTCRemoteInboundRtpStreamStats",
+    "RTCRemoteOutboundRtpStreamStats",
+    "RTCRtcpParameters",
+    "RTCRtpCapabilities",
+    "RTCRtpCodecCapability",
+    "RTCRtpCodecParameters",
+    "RTCRtpContributingSource",
+    "RTCRtpHeaderExtensionCapability",
+    "RTCRtpHeaderExtensionParameters",
+    "RTCRtpParameters",
+    "RTCRtpReceiver",
+    "RTCRtpSender",
+    "RTCRtpSynchronizationSource",
+    "RTCRtpTransceiver",
+    "RTCSctpCapabilities",
+    "RTCSctpTransport",
+    "RTCSessionDescription",
+    "RTCStatsReport",
+    "RTCTransportStats",
+    "VideoStreamTrack",
+    "contrib",
+]

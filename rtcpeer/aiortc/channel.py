@@ -1,0 +1,99 @@
+"""RTCDataChannel with aiortc's events: "open", "message" with the data itself, "bufferedamountlow", "close"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rtcpeer.aiortc.emitter import Emitter
+from rtcpeer.media.eventtarget import Event
+from rtcpeer.peer import datachannel as w3c
+from rtcpeer.peer.channelcore import DataChannelCore
+from rtcpeer.peer.transports import RTCSctpTransport
+from rtcpeer.peer.webidl import UNSIGNED_LONG
+from rtcpeer.values import DataChannelState
+
+
+class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on` is pyee's
+    """A data channel; `rtcpeer.RTCDataChannel` with pyee's listeners beside W3C's.
+
+    As in aiortc a channel that the other end opened is open when it is announced, and emits no "open". What arrives
+    before its "datachannel" listener is done waits.
+    """
+
+    def __init__(self, core: DataChannelCore | None = None, *, incoming: bool = False) -> None:
+        Emitter.__init__(self)
+        w3c.RTCDataChannel.__init__(self, core)
+        self._incoming = incoming
+        self._close_told = False
+
+    @property
+    def transport(self) -> RTCSctpTransport | None:
+        """What it runs over; None before it is negotiated."""
+        sctp = getattr(self._core.owner, "face", None)
+        return sctp if isinstance(sctp, RTCSctpTransport) else None
+
+    @property
+    def readyState(self) -> DataChannelState:
+        """Its state; a channel that was closed before it ever opened is closed at once."""
+        state = super().readyState
+        if state is DataChannelState.CLOSING and not self._core.was_open:
+            return DataChannelState.CLOSED
+        return state
+
+    def close(self) -> None:
+        """Close it; what was sent before is still delivered."""
+        super().close()
+        if self.readyState is DataChannelState.CLOSED:
+            self.tell_closed()
+
+    @property
+    def bufferedAmountLowThreshold(self) -> int:
+        """Emit "bufferedamountlow" when `bufferedAmount` falls to this.
+
+        Raises:
+            ValueError: (setting) it is outside 0..4294967295.
+        """
+        return self._core.threshold
+
+    @bufferedAmountLowThreshold.setter
+    def bufferedAmountLowThreshold(self, value: int) -> None:
+        if value < 0 or value > UNSIGNED_LONG:
+            raise ValueError(f"bufferedAmountLowThreshold must be in range 0 - {UNSIGNED_LONG}")
+        self._core.set_threshold(value)
+
+    def send(self, data: str | bytes | bytearray | memoryview) -> None:
+        """Queue a message.
+
+        Raises:
+            InvalidStateError: the channel is not open.
+            ValueError: it is neither text nor bytes.
+        """
+        if self.readyState == "open" and not isinstance(data, (str, bytes, bytearray, memoryview)):
+            raise ValueError(f"Cannot send unsupported data type: {type(data)}")
+        super().send(data)
+
+    def has_listeners(self, type: str) -> bool:
+        """Whether anybody would notice an event of this type."""
+        return bool(self.listeners(type)) or super().has_listeners(type)
+
+    def fire(self, event: Event) -> bool:
+        """Tell both kinds of listeners."""
+        result = super().fire(event)
+        if event.type == "message":
+            data: Any = getattr(event, "data", None)
+            self.emit("message", data)
+        elif event.type == "open":
+            if not self._incoming:
+                self.emit("open")
+        elif event.type == "bufferedamountlow":
+            self.emit("bufferedamountlow")
+        elif event.type == "close":
+            self.tell_closed()
+        return result
+
+    def tell_closed(self) -> None:
+        """Emit "close", once; no event follows."""
+        if not self._close_told:
+            self._close_told = True
+            self.emit("close")
+            self.remove_all_listeners()

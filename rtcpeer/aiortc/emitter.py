@@ -1,0 +1,39 @@
+"""pyee's emitter as aiortc's objects are one, with one repair: a listener that fails cannot break us.
+
+In aiortc what a listener raises comes out of `setLocalDescription` or `close`, and keeps later listeners from
+being called. Here it goes to the loop's exception handler, unless the program listens to "error".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from pyee.asyncio import AsyncIOEventEmitter
+
+logger = logging.getLogger("rtcpeer")
+
+
+class Emitter(AsyncIOEventEmitter):
+    """`on`, `once`, `emit`, `remove_listener`, `remove_all_listeners`, `listeners`; listeners may be async."""
+
+    def emit(self, event: str, *args: Any, **kwargs: Any) -> bool:
+        """Call the listeners of `event`; True if there are any."""
+        if event == "error" and not self.listeners("error"):
+            self._report(args[0] if args else None)
+            return False
+        return bool(super().emit(event, *args, **kwargs))
+
+    def _report(self, error: Any) -> None:
+        message = f"a listener of {type(self).__name__} failed"
+        cause = error if isinstance(error, BaseException) else None
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            logger.error("%s", message, exc_info=cause)
+            return
+        context: dict[str, Any] = {"message": message}
+        if cause is not None:
+            context["exception"] = cause
+        loop.call_exception_handler(context)

@@ -1,0 +1,92 @@
+"""aiortc's own dataclasses, and the way from rtcpeer's values to them.
+
+The drop-in hands out aiortc's classes themselves (no copies of them), so `isinstance` and `==` hold wherever a
+program or `aiortc.contrib` asks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiortc import (
+    RTCIceCandidate,
+    RTCRtpCapabilities,
+    RTCRtpCodecCapability,
+    RTCRtpHeaderExtensionCapability,
+)
+
+from rtcpeer.peer import parameters as w3c
+from rtcpeer.peer.capabilities import capabilities as w3c_capabilities
+from rtcpeer.peer.descriptions import RTCIceCandidate as W3CCandidate
+from rtcpeer.peer.errors import InvalidAccessError
+
+_COMPONENTS = {"rtp": 1, "rtcp": 2}
+
+
+class InvalidDescriptionError(InvalidAccessError, ValueError):
+    """A description that cannot be applied; a ValueError, as in aiortc."""
+
+
+def candidate(value: W3CCandidate) -> RTCIceCandidate:
+    """A candidate with its parts, as aiortc has it."""
+    return RTCIceCandidate(
+        component=_COMPONENTS.get(value.component or "rtp", 1),
+        foundation=value.foundation or "",
+        ip=value.address or "",
+        port=value.port or 0,
+        priority=value.priority or 0,
+        protocol=value.protocol or "udp",
+        type="host" if value.type is None else value.type.value,
+        relatedAddress=value.relatedAddress,
+        relatedPort=value.relatedPort,
+        sdpMid=value.sdpMid,
+        sdpMLineIndex=value.sdpMLineIndex,
+        tcpType=value.tcpType,
+    )
+
+
+def capabilities(kind: str, *, sending: bool) -> RTCRtpCapabilities:
+    """What can be sent or received of a kind.
+
+    Raises:
+        ValueError: the kind is unknown.
+    """
+    found = w3c_capabilities(kind, sending=sending)
+    if found is None:
+        raise ValueError(f"cannot get capabilities for unknown media {kind!r}")
+    return RTCRtpCapabilities(
+        codecs=[
+            RTCRtpCodecCapability(c.mimeType, c.clockRate, c.channels, _parameters(c.sdpFmtpLine))
+            for c in found.codecs
+        ],
+        headerExtensions=[RTCRtpHeaderExtensionCapability(uri=e.uri) for e in found.headerExtensions],
+    )
+
+
+def codec(kind: str, value: Any) -> w3c.RTCRtpCodec:
+    """The codec of ours that a codec capability of aiortc names.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = w3c_capabilities(kind, sending=True)
+    for own in found.codecs if found is not None else ():
+        if _key(own.mimeType, own.clockRate, _parameters(own.sdpFmtpLine)) == _key(
+            value.mimeType, value.clockRate, getattr(value, "parameters", None) or {}
+        ):
+            return own
+    raise ValueError("Codec is not in capabilities")
+
+
+def _parameters(line: str | None) -> dict[str, int | str | None]:
+    found: dict[str, int | str | None] = {}
+    for item in (line or "").split(";"):
+        name, equals, rest = item.strip().partition("=")
+        if name:
+            found[name] = rest if equals else None
+    return found
+
+
+def _key(mime_type: str, clock_rate: int, parameters: dict[str, Any]) -> tuple[str, int, frozenset[Any]]:
+    items = frozenset((n, None if v is None else str(v).lower()) for n, v in parameters.items())
+    return mime_type.lower(), clock_rate, items

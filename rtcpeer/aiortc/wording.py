@@ -1,0 +1,67 @@
+"""Descriptions and refusals in aiortc's words.
+
+Programs cut and parse these texts. Two habits of aiortc matter to them: the transport's lines stand at the end of
+a section, and there is an ``a=rtcp`` line, without which `aiortc.sdp` loses ``a=rtcp-mux`` when it writes a
+description that it has read.
+"""
+
+from __future__ import annotations
+
+from aiortc.sdp import SessionDescription
+
+_AT_THE_END = (
+    "a=candidate:",
+    "a=end-of-candidates",
+    "a=ice-ufrag:",
+    "a=ice-pwd:",
+    "a=ice-options:",
+    "a=fingerprint:",
+    "a=setup:",
+)
+# RFC 3605; the port and address that say "see the candidates" (RFC 8839 section 4.2.1.4)
+_RTCP = "a=rtcp:9 IN IP4 0.0.0.0"
+
+
+def in_aiortcs_order(text: str) -> str:
+    """The same description with its lines in aiortc's order."""
+    head, *sections = text.split("\r\nm=")
+    return "\r\n".join([head, *[_section(f"m={section}") for section in sections]]) + (
+        "\r\n" if sections else ""
+    )
+
+
+def _section(text: str) -> str:
+    lines = [line for line in text.split("\r\n") if line]
+    kept = [line for line in lines if not line.startswith(_AT_THE_END)]
+    if "a=rtcp-mux" in kept and not any(line.startswith("a=rtcp:") for line in kept):
+        after = next((i for i, line in enumerate(kept) if line.startswith("c=")), 0) + 1
+        kept.insert(after, _RTCP)
+    for prefix in _AT_THE_END:
+        kept += [line for line in lines if line.startswith(prefix)]
+    return "\r\n".join(kept)
+
+
+def refusal(text: str, type: str, offered: str | None) -> str | None:
+    """What aiortc says about a description that was refused, if it has words for it.
+
+    Args:
+        text: of the description.
+        type: of the description.
+        offered: for an answer, the text of our offer.
+    """
+    try:
+        media = SessionDescription.parse(text).media
+        ours = SessionDescription.parse(offered).media if offered else None
+    except (ValueError, KeyError, IndexError, AssertionError):
+        return None
+    answer = type in ("answer", "pranswer")
+    for section in media:
+        if section.ice is None or not section.ice.usernameFragment or not section.ice.password:
+            return "ICE username fragment or password is missing"
+        if answer and (section.dtls is None or section.dtls.role not in ("client", "server")):
+            return "DTLS setup attribute must be 'active' or 'passive' for an answer"
+        if section.kind in ("audio", "video") and not section.rtcp_mux:
+            return "RTCP mux is not enabled"
+    if answer and ours is not None and [m.kind for m in media] != [m.kind for m in ours]:
+        return "Media sections in answer do not match offer"
+    return None

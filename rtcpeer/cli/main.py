@@ -1,0 +1,119 @@
+"""The command line: ``python -m rtcpeer demo | serve | doctor``.
+
+Owns: arguments and exit codes (0 all went well, 1 a promise was broken, 2 wrong use or something to install).
+Never: what a verb does; each verb is a module of its own, imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that repeats nothing that may be a credential behind a mistyped option."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end with status 2."""
+        kind, colon, words = message.partition(": ")
+        if kind == "unrecognized arguments":
+            options = [word.partition("=")[0] for word in words.split() if word.startswith("--")]
+            message = kind + colon + (" ".join(options) or "something that is no option")
+        super().error(message)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The grammar of the command line."""
+    parser = _Parser(
+        prog="rtcpeer", description="A browser-grade RTCPeerConnection for Python asyncio, at work."
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    demo = verbs.add_parser(
+        "demo",
+        help="two peers in this process: connect, replace servers, restart ICE, outage, recreate",
+        description="Two peers and their STUN/TURN servers in one process. Prints what happens and keeps "
+        "account; ends with status 1 when a promise is broken. Takes less than 30 seconds.",
+    )
+    demo.add_argument("--file", type=Path, metavar="PATH", help="send this media file, not a test picture")
+    demo.add_argument(
+        "--direct",
+        action="store_true",
+        help="let the first call use direct paths, not the relay",
+    )
+    demo.add_argument("--json", action="store_true", help="print one JSON object instead of the timeline")
+
+    serve = verbs.add_parser(
+        "serve",
+        help="a page on localhost: your browser in a call with a Python bot",
+        description="Serves a page on which a browser calls a Python bot. Needs aiohttp.",
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serve.add_argument("--port", type=int, default=8080, help="port, 0 for any (default: %(default)s)")
+    serve.add_argument("--no-browser", action="store_true", help="do not open the page in a browser")
+
+    doctor = verbs.add_parser(
+        "doctor",
+        help="test STUN and TURN servers: what is wrong with each, in a sentence",
+        description="Tests each server over its transport: name, reachability, round trip, credential, an allocation "
+        "and data through it in both directions; shows the kind of NAT. Takes less than 10 seconds. Status 0: all "
+        "work, 1: one does not, 2: wrong use. No output ever shows a credential.",
+        epilog="The environment is safer than the command line, which others can see: RTCPEER_TURN_USERNAME and "
+        "RTCPEER_TURN_CREDENTIAL, or RTCPEER_TURN_SECRET (coturn's static-auth-secret).",
+    )
+    doctor.add_argument("urls", nargs="*", metavar="URL", help="stun:..., turn:...?transport=tcp, turns:...")
+    doctor.add_argument("--user", metavar="U", help="user name for the turn: and turns: URLs")
+    doctor.add_argument("--credential", "--password", metavar="C", help="their password")
+    doctor.add_argument(
+        "--json-config", metavar="FILE", help="servers as JSON, as TURN services hand them out; - for stdin"
+    )
+    doctor.add_argument(
+        "--cafile", metavar="FILE", help="trust these authorities (PEM) for turns: and stuns:"
+    )
+    doctor.add_argument("--json", action="store_true", help="print one JSON object with all details")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit status."""
+    options = build_parser().parse_args(arguments)
+    if options.verb == "demo":
+        if options.file is not None and not options.file.is_file():
+            return _refuse(f"there is no file {str(options.file)!r}")
+        from rtcpeer.cli.demo import run_demo
+
+        return _run(run_demo(media=options.file, direct=options.direct, as_json=options.json))
+    if options.verb == "doctor":
+        from rtcpeer.cli import doctor
+
+        try:
+            entries = doctor.read_servers(
+                options.urls, user=options.user, credential=options.credential, file=options.json_config
+            )
+            tls = doctor.read_authorities(options.cafile)
+        except doctor.WrongUseError as error:
+            return _refuse(str(error))
+        return _run(doctor.run_doctor(entries, as_json=options.json, tls=tls))
+    try:
+        import aiohttp  # noqa: F401  (is it there?)
+    except ImportError:
+        return _refuse("serve needs aiohttp, which is not installed: pip install 'rtcpeer[cli]'")
+    from rtcpeer.cli.serve import run_server
+
+    return _run(run_server(options.host, options.port, browser=not options.no_browser))
+
+
+def _run(work: object) -> int:
+    with contextlib.suppress(KeyboardInterrupt):
+        return asyncio.run(work)  # type: ignore[arg-type]
+    return 130
+
+
+def _refuse(reason: str) -> int:
+    print(f"rtcpeer: {reason}", file=sys.stderr)
+    return 2

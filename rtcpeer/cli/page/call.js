@@ -1,0 +1,149 @@
+// One call: one RTCPeerConnection from its making to its close. The polite side of perfect negotiation, with trickle.
+
+import { Numbers } from "./numbers.js";
+
+const STATES = {
+  signalingstatechange: ["signalingState", "signaling"],
+  icegatheringstatechange: ["iceGatheringState", "gathering"],
+  iceconnectionstatechange: ["iceConnectionState", "ICE"],
+  connectionstatechange: ["connectionState", "connection"],
+};
+
+export class Call {
+  // `send(message)` brings a message to the bot; `tell(what, detail, wrong)` writes the page's log.
+  constructor({ id, configuration, stream, codec, send, tell, onTrack, onState }) {
+    this.id = id;
+    this.tell = tell;
+    this.post = (message) => send({ call: id, ...message });
+    this.making = false;
+    this.candidates = { sent: 0, received: 0 };
+    const pc = (this.pc = new RTCPeerConnection(configuration));
+
+    pc.onnegotiationneeded = () => this.describe();
+    pc.onicecandidate = ({ candidate }) => {
+      if (candidate) this.candidates.sent++;
+      this.post({ type: "candidate", candidate });
+    };
+    pc.onicecandidateerror = (event) =>
+      tell("candidate error", `${event.url} ${event.errorCode} ${event.errorText}`, true);
+    pc.ontrack = (event) => onTrack(event);
+    for (const [event, [attribute, name]] of Object.entries(STATES))
+      pc.addEventListener(event, () => {
+        tell(name, pc[attribute], pc[attribute] === "failed");
+        onState();
+      });
+
+    for (const track of stream.getTracks()) {
+      const sender = pc.addTrack(track, stream);
+      if (track.kind === "video") this.prefer(sender, codec);
+    }
+    this.numbers = new Numbers(pc.createDataChannel("numbers"));
+    const numbersEvent = (name) => () => tell("channel", name);
+    this.numbers.channel.onopen = numbersEvent("numbers open");
+    this.numbers.channel.onclose = numbersEvent("numbers closed");
+    const ice = pc.getSenders()[0]?.transport?.iceTransport;
+    if (ice) this.watchPair(ice);
+  }
+
+  prefer(sender, codec) {
+    const transceiver = this.pc.getTransceivers().find((t) => t.sender === sender);
+    const { codecs } = RTCRtpReceiver.getCapabilities("video");
+    const wanted = codecs.filter((c) => c.mimeType.toLowerCase() === `video/${codec.toLowerCase()}`);
+    const help = codecs.filter((c) => /\/(rtx|red|ulpfec)$/i.test(c.mimeType));
+    if (wanted.length) transceiver.setCodecPreferences([...wanted, ...help]);
+    else this.tell("codec", `this browser has no ${codec}; it chooses itself`, true);
+  }
+
+  watchPair(ice) {
+    ice.onselectedcandidatepairchange = () => {
+      const pair = ice.getSelectedCandidatePair();
+      if (pair) this.tell("pair", `${describe(pair.local)} ⇄ ${describe(pair.remote)}`);
+    };
+  }
+
+  async describe() {
+    try {
+      this.making = true;
+      await this.pc.setLocalDescription();
+      this.post({ type: "description", description: this.pc.localDescription });
+    } catch (error) {
+      this.wrong(error);
+    } finally {
+      this.making = false;
+    }
+    const ice = this.pc.getSenders()[0]?.transport?.iceTransport;
+    if (ice && !ice.onselectedcandidatepairchange) this.watchPair(ice);
+  }
+
+  async take(message) {
+    if (this.pc.signalingState === "closed") return;
+    try {
+      if (message.type === "candidate") {
+        if (message.candidate) this.candidates.received++;
+        await this.pc.addIceCandidate(message.candidate ?? undefined);
+      } else {
+        const { description } = message;
+        // we are the polite side: an offer of the bot's wins over one of ours, which is rolled back implicitly
+        await this.pc.setRemoteDescription(description);
+        if (description.type === "offer") {
+          await this.pc.setLocalDescription();
+          this.post({ type: "description", description: this.pc.localDescription });
+        }
+      }
+    } catch (error) {
+      this.wrong(error);
+    }
+  }
+
+  wrong(error) {
+    if (this.pc.signalingState !== "closed") this.tell("error", `${error.name}: ${error.message}`, true);
+  }
+
+  configure(configuration) {
+    this.pc.setConfiguration({ ...this.pc.getConfiguration(), ...configuration });
+  }
+
+  close() {
+    this.numbers.stop();
+    this.pc.close();
+  }
+
+  get states() {
+    const { pc } = this;
+    return {
+      signaling: pc.signalingState,
+      gathering: pc.iceGatheringState,
+      ice: pc.iceConnectionState,
+      dtls: pc.sctp?.transport?.state ?? "new",
+      connection: pc.connectionState,
+      channel: this.numbers.channel.readyState,
+    };
+  }
+
+  // What the page draws, out of one getStats().
+  async sample() {
+    const report = new Map();
+    (await this.pc.getStats()).forEach((stat) => report.set(stat.id, stat));
+    const found = { time: performance.now(), video: {}, audio: {} };
+    for (const stat of report.values()) {
+      if (stat.type === "inbound-rtp") found[stat.kind] = { ...stat, codec: report.get(stat.codecId)?.mimeType };
+      if (stat.type === "outbound-rtp" && stat.kind === "video")
+        found.sending = { ...stat, codec: report.get(stat.codecId)?.mimeType };
+      if (stat.type === "transport") {
+        found.received = stat.bytesReceived;
+        found.sent = stat.bytesSent;
+        found.pair = report.get(stat.selectedCandidatePairId);
+      }
+    }
+    if (found.pair) {
+      found.local = report.get(found.pair.localCandidateId);
+      found.remote = report.get(found.pair.remoteCandidateId);
+    }
+    return found;
+  }
+}
+
+export function describe(candidate) {
+  const { type, candidateType, address, port, protocol } = candidate;
+  return `${candidateType ?? type} ${address || "(hidden)"}:${port}/${protocol}`;
+}

@@ -1,0 +1,141 @@
+"""Every exception that rtcpeer raises on purpose, in one tree.
+
+    RtcPeerError                    .name (the W3C name), .fault ("caller", "remote" or "network")
+      InvalidStateError             the call does not fit the state the connection is in
+      InvalidAccessError            an argument is not allowed here
+      InvalidModificationError      a change that the specification forbids
+      NotSupportedError             understood, not offered
+      OperationError                the operation failed for a reason of its own
+      RTCSyntaxError                W3C "SyntaxError"; also a ValueError
+      RTCRangeError                 W3C "RangeError"; also a ValueError
+      NetworkError, RTCTimeoutError, AbortError
+      RTCError                      W3C RTCError: errorDetail and its numbers
+
+W3C's TypeError is Python's own ``TypeError``.
+
+``rtcpeer.peer`` exports, under the same names, subclasses that derive from aiortc's exceptions too, so
+that ``except aiortc.InvalidStateError`` keeps working; this module itself knows nothing of aiortc.
+Messages name the offending value and what to do; they never contain a credential.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+Fault = Literal["caller", "remote", "network"]
+
+
+class RtcPeerError(Exception):
+    """Base of everything rtcpeer raises on purpose.
+
+    Attributes:
+        name: the DOMException name a browser would give.
+        fault: whose doing it was: the caller's, the remote side's or the network's.
+    """
+
+    name: ClassVar[str] = "OperationError"
+
+    def __init__(self, message: str = "", *, fault: Fault = "caller") -> None:
+        super().__init__(message)
+        self.fault: Fault = fault
+
+    @property
+    def message(self) -> str:
+        """The text of the error, as ``DOMException.message``."""
+        return str(self)
+
+
+class InvalidStateError(RtcPeerError):
+    """The object is in a state in which the call is not allowed."""
+
+    name = "InvalidStateError"
+
+
+class InvalidAccessError(RtcPeerError):
+    """The object does not support the operation or argument."""
+
+    name = "InvalidAccessError"
+
+
+class InvalidModificationError(RtcPeerError):
+    """The object can not be modified in this way."""
+
+    name = "InvalidModificationError"
+
+
+class NotSupportedError(RtcPeerError):
+    """The operation is not supported."""
+
+    name = "NotSupportedError"
+
+
+class OperationError(RtcPeerError):
+    """The operation failed for an operation-specific reason."""
+
+    name = "OperationError"
+
+
+class RTCSyntaxError(RtcPeerError, ValueError):
+    """A string did not match the expected pattern (W3C name ``SyntaxError``)."""
+
+    name = "SyntaxError"
+
+
+class RTCRangeError(RtcPeerError, ValueError):
+    """A number is outside its allowed range (W3C name ``RangeError``)."""
+
+    name = "RangeError"
+
+
+class NetworkError(RtcPeerError):
+    """A network error occurred."""
+
+    name = "NetworkError"
+
+
+class RTCTimeoutError(RtcPeerError, TimeoutError):
+    """The operation took too long (W3C name ``TimeoutError``)."""
+
+    name = "TimeoutError"
+
+
+class AbortError(RtcPeerError):
+    """The operation was aborted."""
+
+    name = "AbortError"
+
+
+class RTCError(RtcPeerError):
+    """W3C ``RTCError`` (webrtc-pc 11.1).
+
+    Args:
+        errorDetail: what went wrong, an RTCErrorDetailType such as ``"sdp-syntax-error"``.
+        message: for people.
+        sdpLineNumber: line of the error, from 1, when errorDetail is ``"sdp-syntax-error"``.
+        sctpCauseCode: the SCTP cause, when errorDetail is ``"sctp-failure"``.
+        receivedAlert: the DTLS alert received, when errorDetail is ``"dtls-failure"``.
+        sentAlert: the DTLS alert sent, when errorDetail is ``"dtls-failure"``.
+        httpRequestStatusCode: reserved by W3C.
+    """
+
+    name = "OperationError"
+
+    def __init__(
+        self,
+        errorDetail: str,
+        message: str = "",
+        *,
+        sdpLineNumber: int | None = None,
+        sctpCauseCode: int | None = None,
+        receivedAlert: int | None = None,
+        sentAlert: int | None = None,
+        httpRequestStatusCode: int | None = None,
+        fault: Fault = "remote",
+    ) -> None:
+        super().__init__(message, fault=fault)
+        self.errorDetail = errorDetail
+        self.sdpLineNumber = sdpLineNumber
+        self.sctpCauseCode = sctpCauseCode
+        self.receivedAlert = receivedAlert
+        self.sentAlert = sentAlert
+        self.httpRequestStatusCode = httpRequestStatusCode

@@ -1,0 +1,162 @@
+"""What makes a candidate good or bad: priorities, foundations, addresses we refuse, ranks of interfaces.
+
+Owns: the formulas of RFC 8445 5.1 and our choices inside them.  Pure.
+"""
+
+from __future__ import annotations
+
+import binascii
+import ipaddress
+import secrets
+from collections.abc import Iterable
+from functools import lru_cache
+
+from rtcpeer.ice.netbase import Interface
+from rtcpeer.values import CandidateType
+
+# RFC 8445 5.1.2.2 recommends 126/110/100/0; TCP and the ways to a relay are set apart below them
+# (RFC 6544 4.2: UDP before TCP; a relay reached over UDP before TCP before TLS).
+_TYPE_PREFERENCE = {
+    CandidateType.HOST: 126,
+    CandidateType.PRFLX: 110,
+    CandidateType.SRFLX: 100,
+    CandidateType.RELAY: 2,
+}
+_TCP_TYPE_PREFERENCE = {
+    CandidateType.HOST: 90,
+    CandidateType.PRFLX: 80,
+    CandidateType.SRFLX: 70,
+    CandidateType.RELAY: 0,
+}
+# Foundations are sums over addresses: without salt, trying out all addresses would undo mDNS names.
+_SALT = secrets.token_hex(8)
+_RELAY_PENALTY = {"udp": 0, "tcp": 1, "tls": 2}
+
+# Ports of other protocols that nobody may make us connect to: the "bad ports" of the Fetch standard, which browsers
+# apply to TCP candidates, for those come from the remote side.
+BLOCKED_PORTS = frozenset(
+    (
+        *(1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95),
+        *(101, 102, 103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179),
+        *(389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587),
+        *(601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061),
+        *(6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080),
+    )
+)
+
+# Interfaces that only reach this machine or a slow detour; their candidates come last.
+_VIRTUAL_PREFIXES = (
+    "docker",
+    "br-",
+    "veth",
+    "virbr",
+    "vmnet",
+    "vboxnet",
+    "lxc",
+    "lxd",
+    "cni",
+    "flannel",
+    "cali",
+    "podman",
+)
+_TUNNEL_PREFIXES = ("tun", "tap", "wg", "utun", "ppp", "tailscale", "zt")
+
+
+def priority(
+    kind: CandidateType,
+    local_preference: int,
+    *,
+    component: int = 1,
+    protocol: str = "udp",
+    relay_protocol: str = "udp",
+) -> int:
+    """RFC 8445 5.1.2.1."""
+    preferences = _TYPE_PREFERENCE if protocol == "udp" else _TCP_TYPE_PREFERENCE
+    preference = preferences[kind]
+    if kind is CandidateType.RELAY and protocol == "udp":
+        preference -= _RELAY_PENALTY.get(relay_protocol, 0)
+    return (preference << 24) | ((local_preference & 0xFFFF) << 8) | (256 - component)
+
+
+def pair_priority(controlling: int, controlled: int) -> int:
+    """RFC 8445 6.1.2.3, from the priorities of the two sides' candidates."""
+    return (
+        (min(controlling, controlled) << 32) + 2 * max(controlling, controlled) + (controlling > controlled)
+    )
+
+
+def foundation(kind: CandidateType, base_address: str, protocol: str, server: str = "") -> str:
+    """Equal for equal type, base address, protocol and server (RFC 8445 5.1.1.3)."""
+    return str(binascii.crc32(f"{_SALT}|{kind}|{base_address}|{protocol}|{server}".encode()))
+
+
+def interface_rank(name: str) -> int:
+    """0 for a plain interface, 1 for a tunnel, 2 for a bridge of containers."""
+    if name.startswith(_VIRTUAL_PREFIXES):
+        return 2
+    return 1 if name.startswith(_TUNNEL_PREFIXES) else 0
+
+
+def order_interfaces(interfaces: Iterable[Interface]) -> list[Interface]:
+    """Best first: plain before tunnels before bridges, families interleaved with IPv6 first (RFC 8421 4)."""
+    plain = sorted(interfaces, key=lambda i: interface_rank(i.name))
+    result: list[Interface] = []
+    for rank in (0, 1, 2):
+        group = [i for i in plain if interface_rank(i.name) == rank]
+        v6 = [i for i in group if i.family == "ipv6"]
+        v4 = [i for i in group if i.family == "ipv4"]
+        while v6 or v4:
+            if v6:
+                result.append(v6.pop(0))
+            if v4:
+                result.append(v4.pop(0))
+    return result
+
+
+@lru_cache(maxsize=1024)
+def canonical_address(address: str) -> str | None:
+    """The canonical text of an IP address that a candidate may have, or None.
+
+    Refused: what is not an address, unspecified, multicast, broadcast and reserved addresses, IPv6 with a
+    scope, link-local IPv6 (useless without a scope) and IPv4 in IPv6 clothing.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    if parsed.is_unspecified or parsed.is_multicast:
+        return None
+    if isinstance(parsed, ipaddress.IPv4Address):
+        # 240.0.0.0/4 holds the broadcast address and nothing that is in use; 0.0.0.0/8 is "this network".
+        refused = parsed.is_reserved or parsed.packed[0] == 0
+    else:
+        refused = parsed.scope_id is not None or parsed.is_link_local or parsed.ipv4_mapped is not None
+    return None if refused else str(parsed)
+
+
+@lru_cache(maxsize=1024)
+def is_ipv6(address: str) -> bool:
+    """Whether the text of an address is IPv6."""
+    return ":" in address
+
+
+def is_mdns_name(name: str) -> bool:
+    """A ``.local`` name of one label, as browsers publish them (and nothing else that ends like it)."""
+    label, dot, rest = name.partition(".")
+    return (
+        bool(dot)
+        and rest.lower() == "local"
+        and 0 < len(label) <= 63
+        and label.isascii()
+        and label.replace("-", "").isalnum()
+    )
+
+
+def broadcast_addresses(interfaces: Iterable[Interface]) -> frozenset[str]:
+    """The directed broadcast addresses of our own IPv4 networks."""
+    found = set()
+    for interface in interfaces:
+        if interface.family == "ipv4" and interface.prefix_length < 31:
+            network = ipaddress.ip_network(f"{interface.address}/{interface.prefix_length}", strict=False)
+            found.add(str(network.broadcast_address))
+    return frozenset(found)

@@ -1,0 +1,127 @@
+"""How alive the selected pair is, and when to ask again: RFC 7675 and the deadlines around it.
+
+Owns: the times of consent requests.  Never: I/O, clock; `now` is an argument.
+
+Two clocks run on a pair.  *Consent*: the last valid response to a request of ours; 30 s without one and
+no data may be sent any more.  *Silence*: the last authenticated packet of any kind.  Both decide what the user
+is told: a path that brings data but no answers is in trouble too.
+
+Fresh requests go out every 4 to 6 s, counted from the fresh request before (RFC 7675 5.1).  One that is not
+answered is followed by others every `consent_retry`: where outages and short breaks alternate, single requests
+could all meet an outage.  Each is a request of its own, none is a retransmission, as section 5.1 has it.  When
+nothing has been heard for `probe_after` they come faster too, so an idle path is never called silent and a
+returning one is noticed at once.
+
+After the expiry data stops and requests go on, ever more slowly (`revive_at`).  Deviation from RFC 7675 5.1, "the
+same ICE credentials MUST NOT be used on the affected 5-tuple again": whoever answers a fresh request with the
+right password consents again, and the alternative is a call that stays dead when the network is back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+
+from rtcpeer.ice.checklist import NEVER, Pair
+from rtcpeer.ice.settings import IceSettings
+
+
+class Level(IntEnum):
+    """How alive a pair is."""
+
+    LIVE = 0
+    SILENT = 1
+    EXPIRED = 2
+
+
+class Consent:
+    """The request schedule of one selected pair."""
+
+    __slots__ = ("_fresh_at", "_interval", "_jitter", "_last_request_at", "_probe_after", "_settings")
+
+    def __init__(self, settings: IceSettings, jitter: Callable[[], float]) -> None:
+        self._probe_after = settings.probe_after
+        self._settings = settings
+        self._jitter = jitter
+        # The last request of any kind, and the last that was not a retry.
+        self._last_request_at = 0.0
+        self._fresh_at = 0.0
+        self._interval = 0.0
+
+    def start(self, now: float, controlling: bool) -> None:
+        """A pair was selected now, just after a successful check."""
+        settings = self._settings
+        self._probe_after = settings.probe_after + (0.0 if controlling else settings.probe_interval)
+        self._last_request_at = self._fresh_at = now
+        self._spread()
+
+    def _spread(self) -> None:
+        low, high = self._settings.consent_interval
+        self._interval = low + (high - low) * self._jitter()
+
+    def level(self, now: float, pair: Pair) -> Level:
+        """How alive the pair is."""
+        settings = self._settings
+        silence = now - pair.heard_at
+        unanswered = now - pair.consented_at
+        if silence >= settings.disconnected_after + settings.failed_after:
+            return Level.EXPIRED
+        if unanswered >= settings.consent_expiry:
+            return Level.EXPIRED
+        if silence >= settings.disconnected_after or unanswered >= self._doubtful_after:
+            return Level.SILENT
+        return Level.LIVE
+
+    @property
+    def _doubtful_after(self) -> float:
+        """Time since the last response after which requests have been unanswered for `disconnected_after`."""
+        return self._settings.consent_interval[1] + self._settings.disconnected_after
+
+    def is_quiet(self, now: float, pair: Pair) -> bool:
+        """Whether the pair has left so many probes unanswered that another should take its place."""
+        return now - pair.heard_at >= self._settings.failover_after
+
+    def wants_backup(self, now: float, pair: Pair) -> bool:
+        """Whether it is time to see which other pairs would answer."""
+        settings = self._settings
+        return now - pair.heard_at >= settings.failover_after - 2 * settings.probe_interval
+
+    def request_at(self, pair: Pair) -> float:
+        """When the next request is due."""
+        settings = self._settings
+        last = self._last_request_at
+        due = self._fresh_at + self._interval
+        if pair.consented_at < last:
+            due = min(due, last + settings.consent_retry)
+        return min(due, max(pair.heard_at + self._probe_after, last + settings.probe_interval))
+
+    def requested(self, now: float, pair: Pair) -> None:
+        """A request left now."""
+        is_fresh = pair.consented_at >= self._last_request_at or now >= self._fresh_at + self._interval
+        self._last_request_at = now
+        if is_fresh:
+            self._fresh_at = now
+            self._spread()
+
+    def revive_at(self, failed_at: float) -> float:
+        """When the next request is due after expiry; infinity when it is time to leave it to the other side."""
+        settings = self._settings
+        last = max(self._last_request_at, failed_at)
+        if last - failed_at > settings.revive_for:
+            return NEVER
+        pause = (last - failed_at) / 10
+        return last + min(max(pause, settings.consent_retry), settings.consent_interval[0])
+
+    def next_time(self, now: float, pair: Pair) -> float:
+        """When to look again."""
+        settings = self._settings
+        silence_at = pair.heard_at + settings.disconnected_after
+        doubt_at = pair.consented_at + self._doubtful_after
+        expiry = min(
+            pair.consented_at + settings.consent_expiry,
+            pair.heard_at + settings.disconnected_after + settings.failed_after,
+        )
+        change = min(silence_at, doubt_at)
+        if change <= now:
+            change = doubt_at if silence_at <= now < doubt_at else silence_at
+        return min(self.request_at(pair), change if change > now else expiry, expiry)

@@ -1,0 +1,485 @@
+"""The ICE agent without I/O: datagrams, times and commands in; datagrams, deadlines and events out.
+
+Owns: the generations and which of them carries data, our role, the transport's state.  Never: sockets, the
+loop, the clock; `now` is an argument, datagrams leave through the bases that were handed in.
+
+Theory of operation.  At most three generations are alive: the one that *carries* data, the newest that was
+*settled* (has remote credentials) and one that is *pending* (has none yet).  A restart makes a pending one;
+the remote answer settles it; when it has nominated a pair (or has any, and the old path is silent) data
+moves to it.
+What it replaced is retired: it answers for a few seconds more, then it is dropped.  Requests find
+their generation by our ufrag in USERNAME, responses by transaction id, so late packets cannot confuse lives.
+
+After each input the caller drains `events` and asks `next_time`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rtcpeer.ice import stun
+from rtcpeer.ice.checklist import NEVER, Base, Local, Pair
+from rtcpeer.ice.consent import Level
+from rtcpeer.ice.generation import SLACK, Context, Generation
+from rtcpeer.ice.netbase import Address
+from rtcpeer.ice.stun import Message
+from rtcpeer.values import (
+    Candidate,
+    CandidateType,
+    IceParameters,
+    IceRole,
+    IceTransportPolicy,
+    IceTransportState,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """The transport's state is another."""
+
+    state: IceTransportState
+
+
+@dataclass(frozen=True, slots=True)
+class PairSelected:
+    """Data goes over this pair from now on."""
+
+    pair: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChanged:
+    """A conflict, or a lite remote, gave us another role."""
+
+    role: IceRole
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveWanted:
+    """A remote candidate listens on TCP: active bases of this generation can connect to it."""
+
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationDropped:
+    """Nothing of this generation is needed any more: its bases may go."""
+
+    generation: Generation
+
+
+Event = StateChanged | PairSelected | RoleChanged | ActiveWanted | GenerationDropped
+
+
+@dataclass(slots=True)
+class _PendingRemote:
+    """A remote restart that came before our own new credentials."""
+
+    parameters: IceParameters
+    candidates: list[tuple[Candidate, Address]] = field(default_factory=list)
+    ended: bool = False
+
+
+class IceCore:
+    """One ICE transport, as a state machine."""
+
+    def __init__(self, context: Context, *, role_known: bool = True) -> None:
+        self._context = context
+        self._settings = context.settings
+        # Oldest first: [carrying,] [settled,] [pending].
+        self.generations: list[Generation] = []
+        self.retired: list[Generation] = []
+        self.carrying: Generation | None = None
+        # Where data goes; None while nothing may be sent.
+        self.route: Pair | None = None
+        self.state = IceTransportState.NEW
+        self.events: list[Event] = []
+        self.selected_pair_changes = 0
+        self._role_known = role_known
+        self._announced: Pair | None = None
+        self._pending_remote: _PendingRemote | None = None
+        # A restart begun while disconnected or failed forgets that connectivity was lost (webrtc-pc 5.6.2).
+        self._forgets_loss = False
+        self._has_remote_candidate = False
+
+    # -- commands ----------------------------------------------------------------------------------
+
+    @property
+    def role(self) -> IceRole:
+        """Ours, as of now."""
+        if not self._role_known:
+            return IceRole.UNKNOWN
+        return IceRole.CONTROLLING if self._context.controlling else IceRole.CONTROLLED
+
+    def set_role(self, now: float, role: IceRole) -> None:
+        """What the offer/answer exchange says; before checks begin."""
+        self._role_known = role is not IceRole.UNKNOWN
+        self._become(role is IceRole.CONTROLLING)
+        self._settle(now)
+
+    def _become(self, controlling: bool) -> None:
+        if self._context.controlling is not controlling:
+            self._context.controlling = controlling
+            for generation in self.generations:
+                generation.recompute_priorities()
+
+    def _switch_role(self, controlling: bool) -> None:
+        if self._context.controlling is not controlling:
+            self._become(controlling)
+            self.events.append(RoleChanged(self.role))
+
+    def start_generation(self, now: float, local: IceParameters) -> Generation:
+        """New local credentials: the first, or a restart beside what exists."""
+        if self.generations and self.generations[-1].remote is None:
+            # Its offer was replaced before it was answered; no answer will name it.
+            self._drop(self.generations.pop())
+        generation = Generation(self._context, local)
+        self.generations.append(generation)
+        pending, self._pending_remote = self._pending_remote, None
+        if pending is not None:
+            self._give_remote(now, generation, pending.parameters)
+            for candidate, address in pending.candidates:
+                generation.add_remote(now, candidate, address)
+            if pending.ended:
+                generation.set_remote_ended(now)
+        self._settle(now)
+        return generation
+
+    def set_remote(self, now: float, remote: IceParameters) -> None:
+        """Remote credentials, of an offer or an answer."""
+        if any(g.remote is not None and g.remote.ufrag == remote.ufrag for g in self.generations):
+            return
+        pending = self._pending_remote
+        if pending is not None and pending.parameters.ufrag == remote.ufrag:
+            return
+        newest = self.generations[-1] if self.generations else None
+        if newest is None or newest.remote is not None:
+            self._pending_remote = _PendingRemote(remote)
+            return
+        self._give_remote(now, newest, remote)
+        self._settle(now)
+
+    def _give_remote(self, now: float, generation: Generation, remote: IceParameters) -> None:
+        """A generation is settled: whatever it does not need for carrying data is obsolete."""
+        if remote.lite:
+            # RFC 8445 6.1.1: facing a lite agent, the full agent controls.
+            self._switch_role(True)
+        for older in [g for g in self.generations if g is not generation and g is not self.carrying]:
+            self._retire(now, older)
+        if self.state in (IceTransportState.DISCONNECTED, IceTransportState.FAILED):
+            self._forgets_loss = True
+        generation.set_remote(now, remote)
+
+    def add_remote(self, now: float, candidate: Candidate, address: Address) -> None:
+        """A remote candidate, its address resolved; unknown generations are ignored."""
+        pending = self._pending_remote
+        if pending is not None and candidate.ufrag in (None, pending.parameters.ufrag):
+            if len(pending.candidates) < self._settings.max_remote_candidates:
+                pending.candidates.append((candidate, address))
+            return
+        generation = self.generation_of_remote(candidate.ufrag)
+        if generation is not None:
+            generation.add_remote(now, candidate, address)
+            self._settle(now)
+
+    def end_of_remote(self, now: float, ufrag: str | None) -> None:
+        """The remote side has no more candidates."""
+        pending = self._pending_remote
+        if pending is not None and ufrag in (None, pending.parameters.ufrag):
+            pending.ended = True
+            return
+        generation = self.generation_of_remote(ufrag)
+        if generation is not None:
+            generation.set_remote_ended(now)
+            self._settle(now)
+
+    def generation_of_remote(self, ufrag: str | None) -> Generation | None:
+        """The generation with this remote ufrag; None asks for the newest that has one."""
+        for generation in reversed(self.generations):
+            if generation.remote is not None and ufrag in (None, generation.remote.ufrag):
+                return generation
+        return None
+
+    def knows_remote(self, ufrag: str | None) -> bool:
+        """Whether a candidate with this ufrag has a place to go."""
+        pending = self._pending_remote
+        if pending is not None and ufrag in (None, pending.parameters.ufrag):
+            return True
+        return self.generation_of_remote(ufrag) is not None
+
+    def rollback(self, now: float) -> None:
+        """Drop what has only one side's credentials."""
+        self._pending_remote = None
+        if self.generations and self.generations[-1].remote is None:
+            self._drop(self.generations.pop())
+        self._settle(now)
+
+    def add_local(self, now: float, generation: Generation, local: Local) -> None:
+        """A local candidate was gathered."""
+        generation.add_local(now, local)
+        self._settle(now)
+
+    def set_gathered(self, now: float, generation: Generation) -> None:
+        """Gathering of a generation is complete."""
+        generation.set_gathered(now)
+        self._settle(now)
+
+    def lose_base(self, now: float, base: Base) -> None:
+        """A base has stopped working."""
+        for generation in self.generations:
+            generation.lose_base(now, base)
+        self._settle(now)
+
+    def fail_path(self, now: float, base: Base, address: Address) -> None:
+        """The network says that nothing gets from this base to that address."""
+        for generation in self.generations:
+            generation.fail_path(now, base, address)
+        self._settle(now)
+
+    def network_changed(self, now: float) -> None:
+        """Addresses changed: see at once whether the selected path still works."""
+        for generation in self.generations:
+            selected = generation.selected
+            if selected is not None and generation.remote is not None:
+                selected.heard_at = min(
+                    selected.heard_at, now - self._settings.probe_after - self._settings.probe_interval
+                )
+        self._settle(now)
+
+    def close(self) -> None:
+        """Everything is over; the caller closes the bases."""
+        for generation in (*self.generations, *self.retired):
+            generation.forget_routes()
+        self.generations.clear()
+        self.retired.clear()
+        self._pending_remote = None
+        self.carrying = self.route = None
+        self.state = IceTransportState.CLOSED
+        self.events.clear()
+
+    # -- datagrams ---------------------------------------------------------------------------------
+
+    def on_stun_untrusted(self, now: float, base: Base, data: bytes, address: Address) -> None:
+        """A datagram whose first byte says STUN; what is malformed or not authentic has no effect."""
+        try:
+            message = stun.parse_untrusted(data)
+        except stun.StunError:
+            return
+        kind = message.kind
+        if kind == stun.BINDING_REQUEST:
+            self._on_request(now, base, message, address)
+        elif kind == stun.BINDING_SUCCESS:
+            if any(g.on_response(now, base, address, message) for g in self.generations):
+                self._settle(now)
+        elif kind == stun.BINDING_ERROR:
+            for generation in self.generations:
+                check = generation.on_error(now, base, address, message)
+                if check is not None:
+                    if message.error[0] == 487 and check.controlling is self._context.controlling:
+                        self._switch_role(not check.controlling)
+                    self._settle(now)
+                    break
+
+    def _on_request(self, now: float, base: Base, message: Message, address: Address) -> None:
+        """RFC 8445 7.3."""
+        ours, _, theirs = message.username.partition(":")
+        generation = self._by_ufrag(ours)
+        if generation is None or not message.authentic(generation.local_key):
+            return
+        if generation.remote is not None and theirs != generation.remote.ufrag:
+            return
+        unknown = message.unknown_required()
+        if unknown:
+            body = stun.error_code(420, "Unknown Attribute")
+            body += stun.attribute(stun.UNKNOWN_ATTRIBUTES, b"".join(k.to_bytes(2, "big") for k in unknown))
+            self._answer(base, address, message, stun.BINDING_ERROR, body, generation)
+            return
+        if self._resolve_conflict(message):
+            self._answer(
+                base, address, message, stun.BINDING_ERROR, stun.error_code(487, "Role Conflict"), generation
+            )
+            return
+        body = stun.xor_address(stun.XOR_MAPPED_ADDRESS, address, message.transaction_id)
+        self._answer(base, address, message, stun.BINDING_SUCCESS, body, generation)
+        if generation.retired_until is None:
+            generation.on_request(
+                now,
+                base,
+                address,
+                message.number(stun.PRIORITY) or 0,
+                stun.USE_CANDIDATE in message.attributes,
+            )
+            self._settle(now)
+
+    def _answer(
+        self, base: Base, address: Address, message: Message, kind: int, body: bytes, generation: Generation
+    ) -> None:
+        base.send(stun.encode(kind, message.transaction_id, body, generation.local_key), address)
+
+    def _resolve_conflict(self, message: Message) -> bool:
+        """RFC 8445 7.3.1.1; True when the other side must give way (487)."""
+        controlling = self._context.controlling
+        theirs = message.long_number(stun.ICE_CONTROLLING if controlling else stun.ICE_CONTROLLED)
+        if theirs is None:
+            return False
+        ours_is_larger = self._context.tie_breaker >= theirs
+        if ours_is_larger is controlling:
+            return True
+        self._switch_role(not controlling)
+        return False
+
+    def _by_ufrag(self, ufrag: str) -> Generation | None:
+        for generation in (*self.generations, *self.retired):
+            if generation.local.ufrag == ufrag:
+                return generation
+        return None
+
+    def is_early(self, base: object, address: Address) -> bool:
+        """Whether data from there may overtake the answer to our restart (RFC 8445 12.2: be prepared for it).
+
+        Its sender has proved that it knows our new credentials; who it is, DTLS and SRTP find out.
+        """
+        return self.carrying is not None and any(
+            g.remote is None and g.has_early_check(base, address) for g in self.generations
+        )
+
+    def woken(self, now: float) -> None:
+        """Data arrived on a pair that was silent."""
+        self._settle(now)
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        for generation in [
+            g for g in self.retired if g.retired_until is not None and g.retired_until <= now + SLACK
+        ]:
+            self.retired.remove(generation)
+            self._drop(generation)
+        self._settle(now)
+
+    def next_time(self, now: float) -> float:
+        """When `tick` wants to be called; infinity for never."""
+        return min((g.next_time(now) for g in (*self.generations, *self.retired)), default=NEVER)
+
+    def lagged(self, amount: float) -> None:
+        """The event loop stood still for this long."""
+        for generation in self.generations:
+            generation.shift(amount)
+
+    # -- consequences ------------------------------------------------------------------------------
+
+    def _settle(self, now: float) -> None:
+        """Bring everything that follows from the generations up to date, then say what changed."""
+        for generation in self.generations:
+            generation.tick(now)
+            generation.decide(now)
+            if generation.wants_active:
+                generation.wants_active = False
+                self.events.append(ActiveWanted(generation))
+        self._choose_carrier(now)
+        carrying = self.carrying
+        pair = carrying.selected if carrying is not None and not carrying.failed else None
+        self.route = pair
+        if pair is not None and pair is not self._announced:
+            self._announced = pair
+            self.selected_pair_changes += 1
+            pair.base.routes[pair.address] = pair
+            self.events.append(PairSelected(pair))
+        state = self._derive_state(now)
+        if state is not self.state:
+            self.state = state
+            self.events.append(StateChanged(state))
+
+    def _choose_carrier(self, now: float) -> None:
+        if self._is_forbidden(self.carrying):
+            assert self.carrying is not None
+            self._retire(now, self.carrying)
+            self.carrying = None
+        carrying = self.carrying
+        if carrying is not None and not carrying.failed and self._is_given_up(now, carrying):
+            carrying.give_up(now)
+        for generation in reversed(self.generations):
+            if generation is carrying:
+                break
+            if generation.selected is None or generation.failed:
+                continue
+            if carrying is None or generation.nominated is not None or carrying.level(now) is not Level.LIVE:
+                self.carrying = carrying = generation
+                generation.claim_routes()
+                self._forgets_loss = False
+                break
+        if carrying is not None and carrying.nominated is not None:
+            position = self.generations.index(carrying)
+            for older in self.generations[:position]:
+                self._retire(now, older)
+
+    def _is_forbidden(self, carrying: Generation | None) -> bool:
+        """Whether the policy became "relay", and the restart that followed has found no relayed path.
+
+        The old path was kept until a new one would take over; none will, and the application wants no direct one.
+        """
+        newest = self.generation_of_remote(None)
+        if carrying is None or carrying.selected is None or newest is None or newest is carrying:
+            return False
+        if self._context.settings.policy is not IceTransportPolicy.RELAY:
+            return False
+        hopeless = newest.failed or (newest.gathered and newest.remote_ended and not newest.locals)
+        return hopeless and carrying.selected.local.candidate.type is not CandidateType.RELAY
+
+    def _is_given_up(self, now: float, carrying: Generation) -> bool:
+        """Whether the other side has restarted, has no candidate at all, and is silent on the old path."""
+        newest = self.generation_of_remote(None)
+        if newest is None or newest is carrying or not newest.failed:
+            return False
+        return newest.remote_ended and not newest.remotes and carrying.level(now) is not Level.LIVE
+
+    def _retire(self, now: float, generation: Generation) -> None:
+        generation.retired_until = now + self._settings.linger
+        self.generations.remove(generation)
+        self.retired.append(generation)
+
+    def _drop(self, generation: Generation) -> None:
+        generation.forget_routes()
+        self.events.append(GenerationDropped(generation))
+
+    def _derive_state(self, now: float) -> IceTransportState:
+        """webrtc-pc 5.6.2, over all generations."""
+        carrying = self.carrying
+        newest = self.generation_of_remote(None)
+        trying = newest is not None and newest is not carrying and not newest.failed
+        if carrying is not None:
+            level = carrying.level(now)
+            if level is Level.LIVE:
+                self._forgets_loss = False
+                return (
+                    IceTransportState.COMPLETED
+                    if self._is_completed(carrying)
+                    else IceTransportState.CONNECTED
+                )
+            if trying and self._forgets_loss:
+                return IceTransportState.CHECKING
+            if level is Level.SILENT:
+                return IceTransportState.DISCONNECTED
+            if trying and self.state is not IceTransportState.FAILED:
+                return IceTransportState.DISCONNECTED
+            return IceTransportState.FAILED
+        if newest is None:
+            return IceTransportState.NEW
+        if newest.failed:
+            return IceTransportState.FAILED
+        if newest.is_exhausted:
+            # "finished checking all existing candidates pairs and not found a connection [...], but it is still
+            # gathering and/or waiting for additional remote candidates"
+            return IceTransportState.DISCONNECTED
+        # "new" is a beginning; a restart of what was tried before is "checking" although no candidate is known yet
+        is_new = not newest.remotes and self.state is IceTransportState.NEW
+        return IceTransportState.NEW if is_new else IceTransportState.CHECKING
+
+    def _is_completed(self, carrying: Generation) -> bool:
+        """A restart on a working path is not told: the old pair works until the new one takes over.
+
+        Deviation from webrtc-pc 5.6.2, "causing a transition to connected if begun in the completed state":
+        browsers do not either, and the W3C suite demands that a restart change nothing that is told.
+        """
+        return carrying.is_completed or self.state is IceTransportState.COMPLETED

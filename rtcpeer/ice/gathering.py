@@ -1,0 +1,501 @@
+"""Finding the local candidates of one generation.
+
+Owns: which interfaces and servers are asked, in parallel, and what candidate an answer makes.  Each
+candidate is handed on the moment it exists; nothing waits for a server that does not answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from rtcpeer.ice.bases import Pipe, RelayBase, SocketBase
+from rtcpeer.ice.candidates import foundation, is_ipv6, order_interfaces, priority
+from rtcpeer.ice.checklist import Base
+from rtcpeer.ice.listener import IceCandidateError
+from rtcpeer.ice.netbase import Address, Family, Interface, Network
+from rtcpeer.ice.pool import BasePool
+from rtcpeer.ice.query import Queries
+from rtcpeer.ice.quiet import quiet
+from rtcpeer.ice.relay import RelayPath
+from rtcpeer.ice.settings import IceSettings
+from rtcpeer.ice.system import default_tls_context
+from rtcpeer.ice.turn import Allocated, Lost, Refused
+from rtcpeer.values import Candidate, CandidateType, IceTransportPolicy
+
+if TYPE_CHECKING:
+    from rtcpeer.config.servers import IceServerEntry
+
+# Head start of a server's first address before its other family is tried (RFC 8305 would say 0.25 s; a TURN
+# server charges us for a second allocation, so be slower).
+_FAMILY_STAGGER = 1.0
+_MAX_REDIRECTS = 2
+# Everything about a server is decided within this: the promise is 10 s from the start to the error event.
+_SERVER_PATIENCE = 9.5
+
+
+class GatheringSink(Protocol):
+    """Who wants to know what is found."""
+
+    def new_local(
+        self, candidate: Candidate, base: Base | None, local_preference: int, network: str | None
+    ) -> bool:
+        """A candidate exists; False when it is filtered out, a duplicate, or no longer wanted."""
+
+    def server_failed(self, error: IceCandidateError) -> None:
+        """A server gave nothing."""
+
+    def gathered(self) -> None:
+        """Nothing more will come."""
+
+    def mapped(self, base: SocketBase, server: Address) -> None:
+        """A NAT maps this base toward that server; the mapping lives only as long as it is used."""
+
+    def times_changed(self) -> None:
+        """`next_time` may be earlier now."""
+
+    def path_lost(self, path: RelayPath) -> None:
+        """An allocation that had given candidates is gone."""
+
+
+class Gathering:
+    """One gathering phase."""
+
+    def __init__(
+        self,
+        network: Network,
+        settings: IceSettings,
+        pipe: Pipe,
+        pool: BasePool,
+        owner: object,
+        sink: GatheringSink,
+    ) -> None:
+        self._network = network
+        self._settings = settings
+        self._pipe = pipe
+        self._pool = pool
+        # The generation: the user of the bases.
+        self._owner = owner
+        self._sink = sink
+        self.queries = Queries()
+        self._interfaces: list[Interface] = []
+        self._hosts: list[tuple[SocketBase, Interface, int]] = []
+        self._relay_only = settings.policy is IceTransportPolicy.RELAY
+
+    async def run(self) -> None:
+        """Gather everything, then say so."""
+        loop = asyncio.get_running_loop()
+        self._interfaces = usable_interfaces(self._network, self._settings)
+        if not self._relay_only:
+            await self._open_hosts()
+        servers = self._settings.servers
+        if servers:
+            deadline = loop.time() + _SERVER_PATIENCE
+            async with asyncio.TaskGroup() as group:
+                for index, entry in enumerate(servers):
+                    quiet(group.create_task(self._ask_server(index, entry, deadline)))
+        self._sink.gathered()
+
+    # -- hosts -------------------------------------------------------------------------------------
+
+    async def _open_hosts(self) -> None:
+        settings = self._settings
+        for index, interface in enumerate(self._interfaces):
+            try:
+                base = await self._pool.socket(self._owner, interface.address, settings.port_range)
+            except OSError:
+                continue  # the address is just vanishing, or no port is free: the others still may
+            preference = 65535 - 256 * index
+            self._hosts.append((base, interface, preference))
+            address, port = base.address
+            public = settings.nat_1to1.get(address)
+            shown = address
+            if public is not None and settings.nat_1to1_type == "host":
+                shown = public
+            elif settings.mdns and not interface.is_loopback:
+                shown = await self._pool.name_of(address)
+            candidate = Candidate(
+                foundation=foundation(CandidateType.HOST, address, "udp"),
+                component=1,
+                protocol="udp",
+                priority=priority(CandidateType.HOST, preference),
+                address=shown,
+                port=port,
+                type=CandidateType.HOST,
+            )
+            self._sink.new_local(candidate, base, preference, interface.name)
+            if public is not None and settings.nat_1to1_type == "srflx":
+                self._tell_srflx(base, preference, (public, port), interface, None)
+        if settings.tcp not in (None, "auto"):
+            for index, interface in enumerate(self._interfaces):
+                await self._open_tcp(index, interface)
+
+    async def _open_tcp(self, index: int, interface: Interface) -> None:
+        """RFC 6544: an active and a passive candidate, as the settings say."""
+        settings = self._settings
+        for tcp_type, direction in (("active", 6), ("passive", 4)):
+            if settings.tcp not in (tcp_type, "both"):
+                continue
+            try:
+                base = await self._pool.tcp(
+                    self._owner, interface.address, settings.port_range, is_active=tcp_type == "active"
+                )
+            except OSError:
+                continue  # as for UDP
+            address, port = base.address
+            shown = (
+                await self._pool.name_of(address) if settings.mdns and not interface.is_loopback else address
+            )
+            if settings.nat_1to1_type == "host":
+                shown = settings.nat_1to1.get(address, shown)
+            candidate, preference = tcp_candidate(tcp_type, direction, index, address, (shown, port))
+            self._sink.new_local(candidate, base, preference, interface.name)
+
+    def _tell_srflx(
+        self,
+        base: SocketBase,
+        preference: int,
+        mapped: Address,
+        interface: Interface,
+        entry: IceServerEntry | None,
+    ) -> None:
+        """RFC 8445 5.1.3: one that equals its base adds nothing."""
+        if mapped == base.address:
+            return
+        hidden = self._settings.mdns
+        any_address = "::" if is_ipv6(mapped[0]) else "0.0.0.0"
+        candidate = Candidate(
+            foundation=foundation(
+                CandidateType.SRFLX, base.address[0], "udp", entry.url.host if entry else "nat"
+            ),
+            component=1,
+            protocol="udp",
+            priority=priority(CandidateType.SRFLX, preference),
+            address=mapped[0],
+            port=mapped[1],
+            type=CandidateType.SRFLX,
+            related_address=any_address if hidden else base.address[0],
+            related_port=9 if hidden else base.address[1],
+            url=entry.url.url if entry else None,
+        )
+        self._sink.new_local(candidate, None, preference, interface.name)
+
+    # -- servers -----------------------------------------------------------------------------------
+
+    async def _ask_server(self, index: int, entry: IceServerEntry, deadline: float) -> None:
+        url = entry.url
+        try:
+            addresses = await self._resolve(url.host, deadline)
+        except OSError as exc:
+            self._failed(entry, 701, f"the server's name can not be resolved: {exc}", None)
+            return
+        if url.scheme in ("turn", "turns"):
+            await self._ask_relay(index, entry, addresses, deadline)
+        elif not self._relay_only:
+            if url.scheme == "stuns":
+                await self._ask_over_tls(entry, addresses, deadline)
+            else:
+                await self._ask_reflexive(entry, addresses, deadline)
+
+    async def _resolve(self, host: str, deadline: float) -> list[str]:
+        """One address per family that we can use, in the resolver's order."""
+        now = asyncio.get_running_loop().time()
+        try:
+            # no wait_for: before Python 3.12 it swallows a cancellation that comes with the answer
+            async with asyncio.timeout(max(0.0, deadline - now - 4.0)):
+                found = await self._network.resolve(host)
+        except TimeoutError:
+            raise OSError("no answer from the resolver") from None
+        families = {interface.family for interface in self._interfaces}
+        chosen: dict[Family, str] = {}
+        for address in found:
+            family: Family = "ipv6" if is_ipv6(address) else "ipv4"
+            if family in families:
+                chosen.setdefault(family, address)
+        if not chosen:
+            raise OSError("no address of a family that this host has")
+        return list(chosen.values())
+
+    async def _ask_reflexive(self, entry: IceServerEntry, addresses: list[str], deadline: float) -> None:
+        loop = asyncio.get_running_loop()
+        waiting: list[asyncio.Future[None]] = []
+        for host in addresses:
+            for base, interface, preference in self._hosts:
+                if is_ipv6(host) is (interface.family == "ipv6") and not _hopeless(interface, host):
+                    done: asyncio.Future[None] = loop.create_future()
+                    waiting.append(done)
+                    self._query(entry, (host, entry.url.port), base, interface, preference, done, deadline)
+        self._sink.times_changed()
+        if not waiting:
+            self._failed(entry, 701, "no local address can reach the server", None)
+            return
+        await asyncio.wait(waiting)
+
+    def _query(
+        self,
+        entry: IceServerEntry,
+        server: Address,
+        base: SocketBase,
+        interface: Interface,
+        preference: int,
+        done: asyncio.Future[None],
+        deadline: float,
+    ) -> None:
+        def answered(mapped: Address | None, error: tuple[int, str]) -> None:
+            if not done.done():
+                done.set_result(None)
+            if mapped is not None:
+                self._tell_srflx(base, preference, mapped, interface, entry)
+                if mapped != base.address:
+                    self._sink.mapped(base, server)
+            else:
+                self._failed(entry, *error, base.address)
+
+        now = self._pipe.clock()
+        timeout = min(self._settings.server_timeout, deadline - now)
+        self.queries.ask(now, server, base.send, answered, rto=self._settings.server_rto, timeout=timeout)
+
+    async def _ask_over_tls(self, entry: IceServerEntry, addresses: list[str], deadline: float) -> None:
+        """``stuns:``: what the server sees is the address of a TCP connection, of no use to UDP.
+
+        RFC 7064 defines the scheme; a mapped TCP address gives a candidate only with ICE-TCP.  The server is
+        reported as unusable, so that nothing is dropped silently.
+        """
+        self._failed(entry, 701, "stuns: gives no candidate for UDP; use stun: or turns:", None)
+
+    # -- relays ------------------------------------------------------------------------------------
+
+    async def _ask_relay(
+        self, index: int, entry: IceServerEntry, addresses: list[str], deadline: float
+    ) -> None:
+        """One allocation; the server's second address is tried when the first does not answer soon."""
+        if entry.url.scheme == "turns" and entry.url.transport == "udp":
+            self._failed(entry, 701, "TURN over DTLS (turns: with transport=udp) is not offered", None)
+            return
+        here = frozenset(interface.address for interface in self._interfaces)
+        key = (entry.url.url, entry.username or "", entry.credential or "")
+        kept = self._pool.reusable_path(key, here)
+        if kept is not None:
+            kept.users.add(self._owner)
+            outcome = await self._outcome(kept, kept.verify)
+            if isinstance(outcome, Allocated):
+                self._tell_relay(index, entry, kept)
+                return
+            if outcome.code == 701:
+                self._failed(entry, outcome.code, outcome.text, kept.local_address)
+                return
+        attempts = {asyncio.ensure_future(self._attempt(entry, key, addresses[0], deadline))}
+        errors: list[tuple[int, str, Address | None]] = []
+        rest = addresses[1:]
+        try:
+            while attempts:
+                timeout = _FAMILY_STAGGER if rest else None
+                done, attempts = await asyncio.wait(
+                    attempts, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done:
+                    result = task.result()
+                    if isinstance(result, RelayPath):
+                        self._tell_relay(index, entry, result)
+                        return
+                    errors.append(result)
+                if rest:
+                    attempts.add(asyncio.ensure_future(self._attempt(entry, key, rest.pop(0), deadline)))
+        finally:
+            for task in attempts:
+                task.cancel()
+            await asyncio.gather(*attempts, return_exceptions=True)
+        # What a server said is worth more than its silence.
+        self._failed(entry, *min(errors, key=lambda error: error[0] == 701))
+
+    async def _attempt(
+        self, entry: IceServerEntry, key: tuple[str, str, str], host: str, deadline: float
+    ) -> RelayPath | tuple[int, str, Address | None]:
+        """Try one address, follow redirects (RFC 8656 7.4), take a new port when ours is in use (437)."""
+        server = (host, entry.url.port)
+        visited = {server}
+        retries = 1
+        while True:
+            path, problem = await self._open_path(entry, key, server, deadline)
+            if path is None:
+                return problem
+            self._pool.adopt(path)
+            path.users.add(self._owner)
+            try:
+                outcome = await self._outcome(path, path.start)
+            except asyncio.CancelledError:
+                self._pool.abandon(path, self._pipe.clock() + self._settings.release_timeout)
+                raise
+            if isinstance(outcome, Allocated):
+                return path
+            local = path.local_address
+            self._pool.discard(path)
+            if outcome.code == 437 and retries:
+                retries -= 1
+                continue
+            alternate = outcome.alternate if isinstance(outcome, Refused) else None
+            if (
+                outcome.code == 300
+                and alternate
+                and alternate not in visited
+                and len(visited) <= _MAX_REDIRECTS
+            ):
+                visited.add(alternate)
+                server = alternate
+                continue
+            return outcome.code, outcome.text, local
+
+    async def _outcome(self, path: RelayPath, begin: Callable[[], None]) -> Allocated | Refused | Lost:
+        future: asyncio.Future[Allocated | Refused | Lost] = asyncio.get_running_loop().create_future()
+
+        def settle(outcome: Allocated | Refused | Lost) -> None:
+            if not future.done():
+                future.set_result(outcome)
+
+        path.on_outcome = settle
+        begin()
+        return await future
+
+    async def _open_path(
+        self, entry: IceServerEntry, key: tuple[str, str, str], server: Address, deadline: float
+    ) -> tuple[RelayPath | None, tuple[int, str, Address | None]]:
+        loop = asyncio.get_running_loop()
+        settings = self._settings
+        url = entry.url
+        relay_protocol = "udp" if url.transport == "udp" else ("tls" if url.scheme == "turns" else "tcp")
+        remaining = max(0.5, deadline - loop.time())
+        path = RelayPath(
+            self._pipe,
+            settings,
+            url=url.url,
+            key=key,
+            server=server,
+            relay_protocol=relay_protocol,
+            on_change=self._sink.times_changed,
+            on_lost=self._sink.path_lost,
+            timeout=min(settings.server_timeout, remaining),
+        )
+        source = self._source_for(server[0])
+        if source is None:
+            return None, (701, "no local address can reach the server", None)
+        try:
+            if relay_protocol == "udp":
+                path.attach_socket(
+                    await self._network.open_udp(
+                        source, 0, path.datagram_received, port_range=settings.port_range
+                    )
+                )
+            else:
+                tls = (settings.ssl_context or default_tls_context()) if relay_protocol == "tls" else None
+                async with asyncio.timeout(min(settings.server_timeout, remaining)):
+                    stream = await self._network.open_stream(
+                        *server,
+                        receiver=path.stream_received,
+                        tls=tls,
+                        server_hostname=url.host,
+                        local_host=source,
+                    )
+                path.attach_stream(stream)
+        except TimeoutError:
+            return None, (701, "the server did not accept a connection in time", (source, 0))
+        except OSError as exc:
+            return None, (701, f"the server can not be reached: {exc}", (source, 0))
+        return path, (0, "", None)
+
+    def _source_for(self, host: str) -> str | None:
+        """The local address toward a server: what the routing table says, unless the user excludes it."""
+        family = "ipv6" if is_ipv6(host) else "ipv4"
+        usable = [interface.address for interface in self._interfaces if interface.family == family]
+        routed = self._network.source_address(host)
+        if routed in usable:
+            return routed
+        # The route to a server on this host leads over loopback, which is no interface to offer candidates
+        # on.
+        if routed is not None and any(
+            i.address == routed and i.is_loopback for i in self._network.interfaces()
+        ):
+            return routed
+        return usable[0] if usable else None
+
+    def _tell_relay(self, index: int, entry: IceServerEntry, path: RelayPath) -> None:
+        for base in path.bases.values():
+            self._tell_relayed(index, entry, path, base)
+
+    def _tell_relayed(self, index: int, entry: IceServerEntry, path: RelayPath, base: RelayBase) -> None:
+        address, port = base.address
+        preference = max(0, 65535 - 512 * index - (0 if is_ipv6(address) else 256))
+        hidden = self._relay_only or self._settings.mdns or path.mapped is None
+        any_address = "::" if is_ipv6(address) else "0.0.0.0"
+        related = (any_address, 9) if hidden or path.mapped is None else path.mapped
+        candidate = Candidate(
+            foundation=foundation(CandidateType.RELAY, address, path.relay_protocol, entry.url.host),
+            component=1,
+            protocol="udp",
+            priority=priority(CandidateType.RELAY, preference, relay_protocol=path.relay_protocol),
+            address=address,
+            port=port,
+            type=CandidateType.RELAY,
+            related_address=related[0],
+            related_port=related[1],
+            url=entry.url.url,
+            relay_protocol=path.relay_protocol,
+        )
+        self._sink.new_local(candidate, base, preference, None)
+
+    def _failed(self, entry: IceServerEntry, code: int, text: str, local: Address | None) -> None:
+        """webrtc-pc 4.8.2: our own address only when a host candidate may show it."""
+        if self._relay_only or self._settings.mdns:
+            local = None
+        self._sink.server_failed(
+            IceCandidateError(
+                address=local[0] if local else None,
+                port=local[1] if local else None,
+                url=entry.url.url,
+                # Codes are 300 to 699 by STUN, 701 by W3C.
+                error_code=code if 300 <= code <= 699 else 701,
+                error_text=text,
+            )
+        )
+
+
+def tcp_candidate(
+    tcp_type: str, direction: int, index: int, base_address: str, shown: Address
+) -> tuple[Candidate, int]:
+    """A host candidate for TCP on the interface with this index, and its local preference.
+
+    RFC 6544 4.2: the direction is the upper part of the local preference.
+    """
+    preference = (direction << 13) | (8191 - 32 * min(index, 255))
+    candidate = Candidate(
+        foundation=foundation(CandidateType.HOST, base_address, "tcp"),
+        component=1,
+        protocol="tcp",
+        priority=priority(CandidateType.HOST, preference, protocol="tcp"),
+        address=shown[0],
+        port=shown[1],
+        type=CandidateType.HOST,
+        tcp_type=tcp_type,
+    )
+    return candidate, preference
+
+
+def usable_interfaces(network: Network, settings: IceSettings) -> list[Interface]:
+    """The local addresses to offer, best first; loopback only where there is nothing else or it is wanted."""
+    allowed = [
+        interface
+        for interface in network.interfaces()
+        if (settings.ipv4 if interface.family == "ipv4" else settings.ipv6)
+        and (not settings.bind_addresses or interface.address in settings.bind_addresses)
+        and (settings.interface_filter is None or settings.interface_filter(interface))
+    ]
+    if settings.include_loopback == "auto":
+        wanted = [i for i in allowed if not i.is_loopback or i.address in settings.bind_addresses] or allowed
+    else:
+        wanted = [i for i in allowed if settings.include_loopback or not i.is_loopback]
+    return order_interfaces(wanted)
+
+
+def _hopeless(interface: Interface, server: str) -> bool:
+    """A loopback address reaches only this host."""
+    return interface.is_loopback and not server.startswith("127.") and server != "::1"

@@ -1,0 +1,706 @@
+"""One life of ICE credentials: its candidates, pairs, checks and the pair it settles on.
+
+Owns: everything between one pair of credentials and its selected pair.  A restart makes a second generation
+beside the first; `rtcpeer.ice.core` decides which of them carries data.  Never: I/O, clock; `now` is an
+argument.
+
+It is one long story on purpose: what a check finds changes pairs, pairs change the nomination, the nomination
+changes which checks go out; cut in two, each half would reach into the other.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from rtcpeer.ice import stun
+from rtcpeer.ice.candidates import foundation, is_ipv6, priority
+from rtcpeer.ice.checklist import NEVER, Base, Check, Checklist, Local, Pair, Remote
+from rtcpeer.ice.consent import Consent, Level
+from rtcpeer.ice.early import EarlyChecks
+from rtcpeer.ice.netbase import Address
+from rtcpeer.ice.settings import IceSettings
+from rtcpeer.ice.stats import PairStatus
+from rtcpeer.ice.stun import Message
+from rtcpeer.values import Candidate, CandidateType, IceParameters
+
+# Timers are never exactly on time; what is due within this is done now.
+SLACK = 0.001
+# A check that was sent this recently is not repeated because a request of the other side crossed it.
+_CROSSING = 0.02
+# How long a single-shot request may take before its response is not recognised any more.
+_PROBE_LIFE = 6.0
+# How many other pairs are looked at while the selected one is silent.
+_BACKUPS = 8
+
+
+@dataclass(slots=True)
+class Context:
+    """What the generations of one agent share.
+
+    Attributes:
+        controlling: our role; a role conflict changes it for all.
+        tie_breaker: 64 random bits (RFC 8445 7.3.1.1).
+        jitter: a number in [0, 1), fresh at each call.
+        transaction_id: 12 fresh unpredictable bytes.
+        prefix: makes the ids of candidates and pairs unique among agents.
+    """
+
+    settings: IceSettings
+    controlling: bool
+    tie_breaker: int
+    jitter: Callable[[], float]
+    transaction_id: Callable[[], bytes] = stun.new_transaction_id
+    prefix: str = ""
+    counter: itertools.count[int] = field(default_factory=itertools.count)
+
+    def new_id(self, kind: str) -> str:
+        """A fresh id for statistics."""
+        return f"{kind}{self.prefix}{next(self.counter)}"
+
+
+class Generation:
+    """Credentials of both sides, and what became of them."""
+
+    def __init__(self, context: Context, local: IceParameters) -> None:
+        settings = context.settings
+        self._context = context
+        self._settings = settings
+        self.local = local
+        self.local_key = local.pwd.encode()
+        self.remote: IceParameters | None = None
+        self._remote_key = b""
+        self._username = b""
+        self.locals: list[Local] = []
+        self.remotes: list[Remote] = []
+        self.checklist = Checklist(settings.max_pairs)
+        self.consent = Consent(settings, context.jitter)
+        self.selected: Pair | None = None
+        self.nominated: Pair | None = None
+        self._nominating: Pair | None = None
+        # No pair works; a late check or candidate, or the network's return, may still change that.
+        self.failed = False
+        self._failed_at = NEVER
+        self._completed = False
+        # A remote candidate wants an active TCP base (RFC 6544); the core sees to it.
+        self.wants_active = False
+        # Retired: it answers, but starts nothing any more.
+        self.retired_until: float | None = None
+        self.gathered = False
+        self.remote_ended = False
+        self._started_at = NEVER
+        self._first_pair_at = NEVER
+        self._ended_at = NEVER
+        self._next_pace = 0.0
+        self._checks: dict[bytes, Check] = {}
+        self._probes = 0
+        self._early = EarlyChecks(settings.max_early_checks, settings.max_early_checks_per_source)
+        self._peer_reflexive = 0
+        self._remote_is_aggressive = False
+
+    # -- what it is made of ------------------------------------------------------------------------
+
+    def add_local(self, now: float, local: Local) -> None:
+        """A local candidate exists; one with a base is paired with all that is known."""
+        self.locals.append(local)
+        if local.base is not None:
+            for remote in self.remotes:
+                self._form(now, local, local.base, remote)
+
+    def set_remote(self, now: float, remote: IceParameters) -> None:
+        """The remote credentials are known: checks may begin."""
+        self.remote = remote
+        self._remote_key = remote.pwd.encode()
+        self._username = stun.attribute(stun.USERNAME, f"{remote.ufrag}:{self.local.ufrag}".encode())
+        self._started_at = now
+        self._next_pace = now
+        for early in self._early.take():
+            self.on_request(now, early.base, early.address, early.priority, False)
+            if early.use_candidate:
+                self.on_request(now, early.base, early.address, early.priority, True)
+
+    def add_remote(self, now: float, candidate: Candidate, address: Address) -> None:
+        """A remote candidate arrived; one that we knew as peer-reflexive gets its real name."""
+        for known in self.remotes:
+            if known.address == address and known.candidate.protocol == candidate.protocol:
+                if known.candidate.type is CandidateType.PRFLX and candidate.type is not CandidateType.PRFLX:
+                    known.candidate = candidate
+                    self._regrade(known)
+                return
+        if len(self.remotes) >= self._settings.max_remote_candidates:
+            return
+        self._join(now, Remote(self._context.new_id("R"), candidate, address))
+
+    def _join(self, now: float, remote: Remote) -> None:
+        self.remotes.append(remote)
+        if remote.candidate.tcp_type == "passive":
+            self.wants_active = True
+        for local in self.locals:
+            if local.base is not None:
+                self._form(now, local, local.base, remote)
+
+    def _regrade(self, remote: Remote) -> None:
+        for pair in self.checklist.pairs.values():
+            if pair.remote is remote:
+                pair.grade()
+                pair.set_priority(self._context.controlling)
+
+    def _form(self, now: float, local: Local, base: Base, remote: Remote) -> Pair | None:
+        """RFC 8445 6.1.2.2: same family and transport; redundant pairs share base and remote address."""
+        if base.protocol != remote.candidate.protocol or is_ipv6(base.address[0]) is not remote.is_ipv6:
+            return None
+        if base.protocol == "tcp" and not _tcp_matches(local.candidate, remote.candidate):
+            return None
+        if self.checklist.find(base, remote.address) is not None:
+            return None
+        pair = Pair(self._context.new_id("P"), self, local, base, remote)
+        pair.set_priority(self._context.controlling)
+        if not self.checklist.add(pair):
+            return None
+        base.prepare(pair.address)
+        if self._first_pair_at == NEVER:
+            self._first_pair_at = now
+        return pair
+
+    def set_gathered(self, now: float) -> None:
+        """No local candidate will follow."""
+        self.gathered = True
+        self._note_end(now)
+
+    def set_remote_ended(self, now: float) -> None:
+        """The remote side said end-of-candidates."""
+        self.remote_ended = True
+        self._note_end(now)
+
+    def _note_end(self, now: float) -> None:
+        if self.gathered and self.remote_ended and self._ended_at == NEVER:
+            self._ended_at = now
+
+    def lose_base(self, now: float, base: Base) -> None:
+        """A base has stopped working (allocation lost, address vanished): do not wait for silence."""
+        for pair in self.checklist.pairs.values():
+            if pair.base is base:
+                self.checklist.settle(
+                    pair, PairStatus.SUCCEEDED if pair is self.selected else PairStatus.FAILED
+                )
+                pair.retry_at = now + self._settings.retry_interval
+                pair.heard_at = min(pair.heard_at, now - self._settings.disconnected_after)
+        if self.selected is not None and self.selected.base is base and self.remote is not None:
+            self.look_for_backups(now)
+
+    def recompute_priorities(self) -> None:
+        """Our role changed."""
+        self._nominating = None
+        for pair in self.checklist.pairs.values():
+            pair.set_priority(self._context.controlling)
+
+    # -- checks out --------------------------------------------------------------------------------
+
+    def _send_check(self, now: float, pair: Pair, *, nominate: bool = False, probe: bool = False) -> None:
+        context = self._context
+        role = stun.ICE_CONTROLLING if context.controlling else stun.ICE_CONTROLLED
+        body = self._username + pair.priority_attribute
+        body += stun.attribute(role, context.tie_breaker.to_bytes(8, "big"))
+        if nominate:
+            body += stun.attribute(stun.USE_CANDIDATE, b"")
+        transaction_id = context.transaction_id()
+        data = stun.encode(stun.BINDING_REQUEST, transaction_id, body, self._remote_key)
+        check = Check(
+            pair,
+            data,
+            now,
+            self._settings.check_rto,
+            nominate=nominate,
+            controlling=context.controlling,
+            probe=probe,
+        )
+        self._checks[transaction_id] = check
+        if probe:
+            self._probes += 1
+        else:
+            self.checklist.start(pair, check)
+        pair.requests_sent += 1
+        pair.base.send(data, pair.address)
+
+    def _repeat(self, now: float, check: Check) -> None:
+        """Retransmit, or give up: while nothing else works there is nothing better to do than going on."""
+        pair = check.pair
+        settings = self._settings
+        if check.tries >= settings.check_tries:
+            pair.exhausted = True
+            if self.selected is not None or self.failed:
+                self._fail(now, pair)
+                return
+        check.tries += 1
+        check.last_at = now
+        check.rto = min(check.rto * 2, settings.check_rto_limit)
+        check.next_at = now + check.rto
+        pair.requests_sent += 1
+        pair.base.send(check.data, pair.address)
+
+    def _fail(self, now: float, pair: Pair) -> None:
+        self.checklist.settle(pair, PairStatus.FAILED)
+        if self._nominating is pair:
+            self._nominating = None
+        pair.retry_pause = min(
+            max(pair.retry_pause * 2, self._settings.retry_interval), self._settings.retry_limit
+        )
+        pair.retry_at = now + pair.retry_pause
+
+    def fail_path(self, now: float, base: Base, address: Address) -> None:
+        """The network says that nothing gets there (a TCP connection was refused): no need to wait."""
+        pair = self.checklist.find(base, address)
+        if pair is not None and not pair.is_valid:
+            pair.exhausted = True
+            self._fail(now, pair)
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        if self.remote is None or self.retired_until is not None:
+            return
+        due = now + SLACK
+        for pair in list(self.checklist.in_progress):
+            check = pair.check
+            if check is not None and check.next_at <= due:
+                self._repeat(now, check)
+        self._retry(due)
+        while self._next_pace <= due:
+            waiting = self.checklist.next_pair(self.nominated)
+            if waiting is None:
+                break
+            self._next_pace = now + self._settings.pacing
+            self._send_check(now, waiting, nominate=waiting is self._nominating)
+        if self.failed:
+            self._revive(now)
+        else:
+            self._ask_consent(now)
+        if self._probes:
+            self._forget_probes(now)
+
+    def _retry(self, due: float) -> None:
+        """Failed pairs that would be an improvement get another chance now and then."""
+        selected = self.selected
+        if self.failed:
+            return
+        for pair in self.checklist.pairs.values():
+            if pair.state is PairStatus.FAILED and pair.retry_at <= due:
+                pair.retry_at = NEVER
+                if selected is None or pair.rank < selected.rank or selected.is_silent:
+                    pair.state = PairStatus.WAITING
+
+    def _ask_consent(self, now: float) -> None:
+        pair = self.selected
+        if pair is None or self.consent.request_at(pair) > now + SLACK:
+            return
+        remote_is_lite = self.remote is not None and self.remote.lite
+        self.consent.requested(now, pair)
+        pair.consent_requests_sent += 1
+        # A lite agent learns of the nomination by USE-CANDIDATE alone, and some stop answering without it.
+        self._send_check(now, pair, nominate=remote_is_lite and self._context.controlling, probe=True)
+        if self.consent.wants_backup(now, pair):
+            self.look_for_backups(now)
+
+    def _revive(self, now: float) -> None:
+        """Consent is gone or silence has lasted: ask whether the network is back, now and then."""
+        pair = self.selected
+        if pair is None or self.consent.revive_at(self._failed_at) > now + SLACK:
+            return
+        self.consent.requested(now, pair)
+        self._send_check(now, pair, probe=True)
+        self.look_for_backups(now)
+
+    def look_for_backups(self, now: float) -> None:
+        """The selected pair is quiet: see who else is there."""
+        others = [
+            p
+            for p in self.checklist.pairs.values()
+            if p is not self.selected and p.is_valid and p.check is None
+        ]
+        others.sort(key=lambda p: p.preference, reverse=True)
+        for pair in others[:_BACKUPS]:
+            pair.base.prepare(pair.address)
+            self._send_check(now, pair, probe=True)
+        for pair in self.checklist.pairs.values():
+            if pair.state is PairStatus.WAITING:
+                self.checklist.trigger(pair)
+            elif pair.state is PairStatus.FAILED and pair.retry_at > now + 2.0:
+                pair.retry_at = now + 2.0
+
+    def _forget_probes(self, now: float) -> None:
+        for transaction_id, check in list(self._checks.items()):
+            if check.probe and now - check.sent_at > _PROBE_LIFE:
+                del self._checks[transaction_id]
+                self._probes -= 1
+            elif not check.probe and check.pair.check is not check and now - check.last_at > _PROBE_LIFE:
+                del self._checks[transaction_id]
+
+    def next_time(self, now: float) -> float:
+        """When `tick` or `decide` may have something to do."""
+        if self.retired_until is not None:
+            return self.retired_until
+        if self.remote is None:
+            return NEVER
+        wanted = NEVER
+        for pair in self.checklist.in_progress:
+            if pair.check is not None and pair.check.next_at < wanted:
+                wanted = pair.check.next_at
+        if self._next_pace < wanted and self.checklist.next_pair(self.nominated) is not None:
+            wanted = self._next_pace
+        selected = self.selected
+        if self.failed:
+            return min(wanted, self.consent.revive_at(self._failed_at)) if selected is not None else wanted
+        if selected is None:
+            wanted = min(wanted, self._deadline())
+        else:
+            wanted = min(wanted, self.consent.next_time(now, selected))
+            if self._context.controlling and self.nominated is None and self._nominating is None:
+                best = self.checklist.best_valid()
+                if best is not None:
+                    wanted = min(wanted, self._acceptable_at(best))
+        for pair in self.checklist.pairs.values():
+            if (
+                pair.retry_at < wanted
+                and pair.state is PairStatus.FAILED
+                and (selected is None or pair.rank < selected.rank or selected.is_silent)
+            ):
+                wanted = pair.retry_at
+        return wanted
+
+    def shift(self, amount: float) -> None:
+        """The event loop stood still for this long: that was not silence of the network."""
+        if self.failed:
+            return
+        for pair in self.checklist.pairs.values():
+            pair.heard_at += amount
+            pair.consented_at += amount
+        self._started_at += amount
+        self._ended_at += amount
+
+    # -- checks in ---------------------------------------------------------------------------------
+
+    def on_request(self, now: float, base: Base, address: Address, prio: int, use_candidate: bool) -> None:
+        """An authentic request arrived and was answered (RFC 8445 7.3.1)."""
+        if self.remote is None:
+            self._early.keep(base, address, prio, use_candidate)
+            return
+        pair = self.checklist.find(base, address) or self._learn_remote(now, base, address, prio)
+        if pair is None:
+            return
+        pair.requests_received += 1
+        pair.responses_sent += 1
+        pair.heard_at = now
+        self._claim(pair)
+        if use_candidate and not self._context.controlling:
+            self._on_use_candidate(now, pair)
+        if pair.state is PairStatus.IN_PROGRESS:
+            # RFC 8445 7.3.1.4 cancels the check and sends another: repeating it at once does the same for
+            # the NAT in between, and its response stays recognisable.
+            check = pair.check
+            if check is not None:
+                check.rto = self._settings.check_rto
+                check.next_at = min(check.next_at, max(now, check.last_at + _CROSSING))
+        elif self.failed or not pair.is_valid:
+            self.checklist.trigger(pair)
+
+    def has_early_check(self, base: object, address: Address) -> bool:
+        """Whether an authentic check came from there, which waits for the remote credentials."""
+        return self._early.has(base, address)
+
+    def _learn_remote(self, now: float, base: Base, address: Address, prio: int) -> Pair | None:
+        """A peer-reflexive remote candidate (RFC 8445 7.3.1.3), or a pair that had been pruned."""
+        local = next((entry for entry in self.locals if entry.base is base), None)
+        if local is None:
+            return None
+        for known in self.remotes:
+            if known.address == address and known.candidate.protocol == base.protocol:
+                return self._form(now, local, base, known)
+        if self._peer_reflexive >= self._settings.max_peer_reflexive:
+            return None
+        self._peer_reflexive += 1
+        candidate = Candidate(
+            foundation=foundation(CandidateType.PRFLX, address[0], base.protocol, str(self._peer_reflexive)),
+            component=1,
+            protocol=base.protocol,
+            priority=prio,
+            address=address[0],
+            port=address[1],
+            type=CandidateType.PRFLX,
+            tcp_type=_OPPOSITE_TCP.get(local.candidate.tcp_type or ""),
+            ufrag=self.remote.ufrag if self.remote is not None else None,
+        )
+        remote = Remote(self._context.new_id("R"), candidate, address)
+        if base.protocol == "tcp":
+            # It exists on this connection only.
+            self.remotes.append(remote)
+            return self._form(now, local, base, remote)
+        self._join(now, remote)
+        return self.checklist.find(base, address)
+
+    def _on_use_candidate(self, now: float, pair: Pair) -> None:
+        """The controlling side chose this pair (RFC 8445 7.3.1.5).
+
+        Its last word counts.  One that nominates aggressively (RFC 5245 8.1.1.2) says it of every pair from the
+        first check on; then the better pair counts, unless it is quiet.
+        """
+        if pair.requests_received == 1:
+            # Who nominates regularly has had an answer on this pair before.
+            self._remote_is_aggressive = True
+        pair.wanted = True
+        if pair.is_valid:
+            self._accept_nomination(now, pair)
+
+    def _accept_nomination(self, now: float, pair: Pair) -> None:
+        pair.wanted = False
+        current = self.nominated
+        if current is pair:
+            return
+        if current is not None and self._remote_is_aggressive:
+            keeps = current.is_valid and now - current.heard_at < 1.0
+            if keeps and pair.preference < current.preference:
+                return
+        self._set_nominated(now, pair)
+
+    def _set_nominated(self, now: float, pair: Pair) -> None:
+        """Exactly one pair is nominated; checks that could only find something no better are left alone."""
+        previous, self.nominated = self.nominated, pair
+        pair.nominated = True
+        if previous is not None and previous is not pair:
+            previous.nominated = False
+            if self._is_quiet(now, previous):
+                self._fail(now, previous)
+        for other in list(self.checklist.in_progress):
+            if other is not pair and other.rank >= pair.rank:
+                self.checklist.settle(other, PairStatus.SUCCEEDED if other.is_valid else PairStatus.WAITING)
+
+    def _claim(self, pair: Pair) -> None:
+        """Data from this address is this pair's, unless an older generation still carries it."""
+        pair.base.routes.setdefault(pair.address, pair)
+
+    def on_response(self, now: float, base: Base, address: Address, message: Message) -> bool:
+        """A success response; False when it belongs to no check of ours (RFC 8445 7.2.5)."""
+        check = self._checks.get(message.transaction_id)
+        if check is None or not message.authentic(self._remote_key):
+            return False
+        pair = check.pair
+        if pair.base is not base or pair.address != address:
+            # RFC 8445 7.2.5.2.1: not symmetric.  It fails the pair; ignoring it lets the real response win.
+            return True
+        self._take(message.transaction_id, check)
+        pair.responses_received += 1
+        pair.heard_at = pair.consented_at = now
+        pair.rtt = now - check.last_at
+        pair.total_rtt += pair.rtt
+        self._claim(pair)
+        if pair.check is check or not pair.is_valid:
+            self.checklist.settle(pair, PairStatus.SUCCEEDED)
+        if pair.first_valid_at == NEVER:
+            pair.first_valid_at = now
+        pair.retry_pause = 0.0
+        pair.exhausted = False
+        self._learn_local(pair, message.mapped_address)
+        if self._context.controlling:
+            if self._nominating is pair and check.nominate:
+                self._nominating = None
+                self._set_nominated(now, pair)
+        elif pair.wanted:
+            self._accept_nomination(now, pair)
+        return True
+
+    def on_error(self, now: float, base: Base, address: Address, message: Message) -> Check | None:
+        """An authentic error response: gives its check, so that the core can see to role conflicts."""
+        check = self._checks.get(message.transaction_id)
+        if check is None or not message.authentic(self._remote_key):
+            return None
+        if check.pair.base is not base or check.pair.address != address:
+            return None
+        self._take(message.transaction_id, check)
+        pair = check.pair
+        if message.error[0] == 487:
+            self.checklist.settle(pair, PairStatus.SUCCEEDED if pair.is_valid else PairStatus.WAITING)
+            self.checklist.trigger(pair)
+        elif not check.probe:
+            self._fail(now, pair)
+        return check
+
+    def _take(self, transaction_id: bytes, check: Check) -> None:
+        del self._checks[transaction_id]
+        if check.probe:
+            self._probes -= 1
+
+    def _learn_local(self, pair: Pair, mapped: Address | None) -> None:
+        """RFC 8445 7.2.5.3.1: what the remote side sees may be a candidate that we did not know."""
+        if mapped is None or pair.valid_local is not None:
+            return
+        own = pair.local
+        pair.valid_local = own
+        if mapped == pair.base.address:
+            return
+        for known in self.locals:
+            if (
+                known.candidate.address,
+                known.candidate.port,
+            ) == mapped and known.candidate.protocol == pair.base.protocol:
+                pair.valid_local = known
+                pair.grade()
+                return
+        # An address that the candidate hides (mDNS name, 1:1 NAT) must not come out here; a relay's is the
+        # server's.
+        if own.candidate.type is CandidateType.RELAY or own.candidate.address != pair.base.address[0]:
+            return
+        candidate = replace(
+            own.candidate,
+            foundation=foundation(CandidateType.PRFLX, own.candidate.address, pair.base.protocol),
+            priority=priority(CandidateType.PRFLX, own.local_preference, protocol=pair.base.protocol),
+            address=mapped[0],
+            port=mapped[1],
+            type=CandidateType.PRFLX,
+            related_address=own.candidate.address,
+            related_port=own.candidate.port,
+        )
+        pair.valid_local = Local(
+            self._context.new_id("L"), candidate, None, own.local_preference, own.network
+        )
+        pair.grade()
+
+    # -- decisions ---------------------------------------------------------------------------------
+
+    def decide(self, now: float) -> None:
+        """Nominate, select, and see whether there is still hope."""
+        if self.remote is None or self.retired_until is not None:
+            return
+        if self._context.controlling:
+            self._nominate(now)
+        self._select(now)
+        self._judge(now)
+
+    def _acceptable_at(self, pair: Pair) -> float:
+        """When a pair has waited long enough for a better one (settings.acceptance)."""
+        acceptance = self._settings.acceptance
+        wait = max(acceptance[pair.local_candidate.type], acceptance[pair.remote.candidate.type])
+        return self._first_pair_at + wait
+
+    def _nominate(self, now: float) -> None:
+        if self._nominating is not None:
+            return
+        best = self.checklist.best_valid()
+        current = self.nominated
+        if current is not None and current.is_valid and self._is_quiet(now, current):
+            # Its silence may end; a pair that answers now is better than one that does not.
+            best = self._best_heard(now)
+        if best is None or best is current or (self.failed and self._is_quiet(now, best)):
+            return
+        if current is None:
+            ended = self.gathered and self.remote_ended and not self.checklist.hope_above(best.rank)
+            if not ended and now + SLACK < self._acceptable_at(best):
+                return
+        else:
+            works = current.is_valid and not self._is_quiet(now, current)
+            if works and (best.rank >= current.rank or self._is_quiet(now, best)):
+                return
+        self._nominating = best
+        self._send_check(now, best, nominate=True)
+
+    def _best_heard(self, now: float) -> Pair | None:
+        heard = [p for p in self.checklist.pairs.values() if p.is_valid and not self._is_quiet(now, p)]
+        return max(heard, key=lambda p: p.preference, default=None)
+
+    def _is_quiet(self, now: float, pair: Pair) -> bool:
+        return self.consent.is_quiet(now, pair)
+
+    def _select(self, now: float) -> None:
+        """The pair that carries data: the nominated one, before that the best valid one (RFC 8445 12.1)."""
+        current = self.selected
+        chosen = self.nominated
+        if chosen is None or not chosen.is_valid:
+            chosen = self.checklist.best_valid()
+        if chosen is not None and self._is_quiet(now, chosen):
+            chosen = self._best_heard(now) or current or chosen
+        if chosen is None or chosen is current:
+            return
+        if current is not None:
+            current.is_silent = False
+        self.selected = chosen
+        self.consent.start(now, self._context.controlling)
+
+    def _deadline(self) -> float:
+        settings = self._settings
+        return min(self._started_at + settings.connect_timeout, self._ended_at + settings.no_pair_timeout)
+
+    def _judge(self, now: float) -> None:
+        pair = self.selected
+        failed = self.failed
+        if pair is None:
+            self.failed = now + SLACK >= self._deadline()
+        else:
+            level = self.consent.level(now + SLACK, pair)
+            pair.is_silent = now + SLACK - pair.heard_at >= self._settings.disconnected_after
+            # Who asks has to answer too before it counts as alive again.
+            self.failed = level is Level.EXPIRED or (failed and level is Level.SILENT)
+        if self.failed and not failed:
+            self.give_up(now)
+
+    def give_up(self, now: float) -> None:
+        """It has failed. A path that it had is asked for now and then."""
+        self.failed = True
+        self._failed_at = now
+        self._nominating = None
+        for entry in list(self.checklist.in_progress):
+            self.checklist.settle(entry, PairStatus.FAILED)
+        self._checks.clear()
+        self._probes = 0
+
+    def level(self, now: float) -> Level:
+        """How alive the selected pair is; expired when there is none."""
+        if self.selected is None or self.failed:
+            return Level.EXPIRED
+        return self.consent.level(now + SLACK, self.selected)
+
+    @property
+    def needs_mappings(self) -> bool:
+        """Whether a check may still come in through a reflexive candidate (RFC 8445 5.1.1.4)."""
+        return self.nominated is None and not self.failed and self.retired_until is None
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether all that is known was tried and does not work; more may come, or be told."""
+        return self.selected is None and self.checklist.is_exhausted()
+
+    @property
+    def is_completed(self) -> bool:
+        """Nothing is left to find: both sides gathered, a pair nominated, no better one outstanding."""
+        nominated = self.nominated
+        if not self._completed:
+            # It stays: a later look at pairs that failed is no step back.
+            self._completed = (
+                nominated is not None
+                and self.gathered
+                and self.remote_ended
+                and not self.checklist.in_progress
+                and not self.checklist.hope_above(nominated.rank)
+            )
+        return self._completed
+
+    def forget_routes(self) -> None:
+        """It is gone: data from its paths is nobody's."""
+        for pair in self.checklist.pairs.values():
+            if pair.base.routes.get(pair.address) is pair:
+                del pair.base.routes[pair.address]
+
+    def claim_routes(self) -> None:
+        """It carries data now: its validated paths are its own."""
+        for pair in self.checklist.pairs.values():
+            if pair.heard_at > -NEVER:
+                pair.base.routes[pair.address] = pair
+
+
+_OPPOSITE_TCP = {"active": "passive", "passive": "active", "so": "so"}
+
+
+def _tcp_matches(local: Candidate, remote: Candidate) -> bool:
+    """RFC 6544 6.2: the active side checks; a passive one pairs with those who have connected to it."""
+    if local.tcp_type == "active":
+        return remote.tcp_type == "passive"
+    return local.tcp_type == "passive" and remote.type is CandidateType.PRFLX

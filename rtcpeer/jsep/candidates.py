@@ -1,0 +1,212 @@
+"""Candidates that come one by one: local ones into our descriptions, remote ones into theirs and on to the transport.
+
+Implements webrtc-pc 4.4.2 addIceCandidate (from "remoteDescription is null" on) and 5.6 "surface the candidate".
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from rtcpeer.errors import InvalidStateError, OperationError, RTCSyntaxError
+from rtcpeer.jsep.descriptions import END_OF_CANDIDATES, default_candidate, with_line
+from rtcpeer.jsep.draft import Draft
+from rtcpeer.jsep.effects import AddRemoteCandidate, EndOfRemoteCandidates, LocalCandidate, Plan
+from rtcpeer.jsep.state import Description, SessionState
+from rtcpeer.sdp.candidate import candidate_to_text, parse_candidate_untrusted
+from rtcpeer.values import Candidate, SdpType, SignalingState
+
+MAX_ADDED = 500
+"""Lines that trickling may add to one section; later candidates still reach the transport's own bound."""
+
+
+def plan_local(state: SessionState, transport: int, ufrag: str, candidate: Candidate | None) -> Plan:
+    """Put a local candidate, or the end of a generation, where it belongs."""
+    draft = Draft(state)
+    record = draft.transports.get(transport)
+    default: tuple[str, int] | None = None
+    if record is not None and record.local is not None and record.local.ufrag == ufrag:
+        if candidate is None:
+            record = replace(record, gathered=True)
+        else:
+            record = replace(record, candidates=(*record.candidates, replace(candidate, ufrag=None)))
+        default = default_candidate(record.candidates)
+        draft.transports[transport] = record
+    line = (
+        END_OF_CANDIDATES if candidate is None else "a=" + candidate_to_text(replace(candidate, ufrag=None))
+    )
+    announcement: LocalCandidate | None = None
+    stable = state.stable if state.stable is not None else state
+    for name, bindings in (("pending_local", state.bindings), ("current_local", stable.bindings)):
+        description: Description | None = getattr(state, name)
+        if description is None:
+            continue
+        index = _local_section(description, dict(bindings), transport, ufrag)
+        if index is None:
+            continue
+        draft.fields[name] = with_line(description, index, line, default)
+        if announcement is None:
+            text = "" if candidate is None else candidate_to_text(replace(candidate, ufrag=ufrag))
+            mid = description.session.media[index].mid
+            announcement = LocalCandidate(text, mid or "", index, ufrag, candidate)
+    return draft.finish((announcement,) if announcement is not None else ())
+
+
+def _local_section(
+    description: Description, bindings: dict[str, int], transport: int, ufrag: str
+) -> int | None:
+    """The first section of a description that speaks for this generation of this transport."""
+    for index, media in enumerate(description.session.media):
+        if media.rejected or media.bundle_only or media.ice is None or media.ice.ufrag != ufrag:
+            continue
+        if bindings.get(media.mid or "") == transport:
+            return index
+    return None
+
+
+def check_candidate_init(candidate: str, mid: str | None, mline_index: int | None) -> None:
+    """What addIceCandidate refuses before it joins the operations chain.
+
+    Raises:
+        TypeError: a candidate without a section.
+    """
+    if candidate and mid is None and mline_index is None:
+        raise TypeError("addIceCandidate: sdpMid or sdpMLineIndex is required with a candidate")
+
+
+def plan_remote(
+    state: SessionState, candidate: str, mid: str | None, mline_index: int | None, ufrag: str | None
+) -> Plan:
+    """Add a remote candidate, or the end of candidates, to the remote descriptions and to the transport."""
+    check_candidate_init(candidate, mid, mline_index)
+    if state.signaling is SignalingState.CLOSED:
+        raise InvalidStateError("the connection is closed")
+    remote = state.remote_description
+    if remote is None:
+        raise InvalidStateError("addIceCandidate: there is no remote description yet")
+    sections = _sections(remote, mid, mline_index)
+    draft = Draft(state)
+    if len(sections) == 1 and not (mid is None and mline_index is None):
+        name = remote.session.media[sections[0]].mid
+        record = draft.by_mid(name) if name is not None else None
+        if record is not None and record.stopped:
+            return draft.finish()
+    parsed: Candidate | None = None
+    if candidate:
+        try:
+            parsed = parse_candidate_untrusted(candidate)
+        except RTCSyntaxError as error:
+            raise OperationError(f"addIceCandidate: {error}", fault="remote") from None
+    known = False
+    for index in sections:
+        known |= _add(state, draft, remote, index, candidate, parsed, ufrag)
+    if not known:
+        raise OperationError(
+            f"addIceCandidate: no remote description has usernameFragment {ufrag!r} there", fault="remote"
+        )
+    return draft.finish()
+
+
+def _sections(remote: Description, mid: str | None, mline_index: int | None) -> list[int]:
+    """The sections meant; all of them when nothing is said."""
+    if mid is not None:
+        index = remote.session.find(mid)
+        if index is None:
+            raise OperationError(f"addIceCandidate: no section has sdpMid {mid!r}", fault="remote")
+        return [index]
+    if mline_index is not None:
+        if not 0 <= mline_index < len(remote.session.media):
+            raise OperationError(
+                f"addIceCandidate: there is no section with sdpMLineIndex {mline_index}", fault="remote"
+            )
+        return [mline_index]
+    return list(range(len(remote.session.media)))
+
+
+def _add(
+    state: SessionState,
+    draft: Draft,
+    remote: Description,
+    index: int,
+    text: str,
+    candidate: Candidate | None,
+    ufrag: str | None,
+) -> bool:
+    """Add to one section; False when no applied remote description has this generation there."""
+    wanted = ufrag
+    said = candidate.ufrag if candidate is not None else None
+    if wanted is None and said is not None and _has_ufrag(state, index, said):
+        wanted = said
+    if wanted is None:
+        wanted = _ufrag_at(remote, index)
+    elif not _has_ufrag(state, index, wanted):
+        return False
+    line = "a=" + text.removeprefix("a=").strip() if candidate is not None else END_OF_CANDIDATES
+    for name in ("pending_remote", "current_remote"):
+        description: Description | None = draft.fields.get(name, getattr(state, name))
+        if description is None or index >= len(description.session.media):
+            continue
+        if _ufrag_at(description, index) == wanted and len(description.added[index]) < MAX_ADDED:
+            draft.fields[name] = with_line(description, index, line)
+    _hand_over(state, draft, remote, index, candidate, wanted)
+    return True
+
+
+def _has_ufrag(state: SessionState, index: int, ufrag: str) -> bool:
+    return any(
+        d is not None and index < len(d.session.media) and _ufrag_at(d, index) == ufrag
+        for d in (state.pending_remote, state.current_remote)
+    )
+
+
+def _ufrag_at(description: Description, index: int) -> str | None:
+    """The username fragment of a section, or of the one that speaks for its bundle."""
+    media = description.session.media[index]
+    if media.ice is not None:
+        return media.ice.ufrag
+    group = description.session.bundle_of(media.mid)
+    if group is not None:
+        for mid in group.mids:
+            other = description.session.find(mid)
+            if other is not None and (ice := description.session.media[other].ice) is not None:
+                return ice.ufrag
+    return None
+
+
+def _hand_over(
+    state: SessionState,
+    draft: Draft,
+    remote: Description,
+    index: int,
+    candidate: Candidate | None,
+    ufrag: str | None,
+) -> None:
+    """Tell the transport, if it knows this generation already; else the candidate waits in the description."""
+    mid = remote.session.media[index].mid
+    id = draft.bindings.get(mid or "")
+    transport = draft.transports.get(id) if id is not None else None
+    if id is None or transport is None or transport.remote is None or transport.remote.ufrag != ufrag:
+        return
+    if not _speaks(remote, draft.bindings, id, mid):
+        return
+    effect: Any
+    if candidate is None:
+        effect = EndOfRemoteCandidates(id, ufrag)
+    else:
+        effect = AddRemoteCandidate(id, replace(candidate, ufrag=ufrag))
+    if effect not in draft.start:
+        draft.start.append(effect)
+
+
+def _speaks(remote: Description, bindings: dict[str, int], transport: int, mid: str | None) -> bool:
+    """Whether candidates of this section are for this transport.
+
+    An offerer that has not heard of our bundling yet sends candidates for each of its sections; those of sections
+    that were bundled away lead to sockets that it will close.
+    """
+    if remote.type is not SdpType.OFFER:
+        return True
+    group = remote.session.bundle_of(mid)
+    if group is None:
+        return True
+    return mid == next((m for m in group.mids if bindings.get(m) == transport), mid)

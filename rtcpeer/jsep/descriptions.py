@@ -1,0 +1,103 @@
+"""Descriptions over time: the text that the face shows, and candidates that come after a description was set.
+
+Owns `render` (the only place below `sdp.text` that edits text) and the default candidate of a section.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rtcpeer.jsep.state import Description
+from rtcpeer.sdp.model import Connection, Session
+from rtcpeer.values import Candidate, CandidateType, SdpType
+
+END_OF_CANDIDATES = "a=end-of-candidates"
+_DEFAULT_ORDER = {
+    CandidateType.RELAY: 3,
+    CandidateType.SRFLX: 2,
+    CandidateType.HOST: 1,
+    CandidateType.PRFLX: 0,
+}
+
+
+def make(type_: SdpType, session: Session, text: str) -> Description:
+    """A description as it was set."""
+    count = len(session.media)
+    return Description(type_, session, text, ((),) * count, (None,) * count)
+
+
+def render(description: Description) -> str:
+    """The text with what was added since.
+
+    Lines go to the end of their section; everything else stays byte by byte.
+    """
+    if not any(description.added) and not any(description.defaults):
+        return description.base
+    newline = "\r\n" if "\r\n" in description.base else "\n"
+    parts = description.base.split("\nm=")
+    for index, lines in enumerate(description.added):
+        place = index + 1
+        if place >= len(parts):
+            break
+        part = parts[place]
+        default = description.defaults[index]
+        if default is not None:
+            part = _with_default(part, default)
+        if lines:
+            last = place == len(parts) - 1
+            end = newline if last else newline[:-1]  # the final "\n" belongs to the separator
+            part = part.rstrip("\r\n") + newline + newline.join(lines) + end
+        parts[place] = part
+    return "\nm=".join(parts)
+
+
+def _with_default(part: str, default: tuple[str, int]) -> str:
+    """Put the default candidate into ``m=`` and ``c=`` (RFC 8829 5.2.2); sections with port 0 stay."""
+    lines = part.split("\n")
+    words = lines[0].split(" ", 2)
+    if len(words) < 3 or words[1] == "0":
+        return part
+    words[1] = str(default[1])
+    lines[0] = " ".join(words)
+    for i, line in enumerate(lines):
+        if line.startswith("c="):
+            family = "IP6" if ":" in default[0] else "IP4"
+            lines[i] = f"c=IN {family} {default[0]}" + ("\r" if line.endswith("\r") else "")
+            break
+    return "\n".join(lines)
+
+
+def default_candidate(candidates: Sequence[Candidate]) -> tuple[str, int] | None:
+    """The candidate that an endpoint without ICE would reach best (RFC 8445 5.1.4): relay, then srflx, then host."""
+    best: Candidate | None = None
+    for candidate in candidates:
+        if candidate.protocol != "udp" or candidate.component != 1 or candidate.address.endswith(".local"):
+            continue
+        if best is None or _rank(candidate) > _rank(best):
+            best = candidate
+    return (best.address, best.port) if best is not None else None
+
+
+def _rank(candidate: Candidate) -> tuple[int, bool, int]:
+    return (_DEFAULT_ORDER[candidate.type], ":" not in candidate.address, candidate.priority)
+
+
+def connection(default: tuple[str, int] | None) -> Connection:
+    """The ``c=`` line of a section."""
+    if default is None:
+        return Connection()
+    return Connection(default[0], "IP6" if ":" in default[0] else "IP4")
+
+
+def with_line(
+    description: Description, index: int, line: str, default: tuple[str, int] | None = None
+) -> Description:
+    """The description with one more line in a section; a line that is there already is not added again."""
+    if line in description.added[index]:
+        return description
+    added = (*description.added[:index], (*description.added[index], line), *description.added[index + 1 :])
+    defaults = description.defaults
+    if default is not None and defaults[index] != default:
+        defaults = (*defaults[:index], default, *defaults[index + 1 :])
+    return replace(description, added=added, defaults=defaults)

@@ -1,0 +1,190 @@
+"""A state under change: the mutable middle between two frozen `SessionState` values.
+
+Owns the bookkeeping of a plan: what has changed so far and which effects follow.  A draft lives inside one
+``plan_...`` call and is thrown away; nothing outside `rtcpeer.jsep` sees one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from rtcpeer.jsep.effects import (
+    AddRemoteCandidate,
+    Announce,
+    AttachData,
+    AttachTransport,
+    CloseData,
+    CloseTransport,
+    ConfigureReceiver,
+    ConfigureSender,
+    CreateData,
+    CreateTransceiver,
+    CreateTransport,
+    EndOfRemoteCandidates,
+    Plan,
+    Prepare,
+    RemoveTransceiver,
+    RollbackIce,
+    SetIceRole,
+    SetRemoteIce,
+    Start,
+    StartData,
+    StartDtls,
+    StartIceGeneration,
+    StopTransceiver,
+)
+from rtcpeer.jsep.state import Data, SessionState, Transceiver, Transport
+from rtcpeer.values import IceParameters, IceRole
+
+_PREPARE_ORDER: dict[type, int] = {CreateTransport: 0, CreateTransceiver: 1, CreateData: 2}
+_START_ORDER: dict[type, int] = {
+    kind: place
+    for place, kind in enumerate(
+        (
+            RollbackIce,
+            StopTransceiver,
+            AttachTransport,
+            AttachData,
+            ConfigureReceiver,
+            ConfigureSender,
+            SetIceRole,
+            StartIceGeneration,
+            SetRemoteIce,
+            AddRemoteCandidate,
+            EndOfRemoteCandidates,
+            StartDtls,
+            StartData,
+            CloseData,
+            RemoveTransceiver,
+            CloseTransport,
+        )
+    )
+}
+
+
+class Draft:
+    """Changes to a state, and the effects they have.
+
+    Attributes:
+        fields: what will be replaced in the state, besides the collections below.
+    """
+
+    def __init__(self, base: SessionState) -> None:
+        self.base = base
+        self._records: dict[int, Transceiver] = {t.id: t for t in base.transceivers}
+        self._mids: dict[str, int] = {t.jsep_mid: t.id for t in base.transceivers if t.jsep_mid is not None}
+        self.transports: dict[int, Transport] = {t.id: t for t in base.transports}
+        self.bindings: dict[str, int] = dict(base.bindings)
+        self.data: Data | None = base.data
+        self.next_transport = base.next_transport
+        self.next_transceiver = base.next_transceiver
+        self.fields: dict[str, Any] = {}
+        self.prepare: list[Prepare] = []
+        self.start: list[Start] = []
+        # announcements in the groups of webrtc-pc 4.4.1.5
+        self.before: list[Announce] = []
+        self.mutes: list[Announce] = []
+        self.removals: list[Announce] = []
+        self.additions: list[Announce] = []
+        self.tracks: list[Announce] = []
+        self.text = ""
+
+    # --- transceivers ---
+
+    @property
+    def transceivers(self) -> list[Transceiver]:
+        """The records as they stand now, in order of creation."""
+        return list(self._records.values())
+
+    def get(self, id: int) -> Transceiver | None:
+        """The record as it stands now."""
+        return self._records.get(id)
+
+    def by_mid(self, mid: str) -> Transceiver | None:
+        """The record associated with a mid as it stands now."""
+        return self._records.get(self._mids.get(mid, -1))
+
+    def put(self, record: Transceiver) -> Transceiver:
+        """Replace the record with the same id, or add a new one."""
+        old = self._records.get(record.id)
+        if old is not None and old.jsep_mid is not None and old.jsep_mid != record.jsep_mid:
+            self._mids.pop(old.jsep_mid, None)
+        if record.jsep_mid is not None:
+            self._mids[record.jsep_mid] = record.id
+        self._records[record.id] = record
+        return record
+
+    def remove(self, id: int) -> None:
+        """Take a record out of the set."""
+        record = self._records.pop(id)
+        if record.jsep_mid is not None and self._mids.get(record.jsep_mid) == id:
+            del self._mids[record.jsep_mid]
+        self.start.append(RemoveTransceiver(id))
+
+    # --- transports ---
+
+    def new_transport(self) -> int:
+        """One more transport."""
+        id = self.next_transport
+        self.next_transport += 1
+        self.transports[id] = Transport(id)
+        self.prepare.append(CreateTransport(id))
+        return id
+
+    def attach(self, record: Transceiver, transport: int | None) -> Transceiver:
+        """Let sender and receiver of a record use a transport."""
+        if record.transport == transport:
+            return record
+        self.start.append(AttachTransport(record.id, transport))
+        return self.put(replace(record, transport=transport))
+
+    def set_role(self, id: int, role: IceRole) -> None:
+        """The ICE role by description; one that is known already stays (webrtc-pc 4.4.1.5)."""
+        transport = self.transports[id]
+        if transport.ice_role is IceRole.UNKNOWN:
+            self.transports[id] = replace(transport, ice_role=role)
+            self.start.append(SetIceRole(id, role))
+
+    def start_generation(self, id: int, local: IceParameters) -> None:
+        """Gather with these credentials, unless they are in use already."""
+        transport = self.transports[id]
+        if transport.local != local:
+            self.transports[id] = replace(transport, local=local, candidates=(), gathered=False)
+            self.start.append(StartIceGeneration(id, local))
+
+    def close_unbound(self) -> None:
+        """Close the transports that no section uses any more."""
+        used = set(self.bindings.values())
+        for id in [i for i in self.transports if i not in used]:
+            del self.transports[id]
+            if id < self.base.next_transport:
+                self.start.append(CloseTransport(id))
+            else:
+                self.prepare.remove(CreateTransport(id))
+
+    # --- the end ---
+
+    def finish(self, announce: tuple[Announce, ...] = ()) -> Plan:
+        """The plan; effects in the order that `rtcpeer.jsep.effects` promises."""
+        base = self.base
+        fields = self.fields
+        fields["transceivers"] = _same(base.transceivers, tuple(self._records.values()))
+        fields["transports"] = _same(base.transports, tuple(self.transports.values()))
+        fields["bindings"] = _same(base.bindings, tuple(self.bindings.items()))
+        fields["data"] = self.data
+        fields["next_transport"] = self.next_transport
+        fields["next_transceiver"] = self.next_transceiver
+        return Plan(
+            base,
+            replace(base, **fields),
+            tuple(sorted(self.prepare, key=lambda e: _PREPARE_ORDER[type(e)])),
+            tuple(sorted(self.start, key=lambda e: _START_ORDER[type(e)])),
+            (*self.before, *announce, *self.mutes, *self.removals, *self.additions, *self.tracks),
+            text=self.text,
+        )
+
+
+def _same(old: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The old tuple when nothing changed, so that identity says so."""
+    return old if len(old) == len(new) and all(a is b for a, b in zip(old, new, strict=True)) else new

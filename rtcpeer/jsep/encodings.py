@@ -1,0 +1,128 @@
+"""Rules for RTCRtpEncodingParameters (webrtc-pc 5.1 addTransceiver, 5.2 setParameters).  Pure.
+
+The face converts dictionaries to `SendEncoding` (member names in snake_case, absent = None) and asks here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rtcpeer.errors import InvalidAccessError, InvalidModificationError, OperationError, RTCRangeError
+from rtcpeer.jsep.codecs import dictionary_match, is_auxiliary
+from rtcpeer.jsep.parameters import SendEncoding
+from rtcpeer.values import Codec, MediaKind
+
+_RID = re.compile(r"[A-Za-z0-9]{1,16}")
+
+
+def check_new(
+    kind: MediaKind, encodings: Sequence[SendEncoding], codecs: Sequence[Codec], max_encodings: int
+) -> tuple[SendEncoding, ...]:
+    """The "addTransceiver sendEncodings validation steps"; gives what [[SendEncodings]] becomes.
+
+    Args:
+        codecs: the send capabilities of the kind.
+        max_encodings: "maxN".
+
+    Raises:
+        TypeError: rids malformed, doubled, or on some encodings only.
+        OperationError: an encoding asks for a codec that cannot be sent.
+        RTCRangeError: scaleResolutionDownBy below 1, maxFramerate not above 0.
+    """
+    rids = [e.rid for e in encodings if e.rid is not None]
+    if any(_RID.fullmatch(rid) is None for rid in rids):
+        raise TypeError("sendEncodings: a rid has 1 to 16 letters and digits (RFC 8852)")
+    if len(rids) not in (0, len(encodings)):
+        raise TypeError("sendEncodings: either all encodings have a rid or none has")
+    if len(set(rids)) != len(rids):
+        raise TypeError("sendEncodings: two encodings have the same rid")
+    if not rids and len(encodings) > 1:
+        raise TypeError("sendEncodings: several encodings need rids")
+    for encoding in encodings:
+        if encoding.codec is not None and not any(dictionary_match(encoding.codec, c) for c in codecs):
+            raise OperationError(f"sendEncodings: {encoding.codec.mime_type} cannot be sent")
+    result = [_for_kind(e, kind) for e in encodings]
+    _check_numbers(result)
+    if any(e.scale_resolution_down_by is not None for e in result):
+        result = [
+            replace(e, scale_resolution_down_by=1.0) if e.scale_resolution_down_by is None else e
+            for e in result
+        ]
+    limit = max_encodings if kind is MediaKind.VIDEO else 1
+    result = result[:limit]
+    if kind is MediaKind.VIDEO and all(e.scale_resolution_down_by is None for e in result):
+        result = scaled(result)
+    if len(result) == 1:
+        result = [replace(result[0], rid=None)]
+    return tuple(result)
+
+
+def scaled(encodings: Sequence[SendEncoding]) -> list[SendEncoding]:
+    """Small to large: each encoding half the next one's resolution."""
+    count = len(encodings)
+    return [replace(e, scale_resolution_down_by=float(2 ** (count - i - 1))) for i, e in enumerate(encodings)]
+
+
+def _for_kind(encoding: SendEncoding, kind: MediaKind) -> SendEncoding:
+    if kind is MediaKind.AUDIO:
+        return replace(encoding, scale_resolution_down_by=None, max_framerate=None)
+    return encoding
+
+
+def _check_numbers(encodings: Sequence[SendEncoding]) -> None:
+    for e in encodings:
+        if e.scale_resolution_down_by is not None and not e.scale_resolution_down_by >= 1.0:
+            raise RTCRangeError(
+                f"scaleResolutionDownBy must be at least 1.0, not {e.scale_resolution_down_by}"
+            )
+        if e.max_framerate is not None and not e.max_framerate >= 0.0:
+            raise RTCRangeError(f"maxFramerate must not be negative: {e.max_framerate}")
+
+
+def check_update(
+    kind: MediaKind,
+    current: Sequence[SendEncoding],
+    proposed: Sequence[SendEncoding],
+    negotiated: Sequence[Codec],
+    capabilities: Sequence[Codec],
+) -> tuple[SendEncoding, ...]:
+    """The rules of setParameters for ``encodings`` (webrtc-pc 5.2); gives the new [[SendEncodings]].
+
+    Args:
+        current: [[SendEncodings]]; proposed: what the user gave.
+        negotiated: [[SendCodecs]]; before negotiation, ``capabilities`` decide.
+
+    Raises:
+        InvalidModificationError: the number or the order of encodings, or a rid, differs; or a codec is not negotiated.
+        RTCRangeError: a number is out of range.
+    """
+    if len(proposed) != len(current) or [e.rid for e in proposed] != [e.rid for e in current]:
+        raise InvalidModificationError(
+            "the number of encodings, their order and their rids cannot be changed"
+        )
+    able = [c for c in (negotiated or capabilities) if not is_auxiliary(c)]
+    result = [_for_kind(e, kind) for e in proposed]
+    for e in result:
+        if e.codec is not None and not any(
+            dictionary_match(e.codec, replace(c, payload_type=None)) for c in able
+        ):
+            raise InvalidModificationError(f"{e.codec.mime_type} has not been negotiated")
+    _check_numbers(result)
+    if kind is MediaKind.VIDEO:
+        result = [
+            replace(e, scale_resolution_down_by=1.0) if e.scale_resolution_down_by is None else e
+            for e in result
+        ]
+    return tuple([replace(e, ssrc=c.ssrc, rtx_ssrc=c.rtx_ssrc) for e, c in zip(result, current, strict=True)])
+
+
+def check_readonly(has_readonly: bool) -> None:
+    """addTransceiver: an encoding contains a read-only parameter other than rid.
+
+    Raises:
+        InvalidAccessError: it does.
+    """
+    if has_readonly:
+        raise InvalidAccessError("sendEncodings: only rid may be given among the read-only members")

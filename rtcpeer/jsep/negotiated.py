@@ -1,0 +1,131 @@
+"""What two sections agreed on, as parameters for sender and receiver."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rtcpeer.jsep import codecs as codec_rules
+from rtcpeer.jsep import extensions as extension_rules
+from rtcpeer.jsep.draft import Draft
+from rtcpeer.jsep.effects import ConfigureReceiver, ConfigureSender
+from rtcpeer.jsep.parameters import ReceiveParameters, RemoteSource, SendParameters
+from rtcpeer.jsep.state import Transceiver
+from rtcpeer.sdp.model import Media
+from rtcpeer.values import DtlsRole
+
+if TYPE_CHECKING:
+    from rtcpeer.jsep.engine import Engine
+
+
+def configure_offered(draft: Draft, record: Transceiver, offered: Media) -> None:
+    """Be ready to receive what we just offered, where packets can come before the answer does.
+
+    That is so only where DTLS runs already: a section added to a bundle, or codecs added to a section.
+    """
+    transport = draft.transports.get(record.transport) if record.transport is not None else None
+    if transport is None or transport.dtls_role is DtlsRole.AUTO or record.stopping:
+        return
+    if not offered.direction.receives or (
+        record.current_direction is not None and not record.current_direction.receives
+    ):
+        return  # what was agreed before goes on until the answer
+    before = record.receive_parameters
+    parameters = ReceiveParameters(
+        mid=offered.mid or "",
+        kind=record.kind,
+        codecs=offered.codecs,
+        header_extensions=offered.header_extensions,
+        sources=before.sources if before is not None else (),
+        rids=before.rids if before is not None else (),
+        reduced_size_rtcp=offered.rtcp_reduced_size,
+    )
+    if parameters != before:
+        draft.start.append(ConfigureReceiver(record.id, parameters))
+        draft.put(replace(record, receive_parameters=parameters))
+
+
+def configure(
+    engine: Engine, draft: Draft, record: Transceiver, ours: Media, theirs: Media, *, answered_by_us: bool
+) -> Transceiver:
+    """Set codecs and parameters from the two sections of a completed exchange; tell the media layer what changed."""
+    able = engine.settings.capabilities(record.kind)
+    send_codecs = codec_rules.sendable(theirs.codecs, able.send, ours.codecs if answered_by_us else None)
+    direction = record.current_direction
+    assert direction is not None
+    receivable = ours.codecs if answered_by_us else codec_rules.receivable(ours.codecs, theirs.codecs)
+    send_extensions = extension_rules.sendable(theirs.header_extensions, ours.header_extensions)
+    receive_extensions = extension_rules.receivable(ours.header_extensions, theirs.header_extensions)
+    names = {codec_rules.identity(c) for c in send_codecs}
+    encodings = tuple(
+        [
+            replace(e, codec=None)
+            if e.codec is not None and codec_rules.identity(e.codec) not in names
+            else e
+            for e in record.encodings
+        ]
+    )
+    mid = record.mid or ""
+    reduced = theirs.rtcp_reduced_size and ours.rtcp_reduced_size
+    sending: SendParameters | None = None
+    if not record.stopping and send_codecs and (direction.sends or record.send_parameters is not None):
+        sending = SendParameters(
+            mid,
+            record.kind,
+            send_codecs,
+            send_extensions,
+            encodings,
+            engine.state.cname,
+            direction.sends,
+            reduced,
+            record.stream_ids,
+        )
+    receiving: ReceiveParameters | None = None
+    if not record.stopping and (direction.receives or record.receive_parameters is not None):
+        receiving = ReceiveParameters(
+            mid,
+            record.kind,
+            receivable,
+            receive_extensions,
+            _sources(theirs),
+            tuple([s.rid for s in ours.simulcast.recv]) if ours.simulcast is not None else (),
+            direction.receives,
+            reduced,
+        )
+    if receiving != record.receive_parameters:
+        draft.start.append(ConfigureReceiver(record.id, receiving))
+    if sending != record.send_parameters:
+        draft.start.append(ConfigureSender(record.id, sending))
+    return draft.put(
+        replace(
+            record,
+            encodings=encodings if encodings != record.encodings else record.encodings,
+            parameters_revision=record.parameters_revision + 1,
+            send_codecs=send_codecs,
+            # webrtc-pc empties the list while nothing is received; browsers, and the W3C suite, do not
+            receive_codecs=receivable,
+            send_header_extensions=send_extensions,
+            receive_header_extensions=receive_extensions,
+            send_parameters=sending,
+            receive_parameters=receiving,
+        )
+    )
+
+
+def _sources(section: Media) -> tuple[RemoteSource, ...]:
+    """The announced streams; a retransmission stands with the stream it repairs."""
+    repairs: dict[int, int] = {}
+    for group in section.ssrc_groups:
+        if group.semantics == "FID" and len(group.ssrcs) == 2:
+            repairs[group.ssrcs[0]] = group.ssrcs[1]
+    secondary = set(repairs.values())
+    for group in section.ssrc_groups:
+        if group.semantics.startswith("FEC"):
+            secondary.update(group.ssrcs[1:])
+    return tuple(
+        [
+            RemoteSource(s.ssrc, repairs.get(s.ssrc), s.get("cname"))
+            for s in section.ssrcs
+            if s.ssrc not in secondary
+        ]
+    )

@@ -1,0 +1,282 @@
+"""Changes that involve no description: transceivers, tracks, preferences, the wish for data or for a restart.
+
+Owns the state value and its replacement; the descriptions are added by `rtcpeer.jsep.engine`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from rtcpeer.errors import InvalidModificationError, InvalidStateError
+from rtcpeer.jsep import codecs, transceivers
+from rtcpeer.jsep.draft import Draft
+from rtcpeer.jsep.effects import ConfigureSender, Plan, StalePlan, UpdateNegotiationNeeded
+from rtcpeer.jsep.needed import negotiation_needed
+from rtcpeer.jsep.parameters import EngineSettings, SendEncoding, TransceiverInit
+from rtcpeer.jsep.state import SessionState, Transceiver
+from rtcpeer.values import Codec, Direction, IceParameters, MediaKind, SignalingState
+
+_NEEDED = (UpdateNegotiationNeeded(),)
+
+
+class Entropy(Protocol):
+    """Where chance comes from; the peer implements it with `secrets`, tests with a counter."""
+
+    def session_id(self) -> int:
+        """A number for ``o=``: 62 random bits (RFC 8829 5.2.1)."""
+
+    def ice_parameters(self) -> IceParameters:
+        """Fresh credentials."""
+
+    def ssrc(self) -> int:
+        """A random SSRC, not 0."""
+
+    def identifier(self) -> str:
+        """A random id for a track, a stream or a CNAME (no blanks; at most 64 characters)."""
+
+
+class Operations:
+    """The state of one connection, and every change to it but for descriptions and candidates.
+
+    Attributes:
+        state: the present state; only `commit` replaces it.
+    """
+
+    def __init__(self, settings: EngineSettings, entropy: Entropy) -> None:
+        self.settings = settings
+        self.entropy = entropy
+        self.state = SessionState(
+            session_id=entropy.session_id(), cname=entropy.identifier(), default_stream=entropy.identifier()
+        )
+
+    def commit(self, plan: Plan) -> None:
+        """Make the plan's state the present one.
+
+        Raises:
+            StalePlan: the state has changed since the plan was made; make it again.
+        """
+        if plan.base is not self.state:
+            raise StalePlan
+        self.state = plan.next
+
+    def _check_open(self) -> None:
+        if self.state.signaling is SignalingState.CLOSED:
+            raise InvalidStateError("the connection is closed")
+
+    # --- transceivers -----------------------------------------------------------------------------
+
+    def plan_add_transceiver(self, init: TransceiverInit) -> Plan:
+        """AddTransceiver; ``plan.transceiver`` is the new id, ``prepare`` has its `CreateTransceiver`."""
+        self._check_open()
+        draft = Draft(self.state)
+        record = transceivers.create(draft, init, self.entropy.identifier, self.entropy.ssrc)
+        return replace(draft.finish(_NEEDED), transceiver=record.id)
+
+    def plan_add_track(self, init: TransceiverInit) -> Plan:
+        """AddTrack: reuse a transceiver by the rules of webrtc-pc 5.1, else make one.
+
+        ``plan.transceiver`` is its id; ``prepare`` is empty when it was reused.  That no sender has this track already
+        is checked by the face, which knows the tracks.
+        """
+        self._check_open()
+        draft = Draft(self.state)
+        reused = next(
+            (t for t in draft.transceivers if transceivers.is_reusable_for_track(t, init.kind)), None
+        )
+        if reused is None:
+            record = transceivers.create(
+                draft, replace(init, direction=Direction.SENDRECV), self.entropy.identifier, self.entropy.ssrc
+            )
+        else:
+            record = replace(
+                reused,
+                has_track=True,
+                track_id=init.track_id,
+                stream_ids=tuple(dict.fromkeys(init.stream_ids)),
+                direction=Direction.of(sends=True, receives=reused.direction.receives),
+            )
+        draft.put(
+            replace(record, used_add_track=True, made_by_add_track=record.made_by_add_track or reused is None)
+        )
+        return replace(draft.finish(_NEEDED), transceiver=record.id)
+
+    def plan_remove_track(self, transceiver: int) -> Plan:
+        """RemoveTrack, from "If transceiver.[[Stopping]]" on; a plan without effects when there is nothing to do."""
+        self._check_open()
+        draft = Draft(self.state)
+        record = draft.get(transceiver)
+        if record is None or record.stopping or not record.has_track:
+            return draft.finish()
+        direction = Direction.of(sends=False, receives=record.direction.receives)
+        draft.put(replace(record, has_track=False, direction=direction))
+        return draft.finish(_NEEDED)
+
+    def plan_set_track(self, transceiver: int, track_id: str | None) -> Plan:
+        """ReplaceTrack has succeeded (``None``: no track now); no negotiation follows from it."""
+        draft = Draft(self.state)
+        record = draft.get(transceiver)
+        if record is not None:
+            # the id in a=msid stays once it has been told (RFC 8829 5.2.2: it identifies the sender for the other side)
+            keep = track_id is None or record.mid is not None
+            draft.put(
+                replace(
+                    record, has_track=track_id is not None, track_id=record.track_id if keep else track_id
+                )
+            )
+        return draft.finish()
+
+    def plan_set_direction(self, transceiver: int, direction: Direction) -> Plan:
+        """Set the preferred direction.
+
+        Raises:
+            InvalidStateError: stopping.
+            TypeError: "stopped".
+        """
+        record = self._record(transceiver)
+        draft = Draft(self.state)
+        if record is None or record.stopping:
+            raise InvalidStateError("the transceiver is stopped")
+        if direction is record.direction:
+            return draft.finish()
+        if direction is Direction.STOPPED:
+            raise TypeError('direction cannot be set to "stopped"; call stop()')
+        draft.put(replace(record, direction=direction))
+        return draft.finish(_NEEDED)
+
+    def plan_stop(self, transceiver: int) -> Plan:
+        """``RTCRtpTransceiver.stop()``."""
+        self._check_open()
+        draft = Draft(self.state)
+        record = draft.get(transceiver)
+        if record is None or record.stopping:
+            return draft.finish()
+        transceivers.stop_sending_and_receiving(draft, record)
+        return draft.finish(_NEEDED)
+
+    def plan_set_codec_preferences(self, transceiver: int, preferences: Sequence[Codec]) -> Plan:
+        """``setCodecPreferences()``; codecs without payload types.
+
+        Raises:
+            InvalidModificationError: a codec is in no capability, or only rtx, red, fec or comfort noise are left.
+        """
+        draft = Draft(self.state)
+        record = draft.get(transceiver)
+        if record is None:
+            return draft.finish()
+        able = self.settings.capabilities(record.kind)
+        union = (*able.send, *able.receive)
+        chosen: list[Codec] = []
+        for codec in preferences:
+            if not any(codecs.dictionary_match(codec, c) for c in union):
+                raise InvalidModificationError(f"{codec.mime_type} with these parameters is in no capability")
+            if not any(codecs.dictionary_match(codec, c) for c in chosen):
+                chosen.append(replace(codec, payload_type=None))
+        if chosen and all(codecs.is_auxiliary(c) for c in chosen):
+            raise InvalidModificationError(
+                "codec preferences need a codec besides rtx, red, fec and comfort noise"
+            )
+        draft.put(replace(record, preferred_codecs=tuple(chosen)))
+        return draft.finish()
+
+    def plan_set_streams(self, transceiver: int, stream_ids: Sequence[str]) -> Plan:
+        """``RTCRtpSender.setStreams()``."""
+        self._check_open()
+        draft = Draft(self.state)
+        record = draft.get(transceiver)
+        if record is None:
+            return draft.finish()
+        draft.put(replace(record, stream_ids=tuple(dict.fromkeys(stream_ids))))
+        return draft.finish(_NEEDED)
+
+    def plan_set_encodings(self, transceiver: int, encodings: Sequence[SendEncoding]) -> Plan:
+        """``setParameters()`` has been checked (`rtcpeer.jsep.encodings.check_update`): the new [[SendEncodings]].
+
+        SSRCs are kept from the present ones, whatever the argument says.
+        """
+        draft = Draft(self.state)
+        record = draft.get(transceiver)
+        if record is None or len(encodings) != len(record.encodings):
+            return draft.finish()
+        kept = tuple(
+            [
+                replace(e, ssrc=c.ssrc, rtx_ssrc=c.rtx_ssrc)
+                for e, c in zip(encodings, record.encodings, strict=True)
+            ]
+        )
+        parameters = record.send_parameters
+        if parameters is not None and not record.stopping:
+            parameters = replace(parameters, encodings=kept)
+            draft.start.append(ConfigureSender(record.id, parameters))
+        draft.put(replace(record, encodings=kept, send_parameters=parameters))
+        return draft.finish()
+
+    # --- the rest ---------------------------------------------------------------------------------
+
+    def plan_want_data(self) -> Plan:
+        """The first data channel was made: the next offer has a data section."""
+        self._check_open()
+        draft = Draft(self.state)
+        if not self.state.data_wanted:
+            draft.fields["data_wanted"] = True
+        return draft.finish(_NEEDED)
+
+    def plan_restart_ice(self) -> Plan:
+        """``restartIce()``: the next offer has new credentials, and one is asked for; nothing when closed."""
+        draft = Draft(self.state)
+        if self.state.signaling is SignalingState.CLOSED:
+            return draft.finish()
+        draft.fields["credentials_to_replace"] = self._local_credentials()
+        return draft.finish(_NEEDED)
+
+    def plan_servers_changed(self) -> Plan:
+        """``setConfiguration()`` changed what gathering would use (RFC 8829 4.1.18).
+
+        The next offer has new credentials wherever gathering has happened; nothing else follows.
+        """
+        self._check_open()
+        draft = Draft(self.state)
+        draft.fields["credentials_outdated"] = self._local_credentials()
+        return draft.finish()
+
+    def _local_credentials(self) -> frozenset[tuple[str, str]]:
+        """All ICE credentials in the local descriptions."""
+        return frozenset(
+            (m.ice.ufrag, m.ice.pwd)
+            for description in (self.state.current_local, self.state.pending_local)
+            if description is not None
+            for m in description.session.media
+            if m.ice is not None
+        )
+
+    def plan_close(self) -> Plan:
+        """``close()``: state closed, every transceiver stopping and stopped; no announcements, no transport effects."""
+        draft = Draft(self.state)
+        for record in draft.transceivers:
+            if not record.stopped:
+                transceivers.stop(draft, record)
+        draft.fields["signaling"] = SignalingState.CLOSED
+        return draft.finish()
+
+    def negotiation_needed(self) -> bool:
+        """Webrtc-pc "check if negotiation is needed" (4.7.3) on the present state."""
+        return negotiation_needed(self.state)
+
+    def _record(self, id: int) -> Transceiver | None:
+        return self.state.transceiver(id)
+
+    def _legacy(self, draft: Draft, kind: MediaKind, wanted: bool | None) -> None:
+        """Legacy offerToReceiveAudio and offerToReceiveVideo (webrtc-pc 4.4.3.2)."""
+        if wanted is None:
+            return
+        live = [t for t in draft.transceivers if t.kind is kind and not t.stopping]
+        if not wanted:
+            for record in live:
+                draft.put(
+                    replace(record, direction=Direction.of(sends=record.direction.sends, receives=False))
+                )
+        elif not any(t.direction.receives for t in live):
+            transceivers.create(
+                draft, TransceiverInit(kind, Direction.RECVONLY), self.entropy.identifier, self.entropy.ssrc
+            )

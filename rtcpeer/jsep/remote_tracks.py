@@ -1,0 +1,42 @@
+"""Remote tracks: "process remote tracks" and its helpers (webrtc-pc 5.1.1), as announcements in their order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rtcpeer.jsep.draft import Draft
+from rtcpeer.jsep.effects import AddRemoteTrack, FireTrack, MuteTrack, RemoveRemoteTrack
+from rtcpeer.jsep.state import Transceiver
+from rtcpeer.values import Direction
+
+
+def process_remote_tracks(
+    draft: Draft, record: Transceiver, direction: Direction | None, msids: tuple[str, ...]
+) -> Transceiver:
+    """Process remote tracks; ``direction`` is ours, None = never negotiated (rollback)."""
+    before = len(draft.additions)
+    record = set_associated_streams(draft, record, msids)
+    fired = record.fired_direction is not None and record.fired_direction.receives
+    receives = direction is not None and direction.receives
+    if receives and (not fired or len(draft.additions) > before):
+        draft.tracks.append(FireTrack(record.id, msids))
+    if not receives:
+        record = replace(record, receptive=False)
+        if fired:
+            draft.mutes.append(MuteTrack(record.id))
+    return draft.put(replace(record, fired_direction=direction))
+
+
+def set_associated_streams(draft: Draft, record: Transceiver, msids: tuple[str, ...]) -> Transceiver:
+    """Set the associated remote streams."""
+    old = record.remote_stream_ids
+    draft.removals += [RemoveRemoteTrack(record.id, stream) for stream in old if stream not in msids]
+    draft.additions += [AddRemoteTrack(record.id, stream) for stream in msids if stream not in old]
+    return draft.put(replace(record, remote_stream_ids=msids))
+
+
+def withdraw_track(draft: Draft, record: Transceiver) -> Transceiver:
+    """We answered that we no longer receive: the track leaves its streams and is muted."""
+    record = set_associated_streams(draft, record, ())
+    draft.mutes.append(MuteTrack(record.id))
+    return record

@@ -1,0 +1,131 @@
+"""Rollback: back to the last stable state (webrtc-pc 4.4.1.5 "if description is of type rollback", RFC 8829 4.1.10.2).
+
+What W3C keeps is kept: directions, preferences, tracks, stop(), and transceivers that a user made or touched
+with addTrack.
+Current descriptions are not restored but kept: an offer never changes them, while candidates may have joined them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rtcpeer.jsep import transceivers
+from rtcpeer.jsep.draft import Draft
+from rtcpeer.jsep.effects import (
+    AttachData,
+    CloseData,
+    CloseTransport,
+    ConfigureReceiver,
+    CreateData,
+    RollbackIce,
+)
+from rtcpeer.jsep.parameters import SendEncoding
+from rtcpeer.jsep.remote_tracks import process_remote_tracks
+from rtcpeer.jsep.state import SessionState, Transceiver
+from rtcpeer.values import SignalingState
+
+
+def apply_rollback(draft: Draft, stable: SessionState) -> None:
+    """Undo what the pending offer did."""
+    remote = draft.base.signaling is SignalingState.HAVE_REMOTE_OFFER
+    _transports(draft, stable)
+    for record in draft.transceivers:
+        before = stable.transceiver(record.id)
+        if before is None:
+            _created_since(draft, record, remote=remote)
+        else:
+            _restore(draft, record, before, remote=remote)
+    if stable.data is None:
+        if draft.data is not None:
+            draft.start.append(CloseData(rolled_back=True))
+    elif draft.data is None:
+        draft.prepare.append(CreateData(stable.data.transport))
+    elif draft.data.transport != stable.data.transport:
+        draft.start.append(AttachData(stable.data.transport))
+    draft.data = stable.data
+
+
+def _transports(draft: Draft, stable: SessionState) -> None:
+    """Close what the offer made; forget the ICE generation that it began on what was there."""
+    old = {t.id: t for t in stable.transports}
+    for id in [i for i in draft.transports if i not in old]:
+        del draft.transports[id]
+        draft.start.append(CloseTransport(id))
+    for id, before in old.items():
+        now = draft.transports.get(id, before)
+        if now.local != before.local or now.remote != before.remote:
+            draft.start.append(RollbackIce(id))
+            draft.transports[id] = before
+        else:
+            draft.transports[id] = now
+    draft.bindings = dict(stable.bindings)
+
+
+def _created_since(draft: Draft, record: Transceiver, *, remote: bool) -> None:
+    """A transceiver that is younger than the stable state: disassociate it, or drop it with the offer that made it."""
+    if remote:
+        record = process_remote_tracks(draft, record, record.current_direction, ())
+    if record.created_by_remote and not record.used_add_track:
+        record = transceivers.stop(draft, record) if not record.stopped else record
+        draft.remove(record.id)
+        return
+    if record.transport is not None:
+        record = draft.attach(record, None)
+    if record.receive_parameters is not None:
+        draft.start.append(ConfigureReceiver(record.id, None))
+    encodings = record.encodings
+    if record.created_by_remote and any(e.rid is not None for e in encodings):
+        # it would have begun with one encoding without a rid, had the user made it
+        fresh = transceivers.default_encoding(record.kind)
+        encodings = (replace(fresh, ssrc=encodings[0].ssrc, rtx_ssrc=encodings[0].rtx_ssrc),)
+    draft.put(
+        replace(
+            record,
+            mid=None,
+            jsep_mid=None,
+            mline_index=None,
+            receive_codecs=(),
+            receive_parameters=None,
+            receptive=False,
+            encodings=encodings,
+            parameters_revision=_revision(record, encodings),
+            created_by_remote=False,
+            made_by_add_track=record.used_add_track
+            and (record.created_by_remote or record.made_by_add_track),
+        )
+    )
+
+
+def _restore(draft: Draft, record: Transceiver, before: Transceiver, *, remote: bool) -> None:
+    """Restore the last-stable slots of a transceiver that there was already."""
+    if record.transport != before.transport:
+        record = draft.attach(record, before.transport)
+    if remote and not record.stopped:
+        record = process_remote_tracks(draft, record, record.current_direction, before.remote_stream_ids)
+    encodings = record.encodings
+    ridless = len(before.encodings) == 1 and before.encodings[0].rid is None
+    if ridless and any(e.rid is not None for e in encodings):
+        encodings = before.encodings
+    receiving = before.receive_parameters
+    if record.stopping:
+        receiving = None
+    elif record.receive_parameters != receiving:
+        draft.start.append(ConfigureReceiver(record.id, receiving))
+    draft.put(
+        replace(
+            record,
+            mid=before.mid,
+            jsep_mid=before.jsep_mid,
+            mline_index=before.mline_index,
+            encodings=encodings,
+            parameters_revision=_revision(record, encodings),
+            receptive=before.receptive and not record.stopped,
+            receive_codecs=before.receive_codecs,
+            receive_parameters=receiving,
+        )
+    )
+
+
+def _revision(record: Transceiver, encodings: tuple[SendEncoding, ...]) -> int:
+    """The revision of the parameters: another one when the encodings change back."""
+    return record.parameters_revision + (encodings != record.encodings)

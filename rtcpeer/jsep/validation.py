@@ -1,0 +1,252 @@
+"""Whether a remote description makes sense, by itself and as a follower of what was said before.
+
+Owns the semantic checks (RFC 8829 5.8, 5.10, 5.11; RFC 9143; RFC 8839 grammar of credentials; RFC 5761 payload types).
+Each refusal is an InvalidAccessError, but for what webrtc-pc calls "all other errors" (OperationError).
+Work is linear in the size of the description.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from rtcpeer.errors import InvalidAccessError, OperationError
+from rtcpeer.jsep.codecs import identity, is_rtx
+from rtcpeer.jsep.sections import is_supported
+from rtcpeer.jsep.transports import described_by, leaders
+from rtcpeer.sdp.model import Group, Media, Session, Setup
+from rtcpeer.values import SdpType
+
+MAX_TRANSPORTS = 64
+"""Unbundled sections that a remote description may have; bundled ones share a transport and do not count."""
+_UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")
+_PWD = re.compile(r"[A-Za-z0-9+/]{22,256}")
+_LOOSE_CHARACTERS = re.compile(r"[A-Za-z0-9+/=_\-]{1,256}")
+"""mediasoup, Janus and others have long sent "=", "-" and "_"; browsers refuse other characters only."""
+
+
+def _bad(message: str) -> InvalidAccessError:
+    return InvalidAccessError(message, fault="remote")
+
+
+def complete(session: Session, offer: Session | None, previous: Session | None = None) -> Session:
+    """The description with a mid in every section (RFC 8829 5.10: where there is none, one is made up).
+
+    Args:
+        offer: what this answers; then sections without a mid have the mid of the offered one.
+        previous: the remote description before; a section of a later offer without a mid is still the same section.
+    """
+    if offer is not None and any(m.bundle_only for m in session.media):
+        # RFC 9143 6: a=bundle-only has no meaning in an answer; port zero there is a rejection
+        session = replace(session, media=tuple([replace(m, bundle_only=False) for m in session.media]))
+    if all(m.mid is not None for m in session.media):
+        return session
+    taken = {m.mid for m in session.media}
+    media: list[Media] = []
+    for index, section in enumerate(session.media):
+        if section.mid is None:
+            if offer is not None and index < len(offer.media):
+                mid = offer.media[index].mid or str(index)
+            elif (
+                previous is not None
+                and index < len(previous.media)
+                and not previous.media[index].rejected
+                and (before := previous.media[index].mid) not in taken
+            ):
+                mid = before or str(index)
+            else:
+                number = index
+                mid = f"_{number}"
+                while mid in taken:
+                    number += 1
+                    mid = f"_{number}"
+            taken.add(mid)
+            section = replace(section, mid=mid, mid_implied=True)
+        media.append(section)
+    return replace(session, media=tuple(media))
+
+
+def check_remote(
+    session: Session,
+    type_: SdpType,
+    *,
+    previous: Session | None,
+    answered: Session | None,
+    offer: Session | None,
+) -> None:
+    """Refuse what cannot be applied.
+
+    Args:
+        session: with a mid in every section.
+        previous: the remote description before (for an offer: the newest one, pending or current).
+        answered: the current local description; what it rejected may be reused as well.
+        offer: for an answer, the local offer.
+
+    Raises:
+        InvalidAccessError: the content is not valid.
+        OperationError: two sections announce the same track of the same stream (RFC 8830 section 2).
+    """
+    mids = [m.mid for m in session.media]
+    if len(set(mids)) != len(mids):
+        raise _bad("two media sections have the same mid")
+    _check_groups(session)
+    for media in session.media:
+        if not media.rejected and is_supported(media):
+            _check_section(session, media)
+    _check_bundled(session)
+    _check_msids(session)
+    _check_transports(session)
+    if offer is not None:
+        _check_answer(session, offer, type_)
+    elif previous is not None:
+        _check_later_offer(session, previous, answered)
+
+
+def _check_groups(session: Session) -> None:
+    known = {m.mid for m in session.media}
+    seen: set[str] = set()
+    for group in session.groups:
+        if group.semantics != "BUNDLE":
+            continue
+        for mid in group.mids:
+            if mid not in known:
+                raise _bad(f"a=group:BUNDLE names mid {mid!r}, which no media section has")
+            if mid in seen:
+                raise _bad(f"mid {mid!r} is bundled twice")
+            seen.add(mid)
+
+
+def _check_section(session: Session, media: Media) -> None:
+    """Transport attributes and payload types of one section that is not rejected."""
+    group = session.bundle_of(media.mid)
+    follower = group is not None and group.mids[0] != media.mid
+    source = media
+    if media.ice is None and (follower or media.bundle_only):
+        source = described_by(session, media.mid or "") or media
+    if source.ice is None or not source.ice.ufrag or not source.ice.pwd:
+        if not media.bundle_only or group is not None:
+            raise _bad(f"section {media.mid!r} has no ice-ufrag and ice-pwd")
+    elif not (_UFRAG.fullmatch(source.ice.ufrag) or _LOOSE_CHARACTERS.fullmatch(source.ice.ufrag)) or not (
+        _PWD.fullmatch(source.ice.pwd)
+        or (len(source.ice.pwd) >= 8 and _LOOSE_CHARACTERS.fullmatch(source.ice.pwd))
+    ):
+        raise _bad(f"section {media.mid!r}: ice-ufrag or ice-pwd is malformed")
+    if not source.fingerprints and not (media.bundle_only and group is None):
+        raise _bad(f"section {media.mid!r} has no certificate fingerprint; only DTLS-SRTP is spoken here")
+    if media.is_rtp:
+        # the tagged section speaks for its bundle: rtcp-mux is a property of the transport (RFC 9143 7.1.3)
+        if not media.rtcp_mux and not media.rtcp_mux_only and not media.bundle_only and not follower:
+            raise _bad(f"section {media.mid!r} does not use rtcp-mux, which is required")
+        for codec in media.codecs:
+            if codec.payload_type is not None and 64 <= codec.payload_type <= 95:
+                raise _bad(f"payload type {codec.payload_type} collides with RTCP (RFC 5761 4)")
+        _check_extensions(media)
+
+
+def _check_extensions(media: Media) -> None:
+    by_id: dict[int, str] = {}
+    for extension in media.header_extensions:
+        if extension.id is None:
+            continue
+        if by_id.setdefault(extension.id, extension.uri) != extension.uri:
+            raise _bad(f"section {media.mid!r} maps header extension id {extension.id} twice")
+
+
+def _check_bundled(session: Session) -> None:
+    """In one bundle a payload type is one codec and an extension id is one URI (RFC 9143 9.1, 16)."""
+    for group in session.groups:
+        if group.semantics != "BUNDLE":
+            continue
+        types: dict[int, str] = {}
+        ids: dict[int, str] = {}
+        members = set(group.mids)
+        for media in session.media:
+            if media.mid not in members or media.rejected or not is_supported(media):
+                continue
+            for codec in media.codecs:
+                if codec.payload_type is None:
+                    continue
+                name = codec.mime_type.lower() if is_rtx(codec) else identity(codec)
+                if types.setdefault(codec.payload_type, name) != name:
+                    raise _bad(f"payload type {codec.payload_type} stands for two codecs in one bundle")
+            for extension in media.header_extensions:
+                if extension.id is not None and ids.setdefault(extension.id, extension.uri) != extension.uri:
+                    raise _bad(f"header extension id {extension.id} stands for two URIs in one bundle")
+
+
+def _check_transports(session: Session) -> None:
+    """Each transport costs sockets on every interface: a stranger may not ask for any number of them."""
+    accepted = [m.mid or "" for m in session.media if not m.rejected and is_supported(m)]
+    count = len(set(leaders(accepted, session.groups).values()))
+    if count > MAX_TRANSPORTS:
+        raise OperationError(
+            f"the description asks for {count} transports; at most {MAX_TRANSPORTS} are made", fault="remote"
+        )
+
+
+def _check_msids(session: Session) -> None:
+    seen: set[tuple[str, str]] = set()
+    for media in session.media:
+        if media.rejected:
+            continue
+        for msid in set(media.msids):  # said twice in one section is said once
+            if msid.track is None or msid.stream == "-":
+                continue
+            key = (msid.stream, msid.track)
+            if key in seen:
+                raise OperationError(
+                    f"a=msid:{msid.stream} {msid.track} stands in two places", fault="remote"
+                )
+            seen.add(key)
+
+
+def _check_answer(session: Session, offer: Session, type_: SdpType) -> None:
+    """RFC 8829 5.11, RFC 3264 6: an answer answers each section of the offer."""
+    if len(session.media) != len(offer.media):
+        raise _bad(f"the {type_} has {len(session.media)} media sections, the offer has {len(offer.media)}")
+    for theirs, ours in zip(session.media, offer.media, strict=True):
+        if theirs.kind != ours.kind:
+            raise _bad(f"section {ours.mid!r} was offered as {ours.kind} and answered as {theirs.kind}")
+        if theirs.mid != ours.mid:
+            raise _bad(f"section {ours.mid!r} was answered with mid {theirs.mid!r}")
+        if theirs.rejected:
+            continue
+        if ours.rejected:
+            raise _bad(f"section {ours.mid!r} was offered as rejected and answered as accepted")
+        if not is_supported(theirs):
+            raise _bad(f"section {ours.mid!r} was answered with protocol {theirs.protocol!r}")
+        if theirs.is_data != ours.is_data:
+            raise _bad(f"section {ours.mid!r}: {ours.protocol} was answered with {theirs.protocol}")
+        if theirs.setup in (Setup.ACTPASS, Setup.HOLDCONN):
+            raise _bad(f"section {ours.mid!r}: a=setup of an answer is active or passive, not {theirs.setup}")
+        by_id = {e.id: e.uri for e in ours.header_extensions}
+        for extension in theirs.header_extensions:
+            if by_id.get(extension.id, extension.uri) != extension.uri:
+                raise _bad(f"header extension id {extension.id} was given to another URI by the answer")
+    offered = {mid: group for group in offer.groups if group.semantics == "BUNDLE" for mid in group.mids}
+    for group in session.groups:
+        if group.semantics == "BUNDLE":
+            _check_answered_group(group, offered)
+
+
+def _check_answered_group(group: Group, offered: dict[str, Group]) -> None:
+    """RFC 9143 7.3: an answered group is part of one offered group."""
+    of = {id(offered[mid]) for mid in group.mids if mid in offered}
+    if len(of) > 1 or any(mid not in offered for mid in group.mids):
+        raise _bad("the answer bundles sections that the offer did not bundle together")
+
+
+def _check_later_offer(session: Session, previous: Session, answered: Session | None) -> None:
+    """RFC 8829 5.2.2 from the other side: m-lines stay; a mid changes only when a dead m-line is reused."""
+    if len(session.media) < len(previous.media):
+        raise _bad(
+            f"the offer has {len(session.media)} media sections; there were {len(previous.media)} before"
+        )
+    ours = answered.media if answered is not None else ()
+    for index, (now, before) in enumerate(zip(session.media, previous.media, strict=False)):
+        if now.rejected or before.rejected or (index < len(ours) and ours[index].rejected):
+            continue
+        if now.mid != before.mid and not (now.mid_implied or before.mid_implied):
+            raise _bad(f"m-line {index} was {before.mid!r} and is now {now.mid!r}")
+        if now.kind != before.kind:
+            raise _bad(f"m-line {index} was {before.kind} and is now {now.kind}")

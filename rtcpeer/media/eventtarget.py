@@ -1,0 +1,377 @@
+"""The one dispatcher of events (DOM "EventTarget"), for the peer's objects, tracks and streams.
+
+Owns: listeners, ``on<type>`` handlers and event iterators of one object. Never: a queue between the
+cause and the listener (dispatch is synchronous), or an exception of a listener that reaches the caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import weakref
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import Any, ClassVar, Self, overload
+
+from rtcpeer.errors import InvalidStateError
+
+logger = logging.getLogger(__name__)
+
+Listener = Callable[[Any], Any]
+
+# An iterator that nobody reads keeps this many events; older ones are dropped and counted.
+EVENTS_BOUND = 1000
+
+
+class Event:
+    """DOM "Event", as far as it makes sense without a tree: nothing bubbles, nothing is captured.
+
+    Args:
+        type: the name of the event.
+        init: EventInit: only ``cancelable`` matters here; subclasses read their own members.
+
+    Attributes:
+        type: the name of the event.
+        target: the object it was dispatched on; None before.
+        currentTarget: the same while listeners run, else None.
+        timeStamp: when it was made, in ms of ``time.monotonic``.
+    """
+
+    bubbles: ClassVar[bool] = False
+    composed: ClassVar[bool] = False
+
+    def __init__(self, type: str, init: Mapping[str, Any] | None = None) -> None:
+        if not isinstance(type, str):
+            raise TypeError(f"the type of an event is a string, not {type!r}")
+        self.type = type
+        self.target: Any = None
+        self.currentTarget: Any = None
+        self.cancelable = bool(init.get("cancelable", False)) if isinstance(init, Mapping) else False
+        self.defaultPrevented = False
+        # True for what the library fires itself; set by EventTarget.fire
+        self.isTrusted = False
+        self.timeStamp = time.monotonic() * 1000
+        self._stopped = False
+        self._dispatching = False
+
+    def preventDefault(self) -> None:
+        """Mark the event as handled, if it can be cancelled."""
+        if self.cancelable:
+            self.defaultPrevented = True
+
+    def stopPropagation(self) -> None:
+        """Nothing propagates here; present because portable code calls it."""
+
+    def stopImmediatePropagation(self) -> None:
+        """Keep the listeners that come later from being called."""
+        self._stopped = True
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.type!r}>"
+
+
+class _Registration:
+    """One listener of one type. `callback` of a handler attribute changes in place and keeps its turn."""
+
+    __slots__ = ("callback", "is_handler", "once", "removed")
+
+    def __init__(self, callback: Any, *, once: bool = False, is_handler: bool = False) -> None:
+        self.callback = callback
+        self.once = once
+        self.is_handler = is_handler
+        self.removed = False
+
+
+class EventStream(AsyncIterator[Any]):
+    """What `EventTarget.events` returns: events in order, bounded, drop-oldest; ends when the target closes.
+
+    Attributes:
+        dropped: how many events were dropped because nobody read them.
+    """
+
+    def __init__(self, types: frozenset[str], bound: int) -> None:
+        self._types = types
+        self._queue: deque[Any] = deque(maxlen=bound)
+        self._waiter: asyncio.Future[None] | None = None
+        self._ended = False
+        self.dropped = 0
+
+    def push(self, event: Any) -> None:
+        """Take an event, if it is of a wanted type."""
+        if self._ended or (self._types and event.type not in self._types):
+            return
+        if len(self._queue) == self._queue.maxlen:
+            self.dropped += 1
+        self._queue.append(event)
+        self._wake()
+
+    def end(self) -> None:
+        """No further event; what is queued is still delivered."""
+        self._ended = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        while not self._queue:
+            if self._ended:
+                raise StopAsyncIteration
+            if self._waiter is None or self._waiter.done():
+                self._waiter = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._waiter)
+        return self._queue.popleft()
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        self._queue.clear()
+        self.end()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.aclose()
+
+
+class EventTarget:
+    """DOM "EventTarget", with Python's ways of listening beside it.
+
+    Three ways to listen, one dispatcher: ``target.addEventListener("x", f)`` (or ``@target.on("x")``),
+    ``target.onx = f``, ``async for event in target.events("x")``. ``f`` may be a plain or an ``async def``
+    function and gets one event object. What a listener raises goes to the loop's exception handler
+    with the event's name; the other listeners and the caller go on.
+
+    Needs no ``__init__``: what is not used costs nothing.
+    """
+
+    _registrations: dict[str, list[_Registration]] | None = None
+    _streams: list[weakref.ref[EventStream]] | None = None
+    _listener_tasks: set[asyncio.Task[Any]] | None = None
+    _events_closed: bool = False
+
+    def addEventListener(self, type: str, listener: Any, options: Any = None) -> None:
+        """Call `listener` with each event of this type.
+
+        Args:
+            type: the name of the event.
+            listener: a callable, an object with ``handleEvent``, or None (ignored).
+            options: a mapping with ``once`` and ``signal`` (an object with ``aborted`` that fires "abort"); a
+                bare boolean is DOM's ``capture`` and means nothing here.
+
+        Raises:
+            TypeError: the listener is none of these.
+        """
+        if listener is None:
+            return
+        if not callable(listener) and not callable(getattr(listener, "handleEvent", None)):
+            raise TypeError(f"a listener is a callable, not {listener!r}")
+        once, signal = False, None
+        if isinstance(options, Mapping):
+            once, signal = bool(options.get("once", False)), options.get("signal")
+        if signal is not None and getattr(signal, "aborted", False):
+            return
+        found = self._find(type, listener)
+        if found is None:
+            self._register(type, _Registration(listener, once=once))
+            if signal is not None:
+                signal.addEventListener("abort", lambda _event: self.removeEventListener(type, listener))
+
+    def removeEventListener(self, type: str, listener: Any, options: Any = None) -> None:
+        """Stop calling `listener`; unknown ones are ignored."""
+        found = self._find(type, listener)
+        if found is not None and self._registrations is not None:
+            found.removed = True
+            remaining = [r for r in self._registrations[type] if r is not found]
+            self._registrations[type] = remaining
+
+    @overload
+    def on(self, type: str) -> Callable[[Listener], Listener]: ...
+    @overload
+    def on(self, type: str, listener: Listener) -> Listener: ...
+    def on(self, type: str, listener: Listener | None = None) -> Any:
+        """``@target.on("x")`` or ``target.on("x", f)``: `addEventListener` that returns the listener."""
+        if listener is None:
+
+            def decorate(function: Listener) -> Listener:
+                self.addEventListener(type, function)
+                return function
+
+            return decorate
+        self.addEventListener(type, listener)
+        return listener
+
+    def events(self, *types: str, bound: int = EVENTS_BOUND) -> EventStream:
+        """An async iterator over the events of these types (all, if none is named) from now on.
+
+        It is bounded (the oldest events are dropped) and ends when the target is closed.
+        """
+        stream = EventStream(frozenset(types), bound)
+        if self._events_closed:
+            stream.end()
+            return stream
+        live = [ref for ref in self._streams or () if ref() is not None]
+        live.append(weakref.ref(stream))
+        self._streams = live
+        return stream
+
+    def dispatchEvent(self, event: Event) -> bool:
+        """Give the event to the listeners, now and in their order (DOM "dispatch").
+
+        Returns:
+            False if a listener prevented the default action.
+
+        Raises:
+            TypeError: it is no event.
+            InvalidStateError: the event is being dispatched already.
+        """
+        if not isinstance(event, Event):
+            raise TypeError(f"an Event is dispatched, not {event!r}")
+        if event._dispatching:
+            raise InvalidStateError("the event is being dispatched already")
+        event.isTrusted = False
+        return self._dispatch(event)
+
+    def fire(self, event: Event) -> bool:
+        """`dispatchEvent` for the library's own events: trusted."""
+        event.isTrusted = True
+        return self._dispatch(event)
+
+    def has_listeners(self, type: str) -> bool:
+        """Whether anybody would notice an event of this type (so that making one can be spared)."""
+        if self._streams:
+            return True
+        return bool((self._registrations or {}).get(type))
+
+    def close_events(self) -> None:
+        """End all iterators: the target is closed and no event follows."""
+        self._events_closed = True
+        streams, self._streams = self._streams or (), None
+        for ref in streams:
+            stream = ref()
+            if stream is not None:
+                stream.end()
+
+    def forget_listeners(self) -> None:
+        """Drop all listeners: nothing will ever fire again, and what they hold may go."""
+        self._registrations = None
+
+    @property
+    def listener_tasks(self) -> frozenset[asyncio.Task[Any]]:
+        """The tasks of ``async def`` listeners that are still running."""
+        return frozenset(self._listener_tasks or ())
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _find(self, type: str, listener: Any) -> _Registration | None:
+        for registration in (self._registrations or {}).get(type, ()):
+            if not registration.is_handler and registration.callback == listener:
+                return registration
+        return None
+
+    def _register(self, type: str, registration: _Registration) -> None:
+        if self._registrations is None:
+            self._registrations = {}
+        # a new list each time, so that a dispatch under way keeps the listeners it began with
+        self._registrations[type] = [*self._registrations.get(type, ()), registration]
+
+    def _dispatch(self, event: Event) -> bool:
+        event.target = event.currentTarget = self
+        event._dispatching = True
+        event._stopped = False
+        try:
+            for registration in (self._registrations or {}).get(event.type, ()):
+                if registration.removed:
+                    continue
+                if registration.once:
+                    self.removeEventListener(event.type, registration.callback)
+                self._call(registration.callback, event)
+                if event._stopped:
+                    break
+        finally:
+            event._dispatching = False
+            event.currentTarget = None
+        for ref in self._streams or ():
+            stream = ref()
+            if stream is not None:
+                stream.push(event)
+        return not event.defaultPrevented
+
+    def _call(self, callback: Any, event: Event) -> None:
+        try:
+            result = callback(event) if callable(callback) else callback.handleEvent(event)
+        except Exception as exc:
+            self._report(event, callback, exc)
+            return
+        if asyncio.iscoroutine(result):
+            self._own(result, event, callback)
+
+    def _own(self, coroutine: Coroutine[Any, Any, Any], event: Event, callback: Any) -> None:
+        try:
+            task = asyncio.get_running_loop().create_task(coroutine)
+        except RuntimeError as exc:
+            coroutine.close()
+            self._report(event, callback, exc)
+            return
+        if self._listener_tasks is None:
+            self._listener_tasks = set()
+        self._listener_tasks.add(task)
+
+        def done(finished: asyncio.Task[Any]) -> None:
+            if self._listener_tasks is not None:
+                self._listener_tasks.discard(finished)
+            if not finished.cancelled() and (exc := finished.exception()) is not None:
+                self._report(event, callback, exc)
+
+        task.add_done_callback(done)
+
+    def _report(self, event: Event, callback: Any, exc: BaseException) -> None:
+        message = f"a listener of {type(self).__name__} event {event.type!r} failed"
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            logger.error("%s", message, exc_info=exc)
+            return
+        context = {"message": message, "exception": exc, "event": event, "listener": callback}
+        loop.call_exception_handler(context)
+
+
+class handler:
+    """An ``on<type>`` attribute (HTML "event handler IDL attribute").
+
+    Setting a callable listens, setting anything else stops; a handler keeps its turn among the
+    listeners when it is replaced.
+    """
+
+    def __init__(self, type: str) -> None:
+        self.type = type
+
+    def __get__(self, target: EventTarget | None, owner: type | None = None) -> Any:
+        if target is None:
+            return self
+        registration = self._registration(target)
+        return None if registration is None else registration.callback
+
+    def __set__(self, target: EventTarget, value: Any) -> None:
+        registration = self._registration(target)
+        if not callable(value):
+            # HTML "deactivate an event handler": a handler set later goes to the end of the row
+            if registration is not None and target._registrations is not None:
+                registration.removed = True
+                rest = [r for r in target._registrations[self.type] if r is not registration]
+                target._registrations[self.type] = rest
+        elif registration is None:
+            target._register(self.type, _Registration(value, is_handler=True))
+        else:
+            registration.callback = value
+
+    def _registration(self, target: EventTarget) -> _Registration | None:
+        for registration in (target._registrations or {}).get(self.type, ()):
+            if registration.is_handler:
+                return registration
+        return None

@@ -1,0 +1,115 @@
+"""W3C's MediaStream: a set of tracks with a name (mediacapture-main 4.2).
+
+Owns: the set. Never: the tracks' life; stopping one is its user's business.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rtcpeer.media.eventtarget import Event, EventTarget, handler
+from rtcpeer.media.track import ClonedTrack
+from rtcpeer.transport.source import SourceTrack
+
+
+class MediaStreamTrackEvent(Event):
+    """A track was added to or removed from a stream by the library, not by the program.
+
+    Attributes:
+        track: which one.
+    """
+
+    def __init__(self, type: str, init: Mapping[str, Any] | None = None) -> None:
+        super().__init__(type, init)
+        if init is None or init.get("track") is None:
+            raise TypeError("MediaStreamTrackEvent needs the member track")
+        self.track: SourceTrack = init["track"]
+
+
+class MediaStream(EventTarget):
+    """A set of tracks.
+
+    Args:
+        source: nothing, another stream (its tracks are shared, not cloned), or tracks.
+        id: the stream's name, for streams of the other end; otherwise drawn.
+    """
+
+    onaddtrack = handler("addtrack")
+    onremovetrack = handler("removetrack")
+
+    def __init__(
+        self, source: MediaStream | Iterable[SourceTrack] | None = None, *, id: str | None = None
+    ) -> None:
+        self._id = id if id is not None else str(uuid.uuid4())
+        self._tracks: dict[str, SourceTrack] = {}
+        if source is None:
+            return
+        tracks = source.getTracks() if isinstance(source, MediaStream) else list(source)
+        for track in tracks:
+            self.addTrack(track)
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        return self._id
+
+    @property
+    def active(self) -> bool:
+        """Whether one of its tracks is live."""
+        return any(track.readyState == "live" for track in self._tracks.values())
+
+    def getTracks(self) -> list[SourceTrack]:
+        """All tracks, in the order in which they were added."""
+        return list(self._tracks.values())
+
+    def getAudioTracks(self) -> list[SourceTrack]:
+        """The audio tracks."""
+        return [track for track in self._tracks.values() if track.kind == "audio"]
+
+    def getVideoTracks(self) -> list[SourceTrack]:
+        """The video tracks."""
+        return [track for track in self._tracks.values() if track.kind == "video"]
+
+    def getTrackById(self, trackId: str) -> SourceTrack | None:
+        """The track with this id, or None."""
+        return self._tracks.get(trackId)
+
+    def addTrack(self, track: SourceTrack) -> None:
+        """Add a track, unless it is there already. Tells nobody: who calls, knows.
+
+        Raises:
+            TypeError: it is no track.
+        """
+        if getattr(track, "kind", None) not in ("audio", "video") or not hasattr(track, "recv"):
+            raise TypeError(f"a stream takes tracks, not {track!r}")
+        self._tracks.setdefault(track.id, track)
+
+    def removeTrack(self, track: SourceTrack) -> None:
+        """Remove a track, if it is there. Tells nobody."""
+        if self._tracks.get(getattr(track, "id", "")) is track:
+            del self._tracks[track.id]
+
+    def add_track_by_agent(self, track: SourceTrack) -> None:
+        """For the library: add a track and fire "addtrack", unless it is there already."""
+        if track.id not in self._tracks:
+            self.addTrack(track)
+            self.fire(MediaStreamTrackEvent("addtrack", {"track": track}))
+
+    def remove_track_by_agent(self, track: SourceTrack) -> None:
+        """For the library: remove a track and fire "removetrack", if it is there."""
+        if self._tracks.get(track.id) is track:
+            self.removeTrack(track)
+            self.fire(MediaStreamTrackEvent("removetrack", {"track": track}))
+
+    def clone(self) -> MediaStream:
+        """A stream with another id, of clones of the tracks."""
+        clones = []
+        for track in self._tracks.values():
+            clone = getattr(track, "clone", None)
+            clones.append(clone() if clone is not None else ClonedTrack(track))
+        return MediaStream(clones)
+
+    def __repr__(self) -> str:
+        return f"<MediaStream {self._id} {len(self._tracks)} tracks>"

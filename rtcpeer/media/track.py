@@ -1,0 +1,323 @@
+"""Tracks: W3C's MediaStreamTrack on aiortc's, and the tracks that a connection receives.
+
+`MediaStreamTrack` is also the base class for users' own tracks: set ``kind``, write ``async def recv()``.
+aiortc's own way of listening (``track.on("ended")``) goes on working beside W3C's events.
+Owns: state of a track, frames that wait to be read. Never: codecs, packets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any
+
+from av import AudioFrame, VideoFrame
+from av.frame import Frame
+
+from rtcpeer.errors import InvalidStateError
+from rtcpeer.media.eventtarget import Event, EventTarget, handler
+from rtcpeer.transport import upstream
+from rtcpeer.transport.clock import wall_time
+from rtcpeer.transport.frames import blank
+from rtcpeer.transport.receiver import ReceiverControl
+from rtcpeer.transport.source import SourceTrack, Subscription, TrackSource
+from rtcpeer.transport.waiting import WaitingFrames
+
+MediaStreamError = upstream.MediaStreamError
+
+# A track that nobody has read for this long is not decoded any more
+DEMAND_LIFETIME = 1.0
+
+_HINTS = {
+    "audio": ("", "speech", "speech-recognition", "music"),
+    "video": ("", "motion", "detail", "text"),
+}
+
+
+class MediaStreamTrack(upstream.MediaStreamTrack, EventTarget):
+    """One audio or video track (mediacapture-main 4.3).
+
+    Subclass it for your own source::
+
+        class Camera(MediaStreamTrack):
+            kind = "video"
+
+            async def recv(self):
+                ...  # the next av.VideoFrame, with pts and time_base
+
+    Attributes:
+        kind: "audio" or "video".
+        label: for people.
+        enabled: while False, silence or black is sent or received.
+    """
+
+    kind = "unknown"
+    onmute = handler("mute")
+    onunmute = handler("unmute")
+    onended = handler("ended")
+
+    # class attributes, so that subclasses that forget super().__init__() are no worse than in aiortc
+    label: str = ""
+    _enabled = True
+    _muted = False
+    _hint = ""
+    _constraints: Mapping[str, Any] = {}
+
+    @property
+    def enabled(self) -> bool:
+        """See mediacapture-main 4.3.1."""
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        self._enabled = bool(value)
+
+    @property
+    def muted(self) -> bool:
+        """Whether the source gives no frames at the moment."""
+        return self._muted
+
+    @property
+    def contentHint(self) -> str:
+        """See mst-content-hint."""
+        return self._hint
+
+    @contentHint.setter
+    def contentHint(self, value: str) -> None:
+        if value in _HINTS.get(self.kind, ("",)):
+            self._hint = value
+
+    def set_muted(self, muted: bool) -> None:
+        """For the source: change `muted` and tell (mediacapture-main "set a track's muted state")."""
+        if muted != self._muted and self.readyState == "live":
+            self._muted = muted
+            self.fire(Event("mute" if muted else "unmute"))
+
+    def end(self) -> None:
+        """For the source: it has ended for a reason other than `stop`, and W3C's "ended" is told."""
+        if self.readyState == "live":
+            self.stop()
+            self.fire(Event("ended"))
+
+    def clone(self) -> MediaStreamTrack:
+        """Another track of the same source, with its own `id`, `enabled` and end."""
+        return ClonedTrack(self)
+
+    def getSettings(self) -> dict[str, Any]:
+        """What the source gives now; a subclass may say more."""
+        return {}
+
+    def getCapabilities(self) -> dict[str, Any]:
+        """What the source could give; a subclass may say more."""
+        return {}
+
+    def getConstraints(self) -> dict[str, Any]:
+        """What `applyConstraints` was given last."""
+        return deepcopy(dict(self._constraints))
+
+    async def applyConstraints(self, constraints: Mapping[str, Any] | None = None) -> None:
+        """Remember constraints; a source that can follow them overrides this.
+
+        Raises:
+            InvalidStateError: the track has ended.
+        """
+        if self.readyState != "live":
+            raise InvalidStateError("the track has ended")
+        self._constraints = deepcopy(dict(constraints or {}))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.kind} {self.id} {self.readyState}>"
+
+
+class ClonedTrack(MediaStreamTrack):
+    """What `clone` gives: frames of another track, each one beside and not instead of it."""
+
+    def __init__(self, track: SourceTrack) -> None:
+        super().__init__()
+        self.kind = track.kind
+        self.label = getattr(track, "label", "")
+        self._enabled = bool(getattr(track, "enabled", True))
+        self._muted = bool(getattr(track, "muted", False))
+        self._hint = getattr(track, "contentHint", "")
+        self._constraints = getattr(track, "_constraints", {})
+        self._original = track
+        self._subscription: Subscription | None = None
+        if track.readyState != "live":
+            self.stop()
+
+    async def recv(self) -> Any:
+        """The next frame."""
+        if self.readyState != "live":
+            raise MediaStreamError
+        if self._subscription is None:
+            self._subscription = TrackSource.of(self._original).subscribe(patient=True)
+        frame = await self._subscription.get()
+        if frame is None:
+            self.end()
+            raise MediaStreamError
+        return frame if self._enabled or not isinstance(frame, Frame) else blank(frame)
+
+    def getSettings(self) -> dict[str, Any]:
+        """What the original's source gives now."""
+        settings = getattr(self._original, "getSettings", None)
+        return dict(settings()) if settings is not None else {}
+
+    def stop(self) -> None:
+        """End this track; the original goes on."""
+        if self._subscription is not None:
+            self._subscription.close()
+        super().stop()
+
+
+class RemoteTrack(MediaStreamTrack):
+    """A track that a connection receives. Frames wait in a bounded buffer that drops the oldest.
+
+    Nothing is decoded before somebody reads; reading makes the receiver ask for a key frame.
+
+    Args:
+        kind: "audio" or "video".
+        id: the id that the other end gave it.
+        label: for people.
+
+    """
+
+    def __init__(self, kind: str, id: str | None = None, label: str = "") -> None:
+        super().__init__()
+        self.kind = kind
+        self.label = label or f"remote {kind}"
+        self._id = id or str(uuid.uuid4())
+        # muted until packets come (webrtc-pc 5.3 "create an RTCRtpReceiver")
+        self._muted = True
+        self._frames = WaitingFrames(kind, patient=True)
+        self._waiter: asyncio.Future[None] | None = None
+        self._control: ReceiverControl | None = None
+        # when somebody read last, `wall_time`
+        self._read_at = -DEMAND_LIFETIME
+        self._readers = 0
+        self._last: Frame | None = None
+        self._audio_format: tuple[int, int] | None = None
+        # clones and senders of this track: they get frames beside its reader, and outlive its stop()
+        self._taps: list[tuple[Callable[[Any], None], Callable[[], None]]] = []
+        self._source_ended = False
+
+    # -- reader ------------------------------------------------------------------------------------
+
+    @property
+    def dropped(self) -> int:
+        """How many frames nobody read in time."""
+        return self._frames.dropped
+
+    async def recv(self) -> Frame:
+        """The next frame.
+
+        Raises:
+            MediaStreamError: the track has ended.
+        """
+        if self.readyState != "live":
+            raise MediaStreamError
+        wanted = self.wants_frames()
+        self._readers += 1
+        try:
+            if not wanted and self._control is not None:
+                self._control.on_demand()
+            while not self._frames:
+                if self._waiter is None or self._waiter.done():
+                    self._waiter = asyncio.get_running_loop().create_future()
+                await asyncio.shield(self._waiter)
+                if self.readyState != "live":
+                    raise MediaStreamError
+        finally:
+            self._readers -= 1
+            self._read_at = wall_time()
+        frame: Frame = self._frames.pop()
+        return frame if self._enabled else blank(frame)
+
+    def stop(self) -> None:
+        """End the track for this end; the receiver goes on."""
+        super().stop()
+        self._frames.clear()
+        self._wake()
+
+    def end(self) -> None:
+        """For the receiver: there is no more to come, for clones either."""
+        self._source_ended = True
+        super().end()
+        taps, self._taps = self._taps, []
+        for _push, end in taps:
+            end()
+
+    def add_tap(self, push: Callable[[Any], None], end: Callable[[], None]) -> Callable[[], None]:
+        """See `transport.source.PushingTrack`."""
+        if self._source_ended:
+            end()
+            return _nothing
+        wanted = self.wants_frames()
+        tap = (push, end)
+        self._taps.append(tap)
+        if not wanted and self._control is not None:
+            self._control.on_demand()
+
+        def remove() -> None:
+            if tap in self._taps:
+                self._taps.remove(tap)
+
+        return remove
+
+    def getSettings(self) -> dict[str, Any]:
+        """Size and rates of what arrived last."""
+        settings: dict[str, Any] = {"deviceId": self.id, "groupId": ""}
+        if self._audio_format is not None:
+            rate, channels = self._audio_format
+            settings.update(sampleRate=rate, channelCount=channels, sampleSize=16)
+        if isinstance(self._last, VideoFrame):
+            width, height = self._last.width, self._last.height
+            settings.update(width=width, height=height, aspectRatio=width / height)
+        elif isinstance(self._last, AudioFrame):
+            rate, channels = self._last.sample_rate, len(self._last.layout.channels)
+            settings.update(sampleRate=rate, channelCount=channels, sampleSize=16)
+        return settings
+
+    # -- receiver (see transport.receiver.FrameSink) -----------------------------------------------
+
+    def set_control(self, control: ReceiverControl) -> None:
+        """Who is asked for frames when somebody begins to read."""
+        self._control = control
+
+    def wants_frames(self) -> bool:
+        """Whether somebody reads."""
+        is_read = self._is_read()
+        if not is_read and self._frames:
+            # who comes back after that wants what is now
+            self._frames.clear()
+        return is_read or bool(self._taps)
+
+    def push_frame(self, frame: Frame) -> None:
+        """A decoded frame."""
+        for push, _end in self._taps:
+            push(frame)
+        if self.readyState != "live" or not self._is_read():
+            return
+        self._last = frame
+        self._frames.push(frame, wall_time())
+        self._wake()
+
+    def on_flow(self, flowing: bool) -> None:
+        """Packets began to arrive, or the other end said that they will not."""
+        self.set_muted(not flowing)
+
+    def on_audio_format(self, rate: int, channels: int) -> None:
+        """What frames will be: known before one was decoded."""
+        self._audio_format = (rate, channels)
+
+    def _is_read(self) -> bool:
+        return self._readers > 0 or wall_time() - self._read_at < DEMAND_LIFETIME
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _nothing() -> None:
+    """Take off a tap that was never put on."""

@@ -1,0 +1,542 @@
+"""RTCPeerConnection: the W3C face. It converts arguments, names errors, and holds no logic."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from rtcpeer.config.configuration import RTCConfiguration, check_certificates, read_configuration
+from rtcpeer.jsep.parameters import OfferOptions, TransceiverInit
+from rtcpeer.media.eventtarget import EventTarget, handler
+from rtcpeer.media.stream import MediaStream
+from rtcpeer.peer import webidl
+from rtcpeer.peer.certificate import RTCCertificate, generate_certificate
+from rtcpeer.peer.datachannel import RTCDataChannel, read_data_channel_init
+from rtcpeer.peer.descriptions import (
+    RTCSessionDescription,
+    RTCSessionDescriptionInit,
+    read_candidate,
+    read_description,
+)
+from rtcpeer.peer.errors import (
+    InvalidAccessError,
+    InvalidStateError,
+    OperationError,
+    RTCTimeoutError,
+    w3c_errors,
+)
+from rtcpeer.peer.explain import explain
+from rtcpeer.peer.findings import Finding, Level
+from rtcpeer.peer.parameters import read_transceiver_init
+from rtcpeer.peer.picture import take_picture
+from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
+from rtcpeer.peer.session import PeerSession
+from rtcpeer.peer.settings import PeerSettings
+from rtcpeer.peer.transports import RTCSctpTransport
+from rtcpeer.values import (
+    IceGatheringState,
+    IceTransportState,
+    MediaKind,
+    PeerConnectionState,
+    SignalingState,
+)
+
+if TYPE_CHECKING:
+    from rtcpeer.jsep.state import Description
+    from rtcpeer.peer.stats import RTCStatsReport
+
+
+class RTCPeerConnection(EventTarget):
+    """A connection between this process and a remote peer (W3C webrtc-pc 4.4).
+
+    Behaves as in a browser. What is Python's own: `async with`, `connected()`, `gathered()`, `events()`, and
+    `close()` can be awaited.
+
+    Args:
+        configuration: None, a mapping with W3C member names, or an `RTCConfiguration`.
+        settings: times, ports, filters, network: see `PeerSettings`.
+        **members: single members of the configuration, e.g. ``iceServers=[...]``.
+
+    Raises:
+        TypeError: a member has the wrong type or an unknown enumeration value.
+        RTCSyntaxError: a server URL is malformed.
+        InvalidAccessError: a TURN server without credentials, or an expired certificate.
+
+    Events (in this order where several follow from one cause): `signalingstatechange`, `track`; then
+    `icegatheringstatechange`, `icecandidate` (with candidate None at the end), `icecandidateerror`,
+    `iceconnectionstatechange`, `connectionstatechange`, `datachannel`; `negotiationneeded` in a turn of its own.
+    After `close()` no event follows.
+    """
+
+    onnegotiationneeded = handler("negotiationneeded")
+    onicecandidate = handler("icecandidate")
+    onicecandidateerror = handler("icecandidateerror")
+    onsignalingstatechange = handler("signalingstatechange")
+    oniceconnectionstatechange = handler("iceconnectionstatechange")
+    onicegatheringstatechange = handler("icegatheringstatechange")
+    onconnectionstatechange = handler("connectionstatechange")
+    ontrack = handler("track")
+    ondatachannel = handler("datachannel")
+    onnetworkchange = handler("networkchange")
+
+    @w3c_errors
+    def __init__(
+        self,
+        configuration: RTCConfiguration | Mapping[str, Any] | None = None,
+        *,
+        settings: PeerSettings | None = None,
+        **members: Any,
+    ) -> None:
+        read = read_configuration(configuration, **members)
+        check_certificates(read)
+        self._session = PeerSession(self, read, settings or PeerSettings())
+        # the descriptions as last shown: the same object as long as nothing changed
+        self._descriptions: list[tuple[Description, RTCSessionDescription]] = []
+
+    # --- descriptions -----------------------------------------------------------------------------
+
+    @w3c_errors
+    async def createOffer(
+        self, options: Mapping[str, Any] | None = None, **keywords: Any
+    ) -> RTCSessionDescriptionInit:
+        """Make an offer (webrtc-pc 4.4.2; RFC 9429 5.2).
+
+        Args:
+            options: `iceRestart` (also as keyword) asks for new ICE credentials, with which
+                `setLocalDescription` gathers again beside the path in use; `offerToReceiveAudio` and
+                `offerToReceiveVideo` are the legacy options.
+
+        Raises:
+            InvalidStateError: the connection is closed, or a remote offer waits for its answer.
+        """
+        text = await self._session.create_offer(_offer_options(options, keywords))
+        return RTCSessionDescriptionInit(type="offer", sdp=text)
+
+    @w3c_errors
+    async def createAnswer(self, options: Mapping[str, Any] | None = None) -> RTCSessionDescriptionInit:
+        """Make an answer to the remote offer (webrtc-pc 4.4.2; RFC 9429 5.3).
+
+        Raises:
+            InvalidStateError: the connection is closed, or there is no remote offer.
+        """
+        return RTCSessionDescriptionInit(type="answer", sdp=await self._session.create_answer())
+
+    @w3c_errors
+    async def setLocalDescription(self, description: Any = None, **keywords: Any) -> None:
+        """Apply a local description; without one, the offer or answer that the state asks for is made.
+
+        Returns as soon as the description is applied: gathering goes on, each candidate comes as an
+        `icecandidate` event. (webrtc-pc 4.4.2; RFC 9429 5.9.)
+
+        Raises:
+            InvalidStateError: closed, or the type does not fit the signaling state.
+            InvalidModificationError: the text is not what createOffer or createAnswer gave last.
+        """
+        init = read_description(description, local=True, **keywords)
+        await self._session.set_local_description(init.type, init.sdp)
+
+    @w3c_errors
+    async def setRemoteDescription(self, description: Any = None, **keywords: Any) -> None:
+        """Apply a description of the other side (webrtc-pc 4.4.2; RFC 9429 5.10).
+
+        An offer while ours is pending rolls ours back first.
+
+        Args:
+            description: an `RTCSessionDescription`, or a mapping as a browser's `JSON.stringify` gives it.
+
+        Raises:
+            InvalidStateError: closed, or the type does not fit the signaling state.
+            RTCError: the text is not SDP; `sdpLineNumber` says where.
+            InvalidAccessError: it is SDP, but does not fit (an answer to another offer, no fingerprint, ...).
+        """
+        init = read_description(description, **keywords)
+        assert init.type is not None
+        await self._session.set_remote_description(init.type, init.sdp)
+
+    @w3c_errors
+    async def addIceCandidate(self, candidate: Any = None) -> None:
+        """Add a candidate of the other side, at any time after its description (webrtc-pc 4.4.2; RFC 8838).
+
+        Args:
+            candidate: an `RTCIceCandidate`, or a mapping as a browser's `JSON.stringify` gives it. None, {} or an
+                empty `candidate` string say that no more will come.
+
+        Raises:
+            TypeError: neither sdpMid nor sdpMLineIndex is given.
+            InvalidStateError: closed, or there is no remote description yet.
+            OperationError: it cannot be parsed, or belongs to no section or generation of the description.
+        """
+        init = read_candidate(candidate)
+        await self._session.add_ice_candidate(init.candidate, init.mid, init.mline_index, init.ufrag)
+
+    def restartIce(self) -> None:
+        """Ask for an ICE restart: `negotiationneeded` fires, and the next offer has new credentials.
+
+        (webrtc-pc 4.4.2.) The path in use carries on until the new one is ready.
+        """
+        if not self._session.closed:
+            self._session.carry_out(self._session.engine.plan_restart_ice())
+
+    @property
+    def localDescription(self) -> RTCSessionDescription | None:
+        """The pending local description, else the current one; with the candidates gathered so far."""
+        return self._shown(self._session.engine.state.local_description)
+
+    def _shown(self, description: Description | None) -> RTCSessionDescription | None:
+        if description is None:
+            return None
+        for known, face in self._descriptions:
+            if known is description:
+                return face
+        face = RTCSessionDescription(type=description.type.value, sdp=description.text)
+        # no more than one each is in force; an old one that is asked for again is simply made again
+        self._descriptions = [*self._descriptions[-3:], (description, face)]
+        return face
+
+    @property
+    def currentLocalDescription(self) -> RTCSessionDescription | None:
+        """The local description that was negotiated last."""
+        return self._shown(self._session.engine.state.current_local)
+
+    @property
+    def pendingLocalDescription(self) -> RTCSessionDescription | None:
+        """The local description under negotiation."""
+        return self._shown(self._session.engine.state.pending_local)
+
+    @property
+    def remoteDescription(self) -> RTCSessionDescription | None:
+        """The pending remote description, else the current one."""
+        return self._shown(self._session.engine.state.remote_description)
+
+    @property
+    def currentRemoteDescription(self) -> RTCSessionDescription | None:
+        """The remote description that was negotiated last."""
+        return self._shown(self._session.engine.state.current_remote)
+
+    @property
+    def pendingRemoteDescription(self) -> RTCSessionDescription | None:
+        """The remote description under negotiation."""
+        return self._shown(self._session.engine.state.pending_remote)
+
+    # --- states -----------------------------------------------------------------------------------
+
+    @property
+    def signalingState(self) -> SignalingState:
+        """Where the offer/answer exchange stands (webrtc-pc 4.3.1)."""
+        return self._session.engine.state.signaling
+
+    @property
+    def iceGatheringState(self) -> IceGatheringState:
+        """Whether candidates are being gathered (webrtc-pc 4.3.2)."""
+        return self._session.ice_gathering_state
+
+    @property
+    def iceConnectionState(self) -> IceTransportState:
+        """The state of all ICE transports together (webrtc-pc 4.3.4)."""
+        return self._session.ice_connection_state
+
+    @property
+    def connectionState(self) -> PeerConnectionState:
+        """The state of all ICE and DTLS transports together (webrtc-pc 4.3.3)."""
+        return self._session.connection_state
+
+    @property
+    def canTrickleIceCandidates(self) -> bool | None:
+        """Whether the other side takes candidates one by one; None before its description."""
+        return self._session.engine.state.can_trickle
+
+    @property
+    def sctp(self) -> RTCSctpTransport | None:
+        """The transport of the data channels; None before one is negotiated."""
+        return self._session.executor.data.face
+
+    # --- configuration ----------------------------------------------------------------------------
+
+    def getConfiguration(self) -> RTCConfiguration:
+        """A copy of the configuration in force (webrtc-pc 4.4.2); certificates keep their identity."""
+        return self._session.manager.get()
+
+    @w3c_errors
+    def setConfiguration(self, configuration: Any = None, **members: Any) -> None:
+        """Replace the configuration, all of it: members left out take their defaults (webrtc-pc 4.4.1.6).
+
+        Paths in use stay as they are. New servers and policy are used by the next gathering; if gathering
+        has happened already, the next offer restarts ICE by itself (RFC 9429 4.1.18).
+
+        Raises:
+            InvalidStateError: the connection is closed.
+            InvalidModificationError: certificates, bundlePolicy, rtcpMuxPolicy, or (after a local
+                description) iceCandidatePoolSize would change.
+            TypeError, RTCSyntaxError, InvalidAccessError: as for the constructor. Nothing has changed then.
+        """
+        if members:
+            configuration = webidl.members("RTCConfiguration", configuration, members)
+        self._session.set_configuration(configuration)
+
+    @staticmethod
+    @w3c_errors
+    async def generateCertificate(keygenAlgorithm: Any) -> RTCCertificate:
+        """Make a certificate for `certificates` (webrtc-pc 4.9).
+
+        Args:
+            keygenAlgorithm: "ECDSA", {"name": "ECDSA", "namedCurve": "P-256"}, or {"name": "RSASSA-PKCS1-v1_5",
+                "modulusLength": 2048, "publicExponent": ..., "hash": "SHA-256"}; `expires` in ms.
+
+        Raises:
+            NotSupportedError: no such algorithm.
+            TypeError: a member has the wrong type.
+        """
+        return await generate_certificate(keygenAlgorithm)
+
+    # --- media ------------------------------------------------------------------------------------
+
+    @w3c_errors
+    def addTrack(self, track: Any, *streams: MediaStream) -> RTCRtpSender:
+        """Send a track (webrtc-pc 5.1). The track stays yours: closing the connection does not stop it.
+
+        Args:
+            track: a `MediaStreamTrack`, ours or aiortc's.
+            *streams: the streams in which the other side shall find it.
+
+        Raises:
+            InvalidStateError: the connection is closed.
+            InvalidAccessError: the track is being sent on this connection already.
+            TypeError: it is not a track.
+        """
+        session = self._session
+        kind = _kind_of(track)
+        for stream in streams:
+            if not hasattr(stream, "getTracks"):
+                raise TypeError(f"addTrack() takes MediaStream objects after the track, not {stream!r}")
+        session.check_open()
+        if any(sender.track is track for sender in self.getSenders()):
+            raise InvalidAccessError("this track is already being sent on this connection")
+        init = TransceiverInit(
+            kind=kind, stream_ids=tuple(dict.fromkeys(s.id for s in streams)), track_id=track.id
+        )
+        core = session.executor.add_with_track(session.engine.plan_add_track(init), track)
+        return core.sender
+
+    @w3c_errors
+    def removeTrack(self, sender: RTCRtpSender) -> None:
+        """Stop sending a track; the transceiver stays (webrtc-pc 5.1).
+
+        Raises:
+            InvalidStateError: the connection is closed.
+            InvalidAccessError: the sender belongs to another connection.
+            TypeError: it is not a sender.
+        """
+        if not isinstance(sender, RTCRtpSender):
+            raise TypeError(f"removeTrack() takes an RTCRtpSender, not {sender!r}")
+        session = self._session
+        session.check_open()
+        core = session.executor.core_of_sender(sender)
+        if core is None:
+            raise InvalidAccessError("this sender was not made by this connection")
+        if core.record.stopping or core.track is None or core not in session.executor.transceivers.values():
+            return
+        core.use_track(None)
+        session.carry_out(session.engine.plan_remove_track(core.id))
+
+    @w3c_errors
+    def addTransceiver(self, trackOrKind: Any, init: Any = None, **keywords: Any) -> RTCRtpTransceiver:
+        """Add a sender and a receiver (webrtc-pc 5.1).
+
+        Args:
+            trackOrKind: a track, or "audio" or "video".
+            init: `direction`, `streams`, `sendEncodings` (also as keywords).
+
+        Raises:
+            TypeError: the kind is unknown, or a member is wrong.
+            InvalidStateError: the connection is closed.
+            RTCRangeError: a number in `sendEncodings` is out of range.
+        """
+        session = self._session
+        if isinstance(trackOrKind, str):
+            if trackOrKind not in ("audio", "video"):
+                raise TypeError(f"addTransceiver() takes a track, 'audio' or 'video', not {trackOrKind!r}")
+            kind, track = MediaKind(trackOrKind), None
+        else:
+            kind, track = _kind_of(trackOrKind), trackOrKind
+        options = read_transceiver_init(init, keywords)
+        encodings = session.check_new_encodings(kind, options.encodings)
+        session.check_open()
+        plan = session.engine.plan_add_transceiver(
+            TransceiverInit(
+                kind=kind,
+                direction=options.direction,
+                stream_ids=tuple(dict.fromkeys(s.id for s in options.streams)),
+                track_id=None if track is None else track.id,
+                encodings=encodings,
+            )
+        )
+        return session.executor.add_with_track(plan, track).transceiver
+
+    def getSenders(self) -> list[RTCRtpSender]:
+        """The senders of all transceivers that are not stopped."""
+        return [t.sender for t in self._session.executor.transceivers.values() if not t.record.stopped]
+
+    def getReceivers(self) -> list[RTCRtpReceiver]:
+        """The receivers of all transceivers that are not stopped."""
+        return [t.receiver for t in self._session.executor.transceivers.values() if not t.record.stopped]
+
+    def getTransceivers(self) -> list[RTCRtpTransceiver]:
+        """All transceivers, in the order in which they were made."""
+        return [t.transceiver for t in self._session.executor.transceivers.values()]
+
+    # --- data -------------------------------------------------------------------------------------
+
+    @w3c_errors
+    def createDataChannel(self, label: str, dataChannelDict: Any = None, **keywords: Any) -> RTCDataChannel:
+        """Make a data channel (webrtc-pc 6.1); the first one takes a negotiation.
+
+        Args:
+            label: at most 65535 bytes in UTF-8.
+            dataChannelDict: `ordered`, `maxPacketLifeTime` (ms), `maxRetransmits`, `protocol`, `negotiated`, `id`,
+                `priority` (also as keywords).
+
+        Raises:
+            InvalidStateError: the connection is closed.
+            TypeError: members that exclude each other, too long a label or protocol, negotiated without id.
+            OperationError: the id is in use, or all ids are.
+        """
+        session = self._session
+        parameters = read_data_channel_init(label, dataChannelDict, **keywords)
+        session.check_open()
+        return session.executor.data.open(parameters)
+
+    # --- statistics -------------------------------------------------------------------------------
+
+    @w3c_errors
+    async def getStats(self, selector: Any = None) -> RTCStatsReport:
+        """Statistics, of everything or of one track (webrtc-pc 8.2).
+
+        Raises:
+            InvalidAccessError: no sender or receiver, or more than one, has this track.
+        """
+        return await self._session.get_stats(selector)
+
+    def explain(self) -> list[Finding]:
+        """Why the connection is where it is, in sentences (ours, not W3C's).
+
+        ``for finding in pc.explain(): print(finding)`` shows them. Each has a `code` for programs and a `level`:
+        "problem", "waiting" or "fact"; how things stand comes first, problems next. It may be asked at any moment,
+        also before there is anything and after `close()`.
+        """
+        return explain(take_picture(self._session))
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    def close(self) -> Awaitable[None]:
+        """Close the connection, for good (webrtc-pc 4.4.2).
+
+        All observable effects happen now: states are "closed", channels are closed, no event follows, the other
+        side is told. Tracks that were sent are yours and go on. The result can be awaited: it ends when every
+        socket, task and TURN allocation is gone. Closing twice is harmless.
+        """
+        return self._session.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        session = self.__dict__.get("_session")
+        if session is not None and not session.closed and session.executor.transports:
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+
+    # --- for people who would rather await than listen --------------------------------------------
+
+    async def connected(self, timeout: float | None = 30.0) -> None:
+        """Wait until `connectionState` is "connected".
+
+        Args:
+            timeout: seconds; None waits as long as it takes.
+
+        Raises:
+            RTCTimeoutError: it took longer.
+            OperationError: the connection failed.
+            InvalidStateError: the connection is closed, or was closed meanwhile.
+        """
+
+        async def wait() -> None:
+            async with self.events("connectionstatechange") as changes:
+                while True:
+                    state = self.connectionState
+                    if state is PeerConnectionState.CONNECTED:
+                        return
+                    if state is PeerConnectionState.FAILED:
+                        raise OperationError(f"the connection failed{self._why()}", fault="network")
+                    if self._session.closed or await anext(changes, None) is None:
+                        raise InvalidStateError("the connection is closed")
+
+        await self._within(wait(), timeout, "connected")
+
+    async def gathered(self, timeout: float | None = 30.0) -> None:
+        """Wait until `iceGatheringState` is "complete": `localDescription` then holds all candidates.
+
+        Args:
+            timeout: seconds; None waits as long as it takes.
+
+        Raises:
+            RTCTimeoutError: it took longer.
+            InvalidStateError: the connection is closed, or was closed meanwhile.
+        """
+
+        async def wait() -> None:
+            async with self.events("icegatheringstatechange") as changes:
+                while self.iceGatheringState is not IceGatheringState.COMPLETE:
+                    if self._session.closed or await anext(changes, None) is None:
+                        raise InvalidStateError("the connection is closed")
+
+        await self._within(wait(), timeout, "gathered")
+
+    async def _within(self, wait: Any, timeout: float | None, what: str) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await wait
+        except TimeoutError:
+            raise RTCTimeoutError(
+                f"not {what} within {timeout:g} s: connection {self.connectionState}, ICE {self.iceConnectionState}, "
+                f"gathering {self.iceGatheringState}, signaling {self.signalingState}{self._why()}"
+            ) from None
+
+    def _why(self) -> str:
+        """What `explain` calls problems, for error messages."""
+        problems = [str(finding) for finding in self.explain() if finding.level is Level.PROBLEM]
+        return "".join(f". {problem.rstrip('.')}" for problem in problems[:3])
+
+    def __repr__(self) -> str:
+        session = self.__dict__.get("_session")
+        if session is None:
+            return "<RTCPeerConnection not constructed>"
+        count = len(session.executor.transceivers)
+        return (
+            f"<RTCPeerConnection {session.name} {self.signalingState}, {self.connectionState}, "
+            f"ice {self.iceConnectionState}, {count} transceiver{'' if count == 1 else 's'}>"
+        )
+
+
+def _offer_options(options: Any, keywords: Mapping[str, Any]) -> OfferOptions:
+    given = webidl.members("RTCOfferOptions", options, keywords)
+
+    def flag(name: str) -> bool | None:
+        value = given.get(name)
+        return None if value is None else bool(value)
+
+    return OfferOptions(
+        ice_restart=bool(given.get("iceRestart", False)),
+        offer_to_receive_audio=flag("offerToReceiveAudio"),
+        offer_to_receive_video=flag("offerToReceiveVideo"),
+    )
+
+
+def _kind_of(track: Any) -> MediaKind:
+    kind = getattr(track, "kind", None)
+    if kind not in ("audio", "video") or not callable(getattr(track, "recv", None)):
+        raise TypeError(f"a MediaStreamTrack of kind 'audio' or 'video' is needed, not {track!r}")
+    return MediaKind(kind)

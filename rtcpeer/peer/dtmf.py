@@ -1,0 +1,119 @@
+"""RTCDTMFSender (webrtc-pc 7): when each tone is played, and who is told.
+
+Owns: the buffer of tones and one timer. Never: the tones themselves (the sender's transport plays them), or
+whether they may be sent (the connection knows).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from rtcpeer.media.eventtarget import EventTarget, handler
+from rtcpeer.peer import webidl
+from rtcpeer.peer.errors import InvalidCharacterError, InvalidStateError
+from rtcpeer.peer.events import RTCDTMFToneChangeEvent
+
+__all__ = ["RTCDTMFSender", "TonePlayer"]
+
+# webrtc-pc 7.2, in ms
+DURATION_BOUNDS = (40, 6000)
+GAP_BOUNDS = (30, 6000)
+COMMA_PAUSE = 2000
+_TONES = frozenset("0123456789ABCD#*,")
+
+
+class TonePlayer(Protocol):
+    """The sender, as its DTMF sender knows it."""
+
+    @property
+    def can_insert_dtmf(self) -> bool:
+        """Webrtc-pc 7.2 "determine if DTMF can be sent"."""
+
+    def insert_tone(self, tone: str, duration_ms: int) -> None:
+        """Play one tone (never ",") from now on, for so long."""
+
+
+class RTCDTMFSender(EventTarget):
+    """Sends telephone tones on an audio sender: ``RTCRtpSender.dtmf``. Event: tonechange."""
+
+    ontonechange = handler("tonechange")
+
+    def __init__(self, player: TonePlayer | None = None) -> None:
+        if not hasattr(player, "can_insert_dtmf") or not hasattr(player, "insert_tone"):
+            raise TypeError("Illegal constructor: use RTCRtpSender.dtmf")
+        assert player is not None
+        self._player = player
+        self._buffer = ""
+        self._duration = 100
+        self._gap = 70
+        # the next run of `_play`; its presence is the "scheduled" of the specification
+        self._scheduled: asyncio.Handle | None = None
+
+    @property
+    def canInsertDTMF(self) -> bool:
+        """Whether tones can be sent now."""
+        return bool(self._player.can_insert_dtmf)
+
+    @property
+    def toneBuffer(self) -> str:
+        """The tones that are still to be played."""
+        return self._buffer
+
+    def insertDTMF(self, tones: str, duration: int = 100, interToneGap: int = 70) -> None:
+        """Replace the tones to be played; the one that is playing goes on.
+
+        Implements: webrtc-pc 7.2 "insertDTMF".
+
+        Args:
+            tones: of 0-9, A-D (a-d), #, * and "," (a pause of 2 s). "" cancels.
+            duration: of a tone in ms, put into 40..6000.
+            interToneGap: between tones in ms, put into 30..6000.
+
+        Raises:
+            InvalidStateError: tones cannot be sent now.
+            InvalidCharacterError: `tones` has another character.
+            TypeError: an argument has the wrong type.
+        """
+        wanted = webidl.string("tones", tones).upper()
+        duration = webidl.unsigned("duration", duration)
+        gap = webidl.unsigned("interToneGap", interToneGap)
+        if not self.canInsertDTMF:
+            raise InvalidStateError("tones can only be sent on a connected audio sender that sends")
+        if unknown := set(wanted) - _TONES:
+            raise InvalidCharacterError(f"{min(unknown)!r} is no tone; there are 0-9, A-D, #, * and ','")
+        self._buffer = wanted
+        self._duration = _clamp(duration, DURATION_BOUNDS)
+        self._gap = _clamp(gap, GAP_BOUNDS)
+        if wanted and self._scheduled is None:
+            self._scheduled = asyncio.get_running_loop().call_soon(self._play)
+
+    def _play(self) -> None:
+        """The "DTMF playout task steps"."""
+        self._scheduled = None
+        if not self.canInsertDTMF:
+            return
+        tone, self._buffer = self._buffer[:1], self._buffer[1:]
+        if tone:
+            if tone == ",":
+                wait = COMMA_PAUSE
+            else:
+                self._player.insert_tone(tone, self._duration)
+                wait = self._duration + self._gap
+            self._scheduled = asyncio.get_running_loop().call_later(wait / 1000, self._play)
+        self.fire(RTCDTMFToneChangeEvent("tonechange", {"tone": tone}))
+
+    def stop(self) -> None:
+        """The sender was stopped: no further tone and no further event."""
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
+        self.close_events()
+
+    def __repr__(self) -> str:
+        return f"<RTCDTMFSender {self._buffer!r}>"
+
+
+def _clamp(value: int, bounds: tuple[int, int]) -> int:
+    low, high = bounds
+    return max(low, min(value, high))

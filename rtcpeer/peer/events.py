@@ -1,0 +1,198 @@
+"""The events of the face, with their W3C constructors ``(type, init)``.
+
+Owns: the event classes and the reading of their init dictionaries. Never: a dispatch (that is
+`rtcpeer.media.eventtarget`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from rtcpeer.errors import RTCError as InnerRTCError
+from rtcpeer.media.eventtarget import Event, EventTarget
+from rtcpeer.media.stream import MediaStreamTrackEvent
+from rtcpeer.peer import webidl
+from rtcpeer.peer.descriptions import RTCIceCandidate
+from rtcpeer.peer.errors import RTCError, to_face
+
+if TYPE_CHECKING:
+    from rtcpeer.peer.datachannel import RTCDataChannel
+
+__all__ = [
+    "MediaStreamTrackEvent",
+    "MessageEvent",
+    "RTCDTMFToneChangeEvent",
+    "RTCDataChannelEvent",
+    "RTCErrorEvent",
+    "RTCPeerConnectionIceErrorEvent",
+    "RTCPeerConnectionIceEvent",
+    "RTCTrackEvent",
+]
+
+
+def _read(event: Event, init: Any) -> dict[str, Any]:
+    """The init dictionary, with EventInit's own members already in the event."""
+    given = webidl.members(f"{type(event).__name__}Init", init)
+    Event.__init__(event, event.type, given)
+    if given.get("bubbles") or given.get("composed"):
+        # class attributes, as nearly no event has them: an instance carries its own only then
+        vars(event).update(bubbles=bool(given.get("bubbles")), composed=bool(given.get("composed")))
+    return given
+
+
+class _InitEvent(Event):
+    """An event that reads an init dictionary."""
+
+    def __init__(self, type: str, init: Any = None) -> None:
+        self.type = webidl.string("type", type)
+        self._read_init(_read(self, init))
+
+    def _read_init(self, given: dict[str, Any]) -> None:
+        """Take the members of the subclass."""
+
+
+class RTCPeerConnectionIceEvent(_InitEvent):
+    """A local candidate, or the end of gathering (webrtc-pc 4.8.2).
+
+    Attributes:
+        candidate: an `RTCIceCandidate`; its ``candidate`` is "" at the end of one generation; None at the
+            very end.
+        url: of the server it came from; deprecated, the candidate has it too.
+    """
+
+    candidate: RTCIceCandidate | None
+    url: str | None
+
+    def _read_init(self, given: dict[str, Any]) -> None:
+        self.candidate = given.get("candidate")
+        if self.candidate is not None and not isinstance(self.candidate, RTCIceCandidate):
+            raise TypeError(f"candidate must be an RTCIceCandidate, not {webidl.kind(self.candidate)}")
+        self.url = webidl.optional_string("url", given.get("url"))
+
+
+class RTCPeerConnectionIceErrorEvent(_InitEvent):
+    """A STUN or TURN server gave nothing (webrtc-pc 4.8.3).
+
+    Attributes:
+        address, port: the local end used; None when it is not exposed.
+        url: of the server.
+        errorCode: the STUN error code, or 701 when the server could not be reached.
+        errorText: its reason.
+    """
+
+    address: str | None
+    port: int | None
+    url: str
+    errorCode: int
+    errorText: str
+
+    def _read_init(self, given: dict[str, Any]) -> None:
+        name = "RTCPeerConnectionIceErrorEventInit"
+        self.address = webidl.optional_string("address", given.get("address"))
+        self.port = webidl.optional_unsigned("port", given.get("port"), webidl.UNSIGNED_SHORT)
+        self.url = webidl.string("url", given.get("url") or "")
+        code = webidl.required(name, given, "errorCode")
+        self.errorCode = webidl.unsigned("errorCode", code, webidl.UNSIGNED_SHORT)
+        self.errorText = webidl.string("errorText", given.get("errorText") or "")
+
+
+class RTCTrackEvent(_InitEvent):
+    """Incoming media was negotiated (webrtc-pc 5.7).
+
+    Attributes:
+        receiver, track, transceiver: where it comes in.
+        streams: the remote streams that the track is in.
+    """
+
+    receiver: Any
+    track: Any
+    streams: Sequence[Any]
+    transceiver: Any
+
+    def _read_init(self, given: dict[str, Any]) -> None:
+        name = "RTCTrackEventInit"
+        self.receiver = webidl.required(name, given, "receiver")
+        self.track = webidl.required(name, given, "track")
+        self.transceiver = webidl.required(name, given, "transceiver")
+        streams = given.get("streams")
+        if isinstance(streams, (str, bytes, Mapping)):
+            raise TypeError(f"streams must be a sequence, not {webidl.kind(streams)}")
+        self.streams = tuple(streams or ())
+
+
+class RTCDataChannelEvent(_InitEvent):
+    """The other end opened a channel (webrtc-pc 6.3).
+
+    Attributes:
+        channel: it, already open.
+    """
+
+    channel: RTCDataChannel
+
+    def _read_init(self, given: dict[str, Any]) -> None:
+        channel = webidl.required("RTCDataChannelEventInit", given, "channel")
+        if not isinstance(channel, EventTarget):
+            raise TypeError(f"channel must be an RTCDataChannel, not {webidl.kind(channel)}")
+        # its class imports this module, so it cannot be asked for
+        self.channel = cast("RTCDataChannel", channel)
+
+
+class RTCDTMFToneChangeEvent(_InitEvent):
+    """A tone began, or all have ended (webrtc-pc 7.3).
+
+    Attributes:
+        tone: the tone, "," included; "" when the last one has ended.
+    """
+
+    tone: str
+
+    def _read_init(self, given: dict[str, Any]) -> None:
+        self.tone = webidl.string("tone", given.get("tone") or "")
+
+
+class RTCErrorEvent(_InitEvent):
+    """A transport or a channel failed (webrtc-pc 11.2).
+
+    Attributes:
+        error: why.
+    """
+
+    error: RTCError
+
+    def _read_init(self, given: dict[str, Any]) -> None:
+        error = webidl.required("RTCErrorEventInit", given, "error")
+        if not isinstance(error, InnerRTCError):
+            raise TypeError(f"error must be an RTCError, not {webidl.kind(error)}")
+        face = to_face(error)
+        assert isinstance(face, RTCError)
+        self.error = face
+
+
+class MessageEvent(_InitEvent):
+    """A message arrived on a data channel (HTML 9.1).
+
+    Attributes:
+        data: ``str`` or ``bytes``.
+        origin: "" (there is no document).
+        lastEventId, source, ports: of HTML; always empty here.
+    """
+
+    data: Any
+    origin: str
+    lastEventId: str = ""
+    source: None = None
+    ports: tuple[Any, ...] = ()
+
+    def _read_init(self, given: dict[str, Any]) -> None:
+        self.data = given.get("data")
+        self.origin = webidl.string("origin", given.get("origin") or "")
+
+    @classmethod
+    def carrying(cls, data: str | bytes) -> Self:
+        """A "message" event with these data, made without a dictionary (one per message received)."""
+        event = cls.__new__(cls)
+        Event.__init__(event, "message")
+        event.data = data
+        event.origin = ""
+        return event

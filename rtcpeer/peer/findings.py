@@ -1,0 +1,133 @@
+"""What `explain` reads and what it says: plain records, and words that others need too.
+
+Owns: the shape of a picture of a connection and of a sentence about it, the meaning of servers' error codes.
+Never: a connection, a clock, I/O. Credentials are in no picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rtcpeer.errors import RTCError
+from rtcpeer.ice.listener import IceCandidateError
+from rtcpeer.ice.stats import AgentStats
+from rtcpeer.values import (
+    DtlsTransportState,
+    IceGatheringState,
+    PeerConnectionState,
+    SctpTransportState,
+    SignalingState,
+)
+
+_TEXT_LIMIT = 200
+
+
+class Level(StrEnum):
+    """What a sentence is: something wrong, something that is awaited, or only so."""
+
+    PROBLEM = "problem"
+    WAITING = "waiting"
+    FACT = "fact"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One sentence; `str(finding)` is its text.
+
+    Attributes:
+        code: machine-readable, such as "waits-for-answer"; docs/troubleshooting.md lists them.
+        text: one or two English sentences.
+        level: "problem", "waiting" or "fact".
+    """
+
+    code: str
+    text: str
+    level: Level = Level.FACT
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class TransportPicture:
+    """What one transport knows.
+
+    Attributes:
+        mids: of the sections that use it.
+        ice: the agent's statistics.
+        gathering: of the newest generation; gathering_since: when that began.
+        errors: of the newest gathering.
+        signaled: how many candidates of the other side were handed to us for this generation.
+        dtls, dtls_error: state, and why it failed.
+    """
+
+    mids: tuple[str, ...]
+    ice: AgentStats
+    gathering: IceGatheringState
+    gathering_since: float | None = None
+    errors: tuple[IceCandidateError, ...] = ()
+    signaled: int = 0
+    dtls: DtlsTransportState = DtlsTransportState.NEW
+    dtls_error: RTCError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionPicture:
+    """What a connection knows, at one moment.
+
+    Attributes:
+        now: the loop's clock; all times are on it.
+        servers: the URLs of the configuration in force.
+        relay_only: iceTransportPolicy is "relay".
+        needs_negotiation: an offer would change something.
+        sctp: state of the association, None when there is none.
+        channels_waiting: data channels that are not open yet.
+        silence_allowed: seconds from ``disconnected`` to ``failed``, counted from the last packet.
+    """
+
+    now: float
+    closed: bool = False
+    state: PeerConnectionState = PeerConnectionState.NEW
+    signaling: SignalingState = SignalingState.STABLE
+    has_local: bool = False
+    has_remote: bool = False
+    needs_negotiation: bool = False
+    servers: tuple[str, ...] = ()
+    relay_only: bool = False
+    transports: tuple[TransportPicture, ...] = ()
+    sctp: SctpTransportState | None = None
+    channels_waiting: int = 0
+    silence_allowed: float = 30.0
+
+
+#: What STUN error codes mean for whoever set up the server or the credential (RFC 8489 14.8, RFC 8656 19).
+_SERVER_PROBLEMS = {
+    300: "it sends us to another server that does not help either (300)",
+    400: "it calls the request bad (400)",
+    401: "it refuses the credential (401): wrong or expired",
+    403: "it forbids this user or peer (403)",
+    420: "it does not understand the request (420)",
+    437: "it mixes us up with an earlier client (437)",
+    438: "it calls every nonce stale (438)",
+    440: "it has no address of this family (440)",
+    441: "it refuses the credential (441): the allocation belongs to another user",
+    442: "it does not relay UDP (442)",
+    486: "this user has reached its quota of allocations (486)",
+    508: "it has no capacity left (508)",
+}
+
+
+def server_problem(code: int, text: str) -> str:
+    """What an error of a STUN or TURN server means, as the end of a sentence."""
+    said = printable(text).rstrip(".")
+    known = _SERVER_PROBLEMS.get(code)
+    if known is not None:
+        return f'{known}; it says "{said}"' if said and code not in (401, 438) else known
+    return said or f"error {code}" if code == 701 else f'error {code}, it says "{said}"'
+
+
+def printable(text: str) -> str:
+    """Text from elsewhere, bounded and without control characters: it goes to terminals and logs."""
+    clean = "".join(char if char.isprintable() else "?" for char in text[: _TEXT_LIMIT + 1])
+    return clean if len(clean) <= _TEXT_LIMIT else f"{clean[: _TEXT_LIMIT - 3]}..."

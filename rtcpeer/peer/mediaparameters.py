@@ -1,0 +1,54 @@
+"""From what negotiation decided (`jsep.parameters`) to what media transports are told (`transport.parameters`).
+
+jsep and transport are strangers; this is where they meet.
+"""
+
+from __future__ import annotations
+
+from rtcpeer.jsep import parameters as decided
+from rtcpeer.transport.parameters import (
+    Priority,
+    ReceiveEncoding,
+    ReceiveParameters,
+    SendEncoding,
+    SendParameters,
+)
+
+
+def send_parameters(parameters: decided.SendParameters) -> SendParameters:
+    """How to send."""
+    return SendParameters(
+        mid=parameters.mid,
+        codecs=parameters.codecs,
+        encodings=tuple(
+            SendEncoding(
+                ssrc=encoding.ssrc,
+                rtx_ssrc=encoding.rtx_ssrc or None,
+                rid=encoding.rid if len(parameters.encodings) > 1 else None,
+                active=encoding.active,
+                max_bitrate=encoding.max_bitrate,
+                max_framerate=encoding.max_framerate,
+                scale_resolution_down_by=encoding.scale_resolution_down_by or 1.0,
+                priority=Priority(encoding.priority),
+                codec=encoding.codec,
+            )
+            for encoding in parameters.encodings
+        ),
+        header_extensions=parameters.header_extensions,
+        cname=parameters.cname,
+        reduced_size=parameters.reduced_size_rtcp,
+    )
+
+
+def receive_parameters(parameters: decided.ReceiveParameters) -> ReceiveParameters:
+    """How to receive."""
+    announced = tuple(
+        ReceiveEncoding(ssrc=source.ssrc, rtx_ssrc=source.rtx_ssrc) for source in parameters.sources
+    )
+    layers = tuple(ReceiveEncoding(rid=rid) for rid in parameters.rids)
+    return ReceiveParameters(
+        mid=parameters.mid,
+        codecs=parameters.codecs,
+        encodings=announced + layers,
+        header_extensions=parameters.header_extensions,
+    )

@@ -1,0 +1,89 @@
+"""Messages of data channels on their way out and in: what `send` accepts, and an iterator that loses nothing.
+
+Owns: the conversion of what is sent, and the queue of one reader. Never: a channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any, Self
+
+from rtcpeer.peer import webidl
+from rtcpeer.peer.errors import OperationError
+
+# What an iterator that does not keep up may let pile up before it fails.
+STREAM_BOUND_BYTES = 64 * 1024 * 1024
+
+
+def outgoing(data: Any) -> tuple[str | bytes, int]:
+    """The message to send and its size in bytes; a buffer that can change is copied."""
+    if isinstance(data, str):
+        if data.isascii():
+            return data, len(data)
+        data = webidl.usv_string("data", data)
+        return data, len(data.encode())
+    if isinstance(data, bytes):
+        return data, len(data)
+    try:
+        copy = bytes(memoryview(data))
+    except TypeError:
+        raise TypeError(f"a message is str or bytes-like, not {webidl.kind(data)}") from None
+    return copy, len(copy)
+
+
+class MessageStream(AsyncIterator["str | bytes"]):
+    """Messages in order, until the channel closes. Nothing is dropped; who does not keep up is told so.
+
+    Attributes:
+        buffered_bytes: of messages not read yet.
+    """
+
+    def __init__(self, bound_bytes: int) -> None:
+        self.buffered_bytes = 0
+        self._bound_bytes = bound_bytes
+        self._queue: deque[str | bytes] = deque()
+        self._ended = False
+        self._overrun = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def push(self, data: str | bytes) -> None:
+        """Take a message."""
+        if self._ended:
+            return
+        size = len(data)
+        if self._queue and self.buffered_bytes + size > self._bound_bytes:
+            self._overrun = True
+            self.end()
+            return
+        self.buffered_bytes += size
+        self._queue.append(data)
+        self._wake()
+
+    def end(self) -> None:
+        """No further message; what is queued is still delivered."""
+        self._ended = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        while not self._queue:
+            if self._overrun:
+                raise OperationError(
+                    f"messages were read too slowly: {self._bound_bytes} bytes piled up and some were lost"
+                )
+            if self._ended:
+                raise StopAsyncIteration
+            if self._waiter is None or self._waiter.done():
+                self._waiter = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._waiter)
+        data = self._queue.popleft()
+        self.buffered_bytes -= len(data)
+        return data

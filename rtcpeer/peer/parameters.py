@@ -1,0 +1,312 @@
+"""The dictionaries of sending and receiving (webrtc-pc 5.2, 5.3), and their way in and out of the engine's values.
+
+Owns: the W3C dataclasses and the WebIDL conversions. Decides nothing: which parameters are allowed is
+`rtcpeer.jsep.encodings`' and the engine's business.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rtcpeer.jsep.parameters import SendEncoding
+from rtcpeer.peer import webidl
+from rtcpeer.transport.parameters import Priority
+from rtcpeer.values import Codec, Direction, HeaderExtension
+
+
+@dataclass(slots=True)
+class RTCRtpCodec:
+    """A codec as capabilities name it (webrtc-pc 5.2.8)."""
+
+    mimeType: str
+    clockRate: int
+    channels: int | None = None
+    sdpFmtpLine: str | None = None
+
+
+@dataclass(slots=True)
+class RTCRtpCodecParameters:
+    """A codec with the payload type that was negotiated (webrtc-pc 5.2.9)."""
+
+    payloadType: int
+    mimeType: str
+    clockRate: int
+    channels: int | None = None
+    sdpFmtpLine: str | None = None
+
+
+@dataclass(slots=True)
+class RTCRtpHeaderExtensionParameters:
+    """A negotiated header extension (webrtc-pc 5.2.7)."""
+
+    uri: str
+    id: int
+    encrypted: bool = False
+
+
+@dataclass(slots=True)
+class RTCRtpHeaderExtensionCapability:
+    """A header extension that can be negotiated (webrtc-pc 5.2.12)."""
+
+    uri: str
+
+
+@dataclass(slots=True)
+class RTCRtcpParameters:
+    """RTCP settings (webrtc-pc 5.2.6)."""
+
+    cname: str | None = None
+    reducedSize: bool | None = None
+
+
+@dataclass(slots=True)
+class RTCRtpEncodingParameters:
+    """One encoding of a sender (webrtc-pc 5.2.5).
+
+    Attributes:
+        rid: its name among several layers; read-only once the transceiver exists.
+        active: False stops sending this encoding.
+        maxBitrate: in bit/s.
+        maxFramerate: in frames per second.
+        scaleResolutionDownBy: 1.0 or more; 2.0 sends half the width and height.
+        codec: which of the negotiated codecs to use; None for the first.
+    """
+
+    rid: str | None = None
+    active: bool = True
+    codec: RTCRtpCodec | None = None
+    maxBitrate: int | None = None
+    maxFramerate: float | None = None
+    scaleResolutionDownBy: float | None = None
+    priority: str = "low"
+    networkPriority: str = "low"
+    scalabilityMode: str | None = None
+
+
+@dataclass(slots=True)
+class RTCRtpSendParameters:
+    """What `RTCRtpSender.getParameters` gives and `setParameters` takes back (webrtc-pc 5.2.3)."""
+
+    transactionId: str
+    encodings: list[RTCRtpEncodingParameters]
+    headerExtensions: list[RTCRtpHeaderExtensionParameters] = field(default_factory=list)
+    rtcp: RTCRtcpParameters = field(default_factory=RTCRtcpParameters)
+    codecs: list[RTCRtpCodecParameters] = field(default_factory=list)
+    degradationPreference: str | None = None
+
+
+@dataclass(slots=True)
+class RTCRtpReceiveParameters:
+    """What `RTCRtpReceiver.getParameters` gives (webrtc-pc 5.2.4)."""
+
+    headerExtensions: list[RTCRtpHeaderExtensionParameters] = field(default_factory=list)
+    rtcp: RTCRtcpParameters = field(default_factory=RTCRtcpParameters)
+    codecs: list[RTCRtpCodecParameters] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class RTCRtpCapabilities:
+    """What this end can send or receive of one kind (webrtc-pc 5.2.10)."""
+
+    codecs: list[RTCRtpCodec]
+    headerExtensions: list[RTCRtpHeaderExtensionCapability]
+
+
+@dataclass(slots=True)
+class RTCRtpContributingSource:
+    """Who was heard lately (webrtc-pc 5.3; RTCRtpSynchronizationSource has the same members).
+
+    Attributes:
+        timestamp: when its last packet came, in ms since the epoch.
+        source: the SSRC or CSRC.
+        rtpTimestamp: of that packet.
+        audioLevel: linear, 0.0 to 1.0; None when it is not known.
+    """
+
+    timestamp: float
+    source: int
+    rtpTimestamp: int
+    audioLevel: float | None = None
+
+
+@dataclass(slots=True)
+class RTCRtpTransceiverInit:
+    """Options of `addTransceiver` (webrtc-pc 5.1)."""
+
+    direction: str = "sendrecv"
+    streams: list[Any] = field(default_factory=list)
+    sendEncodings: list[RTCRtpEncodingParameters] = field(default_factory=list)
+
+
+# --- values -> dictionaries -----------------------------------------------------------------------
+
+
+def fmtp_line(codec: Codec) -> str | None:
+    """The format parameters as ``a=fmtp`` has them, or None when there are none."""
+    if not codec.fmtp:
+        return None
+    return ";".join(name if value is None else f"{name}={value}" for name, value in codec.fmtp)
+
+
+def codec_capability(codec: Codec) -> RTCRtpCodec:
+    """A codec without its payload type."""
+    return RTCRtpCodec(codec.mime_type, codec.clock_rate, codec.channels, fmtp_line(codec))
+
+
+def codec_parameters(codecs: Iterable[Codec]) -> list[RTCRtpCodecParameters]:
+    """Negotiated codecs, in order."""
+    return [
+        RTCRtpCodecParameters(c.payload_type, c.mime_type, c.clock_rate, c.channels, fmtp_line(c))
+        for c in codecs
+        if c.payload_type is not None
+    ]
+
+
+def header_extension_parameters(
+    extensions: Iterable[HeaderExtension],
+) -> list[RTCRtpHeaderExtensionParameters]:
+    """Negotiated header extensions, in order."""
+    return [RTCRtpHeaderExtensionParameters(e.uri, e.id) for e in extensions if e.id is not None]
+
+
+def encoding_parameters(encoding: SendEncoding, *, kind: str) -> RTCRtpEncodingParameters:
+    """One encoding; members that audio does not have stay absent."""
+    scale = encoding.scale_resolution_down_by
+    return RTCRtpEncodingParameters(
+        rid=encoding.rid,
+        active=encoding.active,
+        codec=None if encoding.codec is None else codec_capability(encoding.codec),
+        maxBitrate=encoding.max_bitrate,
+        maxFramerate=encoding.max_framerate,
+        scaleResolutionDownBy=(1.0 if scale is None else scale) if kind == "video" else None,
+        priority=encoding.priority,
+        networkPriority=encoding.network_priority,
+        scalabilityMode=encoding.scalability_mode,
+    )
+
+
+# --- dictionaries -> values -----------------------------------------------------------------------
+
+
+def members(name: str, value: Any) -> dict[str, Any]:
+    """The members of a dictionary argument that are present.
+
+    Raises:
+        TypeError: it is neither a mapping nor a dataclass.
+    """
+    return {key: item for key, item in webidl.members(name, value).items() if item is not None}
+
+
+def sequence(name: str, value: Any) -> list[Any]:
+    """A WebIDL sequence.
+
+    Raises:
+        TypeError: it cannot be iterated, or is a string or mapping.
+    """
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a sequence, not {webidl.kind(value)}")
+    return list(value)
+
+
+def read_number(name: str, value: Any) -> float:
+    """A WebIDL double.
+
+    Raises:
+        TypeError: it is not a finite number.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise TypeError(f"{name} must be a finite number, not {value!r}")
+    return float(value)
+
+
+def read_codec(name: str, value: Any) -> Codec:
+    """An RTCRtpCodec.
+
+    Raises:
+        TypeError: a required member is missing or has the wrong type.
+    """
+    given = members(name, value)
+    for member in ("mimeType", "clockRate"):
+        if member not in given:
+            raise TypeError(f"{name}: the member {member!r} is required")
+    line = given.get("sdpFmtpLine")
+    fmtp: list[tuple[str, str | None]] = []
+    for item in str(line).split(";") if line else ():
+        key, equals, rest = item.strip().partition("=")
+        if key:
+            fmtp.append((key, rest if equals else None))
+    channels = given.get("channels")
+    return Codec(
+        mime_type=str(given["mimeType"]),
+        clock_rate=webidl.unsigned(f"{name}.clockRate", given["clockRate"]),
+        channels=None if channels is None else webidl.unsigned(f"{name}.channels", channels),
+        fmtp=tuple(fmtp),
+    )
+
+
+def read_encoding(name: str, value: Any) -> SendEncoding:
+    """An RTCRtpEncodingParameters; SSRCs are the engine's.
+
+    Raises:
+        TypeError: a member has the wrong type.
+    """
+    given = members(name, value)
+
+    def number(member: str) -> float | None:
+        return read_number(f"{name}.{member}", given[member]) if member in given else None
+
+    active = given.get("active", True)
+    if not isinstance(active, bool):
+        raise TypeError(f"{name}.active must be a boolean, not {active!r}")
+    rid = given.get("rid")
+    if rid is not None and not isinstance(rid, str):
+        raise TypeError(f"{name}.rid must be a string, not {rid!r}")
+    return SendEncoding(
+        rid=rid,
+        active=active,
+        max_bitrate=webidl.unsigned(f"{name}.maxBitrate", given["maxBitrate"])
+        if "maxBitrate" in given
+        else None,
+        max_framerate=number("maxFramerate"),
+        scale_resolution_down_by=number("scaleResolutionDownBy"),
+        priority=webidl.enumeration(f"{name}.priority", given.get("priority", "low"), Priority),
+        network_priority=webidl.enumeration(
+            f"{name}.networkPriority", given.get("networkPriority", "low"), Priority
+        ),
+        codec=read_codec(f"{name}.codec", given["codec"]) if "codec" in given else None,
+        scalability_mode=given.get("scalabilityMode"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TransceiverOptions:
+    """An RTCRtpTransceiverInit, converted."""
+
+    direction: Direction
+    streams: tuple[Any, ...]
+    encodings: tuple[SendEncoding, ...]
+
+
+def read_transceiver_init(value: Any, keywords: Mapping[str, Any]) -> TransceiverOptions:
+    """The options of `addTransceiver`.
+
+    Raises:
+        TypeError: a member has the wrong type or is not a direction.
+    """
+    given = members("RTCRtpTransceiverInit", value) | {k: v for k, v in keywords.items() if v is not None}
+    direction = webidl.enumeration("direction", given.get("direction", "sendrecv"), Direction)
+    if direction == Direction.STOPPED:
+        raise TypeError("direction must not be 'stopped' for a new transceiver")
+    streams = sequence("streams", given.get("streams", ()))
+    for stream in streams:
+        if not hasattr(stream, "getTracks"):
+            raise TypeError(f"streams must hold MediaStream objects, not {type(stream).__name__}")
+    encodings = sequence("sendEncodings", given.get("sendEncodings", ()))
+    return TransceiverOptions(
+        direction,
+        tuple(streams),
+        tuple(read_encoding(f"sendEncodings[{i}]", e) for i, e in enumerate(encodings)),
+    )

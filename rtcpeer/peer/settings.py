@@ -1,0 +1,27 @@
+"""What W3C's RTCConfiguration has no word for: how patient, on which network, how large."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rtcpeer.ice.netbase import Network
+from rtcpeer.ice.settings import IceSettings
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSettings:
+    """Settings of one connection beside its RTCConfiguration; all have good defaults.
+
+    Attributes:
+        ice: times, addresses, ports, filters of the ICE agents. `servers` and `policy` in it are ignored:
+            they come from the RTCConfiguration.
+        network: where sockets, names and interfaces come from; None is the network in force where the
+            connection is made (`rtcpeer.ice.network.current_network`).
+        close_timeout: seconds after which `close()` stops waiting for others and ends by force.
+        max_message_size: the largest data-channel message that is accepted, in bytes.
+    """
+
+    ice: IceSettings = field(default_factory=IceSettings)
+    network: Network | None = None
+    close_timeout: float = 5.0
+    max_message_size: int = 262144

@@ -1,0 +1,261 @@
+"""RTCDtlsTransport and RTCSctpTransport (webrtc-pc 5.5, 6.1.1), each a view over a core.
+
+Owns: the states that listeners see, and the order of a change (as in `icetransport`, whose classes are to be
+had from here too). Never: handshakes, channels, descriptions.
+
+A core listens to the transport below (`DtlsListener`, `DataListener`). After `close` it neither changes nor
+tells anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from rtcpeer.errors import RTCError as InnerRTCError
+from rtcpeer.media.eventtarget import Event, EventTarget, handler
+from rtcpeer.peer.errors import RTCError, to_face
+from rtcpeer.peer.events import RTCErrorEvent
+from rtcpeer.peer.icetransport import (
+    IceTransportCore,
+    RTCIceCandidatePair,
+    RTCIceParameters,
+    RTCIceTransport,
+)
+from rtcpeer.peer.transportowner import Announcement, TransportOwner
+from rtcpeer.transport.data import LOCAL_MAX_MESSAGE_SIZE
+from rtcpeer.values import DtlsTransportState, SctpTransportState
+
+if TYPE_CHECKING:
+    from rtcpeer.transport.data import DataChannel, DataTransport
+    from rtcpeer.transport.dtls import DtlsTransport
+
+__all__ = [
+    "Announcement",
+    "DtlsTransportCore",
+    "IceTransportCore",
+    "RTCDtlsTransport",
+    "RTCIceCandidatePair",
+    "RTCIceParameters",
+    "RTCIceTransport",
+    "RTCSctpTransport",
+    "SctpTransportCore",
+    "TransportOwner",
+]
+
+
+class DtlsTransportCore:
+    """One DTLS transport of a connection. Implements `rtcpeer.transport.dtls.DtlsListener`.
+
+    Args:
+        owner: the connection.
+        ice: what it runs over.
+
+    Attributes:
+        transport: set it (again after a restart with new fingerprints) right after the transport was made.
+        state: [[DtlsTransportState]].
+        remote_certificates: [[RemoteCertificates]], in DER.
+        error: why it failed.
+    """
+
+    def __init__(self, owner: TransportOwner, ice: IceTransportCore) -> None:
+        self.owner = owner
+        self.ice = ice
+        self.transport: DtlsTransport | None = None
+        self.state = DtlsTransportState.NEW
+        self.remote_certificates: list[bytes] = []
+        self.error: RTCError | None = None
+        self._face: RTCDtlsTransport | None = None
+        # set by close(): nothing follows. A restart brings a state of "closed" back to "new", this never
+        self._closed = False
+
+    @property
+    def face(self) -> RTCDtlsTransport:
+        """The RTCDtlsTransport."""
+        if self._face is None:
+            self._face = RTCDtlsTransport(self)
+        return self._face
+
+    @face.setter
+    def face(self, face: RTCDtlsTransport) -> None:
+        # a program that was written for other conventions is shown another class (`rtcpeer.aiortc`)
+        self._face = face
+
+    def on_dtls_state(self, state: DtlsTransportState, error: InnerRTCError | None) -> None:
+        """See `DtlsListener`; webrtc-pc 5.5."""
+        if state is self.state or self._closed:
+            return
+        self.state = state
+        if state is DtlsTransportState.CONNECTED and self.transport is not None:
+            self.remote_certificates = list(self.transport.remote_certificates)
+        if error is not None:
+            face_error = to_face(error)
+            assert isinstance(face_error, RTCError)
+            self.error = face_error
+        announce = self.owner.dtls_changed(self)
+        if state is DtlsTransportState.FAILED and self.error is not None and self._face is not None:
+            self._face.fire(RTCErrorEvent("error", {"error": self.error}))
+        if self._face is not None:
+            self._face.fire(Event("statechange"))
+        announce()
+
+    def close(self, *, announce: bool = False) -> None:
+        """It is closed; with events only when the connection lives on."""
+        if self._closed:
+            return
+        if announce:
+            self.on_dtls_state(DtlsTransportState.CLOSED, None)
+        self._closed = True
+        self.state = DtlsTransportState.CLOSED
+        if self._face is not None:
+            self._face.close_events()
+
+    def release(self) -> None:
+        """Closed for good: the connection is not needed any more."""
+        del self.owner
+
+
+class RTCDtlsTransport(EventTarget):
+    """The DTLS transport of one or more media sections (webrtc-pc 5.5). Events: statechange, error."""
+
+    onstatechange = handler("statechange")
+    onerror = handler("error")
+
+    def __init__(self, core: DtlsTransportCore | None = None) -> None:
+        if not isinstance(core, DtlsTransportCore):
+            raise TypeError("Illegal constructor: DTLS transports are made by descriptions")
+        self._core = core
+
+    @property
+    def iceTransport(self) -> RTCIceTransport:
+        """What it runs over."""
+        return self._core.ice.face
+
+    @property
+    def state(self) -> DtlsTransportState:
+        """Its state."""
+        return self._core.state
+
+    def getRemoteCertificates(self) -> list[bytes]:
+        """The other end's certificates, in DER; empty before it is connected."""
+        return list(self._core.remote_certificates)
+
+    def __repr__(self) -> str:
+        return f"<RTCDtlsTransport {self.state.value}>"
+
+
+class SctpTransportCore:
+    """The SCTP association of a connection. Implements `rtcpeer.transport.data.DataListener`.
+
+    Args:
+        owner: the connection.
+        dtls: what it runs over; assign another when bundling moves it.
+
+    Attributes:
+        data: set it right after the transport was made.
+        state: [[SctpTransportState]].
+        max_message_size: [[MaxMessageSize]]; None before an answer, `inf` for any size.
+        max_channels: [[MaxChannels]]; None before it is connected.
+    """
+
+    def __init__(self, owner: TransportOwner, dtls: DtlsTransportCore) -> None:
+        self.owner = owner
+        self.dtls = dtls
+        self.data: DataTransport | None = None
+        self.state = SctpTransportState.CONNECTING
+        self.max_message_size: float | None = None
+        self.max_channels: int | None = None
+        self._face: RTCSctpTransport | None = None
+
+    @property
+    def face(self) -> RTCSctpTransport:
+        """The RTCSctpTransport."""
+        if self._face is None:
+            self._face = RTCSctpTransport(self)
+        return self._face
+
+    @face.setter
+    def face(self, face: RTCSctpTransport) -> None:
+        # a program that was written for other conventions is shown another class (`rtcpeer.aiortc`)
+        self._face = face
+
+    def update_max_message_size(self, remote: int, can_send: int = LOCAL_MAX_MESSAGE_SIZE) -> None:
+        """Apply what a description said (webrtc-pc 6.1.1.1); 0 stands for any size."""
+        sizes = [size for size in (remote, can_send) if size]
+        self.max_message_size = min(sizes) if sizes else float("inf")
+
+    def on_sctp_state(self, state: SctpTransportState, error: InnerRTCError | None) -> None:
+        """See `DataListener`. The channels are told afterwards, by themselves."""
+        if state is self.state or self.state is SctpTransportState.CLOSED:
+            return
+        self.state = state
+        if state is SctpTransportState.CONNECTED and self.data is not None:
+            self.max_channels = self.data.max_channels
+        if self._face is not None:
+            self._face.fire(Event("statechange"))
+
+    def on_channel(self, channel: DataChannel) -> None:
+        """See `DataListener`."""
+        if self.state is not SctpTransportState.CLOSED:
+            self.owner.data_channel(self, channel)
+
+    def close(self, *, announce: bool = False) -> None:
+        """It is closed at once; the event comes at once when the connection lives on, else in a task.
+
+        webrtc-pc 6.1.2 queues a task for it also when the connection was closed: the only event that follows then.
+        """
+        if self.state is SctpTransportState.CLOSED:
+            return
+        self.state = SctpTransportState.CLOSED
+        face = self._face
+        if face is None:
+            return
+        if announce:
+            self._last_event(face)
+        elif face.has_listeners("statechange"):
+            asyncio.get_running_loop().call_soon(self._last_event, face)
+        else:
+            face.close_events()
+
+    @staticmethod
+    def _last_event(face: RTCSctpTransport) -> None:
+        face.fire(Event("statechange"))
+        face.close_events()
+
+    def release(self) -> None:
+        """Closed for good: the connection is not needed any more."""
+        del self.owner
+
+
+class RTCSctpTransport(EventTarget):
+    """What the data channels of a connection run over (webrtc-pc 6.1.1). Event: statechange."""
+
+    onstatechange = handler("statechange")
+
+    def __init__(self, core: SctpTransportCore | None = None) -> None:
+        if not isinstance(core, SctpTransportCore):
+            raise TypeError("Illegal constructor: the SCTP transport is RTCPeerConnection.sctp")
+        self._core = core
+
+    @property
+    def transport(self) -> RTCDtlsTransport:
+        """What it runs over."""
+        return self._core.dtls.face
+
+    @property
+    def state(self) -> SctpTransportState:
+        """Its state."""
+        return self._core.state
+
+    @property
+    def maxMessageSize(self) -> float | None:
+        """The largest message that `RTCDataChannel.send` takes, in bytes; `inf` for any."""
+        return self._core.max_message_size
+
+    @property
+    def maxChannels(self) -> int | None:
+        """How many channels there can be; None before it is connected."""
+        return self._core.max_channels
+
+    def __repr__(self) -> str:
+        return f"<RTCSctpTransport {self.state.value}>"

@@ -1,0 +1,128 @@
+"""What WebIDL does to arguments before a W3C algorithm sees them, with messages for people.
+
+Owns: conversions of dictionaries, integers, strings and enumerations. Never: a rule of one interface.
+
+Deviation, for all of them: WebIDL turns nearly anything into a string, number or boolean; here a wrong Python
+type is a ``TypeError`` that names the member, and None stands for "absent".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+_E = TypeVar("_E", bound=enum.StrEnum)
+
+UNSIGNED_SHORT = 0xFFFF
+UNSIGNED_LONG = 0xFFFFFFFF
+UNSIGNED_LONG_LONG = 0xFFFFFFFFFFFFFFFF
+
+
+def members(name: str, value: Any, keywords: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The members of a dictionary argument: a mapping, a dataclass, an object with ``toJSON``, or None.
+
+    Args:
+        name: of the dictionary, for messages.
+        value: what the caller gave.
+        keywords: members given as keywords; they win.
+
+    Raises:
+        TypeError: `value` is none of these.
+    """
+    if value is None:
+        found: dict[str, Any] = {}
+    elif isinstance(value, Mapping):
+        found = dict(value)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        found = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    elif callable(getattr(value, "toJSON", None)):
+        found = dict(value.toJSON())
+    else:
+        raise TypeError(f"{name} must be a mapping or a dataclass, not {kind(value)}")
+    if keywords:
+        found.update(keywords)
+    return found
+
+
+def unsigned(name: str, value: Any, limit: int = UNSIGNED_LONG) -> int:
+    """``[EnforceRange]`` of an unsigned integer type.
+
+    Raises:
+        TypeError: no number, not finite, or outside 0..`limit`.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise TypeError(f"{name} must be an integer in 0..{limit}, not {value!r}")
+    number = int(value)
+    if not 0 <= number <= limit:
+        raise TypeError(f"{name} must be in 0..{limit}, not {value!r}")
+    return number
+
+
+def optional_unsigned(name: str, value: Any, limit: int = UNSIGNED_LONG) -> int | None:
+    """`unsigned`, or None for an absent member."""
+    return None if value is None else unsigned(name, value, limit)
+
+
+def string(name: str, value: Any) -> str:
+    """A DOMString.
+
+    Raises:
+        TypeError: it is no string.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {kind(value)}")
+    return str(value)
+
+
+def optional_string(name: str, value: Any) -> str | None:
+    """`string`, or None for an absent member."""
+    return None if value is None else string(name, value)
+
+
+def usv_string(name: str, value: Any) -> str:
+    """A USVString: lone surrogates become U+FFFD.
+
+    Raises:
+        TypeError: it is no string.
+    """
+    text = string(name, value)
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def enumeration(name: str, value: Any, choices: type[_E]) -> _E:
+    """A member of an enumeration.
+
+    Raises:
+        TypeError: it is none of the allowed values; the message names them.
+    """
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if isinstance(value, str):
+        try:
+            return choices(value)
+        except ValueError:
+            pass
+    allowed = ", ".join(repr(member.value) for member in choices)
+    raise TypeError(f"{name} must be one of {allowed}, not {value!r}")
+
+
+def required(name: str, given: Mapping[str, Any], member: str) -> Any:
+    """A required member that is not nullable.
+
+    Raises:
+        TypeError: it is absent.
+    """
+    value = given.get(member)
+    if value is None:
+        raise TypeError(f"{name}: the member {member!r} is required")
+    return value
+
+
+def kind(value: Any) -> str:
+    """The type of a value, for messages."""
+    return "None" if value is None else type(value).__name__

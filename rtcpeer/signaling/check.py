@@ -1,0 +1,149 @@
+"""`check_signaling_channel`: does a signaling path do what negotiator and supervisor rely on?"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from rtcpeer.signaling.channel import Message, SignalingChannel
+
+Pair = tuple[SignalingChannel, SignalingChannel]
+
+# CRLF, characters beyond ASCII, quotes, and the size of a call with many participants
+_SDP = "v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\ns=\u00fc \u2603 \"'\\\r\n" + "a=x:" + "y" * 200_000 + "\r\n"
+_TIDY_TIME = 1.0
+_TIDY_STEPS = 50
+_OFFER = {"type": "offer", "sdp": _SDP}
+_CANDIDATE = {
+    "candidate": "candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host",
+    "sdpMid": "0",
+    "sdpMLineIndex": 0,
+    "usernameFragment": "abcd",
+}
+_END = {"candidate": "", "sdpMid": "0", "sdpMLineIndex": 0, "usernameFragment": "abcd"}
+
+
+class _HasToJson:
+    """Like an RTCIceCandidate: what is sent is what toJSON() gives."""
+
+    def toJSON(self) -> dict[str, Any]:
+        return dict(_CANDIDATE)
+
+
+async def check_signaling_channel(
+    make_pair: Callable[[], Pair | Awaitable[Pair]], *, timeout: float = 10.0
+) -> None:
+    """Run an implementation of `SignalingChannel` through everything that is expected of it.
+
+    Put it into a test of yours: ``await check_signaling_channel(lambda: my_pair())``.
+
+    Args:
+        make_pair: returns (or is a coroutine function that returns) two new channels that are connected to
+            each other; it is called several times.
+        timeout: how long a message or an end may take, in seconds.
+
+    Raises:
+        AssertionError: a promise is broken; the message says which.
+    """
+    tasks = asyncio.all_tasks()
+    for check in (
+        _passes_unchanged,
+        _keeps_order,
+        _both_directions_at_once,
+        _closes,
+        _remote_close_ends_iteration,
+    ):
+        made = make_pair()
+        first, second = await made if inspect.isawaitable(made) else made
+        try:
+            await check(first, second, timeout)
+        finally:
+            async with asyncio.timeout(timeout):
+                await first.close()
+                await second.close()
+    names: list[str] = []
+    for _ in range(_TIDY_STEPS):  # a server in the same process sees the end a little later
+        names = sorted(task.get_name() for task in asyncio.all_tasks() - tasks)
+        if not names:
+            break
+        await asyncio.sleep(_TIDY_TIME / _TIDY_STEPS)
+    _expect(not names, f"after close() these tasks are still there: {names}")
+
+
+async def _passes_unchanged(first: SignalingChannel, second: SignalingChannel, timeout: float) -> None:
+    _expect(isinstance(first, SignalingChannel), "it has no send, __aiter__ and close")
+    for message in (_OFFER, _CANDIDATE, _END):
+        await first.send(message)
+        (arrived,) = await _receive(second, 1, timeout)
+        _expect(
+            {key: arrived.get(key) for key in message} == message,
+            f"{next(iter(message))!r} message arrived changed, with the members {sorted(arrived)}",
+        )
+    await first.send(_HasToJson())
+    (arrived,) = await _receive(second, 1, timeout)
+    _expect(arrived.get("usernameFragment") == "abcd", "an object with toJSON() arrived changed")
+
+
+async def _keeps_order(first: SignalingChannel, second: SignalingChannel, timeout: float) -> None:
+    for number in range(50):
+        await first.send(_CANDIDATE | {"sdpMLineIndex": number})
+    arrived = await _receive(second, 50, timeout)
+    _expect([m["sdpMLineIndex"] for m in arrived] == list(range(50)), "messages arrived in another order")
+
+
+async def _both_directions_at_once(first: SignalingChannel, second: SignalingChannel, timeout: float) -> None:
+    async def send(channel: SignalingChannel) -> None:
+        for _ in range(20):
+            await channel.send(_CANDIDATE)
+
+    async with asyncio.timeout(timeout):
+        await asyncio.gather(
+            send(first), send(second), _receive(first, 20, timeout), _receive(second, 20, timeout)
+        )
+
+
+async def _closes(first: SignalingChannel, second: SignalingChannel, timeout: float) -> None:
+    reading = asyncio.ensure_future(_receive(first, 1, timeout, "close() did not end the iteration"))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(timeout):
+        await first.close()
+        await first.close()
+    _expect(await reading == [], "something arrived that nobody sent")
+    try:
+        await first.send(_CANDIDATE)
+    except Exception:
+        return
+    raise AssertionError("send() after close() did not raise")
+
+
+async def _remote_close_ends_iteration(
+    first: SignalingChannel, second: SignalingChannel, timeout: float
+) -> None:
+    await first.send(_CANDIDATE)
+    await first.close()
+    arrived = await _receive(second, 2, timeout, "the other end's close() did not end the iteration")
+    _expect(len(arrived) == 1, "what was sent before close() did not arrive")
+
+
+async def _receive(
+    channel: SignalingChannel, count: int, timeout: float, complaint: str = "a message did not arrive"
+) -> list[Message]:
+    """Up to `count` messages; fewer when the iteration ends."""
+    arrived: list[Message] = []
+    try:
+        async with asyncio.timeout(timeout):
+            iterator = aiter(channel)
+            while len(arrived) < count:
+                arrived.append(await anext(iterator))
+    except StopAsyncIteration:
+        pass
+    except TimeoutError:
+        raise AssertionError(f"{complaint} within {timeout:g} s") from None
+    return arrived
+
+
+def _expect(fine: bool, complaint: str) -> None:
+    if not fine:
+        raise AssertionError(complaint)

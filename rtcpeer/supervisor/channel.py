@@ -1,0 +1,334 @@
+"""A data channel that outlives its connection.
+
+Owns: the options with which the channel is made again, the messages that wait while there is no connection,
+the record of those that were sent last. Never: a decision about the connection.
+
+What happens to a message: while the peer is connected and the channel open it is sent at once. Otherwise it
+waits, within `QueueLimits`; when that is exceeded the oldest is dropped and told (`messageslost`, certain). A
+restart of ICE loses nothing, SCTP repeats. When the connection is made anew, what was handed to the old one
+shortly before is told too (`messageslost`, not certain). Messages of a channel that is not reliable never
+wait: they would be old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rtcpeer.media.eventtarget import Event, EventTarget, handler
+from rtcpeer.peer.errors import InvalidStateError
+from rtcpeer.supervisor.events import MessagesLostEvent
+from rtcpeer.supervisor.policy import Reason
+
+_CLOSE_DELAY = 0.1
+# seconds within which SCTP has delivered, or repeated, what it was given
+_HEALTHY_DOUBT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """How much may wait in a channel.
+
+    Attributes:
+        messages: how many messages.
+        size_bytes: of all together.
+        doubt_time: messages that were sent within so many seconds before the trouble was noticed are in
+            doubt when the connection has to be made anew: ICE notices after 5 s that nothing arrives. Of a
+            healthy connection only the last second is in doubt.
+    """
+
+    messages: int = 1000
+    size_bytes: int = 1_000_000
+    doubt_time: float = 7.0
+
+
+class SupervisedChannel(EventTarget):
+    """Like an RTCDataChannel; `SupervisedPeer.createDataChannel` makes it.
+
+    Events: `open` (each time it can send again), `message`, `messageslost`, `bufferedamountlow`, `error`,
+        `close`
+    (for good). Those of the connection's channel carry `generation` as well.
+    """
+
+    onopen = handler("open")
+    onmessage = handler("message")
+    onmessageslost = handler("messageslost")
+    onbufferedamountlow = handler("bufferedamountlow")
+    onerror = handler("error")
+    onclose = handler("close")
+
+    def __init__(
+        self,
+        label: str,
+        options: Mapping[str, Any],
+        *,
+        is_ours: bool,
+        is_connected: Callable[[], bool],
+        limits: QueueLimits,
+        on_closed: Callable[[SupervisedChannel], None],
+    ) -> None:
+        self.label = label
+        self.options = dict(options)
+        self.is_ours = is_ours  # we make it again; else the other side does, unless it is negotiated
+        self._is_connected = is_connected
+        self._limits = limits
+        self._on_closed = on_closed
+        self._channel: Any = None  # the RTCDataChannel of the present connection
+        self._generation = 0
+        self._queue: deque[Any] = deque()
+        self._queued_bytes = 0
+        self._sent: deque[tuple[float, Any]] = deque()  # what may have to be doubted
+        self._sent_bytes = 0
+        self._untracked: deque[float] = deque(maxlen=10_000)  # times of what was sent and had no room
+        self._room = asyncio.Event()
+        self._room.set()
+        self._low_threshold = 0
+        self._binary_type: str | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<SupervisedChannel {self.label!r} {self.readyState}, {len(self._queue)} waiting>"
+
+    @property
+    def channel(self) -> Any:
+        """The RTCDataChannel of the present connection; None while there is none."""
+        return self._channel
+
+    @property
+    def id(self) -> int | None:
+        """The SCTP stream of the present connection."""
+        return self._channel.id if self._channel is not None else self.options.get("id")
+
+    @property
+    def negotiated(self) -> bool:
+        """Whether both applications make it, with the same id."""
+        return bool(self.options.get("negotiated", False))
+
+    @property
+    def ordered(self) -> bool:
+        """Whether messages arrive in order."""
+        return bool(self.options.get("ordered", True))
+
+    @property
+    def protocol(self) -> str:
+        """The subprotocol."""
+        return str(self.options.get("protocol", ""))
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether messages are repeated until they arrive."""
+        return self.options.get("maxRetransmits") is None and self.options.get("maxPacketLifeTime") is None
+
+    @property
+    def readyState(self) -> str:
+        """As of RTCDataChannel: "connecting" also while the connection is mended, "closed" for good."""
+        if self._closed:
+            return "closed"
+        return "open" if self._can_send() else "connecting"
+
+    @property
+    def bufferedAmount(self) -> int:
+        """Bytes that wait here and in the connection."""
+        return self._queued_bytes + (self._channel.bufferedAmount if self._channel is not None else 0)
+
+    @property
+    def bufferedAmountLowThreshold(self) -> int:
+        """As of RTCDataChannel; kept over connections."""
+        return self._low_threshold
+
+    @bufferedAmountLowThreshold.setter
+    def bufferedAmountLowThreshold(self, value: int) -> None:
+        self._low_threshold = value
+        if self._channel is not None:
+            self._channel.bufferedAmountLowThreshold = value
+
+    def send(self, data: str | bytes | bytearray | memoryview) -> None:
+        """Send, or let wait until there is a connection. Never blocks.
+
+        Raises:
+            InvalidStateError: the channel is closed.
+            TypeError: no text and no bytes; also, from the connection, a message that is too large.
+        """
+        if self._closed:
+            raise InvalidStateError(f"the channel {self.label!r} is closed")
+        if not isinstance(data, (str, bytes, bytearray, memoryview)):
+            raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
+        if not isinstance(data, (str, bytes)):
+            data = bytes(data)  # it may wait, and the caller may go on writing into it
+        if self._can_send() and not self._queue:
+            self._channel.send(data)
+            self._remember(data)
+        elif self.is_reliable:
+            self._enqueue(data)
+        else:
+            self._tell_lost((data,), Reason.NETWORK)
+
+    async def send_async(self, data: str | bytes | bytearray | memoryview) -> None:
+        """Send; before that, wait for room in the queue if it is full.
+
+        Raises:
+            InvalidStateError: the channel is closed, perhaps while waiting.
+        """
+        while not self._closed and self._is_full(data):
+            self._room.clear()
+            await self._room.wait()
+        self.send(data)
+
+    def close(self) -> None:
+        """Close it for good; it is not made again."""
+        if not self._closed:
+            channel = self._channel
+            self._end(Reason.API)
+            if channel is not None:
+                channel.close()
+
+    # -- for the peer ------------------------------------------------------------------------------
+
+    def attach(self, channel: Any, generation: int) -> None:
+        """Take the channel of a new connection."""
+        self._channel = channel
+        self._generation = generation
+        if self._low_threshold:
+            channel.bufferedAmountLowThreshold = self._low_threshold
+        channel.addEventListener("open", self._on_open)
+        channel.addEventListener("close", self._on_close)
+        for type_ in ("message", "bufferedamountlow", "error"):
+            channel.addEventListener(type_, self._forward)
+        if channel.readyState == "open":
+            self._on_open(Event("open"))
+
+    def detach(self, unhealthy_since: float | None, reason: Reason) -> None:
+        """The connection is gone and will be made anew; tell what is in doubt."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.removeEventListener("open", self._on_open)
+            channel.removeEventListener("close", self._on_close)
+            for type_ in ("message", "bufferedamountlow", "error"):
+                channel.removeEventListener(type_, self._forward)
+        now = asyncio.get_running_loop().time()
+        if unhealthy_since is None:
+            since = now - min(_HEALTHY_DOUBT, self._limits.doubt_time)
+        else:
+            since = unhealthy_since - self._limits.doubt_time
+        doubted = tuple(data for when, data in self._sent if when >= since)
+        untracked = sum(when >= since for when in self._untracked)
+        self._sent.clear()
+        self._untracked.clear()
+        self._sent_bytes = 0
+        if doubted or untracked:
+            event = MessagesLostEvent(
+                doubted, certain=False, untracked=untracked, generation=self._generation, reason=reason
+            )
+            self.fire(event)
+
+    def flush(self) -> None:
+        """Send what waits, as far as the connection takes it."""
+        while self._queue and self._can_send():
+            data = self._queue[0]
+            try:
+                self._channel.send(data)
+            except Exception:
+                if self._can_send():  # it is this message: others must not wait for it for ever
+                    self._unqueue()
+                    self._tell_lost((data,), Reason.API)
+                    continue
+                break
+            self._unqueue()
+            self._remember(data)
+
+    def end(self, reason: Reason) -> None:
+        """The peer has ended."""
+        self._end(reason)
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _can_send(self) -> bool:
+        return self._channel is not None and self._channel.readyState == "open" and self._is_connected()
+
+    def _is_full(self, data: Any) -> bool:
+        if self._can_send() and not self._queue:
+            return False
+        limits = self._limits
+        size = self._queued_bytes + _size(data)
+        return len(self._queue) >= limits.messages or (bool(self._queue) and size > limits.size_bytes)
+
+    def _enqueue(self, data: str | bytes) -> None:
+        self._queue.append(data)
+        self._queued_bytes += _size(data)
+        dropped = []
+        while len(self._queue) > self._limits.messages or self._queued_bytes > self._limits.size_bytes:
+            dropped.append(self._unqueue())
+        if dropped:
+            self._tell_lost(tuple(dropped), Reason.POLICY)
+
+    def _unqueue(self) -> Any:
+        data = self._queue.popleft()
+        self._queued_bytes -= _size(data)
+        self._room.set()
+        return data
+
+    def _remember(self, data: str | bytes) -> None:
+        now = asyncio.get_running_loop().time()
+        self._sent.append((now, data))
+        self._sent_bytes += _size(data)
+        while self._sent and (
+            self._sent[0][0] < now - 2 * self._limits.doubt_time or self._sent_bytes > self._limits.size_bytes
+        ):
+            when, old = self._sent.popleft()
+            self._sent_bytes -= _size(old)
+            if when >= now - 2 * self._limits.doubt_time:
+                self._untracked.append(when)
+
+    def _tell_lost(self, messages: tuple[Any, ...], reason: Reason) -> None:
+        self.fire(MessagesLostEvent(messages, certain=True, generation=self._generation, reason=reason))
+
+    def _on_open(self, _event: Any) -> None:
+        if not self._closed:
+            self.flush()
+            event = Event("open")
+            event.generation = self._generation  # type: ignore[attr-defined]
+            self.fire(event)
+
+    def _on_close(self, event: Any) -> None:
+        # The other side closed this channel, or its whole connection, which is the peer's matter: a moment
+        # later one can tell.
+        asyncio.get_running_loop().call_later(_CLOSE_DELAY, self._closed_remotely, self._channel)
+
+    def _closed_remotely(self, channel: Any) -> None:
+        if channel is self._channel and channel is not None and self._is_connected():
+            self._end(Reason.REMOTE_CLOSED)
+
+    def _end(self, reason: Reason) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._room.set()
+        waiting = tuple(self._queue)
+        self._queue.clear()
+        self._queued_bytes = 0
+        if waiting:
+            self._tell_lost(waiting, reason)
+        self._on_closed(self)
+        self.fire(Event("close"))
+        self.close_events()
+
+    def _forward(self, event: Any) -> None:
+        self.fire(copy_event(event, generation=self._generation))
+
+
+def copy_event(event: Any, **attributes: Any) -> Any:
+    """The same event once more, for another target."""
+    copied = copy.copy(event)
+    for name, value in attributes.items():
+        setattr(copied, name, value)
+    return copied
+
+
+def _size(data: Any) -> int:
+    if isinstance(data, str):
+        return len(data) if data.isascii() else len(data.encode("utf-8", "replace"))
+    return len(data)

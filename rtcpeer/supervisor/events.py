@@ -1,0 +1,105 @@
+"""What a supervised peer tells: its states, and what it could not deliver."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rtcpeer.media.eventtarget import Event
+from rtcpeer.peer.errors import OperationError
+from rtcpeer.supervisor.episode import Attempt
+from rtcpeer.supervisor.policy import PeerState, Reason
+
+
+class StateEvent(Event):
+    """``statechange`` of a supervised peer.
+
+    Attributes:
+        state: the new state.
+        previous: the one before.
+        generation: of the connection in force, from 1.
+        reason: why.
+    """
+
+    def __init__(self, state: PeerState, previous: PeerState, generation: int, reason: Reason) -> None:
+        super().__init__("statechange")
+        self.state = state
+        self.previous = previous
+        self.generation = generation
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"<StateEvent {self.previous} -> {self.state}, generation {self.generation}, {self.reason}>"
+
+
+class MessagesLostEvent(Event):
+    """``messageslost`` of a channel: these messages were not delivered, or nobody knows.
+
+    Attributes:
+        messages: the messages themselves, oldest first.
+        certain: True: never handed to a connection. False: they were sent shortly before the connection was
+            lost, and may have arrived; whoever sends them again risks that they arrive twice.
+        untracked: how many more there were that could not be kept, for lack of room.
+        generation: of the connection that is gone.
+        reason: why it is gone.
+    """
+
+    def __init__(
+        self,
+        messages: tuple[Any, ...],
+        *,
+        certain: bool,
+        untracked: int = 0,
+        generation: int,
+        reason: Reason,
+    ) -> None:
+        super().__init__("messageslost")
+        self.messages = messages
+        self.certain = certain
+        self.untracked = untracked
+        self.generation = generation
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        count = len(self.messages) + self.untracked
+        return f"<MessagesLostEvent {count} {'lost' if self.certain else 'in doubt'}, {self.reason}>"
+
+
+class SignalingErrorEvent(Event):
+    """``signalingerror``: a message could not be sent, read or applied; the peer goes on.
+
+    Attributes:
+        error: what happened.
+        generation: of the connection in force.
+    """
+
+    def __init__(self, error: Exception, generation: int) -> None:
+        super().__init__("signalingerror")
+        self.error = error
+        self.generation = generation
+
+
+class ServersErrorEvent(Event):
+    """``serverserror``: fetching ICE servers failed; the old ones stay in force.
+
+    Attributes:
+        error: an `IceServersUnavailable`; its `fatal` says whether the polling has stopped.
+        generation: of the connection in force.
+    """
+
+    def __init__(self, error: Exception, generation: int) -> None:
+        super().__init__("serverserror")
+        self.error = error
+        self.generation = generation
+
+
+class GaveUp(OperationError):
+    """The supervised peer has tried everything that its policy allows.
+
+    Attributes:
+        attempts: all attempts of the last episode of trouble.
+    """
+
+    def __init__(self, attempts: tuple[Attempt, ...]) -> None:
+        tried = "; ".join(map(str, attempts)) or "nothing could be tried"
+        super().__init__(f"the peer could not be connected again. Tried: {tried}", fault="network")
+        self.attempts = attempts

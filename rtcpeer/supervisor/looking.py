@@ -1,0 +1,52 @@
+"""What a connection shows of itself, read through the W3C API alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rtcpeer.values import DtlsTransportState
+
+
+def dtls_transports(pc: Any) -> list[Any]:
+    """The DTLS transports that the connection uses, each once."""
+    found: dict[int, Any] = {}
+    holders = [getattr(pc, "sctp", None)]
+    transceivers: Any = getattr(pc, "getTransceivers", tuple)()
+    holders += [t.sender for t in transceivers if str(getattr(t, "direction", "")) != "stopped"]
+    for holder in holders:
+        transport = getattr(holder, "transport", None)
+        if transport is not None:
+            found[id(transport)] = transport
+    return list(found.values())
+
+
+def ice_transports(pc: Any) -> list[Any]:
+    """The ICE transports below them."""
+    return [transport.iceTransport for transport in dtls_transports(pc)]
+
+
+def dtls_state(transports: list[Any]) -> DtlsTransportState | None:
+    """One word for all: failed if any is; closed if all are, by the other side; None if there are none."""
+    states = [DtlsTransportState(str(transport.state)) for transport in transports]
+    if DtlsTransportState.FAILED in states:
+        return DtlsTransportState.FAILED
+    open_ones = [state for state in states if state != DtlsTransportState.CLOSED]
+    if states and not open_ones:
+        return DtlsTransportState.CLOSED
+    waiting = [state for state in open_ones if state != DtlsTransportState.CONNECTED]
+    return waiting[0] if waiting else (open_ones[0] if open_ones else None)
+
+
+async def bytes_received(pc: Any) -> int:
+    """What all transports have received so far."""
+    report = await pc.getStats()
+    total = 0
+    for stats in report.values():
+        if _member(stats, "type") == "transport":
+            total += int(_member(stats, "bytesReceived") or 0)
+    return total
+
+
+def _member(stats: Any, name: str) -> Any:
+    return stats.get(name) if isinstance(stats, Mapping) else getattr(stats, name, None)

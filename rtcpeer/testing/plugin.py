@@ -1,0 +1,129 @@
+"""pytest fixtures: ``virtual_time``, ``virtual_network``, ``turn_server``, ``peer_pair``, ``leak_check``.
+
+The fixtures are asynchronous and need pytest-asyncio. A test that asks for ``virtual_network`` runs in
+virtual time, and ``turn_server`` and ``peer_pair`` live on that network; without it they use real sockets.
+
+Nothing of rtcpeer is imported before a fixture is used: this module is loaded by every pytest run of an
+environment in which rtcpeer is installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import pytest
+
+if TYPE_CHECKING:
+    from .clock import VirtualClock
+    from .leaks import LeakCheck
+    from .network import VirtualNetwork
+    from .peers import PeerPair
+    from .turn import TurnServer
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_failed: pytest.StashKey[bool] = pytest.StashKey()
+
+
+def _async_fixture(function: F) -> F:
+    try:
+        import pytest_asyncio
+    except ImportError:
+
+        @pytest.fixture(name=function.__name__)
+        def missing() -> None:
+            pytest.fail(f"the fixture {function.__name__} needs pytest-asyncio", pytrace=False)
+
+        return cast("F", missing)
+    return cast("F", pytest_asyncio.fixture(function, loop_scope="function"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
+    """Remember whether the test has failed: what it left behind is no news then."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed and report.when in ("setup", "call"):
+        item.stash[_failed] = True
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Describe our marker."""
+    config.addinivalue_line(
+        "markers",
+        "virtual_network(seed=0, delay=None, spare_dtls='handshake'): arguments of the fixture",
+    )
+
+
+@_async_fixture
+async def leak_check(request: pytest.FixtureRequest) -> AsyncIterator[LeakCheck]:
+    """After the test: no task, socket or thread is left, no exception went unseen."""
+    from .leaks import LeakCheck
+
+    check = LeakCheck().start()
+    yield check
+    failed = request.node.stash.get(_failed, False)
+    found = await (check.finish(0) if failed else check.finish())
+    if found and not failed:
+        pytest.fail("left behind:\n" + "\n".join(found), pytrace=False)
+
+
+@_async_fixture
+async def virtual_time(leak_check: LeakCheck) -> AsyncIterator[VirtualClock]:
+    """The test's loop has virtual time: sleeping costs nothing."""
+    from .clock import VirtualClock
+
+    with VirtualClock(asyncio.get_running_loop()) as clock:
+        yield clock
+
+
+@_async_fixture
+async def virtual_network(
+    request: pytest.FixtureRequest, leak_check: LeakCheck, virtual_time: VirtualClock
+) -> AsyncIterator[VirtualNetwork]:
+    """An empty `VirtualNetwork` on virtual time; sockets left open on it are leaks."""
+    from .network import VirtualNetwork
+
+    marker = request.node.get_closest_marker("virtual_network")
+    network = VirtualNetwork(**(marker.kwargs if marker is not None else {}))
+    yield network
+    for socket in network.sockets:
+        leak_check.report(f"a socket is left: {socket!r}")
+    network.close()
+
+
+@pytest.fixture
+def network_of_test(request: pytest.FixtureRequest) -> VirtualNetwork | None:
+    """The test's virtual network if it asks for one: the switch between virtual and real sockets."""
+    if "virtual_network" in request.fixturenames:
+        return cast("VirtualNetwork", request.getfixturevalue("virtual_network"))
+    return None
+
+
+@_async_fixture
+async def turn_server(
+    leak_check: LeakCheck, network_of_test: VirtualNetwork | None
+) -> AsyncIterator[TurnServer]:
+    """A STUN/TURN server (UDP, TCP, TLS) with the user "user", password "pass".
+
+    On a virtual network it is the host "turn.example".
+    """
+    from .turn import TurnServer
+
+    options: dict[str, Any] = {}
+    if network_of_test is not None:
+        host = network_of_test.add_host("turn.example")
+        options = {"network": host.network, "hostname": host.name}
+    async with TurnServer(users={"user": "pass"}, transports=("udp", "tcp", "tls"), **options) as server:
+        yield server
+
+
+@_async_fixture
+async def peer_pair(leak_check: LeakCheck, network_of_test: VirtualNetwork | None) -> AsyncIterator[PeerPair]:
+    """Two connections; on a virtual network they live on the hosts "alice" and "bob"."""
+    from .peers import PeerPair
+
+    async with PeerPair(network=network_of_test) as pair:
+        yield pair

@@ -1,0 +1,45 @@
+"""Turning encoded frames into pictures and sound: one decoder of aiortc per section, run in a thread of the pool.
+
+Owns: the decoder. Never: decides what is decoded, waits.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from av.frame import Frame
+
+from rtcpeer.transport import upstream
+from rtcpeer.transport.codecs import PayloadFormat
+from rtcpeer.transport.inbound import InboundStream
+
+
+@dataclass(slots=True)
+class DecodeJob:
+    """An encoded frame on its way through the decoder."""
+
+    stream: InboundStream
+    format: PayloadFormat
+    data: bytes
+    presentation: int
+    is_key: bool
+    took: float = 0.0
+
+
+class StreamDecoder:
+    """A decoder of aiortc, used by one job at a time in a thread of the pool."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._decoder: upstream.Decoder | None = None
+
+    def run(self, job: DecodeJob) -> list[Frame]:
+        """Decode; raises what libav raises."""
+        started = time.perf_counter()
+        if self._decoder is None or self._name != job.format.name:
+            self._decoder = upstream.get_decoder(job.format.parameters)
+            self._name = job.format.name
+        frames = self._decoder.decode(upstream.JitterFrame(job.data, job.presentation))
+        job.took = time.perf_counter() - started
+        return frames

@@ -1,0 +1,494 @@
+"""DTLS over one datagram pipe: handshake, fingerprints, and the way of each datagram to data or media.
+
+Theory of operation. The pipe (an ICE agent) calls `_receive` straight from its socket callback; the first
+byte (RFC 7983) decides: DTLS goes through OpenSSL's memory BIOs to the data user, SRTP to the RTP session.
+No task, queue or future lies between.
+
+OpenSSL times its retransmissions by the wall clock and cannot be told to send again. So the last flight is
+kept here as datagrams and sent again as it was, on the loop's clock and at once when a path comes back; if
+OpenSSL's own timer is due as well, its fresh records go instead. A repeated flight is ignored by an end that
+had received it (replay check), which is why each end repeats its own until it is answered.
+
+Owns: the association, its role and certificate, the fingerprints, counters of datagrams.
+Never: ends because the path is gone; that is no business of DTLS (the peer decides).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from OpenSSL import SSL, crypto
+
+from rtcpeer.errors import InvalidStateError, RTCError
+from rtcpeer.transport.certificates import Certificate
+from rtcpeer.transport.neighbours import DataUser, DtlsListener, Pipe
+from rtcpeer.transport.records import (
+    RECORD_HEADER,
+    reason,
+    received_alert,
+    split_records,
+    srtp_name,
+    standard_cipher,
+)
+from rtcpeer.transport.rtp import RtpSession
+from rtcpeer.transport.srtp import SrtpSessions, make_sessions
+from rtcpeer.transport.tasks import Gone
+from rtcpeer.values import DtlsRole, DtlsTransportState, Fingerprint, IceRole
+
+__all__ = ["DataUser", "DtlsListener", "DtlsTransport", "Pipe"]
+
+logger = logging.getLogger(__name__)
+
+# Handshake datagrams stay below what every IPv6 path carries (1280 - IPv6 - UDP - TURN framing).
+HANDSHAKE_MTU = 1200
+# Repetition of a flight: first after, at most, seconds. RFC 6347 says 1 s; browsers begin far lower, as ICE
+# has measured that the path works.
+FLIGHT_RTO_INITIAL = 0.2
+FLIGHT_RTO_MAX = 1.0
+# A finished handshake is repeated for the other end this often at most.
+LATE_REPEATS_MAX = 20
+# OpenSSL gives up after its twelfth timeout; we do not, so we stop asking it before.
+OPENSSL_TIMEOUTS_MAX = 10
+# DTLS datagrams that arrive before `start` (a ClientHello can overtake the answer) wait here.
+EARLY_DATAGRAMS_MAX = 16
+
+# Strongest first; weaker or unknown ones prove nothing (RFC 8122 section 5).
+FINGERPRINT_HASHES = ("sha-512", "sha-384", "sha-256", "sha-224", "sha-1")
+
+_APPLICATION_DATA = 23
+
+
+class DtlsTransport:
+    """One DTLS association.
+
+    Args:
+        pipe: carries the datagrams; its `receiver` is ours from now on.
+        certificate: ours.
+        listener: told about states. Not called from `stop`.
+        name: for logs.
+    """
+
+    def __init__(
+        self, pipe: Pipe, certificate: Certificate, listener: DtlsListener, *, name: str = ""
+    ) -> None:
+        self.certificate = certificate
+        self.role = DtlsRole.AUTO
+        self.state = DtlsTransportState.NEW
+        self.fingerprints: tuple[Fingerprint, ...] = ()
+        self._pipe = pipe
+        self._listener: DtlsListener | None = listener
+        self._name = name
+        self._ssl: SSL.Connection | None = None
+        # the leaf certificate of the other end, DER; set by the handshake
+        self._remote_certificate: bytes | None = None
+        self._mismatch = False
+        # DTLS datagrams that came before start()
+        self._early: list[bytes] = []
+        # the last flight we sent, and its timer
+        self._flight: list[bytes] = []
+        self._rto = FLIGHT_RTO_INITIAL
+        self._timer: asyncio.TimerHandle | None = None
+        self._timeouts = 0
+        self._late_repeats = 0
+        self._data_user: DataUser | None = None
+        self._rtp: RtpSession | None = None
+        self._srtp: SrtpSessions | None = None
+        self._rtp_receive: Callable[[bytes], None] | None = None
+        self._rx_bytes = self._rx_packets = self._tx_bytes = self._tx_packets = 0
+        self._send = pipe.send
+        pipe.receiver = self._receive
+
+    # -- life --------------------------------------------------------------------------------------
+
+    def start(self, role: DtlsRole, fingerprints: Sequence[Fingerprint]) -> None:
+        """Begin the handshake.
+
+        Args:
+            role: AUTO follows the ICE role, as in ORTC.
+            fingerprints: of the other end, from its description.
+
+        Raises:
+            InvalidStateError: it was started before.
+        """
+        if self.state is not DtlsTransportState.NEW:
+            raise InvalidStateError("a DTLS transport is started once")
+        if role is DtlsRole.AUTO:
+            controlling = self._pipe.role is IceRole.CONTROLLING
+            role = DtlsRole.SERVER if controlling else DtlsRole.CLIENT
+        self.role = role
+        self.fingerprints = tuple(fingerprints)
+        ssl = self.certificate.open_connection()
+        ssl.set_ciphertext_mtu(HANDSHAKE_MTU)
+        ssl.set_app_data(self)
+        if role is DtlsRole.SERVER:
+            ssl.set_accept_state()
+        else:
+            ssl.set_connect_state()
+        self._ssl = ssl
+        self._set_state(DtlsTransportState.CONNECTING)
+        early, self._early = self._early, []
+        if role is DtlsRole.CLIENT:
+            self._handshake()
+        for datagram in early:
+            self._receive_dtls(datagram)
+
+    def update_fingerprints(self, fingerprints: Sequence[Fingerprint]) -> None:
+        """Take the fingerprints of a later description; fail if our peer's certificate is not among them."""
+        self.fingerprints = tuple(fingerprints)
+        certificate = self._remote_certificate
+        if (
+            certificate is not None
+            and self.state is DtlsTransportState.CONNECTED
+            and not self.accepts(certificate)
+        ):
+            self._fail(_fingerprint_failure())
+
+    def accepts(self, certificate: bytes) -> bool:
+        """Whether a certificate of the other end is one that its description names (RFC 8122 section 5).
+
+        Of the algorithms listed, the strongest that we know counts; one fingerprint of that set must match.
+        """
+        self._remote_certificate = certificate
+        listed = {fingerprint.algorithm.lower() for fingerprint in self.fingerprints}
+        for algorithm in FINGERPRINT_HASHES:
+            if algorithm in listed:
+                digest = hashlib.new(algorithm.replace("-", ""), certificate).hexdigest()
+                values = (f.value for f in self.fingerprints if f.algorithm.lower() == algorithm)
+                return any(value.replace(":", "").lower() == digest for value in values)
+        return False
+
+    def wake(self) -> None:
+        """A path came (back): what waits for a timer goes out now."""
+        if self.state is DtlsTransportState.CONNECTING:
+            self._rto = FLIGHT_RTO_INITIAL
+            self._repeat_flight()
+        elif self.state is DtlsTransportState.CONNECTED and self._data_user is not None:
+            self._data_user.on_dtls_wake()
+
+    def stop(self) -> Awaitable[None]:
+        """End it and tell the other end (close_notify): all at call time, without calling the listener."""
+        self._listener = None
+        if self.state not in (DtlsTransportState.CLOSED, DtlsTransportState.FAILED):
+            self._say_goodbye()
+            self._end(DtlsTransportState.CLOSED, None)
+        self._pipe.receiver = None
+        return Gone()
+
+    # -- users -------------------------------------------------------------------------------------
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether data and media can flow."""
+        return self.state is DtlsTransportState.CONNECTED
+
+    @property
+    def remote_certificates(self) -> list[bytes]:
+        """The certificate chain of the other end, as far as it is known: its leaf, in DER."""
+        known = self.state in (DtlsTransportState.CONNECTED, DtlsTransportState.CLOSED)
+        return [self._remote_certificate] if known and self._remote_certificate is not None else []
+
+    @property
+    def rtp(self) -> RtpSession:
+        """The RTP session of this transport; made when first asked for."""
+        if self._rtp is None:
+            self._rtp = RtpSession(self._make_srtp, self._send_packet, name=self._name)
+            self._rtp_receive = self._rtp.receive
+            if self.is_connected:
+                self._rtp.on_connected()
+            elif self.state in (DtlsTransportState.CLOSED, DtlsTransportState.FAILED):
+                self._rtp.on_closed()
+        return self._rtp
+
+    def set_data_user(self, user: DataUser | None) -> None:
+        """Who gets application data; told at once if the transport is connected or has ended."""
+        self._data_user = user
+        if user is not None:
+            if self.is_connected:
+                user.on_dtls_connected()
+            elif self.state in (DtlsTransportState.CLOSED, DtlsTransportState.FAILED):
+                user.on_dtls_closed(None)
+
+    def send_data(self, data: bytes) -> None:
+        """Send one message of application data; dropped unless connected."""
+        ssl = self._ssl
+        if ssl is None or self.state is not DtlsTransportState.CONNECTED:
+            return
+        try:
+            ssl.send(data)
+            # a record makes exactly one datagram, longer than its content by header, nonce and tag
+            datagram = ssl.bio_read(len(data) + 128)
+        except SSL.Error as exc:
+            logger.debug("%s cannot send data: %s", self._name, exc)
+            return
+        self._tx_bytes += len(datagram)
+        self._tx_packets += 1
+        self._send(datagram)
+
+    def stats(self) -> dict[str, Any]:
+        """Members of RTCTransportStats that belong to DTLS, by their W3C names."""
+        stats: dict[str, Any] = {
+            "packetsSent": self._tx_packets,
+            "packetsReceived": self._rx_packets,
+            "bytesSent": self._tx_bytes,
+            "bytesReceived": self._rx_bytes,
+            "dtlsState": self.state.value,
+            "dtlsRole": "unknown" if self.role is DtlsRole.AUTO else self.role.value,
+        }
+        if self._ssl is not None and self.is_connected:
+            stats["tlsVersion"] = f"{self._ssl.get_protocol_version():04X}"
+            stats["dtlsCipher"] = standard_cipher(self._ssl.get_cipher_name() or "")
+            stats["srtpCipher"] = srtp_name(self._ssl.get_selected_srtp_profile())
+        return stats
+
+    # -- datagrams in ------------------------------------------------------------------------------
+
+    def _receive(self, data: bytes) -> None:
+        self._rx_packets += 1
+        self._rx_bytes += len(data)
+        if not data:
+            return
+        first = data[0]
+        if 127 < first < 192:
+            if self._rtp_receive is not None:
+                self._rtp_receive(data)
+        elif 19 < first < 64:
+            self._receive_dtls(data)
+
+    def _receive_dtls(self, data: bytes) -> None:
+        ssl = self._ssl
+        if ssl is None:
+            if self.state is DtlsTransportState.NEW and len(self._early) < EARLY_DATAGRAMS_MAX:
+                self._early.append(data)
+            return
+        if self.state is DtlsTransportState.CONNECTED:
+            size = len(data)
+            if (
+                data[0] == _APPLICATION_DATA
+                and size > RECORD_HEADER
+                and (data[11] << 8 | data[12]) + RECORD_HEADER == size
+            ):
+                # one record of application data: one read, and nothing to write
+                ssl.bio_write(data)
+                self._read_record(ssl, size)
+                return
+            ssl.bio_write(data)
+            self._read_all(ssl)
+        elif self.state is DtlsTransportState.CONNECTING and not (
+            # unencrypted application data: OpenSSL would end the handshake over it
+            data[0] == _APPLICATION_DATA and data[3:5] == b"\0\0"
+        ):
+            ssl.bio_write(data)
+            self._handshake()
+
+    def _read_record(self, ssl: SSL.Connection, size: int) -> bool:
+        """Read one record; False if there is none."""
+        try:
+            plain = ssl.recv(size)
+        except SSL.WantReadError:
+            return False
+        except SSL.ZeroReturnError:
+            self._remote_close()
+            return False
+        except SSL.Error as exc:
+            self._read_error(exc)
+            return False
+        if self._data_user is not None:
+            self._data_user.on_dtls_data(plain)
+        return True
+
+    def _read_all(self, ssl: SSL.Connection) -> None:
+        """Read what is not plain data: several records, alerts, repetitions of the handshake."""
+        while self.state is DtlsTransportState.CONNECTED:
+            if not self._read_record(ssl, 16384):
+                break
+        if self.state is DtlsTransportState.CONNECTED and not self._flush() and self._flight:
+            self._late_repeats += 1
+            if self._late_repeats <= LATE_REPEATS_MAX:
+                self._send_flight()
+
+    def _read_error(self, exc: SSL.Error) -> None:
+        alert = received_alert(exc)
+        if alert is not None:
+            self._fail(
+                RTCError("dtls-failure", f"the other end ended DTLS: {alert[0]}", receivedAlert=alert[1])
+            )
+        else:
+            logger.debug("%s ignores a DTLS record: %s", self._name, exc)
+
+    def _remote_close(self) -> None:
+        """close_notify: answer it, then we are closed (RFC 5246 section 7.2.1)."""
+        self._say_goodbye()
+        self._end(DtlsTransportState.CLOSED, None)
+
+    # -- handshake ---------------------------------------------------------------------------------
+
+    def _handshake(self) -> None:
+        ssl = self._ssl
+        if ssl is None:
+            return
+        try:
+            ssl.do_handshake()
+        except SSL.WantReadError:
+            self._flush()
+            return
+        except SSL.Error as exc:
+            self._flush()
+            self._handshake_failed(exc)
+            return
+        self._flush()
+        self._cancel_timer()
+        if self.role is DtlsRole.CLIENT:
+            # the server has the last word: nothing of ours will be asked for again
+            self._flight = []
+        self._set_state(DtlsTransportState.CONNECTED)
+        if self.state is DtlsTransportState.CONNECTED:
+            if self._rtp is not None:
+                self._rtp.on_connected()
+            if self._data_user is not None:
+                self._data_user.on_dtls_connected()
+
+    def _handshake_failed(self, exc: SSL.Error) -> None:
+        if self._mismatch:
+            self._fail(_fingerprint_failure())
+            return
+        alert = received_alert(exc)
+        message = alert[0] if alert else reason(exc)
+        self._fail(
+            RTCError(
+                "dtls-failure", f"DTLS handshake failed: {message}", receivedAlert=alert[1] if alert else None
+            )
+        )
+
+    def _flush(self) -> bool:
+        """Send what OpenSSL wrote, as a new flight while shaking hands; False if there was nothing."""
+        ssl = self._ssl
+        if ssl is None:
+            return False
+        try:
+            data = ssl.bio_read(65536)
+        except SSL.Error:
+            return False
+        datagrams = split_records(data, HANDSHAKE_MTU)
+        if self.state is DtlsTransportState.CONNECTING:
+            self._flight = datagrams
+            self._rto = FLIGHT_RTO_INITIAL
+            self._arm_timer()
+        for datagram in datagrams:
+            self._send_packet(datagram)
+        return True
+
+    def _send_packet(self, datagram: bytes) -> None:
+        self._tx_bytes += len(datagram)
+        self._tx_packets += 1
+        self._send(datagram)
+
+    def _send_flight(self) -> None:
+        for datagram in self._flight:
+            self._send_packet(datagram)
+
+    def _arm_timer(self) -> None:
+        self._cancel_timer()
+        if self._flight:
+            self._timer = asyncio.get_running_loop().call_later(self._rto, self._on_timer)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._rto = min(self._rto * 2, FLIGHT_RTO_MAX)
+        self._repeat_flight()
+
+    def _repeat_flight(self) -> None:
+        ssl = self._ssl
+        if ssl is None or self.state is not DtlsTransportState.CONNECTING or not self._flight:
+            return
+        rto = self._rto
+        fresh = False
+        if self._timeouts < OPENSSL_TIMEOUTS_MAX:
+            try:
+                if ssl.DTLSv1_handle_timeout():
+                    self._timeouts += 1
+            except SSL.Error as exc:
+                logger.debug("%s DTLS timer: %s", self._name, exc)
+            fresh = self._flush()
+        if not fresh:
+            self._send_flight()
+        self._rto = rto
+        self._arm_timer()
+
+    # -- ends --------------------------------------------------------------------------------------
+
+    def _say_goodbye(self) -> None:
+        ssl = self._ssl
+        if ssl is None:
+            return
+        try:
+            ssl.shutdown()
+        except SSL.Error as exc:
+            logger.debug("%s has nobody to say goodbye to: %s", self._name, exc)
+        try:
+            data = ssl.bio_read(65536)
+        except SSL.Error:
+            return
+        for datagram in split_records(data, HANDSHAKE_MTU):
+            self._send_packet(datagram)
+
+    def _fail(self, error: RTCError) -> None:
+        if self.state is DtlsTransportState.CONNECTED:
+            self._say_goodbye()
+        self._end(DtlsTransportState.FAILED, error)
+
+    def _end(self, state: DtlsTransportState, error: RTCError | None) -> None:
+        self._cancel_timer()
+        self._early = []
+        self._flight = []
+        self._ssl = None
+        self._srtp = None
+        self._rtp_receive = None
+        if self._rtp is not None:
+            self._rtp.on_closed()
+        self._set_state(state, error)
+        user, self._data_user = self._data_user, None
+        if user is not None:
+            user.on_dtls_closed(error)
+
+    def _set_state(self, state: DtlsTransportState, error: RTCError | None = None) -> None:
+        self.state = state
+        logger.debug("%s DTLS is %s%s", self._name, state.value, f": {error}" if error else "")
+        if self._listener is not None:
+            self._listener.on_dtls_state(state, error)
+
+    # -- keys --------------------------------------------------------------------------------------
+
+    def _make_srtp(self) -> SrtpSessions | None:
+        """The SRTP sessions, keyed when media needs them first; None without a common profile."""
+        ssl = self._ssl
+        if self._srtp is None and ssl is not None and self.is_connected:
+            self._srtp = make_sessions(
+                ssl.get_selected_srtp_profile(),
+                ssl.export_keying_material,
+                is_server=self.role is DtlsRole.SERVER,
+            )
+        return self._srtp
+
+    def check_certificate(self, certificate: crypto.X509) -> bool:
+        """Called by OpenSSL during the handshake with the leaf certificate of the other end."""
+        accepted = self.accepts(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate))
+        self._mismatch = not accepted
+        return accepted
+
+    def __repr__(self) -> str:
+        return f"<DtlsTransport {self.role.value}, {self.state.value}>"
+
+
+def _fingerprint_failure() -> RTCError:
+    return RTCError(
+        "fingerprint-failure", "the certificate of the other end is not the one that its description names"
+    )

@@ -1,0 +1,85 @@
+"""Frames of PyAV: what a disabled track sends, how loud a frame is, which is a key frame. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from array import array
+
+from av import AudioFrame, VideoFrame
+from av.frame import Frame
+
+# RFC 6464 section 3: silence
+SILENCE_DBOV = 127
+# samples looked at per frame; 48 of the 960 of 20 ms keep the error below 1 dB for speech and tones
+_LEVEL_SAMPLES = 96
+
+
+def blank(frame: Frame) -> Frame:
+    """Silence or black of the same size and time (mediacapture-main: a disabled track)."""
+    result: Frame
+    if isinstance(frame, AudioFrame):
+        audio = AudioFrame(format=frame.format.name, layout=frame.layout.name, samples=frame.samples)
+        audio.sample_rate = frame.sample_rate
+        for plane in audio.planes:
+            plane.update(bytes(plane.buffer_size))
+        result = audio
+    elif isinstance(frame, VideoFrame):
+        video = VideoFrame(frame.width, frame.height, "yuv420p")
+        # black in studio range
+        for index, picture in enumerate(video.planes):
+            picture.update((b"\x10" if index == 0 else b"\x80") * picture.buffer_size)
+        result = video
+    else:
+        return frame
+    result.pts = frame.pts
+    if frame.time_base is not None:
+        result.time_base = frame.time_base
+    return result
+
+
+def audio_level(frame: AudioFrame) -> float:
+    """The level of a frame as W3C has it: 0.0 for silence to 1.0 for 0 dBov (RMS of a sample of samples)."""
+    if frame.format.name not in ("s16", "s16p"):
+        return 0.0
+    plane = frame.planes[0]
+    channels = 1 if frame.format.is_planar else len(frame.layout.channels)
+    samples = memoryview(plane)[: frame.samples * channels * 2].cast("B").cast("h")
+    count = len(samples)
+    if not count:
+        return 0.0
+    # an odd step walks over all channels and phases
+    step = max(1, count // _LEVEL_SAMPLES) | 1
+    picked = array("h", samples[::step].tolist())
+    energy = math.fsum(sample * sample for sample in picked) / len(picked)
+    return math.sqrt(energy) / 32768
+
+
+def level_to_dbov(level: float) -> int:
+    """-dBov as RFC 6464 has it: 0 is loudest, 127 silence."""
+    if level <= 0:
+        return SILENCE_DBOV
+    return min(SILENCE_DBOV, max(0, round(-20 * math.log10(level))))
+
+
+def dbov_to_level(dbov: int) -> float:
+    """The W3C audioLevel of an RFC 6464 level (webrtc-pc 5.6: 127 means silence)."""
+    return 0.0 if dbov >= SILENCE_DBOV else 10 ** (-dbov / 20)
+
+
+def is_keyframe(codec_name: str, data: bytes) -> bool:
+    """Whether a whole encoded picture can be decoded without its predecessors."""
+    if not data:
+        return False
+    name = codec_name.upper()
+    if name == "VP8":
+        # RFC 6386 section 9.1: the lowest bit is the inverse key frame flag
+        return not data[0] & 1
+    if name == "H264":
+        # Annex B: an IDR slice; some encoders begin pictures with recovery points only, after parameter sets
+        at = data.find(b"\0\0\1")
+        while at >= 0 and at + 3 < len(data):
+            if data[at + 3] & 0x1F in (5, 7):
+                return True
+            at = data.find(b"\0\0\1", at + 3)
+        return False
+    return True

@@ -1,0 +1,92 @@
+"""SRTP: the profiles we offer, and the two sessions that a DTLS handshake keys (RFC 5764).
+
+Owns: libsrtp sessions. Never: parsing, routing, sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pylibsrtp
+from pylibsrtp import Policy, Session
+
+
+class Profile(NamedTuple):
+    """One SRTP protection profile: its names in OpenSSL and libsrtp, sizes of key and salt in bytes."""
+
+    name: bytes
+    libsrtp: int
+    key_length: int
+    salt_length: int
+
+
+def _available() -> tuple[Profile, ...]:
+    # AES-GCM is cheaper per packet than AES-CM with HMAC-SHA1, and 128 bits cheaper than 256.
+    # libsrtp may have been built without it.
+    wanted = (
+        Profile(b"SRTP_AEAD_AES_128_GCM", Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 16, 12),
+        Profile(b"SRTP_AEAD_AES_256_GCM", Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 32, 12),
+        Profile(b"SRTP_AES128_CM_SHA1_80", Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 16, 14),
+    )
+    found = []
+    for profile in wanted:
+        try:
+            Policy(srtp_profile=profile.libsrtp)
+        except pylibsrtp.Error:
+            continue
+        found.append(profile)
+    return tuple(found)
+
+
+PROFILES = _available()
+PROFILE_NAMES = tuple(profile.name for profile in PROFILES)
+
+# packets that may arrive out of order and still be decrypted
+WINDOW = 1024
+
+
+class SrtpSessions(NamedTuple):
+    """Both directions: functions from packet to packet that raise `pylibsrtp.Error`."""
+
+    profile: Profile
+    protect: Callable[[bytes], bytes]
+    protect_rtcp: Callable[[bytes], bytes]
+    unprotect: Callable[[bytes], bytes]
+    unprotect_rtcp: Callable[[bytes], bytes]
+
+
+def make_sessions(
+    profile_name: bytes, export: Callable[[bytes, int], bytes], *, is_server: bool
+) -> SrtpSessions | None:
+    """Key both directions from the DTLS association (RFC 5764 section 4.2).
+
+    Args:
+        profile_name: what the handshake agreed on; b"" for nothing.
+        export: the exporter of the association: (label, length) -> bytes.
+        is_server: our DTLS role.
+
+    Returns:
+        None if the handshake agreed on no profile that we know.
+    """
+    profile = next((p for p in PROFILES if p.name == profile_name), None)
+    if profile is None:
+        return None
+    key, salt = profile.key_length, profile.salt_length
+    material = export(b"EXTRACTOR-dtls_srtp", 2 * (key + salt))
+    client = material[:key] + material[2 * key : 2 * key + salt]
+    server = material[key : 2 * key] + material[2 * key + salt :]
+    local, remote = (server, client) if is_server else (client, server)
+    outbound = _session(profile, local, Policy.SSRC_ANY_OUTBOUND)
+    inbound = _session(profile, remote, Policy.SSRC_ANY_INBOUND)
+    return SrtpSessions(
+        profile, outbound.protect, outbound.protect_rtcp, inbound.unprotect, inbound.unprotect_rtcp
+    )
+
+
+def _session(profile: Profile, key: bytes, direction: int) -> Session:
+    policy = Policy(key=key, ssrc_type=direction, srtp_profile=profile.libsrtp)
+    # the same packet is sent again after a NACK when there is no RTX
+    policy.allow_repeat_tx = True
+    policy.window_size = WINDOW
+    return Session(policy)

@@ -1,0 +1,206 @@
+"""Each private or internal name of aiortc that transport/upstream*.py rely on, one test per name.
+
+If one of these fails, aiortc has moved: mend these two, nothing else knows the names.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+from aiortc import rtcsctptransport
+from aiortc.rtcsctptransport import RTCSctpTransport
+
+import rtcpeer
+
+PACKAGE = Path(inspect.getfile(rtcpeer)).parent
+
+SCTP_METHODS = {
+    # name: whether it is a coroutine function (we override it with something that returns a done future)
+    "_handle_data": True,
+    "_receive": True,
+    "_receive_chunk": True,
+    "_send_chunk": True,
+    "_send_sack": True,
+    "_send_reconfig_param": True,
+    "_transmit_reconfig": True,
+    "_abort": True,
+    "_data_channel_flush": True,
+    "_data_channel_close": False,
+    "_data_channel_closed": False,
+    "_data_channel_reset": False,
+    "_set_state": False,
+    "_get_inbound_stream": False,
+    "_mark_received": False,
+    "_reset_deferred_streams": True,
+    "_t1_expired": False,
+    "start": True,
+    "stop": True,
+}
+
+SCTP_ATTRIBUTES = [
+    "_advertised_rwnd",
+    "_association_state",
+    "_data_channel_inbound_reset",
+    "_data_channel_outbound_reset",
+    "_data_channels",
+    "_inbound_streams",
+    "_last_received_tsn",
+    "_local_port",
+    "_local_tsn",
+    "_local_verification_tag",
+    "_loop",
+    "_outbound_stream_seq",
+    "_reconfig_deferred",
+    "_reconfig_handle",
+    "_reconfig_queue",
+    "_reconfig_request",
+    "_remote_partial_reliability",
+    "_remote_port",
+    "_remote_verification_tag",
+    "_rto",
+    "_sack_duplicates",
+    "_sack_misordered",
+    "_sack_needed",
+    "_t1_chunk",
+    "_t1_handle",
+    "_t3_handle",
+    "maxChannels",
+]
+
+MODULE_NAMES = [
+    ("aiortc.rtcsctptransport", "parse_packet"),
+    ("aiortc.rtcsctptransport", "serialize_packet"),
+    ("aiortc.rtcsctptransport", "InboundStream"),
+    ("aiortc.rtcsctptransport", "SCTP_DATA_LAST_FRAG"),
+    ("aiortc.rtcsctptransport", "InitChunk"),
+    ("aiortc.rtcsctptransport", "DataChunk"),
+    ("aiortc.rtcsctptransport", "AbortChunk"),
+    ("aiortc.rtcsctptransport", "SackChunk"),
+    ("aiortc.rtcsctptransport", "ForwardTsnChunk"),
+    ("aiortc.codecs", "depayload"),
+    ("aiortc.codecs", "get_decoder"),
+    ("aiortc.codecs", "get_encoder"),
+    ("aiortc.jitterbuffer", "JitterFrame"),
+    ("aiortc.mediastreams", "MediaStreamError"),
+    ("aiortc.mediastreams", "MediaStreamTrack"),
+    ("aiortc.rate", "RemoteBitrateEstimator"),
+    ("aiortc.rtcrtpparameters", "RTCRtpCodecParameters"),
+    ("aiortc.rtp", "RtcpPacket"),
+    ("aiortc.rtp", "clamp_packets_lost"),
+    ("aiortc.rtp", "pack_remb_fci"),
+    ("aiortc.rtp", "unpack_remb_fci"),
+]
+
+
+class Transport:
+    state = "connected"
+    _role = "client"
+
+
+@pytest.fixture
+async def association():
+    transport = RTCSctpTransport(Transport(), 5000)  # type: ignore[arg-type]
+    assert transport._loop is asyncio.get_running_loop()
+    return transport
+
+
+@pytest.mark.parametrize(("name", "is_coroutine"), SCTP_METHODS.items())
+def test_method_of_the_association(name, is_coroutine):
+    method = getattr(RTCSctpTransport, name)
+
+    assert inspect.iscoroutinefunction(method) is is_coroutine
+
+
+@pytest.mark.parametrize("name", SCTP_ATTRIBUTES)
+async def test_attribute_of_the_association(association, name):
+    assert hasattr(association, name)
+
+
+@pytest.mark.parametrize(("module", "name"), MODULE_NAMES)
+def test_name_of_a_module(module, name):
+    assert hasattr(importlib.import_module(module), name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tsn",
+        "stream_id",
+        "stream_seq",
+        "protocol",
+        "user_data",
+        "flags",
+    ],
+)
+def test_attribute_of_a_data_chunk(name):
+    chunk = rtcsctptransport.DataChunk()
+
+    assert hasattr(chunk, name) or name in rtcsctptransport.DataChunk.__annotations__
+
+
+def test_reassembly_is_a_list_of_chunks():
+    stream = rtcsctptransport.InboundStream()
+    stream.add_chunk(chunk := rtcsctptransport.DataChunk())
+
+    assert stream.reassembly == [chunk]
+
+
+async def test_the_window_of_the_other_end_is_kept_where_it_was(association):
+    init = rtcsctptransport.InitChunk()
+    init.advertised_rwnd, init.outbound_streams, init.inbound_streams = 123_456, 10, 10
+    association._send_chunk = lambda chunk: asyncio.sleep(0)
+
+    await association._receive_chunk(init)
+
+    assert association._ssthresh == 123_456
+
+
+def test_states_of_the_association():
+    assert {"CLOSED", "ESTABLISHED"} <= set(RTCSctpTransport.State.__members__)
+
+
+def test_chunk_parameters_are_pairs():
+    chunk = rtcsctptransport.AbortChunk()
+    chunk.params.append((12, b""))
+
+    assert rtcsctptransport.AbortChunk(body=bytes(chunk)[4:]).params == [(12, b"")]
+
+
+@pytest.mark.parametrize("mime_type", ["video/VP8", "video/H264"])
+def test_bitrate_of_an_encoder_can_leave_its_range(mime_type):
+    from rtcpeer.transport import upstream
+
+    encoder = upstream.get_encoder(upstream.codec_parameters(mime_type, 90000, None))
+    upstream.set_target_bitrate(encoder, 123_456)
+
+    assert upstream.target_bitrate(encoder) == 123_456
+
+
+def test_bitrate_of_an_opus_encoder_can_be_set_before_it_runs():
+    from rtcpeer.transport import upstream
+
+    encoder = upstream.get_encoder(upstream.codec_parameters("audio/opus", 48000, 2))
+    upstream.set_audio_bitrate(encoder, 24_000)
+
+    assert encoder.codec.bit_rate == 24_000
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "transport").glob("*.py")), ids=lambda path: path.name)
+def test_only_upstream_touches_aiortc_inside(path):
+    """The other modules of transport/ import nothing but aiortc's documented names."""
+    if path.name.startswith("upstream"):
+        return
+    allowed = {"aiortc.exceptions", "aiortc.rtcrtpparameters"}
+
+    imported = {
+        node.module
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("aiortc")
+    }
+
+    assert imported <= allowed

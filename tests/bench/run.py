@@ -1,0 +1,362 @@
+"""rtcpeer side by side with aiortc, on the same work in the same run. `make bench`; not a timed test.
+
+Each measurement runs in a process of its own, so that memory and CPU are its own. What counts is the ratio.
+
+    python -m tests.bench.run [setup|dead-server|restart|idle|churn|throughput|replace-thousand|path-death ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import itertools
+import json
+import logging
+import os
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+STACKS = ("rtcpeer", "aiortc")
+
+
+def memory_kb() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() // 1024
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+# --- two ways to connect a pair -----------------------------------------------------------------------------------
+
+
+class Aiortc:
+    """A pair of plain aiortc connections; no trickle, as aiortc has none."""
+
+    def __init__(self, servers: list[dict[str, Any]] | None = None) -> None:
+        import aiortc
+
+        # [] and not None: None means a public STUN server
+        configuration = aiortc.RTCConfiguration(
+            iceServers=[aiortc.RTCIceServer(**server) for server in servers or []]
+        )
+        self.a = aiortc.RTCPeerConnection(configuration)
+        self.b = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[]))
+        self.channel_b: Any = None
+
+    async def connect(self) -> None:
+        opened, arrived = asyncio.Event(), asyncio.Event()
+        self.channel = self.a.createDataChannel("bench")
+        self.channel.on("open", opened.set)
+
+        @self.b.on("datachannel")
+        def on_channel(channel: Any) -> None:
+            self.channel_b = channel
+            arrived.set()
+
+        await self.a.setLocalDescription(await self.a.createOffer())
+        await self.b.setRemoteDescription(self.a.localDescription)
+        await self.b.setLocalDescription(await self.b.createAnswer())
+        await self.a.setRemoteDescription(self.b.localDescription)
+        await opened.wait()
+        await arrived.wait()
+
+    async def close(self) -> None:
+        await self.a.close()
+        await self.b.close()
+
+
+class Rtcpeer:
+    """A pair of rtcpeer connections that trickle through direct calls."""
+
+    def __init__(self, servers: list[dict[str, Any]] | None = None) -> None:
+        import rtcpeer
+
+        self.a = rtcpeer.RTCPeerConnection({"iceServers": servers or []})
+        self.b = rtcpeer.RTCPeerConnection()
+        self.channel_b: Any = None
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def trickle(self, source: Any, sink: Any) -> None:
+        def on_candidate(event: Any) -> None:
+            task = asyncio.ensure_future(sink.addIceCandidate(event.candidate))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+        source.onicecandidate = on_candidate
+
+    async def connect(self) -> None:
+        opened, arrived = asyncio.Event(), asyncio.Event()
+        self.channel = self.a.createDataChannel("bench")
+        self.channel.onopen = lambda _event: opened.set()
+
+        def on_channel(event: Any) -> None:
+            self.channel_b = event.channel
+            arrived.set()
+
+        self.b.ondatachannel = on_channel
+        held: list[Any] = []
+        self.a.onicecandidate = lambda event: held.append(event.candidate)
+        self.trickle(self.b, self.a)
+        await self.a.setLocalDescription()
+        await self.b.setRemoteDescription(self.a.localDescription)
+        self.trickle(self.a, self.b)
+        for candidate in held:
+            await self.b.addIceCandidate(candidate)
+        await self.b.setLocalDescription()
+        await self.a.setRemoteDescription(self.b.localDescription)
+        await opened.wait()
+        await arrived.wait()
+
+    async def close(self) -> None:
+        await asyncio.gather(self.a.close(), self.b.close())
+
+
+def make(stack: str, servers: list[dict[str, Any]] | None = None) -> Any:
+    return Rtcpeer(servers) if stack == "rtcpeer" else Aiortc(servers)
+
+
+# --- the measurements -----------------------------------------------------------------------------------------------
+
+
+async def measure_setup(
+    stack: str, servers: list[dict[str, Any]] | None = None, rounds: int = 60
+) -> dict[str, Any]:
+    walls: list[float] = []
+    cpu = 0.0
+    for i in range(rounds):
+        start, start_cpu = time.perf_counter(), time.process_time()
+        pair = make(stack, servers)
+        await pair.connect()
+        if i >= 5 or rounds < 10:
+            walls.append((time.perf_counter() - start) * 1000)
+            cpu += (time.process_time() - start_cpu) * 1000
+        await pair.close()
+    return {
+        "median_ms": round(statistics.median(walls), 2),
+        "p90_ms": round(sorted(walls)[int(len(walls) * 0.9)], 2),
+        "cpu_ms_per_pair": round(cpu / len(walls), 2),
+    }
+
+
+async def measure_dead_server(stack: str) -> dict[str, Any]:
+    # a socket that is bound and never answers: a server that is there and dead
+    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    silent.bind(("127.0.0.1", 0))
+    try:
+        servers = [{"urls": f"stun:127.0.0.1:{silent.getsockname()[1]}"}]
+        return await measure_setup(stack, servers, 30 if stack == "rtcpeer" else 3)
+    finally:
+        silent.close()
+
+
+async def measure_restart(stack: str) -> dict[str, Any]:
+    if stack != "rtcpeer":
+        return {"note": "impossible"}
+    pair = Rtcpeer()
+    await pair.connect()
+    # A full garbage collection walks all that was ever imported and stops the process for 10 to 40 ms, whatever
+    # the program does. A server that cares freezes what it loaded, and so does this measurement.
+    gc.collect()
+    gc.freeze()
+    arrivals: list[float] = []
+    numbers: list[int] = []
+
+    def on_message(event: Any) -> None:
+        arrivals.append(time.perf_counter())
+        numbers.append(int(event.data))
+
+    pair.channel_b.onmessage = on_message
+    sent = 0
+    running = True
+
+    async def send() -> None:
+        nonlocal sent
+        begin = time.perf_counter()
+        while running:
+            pair.channel.send(str(sent))
+            sent += 1
+            await asyncio.sleep(max(0, begin + sent * 0.01 - time.perf_counter()))
+
+    sender = asyncio.ensure_future(send())
+    await asyncio.sleep(0.5)
+    reconnects: list[float] = []
+    ufrags = set()
+    for _ in range(10):
+        transport = pair.a.sctp.transport.iceTransport
+        before = transport.getSelectedCandidatePair()
+        ufrags.add(transport.getLocalParameters().usernameFragment)
+        switched = asyncio.Event()
+        transport.onselectedcandidatepairchange = lambda _e, s=switched: s.set()
+        start = time.perf_counter()
+        await pair.a.setLocalDescription(await pair.a.createOffer(iceRestart=True))
+        await pair.b.setRemoteDescription(pair.a.localDescription)
+        await pair.b.setLocalDescription()
+        await pair.a.setRemoteDescription(pair.b.localDescription)
+        await asyncio.wait_for(switched.wait(), 5)
+        assert transport.getSelectedCandidatePair() is not before
+        reconnects.append((time.perf_counter() - start) * 1000)
+        await asyncio.sleep(0.3)
+    running = False
+    await sender
+    await asyncio.sleep(0.2)
+    gaps = [(b - a) * 1000 for a, b in itertools.pairwise(arrivals)]
+    await pair.close()
+    return {
+        "restarts": len(reconnects),
+        "distinct_ufrags": len(ufrags),
+        "reconnect_median_ms": round(statistics.median(reconnects), 2),
+        "reconnect_worst_ms": round(max(reconnects), 2),
+        "largest_gap_ms": round(max(gaps), 2),
+        "lost": sent - len(numbers),
+        "in_order": numbers == sorted(numbers),
+    }
+
+
+async def measure_idle(stack: str, count: int = 200) -> dict[str, Any]:
+    warm = make(stack)
+    await warm.connect()
+    gc.collect()
+    before = memory_kb()
+    pairs = [make(stack) for _ in range(count)]
+    for pair in pairs:
+        await pair.connect()
+    gc.collect()
+    per_pair = (memory_kb() - before) / count
+    await asyncio.sleep(1)
+    start, cpu = time.perf_counter(), time.process_time()
+    await asyncio.sleep(10)
+    idle = (time.process_time() - cpu) * 1000 / (time.perf_counter() - start) / count
+    await asyncio.gather(*(pair.close() for pair in [*pairs, warm]))
+    return {"kb_per_pair": round(per_pair), "idle_cpu_ms_per_pair_per_s": round(idle, 3)}
+
+
+async def measure_churn(stack: str, count: int = 1000) -> dict[str, Any]:
+    async def one() -> None:
+        pair = make(stack)
+        await pair.connect()
+        await pair.close()
+
+    if stack == "aiortc":
+        count = 300
+    for _ in range(100):
+        await one()
+    gc.collect()
+    before = memory_kb(), descriptors(), threading.active_count(), len(asyncio.all_tasks())
+    for _ in range(count - 100):
+        await one()
+    await asyncio.sleep(0.1)
+    gc.collect()
+    after = memory_kb(), descriptors(), threading.active_count(), len(asyncio.all_tasks())
+    names = ("memory_kb", "descriptors", "threads", "tasks")
+    return {"connections": count} | {
+        f"growth_{name}": b - a for name, a, b in zip(names, before, after, strict=True)
+    }
+
+
+async def measure_throughput(stack: str, size: int = 65536, total: int = 40_000_000) -> dict[str, Any]:
+    pair = make(stack)
+    await pair.connect()
+    received = 0
+    done = asyncio.Event()
+
+    def on_data(data: Any) -> None:
+        nonlocal received
+        received += len(data)
+        if received >= total:
+            done.set()
+
+    if stack == "rtcpeer":
+        pair.channel_b.onmessage = lambda event: on_data(event.data)
+    else:
+        pair.channel_b.on("message", on_data)
+    chunk = os.urandom(size)
+    start, cpu = time.perf_counter(), time.process_time()
+    sent = 0
+    while sent < total:
+        if pair.channel.bufferedAmount < 1_000_000:
+            pair.channel.send(chunk)
+            sent += size
+        else:
+            await asyncio.sleep(0.0005)
+    await done.wait()
+    wall, used = time.perf_counter() - start, time.process_time() - cpu
+    await pair.close()
+    return {"MB_per_s": round(total / wall / 1e6, 1), "cpu_s_per_100MB": round(used * 1e8 / total, 2)}
+
+
+async def measure_replace_thousand(stack: str) -> dict[str, Any]:
+    if stack != "rtcpeer":
+        return {"note": "impossible"}
+    from tests.bench import staying  # not for aiortc, whose memory is measured as well
+
+    return await staying.replace_servers_of(1000)
+
+
+async def measure_path_death(stack: str) -> dict[str, Any]:
+    if stack != "rtcpeer":
+        return {"note": "impossible"}
+    from tests.bench import staying
+
+    return {
+        "silence_new_address": await staying.path_death(told=False, replaced=True),
+        "silence_second_address": await staying.path_death(told=False, replaced=False),
+        "told_new_address": await staying.path_death(told=True, replaced=True),
+    }
+
+
+MEASUREMENTS = {
+    "setup": measure_setup,
+    "dead-server": measure_dead_server,
+    "restart": measure_restart,
+    "idle": measure_idle,
+    "churn": measure_churn,
+    "throughput": measure_throughput,
+    "replace-thousand": measure_replace_thousand,
+    "path-death": measure_path_death,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("names", nargs="*", choices=[*MEASUREMENTS, []], help="which measurements (all)")
+    parser.add_argument("--stack", choices=STACKS, help=argparse.SUPPRESS)
+    parser.add_argument("--json", metavar="FILE", help="write the results there as well")
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    if options.stack:
+        print(json.dumps(asyncio.run(MEASUREMENTS[options.names[0]](options.stack))))
+        return 0
+    results: dict[str, dict[str, Any]] = {}
+    failed = False
+    for name in options.names or MEASUREMENTS:
+        results[name] = {}
+        for stack in STACKS:
+            run = subprocess.run(
+                [sys.executable, "-m", "tests.bench.run", name, "--stack", stack],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if run.returncode:
+                failed = True
+                results[name][stack] = {"failed": run.stderr.strip().splitlines()[-1:]}
+            else:
+                results[name][stack] = json.loads(run.stdout.strip().splitlines()[-1])
+            print(f"{name:12} {stack:8} {results[name][stack]}", flush=True)
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(results, file, indent=2)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""STUN and TURN servers as users have them: dead, wrong, overloaded, redirecting, far away, forgotten by a NAT."""
+
+import asyncio
+
+import pytest
+
+from rtcpeer.testing import NatBehaviour, TurnServer
+from tests.scenarios.virtual import PeerPair, scenario, selected, until
+
+FORGETFUL = NatBehaviour(
+    mapping="endpoint-independent",
+    filtering="address-and-port-dependent",
+    port_preservation=False,
+    hairpinning=False,
+    timeout=30.0,
+)
+
+
+def errors_of(scene, connection):
+    errors = []
+    began = scene.now()
+    connection.onicecandidateerror = lambda event: errors.append((scene.now() - began, event))
+    return errors
+
+
+@scenario
+async def test_two_of_twenty_servers_answer(scene):
+    """Unreachable, unknown by name, deaf, refusing and garbling ones first: nothing waits for them."""
+
+    async def took(*, with_dead):
+        number = len(scene.network.hosts)
+        hosts = tuple(
+            scene.network.add_router(f"{side}{number}", nat="symmetric").add_host(f"{side}{number}")
+            for side in "ab"
+        )
+        good, deaf, garbling, refusing = (
+            scene.server(f"{name}{number}.example") for name in ("good", "deaf", "garbling", "refusing")
+        )
+        async with good, deaf, garbling, refusing:
+            deaf.faults.silent = True
+            garbling.faults.garbage = True
+            refusing.faults.errors = {"allocate": 508, "binding": 500}
+            dead = [{"urls": f"stun:203.0.113.{n}"} for n in range(1, 7)]
+            dead += [{"urls": f"stun:nobody{n}.example"} for n in range(4)]
+            dead += [
+                {"urls": f"turn:203.0.113.{90 + n}", "username": "u", "credential": "c"} for n in range(5)
+            ]
+            dead += [
+                {**server.ice_server("udp"), "urls": server.turn_url} for server in (deaf, garbling, refusing)
+            ]
+            assert len(dead) == 18
+            servers = (dead if with_dead else []) + [
+                {"urls": good.stun_url},
+                {**good.ice_server("udp"), "urls": good.turn_url},
+            ]
+            async with PeerPair({"iceServers": servers}, hosts=hosts) as pair:
+                errors = errors_of(scene, pair.offerer)
+                began = scene.now()
+                await pair.connect()
+                took = scene.now() - began
+                assert "relay" in await selected(pair.offerer)
+                await pair.offerer.gathered()
+                assert scene.now() - began < 10
+                assert len(errors) == (18 if with_dead else 0)
+                assert len({event.url for _, event in errors}) == len(errors)
+                assert {event.errorCode for _, event in errors} <= {701, 508}
+            await good.released()
+        return took
+
+    assert await took(with_dead=True) <= await took(with_dead=False) * 1.1
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ({"errors": {"allocate": 437}}, 437),
+        ({"errors": {"allocate": 438}}, 438),
+        ({"errors": {"allocate": 486}}, 486),
+        ({"errors": {"allocate": 508}}, 508),
+        ({"errors": {"allocate": 403}}, 403),
+        ({"errors": {"allocate": 500}}, 500),
+        ({"redirect": ("203.0.113.77", 3478)}, 701),
+        ({"silent": True}, 701),
+        ({"garbage": True}, 701),
+        ({"sign_wrongly": True}, 701),
+        ({"delay": 20.0}, 701),
+        ("wrong password", 401),
+    ],
+)
+@scenario
+async def test_one_failure_is_one_event_and_costs_one_candidate(scene, fault, code):
+    async with scene.server("bad.example") as bad, scene.server("good.example") as good:
+        wrong = {**bad.ice_server("udp"), "urls": bad.turn_url}
+        if fault == "wrong password":
+            wrong["credential"] = "guessed"
+        else:
+            for name, value in fault.items():
+                setattr(bad.faults, name, value)
+        servers = [wrong, *good.ice_servers]
+        async with PeerPair({"iceServers": servers}, hosts=scene.behind("symmetric")) as pair:
+            errors = errors_of(scene, pair.offerer)
+            await pair.connect(5)
+            assert scene.now() < 1
+            assert "relay" in await selected(pair.offerer)
+            await asyncio.sleep(15)
+            ((moment, event),) = errors
+            assert moment < 10
+            assert event.errorCode == code
+            assert event.url == bad.turn_url
+            assert event.errorText
+            assert event.address == scene.network.hosts["alice"].address
+            assert event.port
+        await good.released()
+
+
+@scenario
+async def test_a_redirect_leads_to_the_other_server(scene):
+    async with scene.server("one.example") as one, scene.server("two.example") as two:
+        one.faults.redirect = (scene.network.hosts["two.example"].address, 3478)
+        servers = [{**one.ice_server("udp"), "urls": one.turn_url}]
+        async with PeerPair({"iceServers": servers}, hosts=scene.behind("symmetric")) as pair:
+            errors = errors_of(scene, pair.offerer)
+            await pair.connect()
+            assert "relay" in await selected(pair.offerer)
+            assert not one.allocations
+            assert len(two.allocations) == 2
+            assert errors == []
+        await two.released()
+
+
+@scenario
+async def test_a_lying_server_costs_only_its_candidate(scene):
+    async with scene.server("liar.example") as liar, scene.server("good.example") as good:
+        liar.faults.mapped_address = ("198.51.100.66", 6666)
+        servers = [{"urls": liar.stun_url}, *good.ice_servers]
+        async with PeerPair({"iceServers": servers}, hosts=scene.behind("port-restricted")) as pair:
+            await pair.connect()
+            assert scene.now() < 1
+            await asyncio.sleep(5)
+            assert await selected(pair.offerer) == ("srflx", "srflx")
+        await good.released()
+
+
+@scenario
+async def test_a_nat_forgets_nothing_while_the_answer_takes_ten_minutes(scene):
+    """Neither the reflexive mapping nor the unused allocations are lost (RFC 8445 5.1.1.4)."""
+    alice = scene.network.add_router("r1", nat=FORGETFUL).add_host("alice")
+    bob = scene.network.add_router("r2", nat=FORGETFUL).add_host("bob")
+    async with (
+        scene.server() as server,
+        PeerPair({"iceServers": server.ice_servers}, hosts=(alice, bob)) as pair,
+    ):
+        pair.offerer.createDataChannel("x")
+        await pair.offerer.setLocalDescription()
+        await pair.offerer.gathered()
+        first = pair.offerer.localDescription.sdp
+        await asyncio.sleep(600)
+        assert len(server.allocations) == 1
+        await pair.answerer.setRemoteDescription({"type": "offer", "sdp": first})
+        await pair.answerer.setLocalDescription()
+        await pair.answerer.gathered()
+        began = scene.now()
+        await pair.offerer.setRemoteDescription(pair.answerer.localDescription)
+        await asyncio.gather(pair.offerer.connected(), pair.answerer.connected())
+        assert scene.now() - began < 1
+        await until(lambda: pair.offerer.iceConnectionState == "completed", 15)
+        assert await selected(pair.offerer) == ("srflx", "srflx")
+
+
+@scenario
+async def test_allocations_that_are_not_in_use_are_kept_for_hours(scene):
+    """A direct call keeps its relays as a way out; NATs on the way forget after 30 s."""
+    alice = scene.network.add_router("r1", nat=FORGETFUL).add_host("alice")
+    bob = scene.network.add_router("r2", nat=FORGETFUL).add_host("bob")
+    async with (
+        scene.server() as server,
+        PeerPair({"iceServers": server.ice_servers}, hosts=(alice, bob)) as pair,
+    ):
+        await pair.connect()
+        await asyncio.sleep(3)
+        assert await selected(pair.offerer) == ("srflx", "srflx")
+        await asyncio.sleep(7200)
+        assert len(server.allocations) == 2
+        assert server.counters.expired == server.counters.dropped == 0
+        assert server.counters.created == 2
+        # 25 s apart, beside the refreshes: nothing to be heard of in an idle program
+        assert server.counters.invalid == 0
+    await server.released()
+
+
+@scenario
+async def test_stuns_is_reported_and_not_dropped(scene):
+    async with TurnServer(
+        users={"user": "pass"}, network=scene.network.add_host("s.example").network, hostname="s.example",
+        transports=("udp", "tls"),
+    ) as server, PeerPair({"iceServers": [{"urls": "stuns:s.example"}]}, network=scene.network) as pair:  # fmt: skip
+        errors = errors_of(scene, pair.offerer)
+        await pair.connect()
+        ((_, event),) = errors
+        assert (event.errorCode, event.url) == (701, "stuns:s.example")
+        assert "stuns" in event.errorText
+        assert server.counters.created == 0

@@ -1,0 +1,37 @@
+"""Arguments and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from rtcpeer.cli.main import build_parser, main
+
+
+def test_defaults() -> None:
+    demo = build_parser().parse_args(["demo"])
+    assert (demo.file, demo.direct, demo.json) == (None, False, False)
+    serve = build_parser().parse_args(["serve"])
+    assert (serve.host, serve.port, serve.no_browser) == ("127.0.0.1", 8080, False)
+
+
+def test_wrong_use_ends_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+    assert "VERB" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["demo", "--file", str(tmp_path / "none.mp4")]) == 2
+    assert "there is no file" in capsys.readouterr().err
+
+
+def test_serve_without_aiohttp_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    assert main(["serve"]) == 2
+    assert "pip install 'rtcpeer[cli]'" in capsys.readouterr().err

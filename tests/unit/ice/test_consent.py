@@ -1,0 +1,111 @@
+"""The two clocks on a selected pair."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from rtcpeer.ice.checklist import NEVER, Local, Pair, Remote
+from rtcpeer.ice.consent import Consent, Level
+from rtcpeer.ice.settings import IceSettings
+
+from .support import FakeBase, Wire, candidate
+
+SETTINGS = IceSettings()
+
+
+def pair(heard_at: float, consented_at: float) -> Pair:
+    base = FakeBase(Wire(), ("192.0.2.1", 1))
+    made = Pair("P", None, Local("L", candidate(), base), base, Remote("R", candidate(), ("192.0.2.2", 2)))
+    made.heard_at, made.consented_at = heard_at, consented_at
+    return made
+
+
+@pytest.mark.parametrize(
+    ("silence", "since_consent", "level"),
+    [
+        (0, 0, Level.LIVE),
+        (4.9, 10.9, Level.LIVE),
+        (0, 11, Level.SILENT),
+        (4.9, 29, Level.SILENT),
+        (5, 5, Level.SILENT),
+        (29.9, 29.9, Level.SILENT),
+        (30, 30, Level.EXPIRED),
+        (0, 30, Level.EXPIRED),
+    ],
+)
+def test_levels(silence: float, since_consent: float, level: Level) -> None:
+    consent = Consent(SETTINGS, lambda: 0.5)
+    assert consent.level(100, pair(100 - silence, 100 - since_consent)) is level
+
+
+def test_requests_are_spread_and_come_faster_in_silence() -> None:
+    for jitter, interval in ((0.0, 4.0), (0.999, 5.998)):
+        consent = Consent(SETTINGS, lambda value=jitter: value)  # type: ignore[misc]
+        consent.start(100, controlling=True)
+        assert consent.request_at(pair(103, 100)) == pytest.approx(100 + interval)
+    quiet = pair(100, 100)
+    assert consent.request_at(quiet) == pytest.approx(103.4)
+    consent.requested(103.4, quiet)
+    assert consent.request_at(quiet) == pytest.approx(103.8)
+
+
+def test_an_unanswered_request_is_followed_by_others() -> None:
+    consent = Consent(SETTINGS, lambda: 0.5)
+    consent.start(100, controlling=True)
+    heard = pair(105, 100)
+    consent.requested(105, heard)
+    assert consent.request_at(heard) == pytest.approx(105.5)
+    consent.requested(105.5, heard)
+    assert consent.request_at(heard) == pytest.approx(106.0)
+    heard.consented_at = 106.01
+    # the answered ones do not shift the cadence of fresh ones
+    assert consent.request_at(heard) == pytest.approx(108.4)
+    heard.heard_at = 109
+    assert consent.request_at(heard) == pytest.approx(110)
+
+
+def test_after_the_expiry_requests_come_ever_more_slowly_and_end() -> None:
+    consent = Consent(SETTINGS, lambda: 0.5)
+    lost = pair(100, 100)
+    consent.start(100, controlling=True)
+    times = []
+    while (due := consent.revive_at(130)) != NEVER:
+        consent.requested(due, lost)
+        times.append(due)
+    gaps = [b - a for a, b in itertools.pairwise(times)]
+    assert times[0] == pytest.approx(130.5)
+    assert gaps == sorted(gaps)
+    assert gaps[-1] == pytest.approx(4.0)
+    assert 130 + SETTINGS.revive_for < times[-1] < 130 + SETTINGS.revive_for + 5
+    assert len(times) < 200
+
+
+def test_the_controlled_side_probes_a_little_later() -> None:
+    consent = Consent(SETTINGS, lambda: 0.999)
+    consent.start(100, controlling=False)
+    assert consent.request_at(pair(100, 100)) == pytest.approx(103.8)
+
+
+def test_next_time_covers_all_that_can_change() -> None:
+    consent = Consent(SETTINGS, lambda: 0.999)
+    consent.start(100, controlling=True)
+    lost = pair(100, 100)
+    consent.requested(104.9, lost)
+    assert consent.next_time(104.9, lost) == pytest.approx(105)
+    assert consent.next_time(105.0, lost) == pytest.approx(105.3)
+    consent.requested(129.9, lost)
+    assert consent.next_time(129.9, lost) == pytest.approx(130)
+    one_way = pair(111.2, 100)
+    consent.requested(110.9, one_way)
+    assert consent.next_time(110.95, one_way) == pytest.approx(111)
+
+
+def test_backups_are_asked_before_one_takes_over() -> None:
+    consent = Consent(SETTINGS, lambda: 0.5)
+    quiet = pair(100, 100)
+    assert not consent.wants_backup(103.4, quiet)
+    assert consent.wants_backup(103.8, quiet)
+    assert not consent.is_quiet(104.4, quiet)
+    assert consent.is_quiet(104.5, quiet)

@@ -1,0 +1,31 @@
+"""Checks before credentials."""
+
+from __future__ import annotations
+
+from rtcpeer.ice.early import EarlyChecks
+
+from .support import FakeBase, Wire
+
+BASE = FakeBase(Wire(), ("192.0.2.1", 1))
+
+
+def test_kept_in_order_and_once() -> None:
+    early = EarlyChecks(10, 5)
+    early.keep(BASE, ("192.0.2.2", 1), 7, False)
+    early.keep(BASE, ("192.0.2.3", 1), 8, False)
+    early.keep(BASE, ("192.0.2.2", 1), 7, True)
+    assert [(c.address, c.use_candidate) for c in early.take()] == [
+        (("192.0.2.2", 1), True),
+        (("192.0.2.3", 1), False),
+    ]
+    assert early.take() == []
+
+
+def test_bounds() -> None:
+    early = EarlyChecks(10, 3)
+    for port in range(10000):
+        early.keep(BASE, ("192.0.2.2", port), 7, False)
+    assert len(early) == 3
+    for number in range(200):
+        early.keep(BASE, (f"192.0.2.{number}", 1), 7, False)
+    assert len(early) == 10

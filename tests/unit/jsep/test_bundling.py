@@ -1,0 +1,201 @@
+"""Which section uses which transport: the three policies, peers without BUNDLE, rejected members."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rtcpeer.errors import InvalidAccessError
+from rtcpeer.jsep.effects import CloseTransport
+from rtcpeer.sdp.text import parse_untrusted
+from rtcpeer.values import BundlePolicy, SdpType
+from tests.unit.jsep.support import SETTINGS, Peer, negotiate
+
+
+def peer(name: str, policy: BundlePolicy) -> Peer:
+    return Peer(name, replace(SETTINGS, bundle_policy=policy))
+
+
+def four(policy: BundlePolicy) -> Peer:
+    a = peer("a", policy)
+    a.transceiver("audio")
+    a.transceiver("audio")
+    a.transceiver("video")
+    a.want_data()
+    return a
+
+
+def without_bundle(text: str) -> str:
+    return "".join(x for x in text.splitlines(True) if not x.startswith("a=group:BUNDLE"))
+
+
+@pytest.mark.parametrize(
+    ("policy", "transports", "bundle_only"),
+    [
+        (BundlePolicy.BALANCED, [0, 0, 1, 2], [False, True, False, False]),
+        (BundlePolicy.MAX_COMPAT, [0, 1, 2, 3], [False] * 4),
+        (BundlePolicy.MAX_BUNDLE, [0, 0, 0, 0], [False, True, True, True]),
+    ],
+)
+def test_the_first_offer(policy: BundlePolicy, transports: list[int], bundle_only: list[bool]) -> None:
+    a = four(policy)
+    session = parse_untrusted(a.local())
+    assert [a.state.transport_of(m.mid or "") for m in session.media] == transports
+    assert [m.bundle_only for m in session.media] == bundle_only
+    assert [m.port == 0 for m in session.media] == bundle_only
+    assert len({m.ice.ufrag for m in session.media if m.ice}) == 1
+    assert session.groups[0].mids == ("0", "1", "2", "3")
+
+
+@pytest.mark.parametrize("policy", list(BundlePolicy))
+@pytest.mark.parametrize("other", list(BundlePolicy))
+def test_bundling_ends_on_one_transport(policy: BundlePolicy, other: BundlePolicy) -> None:
+    a, b = four(policy), peer("b", other)
+    negotiate(a, b)
+    for side in (a, b):
+        assert side.objects.transports == {0}
+        assert {t.transport for t in side.state.transceivers} == {0}
+        assert side.state.data is not None
+        assert side.state.data.transport == 0
+    assert len(b.objects.closed) == 0  # the answerer never made more
+    negotiate(b, a)
+    negotiate(a, b)
+    assert a.objects.transports == b.objects.transports == {0}
+
+
+def test_a_peer_without_bundle_gets_a_transport_for_each() -> None:
+    a, b = peer("a", BundlePolicy.BALANCED), peer("b", BundlePolicy.BALANCED)
+    a.track("audio", "s")
+    a.track("video", "s")
+    b.remote(SdpType.OFFER, without_bundle(a.local()))
+    a.remote(SdpType.ANSWER, without_bundle(b.local()))
+    assert len(a.objects.transports) == len(b.objects.transports) == 2
+    assert len(a.objects.dtls) == 2
+    negotiate(a, b)  # now with a group: they move together
+    assert len(a.objects.transports) == len(b.objects.transports) == 1
+
+
+def test_max_bundle_takes_only_the_first_of_an_unbundled_offer() -> None:
+    a, b = peer("a", BundlePolicy.MAX_COMPAT), peer("b", BundlePolicy.MAX_BUNDLE)
+    a.track("audio", "s")
+    a.track("video", "s")
+    b.remote(SdpType.OFFER, without_bundle(a.local()))
+    second = b.state.transceivers[1].id
+    answer = b.local()
+    assert "m=video 0 " in answer
+    assert b.record(second).stopped  # and it stays in the set until the next round, as in browsers
+    assert second in b.objects.ended
+    a.remote(SdpType.ANSWER, answer)
+    assert not b.engine.negotiation_needed()
+    a.transceiver("video")
+    negotiate(a, b)
+    assert b.state.transceiver(second) is None
+
+
+def test_a_bundle_only_section_outside_of_any_group_is_rejected() -> None:
+    a, b = four(BundlePolicy.MAX_BUNDLE), peer("b", BundlePolicy.BALANCED)
+    b.remote(SdpType.OFFER, without_bundle(a.local()))
+    assert [m.rejected for m in parse_untrusted(b.local()).media] == [False, True, True, True]
+
+
+def test_new_sections_join_a_negotiated_bundle() -> None:
+    a, b = peer("a", BundlePolicy.BALANCED), peer("b", BundlePolicy.BALANCED)
+    a.transceiver("audio")
+    negotiate(a, b)
+    a.transceiver("video")
+    a.transceiver("video")
+    session = parse_untrusted(a.local())
+    assert [m.bundle_only for m in session.media] == [False] * 3
+    assert a.objects.transports == {0}
+    b.remote(SdpType.OFFER, a.state.local_description.text)  # type: ignore[union-attr]
+    assert b.objects.transports == {0}
+    a.remote(SdpType.ANSWER, b.local())
+
+
+def test_rejecting_the_tagged_section_keeps_the_transport() -> None:
+    a, b = peer("a", BundlePolicy.BALANCED), peer("b", BundlePolicy.BALANCED)
+    a.track("audio", "s")
+    a.track("video", "s")
+    negotiate(a, b)
+    a.carry_out(a.engine.plan_stop(0))
+    negotiate(a, b)
+    assert a.objects.transports == b.objects.transports == {0}
+    assert a.state.bindings == (("1", 0),)
+    assert not a.engine.negotiation_needed()
+    negotiate(b, a)
+
+
+def test_the_answerer_rejects_the_tagged_section_of_the_first_offer() -> None:
+    a, b = peer("a", BundlePolicy.BALANCED), peer("b", BundlePolicy.BALANCED)
+    a.track("audio", "s")
+    a.track("video", "s")
+    b.remote(SdpType.OFFER, a.local().replace("opus", "xpus").replace("PCM", "XCM").replace(" 0 8", ""))
+    answer = b.local()
+    assert "a=group:BUNDLE 1\r\n" in answer
+    plan = a.carry_out(a.engine.plan_remote(SdpType.ANSWER, answer))
+    assert CloseTransport(0) in plan.start
+    assert a.objects.transports == {1}
+    assert a.objects.dtls == {1: "server"}
+
+
+def test_a_section_that_leaves_the_bundle_gets_its_own_transport() -> None:
+    a, b = peer("a", BundlePolicy.BALANCED), peer("b", BundlePolicy.BALANCED)
+    a.track("audio", "s")
+    a.track("video", "s")
+    negotiate(a, b)
+    b.remote(SdpType.OFFER, a.local().replace("a=group:BUNDLE 0 1", "a=group:BUNDLE 0"))
+    answer = b.local()
+    assert "a=group:BUNDLE 0\r\n" in answer
+    assert len(b.objects.transports) == 2
+    a.remote(SdpType.ANSWER, answer)
+    assert len(a.objects.transports) == 2
+
+
+def test_an_answer_may_not_bundle_what_was_not_offered_together() -> None:
+    a, b = four(BundlePolicy.BALANCED), peer("b", BundlePolicy.BALANCED)
+    b.remote(SdpType.OFFER, a.local())
+    answer = b.local()
+    before = a.state
+    for wrong in ("BUNDLE 0 9", "BUNDLE 0 0"):
+        with pytest.raises(InvalidAccessError):
+            a.engine.plan_remote(SdpType.ANSWER, answer.replace("BUNDLE 0 1 2 3", wrong))
+    assert a.state is before
+
+
+def test_all_sections_rejected_closes_everything() -> None:
+    a, b = peer("a", BundlePolicy.BALANCED), peer("b", BundlePolicy.BALANCED)
+    a.track("audio", "s")
+    negotiate(a, b)
+    a.carry_out(a.engine.plan_stop(0))
+    negotiate(a, b)
+    assert a.objects.transports == b.objects.transports == set()
+    a.track("video", "s")
+    negotiate(a, b)
+    assert a.objects.transports == b.objects.transports == {1}
+
+
+def test_bundle_only_sections_may_leave_out_the_transport() -> None:
+    a, b = four(BundlePolicy.MAX_BUNDLE), peer("b", BundlePolicy.BALANCED)
+    head, first, *rest = a.local().split("m=")
+    skip = ("a=ice-", "a=fingerprint", "a=setup", "a=rtcp-mux")
+    bare = ["".join(x for x in part.splitlines(True) if not x.startswith(skip)) for part in rest]
+    b.remote(SdpType.OFFER, "m=".join([head, first, *bare]))
+    answer = b.local()
+    assert "a=group:BUNDLE 0 1 2 3\r\n" in answer
+    assert b.objects.transports == {0}
+    a.remote(SdpType.ANSWER, answer)
+    # the tagged section is rejected: another one speaks for the bundle, with what the first said
+    text = "m=".join([head, first, *bare]).replace("opus", "xpus").replace("PCM", "XCM").replace(" 0 8", "")
+    c = peer("c", BundlePolicy.BALANCED)
+    c.remote(SdpType.OFFER, text)
+    assert "a=group:BUNDLE 2 3\r\n" in c.local()
+    assert c.objects.remote[0].ufrag == a.state.transports[0].local.ufrag  # type: ignore[union-attr]
+
+
+def test_the_tagged_section_stays_tagged_while_it_lives() -> None:
+    a, b = peer("a", BundlePolicy.BALANCED), peer("b", BundlePolicy.BALANCED)
+    a.want_data()
+    negotiate(a, b)
+    a.transceiver("audio")
+    assert parse_untrusted(a.local()).groups[0].mids == ("0", "1")

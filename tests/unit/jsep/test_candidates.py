@@ -1,0 +1,188 @@
+"""Candidates, one by one, in both directions."""
+
+from __future__ import annotations
+
+import pytest
+
+from rtcpeer.errors import InvalidStateError, OperationError
+from rtcpeer.jsep.candidates import check_candidate_init
+from rtcpeer.jsep.effects import AddRemoteCandidate, EndOfRemoteCandidates, SetRemoteIce
+from rtcpeer.sdp.text import parse_untrusted
+from rtcpeer.values import CandidateType, SdpType
+from tests.unit.jsep.support import Peer, host, negotiate, pair
+
+TEXT = "candidate:1 1 udp 2113929471 203.0.113.100 10100 typ host"
+
+
+def two_sections() -> tuple[Peer, Peer]:
+    a, b = pair()
+    a.track("audio", "s")
+    a.track("video", "s")
+    return a, b
+
+
+def remote_ufrag(peer: Peer) -> str:
+    ice = peer.state.remote_description.session.media[0].ice  # type: ignore[union-attr]
+    assert ice is not None
+    return ice.ufrag
+
+
+def test_local_candidates_enter_the_descriptions() -> None:
+    a, b = two_sections()
+    a.local()
+    first = a.found(0, host(1))
+    second = a.found(1, host(2))
+    assert first is not None
+    assert second is not None
+    assert (first.mid, first.mline_index, second.mid, second.mline_index) == ("0", 0, "1", 1)
+    assert first.text.endswith(f" ufrag {first.ufrag}")
+    end = a.found(0, None)
+    assert end is not None
+    assert end.text == ""
+    session = parse_untrusted(a.state.local_description.text)  # type: ignore[union-attr]
+    assert [len(m.candidates) for m in session.media] == [1, 1]
+    assert [m.end_of_candidates for m in session.media] == [True, False]
+    assert session.media[0].port == 5001
+    assert session.media[0].connection is not None
+    assert session.media[0].connection.address == "192.0.2.1"
+    assert parse_untrusted(a.offer()).media[0].candidates == session.media[0].candidates
+    b.remote(SdpType.OFFER, a.state.local_description.text)  # type: ignore[union-attr]
+    b.local()
+    effect = next(e for e in [b.engine.plan_local_candidate(0, "zz", None)])
+    assert effect.announce == ()  # nobody knows that generation
+
+
+def test_the_default_candidate_is_the_best_reachable() -> None:
+    a, _ = two_sections()
+    a.local()
+    a.found(0, host(1, protocol="udp") if False else host(1))
+    from dataclasses import replace
+
+    a.found(0, replace(host(2), type=CandidateType.RELAY))
+    a.found(0, replace(host(3), type=CandidateType.SRFLX))
+    a.found(0, replace(host(4), address="x.local"))
+    text = a.state.local_description.text  # type: ignore[union-attr]
+    assert "m=audio 5002 " in text
+    assert "c=IN IP4 192.0.2.2\r\n" in text
+
+
+def test_candidates_of_an_old_generation_go_to_the_old_description() -> None:
+    a, b = two_sections()
+    negotiate(a, b)
+    old = a.state.transports[0].local
+    assert old is not None
+    a.local(SdpType.OFFER, a.offer(ice_restart=True))
+    plan = a.carry_out(a.engine.plan_local_candidate(0, old.ufrag, host(7)))
+    assert len(plan.announce) == 1
+    assert "192.0.2.7" in a.state.current_local.text  # type: ignore[union-attr]
+    assert "192.0.2.7" not in a.state.pending_local.text  # type: ignore[union-attr]
+
+
+def test_candidates_in_the_answer_and_after() -> None:
+    a, b = two_sections()
+    a.local()
+    a.found(0, host(1))
+    b.remote(SdpType.OFFER, a.state.local_description.text)  # type: ignore[union-attr]
+    # trickled before our answer: waits for it
+    plan = b.carry_out(b.engine.plan_remote_candidate(TEXT, "0", None, remote_ufrag(b)))
+    assert plan.start == ()
+    plan = b.carry_out(b.engine.plan_local())
+    ice = next(e for e in plan.start if isinstance(e, SetRemoteIce))
+    assert [c.address for c in ice.candidates] == ["192.0.2.1", "203.0.113.100"]
+    assert {c.ufrag for c in ice.candidates} == {remote_ufrag(b)}
+    # and afterwards: at once
+    plan = b.carry_out(b.engine.plan_remote_candidate(TEXT.replace("203", "204"), "0", 0))
+    assert len(plan.start) == 1
+    assert isinstance(plan.start[0], AddRemoteCandidate)
+    assert "a=candidate:1 1 udp 2113929471 204.0.113.100" in b.state.remote_description.text  # type: ignore[union-attr]
+    # a section that was bundled away: known to the description, kept from the transport
+    plan = b.carry_out(b.engine.plan_remote_candidate(TEXT.replace("203", "205"), "1"))
+    assert plan.start == ()
+    assert b.state.remote_description is not None
+    assert b.state.remote_description.added[1] == ("a=" + TEXT.replace("203", "205"),)
+
+
+def test_the_answerers_candidates_may_name_any_bundled_section() -> None:
+    a, b = two_sections()
+    negotiate(a, b)
+    plan = a.carry_out(a.engine.plan_remote_candidate(TEXT, "1"))
+    assert [type(e) for e in plan.start] == [AddRemoteCandidate]
+
+
+def test_end_of_candidates() -> None:
+    a, b = two_sections()
+    negotiate(a, b)
+    plan = a.carry_out(a.engine.plan_remote_candidate("", "0"))
+    assert plan.start == (EndOfRemoteCandidates(0, remote_ufrag(a)),)
+    plan = a.carry_out(a.engine.plan_remote_candidate(""))
+    assert plan.start == (EndOfRemoteCandidates(0, remote_ufrag(a)),)
+    text = a.state.remote_description.text  # type: ignore[union-attr]
+    assert text.count("a=end-of-candidates\r\n") == 2
+    assert [m.end_of_candidates for m in parse_untrusted(text).media] == [True, True]
+
+
+def test_refusals() -> None:
+    a, b = two_sections()
+    with pytest.raises(InvalidStateError):
+        b.engine.plan_remote_candidate(TEXT, "0")
+    b.remote(SdpType.OFFER, a.local())
+    before = b.state
+    with pytest.raises(TypeError):
+        b.engine.plan_remote_candidate(TEXT)
+    with pytest.raises(TypeError):
+        check_candidate_init(TEXT, None, None)
+    check_candidate_init("", None, None)
+    for arguments in (
+        (TEXT, "7"),
+        (TEXT, None, 2),
+        (TEXT, None, -1),
+        (TEXT, "0", None, "nope"),
+        ("", None, None, "nope"),
+        ("(Invalid) candidate \r\n string", "0"),
+        (TEXT + "\r\na=evil", "0"),
+        ("candidate:1 1 udp 2113929471 203.0.113.100 10100 typ alien", "0"),
+        ("candidate:1 1 udp 99999999999 203.0.113.100 10100 typ host", "0"),
+    ):
+        with pytest.raises(OperationError):
+            b.engine.plan_remote_candidate(*arguments)
+    assert b.state is before
+    b.carry_out(b.engine.plan_remote_candidate(TEXT, "0", 5))  # the index does not count beside a mid
+
+
+def test_a_stopped_transceiver_takes_candidates_in_silence() -> None:
+    a, b = two_sections()
+    negotiate(a, b)
+    a.carry_out(a.engine.plan_stop(1))
+    text = a.local()
+    b.remote(SdpType.OFFER, text)
+    plan = b.carry_out(b.engine.plan_remote_candidate("nonsense", "1"))
+    assert plan.start == ()
+
+
+def test_candidates_of_both_generations_of_a_remote_restart() -> None:
+    a, b = two_sections()
+    negotiate(a, b)
+    old = remote_ufrag(b)
+    a.local(SdpType.OFFER, a.offer(ice_restart=True))
+    b.remote(SdpType.OFFER, a.state.local_description.text)  # type: ignore[union-attr]
+    new = remote_ufrag(b)
+    assert old != new
+    plan = b.carry_out(b.engine.plan_remote_candidate(TEXT, "0", None, old))
+    assert [type(e) for e in plan.start] == [AddRemoteCandidate]
+    plan = b.carry_out(b.engine.plan_remote_candidate(TEXT, "0", None, new))
+    assert plan.start == ()
+    plan = b.carry_out(b.engine.plan_remote_candidate(TEXT.replace("203", "206") + f" ufrag {new}", "0"))
+    plan = b.carry_out(b.engine.plan_local())
+    ice = next(e for e in plan.start if isinstance(e, SetRemoteIce))
+    assert [c.address for c in ice.candidates] == ["203.0.113.100", "206.0.113.100"]
+
+
+def test_text_with_bare_newlines_keeps_them() -> None:
+    a, b = two_sections()
+    b.remote(SdpType.OFFER, a.local().replace("\r\n", "\n"))
+    b.carry_out(b.engine.plan_remote_candidate(TEXT, "0"))
+    b.carry_out(b.engine.plan_remote_candidate(TEXT, "1"))
+    text = b.state.remote_description.text  # type: ignore[union-attr]
+    assert "\r" not in text
+    assert text.count("\na=" + TEXT + "\n") == 2
+    assert len(parse_untrusted(text).media) == 2

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rtcpeer.jsep.codecs import (
+    PayloadTypes,
+    answered,
+    dictionary_match,
+    h264_profile,
+    identity,
+    keys_of,
+    loose_match,
+    numbered,
+    preferred,
+    receivable,
+    sendable,
+    supported,
+)
+from rtcpeer.jsep.extensions import ExtensionIds
+from rtcpeer.jsep.extensions import answered as answered_extensions
+from rtcpeer.values import Codec, Direction, HeaderExtension
+from tests.unit.jsep.support import H264, LEVEL, MID, OPUS, PCMU, RTX, VP8
+
+
+def h264(profile: str, mode: str = "1", **more: str) -> Codec:
+    fmtp = (("profile-level-id", profile), ("packetization-mode", mode), *more.items())
+    return Codec("video/H264", 90000, None, fmtp)
+
+
+@pytest.mark.parametrize(
+    ("id", "name"),
+    [
+        ("42e01f", "constrained-baseline"),
+        ("42c01f", "constrained-baseline"),
+        ("4D8033", "constrained-baseline"),
+        ("42001f", "baseline"),
+        ("4d001f", "main"),
+        ("64001f", "high"),
+        ("640c1f", "constrained-high"),
+        ("f4001f", "high-444"),
+        (None, "constrained-baseline"),
+        ("zzz", "zzz"),
+        ("ffffff", "ff-ff"),
+    ],
+)
+def test_h264_profiles(id: str | None, name: str) -> None:
+    assert h264_profile(id) == name
+
+
+def test_same_codec() -> None:
+    assert loose_match(h264("42e01f"), h264("42c00b"))
+    assert not loose_match(h264("42e01f"), h264("64001f"))
+    assert not loose_match(h264("42e01f", "0"), h264("42e01f", "1"))
+    assert loose_match(OPUS, replace(OPUS, fmtp=()))
+    assert not loose_match(OPUS, replace(OPUS, channels=1))
+    assert loose_match(replace(VP8, mime_type="video/vp8"), VP8)
+    assert dictionary_match(H264, replace(H264, fmtp=tuple(reversed(H264.fmtp))))
+    assert not dictionary_match(H264, replace(H264, fmtp=()))
+    assert not dictionary_match(h264("42e01f"), h264("42e00b"))
+    assert not dictionary_match(OPUS, replace(OPUS, channels=None))
+    for name, default in (("VP9", "profile-id"), ("AV1", "profile"), ("H265", "profile-id")):
+        plain = Codec(f"video/{name}", 90000)
+        assert identity(plain) != identity(replace(plain, fmtp=((default, "7"),)))
+
+
+def test_by_direction() -> None:
+    send, receive = (VP8, RTX), (H264, VP8, RTX)
+    assert supported(send, receive, Direction.SENDONLY) == send
+    assert supported(send, receive, Direction.RECVONLY) == receive
+    assert supported(send, receive, Direction.SENDRECV) == (VP8, RTX)
+    assert preferred([H264], send, receive, Direction.RECVONLY) == (H264,)
+    assert preferred([H264], send, receive, Direction.SENDRECV) == (VP8, RTX)  # nothing is left of it
+
+
+def test_payload_types_are_kept_and_never_given_twice() -> None:
+    numbers = PayloadTypes(())
+    first = numbered([VP8, H264, RTX], numbers, {})
+    assert [(c.name, c.payload_type) for c in first] == [("VP8", 96), ("rtx", 97), ("H264", 98), ("rtx", 99)]
+    assert first[1].fmtp == (("apt", "96"),)
+    known = tuple((n, k) for k, n in keys_of(first).items())
+    again = numbered([H264, RTX], PayloadTypes(known), {})
+    assert [c.payload_type for c in again] == [98, 99]
+    audio = numbered([OPUS, PCMU], PayloadTypes(known), {})
+    assert [c.payload_type for c in audio] == [100, 0]
+    taken = tuple((n, "x") for n in range(96, 128))
+    assert numbered([OPUS], PayloadTypes(taken), {})[0].payload_type == 35
+    full = (*taken, *((n, "x") for n in range(35, 64)))
+    assert numbered([OPUS], PayloadTypes(full), {}) == ()
+
+
+def test_red_names_what_it_wraps() -> None:
+    red = Codec("audio/red", 48000, 2)
+    codecs = numbered([OPUS, red], PayloadTypes(()), {})
+    assert codecs[1].fmtp == (("96/96", None),)
+    assert numbered([red], PayloadTypes(()), {}) == ()
+
+
+def test_duplicates_and_dangling_rtx_in_an_offer() -> None:
+    offer = (
+        replace(VP8, payload_type=96),
+        Codec("video/rtx", 90000, None, (("apt", "98"),), (), 97),
+        replace(VP8, payload_type=98),
+        Codec("video/rtx", 90000, None, (("apt", "96"),), (), 99),
+        Codec("video/rtx", 90000, None, (("apt", "x"),), (), 100),
+    )
+    result = answered(offer, (), (VP8, RTX), (VP8, RTX), Direction.SENDRECV)
+    assert [(c.payload_type, c.parameter("apt")) for c in result] == [(96, None), (99, "96")]
+    assert answered(offer[1:2], (), (VP8, RTX), (VP8, RTX), Direction.SENDRECV) == ()
+    assert [c.payload_type for c in answered(offer, (), (VP8,), (VP8,), Direction.SENDRECV)] == [96]
+
+
+def test_h264_levels() -> None:
+    offer = replace(h264("42c00b"), payload_type=100)
+    (symmetric,) = answered([offer], (), [h264("42e01f")], [h264("42e01f")], Direction.SENDRECV)
+    assert symmetric.parameter("profile-level-id") == "42c00b"
+    asymmetric = h264("42e01f", **{"level-asymmetry-allowed": "1"})
+    (result,) = answered(
+        [replace(h264("42c00b", **{"level-asymmetry-allowed": "1"}), payload_type=100)],
+        (),
+        [asymmetric],
+        [asymmetric],
+        Direction.SENDRECV,
+    )
+    assert result.parameter("profile-level-id") == "42e01f"
+
+
+def test_send_codecs_have_the_receivers_parameters() -> None:
+    remote = (Codec("video/VP8", 90000, None, (("max-fr", "30"), ("max-fs", "3600")), (), 100),)
+    (codec,) = sendable(remote, (VP8, RTX))
+    assert codec.fmtp == remote[0].fmtp
+    assert sendable(remote, (VP8, RTX), agreed=()) == ()
+    assert receivable(numbered([VP8, H264, RTX], PayloadTypes(()), {}), remote)[0].payload_type == 96
+
+
+def test_extension_ids() -> None:
+    ids = ExtensionIds(((3, MID.uri),))
+    assert [e.id for e in ids.numbered((MID, LEVEL), ())] == [3, 1]
+    assert [e.id for e in ids.numbered((LEVEL,), (HeaderExtension(LEVEL.uri, 9),))] == [9]
+    many = [HeaderExtension(f"urn:{i}") for i in range(300)]
+    given = [e.id for e in ExtensionIds(()).numbered(many, ())]
+    assert given[:15] == [*range(1, 15), 16]
+    assert len(given) == 254
+
+
+def test_extensions_in_an_answer() -> None:
+    offer = (
+        HeaderExtension(MID.uri, 17),
+        HeaderExtension(MID.uri, 18),
+        HeaderExtension(LEVEL.uri, 2, Direction.SENDONLY),
+        HeaderExtension("urn:bogus", 3),
+        HeaderExtension("urn:zero", 0),
+    )
+    assert answered_extensions(offer, (MID, LEVEL, HeaderExtension("urn:zero"))) == (
+        HeaderExtension(MID.uri, 17),
+        HeaderExtension(LEVEL.uri, 2, Direction.RECVONLY),
+    )
+    only_send = (replace(LEVEL, direction=Direction.SENDONLY),)
+    assert answered_extensions(offer[2:3], only_send) == ()

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rtcpeer.errors import InvalidAccessError, InvalidModificationError, OperationError, RTCRangeError
+from rtcpeer.jsep.encodings import check_new, check_readonly, check_update
+from rtcpeer.jsep.parameters import SendEncoding
+from rtcpeer.values import Codec, MediaKind
+from tests.unit.jsep.support import OPUS, RTX, VP8
+
+VIDEO, AUDIO = MediaKind.VIDEO, MediaKind.AUDIO
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [["@Invalid!"], [""], ["a" * 17], ["foo-bar"], ["foo_bar"], ["a", "a"], ["a", None], [None, None]],
+)
+def test_bad_rids(bad: list[str | None]) -> None:
+    with pytest.raises(TypeError):
+        check_new(VIDEO, [SendEncoding(rid=r) for r in bad], (), 3)
+
+
+def test_scaling_is_filled_in() -> None:
+    three = check_new(VIDEO, [SendEncoding(rid=r) for r in "abc"], (), 3)
+    assert [e.scale_resolution_down_by for e in three] == [4, 2, 1]
+    some = check_new(VIDEO, [SendEncoding(rid="a"), SendEncoding(rid="b", scale_resolution_down_by=3)], (), 3)
+    assert [e.scale_resolution_down_by for e in some] == [1, 3]
+    cut = check_new(VIDEO, [SendEncoding(rid=str(i)) for i in range(9)], (), 3)
+    assert [(e.rid, e.scale_resolution_down_by) for e in cut] == [("0", 4), ("1", 2), ("2", 1)]
+    assert check_new(VIDEO, [SendEncoding(rid="x")], (), 3)[0].rid is None
+    assert check_new(VIDEO, [], (), 3) == ()
+
+
+def test_audio_has_one_layer_and_no_picture() -> None:
+    encodings = [SendEncoding(rid=r, scale_resolution_down_by=-1, max_framerate=-5) for r in "ab"]
+    (only,) = check_new(AUDIO, encodings, (), 3)
+    assert (only.rid, only.scale_resolution_down_by, only.max_framerate) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"scale_resolution_down_by": 0.5}, {"max_framerate": -1.0}, {"scale_resolution_down_by": float("nan")}],
+)
+def test_numbers_out_of_range(bad: dict[str, float]) -> None:
+    with pytest.raises(RTCRangeError):
+        check_new(VIDEO, [SendEncoding(**bad)], (), 3)
+    with pytest.raises(RTCRangeError):
+        check_update(VIDEO, [SendEncoding()], [SendEncoding(**bad)], (), ())
+
+
+def test_codecs_must_be_known() -> None:
+    check_new(VIDEO, [SendEncoding(codec=VP8)], (VP8,), 3)
+    with pytest.raises(OperationError):
+        check_new(VIDEO, [SendEncoding(codec=OPUS)], (VP8,), 3)
+    with pytest.raises(OperationError):
+        check_new(VIDEO, [SendEncoding(codec=Codec("video/VP8", 90000, None, (("x", "y"),)))], (VP8,), 3)
+
+
+def test_update() -> None:
+    current = [SendEncoding(rid="a", ssrc=1, rtx_ssrc=2), SendEncoding(rid="b", ssrc=3)]
+    fresh = check_update(VIDEO, current, [replace(e, ssrc=9, active=False) for e in current], (), ())
+    assert [(e.ssrc, e.rtx_ssrc, e.active, e.scale_resolution_down_by) for e in fresh] == [
+        (1, 2, False, 1.0),
+        (3, 0, False, 1.0),
+    ]
+    for bad in ([], current[:1], current[::-1], [*current, current[0]]):
+        with pytest.raises(InvalidModificationError):
+            check_update(VIDEO, current, bad, (), ())
+    negotiated = replace(VP8, payload_type=96)
+    chosen = [replace(current[0], codec=VP8), current[1]]
+    assert check_update(VIDEO, current, chosen, [negotiated], ())[0].codec == VP8
+    with pytest.raises(InvalidModificationError):
+        check_update(VIDEO, current, chosen, [], ())
+    with pytest.raises(InvalidModificationError):
+        check_update(VIDEO, current, [replace(current[0], codec=RTX), current[1]], [negotiated, RTX], ())
+
+
+def test_read_only_members() -> None:
+    check_readonly(False)
+    with pytest.raises(InvalidAccessError):
+        check_readonly(True)

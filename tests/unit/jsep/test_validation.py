@@ -1,0 +1,189 @@
+"""Remote descriptions that make no sense: the right error, and nothing changed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from rtcpeer.errors import InvalidAccessError, OperationError, RTCError, RtcPeerError
+from rtcpeer.values import SdpType
+from tests.unit.jsep.support import Peer, negotiate, pair
+
+
+def offer_text() -> str:
+    a, _ = pair()
+    a.track("audio", "s")
+    a.track("video", "s")
+    return a.local()
+
+
+def drop(text: str, start: str) -> str:
+    return "".join(x for x in text.splitlines(True) if not x.startswith(start))
+
+
+OFFERS = {
+    "no fingerprint": lambda t: drop(t, "a=fingerprint"),
+    "no credentials": lambda t: drop(t, "a=ice-ufrag"),
+    "no password": lambda t: drop(t, "a=ice-pwd"),
+    "odd ufrag": lambda t: t.replace("a=ice-ufrag:a", "a=ice-ufrag:$"),
+    "short password": lambda t: re.sub(r"a=ice-pwd:.*", "a=ice-pwd:abc", t),
+    "odd password": lambda t: re.sub(r"a=ice-pwd:.*", "a=ice-pwd:abcdefghij$lmnopqrstuvwx", t),
+    "no rtcp-mux": lambda t: drop(t, "a=rtcp-mux"),
+    "payload type of RTCP": lambda t: t.replace(" 96 ", " 64 ").replace(":96 ", ":64 "),
+    "same mid twice": lambda t: t.replace("a=mid:1", "a=mid:0").replace("BUNDLE 0 1", "BUNDLE 0"),
+    "bundle of strangers": lambda t: t.replace("BUNDLE 0 1", "BUNDLE 0 7"),
+    "bundled twice": lambda t: t.replace("BUNDLE 0 1", "BUNDLE 0 1 1"),
+    "payload type twice in a bundle": lambda t: t.replace(" 97 ", " 96 ").replace(":97 ", ":96 "),
+    "extension id twice in a section": lambda t: t.replace("extmap:2 ", "extmap:1 "),
+    "extension id twice in a bundle": lambda t: t.replace("extmap:3 ", "extmap:2 "),
+}
+
+
+@pytest.mark.parametrize("name", OFFERS)
+def test_offers_that_are_refused(name: str) -> None:
+    b = Peer("b")
+    text = OFFERS[name](offer_text())
+    before = b.state
+    with pytest.raises(InvalidAccessError) as caught:
+        b.engine.plan_remote(SdpType.OFFER, text)
+    assert caught.value.fault == "remote"
+    assert b.state is before
+
+
+def test_a_doubled_msid_is_an_operation_error() -> None:
+    text = offer_text()
+    section = text[text.index("m=video") :].replace("a=mid:1", "a=mid:unique").replace("a=ssrc", "a=x-ssrc")
+    with pytest.raises(OperationError):
+        Peer("b").engine.plan_remote(SdpType.OFFER, text + section)
+
+
+def test_syntax_errors_pass_through() -> None:
+    with pytest.raises(RTCError) as caught:
+        Peer("b").engine.plan_remote(SdpType.OFFER, "Invalid SDP")
+    assert caught.value.sdpLineNumber == 1
+
+
+def test_glare_with_a_broken_offer_rolls_back_all_the_same() -> None:
+    a, _ = pair()
+    a.transceiver()
+    a.local()
+    with pytest.raises(RTCError):
+        a.remote(SdpType.OFFER, "Invalid SDP")
+    assert a.signaling == "stable"
+    assert a.state.pending_local is None
+
+
+def test_collisions_are_fine_without_a_bundle() -> None:
+    b = Peer("b")
+    text = drop(offer_text(), "a=group").replace(" 97 ", " 96 ").replace(":97 ", ":96 ")
+    b.remote(SdpType.OFFER, text.replace("apt=97", "apt=96"))
+    b.local()
+    assert len(b.objects.transports) == 2
+
+
+def test_many_transports_are_refused_and_many_bundled_sections_are_not() -> None:
+    head = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n"
+    head += "a=fingerprint:sha-256 AA:BB\r\na=setup:actpass\r\n"
+    sections = [f"m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:{i}\r\na=rtcp-mux\r\n" for i in range(200)]
+    b = Peer("b")
+    with pytest.raises(OperationError):
+        b.engine.plan_remote(SdpType.OFFER, head + "".join(sections))
+    group = "a=group:BUNDLE " + " ".join(map(str, range(200))) + "\r\n"
+    b.remote(SdpType.OFFER, head + group + "".join(sections))
+    b.local()
+    assert b.objects.transports == {0}
+
+
+def test_mediasoup_like_credentials_are_taken() -> None:
+    b = Peer("b")
+    text = re.sub(r"a=ice-ufrag:.*", "a=ice-ufrag:ab_c-d=\r", offer_text())
+    b.remote(SdpType.OFFER, text)
+
+
+def answers() -> tuple[Peer, str]:
+    a, b = pair()
+    a.track("audio", "s")
+    a.track("video", "s")
+    b.remote(SdpType.OFFER, a.local())
+    return a, b.local()
+
+
+ANSWERS = {
+    "too few sections": lambda t: t[: t.index("m=video")].replace("BUNDLE 0 1", "BUNDLE 0"),
+    "too many sections": lambda t: t + t[t.index("m=video") :].replace("mid:1", "mid:2"),
+    "other kind": lambda t: t.replace("m=video", "m=audio"),
+    "other order": lambda t: (
+        t.replace("a=mid:0", "a=mid:x").replace("a=mid:1", "a=mid:0").replace("mid:x", "mid:1")
+    ),
+    "other mid": lambda t: t.replace("a=mid:1", "a=mid:9").replace("BUNDLE 0 1", "BUNDLE 0 9"),
+    "actpass": lambda t: t.replace("a=setup:active", "a=setup:actpass"),
+    "holdconn": lambda t: t.replace("a=setup:active", "a=setup:holdconn"),
+    "extension moved": lambda t: t.replace(
+        "extmap:2 urn:ietf:params:rtp-hdrext:ssrc-audio-level", "extmap:1 urn:x"
+    ),
+    "unknown protocol": lambda t: t.replace("m=video 9 UDP/TLS/RTP/SAVPF", "m=video 9 RTP/NOPE"),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_answers_that_are_refused(name: str) -> None:
+    a, text = answers()
+    before = a.state
+    with pytest.raises(InvalidAccessError):
+        a.engine.plan_remote(SdpType.ANSWER, ANSWERS[name](text))
+    assert a.state is before
+    a.remote(SdpType.ANSWER, text)
+
+
+def test_an_answer_may_not_revive_a_rejected_section() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    a.track("video", "s")
+    negotiate(a, b)
+    a.carry_out(a.engine.plan_stop(1))
+    b.remote(SdpType.OFFER, a.local())
+    answer = b.local()
+    head, tail = answer.split("m=video 0 ")
+    with pytest.raises(InvalidAccessError):
+        a.engine.plan_remote(SdpType.ANSWER, head + "m=video 9 " + tail)
+
+
+def test_later_offers_keep_their_sections() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    a.track("video", "s")
+    negotiate(a, b)
+    text = a.local()
+    before = b.state
+    one = text[: text.index("m=video")].replace("BUNDLE 0 1", "BUNDLE 0")
+    for wrong in (
+        one,
+        text.replace("m=video", "m=audio"),
+        text.replace("mid:1", "mid:5").replace("0 1", "0 5"),
+    ):
+        with pytest.raises(RtcPeerError):
+            b.engine.plan_remote(SdpType.OFFER, wrong)
+    assert b.state is before
+    b.remote(SdpType.OFFER, text)
+    with pytest.raises(InvalidAccessError):  # back to back: as if the first one had been answered
+        b.engine.plan_remote(SdpType.OFFER, one)
+
+
+def test_an_additional_codec_in_the_answer_can_be_sent() -> None:
+    from tests.unit.jsep.support import VP8
+
+    a, b = pair()
+    id = a.track("video", "s")
+    b.track("video", "t")
+    a.carry_out(a.engine.plan_set_codec_preferences(id, [VP8]))
+    text = (
+        a.local()
+        .replace("VP8", "no-such-codec")
+        .replace("m=video 9 UDP/TLS/RTP/SAVPF 96", "m=video 9 UDP/TLS/RTP/SAVPF 96 63")
+    )
+    text += "a=rtpmap:63 H264/90000\r\n"
+    text += "a=fmtp:63 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n"
+    b.remote(SdpType.OFFER, text)
+    a.remote(SdpType.ANSWER, b.local())
+    assert [(c.name, c.payload_type) for c in a.record(id).send_codecs] == [("H264", 63)]

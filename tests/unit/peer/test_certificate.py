@@ -1,0 +1,121 @@
+import time
+
+import pytest
+
+from rtcpeer.errors import NotSupportedError, RTCSyntaxError
+from rtcpeer.peer.certificate import RTCCertificate, generate_certificate, read_algorithm
+from rtcpeer.transport.certificates import KeyAlgorithm
+
+ECDSA = {"name": "ECDSA", "namedCurve": "P-256"}
+RSA = {
+    "name": "RSASSA-PKCS1-v1_5",
+    "modulusLength": 2048,
+    "publicExponent": b"\x01\x00\x01",
+    "hash": "SHA-256",
+}
+DAY = 86_400_000
+
+
+async def test_ecdsa():
+    certificate = await generate_certificate(ECDSA)
+    assert certificate.expires - time.time() * 1000 == pytest.approx(30 * DAY, abs=10_000)
+    (fingerprint,) = certificate.getFingerprints()
+    assert fingerprint.algorithm == "sha-256"
+    assert len(fingerprint.value) == 95
+    assert fingerprint.value == fingerprint.value.lower()
+    assert fingerprint.value.upper() == certificate.core.fingerprints[0].value
+    assert fingerprint.value[:11] in repr(certificate)
+
+
+async def test_rsa():
+    certificate = await generate_certificate(RSA | {"modulusLength": 1024})
+    assert "PRIVATE KEY" in certificate.to_pem()
+    assert certificate.expires > time.time() * 1000
+
+
+async def test_expires():
+    now = time.time() * 1000
+    assert (await generate_certificate(ECDSA | {"expires": 2000})).expires == pytest.approx(
+        now + 2000, abs=900
+    )
+    assert (await generate_certificate(ECDSA, expires=0)).expires <= time.time() * 1000
+    assert (await generate_certificate(ECDSA | {"expires": 10**12})).expires == pytest.approx(
+        now + 365 * DAY, abs=10_000
+    )
+
+
+async def test_pem_round_trip():
+    one = await generate_certificate("ECDSA")
+    other = RTCCertificate.from_pem(one.to_pem())
+    assert other.getFingerprints() == one.getFingerprints()
+    assert other.expires == pytest.approx(one.expires, abs=1000)
+    assert RTCCertificate.from_pem(one.to_pem().encode()).to_pem() == one.to_pem()
+    for bad in ("", "x", one.to_pem()[:200]):
+        with pytest.raises(RTCSyntaxError):
+            RTCCertificate.from_pem(bad)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("ecdsa", KeyAlgorithm("ECDSA")),
+        (ECDSA, KeyAlgorithm("ECDSA")),
+        (RSA, KeyAlgorithm("RSA", 2048, 65537, "SHA-256")),
+        ("RSASSA-PKCS1-v1_5", KeyAlgorithm("RSA", 2048, 65537, "SHA-256")),
+        (RSA | {"publicExponent": [1, 0, 1], "hash": {"name": "sha-384"}}, KeyAlgorithm(
+            "RSA", 2048, 65537, "SHA-384"
+        )),
+        (RSA | {"publicExponent": 3}, KeyAlgorithm("RSA", 2048, 3, "SHA-256")),
+    ],
+)  # fmt: skip
+def test_read_algorithm(value, expected):
+    assert read_algorithm(value, {})[0] == expected
+    if isinstance(value, dict):
+        assert read_algorithm(None, value)[0] == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "invalid-algo",
+        {"name": "invalid-algo"},
+        {"name": "ECDSA", "namedCurve": "P-521"},
+        RSA | {"hash": "SHA-1"},
+        RSA | {"modulusLength": 512},
+        RSA | {"modulusLength": 65536},
+        RSA | {"publicExponent": 17},
+    ],
+)
+async def test_not_supported(value):
+    with pytest.raises(NotSupportedError):
+        await generate_certificate(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        5,
+        {},
+        {"name": 5},
+        {"name": "ECDSA"},
+        {"name": "ECDSA", "namedCurve": 5},
+        ECDSA | {"expires": -1},
+        ECDSA | {"expires": "invalid"},
+        ECDSA | {"expires": 2.0**65},
+        {"name": "RSASSA-PKCS1-v1_5", "modulusLength": 2048},
+        RSA | {"modulusLength": "x"},
+        RSA | {"publicExponent": "x"},
+        RSA | {"publicExponent": [300]},
+        RSA | {"hash": {}},
+        RSA | {"hash": 5},
+    ],
+)
+async def test_type_errors(value):
+    with pytest.raises(TypeError):
+        await generate_certificate(value)
+
+
+def test_illegal_constructor():
+    with pytest.raises(TypeError, match="Illegal constructor"):
+        RTCCertificate()

@@ -1,0 +1,54 @@
+"""What negotiation decided becomes what media transports are told."""
+
+from rtcpeer.jsep import parameters as decided
+from rtcpeer.peer.mediaparameters import receive_parameters, send_parameters
+from rtcpeer.values import Codec, HeaderExtension, MediaKind
+
+VP8 = Codec("video/VP8", 90000, payload_type=96)
+MID = HeaderExtension("urn:ietf:params:rtp-hdrext:sdes:mid", 1)
+
+
+def sent(*encodings):
+    return send_parameters(
+        decided.SendParameters(
+            mid="0",
+            kind=MediaKind.VIDEO,
+            codecs=(VP8,),
+            header_extensions=(MID,),
+            encodings=encodings,
+            cname="me",
+            reduced_size_rtcp=True,
+            active=True,
+        )
+    )
+
+
+def test_one_encoding_has_no_rid_and_no_empty_ssrc():
+    told = sent(decided.SendEncoding(rid="a", ssrc=1, rtx_ssrc=0))
+    assert (told.mid, told.codecs, told.header_extensions) == ("0", (VP8,), (MID,))
+    assert (told.cname, told.reduced_size) == ("me", True)
+    (encoding,) = told.encodings
+    assert (encoding.rid, encoding.ssrc, encoding.rtx_ssrc) == (None, 1, None)
+    assert encoding.scale_resolution_down_by == 1.0
+
+
+def test_layers_keep_their_rids():
+    layers = [
+        decided.SendEncoding(
+            rid=rid, ssrc=n, rtx_ssrc=n + 10, scale_resolution_down_by=float(n), priority="high"
+        )
+        for n, rid in enumerate("abc", 1)
+    ]
+    told = sent(*layers).encodings
+    assert [e.rid for e in told] == ["a", "b", "c"]
+    assert [e.rtx_ssrc for e in told] == [11, 12, 13]
+    assert [e.scale_resolution_down_by for e in told] == [1.0, 2.0, 3.0]
+    assert {e.priority.value for e in told} == {"high"}
+
+
+def test_receiving_knows_sources_and_layers():
+    sources = (decided.RemoteSource(ssrc=5, rtx_ssrc=6),)
+    told = receive_parameters(
+        decided.ReceiveParameters("0", MediaKind.VIDEO, (VP8,), (MID,), sources=sources, rids=("a",))
+    )
+    assert [(e.ssrc, e.rtx_ssrc, e.rid) for e in told.encodings] == [(5, 6, None), (None, None, "a")]

@@ -1,0 +1,257 @@
+"""RTCRtpTransceiver, RTCRtpSender, RTCRtpReceiver as the user sees them."""
+
+import asyncio
+
+import pytest
+
+from rtcpeer import (
+    InvalidModificationError,
+    InvalidStateError,
+    MediaStream,
+    RTCPeerConnection,
+    RTCRangeError,
+    RTCRtpReceiver,
+    RTCRtpSender,
+    RTCRtpTransceiver,
+)
+from rtcpeer.testing import synthetic_track
+
+
+@pytest.fixture
+async def pc():
+    async with RTCPeerConnection() as connection:
+        yield connection
+
+
+@pytest.fixture
+async def other():
+    async with RTCPeerConnection() as connection:
+        yield connection
+
+
+async def negotiate(pc, other):
+    for mine, theirs in ((pc, other), (other, pc)):
+        await mine.setLocalDescription()
+        await theirs.setRemoteDescription(mine.localDescription)
+
+
+@pytest.mark.parametrize("face", [RTCRtpSender, RTCRtpReceiver, RTCRtpTransceiver])
+def test_nobody_else_makes_them(face):
+    with pytest.raises(TypeError, match="Illegal constructor"):
+        face(None)
+
+
+# --- transceivers ---------------------------------------------------------------------------------
+
+
+async def test_a_new_transceiver(pc):
+    transceiver = pc.addTransceiver("audio", direction="recvonly")
+    assert transceiver.kind == "audio"
+    assert (transceiver.direction, transceiver.currentDirection, transceiver.mid) == ("recvonly", None, None)
+    assert transceiver.stopped is False
+    sender, receiver = transceiver.sender, transceiver.receiver
+    assert (sender.track, sender.transport, receiver.transport) == (None, None, None)
+    assert (receiver.track.kind, receiver.track.muted, receiver.track.readyState) == ("audio", True, "live")
+    assert transceiver.sender is sender
+    assert transceiver.receiver is receiver
+    assert [pc.getSenders(), pc.getReceivers(), pc.getTransceivers()] == [[sender], [receiver], [transceiver]]
+    assert repr(transceiver) == "<RTCRtpTransceiver audio mid=None recvonly>"
+    assert repr(sender) == "<RTCRtpSender audio unnegotiated>"
+
+
+async def test_negotiation_fills_in_what_was_open(pc, other):
+    transceiver = pc.addTransceiver(synthetic_track("audio"))
+    got = []
+    other.ontrack = got.append
+    await negotiate(pc, other)
+    assert (transceiver.mid, transceiver.currentDirection) == ("0", "sendonly")
+    event = got[0]
+    assert event.transceiver.mid == "0"
+    assert event.receiver is event.transceiver.receiver
+    assert event.track is event.receiver.track
+    assert event.transceiver.direction == event.transceiver.currentDirection == "recvonly"
+    assert transceiver.sender.transport is transceiver.receiver.transport
+    assert transceiver.sender.transport.iceTransport.role == "controlling"
+    assert repr(transceiver.receiver) == "<RTCRtpReceiver audio 0>"
+    event.track.stop()
+
+
+async def test_direction_is_a_wish(pc, other):
+    transceiver = pc.addTransceiver("audio")
+    await negotiate(pc, other)
+    transceiver.direction = "inactive"
+    assert (transceiver.direction, transceiver.currentDirection) == ("inactive", "sendonly")
+    for wrong in ("up", "stopped", None, 5):
+        with pytest.raises(TypeError, match="direction"):
+            transceiver.direction = wrong
+    assert transceiver.direction == "inactive"
+
+
+async def test_stop_is_for_good(pc):
+    track = synthetic_track("audio")
+    transceiver = pc.addTransceiver(track)
+    ended = []
+    transceiver.receiver.track.onended = ended.append
+    transceiver.stop()
+    transceiver.stop()
+    assert transceiver.direction == "stopped"
+    assert transceiver.receiver.track.readyState == "ended"
+    assert track.readyState == "live"
+    for change in (
+        lambda: setattr(transceiver, "direction", "sendrecv"),
+        lambda: pc.addTransceiver("audio", direction="stopped"),
+    ):
+        with pytest.raises((InvalidStateError, TypeError), match="stopped"):
+            change()
+    with pytest.raises(InvalidStateError, match="stopped"):
+        await transceiver.sender.replaceTrack(None)
+    await asyncio.sleep(0)
+    assert len(ended) == 1
+
+
+async def test_codec_preferences(pc, other):
+    transceiver = pc.addTransceiver("audio")
+    codecs = RTCRtpReceiver.getCapabilities("audio").codecs
+    pcmu = [c for c in codecs if c.mimeType == "audio/PCMU"]
+    transceiver.setCodecPreferences(pcmu)
+    offer = await pc.createOffer()
+    assert "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n" in offer.sdp
+    transceiver.setCodecPreferences([])
+    assert "opus" in (await pc.createOffer()).sdp
+    with pytest.raises(InvalidModificationError):
+        transceiver.setCodecPreferences(RTCRtpReceiver.getCapabilities("video").codecs)
+    with pytest.raises(TypeError):
+        transceiver.setCodecPreferences(None)
+
+
+# --- senders --------------------------------------------------------------------------------------
+
+
+async def test_replace_track(pc):
+    transceiver = pc.addTransceiver("audio")
+    first, second = synthetic_track("audio"), synthetic_track("audio")
+    await transceiver.sender.replaceTrack(first)
+    assert transceiver.sender.track is first
+    replacing = asyncio.ensure_future(transceiver.sender.replaceTrack(second))
+    await asyncio.sleep(0)
+    assert transceiver.sender.track is first
+    await replacing
+    assert transceiver.sender.track is second
+    for wrong in (synthetic_track("video"), "audio", object()):
+        with pytest.raises(TypeError):
+            await transceiver.sender.replaceTrack(wrong)
+    await transceiver.sender.replaceTrack(None)
+    assert transceiver.sender.track is None
+    assert first.readyState == second.readyState == "live"
+
+
+async def test_parameters_are_valid_for_one_turn(pc):
+    sender = pc.addTransceiver("video").sender
+    first, again = sender.getParameters(), sender.getParameters()
+    assert first.transactionId == again.transactionId
+    assert first is not again
+    first.encodings[0].maxBitrate = 1
+    assert again.encodings[0].maxBitrate is None
+    again.encodings[0].maxBitrate = 250_000
+    await sender.setParameters(again)
+    fresh = sender.getParameters()
+    assert fresh.transactionId != again.transactionId
+    assert fresh.encodings[0].maxBitrate == 250_000
+    await asyncio.sleep(0.01)
+    with pytest.raises(InvalidStateError, match="getParameters"):
+        await sender.setParameters(fresh)
+
+
+async def test_parameters_as_a_mapping(pc):
+    sender = pc.addTransceiver("video").sender
+    given = sender.getParameters()
+    mapping = {
+        "transactionId": given.transactionId,
+        "encodings": [{"active": False, "maxFramerate": 5}],
+        "codecs": [],
+        "headerExtensions": [],
+        "rtcp": {"cname": given.rtcp.cname, "reducedSize": given.rtcp.reducedSize},
+    }
+    await sender.setParameters(mapping)
+    encoding = sender.getParameters().encodings[0]
+    assert (encoding.active, encoding.maxFramerate) == (False, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda p: setattr(p, "transactionId", "x"), InvalidModificationError),
+        (lambda p: p.encodings.append(p.encodings[0]), InvalidModificationError),
+        (lambda p: p.encodings.clear(), InvalidModificationError),
+        (lambda p: setattr(p.encodings[0], "rid", "x"), InvalidModificationError),
+        (lambda p: p.codecs.clear(), InvalidModificationError),
+        (lambda p: p.headerExtensions.clear(), InvalidModificationError),
+        (lambda p: setattr(p.rtcp, "cname", "x"), InvalidModificationError),
+        (lambda p: setattr(p.encodings[0], "scaleResolutionDownBy", 0.5), RTCRangeError),
+        (lambda p: setattr(p.encodings[0], "maxFramerate", -1.0), RTCRangeError),
+        (lambda p: setattr(p.encodings[0], "maxBitrate", "x"), TypeError),
+        (lambda p: setattr(p, "encodings", None), TypeError),
+    ],
+)
+async def test_what_set_parameters_refuses(pc, other, change, error):
+    sender = pc.addTransceiver("video").sender
+    await negotiate(pc, other)
+    before = sender.getParameters()
+    assert before.codecs
+    parameters = sender.getParameters()
+    change(parameters)
+    with pytest.raises(error):
+        await sender.setParameters(parameters)
+    await asyncio.sleep(0.01)
+    assert sender.getParameters().encodings == before.encodings
+
+
+async def test_streams_can_be_changed(pc, other):
+    sender = pc.addTrack(synthetic_track("audio"))
+    got = []
+    other.ontrack = got.append
+    await negotiate(pc, other)
+    assert list(got[0].streams) == []
+    one, two = MediaStream(), MediaStream()
+    sender.setStreams(one, two, one)
+    await negotiate(pc, other)
+    assert f"a=msid:{one.id} " in pc.localDescription.sdp
+    assert [s.id for s in got[-1].streams] == [one.id, two.id]
+    for wrong in ("x", None):
+        with pytest.raises(TypeError):
+            sender.setStreams(wrong)
+
+
+async def test_only_audio_has_dtmf(pc):
+    audio, video = pc.addTransceiver("audio").sender, pc.addTransceiver("video").sender
+    assert video.dtmf is None
+    assert audio.dtmf is audio.dtmf
+    assert audio.dtmf.canInsertDTMF is False
+    with pytest.raises(InvalidStateError):
+        audio.dtmf.insertDTMF("1")
+
+
+# --- receivers ------------------------------------------------------------------------------------
+
+
+async def test_a_receiver_before_anything_arrives(pc):
+    receiver = pc.addTransceiver("audio").receiver
+    assert receiver.getContributingSources() == []
+    assert receiver.getSynchronizationSources() == []
+    assert receiver.getParameters().codecs == []
+    receiver.requestKeyFrame()
+    assert receiver.jitterBufferTarget is None
+    receiver.jitterBufferTarget = 200
+    assert receiver.jitterBufferTarget == 200
+    for wrong in (-1, 4001):
+        with pytest.raises(RTCRangeError, match=str(wrong)):
+            receiver.jitterBufferTarget = wrong
+    with pytest.raises(TypeError):
+        receiver.jitterBufferTarget = "x"
+    receiver.jitterBufferTarget = None
+    assert receiver.jitterBufferTarget is None
+
+
+def test_capabilities():
+    assert RTCRtpSender.getCapabilities("smell") is None
+    assert RTCRtpReceiver.getCapabilities("audio").codecs[0].mimeType == "audio/opus"

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from rtcpeer.errors import RTCSyntaxError
+from rtcpeer.sdp.candidate import MAX_CANDIDATE_LENGTH, candidate_to_text, parse_candidate_untrusted
+from rtcpeer.values import Candidate, CandidateType
+
+FULL = (
+    "candidate:842163049 1 udp 1677729535 203.0.113.9 46154 typ srflx raddr 10.0.0.17 rport 46154 "
+    "generation 0 network-cost 999 ufrag EEtu"
+)
+
+
+def test_everything_a_browser_says() -> None:
+    c = parse_candidate_untrusted(FULL)
+    assert c == Candidate(
+        "842163049",
+        1,
+        "udp",
+        1677729535,
+        "203.0.113.9",
+        46154,
+        CandidateType.SRFLX,
+        "10.0.0.17",
+        46154,
+        None,
+        "EEtu",
+        extensions=(("generation", "0"), ("network-cost", "999")),
+    )
+    assert parse_candidate_untrusted(candidate_to_text(c)) == c
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "candidate:1 1 UDP 2130706431 192.0.2.1 9 typ host",
+        "a=candidate:1 1 udp 2130706431 192.0.2.1 9 typ host\r\n",
+        "candidate:1 1 tcp 1518280447 2001:db8::1 9 typ host tcptype active",
+        "candidate:a+/Z 2 udp 1 7b1c0a52-9c5d-4a51-8a60-5d0c3c1f0a11.local 65535 typ host",
+        "candidate:1 1 udp 0 fe80::1%eth0 1 typ prflx raddr 0.0.0.0 rport 0",
+    ],
+)
+def test_accepted(text: str) -> None:
+    c = parse_candidate_untrusted(text)
+    assert parse_candidate_untrusted(candidate_to_text(c)) == c
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "candidate:",
+        "candidate:1 1 udp 2130706431 192.0.2.1 9",
+        "candidate:1 0 udp 2130706431 192.0.2.1 9 typ host",
+        "candidate:1 257 udp 2130706431 192.0.2.1 9 typ host",
+        "candidate:1 1 udp 4294967296 192.0.2.1 9 typ host",
+        "candidate:1 1 udp -1 192.0.2.1 9 typ host",
+        "candidate:1 1 udp 1 192.0.2.1 65536 typ host",
+        "candidate:1 1 udp 1 192.0.2.1 9 typ alien",
+        "candidate:1 1 sctp 1 192.0.2.1 9 typ host",
+        "candidate:1 1 udp 1 <address> 9 typ host",
+        "candidate:1 1 udp 1 192.0.2.1 9 typ host raddr",
+        "candidate:1 1 udp 1 192.0.2.1 9 typ srflx raddr 1.2.3.4 rport 70000",
+        "candidate:1 1 udp 1 192.0.2.1 9 typ srflx raddr 1.2.3.4 rport x",
+        "candidate:1 1 tcp 1 192.0.2.1 9 typ host tcptype lazy",
+        "candidate:1 1 udp 1 192.0.2.1 9 typ host\r\na=evil:1",
+        "candidate:" + "1" * 33 + " 1 udp 1 192.0.2.1 9 typ host",
+        "candidate:1 1 udp 1 192.0.2.1 9 typ host" + " x y" * MAX_CANDIDATE_LENGTH,
+        "candidate:\u0661 1 udp 1 192.0.2.1 9 typ host",
+    ],
+)
+def test_refused(text: str) -> None:
+    with pytest.raises(RTCSyntaxError) as caught:
+        parse_candidate_untrusted(text)
+    assert caught.value.fault == "remote"
+
+
+def test_local_knowledge_is_not_written() -> None:
+    c = Candidate(
+        "1", 1, "udp", 1, "192.0.2.1", 9, CandidateType.RELAY, url="turn:example.org", relay_protocol="udp"
+    )
+    assert candidate_to_text(c) == "candidate:1 1 udp 1 192.0.2.1 9 typ relay"

@@ -1,0 +1,253 @@
+"""The line grammar; fixtures are real or written after real ones, each named by its origin."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from rtcpeer.errors import RTCError
+from rtcpeer.sdp.model import Msid, Setup, Simulcast, SimulcastStream
+from rtcpeer.sdp.text import MAX_LENGTH, parse_untrusted, write
+from rtcpeer.values import Direction, Feedback, Fingerprint, HeaderExtension
+from tests.unit.jsep.support import Peer, pair
+
+FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("*.sdp"))
+HEAD = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
+AUDIO = "m=audio 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 opus/48000/2\r\n"
+
+
+def read(path: Path) -> str:
+    return path.read_bytes().decode()
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda p: p.stem)
+def test_fixtures_survive_the_model(path: Path) -> None:
+    session = parse_untrusted(read(path))
+    again = parse_untrusted(write(session))
+    assert again == session
+    assert write(again) == write(session)
+    for media in session.media:
+        assert media.ice is not None
+        assert media.fingerprints
+        assert media.mid
+        assert media.codecs or media.is_data
+
+
+@pytest.mark.parametrize("path", [p for p in FIXTURES if "offer" in p.stem], ids=lambda p: p.stem)
+def test_fixtures_are_answered(path: Path) -> None:
+    from rtcpeer.values import SdpType
+
+    peer = Peer("x")
+    peer.remote(SdpType.OFFER, read(path))
+    answer = parse_untrusted(peer.local())
+    assert not any(m.rejected for m in answer.media)
+    assert peer.objects.transports == {0}
+    assert peer.objects.dtls
+    peer.transceiver("video")
+    peer.carry_out(peer.engine.plan_restart_ice())
+    offer = parse_untrusted(peer.local())
+    assert [m.mid for m in offer.media[: len(answer.media)]] == [m.mid for m in answer.media]
+
+
+def test_an_answer_of_a_lite_server() -> None:
+    from rtcpeer.jsep.effects import SetRemoteIce
+    from rtcpeer.values import SdpType
+
+    a, _ = pair()
+    a.track("audio", "s")
+    a.local()
+    text = read(Path(__file__).parent / "fixtures" / "lite_server_answer.sdp")
+    plan = a.carry_out(a.engine.plan_remote(SdpType.ANSWER, text.replace("111", "96")))
+    ice = next(e for e in plan.start if isinstance(e, SetRemoteIce))
+    assert ice.remote.lite
+    assert len(ice.candidates) == 1
+    assert a.objects.dtls == {0: "client"}
+
+
+def test_what_stands_in_a_section() -> None:
+    session = parse_untrusted(read(Path(__file__).parent / "fixtures" / "firefox_offer.sdp"))
+    audio, video, data = session.media
+    assert audio.mid == "0"
+    assert audio.setup is Setup.ACTPASS
+    assert audio.fingerprints[0].algorithm == "sha-256"
+    assert audio.header_extensions[1] == HeaderExtension(
+        "urn:ietf:params:rtp-hdrext:csrc-audio-level", 2, Direction.RECVONLY
+    )
+    assert [c.name for c in audio.codecs] == ["opus", "G722", "PCMU", "PCMA", "telephone-event"]
+    assert audio.codecs[0].fmtp[1] == ("stereo", "1")
+    assert audio.codecs[4].fmtp == (("0-15", None),)
+    assert audio.codecs[1].channels == 1
+    assert video.codecs[0].feedback[1] == Feedback("nack", "pli")
+    assert video.codecs[0].channels is None
+    assert video.ssrc_groups[0].ssrcs == (3013473221, 1478426183)
+    assert video.rtcp_reduced_size
+    assert data.is_data
+    assert (data.sctp_port, data.max_message_size) == (5000, 1073741823)
+    assert session.ice_options == ("trickle",)
+    assert session.groups[0].mids == ("0", "1", "2")
+
+
+def test_old_data_sections() -> None:
+    session = parse_untrusted(read(Path(__file__).parent / "fixtures" / "aiortc_legacy_data_offer.sdp"))
+    data = session.media[1]
+    assert data.is_data
+    assert data.sctp_port == 5000
+    assert data.attributes == (("sctpmap", "5000 webrtc-datachannel 65535"),)
+
+
+def test_inheritance_from_the_session() -> None:
+    text = (
+        HEAD
+        + "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=fingerprint:SHA-256 aa:bb\r\na=setup:active\r\n"
+        + "a=inactive\r\na=ice-lite\r\na=ice-options:trickle x\r\na=extmap:5 urn:x\r\na=extmap-allow-mixed\r\n"
+        + AUDIO
+        + AUDIO
+        + "a=ice-ufrag:efgh\r\na=ice-pwd:1123456789012345678901\r\na=sendonly\r\n"
+        + "a=setup:passive\r\na=fingerprint:sha-1 CC\r\n"
+    )
+    first, second = parse_untrusted(text).media
+    assert first.ice is not None
+    assert second.ice is not None
+    assert (first.ice.ufrag, first.ice.lite, second.ice.ufrag) == ("abcd", True, "efgh")
+    assert first.fingerprints == (Fingerprint("sha-256", "AA:BB"),)
+    assert second.fingerprints == (Fingerprint("sha-1", "CC"),)
+    assert (first.direction, second.direction) == ("inactive", "sendonly")
+    assert (first.setup, second.setup) == ("active", "passive")
+    assert first.header_extensions == (HeaderExtension("urn:x", 5),)
+    assert first.extmap_allow_mixed
+    assert first.ice_options == ("trickle", "x")
+    session = parse_untrusted(text)
+    assert parse_untrusted(write(session)) == session
+
+
+def test_unknown_attributes_survive_in_order() -> None:
+    text = HEAD + "a=x-one:1\r\na=x-two\r\n" + AUDIO + "a=x-three:a b:c\r\na=x-four:\r\na=cat\r\n"
+    session = parse_untrusted(text)
+    assert session.attributes == (("x-one", "1"), ("x-two", None))
+    assert session.media[0].attributes == (("x-three", "a b:c"), ("x-four", ""), ("cat", None))
+    assert write(session).startswith(HEAD + "a=x-one:1\r\na=x-two\r\nm=audio")
+    assert write(session).endswith("a=x-three:a b:c\r\na=x-four:\r\na=cat\r\n")
+
+
+def test_simulcast_rids_and_msids() -> None:
+    text = (
+        HEAD
+        + AUDIO
+        + "a=msid:- t\r\na=msid:s\r\na=rid:a send pt=96;max-width=1280\r\na=rid:b recv\r\n"
+        + "a=simulcast:send a,~b;c recv d\r\n"
+    )
+    media = parse_untrusted(text).media[0]
+    assert media.msids == (Msid("-", "t"), Msid("s", None))
+    assert media.simulcast == Simulcast(
+        (SimulcastStream(("a", "~b")), SimulcastStream(("c",))), (SimulcastStream(("d",)),)
+    )
+    assert media.simulcast.send[0].rid == "a"
+    assert not media.simulcast.send[0].paused
+    assert media.rids[0].restrictions == "pt=96;max-width=1280"
+    assert "a=simulcast:send a,~b;c recv d\r\n" in write(parse_untrusted(text))
+
+
+def test_line_endings_and_blank_lines() -> None:
+    text = HEAD + AUDIO
+    assert parse_untrusted(text.replace("\r\n", "\n")) == parse_untrusted(text)
+    assert parse_untrusted(text + "\r\n\r\n") == parse_untrusted(text)
+
+
+def test_static_payload_types_need_no_rtpmap() -> None:
+    media = parse_untrusted(HEAD + "m=audio 9 RTP/AVP 0 8 13 77\r\n").media[0]
+    assert [c.name for c in media.codecs] == ["PCMU", "PCMA", "CN"]
+    assert media.formats == ("0", "8", "13", "77")
+
+
+def test_candidates_of_unknown_kinds_are_ignored() -> None:
+    text = (
+        HEAD
+        + AUDIO
+        + "a=candidate:1 1 dccp 1 192.0.2.1 9 typ host\r\na=candidate:1 1 udp 1 192.0.2.1 9 typ alien\r\n"
+    )
+    assert parse_untrusted(text).media[0].candidates == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Invalid SDP", 1),
+        ("", 1),
+        ("o=- 1 2 IN IP4 0.0.0.0\r\n", 1),
+        ("v=1\r\n", 1),
+        ("v=0\r\nv=0\r\n", 2),
+        ("v=0\r\no=broken\r\n", 2),
+        ("v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\ns=-\r\n", 4),
+        (HEAD + "x=1\r\n", 5),
+        (HEAD + "nonsense\r\n", 5),
+        (HEAD + "m=audio\r\n", 5),
+        (HEAD + "m=audio 99999 RTP/SAVPF 0\r\n", 5),
+        (HEAD + "m=audio 9 RTP/SAVPF 128\r\n", 6),
+        (HEAD + "m=audio 9 RTP/SAVPF x\r\n", 6),
+        (HEAD + "t=a b\r\n", 5),
+        (HEAD + "c=IN\r\n", 5),
+        (HEAD + "b=AS\r\n", 5),
+        (HEAD + AUDIO + "v=0\r\n", 7),
+        (HEAD + AUDIO + "c=IN IP4\r\n", 7),
+        (HEAD + AUDIO + "a=rtpmap:96\r\n", 7),
+        (HEAD + AUDIO + "a=fmtp:x y\r\n", 7),
+        (HEAD + AUDIO + "a=rtcp-fb:96\r\n", 7),
+        (HEAD + AUDIO + "a=extmap:1\r\n", 7),
+        (HEAD + AUDIO + "a=extmap:1/upwards urn:x\r\n", 7),
+        (HEAD + AUDIO + "a=ssrc:99999999999 cname:x\r\n", 7),
+        (HEAD + AUDIO + "a=ssrc-group:FID\r\n", 7),
+        (HEAD + AUDIO + "a=ssrc-group:FID 99999999999\r\n", 7),
+        (HEAD + AUDIO + "a=mid:\r\n", 7),
+        (HEAD + AUDIO + "a=mid:a b\r\n", 7),
+        (HEAD + AUDIO + "a=msid:a b c\r\n", 7),
+        (HEAD + AUDIO + "a=rid:a\r\n", 7),
+        (HEAD + AUDIO + "a=simulcast:send\r\n", 7),
+        (HEAD + AUDIO + "a=simulcast:send a send b\r\n", 7),
+        (HEAD + AUDIO + "a=simulcast:send a;;b\r\n", 7),
+        (HEAD + AUDIO + "a=simulcast:send a\r\na=simulcast:recv b\r\n", 8),
+        (HEAD + AUDIO + "a=candidate:1\r\n", 7),
+        (HEAD + AUDIO + "a=fingerprint:sha-256\r\n", 7),
+        (HEAD + AUDIO + "a=setup:maybe\r\n", 7),
+        (HEAD + AUDIO + "a=ptime:x\r\n", 7),
+        (HEAD + AUDIO + "a=sctp-port:70000\r\n", 7),
+        (HEAD + AUDIO + "a=max-message-size:-1\r\n", 7),
+        (HEAD + "a=group:\r\n", 5),
+    ],
+)
+def test_errors_name_the_line(text: str, line: int) -> None:
+    with pytest.raises(RTCError) as caught:
+        parse_untrusted(text)
+    assert caught.value.errorDetail == "sdp-syntax-error"
+    assert caught.value.name == "OperationError"
+    assert caught.value.fault == "remote"
+    assert caught.value.sdpLineNumber == line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 10_000_000,
+        HEAD + "a=x\r\n" * 2_000_000,
+        HEAD + AUDIO * 100_000,
+        HEAD + AUDIO + "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n" * 200_000,
+        HEAD + "\r\n" * 400_000,
+        HEAD + "m=audio 9 RTP/SAVPF 0\r\n" * 40_000,
+    ],
+    ids=["one line", "attributes", "sections", "candidates", "blank", "small sections"],
+)
+def test_huge_descriptions_are_refused_fast(text: str) -> None:
+    began = time.perf_counter()
+    with pytest.raises(RTCError):
+        parse_untrusted(text)
+    assert time.perf_counter() - began < 0.5
+
+
+def test_the_largest_accepted_description_takes_bounded_time() -> None:
+    line = "a=ssrc:1 " + "x" * 40 + ":y\r\n"
+    text = HEAD + AUDIO + line * 15_000
+    assert len(text) < MAX_LENGTH
+    began = time.perf_counter()
+    parse_untrusted(text)
+    assert time.perf_counter() - began < 1

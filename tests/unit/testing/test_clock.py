@@ -1,0 +1,166 @@
+import asyncio
+import concurrent.futures
+import socket
+import threading
+import time
+
+import pytest
+
+from rtcpeer.testing.clock import VirtualClock, VirtualTimeLoop, run_virtual, wall_time
+
+
+@pytest.fixture
+def quick():
+    start = time.perf_counter()
+    yield
+    assert time.perf_counter() - start < 2
+
+
+@pytest.mark.usefixtures("quick")
+class TestJumping:
+    def test_an_hour_passes_at_once_and_exactly(self):
+        async def main():
+            loop = asyncio.get_running_loop()
+            assert loop.time() == 0
+            await asyncio.sleep(3600)
+            assert loop.time() == 3600
+            return "done"
+
+        assert run_virtual(main()) == "done"
+
+    def test_timers_keep_their_order(self):
+        async def main():
+            loop, order = asyncio.get_running_loop(), []
+            for delay in (3, 1, 2, 1.5):
+                loop.call_later(delay, order.append, delay)
+            await asyncio.sleep(10)
+            return order
+
+        assert run_virtual(main()) == [1, 1.5, 2, 3]
+
+    def test_timeouts_are_virtual(self):
+        async def main():
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(60):
+                    await asyncio.Event().wait()
+            assert asyncio.get_running_loop().time() == 60
+
+        run_virtual(main())
+
+    def test_equal_runs_take_equal_time(self):
+        async def main():
+            loop, seen = asyncio.get_running_loop(), []
+
+            async def worker(pause):
+                for _ in range(5):
+                    await asyncio.sleep(pause)
+                    seen.append((pause, loop.time()))
+
+            await asyncio.gather(*(worker(p) for p in (0.3, 0.1, 0.7)))
+            return seen
+
+        assert run_virtual(main()) == run_virtual(main())
+
+    def test_wall_time_goes_along(self):
+        async def main():
+            before = wall_time()
+            assert abs(before - time.time()) < 5
+            await asyncio.sleep(1000)
+            assert wall_time() - before == pytest.approx(1000)
+
+        run_virtual(main())
+
+
+@pytest.mark.usefixtures("quick")
+class TestStandingStill:
+    def test_executor_jobs_take_no_virtual_time(self):
+        async def main():
+            loop = asyncio.get_running_loop()
+            ticks = []
+            loop.call_later(0.001, ticks.append, 1)
+            await asyncio.to_thread(time.sleep, 0.05)
+            assert ticks == []
+            assert loop.time() == 0
+            await asyncio.sleep(1)
+            assert ticks == [1]
+
+        run_virtual(main())
+
+    def test_a_job_that_waits_for_a_timer_does_not_hang(self):
+        async def main():
+            loop, event = asyncio.get_running_loop(), threading.Event()
+            loop.call_later(5, event.set)
+            await loop.run_in_executor(None, event.wait, 10)
+            assert loop.time() == 5
+
+        with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(patience=0.05)) as runner:
+            runner.run(main())
+
+    def test_own_executors_count_too(self):
+        async def main():
+            loop = asyncio.get_running_loop()
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                async with asyncio.timeout(0.01):
+                    await loop.run_in_executor(pool, time.sleep, 0.03)
+            assert loop.time() == 0
+
+        run_virtual(main())
+
+    def test_hold(self):
+        async def main():
+            loop = asyncio.get_running_loop()
+            future = loop.create_future()
+            timer = threading.Timer(0.03, loop.call_soon_threadsafe, (future.set_result, "from a thread"))
+            timer.start()
+            with loop.clock.hold():
+                async with asyncio.timeout(0.001):
+                    assert await future == "from a thread"
+            timer.join()
+
+        run_virtual(main())
+
+    def test_real_sockets_are_heard_before_a_jump(self):
+        async def main():
+            loop = asyncio.get_running_loop()
+            left, right = socket.socketpair()
+            left.setblocking(False)
+            right.setblocking(False)
+            async with asyncio.timeout(0.5):
+                for _ in range(20):
+                    await loop.sock_sendall(left, b"ping")
+                    assert await loop.sock_recv(right, 10) == b"ping"
+            assert loop.time() == 0
+            left.close()
+            right.close()
+
+        run_virtual(main())
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_running_loop_can_be_given_virtual_time_and_take_it_back():
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    later = []
+    loop.call_later(1000, later.append, "never")
+    with VirtualClock(loop) as clock:
+        await asyncio.sleep(500)
+        assert loop.time() - before == pytest.approx(500, abs=1)
+        assert clock.elapsed == pytest.approx(500)
+        assert clock.jumps >= 1
+        left = loop.call_later(0.01, later.append, "soon")
+        assert "elapsed" not in repr(clock)
+    assert loop.time() - before < 2
+    await asyncio.sleep(0.03)
+    assert later == ["soon"]
+    left.cancel()
+
+
+async def test_virtual_time_cannot_be_installed_twice():
+    loop = asyncio.get_running_loop()
+    with VirtualClock(loop), pytest.raises(RuntimeError, match="already"):
+        VirtualClock(loop).install()
+
+
+def test_foreign_loops_are_refused():
+    with pytest.raises(TypeError, match="asyncio itself"):
+        VirtualClock(object())

@@ -1,0 +1,130 @@
+"""The plugin, used as a user uses it: in a pytest run of its own."""
+
+import importlib.metadata
+import textwrap
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture
+def run(pytester, monkeypatch):
+    def run(text):
+        pytester.makepyfile(textwrap.dedent(text))
+        pytester.makeini(
+            "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
+            "filterwarnings = error\n"
+        )
+        installed = importlib.metadata.entry_points(group="pytest11", name="rtcpeer")
+        options = [] if installed else ["-p", "rtcpeer.testing.plugin"]
+        return pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider", *options)
+
+    return run
+
+
+@pytest.mark.timeout(60)
+def test_fixtures(run):
+    result = run(
+        """
+        import asyncio, time, pytest
+        from rtcpeer.testing import PeerPair
+
+        async def test_outage(virtual_network, peer_pair):
+            started = time.perf_counter()
+            channel = peer_pair.offerer.createDataChannel("x")
+            await peer_pair.connect()
+            states = []
+            peer_pair.offerer.addEventListener(
+                "connectionstatechange", lambda event: states.append(peer_pair.offerer.connectionState))
+            await virtual_network.hosts["bob"].link.outage_of(60)
+            assert states == ["disconnected", "failed"]
+            await peer_pair.restart_ice()
+            assert peer_pair.offerer.connectionState == "connected"
+            assert time.perf_counter() - started < 1
+
+        async def relayed(server, network):
+            configuration = {"iceServers": [server.ice_server()], "iceTransportPolicy": "relay"}
+            async with PeerPair(configuration, network=network) as pair:
+                await pair.connect()
+                assert len(server.allocations) == 2
+            await server.released()
+
+        async def test_virtual(virtual_network, turn_server):
+            assert turn_server.stun_url == "stun:turn.example:3478"
+            await relayed(turn_server, virtual_network)
+
+        async def test_real(turn_server):
+            assert "127.0.0.1" in turn_server.stun_url
+            await relayed(turn_server, None)
+
+        async def test_peer_pair_on_real_sockets(peer_pair):
+            await peer_pair.connect()
+
+        @pytest.mark.virtual_network(seed=5, delay=0.1)
+        async def test_marked(virtual_network):
+            assert (virtual_network.seed, virtual_network.delay) == (5, 0.1)
+
+        async def test_time(virtual_time):
+            await asyncio.sleep(1000)
+            assert virtual_time.elapsed >= 1000
+        """
+    )
+    result.assert_outcomes(passed=6)
+
+
+def test_leaks_are_found(run):
+    result = run(
+        """
+        import asyncio, socket, threading, pytest
+        kept = []
+
+        async def test_task(leak_check):
+            kept.append(asyncio.create_task(asyncio.sleep(100), name="the task"))
+
+        async def test_socket(leak_check):
+            kept.append(socket.socket())
+
+        async def test_virtual_socket(virtual_network):
+            host = virtual_network.add_host("a")
+            await host.network.open_udp(host.address, 7777, print)
+
+        async def test_thread(leak_check):
+            kept.append(threading.Event())
+            threading.Thread(target=kept[-1].wait, name="the thread", daemon=True).start()
+
+        async def test_exception(leak_check):
+            async def fail():
+                raise LookupError("nobody looks")
+            asyncio.create_task(fail())
+            await asyncio.sleep(0.01)
+
+        async def test_expected_exception(leak_check):
+            asyncio.get_running_loop().call_exception_handler({"message": "expected"})
+            assert leak_check.errors.pop()["message"] == "expected"
+
+        async def test_failing_tests_say_only_why(leak_check):
+            kept.append(socket.socket())
+            assert False, "the reason"
+
+        async def test_clean(leak_check):
+            await asyncio.to_thread(print)
+        """
+    )
+    result.assert_outcomes(passed=7, errors=5, failed=1)
+    text = result.stdout.str()
+    for sign in ("the task", "a socket is left: socket:", "7777", "the thread", "nobody looks"):
+        assert sign in text
+
+
+def test_without_pytest_asyncio_it_says_so(run, monkeypatch):
+    import sys
+
+    from rtcpeer.testing import plugin
+
+    monkeypatch.setitem(sys.modules, "pytest_asyncio", None)
+
+    async def some_fixture():
+        yield
+
+    assert plugin._async_fixture(some_fixture) is not some_fixture
