@@ -166,7 +166,7 @@ async def test_data_channels_of_all_kinds_from_both_sides() -> None:
         await call.up()
         await echo.opened()
         await negotiated.opened()
-        await page.wait_for("channels.echo")  # our side opens before the page is told of the channel
+        await page.wait_for("'echo' in channels")  # our side opens before the page is told of the channel
 
         there = await page.evaluate(
             "(({ordered, maxRetransmits, protocol, id}) => ({ordered, maxRetransmits, protocol, id}))(channels.echo)"
