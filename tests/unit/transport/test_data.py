@@ -316,11 +316,11 @@ async def test_after_an_outage_data_goes_at_once():
     await asyncio.sleep(0.02)
     a.pipe.blocked = b.pipe.blocked = False
 
-    started = time.monotonic()
+    started = asyncio.get_running_loop().time()
     a.dtls.wake()
     await until(lambda: log.messages)
 
-    assert time.monotonic() - started < 0.1
+    assert asyncio.get_running_loop().time() - started < 0.1
     await stop(a, b)
 
 
@@ -557,13 +557,15 @@ async def test_a_busy_channel_does_not_starve_another():
     await connect_data(a, b)
     bulk, _, _, bulk_log = await channel_pair(a, b)
     small, _, _, small_log = await channel_pair(a, b)
+    before_it = []
+    small_log.on_message = lambda _: before_it.append(len(bulk_log.messages))
 
     for _ in range(50):
         bulk.send(bytes(60_000))
     small.send("me too")
-    await until(lambda: small_log.messages)
+    await until(lambda: before_it)
 
-    assert len(bulk_log.messages) < 10
+    assert before_it[0] < 10
     await stop(a, b)
 
 
@@ -636,10 +638,10 @@ async def test_a_dead_path_is_not_flooded():
         await asyncio.sleep(0.01)
     assert len(a.pipe.sent) <= 2
     a.pipe.blocked = b.pipe.blocked = False
-    started = time.monotonic()
+    started = asyncio.get_running_loop().time()
     a.dtls.wake()
     await until(lambda: len(log.messages) == 100)
 
-    assert time.monotonic() - started < 0.2
+    assert asyncio.get_running_loop().time() - started < 0.2
     assert log.messages == [b"%03d" % number for number in range(100)]
     await stop(a, b)
