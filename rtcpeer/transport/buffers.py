@@ -7,6 +7,7 @@ delay without loss or reordering. Pure: `now` is an argument, nothing is sent fr
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from rtcpeer.transport.packet import RtpPacket
 
@@ -41,9 +42,11 @@ class _Waiting:
 
 
 class SequenceUnwrapper:
-    """16-bit sequence numbers on an endless line."""
+    """16-bit sequence numbers on an endless line, which begins one cycle above 0."""
 
     __slots__ = ("last",)
+
+    OFFSET: ClassVar[int] = 0x10000
 
     def __init__(self) -> None:
         self.last: int | None = None
@@ -53,7 +56,7 @@ class SequenceUnwrapper:
         last = self.last
         if last is None:
             # far from 0, so that packets from before the first one are not negative
-            result = number + 0x10000
+            result = number + self.OFFSET
         else:
             result = last + ((number - last + 0x8000) & 0xFFFF) - 0x8000
         if last is None or result > last:

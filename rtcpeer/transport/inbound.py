@@ -108,6 +108,12 @@ class InboundStream:
         return 0 if last is None else last - self._base + 1
 
     @property
+    def extended_highest(self) -> int:
+        """The highest sequence number, above it how often the numbers began anew (RFC 3550 6.4.1)."""
+        last = self._unwrapper.last
+        return 0 if last is None else last - SequenceUnwrapper.OFFSET
+
+    @property
     def lost(self) -> int:
         """How many of them did not come; negative with duplicates."""
         return self.expected - self.packets_received
@@ -177,7 +183,7 @@ class InboundStream:
             ssrc=self.ssrc,
             fraction_lost=fraction,
             packets_lost=upstream.clamp_packets_lost(self.lost),
-            highest_sequence=(self._unwrapper.last or 0) & 0xFFFFFFFF,
+            highest_sequence=self.extended_highest & 0xFFFFFFFF,
             jitter=int(self._jitter) & 0xFFFFFFFF,
             lsr=lsr,
             dlsr=dlsr,
