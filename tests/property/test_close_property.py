@@ -153,7 +153,7 @@ def test_after_a_full_life():
     way=st.sampled_from(sorted(WAYS)),
     who=st.sampled_from(["offerer", "answerer"]),
 )
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@settings(max_examples=40)
 def test_at_any_moment(moment_ms, turns, way, who):
     async def interrupt(pair, _):
         if moment_ms:
@@ -173,7 +173,7 @@ def test_at_any_moment(moment_ms, turns, way, who):
 )
 @example(event="track", number=1, who="answerer", asynchronous=False)
 @example(event="datachannel", number=1, who="answerer", asynchronous=True)
-@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@settings(max_examples=30)
 def test_inside_a_listener(event, number, who, asynchronous):
     async def interrupt(pair, living):
         connection = getattr(pair, who)

@@ -193,7 +193,7 @@ TestTwoCores.settings = settings(
 
 
 @given(data=st.binary(max_size=200))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes_parse_or_are_refused(data: bytes) -> None:
     for candidate in (data, data[:4] + stun.COOKIE_BYTES + data[8:]):
         try:
@@ -204,7 +204,7 @@ def test_any_bytes_parse_or_are_refused(data: bytes) -> None:
 
 
 @given(attributes=st.lists(st.tuples(st.integers(0, 0xFFFF), st.binary(max_size=40)), max_size=20))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_attributes_can_be_read(attributes: list[tuple[int, bytes]]) -> None:
     known = [stun.XOR_MAPPED_ADDRESS, stun.MAPPED_ADDRESS, stun.ERROR_CODE, stun.USERNAME, stun.PRIORITY]
     body = b"".join(stun.attribute(kind, value) for kind, value in attributes)
@@ -229,7 +229,7 @@ def read(message: stun.Message) -> None:
 
 
 @given(chunks=st.lists(st.binary(max_size=60), max_size=20), stream=st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_turn_server_may_send_anything(chunks: list[bytes], stream: bool) -> None:
     client = TurnClient(
         username="u",

@@ -132,7 +132,7 @@ def stream_ids(peer: Peer, mid: str) -> list[str]:
     return [m.stream for m in description.session.media[index].msids]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.booleans(), STEPS), max_size=24))
 def test_any_sequence_ends_stable_and_consistent(script: list[tuple[bool, tuple[object, ...]]]) -> None:
     a, b = pair()
@@ -167,7 +167,7 @@ def out_of_step(a: Peer, b: Peer) -> bool:
     return mine != (theirs[1], theirs[0])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.booleans(), STEPS), max_size=12), st.booleans())
 def test_offer_and_rollback_is_identity(script: list[tuple[bool, tuple[object, ...]]], remote: bool) -> None:
     a, b = pair()

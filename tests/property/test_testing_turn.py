@@ -64,7 +64,7 @@ def test_messages_survive_and_only_the_right_key_fits(transaction, pairs, key):
     assert not parsed.is_signed_with(key + b"x")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.binary(max_size=60) | messages(), max_size=20), st.sampled_from(["udp", "tcp"]))
 def test_the_server_survives_everything(thrown, transport):
     async def main():
@@ -103,7 +103,7 @@ behaviours = st.builds(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(behaviours, st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=15))
 def test_answers_always_find_the_one_who_asked(behaviour, questions):
     async def main():
@@ -136,7 +136,7 @@ class _Echo:
             self.socket.send(data, source)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.binary(min_size=1, max_size=5000), min_size=1, max_size=8),
     st.integers(0, 1000),

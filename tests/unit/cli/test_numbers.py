@@ -71,7 +71,9 @@ async def test_a_stream_counts_from_open_to_close() -> None:
     stream = NumberedStream(channel, interval=0.0001)
     assert channel.sent == []
     channel.open()
-    await asyncio.sleep(0.01)
+    async with asyncio.timeout(20):
+        while len(channel.sent) < 5:  # noqa: ASYNC110  (a channel of the test's own, without events)
+            await asyncio.sleep(0.001)
     assert channel.sent[:5] == ["0", "1", "2", "3", "4"]
     channel.readyState = "closed"
     channel.say("close")

@@ -238,16 +238,16 @@ def test_errors_name_the_line(text: str, line: int) -> None:
     ids=["one line", "attributes", "sections", "candidates", "blank", "small sections"],
 )
 def test_huge_descriptions_are_refused_fast(text: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(RTCError):
         parse_untrusted(text)
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 def test_the_largest_accepted_description_takes_bounded_time() -> None:
     line = "a=ssrc:1 " + "x" * 40 + ":y\r\n"
     text = HEAD + AUDIO + line * 15_000
     assert len(text) < MAX_LENGTH
-    began = time.perf_counter()
+    began = time.thread_time()
     parse_untrusted(text)
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1

@@ -41,7 +41,7 @@ def test_fixtures(run):
             assert states == ["disconnected", "failed"]
             await peer_pair.restart_ice()
             assert peer_pair.offerer.connectionState == "connected"
-            assert time.perf_counter() - started < 1
+            assert time.perf_counter() - started < 30
 
         async def relayed(server, network):
             configuration = {"iceServers": [server.ice_server()], "iceTransportPolicy": "relay"}
