@@ -69,8 +69,8 @@ def codec(kind: str, value: Any) -> w3c.RTCRtpCodec:
     Raises:
         ValueError: there is none.
     """
-    found = w3c_capabilities(kind, sending=True)
-    for own in found.codecs if found is not None else ():
+    both = [w3c_capabilities(kind, sending=sending) for sending in (True, False)]
+    for own in [codec for found in both if found is not None for codec in found.codecs]:
         if _key(own.mimeType, own.clockRate, _parameters(own.sdpFmtpLine)) == _key(
             value.mimeType, value.clockRate, getattr(value, "parameters", None) or {}
         ):

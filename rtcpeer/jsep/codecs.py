@@ -72,23 +72,52 @@ def h264_profile(profile_level_id: str | None) -> str:
 
 def dictionary_match(first: Codec, second: Codec) -> bool:
     """webrtc-pc "codec dictionary match" with ignoreAsymmetricalParameters false."""
-    if (
-        first.mime_type.lower() != second.mime_type.lower()
-        or first.clock_rate != second.clock_rate
-        or first.channels != second.channels
-        or bool(first.fmtp) != bool(second.fmtp)
-    ):
-        return False
-    return _parameters(first) == _parameters(second)
+    return _same_format(first, second) and _parameters(first) == _parameters(second)
+
+
+def loose_match(first: Codec, second: Codec) -> bool:
+    """webrtc-pc "codec dictionary match" with ignoreAsymmetricalParameters true."""
+    return _same_format(first, second) and _symmetrical(first) == _symmetrical(second)
+
+
+def _same_format(first: Codec, second: Codec) -> bool:
+    return (
+        first.mime_type.lower() == second.mime_type.lower()
+        and first.clock_rate == second.clock_rate
+        and first.channels == second.channels
+        and bool(first.fmtp) == bool(second.fmtp)
+    )
 
 
 def _parameters(codec: Codec) -> dict[str, str | None]:
     return {name.lower(): value.lower() if value else value for name, value in codec.fmtp}
 
 
-def loose_match(first: Codec, second: Codec) -> bool:
-    """webrtc-pc "codec dictionary match" with ignoreAsymmetricalParameters true."""
-    return identity(first) == identity(second)
+# What one side says of itself alone: RFC 7798 section 7.2.2, AV1 RTP specification section 7.2.3.
+_ASYMMETRICAL = {
+    "video/h265": ("level-id", "max-recv-level-id"),
+    "video/av1": ("profile", "level-idx", "tier"),
+}
+
+
+def _symmetrical(codec: Codec) -> dict[str, str | None]:
+    """The parameters that both sides have in common; of H.264's level only the profile is (RFC 6184 8.2.2)."""
+    parameters = _parameters(codec)
+    name = codec.mime_type.lower()
+    if name == "video/h264":
+        parameters["profile-level-id"] = h264_profile(parameters.get("profile-level-id"))
+    for own in _ASYMMETRICAL.get(name, ()):
+        parameters.pop(own, None)
+    return parameters
+
+
+def find(wanted: Codec, codecs: Sequence[Codec]) -> Codec | None:
+    """The codec of a list that is meant: the same, else the same but for what one side says of itself, else its kin."""
+    return (
+        next((c for c in codecs if dictionary_match(wanted, c)), None)
+        or next((c for c in codecs if loose_match(wanted, c)), None)
+        or next((c for c in codecs if identity(wanted) == identity(c)), None)
+    )
 
 
 def supported(send: Sequence[Codec], receive: Sequence[Codec], direction: Direction) -> tuple[Codec, ...]:
@@ -282,8 +311,11 @@ def _with_rtx(primary: list[Codec], offered: Sequence[Codec], wanted: bool) -> t
 def _answer(ours: Codec, theirs: Codec) -> Codec:
     """Our parameters under their payload type."""
     fmtp = ours.fmtp
-    if identity(ours).startswith("video/h264"):
+    name = ours.mime_type.lower()
+    if name == "video/h264":
         fmtp = _h264_answer(ours, theirs)
+    elif name == "video/h265":
+        fmtp = _h265_answer(ours, theirs)
     elif ours.name.lower() == "red":
         fmtp = theirs.fmtp
     return replace(
@@ -304,6 +336,15 @@ def _h264_answer(ours: Codec, theirs: Codec) -> tuple[tuple[str, str | None], ..
         return ours.fmtp
     level = min(mine[4:].lower(), other[4:].lower())
     return tuple([(n, other[:4] + level if n == "profile-level-id" else v) for n, v in ours.fmtp])
+
+
+def _h265_answer(ours: Codec, theirs: Codec) -> tuple[tuple[str, str | None], ...]:
+    """RFC 7798 7.2.2: the answer's level is not above the offer's; without one it is 3.1."""
+    levels = [codec.parameter("level-id") or "93" for codec in (ours, theirs)]
+    if not all(level.isascii() and level.isdigit() and len(level) < 4 for level in levels):
+        return ours.fmtp
+    level = min(levels, key=int)
+    return tuple([(n, level if n == "level-id" else v) for n, v in ours.fmtp])
 
 
 def sendable(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rtcpeer.errors import InvalidAccessError, InvalidModificationError, OperationError, RTCRangeError
-from rtcpeer.jsep.codecs import dictionary_match, is_auxiliary
+from rtcpeer.jsep.codecs import is_auxiliary, loose_match
 from rtcpeer.jsep.parameters import SendEncoding
 from rtcpeer.values import Codec, MediaKind
 
@@ -41,7 +41,7 @@ def check_new(
     if not rids and len(encodings) > 1:
         raise TypeError("sendEncodings: several encodings need rids")
     for encoding in encodings:
-        if encoding.codec is not None and not any(dictionary_match(encoding.codec, c) for c in codecs):
+        if encoding.codec is not None and not any(loose_match(encoding.codec, c) for c in codecs):
             raise OperationError(f"sendEncodings: {encoding.codec.mime_type} cannot be sent")
     result = [_for_kind(e, kind) for e in encodings]
     _check_numbers(result)
@@ -105,9 +105,7 @@ def check_update(
     able = [c for c in (negotiated or capabilities) if not is_auxiliary(c)]
     result = [_for_kind(e, kind) for e in proposed]
     for e in result:
-        if e.codec is not None and not any(
-            dictionary_match(e.codec, replace(c, payload_type=None)) for c in able
-        ):
+        if e.codec is not None and not any(loose_match(e.codec, c) for c in able):
             raise InvalidModificationError(f"{e.codec.mime_type} has not been negotiated")
     _check_numbers(result)
     if kind is MediaKind.VIDEO:

@@ -9,10 +9,10 @@ from rtcpeer.jsep import codecs as codec_rules
 from rtcpeer.jsep import extensions as extension_rules
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import ConfigureReceiver, ConfigureSender
-from rtcpeer.jsep.parameters import ReceiveParameters, RemoteSource, SendParameters
+from rtcpeer.jsep.parameters import ReceiveParameters, RemoteSource, SendEncoding, SendParameters
 from rtcpeer.jsep.state import Transceiver
 from rtcpeer.sdp.model import Media
-from rtcpeer.values import DtlsRole
+from rtcpeer.values import Codec, DtlsRole
 
 if TYPE_CHECKING:
     from rtcpeer.jsep.engine import Engine
@@ -56,15 +56,7 @@ def configure(
     receivable = ours.codecs if answered_by_us else codec_rules.receivable(ours.codecs, theirs.codecs)
     send_extensions = extension_rules.sendable(theirs.header_extensions, ours.header_extensions)
     receive_extensions = extension_rules.receivable(ours.header_extensions, theirs.header_extensions)
-    names = {codec_rules.identity(c) for c in send_codecs}
-    encodings = tuple(
-        [
-            replace(e, codec=None)
-            if e.codec is not None and codec_rules.identity(e.codec) not in names
-            else e
-            for e in record.encodings
-        ]
-    )
+    encodings = tuple([_without_lost_codec(e, send_codecs) for e in record.encodings])
     mid = record.mid or ""
     reduced = theirs.rtcp_reduced_size and ours.rtcp_reduced_size
     sending: SendParameters | None = None
@@ -110,6 +102,13 @@ def configure(
             receive_parameters=receiving,
         )
     )
+
+
+def _without_lost_codec(encoding: SendEncoding, negotiated: tuple[Codec, ...]) -> SendEncoding:
+    """An encoding whose codec is no longer negotiated goes back to the default (webrtc-pc 4.4.1.5)."""
+    if encoding.codec is None or codec_rules.find(encoding.codec, negotiated) is not None:
+        return encoding
+    return replace(encoding, codec=None)
 
 
 def _sources(section: Media) -> tuple[RemoteSource, ...]:

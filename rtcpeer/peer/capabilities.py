@@ -13,8 +13,8 @@ from rtcpeer.values import Codec
 _RTX = Codec("video/rtx", 90000)
 
 
-def _plain(kind: str) -> tuple[Codec, ...]:
-    listed = codecs.capabilities(kind).codecs
+def _plain(kind: str, *, sending: bool) -> tuple[Codec, ...]:
+    listed = codecs.capabilities(kind, sending=sending).codecs
     media = tuple(codec for codec in listed if codec.name != "rtx")
     return media if len(media) == len(listed) else (*media, _RTX)
 
@@ -23,7 +23,11 @@ def _plain(kind: str) -> tuple[Codec, ...]:
 def engine_capabilities() -> tuple[EngineCapabilities, EngineCapabilities]:
     """Audio's and video's, for the engine."""
     audio, video = (
-        EngineCapabilities(_plain(kind), _plain(kind), codecs.capabilities(kind).header_extensions)
+        EngineCapabilities(
+            _plain(kind, sending=True),
+            _plain(kind, sending=False),
+            codecs.capabilities(kind, sending=False).header_extensions,
+        )
         for kind in ("audio", "video")
     )
     return audio, video

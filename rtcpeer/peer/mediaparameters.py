@@ -6,6 +6,7 @@ jsep and transport are strangers; this is where they meet.
 from __future__ import annotations
 
 from rtcpeer.jsep import parameters as decided
+from rtcpeer.jsep.codecs import find
 from rtcpeer.transport.parameters import (
     Priority,
     ReceiveEncoding,
@@ -30,7 +31,8 @@ def send_parameters(parameters: decided.SendParameters) -> SendParameters:
                 max_framerate=encoding.max_framerate,
                 scale_resolution_down_by=encoding.scale_resolution_down_by or 1.0,
                 priority=Priority(encoding.priority),
-                codec=encoding.codec,
+                # with what was negotiated for it: payload type, feedback
+                codec=None if encoding.codec is None else find(encoding.codec, parameters.codecs),
             )
             for encoding in parameters.encodings
         ),

@@ -1,4 +1,4 @@
-"""What we can send and receive, and how a negotiated codec becomes an encoder or decoder of aiortc.
+"""What we can send and receive, and what the parts below know of a negotiated codec.
 
 Pure tables and look-ups. Payload types and extension ids are preferences; negotiation may give others.
 """
@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from aiortc.rtcrtpparameters import RTCRtpCodecParameters
-
-from rtcpeer.transport import packet, upstream
+from rtcpeer.transport import packet
 from rtcpeer.transport.parameters import Capabilities
+from rtcpeer.transport.video import choice
 from rtcpeer.values import Codec, Feedback, HeaderExtension
 
 _VIDEO_FEEDBACK = (
@@ -20,7 +19,39 @@ _VIDEO_FEEDBACK = (
     Feedback("nack"),
     Feedback("nack", "pli"),
 )
-_H264_PROFILES = ("42001f", "42e01f")
+# 4:2:0 with 8 bits is what programs expect of received pictures, so nothing else is asked for; those who send us
+# more of it (VP9 profile 2, H.265 Main 10) are understood, and the frames are converted.
+_BASELINE = ("42001f", "42e01f")
+_HIGH = "64001f"
+# What x264 can send: level 5.2. What we ask others to send is level 3.1, which one processor decodes with ease.
+_HIGH_SENT, _HIGH_444_SENT = "640034", "f40034"
+_MAIN = "4d001f"
+
+_Parameters = tuple[tuple[str, str | None], ...]
+
+
+def _h264(profile: str) -> _Parameters:
+    return (("level-asymmetry-allowed", "1"), ("packetization-mode", "1"), ("profile-level-id", profile))
+
+
+def _h265(profile: str) -> _Parameters:
+    return (("level-id", "93"), ("profile-id", profile), ("tier-flag", "0"), ("tx-mode", "SRST"))
+
+
+_AV1: _Parameters = (("level-idx", "5"), ("profile", "0"), ("tier", "0"))
+# Preferred payload type, name, parameters, and whether it is sent and received; the best known first.
+_VIDEO: tuple[tuple[int, str, _Parameters, bool, bool], ...] = (
+    (96, "VP8", (), True, True),
+    *((98 + 2 * place, "H264", _h264(profile), True, True) for place, profile in enumerate(_BASELINE)),
+    (112, "H264", _h264(_MAIN), False, True),
+    (114, "H264", _h264(_HIGH_444_SENT), True, False),
+    (116, "H264", _h264(_HIGH_SENT), True, False),
+    (116, "H264", _h264(_HIGH), False, True),
+    (102, "VP9", (("profile-id", "0"),), True, True),
+    (104, "AV1", _AV1, True, True),
+    (106, "H265", _h265("1"), True, True),
+    (120, "H265", _h265("2"), False, True),
+)
 
 
 def _audio() -> tuple[Codec, ...]:
@@ -35,32 +66,19 @@ def _audio() -> tuple[Codec, ...]:
     )
 
 
-def _video() -> tuple[Codec, ...]:
+def _video(*, sending: bool) -> tuple[Codec, ...]:
+    able = choice.can_encode if sending else choice.can_decode
     codecs: list[Codec] = []
-    number = 96
-
-    def add(name: str, fmtp: tuple[tuple[str, str | None], ...] = ()) -> None:
-        nonlocal number
-        codecs.append(Codec(f"video/{name}", 90000, None, fmtp, _VIDEO_FEEDBACK, number))
-        codecs.append(Codec("video/rtx", 90000, None, (("apt", str(number)),), (), number + 1))
-        number += 2
-
-    add("VP8")
-    for profile in _H264_PROFILES:
-        add(
-            "H264",
-            (
-                ("level-asymmetry-allowed", "1"),
-                ("packetization-mode", "1"),
-                ("profile-level-id", profile),
-            ),
-        )
+    for number, name, fmtp, sent, received in _VIDEO:
+        if (sent if sending else received) and able(name):
+            codecs.append(Codec(f"video/{name}", 90000, None, fmtp, _VIDEO_FEEDBACK, number))
+            codecs.append(Codec("video/rtx", 90000, None, (("apt", str(number)),), (), number + 1))
     return tuple(codecs)
 
 
 @cache
-def capabilities(kind: str) -> Capabilities:
-    """What this end can send and receive of one kind.
+def capabilities(kind: str, *, sending: bool) -> Capabilities:
+    """What this end can send, or receive, of one kind; the best known first.
 
     Raises:
         ValueError: there is no such kind.
@@ -70,7 +88,9 @@ def capabilities(kind: str) -> Capabilities:
         return Capabilities(_audio(), (mid, HeaderExtension(packet.URI_AUDIO_LEVEL, 2)))
     if kind == "video":
         rids = (HeaderExtension(packet.URI_RID, 10), HeaderExtension(packet.URI_REPAIRED_RID, 11))
-        return Capabilities(_video(), (mid, HeaderExtension(packet.URI_ABS_SEND_TIME, 3), *rids))
+        return Capabilities(
+            _video(sending=sending), (mid, HeaderExtension(packet.URI_ABS_SEND_TIME, 3), *rids)
+        )
     raise ValueError(f"no capabilities for {kind!r}")
 
 
@@ -86,7 +106,6 @@ class PayloadFormat:
     Attributes:
         name: upper case: "OPUS", "VP8", "RTX", "TELEPHONE-EVENT".
         apt: for RTX, the payload type that it repeats.
-        parameters: what aiortc's factories take.
     """
 
     payload_type: int
@@ -96,12 +115,11 @@ class PayloadFormat:
     nack: bool
     remb: bool
     codec: Codec
-    parameters: RTCRtpCodecParameters
 
     @property
     def is_media(self) -> bool:
         """Whether it carries frames that can be decoded here."""
-        return self.name in ("OPUS", "G722", "PCMU", "PCMA", "VP8", "H264")
+        return self.name in DECODED_AUDIO or self.name in choice.NAMES
 
 
 @cache
@@ -116,5 +134,4 @@ def payload_format(codec: Codec) -> PayloadFormat:
         nack=any(f.type == "nack" and not f.parameter for f in codec.feedback),
         remb=any(f.type == "goog-remb" for f in codec.feedback),
         codec=codec,
-        parameters=upstream.codec_parameters(codec.mime_type, codec.clock_rate, codec.channels),
     )

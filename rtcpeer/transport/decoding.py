@@ -1,4 +1,4 @@
-"""Turning encoded frames into pictures and sound: one decoder of aiortc per section, run in a thread of the pool.
+"""Turning encoded frames into pictures and sound: one decoder per section, run in a thread of the pool.
 
 Owns: the decoder. Never: decides what is decoded, waits.
 """
@@ -13,6 +13,7 @@ from av.frame import Frame
 from rtcpeer.transport import upstream
 from rtcpeer.transport.codecs import PayloadFormat
 from rtcpeer.transport.inbound import InboundStream
+from rtcpeer.transport.video import choice
 
 
 @dataclass(slots=True)
@@ -28,7 +29,7 @@ class DecodeJob:
 
 
 class StreamDecoder:
-    """A decoder of aiortc, used by one job at a time in a thread of the pool."""
+    """A decoder, used by one job at a time in a thread of the pool."""
 
     def __init__(self) -> None:
         self._name = ""
@@ -38,7 +39,7 @@ class StreamDecoder:
         """Decode; raises what libav raises."""
         started = time.perf_counter()
         if self._decoder is None or self._name != job.format.name:
-            self._decoder = upstream.get_decoder(job.format.parameters)
+            self._decoder = choice.make_decoder(job.format.codec)
             self._name = job.format.name
         frames = self._decoder.decode(upstream.JitterFrame(job.data, job.presentation))
         job.took = time.perf_counter() - started

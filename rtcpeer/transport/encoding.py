@@ -1,4 +1,4 @@
-"""Turning frames into payloads: one encoder of aiortc per stream, run in a thread of the pool.
+"""Turning frames into payloads: one encoder per stream, run in a thread of the pool.
 
 The encoder is made anew when what it is fed or told changes in a way that it cannot follow.
 Owns: the encoder and what it counted. Never: sends, waits.
@@ -18,6 +18,8 @@ from av.video.frame import PictureType
 from rtcpeer.transport import upstream
 from rtcpeer.transport.codecs import PayloadFormat
 from rtcpeer.transport.frames import blank
+from rtcpeer.transport.video import choice
+from rtcpeer.transport.video.pictures import PictureEncoder
 
 # RFC 7587 section 6.1 and aiortc's choice for Opus
 AUDIO_BITRATE = 96000
@@ -97,9 +99,10 @@ class StreamEncoder:
         return result
 
     def _ensure(self, request: EncodeRequest, *what: object) -> upstream.Encoder:
-        key = (request.format.name, *what)
+        codec = request.format.codec
+        key = (codec.name.upper(), codec.fmtp, *what)
         if self._encoder is None or key != self._key:
-            self._encoder = upstream.get_encoder(request.format.parameters)
+            self._encoder = choice.make_encoder(codec)
             self._key = key
             self.epoch += 1
         return self._encoder
@@ -121,13 +124,15 @@ class StreamEncoder:
             return None
         name = request.format.name
         first = payloads[0]
-        is_key = request.force_keyframe
-        if name == "VP8":
+        is_key, size = request.force_keyframe, (picture.width, picture.height)
+        if isinstance(encoder, PictureEncoder):
+            is_key, size = encoder.is_key, encoder.size
+        elif name == "VP8":
             # behind the descriptor of 4 bytes that aiortc writes (RFC 7741 section 4.2)
             is_key = len(first) > 4 and not first[4] & 1
         elif name == "H264":
             is_key = any(_starts_idr(payload) for payload in payloads[:4])
-        return EncodedPayloads(payloads, timestamp, self.epoch, is_key, picture.width, picture.height)
+        return EncodedPayloads(payloads, timestamp, self.epoch, is_key, *size)
 
     def _set_bitrate(self, encoder: upstream.Encoder, request: EncodeRequest) -> None:
         if request.estimate is not None and hasattr(encoder, "target_bitrate"):
@@ -137,7 +142,11 @@ class StreamEncoder:
             wanted = request.max_bitrate
             if request.estimate is not None:
                 wanted = min(wanted, request.estimate)
-            upstream.set_target_bitrate(encoder, max(_VIDEO_BITRATE_MIN, wanted))
+            wanted = max(_VIDEO_BITRATE_MIN, wanted)
+            if isinstance(encoder, PictureEncoder):
+                encoder.set_target_bitrate(wanted)
+            else:
+                upstream.set_target_bitrate(encoder, wanted)
         self.target = upstream.target_bitrate(encoder)
         self.encoded_bytes_target += (self.target or 0) / 8 / 30
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Callable
 
 from av import AudioFrame, VideoFrame
 from av.frame import Frame
 
+from rtcpeer.transport.video import av1, h265, vp9
+
 # RFC 6464 section 3: silence
 SILENCE_DBOV = 127
+_KEYFRAME_TESTS: dict[str, Callable[[bytes], bool]] = {
+    "VP9": vp9.is_keyframe,
+    "AV1": av1.is_keyframe,
+    "H265": h265.is_keyframe,
+}
 # samples looked at per frame; 48 of the 960 of 20 ms keep the error below 1 dB for speech and tones
 _LEVEL_SAMPLES = 96
 
@@ -82,4 +90,5 @@ def is_keyframe(codec_name: str, data: bytes) -> bool:
                 return True
             at = data.find(b"\0\0\1", at + 3)
         return False
-    return True
+    test = _KEYFRAME_TESTS.get(name)
+    return test is None or test(data)

@@ -32,6 +32,7 @@ from rtcpeer.transport.parameters import ReceiveParameters
 from rtcpeer.transport.playout import Playout
 from rtcpeer.transport.rtp import RtpSession
 from rtcpeer.transport.tasks import Gone
+from rtcpeer.transport.video import choice
 from rtcpeer.transport.workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -394,7 +395,7 @@ class MediaReceiver:
             stream.needs_keyframe = True
             return
         try:
-            data = self._assemble(form, frame)
+            data = choice.depacketize(form.name, [packet.payload for packet in frame.packets])
         except ValueError as exc:
             logger.debug("%s cannot read a frame: %s", self._name, exc)
             data = b""
@@ -426,15 +427,6 @@ class MediaReceiver:
             return False
         self._shown = stream.ssrc
         return True
-
-    @staticmethod
-    def _assemble(form: PayloadFormat, frame: EncodedFrame) -> bytes:
-        packets = frame.packets
-        if form.name == "VP8" and not packets[0].payload[0] & 0x10:
-            raise ValueError("the beginning of the picture is missing")
-        if form.name in ("VP8", "H264"):
-            return b"".join([upstream.depayload(form.parameters, packet.payload) for packet in packets])
-        return packets[0].payload if len(packets) == 1 else b"".join([p.payload for p in packets])
 
     def _decode_next(self) -> None:
         if not self._queue or self._stopped:

@@ -12,6 +12,7 @@ from struct import unpack_from
 
 from aiortc.codecs import depayload, get_decoder, get_encoder
 from aiortc.codecs.base import Decoder, Encoder
+from aiortc.codecs.h264 import H264Encoder
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from aiortc.rate import RemoteBitrateEstimator
@@ -60,6 +61,7 @@ __all__ = [
     "get_encoder",
     "is_keyframe_request",
     "pack_remb_fci",
+    "packetize_h264",
     "parse_rtcp_untrusted",
     "unpack_remb_fci",
     "write_bye",
@@ -164,6 +166,12 @@ def write_remb(ssrc: int, bitrate: int, ssrcs: list[int]) -> bytes:
 def codec_parameters(mime_type: str, clock_rate: int, channels: int | None) -> RTCRtpCodecParameters:
     """What aiortc's codec factories take."""
     return RTCRtpCodecParameters(mimeType=mime_type, clockRate=clock_rate, channels=channels, payloadType=0)
+
+
+def packetize_h264(units: list[bytes]) -> list[bytes]:
+    """The payloads (RFC 6184, packetization mode 1) of the NAL units of one picture."""
+    payloads: list[bytes] = H264Encoder._packetize(units)
+    return payloads
 
 
 def set_target_bitrate(encoder: Encoder, bitrate: int) -> None:

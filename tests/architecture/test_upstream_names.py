@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from aiortc import rtcsctptransport
+from aiortc.codecs.h264 import H264Encoder
 from aiortc.rtcsctptransport import RTCSctpTransport
 
 import rtcpeer
@@ -124,6 +125,10 @@ async def test_attribute_of_the_association(association, name):
 @pytest.mark.parametrize(("module", "name"), MODULE_NAMES)
 def test_name_of_a_module(module, name):
     assert hasattr(importlib.import_module(module), name)
+
+
+def test_the_packetizer_of_h264():
+    assert H264Encoder._packetize([b"\x65picture"]) == [b"\x65picture"]
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_same_codec() -> None:
     assert loose_match(h264("42e01f"), h264("42c00b"))
     assert not loose_match(h264("42e01f"), h264("64001f"))
     assert not loose_match(h264("42e01f", "0"), h264("42e01f", "1"))
-    assert loose_match(OPUS, replace(OPUS, fmtp=()))
+    assert not loose_match(OPUS, replace(OPUS, fmtp=()))
     assert not loose_match(OPUS, replace(OPUS, channels=1))
     assert loose_match(replace(VP8, mime_type="video/vp8"), VP8)
     assert dictionary_match(H264, replace(H264, fmtp=tuple(reversed(H264.fmtp))))
@@ -63,6 +63,46 @@ def test_same_codec() -> None:
     for name, default in (("VP9", "profile-id"), ("AV1", "profile"), ("H265", "profile-id")):
         plain = Codec(f"video/{name}", 90000)
         assert identity(plain) != identity(replace(plain, fmtp=((default, "7"),)))
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second", "expected"),
+    [
+        ("AV1", "profile=0;level-idx=5;tier=0", "profile=1;level-idx=8;tier=1", True),
+        ("AV1", "profile=0;other=1", "profile=0;other=2", False),
+        ("H265", "profile-id=1;level-id=93", "profile-id=1;level-id=30", True),
+        ("H265", "profile-id=1;level-id=93", "profile-id=2;level-id=93", False),
+        ("VP9", "profile-id=0", "profile-id=2", False),
+    ],
+)
+def test_what_one_side_says_of_itself_alone_makes_no_other_codec(
+    name: str, first: str, second: str, expected: bool
+) -> None:
+    one, other = (
+        Codec(
+            f"video/{name}",
+            90000,
+            None,
+            tuple((n, v) for n, _, v in (i.partition("=") for i in t.split(";"))),
+        )
+        for t in (first, second)
+    )
+    assert loose_match(one, other) is expected
+    assert not dictionary_match(one, other)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "level"),
+    [("93", "30", "30"), ("93", "150", "93"), ("93", None, "93"), ("93", "x", "93")],
+)
+def test_the_level_of_h265_is_the_lower_one(ours: str, theirs: str | None, level: str) -> None:
+    def h265(level: str | None) -> Codec:
+        fmtp = (("profile-id", "1"), *([("level-id", level)] if level is not None else []))
+        return Codec("video/H265", 90000, None, fmtp)
+
+    able = (h265(ours),)
+    (codec,) = answered([replace(h265(theirs), payload_type=96)], (), able, able, Direction.SENDRECV)
+    assert codec.parameter("level-id") == level
 
 
 def test_by_direction() -> None:

@@ -2,7 +2,7 @@
 
 from rtcpeer.jsep import parameters as decided
 from rtcpeer.peer.mediaparameters import receive_parameters, send_parameters
-from rtcpeer.values import Codec, HeaderExtension, MediaKind
+from rtcpeer.values import Codec, Feedback, HeaderExtension, MediaKind
 
 VP8 = Codec("video/VP8", 90000, payload_type=96)
 MID = HeaderExtension("urn:ietf:params:rtp-hdrext:sdes:mid", 1)
@@ -52,3 +52,20 @@ def test_receiving_knows_sources_and_layers():
         decided.ReceiveParameters("0", MediaKind.VIDEO, (VP8,), (MID,), sources=sources, rids=("a",))
     )
     assert [(e.ssrc, e.rtx_ssrc, e.rid) for e in told.encodings] == [(5, 6, None), (None, None, "a")]
+
+
+def test_an_encodings_codec_is_the_negotiated_one():
+    vp8 = Codec("video/VP8", 90000, None, (), (Feedback("nack"),), 96)
+    av1 = Codec("video/AV1", 90000, None, (("profile", "0"), ("level-idx", "5")), (Feedback("nack"),), 98)
+
+    def chosen(wanted: Codec | None) -> Codec | None:
+        encodings = (decided.SendEncoding(codec=wanted),)
+        given = decided.SendParameters("0", MediaKind.VIDEO, (vp8, av1), (), encodings, "cname")
+        return send_parameters(given).encodings[0].codec
+
+    assert chosen(None) is None
+    assert chosen(Codec("video/vp8", 90000)) is vp8
+    # what one side says of itself alone makes no other codec
+    assert chosen(Codec("video/AV1", 90000, None, (("profile", "1"), ("level-idx", "8")))) is av1
+    assert chosen(Codec("video/VP8", 90000, None, (("max-fr", "30"),))) is vp8
+    assert chosen(Codec("video/H265", 90000)) is None

@@ -123,7 +123,8 @@ def test_capabilities_are_fresh_copies_of_what_the_engine_knows():
     for kind, engine in zip(("audio", "video"), engine_capabilities(), strict=True):
         for sending in (True, False):
             shown = capabilities(kind, sending=sending)
-            assert [c.mimeType for c in shown.codecs] == [c.mime_type for c in engine.send]
+            own = engine.send if sending else engine.receive
+            assert [c.mimeType for c in shown.codecs] == [c.mime_type for c in own]
             assert "urn:ietf:params:rtp-hdrext:sdes:mid" in [e.uri for e in shown.headerExtensions]
             shown.codecs.clear()
             assert capabilities(kind, sending=sending).codecs

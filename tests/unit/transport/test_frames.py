@@ -37,7 +37,7 @@ def picture(width=100, height=60, value=90):
 
 def request(frame, **options):
     defaults = {
-        "format": payload_format(capabilities("video").codecs[0]),
+        "format": payload_format(capabilities("video", sending=True).codecs[0]),
         "force_keyframe": False,
         "scale_down_by": 1.0,
         "max_bitrate": None,
@@ -135,7 +135,7 @@ def test_key_frames(codec, data, expected):
 
 
 def test_capabilities():
-    audio, video = capabilities("audio"), capabilities("video")
+    audio, video = capabilities("audio", sending=True), capabilities("video", sending=True)
 
     assert [c.name for c in audio.codecs][:4] == ["opus", "G722", "PCMU", "PCMA"]
     assert [c.name for c in video.codecs][:2] == ["VP8", "rtx"]
@@ -144,7 +144,7 @@ def test_capabilities():
     ids = {e.uri: e.id for e in audio.header_extensions + video.header_extensions}
     assert len(set(ids.values())) == len(ids)
     with pytest.raises(ValueError):
-        capabilities("data")
+        capabilities("data", sending=True)
 
 
 def test_formats():

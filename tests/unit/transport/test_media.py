@@ -35,10 +35,13 @@ class Call:
         self.sender = MediaSender(kind, name="sender")
         self.track = RemoteTrack(kind)
         self.receiver = MediaReceiver(kind, self.track, name="receiver")
-        caps = capabilities(kind)
+        caps = capabilities(kind, sending=True)
         codecs = caps.codecs
         if codec is not None:
-            chosen = next(c for c in codecs if c.name == codec)
+            name, _, profile = codec.partition(" ")
+            chosen = next(
+                c for c in codecs if c.name == name and profile in (c.parameter("profile-level-id") or "")
+            )
             apt = str(chosen.payload_type)
             codecs = (
                 chosen,
@@ -83,19 +86,19 @@ class Call:
         return self.receiver.stats()[0]
 
 
-@pytest.mark.parametrize("codec", ["VP8", "H264"])
+@pytest.mark.parametrize("codec", ["VP8", "H264", "VP9", "AV1", "H265", "H264 640034"])
 async def test_video(codec):
     call = Call("video", codec)
-    await call.begin(Pictures(grey=180))
+    await call.begin(Pictures(96, 64, grey=180))
 
     frames = await call.frames(10)
 
-    assert {(f.width, f.height) for f in frames} == {(64, 48)}
+    assert {(f.width, f.height) for f in frames} == {(96, 64)}
     assert abs(bytes(frames[-1].planes[0])[10] - 180) < 12
     assert all(b.pts > a.pts for a, b in itertools.pairwise(frames))
     assert call.outbound["framesEncoded"] >= 10
     assert call.inbound["framesDecoded"] >= 10
-    assert call.inbound["frameWidth"] == 64
+    assert call.inbound["frameWidth"] == call.outbound["frameWidth"] == 96
     await call.end()
 
 
@@ -512,7 +515,9 @@ async def test_nothing_is_left():
     await call.frames(3)
 
     await call.end()
-    await asyncio.sleep(0.02)
+    for thread in threading.enumerate():
+        if thread.name.startswith("rtcpeer-codec"):
+            thread.join(10)  # its last job may be under way
 
     assert len(asyncio.all_tasks()) == 1
     assert not [t for t in threading.enumerate() if t.name.startswith("rtcpeer-codec")]

@@ -1,0 +1,80 @@
+"""Each video codec against Chromium, both ways: what one end shows, the other end decodes, and it is not black."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rtcpeer import RTCRtpReceiver, RTCRtpSender
+from rtcpeer.testing import synthetic_track
+from tests.interop.chromium import until
+from tests.interop.test_chromium_api import Call, calling
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
+
+PICTURE = {"width": 320, "height": 240, "frameRate": 15}
+
+# the page answers a video section with its own camera
+CAMERA = "pc.ontrack = ((f) => e => { f(e); if (e.track.kind === 'video') camera(); })(pc.ontrack)"
+
+
+def codecs(mime_type: str, *more: str, fmtp: str = "") -> list[Any]:
+    able = (RTCRtpReceiver.getCapabilities("video"), RTCRtpSender.getCapabilities("video"))
+    return [
+        codec
+        for codec in (c for capabilities in able for c in capabilities.codecs)
+        if codec.mimeType in more or (codec.mimeType == mime_type and fmtp in (codec.sdpFmtpLine or ""))
+    ]
+
+
+async def codec_in_use(call: Call, kind: str) -> str | None:
+    """The MIME type of the video that goes out, or comes in."""
+    stats = (await call.pc.getStats()).values()
+    by_id = {s["id"]: s for s in stats}
+    rtp = next((s for s in stats if s["type"] == kind and s["kind"] == "video"), None)
+    return None if rtp is None else by_id[rtp["codecId"]]["mimeType"]
+
+
+@pytest.mark.parametrize("mime_type", ["video/VP9", "video/AV1"])
+async def test_video_goes_both_ways(mime_type: str) -> None:
+    track = synthetic_track("video", PICTURE)
+    async with calling() as call:
+        await call.page.evaluate(CAMERA)
+        call.pc.addTrack(track)
+        (transceiver,) = call.pc.getTransceivers()
+        transceiver.setCodecPreferences(codecs(mime_type, "video/rtx"))
+        await call.up()
+
+        await call.page.wait_for("videos[0]?.getVideoPlaybackQuality().totalVideoFrames > 10")
+        assert (await call.page.evaluate("pixels(0)"))["mean"] > 40
+        await until(lambda: call.eyes.seen.video_frames > 15 and call.eyes.seen.luma > 20)
+
+        assert await codec_in_use(call, "outbound-rtp") == mime_type
+        assert await codec_in_use(call, "inbound-rtp") == mime_type
+    track.stop()
+
+
+async def test_a_profile_that_we_only_send() -> None:
+    track = synthetic_track("video", PICTURE)
+    async with calling() as call:
+        transceiver = call.pc.addTransceiver(track, {"direction": "sendonly"})
+        transceiver.setCodecPreferences(codecs("video/H264", fmtp="=f4"))
+        await call.up()
+
+        await call.page.wait_for("videos[0]?.getVideoPlaybackQuality().totalVideoFrames > 10")
+        assert (await call.page.evaluate("pixels(0)"))["mean"] > 40
+        (codec,) = transceiver.sender.getParameters().codecs
+        assert "profile-level-id=f4001f" in codec.sdpFmtpLine
+    track.stop()
+
+
+async def test_a_profile_that_we_only_receive() -> None:
+    async with calling() as call:
+        transceiver = call.pc.addTransceiver("video", {"direction": "recvonly"})
+        transceiver.setCodecPreferences(codecs("video/H264", fmtp="=4d"))
+        await call.up()
+        await call.page.evaluate("camera()")
+
+        await until(lambda: call.eyes.seen.video_frames > 15 and call.eyes.seen.luma > 20)
+        assert await codec_in_use(call, "inbound-rtp") == "video/H264"
