@@ -71,12 +71,17 @@ class NumberedStream:
         channel: an RTCDataChannel; counting begins when it is open.
         interval: seconds between two numbers.
         padding: bytes added to each message, so that a stream can weigh something.
+
+    Attributes:
+        late: how late, since the last `mark`, the sender itself was woken at worst, seconds: so long this
+            program stood still, and a silence of that length says nothing of the path.
     """
 
     def __init__(self, channel: Any, *, interval: float = 0.02, padding: int = 0) -> None:
         self.channel = channel
         self.interval = interval
         self.sent = 0
+        self.late = 0.0
         self.heard = Tally()
         self._padding = " " + "." * padding if padding else ""
         self._loop = asyncio.get_running_loop()
@@ -96,13 +101,16 @@ class NumberedStream:
         start = self._loop.time()
         while self.channel.readyState == "open":
             # numbers that are due since a late wake-up are made up for, so the rate is kept
-            due = int((self._loop.time() - start) / self.interval) + 1
+            # (the tolerance: a clock may wake us a rounding error before the time)
+            due = int((self._loop.time() - start) / self.interval + 1e-6) + 1
             while self.sent < due and self.channel.bufferedAmount < MAX_BUFFERED:
                 self.channel.send(f"{self.sent}{self._padding}")
                 self.sent += 1
             if self.sent < due:
                 start = self._loop.time() - self.sent * self.interval
-            await asyncio.sleep(max(0.0, start + self.sent * self.interval - self._loop.time()))
+            next_at = start + self.sent * self.interval
+            await asyncio.sleep(max(0.0, next_at - self._loop.time()))
+            self.late = max(self.late, self._loop.time() - next_at)
 
     def _take(self, event: Any) -> None:
         text = event.data if isinstance(event.data, str) else ""
@@ -118,6 +126,7 @@ class NumberedStream:
     def mark(self) -> None:
         """Begin anew with "the longest silence since ..."."""
         self.heard.mark(self._loop.time())
+        self.late = 0.0
 
     def pause(self) -> None:
         """Stop counting; what has been sent may still arrive."""

@@ -40,13 +40,14 @@ def clip(path: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 async def test_the_demo_keeps_all_promises_in_time_with_a_real_file(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-W", "error", "-m", "rtcpeer", "demo", "--json", "--file", str(clip(tmp_path / "a.mp4")),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        out, err = await asyncio.wait_for(process.communicate(), 50)
+        out, err = await asyncio.wait_for(process.communicate(), 150)
     finally:
         if process.returncode is None:
             process.kill()
@@ -57,7 +58,7 @@ async def test_the_demo_keeps_all_promises_in_time_with_a_real_file(tmp_path: Pa
     assert broken == []
     assert told["ok"] is True
     assert process.returncode == 0
-    assert told["seconds"] < 30
+    assert told["seconds"] < 60  # half of it where nothing else runs
     acts = [entry["event"] for entry in told["timeline"] if entry["who"] == "act"]
     assert len(acts) == len(ACTS)
     assert all(act.startswith(start) for act, start in zip(acts, ACTS, strict=True))

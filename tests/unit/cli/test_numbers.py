@@ -83,6 +83,21 @@ async def test_a_stream_counts_from_open_to_close() -> None:
     assert len(channel.sent) == count == stream.sent
 
 
+async def test_a_program_that_stood_still_says_for_how_long(virtual_time) -> None:
+    channel = Channel()
+    channel.readyState = "open"
+    stream = NumberedStream(channel, interval=0.01)
+    await asyncio.sleep(0.5)
+    assert stream.late < 0.001
+    virtual_time._now += 0.7
+    await asyncio.sleep(0.1)
+    assert 0.68 < stream.late <= 0.7
+    stream.mark()
+    await asyncio.sleep(0.1)
+    assert stream.late < 0.001
+    await stream.stop()
+
+
 async def test_an_open_channel_is_used_at_once_with_padding() -> None:
     channel = Channel()
     channel.readyState = "open"
