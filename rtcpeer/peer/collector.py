@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpSender, TransceiverCore
+from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpSender
 from rtcpeer.peer.stats import MediaRecord, ReportBuilder, RTCStatsReport, TransportRecord, find_selector
+from rtcpeer.peer.transceivercore import TransceiverCore
 from rtcpeer.transport.clock import wall_time
 
 if TYPE_CHECKING:

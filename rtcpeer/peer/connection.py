@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import warnings
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from rtcpeer.config.configuration import RTCConfiguration, check_certificates, read_configuration
-from rtcpeer.jsep.parameters import OfferOptions, TransceiverInit
-from rtcpeer.media.eventtarget import EventTarget, handler
+from rtcpeer.jsep.parameters import TransceiverInit
+from rtcpeer.media.eventtarget import handler
 from rtcpeer.media.stream import MediaStream
 from rtcpeer.peer import webidl
+from rtcpeer.peer.awaiting import Awaiting
 from rtcpeer.peer.certificate import RTCCertificate, generate_certificate
 from rtcpeer.peer.datachannel import RTCDataChannel, read_data_channel_init
 from rtcpeer.peer.descriptions import (
@@ -20,17 +20,8 @@ from rtcpeer.peer.descriptions import (
     read_candidate,
     read_description,
 )
-from rtcpeer.peer.errors import (
-    InvalidAccessError,
-    InvalidStateError,
-    OperationError,
-    RTCTimeoutError,
-    w3c_errors,
-)
-from rtcpeer.peer.explain import explain
-from rtcpeer.peer.findings import Finding, Level
-from rtcpeer.peer.parameters import read_transceiver_init
-from rtcpeer.peer.picture import take_picture
+from rtcpeer.peer.errors import InvalidAccessError, w3c_errors
+from rtcpeer.peer.parameters import kind_of_track, read_offer_options, read_transceiver_init
 from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from rtcpeer.peer.session import PeerSession
 from rtcpeer.peer.settings import PeerSettings
@@ -48,7 +39,7 @@ if TYPE_CHECKING:
     from rtcpeer.peer.stats import RTCStatsReport
 
 
-class RTCPeerConnection(EventTarget):
+class RTCPeerConnection(Awaiting):
     """A connection between this process and a remote peer (W3C webrtc-pc 4.4).
 
     Behaves as in a browser. What is Python's own: `async with`, `connected()`, `gathered()`, `events()`, and
@@ -111,7 +102,7 @@ class RTCPeerConnection(EventTarget):
         Raises:
             InvalidStateError: the connection is closed, or a remote offer waits for its answer.
         """
-        text = await self._session.create_offer(_offer_options(options, keywords))
+        text = await self._session.create_offer(read_offer_options(options, keywords))
         return RTCSessionDescriptionInit(type="offer", sdp=text)
 
     @w3c_errors
@@ -230,17 +221,17 @@ class RTCPeerConnection(EventTarget):
     @property
     def iceGatheringState(self) -> IceGatheringState:
         """Whether candidates are being gathered (webrtc-pc 4.3.2)."""
-        return self._session.ice_gathering_state
+        return self._session.aggregates.ice_gathering
 
     @property
     def iceConnectionState(self) -> IceTransportState:
         """The state of all ICE transports together (webrtc-pc 4.3.4)."""
-        return self._session.ice_connection_state
+        return self._session.aggregates.ice_connection
 
     @property
     def connectionState(self) -> PeerConnectionState:
         """The state of all ICE and DTLS transports together (webrtc-pc 4.3.3)."""
-        return self._session.connection_state
+        return self._session.aggregates.connection
 
     @property
     def canTrickleIceCandidates(self) -> bool | None:
@@ -306,7 +297,7 @@ class RTCPeerConnection(EventTarget):
             TypeError: it is not a track.
         """
         session = self._session
-        kind = _kind_of(track)
+        kind = kind_of_track(track)
         for stream in streams:
             if not hasattr(stream, "getTracks"):
                 raise TypeError(f"addTrack() takes MediaStream objects after the track, not {stream!r}")
@@ -359,7 +350,7 @@ class RTCPeerConnection(EventTarget):
                 raise TypeError(f"addTransceiver() takes a track, 'audio' or 'video', not {trackOrKind!r}")
             kind, track = MediaKind(trackOrKind), None
         else:
-            kind, track = _kind_of(trackOrKind), trackOrKind
+            kind, track = kind_of_track(trackOrKind), trackOrKind
         options = read_transceiver_init(init, keywords)
         encodings = session.check_new_encodings(kind, options.encodings)
         session.check_open()
@@ -418,15 +409,6 @@ class RTCPeerConnection(EventTarget):
         """
         return await self._session.get_stats(selector)
 
-    def explain(self) -> list[Finding]:
-        """Why the connection is where it is, in sentences (ours, not W3C's).
-
-        ``for finding in pc.explain(): print(finding)`` shows them. Each has a `code` for programs and a `level`:
-        "problem", "waiting" or "fact"; how things stand comes first, problems next. It may be asked at any moment,
-        also before there is anything and after `close()`.
-        """
-        return explain(take_picture(self._session))
-
     # --- the end ----------------------------------------------------------------------------------
 
     def close(self) -> Awaitable[None]:
@@ -449,67 +431,6 @@ class RTCPeerConnection(EventTarget):
         if session is not None and not session.closed and session.executor.transports:
             warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
 
-    # --- for people who would rather await than listen --------------------------------------------
-
-    async def connected(self, timeout: float | None = 30.0) -> None:
-        """Wait until `connectionState` is "connected".
-
-        Args:
-            timeout: seconds; None waits as long as it takes.
-
-        Raises:
-            RTCTimeoutError: it took longer.
-            OperationError: the connection failed.
-            InvalidStateError: the connection is closed, or was closed meanwhile.
-        """
-
-        async def wait() -> None:
-            async with self.events("connectionstatechange") as changes:
-                while True:
-                    state = self.connectionState
-                    if state is PeerConnectionState.CONNECTED:
-                        return
-                    if state is PeerConnectionState.FAILED:
-                        raise OperationError(f"the connection failed{self._why()}", fault="network")
-                    if self._session.closed or await anext(changes, None) is None:
-                        raise InvalidStateError("the connection is closed")
-
-        await self._within(wait(), timeout, "connected")
-
-    async def gathered(self, timeout: float | None = 30.0) -> None:
-        """Wait until `iceGatheringState` is "complete": `localDescription` then holds all candidates.
-
-        Args:
-            timeout: seconds; None waits as long as it takes.
-
-        Raises:
-            RTCTimeoutError: it took longer.
-            InvalidStateError: the connection is closed, or was closed meanwhile.
-        """
-
-        async def wait() -> None:
-            async with self.events("icegatheringstatechange") as changes:
-                while self.iceGatheringState is not IceGatheringState.COMPLETE:
-                    if self._session.closed or await anext(changes, None) is None:
-                        raise InvalidStateError("the connection is closed")
-
-        await self._within(wait(), timeout, "gathered")
-
-    async def _within(self, wait: Any, timeout: float | None, what: str) -> None:
-        try:
-            async with asyncio.timeout(timeout):
-                await wait
-        except TimeoutError:
-            raise RTCTimeoutError(
-                f"not {what} within {timeout:g} s: connection {self.connectionState}, ICE {self.iceConnectionState}, "
-                f"gathering {self.iceGatheringState}, signaling {self.signalingState}{self._why()}"
-            ) from None
-
-    def _why(self) -> str:
-        """What `explain` calls problems, for error messages."""
-        problems = [str(finding) for finding in self.explain() if finding.level is Level.PROBLEM]
-        return "".join(f". {problem.rstrip('.')}" for problem in problems[:3])
-
     def __repr__(self) -> str:
         session = self.__dict__.get("_session")
         if session is None:
@@ -519,24 +440,3 @@ class RTCPeerConnection(EventTarget):
             f"<RTCPeerConnection {session.name} {self.signalingState}, {self.connectionState}, "
             f"ice {self.iceConnectionState}, {count} transceiver{'' if count == 1 else 's'}>"
         )
-
-
-def _offer_options(options: Any, keywords: Mapping[str, Any]) -> OfferOptions:
-    given = webidl.members("RTCOfferOptions", options, keywords)
-
-    def flag(name: str) -> bool | None:
-        value = given.get(name)
-        return None if value is None else bool(value)
-
-    return OfferOptions(
-        ice_restart=bool(given.get("iceRestart", False)),
-        offer_to_receive_audio=flag("offerToReceiveAudio"),
-        offer_to_receive_video=flag("offerToReceiveVideo"),
-    )
-
-
-def _kind_of(track: Any) -> MediaKind:
-    kind = getattr(track, "kind", None)
-    if kind not in ("audio", "video") or not callable(getattr(track, "recv", None)):
-        raise TypeError(f"a MediaStreamTrack of kind 'audio' or 'video' is needed, not {track!r}")
-    return MediaKind(kind)

@@ -18,7 +18,9 @@ from rtcpeer.media.track import RemoteTrack
 from rtcpeer.peer.datalink import DataLink
 from rtcpeer.peer.events import RTCTrackEvent
 from rtcpeer.peer.mediaparameters import receive_parameters, send_parameters
-from rtcpeer.peer.rtp import RTCRtpSender, TransceiverCore
+from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpTransceiver
+from rtcpeer.peer.rtpsender import RTCRtpSender
+from rtcpeer.peer.transceivercore import TransceiverCore
 from rtcpeer.peer.transportlink import TransportLink
 from rtcpeer.transport.receiver import MediaReceiver
 from rtcpeer.transport.sender import MediaSender
@@ -105,7 +107,7 @@ class Executor:
     def _create_transport(self, effect: fx.CreateTransport) -> None:
         self.transports[effect.transport] = TransportLink(self._session, effect.transport)
         # a new transport changes the states of a connection that was connected
-        self._session.queue_task(self._session.announce_states)
+        self._session.queue_task(self._session.aggregates.announce_all)
 
     def _close_transport(self, effect: fx.CloseTransport) -> None:
         link = self.transports.pop(effect.transport)
@@ -114,7 +116,7 @@ class Executor:
 
     def _transport_gone(self, link: TransportLink) -> None:
         link.announce_closed()
-        self._session.announce_states()
+        self._session.aggregates.announce_all()
 
     def _set_ice_role(self, effect: fx.SetIceRole) -> None:
         self.transports[effect.transport].agent.set_role(effect.role)
@@ -162,6 +164,7 @@ class Executor:
             MediaReceiver(effect.kind.value, track, name=name),
             track,
         )
+        core.show_as(RTCRtpTransceiver(core), RTCRtpSender(core), RTCRtpReceiver(core))
         self.transceivers[effect.transceiver] = core
         self._known[effect.transceiver] = core
 

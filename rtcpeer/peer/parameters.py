@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rtcpeer.jsep.parameters import SendEncoding
+from rtcpeer.jsep.parameters import OfferOptions, SendEncoding
 from rtcpeer.peer import webidl
 from rtcpeer.transport.parameters import Priority
-from rtcpeer.values import Codec, Direction, HeaderExtension
+from rtcpeer.values import Codec, Direction, HeaderExtension, MediaKind
 
 
 @dataclass(slots=True)
@@ -310,3 +310,34 @@ def read_transceiver_init(value: Any, keywords: Mapping[str, Any]) -> Transceive
         tuple(streams),
         tuple(read_encoding(f"sendEncodings[{i}]", e) for i, e in enumerate(encodings)),
     )
+
+
+def read_offer_options(options: Any, keywords: Mapping[str, Any]) -> OfferOptions:
+    """The options of `createOffer`.
+
+    Raises:
+        TypeError: they are no dictionary.
+    """
+    given = webidl.members("RTCOfferOptions", options, keywords)
+
+    def flag(name: str) -> bool | None:
+        value = given.get(name)
+        return None if value is None else bool(value)
+
+    return OfferOptions(
+        ice_restart=bool(given.get("iceRestart", False)),
+        offer_to_receive_audio=flag("offerToReceiveAudio"),
+        offer_to_receive_video=flag("offerToReceiveVideo"),
+    )
+
+
+def kind_of_track(track: Any) -> MediaKind:
+    """The kind of a track, ours or aiortc's.
+
+    Raises:
+        TypeError: it is not a track.
+    """
+    kind = getattr(track, "kind", None)
+    if kind not in ("audio", "video") or not callable(getattr(track, "recv", None)):
+        raise TypeError(f"a MediaStreamTrack of kind 'audio' or 'video' is needed, not {track!r}")
+    return MediaKind(kind)

@@ -29,7 +29,7 @@ def take_picture(session: PeerSession) -> ConnectionPicture:
     ice = session.settings.ice
     return ConnectionPicture(
         now,
-        state=session.connection_state,
+        state=session.aggregates.connection,
         signaling=state.signaling,
         has_local=state.local_description is not None,
         has_remote=state.remote_description is not None,

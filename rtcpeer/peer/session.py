@@ -10,14 +10,12 @@ import asyncio
 import dataclasses
 import logging
 import secrets
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from rtcpeer.config.configuration import RTCConfiguration
 from rtcpeer.config.manager import ConfigurationManager
 from rtcpeer.errors import InvalidStateError
-from rtcpeer.ice.credentials import new_credentials
 from rtcpeer.ice.network import current_network
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.jsep.effects import Plan
@@ -25,10 +23,10 @@ from rtcpeer.jsep.encodings import check_new
 from rtcpeer.jsep.engine import Engine
 from rtcpeer.jsep.parameters import EngineSettings, OfferOptions, SendEncoding
 from rtcpeer.media.eventtarget import Event
-from rtcpeer.peer import states
+from rtcpeer.peer.aggregates import Aggregates
 from rtcpeer.peer.capabilities import engine_capabilities
 from rtcpeer.peer.collector import StatsCollector
-from rtcpeer.peer.events import RTCPeerConnectionIceEvent
+from rtcpeer.peer.entropy import SystemEntropy
 from rtcpeer.peer.executor import Executor
 from rtcpeer.peer.operations import OperationsChain, Pending
 from rtcpeer.peer.settings import PeerSettings
@@ -39,12 +37,8 @@ from rtcpeer.transport.tasks import Gone
 from rtcpeer.values import (
     BundlePolicy,
     DtlsRole,
-    IceGatheringState,
-    IceParameters,
     IceTransportPolicy,
-    IceTransportState,
     MediaKind,
-    PeerConnectionState,
     SdpType,
     SignalingState,
 )
@@ -53,30 +47,6 @@ if TYPE_CHECKING:
     from rtcpeer.peer.connection import RTCPeerConnection
 
 logger = logging.getLogger("rtcpeer")
-
-
-def _nothing() -> None:
-    """There is nothing to announce."""
-
-
-class SystemEntropy:
-    """Where the engine's chance comes from."""
-
-    def session_id(self) -> int:
-        """62 random bits."""
-        return secrets.randbits(62)
-
-    def ice_parameters(self) -> IceParameters:
-        """Fresh credentials."""
-        return new_credentials()
-
-    def ssrc(self) -> int:
-        """A random SSRC."""
-        return secrets.randbelow(0xFFFFFFFF) + 1
-
-    def identifier(self) -> str:
-        """A random UUID."""
-        return str(uuid.uuid4())
 
 
 class PeerSession:
@@ -125,10 +95,7 @@ class PeerSession:
         self._negotiation_needed = False
         self._update_on_empty_chain = False
         self._network_change_queued = False
-        # what was last announced
-        self.connection_state = PeerConnectionState.NEW
-        self.ice_connection_state = IceTransportState.NEW
-        self.ice_gathering_state = IceGatheringState.NEW
+        self.aggregates = Aggregates(self.name, self.executor, self.fire)
 
     # --- the loop ---------------------------------------------------------------------------------
 
@@ -313,54 +280,7 @@ class PeerSession:
             self._update_on_empty_chain = False
             self.update_negotiation_needed()
 
-    # --- aggregated states ------------------------------------------------------------------------
-
-    # A state is derived in one step with its cause; what is given back then tells the listeners.
-
-    def derive_states(self) -> Callable[[], None]:
-        """Derive iceConnectionState and connectionState; webrtc-pc 5.6.3 has them announced in this order."""
-        state = states.ice_connection_state(self.executor.ice_states(), closed=self.closed)
-        changed = state is not self.ice_connection_state and not self.closed
-        if changed:
-            self.ice_connection_state = state
-        announce_connection = self.derive_connection_state()
-
-        def announce() -> None:
-            if changed:
-                self.fire(Event("iceconnectionstatechange"))
-            announce_connection()
-
-        return announce
-
-    def derive_connection_state(self) -> Callable[[], None]:
-        """Derive connectionState (webrtc-pc 4.4.1.3)."""
-        state = states.connection_state(
-            self.executor.ice_states(), self.executor.dtls_states(), closed=self.closed
-        )
-        if state is self.connection_state or self.closed:
-            return _nothing
-        self.connection_state = state
-        logger.debug("%s is %s", self.name, state)
-        return lambda: self.fire(Event("connectionstatechange"))
-
-    def derive_gathering_state(self) -> Callable[[], None]:
-        """Derive iceGatheringState (webrtc-pc 4.4.1.4); the null candidate follows its end."""
-        state = states.ice_gathering_state(self.executor.gathering_states())
-        if state is self.ice_gathering_state or self.closed:
-            return _nothing
-        self.ice_gathering_state = state
-
-        def announce() -> None:
-            self.fire(Event("icegatheringstatechange"))
-            if state is IceGatheringState.COMPLETE:
-                self.fire(RTCPeerConnectionIceEvent("icecandidate", {"candidate": None}))
-
-        return announce
-
-    def announce_states(self) -> None:
-        """Derive and announce everything: transports came or went."""
-        self.derive_gathering_state()()
-        self.derive_states()()
+    # --- told by the floors below --------------------------------------------------------------------
 
     def network_changed(self) -> None:
         """Addresses of this host changed: one event, however many transports tell it."""
@@ -431,8 +351,7 @@ class PeerSession:
             self.carry_out(self.engine.plan_close())
             self.closed = True
             self._early_steps.clear()
-            self.connection_state = PeerConnectionState.CLOSED
-            self.ice_connection_state = IceTransportState.CLOSED
+            self.aggregates.close()
             self.chain.close()
             waits = self.executor.close()
             self.face.close_events()
@@ -480,5 +399,6 @@ class PeerSession:
     def _let_go(self) -> None:
         """Let go of each other, so that closed connections do not wait for the garbage collector."""
         self.executor.release()
+        self.aggregates.release()
         self.face.forget_listeners()
         del self.face

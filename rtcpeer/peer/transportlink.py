@@ -124,14 +124,14 @@ class TransportLink:
 
     def ice_changed(self, ice: IceTransportCore) -> Announcement:
         """See `TransportOwner`."""
-        return self._session.derive_states()
+        return self._session.aggregates.derive()
 
     def ice_gathering_changed(self, ice: IceTransportCore) -> Announcement:
         """See `TransportOwner`."""
         if ice.gathering_state is IceGatheringState.GATHERING:
             self.gathering_since = asyncio.get_running_loop().time()
             self.errors.clear()
-        return self._session.derive_gathering_state()
+        return self._session.aggregates.derive_gathering()
 
     def ice_candidate(self, ice: IceTransportCore, candidate: Candidate | None) -> None:
         """See `TransportOwner`: into the descriptions, and out as an event."""
@@ -178,7 +178,7 @@ class TransportLink:
 
     def dtls_changed(self, dtls: DtlsTransportCore) -> Announcement:
         """See `TransportOwner`."""
-        return self._session.derive_connection_state()
+        return self._session.aggregates.derive_connection()
 
     def data_channel(self, sctp: SctpTransportCore, channel: DataChannel) -> None:
         """See `TransportOwner`."""
