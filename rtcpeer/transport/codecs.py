@@ -87,10 +87,13 @@ def capabilities(kind: str, *, sending: bool) -> Capabilities:
     if kind == "audio":
         return Capabilities(_audio(), (mid, HeaderExtension(packet.URI_AUDIO_LEVEL, 2)))
     if kind == "video":
-        rids = (HeaderExtension(packet.URI_RID, 10), HeaderExtension(packet.URI_REPAIRED_RID, 11))
-        return Capabilities(
-            _video(sending=sending), (mid, HeaderExtension(packet.URI_ABS_SEND_TIME, 3), *rids)
+        others = (
+            HeaderExtension(packet.URI_ABS_SEND_TIME, 3),
+            HeaderExtension(packet.URI_RID, 10),
+            HeaderExtension(packet.URI_REPAIRED_RID, 11),
+            HeaderExtension(packet.URI_ORIENTATION, 13),
         )
+        return Capabilities(_video(sending=sending), (mid, *others))
     raise ValueError(f"no capabilities for {kind!r}")
 
 

@@ -8,23 +8,26 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from av import VideoFrame
 from av.frame import Frame
 
 from rtcpeer.transport import upstream
 from rtcpeer.transport.codecs import PayloadFormat
 from rtcpeer.transport.inbound import InboundStream
+from rtcpeer.transport.orientation import Turner
 from rtcpeer.transport.video import choice
 
 
 @dataclass(slots=True)
 class DecodeJob:
-    """An encoded frame on its way through the decoder."""
+    """An encoded frame on its way through the decoder; `turns` clockwise by quarters make it upright."""
 
     stream: InboundStream
     format: PayloadFormat
     data: bytes
     presentation: int
     is_key: bool
+    turns: int = 0
     took: float = 0.0
 
 
@@ -34,6 +37,7 @@ class StreamDecoder:
     def __init__(self) -> None:
         self._name = ""
         self._decoder: upstream.Decoder | None = None
+        self._turner = Turner()
 
     def run(self, job: DecodeJob) -> list[Frame]:
         """Decode; raises what libav raises."""
@@ -42,5 +46,7 @@ class StreamDecoder:
             self._decoder = choice.make_decoder(job.format.codec)
             self._name = job.format.name
         frames = self._decoder.decode(upstream.JitterFrame(job.data, job.presentation))
+        if job.turns:
+            frames = [self._turner.turn(f, job.turns) if isinstance(f, VideoFrame) else f for f in frames]
         job.took = time.perf_counter() - started
         return frames

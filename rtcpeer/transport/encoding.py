@@ -18,6 +18,7 @@ from av.video.frame import PictureType
 from rtcpeer.transport import upstream
 from rtcpeer.transport.codecs import PayloadFormat
 from rtcpeer.transport.frames import blank
+from rtcpeer.transport.orientation import Turner, quarter_turns
 from rtcpeer.transport.video import choice
 from rtcpeer.transport.video.pictures import PictureEncoder
 
@@ -34,6 +35,7 @@ class EncodeRequest:
     Attributes:
         shared: somebody else uses the same frame object now.
         disabled: the track is disabled: silence or black.
+        tells_turns: the other end turns pictures itself when it is told; else they are sent upright.
     """
 
     frame: Frame | Packet[Any]
@@ -44,11 +46,16 @@ class EncodeRequest:
     estimate: int | None
     shared: bool
     disabled: bool
+    tells_turns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedPayloads:
-    """One encoded frame; `timestamp` is in ticks of the codec's clock and belongs to `epoch`."""
+    """One encoded frame; `timestamp` is in ticks of the codec's clock and belongs to `epoch`.
+
+    Attributes:
+        turns: quarter turns clockwise that make the picture upright.
+    """
 
     payloads: list[bytes]
     timestamp: int
@@ -56,6 +63,7 @@ class EncodedPayloads:
     is_key: bool
     width: int
     height: int
+    turns: int = 0
 
 
 class StreamEncoder:
@@ -77,8 +85,7 @@ class StreamEncoder:
         self._key: tuple[object, ...] = ()
         self._resampler: AudioResampler | None = None
         self._resampler_key: tuple[object, ...] = ()
-        # for audio frames without a time of their own
-        self._samples = 0
+        self._turner = Turner()
 
     def encode(self, request: EncodeRequest) -> EncodedPayloads | None:
         """Encode one frame; None when the encoder wants more first."""
@@ -117,6 +124,9 @@ class StreamEncoder:
 
     def _encode_video(self, request: EncodeRequest, frame: VideoFrame) -> EncodedPayloads | None:
         encoder = self._ensure(request)
+        turns = quarter_turns(frame)
+        if turns and not request.tells_turns:
+            frame, turns = self._turner.turn(frame, turns), 0
         picture = prepare_picture(frame, request)
         self._set_bitrate(encoder, request)
         payloads, timestamp = encoder.encode(picture, request.force_keyframe)
@@ -132,7 +142,7 @@ class StreamEncoder:
             is_key = len(first) > 4 and not first[4] & 1
         elif name == "H264":
             is_key = any(_starts_idr(payload) for payload in payloads[:4])
-        return EncodedPayloads(payloads, timestamp, self.epoch, is_key, *size)
+        return EncodedPayloads(payloads, timestamp, self.epoch, is_key, *size, turns)
 
     def _set_bitrate(self, encoder: upstream.Encoder, request: EncodeRequest) -> None:
         if request.estimate is not None and hasattr(encoder, "target_bitrate"):

@@ -44,6 +44,8 @@ class InboundStream:
     level: float = 0.0
     width: int = 0
     height: int = 0
+    # quarter turns clockwise that make its pictures upright, as told last
+    turns: int = 0
     last_packet_at: float = 0.0
     first_packet_at: float = 0.0
     # decoded frames of the second that is running, and of the last whole one

@@ -39,11 +39,19 @@ def ntp(now: float) -> int:
 
 
 class HeaderTemplate:
-    """The header extensions of one stream, written once; what changes per packet is filled in."""
+    """The header extensions of one stream, written once; what changes per packet is filled in.
 
-    __slots__ = ("_after", "_before", "abs_send_time", "audio_level")
+    Attributes:
+        abs_send_time, audio_level: whether those are written.
+        turned: for packets that tell how the picture is held, by quarter turns; empty if the other end
+            does not want to know.
+    """
 
-    def __init__(self, extensions: tuple[HeaderExtension, ...], mid: str, rid: str | None) -> None:
+    __slots__ = ("_after", "_before", "abs_send_time", "audio_level", "turned")
+
+    def __init__(
+        self, extensions: tuple[HeaderExtension, ...], mid: str, rid: str | None, *, turns: int | None = None
+    ) -> None:
         ids = {e.uri: e.id for e in extensions if e.id is not None and 0 < e.id < 15}
         elements: list[tuple[int, bytes]] = []
         # longer ones would need the two-byte header, which has to be negotiated (RFC 8285 section 6)
@@ -51,6 +59,11 @@ class HeaderTemplate:
             elements.append((ids[rtp.URI_MID], mid.encode()))
         if rid and len(rid.encode()) <= 16 and rtp.URI_RID in ids:
             elements.append((ids[rtp.URI_RID], rid.encode()))
+        self.turned: tuple[HeaderTemplate, ...] = ()
+        if turns is not None:
+            elements.append((ids[rtp.URI_ORIENTATION], bytes((turns,))))
+        elif rtp.URI_ORIENTATION in ids:
+            self.turned = tuple([HeaderTemplate(extensions, mid, rid, turns=turns) for turns in range(4)])
         self.abs_send_time = rtp.URI_ABS_SEND_TIME in ids
         self.audio_level = rtp.URI_AUDIO_LEVEL in ids and not self.abs_send_time
         dynamic = 0
@@ -133,16 +146,31 @@ class OutboundStream:
         return self.timestamp
 
     def send_frame(
-        self, payload_type: int, payloads: list[bytes], timestamp: int, *, marker: bool, level: int
+        self,
+        payload_type: int,
+        payloads: list[bytes],
+        timestamp: int,
+        *,
+        marker: bool,
+        level: int,
+        turns: int | None = None,
     ) -> None:
-        """Send one frame as packets; `marker` on the last (video) or as given (audio)."""
+        """Send one frame as packets; `marker` on the last (video) or as given (audio).
+
+        Args:
+            level: of sound, in -dBov.
+            turns: how the picture is held, told with the last packet; None where it need not be told.
+        """
         now = wall_time()
         last = len(payloads) - 1
         ssrc = self.encoding.ssrc
         keep = bool(self._history)
+        ending = self.template
+        if turns is not None and ending.turned:
+            ending = ending.turned[turns]
         for index, payload in enumerate(payloads):
             number = self.sequence_number
-            extensions = self.template.write(now, level)
+            extensions = (ending if index == last else self.template).write(now, level)
             packet = rtp.write_rtp(
                 payload_type, marker and index == last, number, timestamp, ssrc, extensions, payload
             )

@@ -15,6 +15,7 @@ URI_RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
 URI_REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 URI_AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 URI_ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
+URI_ORIENTATION = "urn:3gpp:video-orientation"
 URI_TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 
 ONE_BYTE = 0xBEDE
@@ -44,6 +45,8 @@ class RtpPacket:
     # (voice activity, -dBov) as in RFC 6464
     audio_level: tuple[bool, int] | None = None
     abs_send_time: int | None = None
+    # quarter turns clockwise that make the picture upright
+    turns: int | None = None
     _data: bytes = b""
 
     def set_data(self, data: bytes) -> None:
@@ -144,6 +147,8 @@ def _set_extension(packet: RtpPacket, uri: str | None, value: bytes) -> None:
             packet.abs_send_time = int.from_bytes(value, "big")
     elif uri == URI_AUDIO_LEVEL:
         packet.audio_level = (value[0] >= 0x80, value[0] & 0x7F)
+    elif uri == URI_ORIENTATION:
+        packet.turns = value[0] & 3
     elif uri == URI_MID:
         packet.mid = value.decode("ascii", "replace")
     elif uri == URI_RID:
@@ -209,6 +214,7 @@ def unwrap_rtx(packet: RtpPacket, payload_type: int, ssrc: int) -> RtpPacket | N
         mid=packet.mid,
         rid=packet.repaired_rid,
         audio_level=packet.audio_level,
+        turns=packet.turns,
     )
 
 

@@ -391,6 +391,9 @@ class MediaReceiver:
         if form is None or not form.is_media:
             return
         is_video = self.kind == "video"
+        for packet in frame.packets:
+            if packet.turns is not None:
+                stream.turns = packet.turns
         if not self._is_shown(stream, now) or not self._sink.wants_frames():
             stream.needs_keyframe = True
             return
@@ -414,7 +417,7 @@ class MediaReceiver:
             if stream.needs_keyframe:
                 self._send_pli(stream, now)
                 return
-        self._queue.append(DecodeJob(stream, form, data, presentation, is_key))
+        self._queue.append(DecodeJob(stream, form, data, presentation, is_key, stream.turns))
         if self._decoding is None:
             self._decode_next()
 

@@ -51,6 +51,8 @@ class _Stream:
     encoder: StreamEncoder = field(default_factory=StreamEncoder)
     epoch: int = -1
     force_keyframe: bool = False
+    # how the last picture was held
+    turns: int = 0
     keyframe_at: float = 0.0
     # when the next frame is due under maxFramerate, in the track's own time
     due: float = 0.0
@@ -385,6 +387,7 @@ class MediaSender:
                 estimate=self._estimate // len(active) if self._estimate is not None else None,
                 shared=shared,
                 disabled=not enabled,
+                tells_turns=bool(stream.packets.template.turned),
             )
             try:
                 encoded = await self._encode(stream, request)
@@ -415,6 +418,7 @@ class MediaSender:
             stream.epoch = encoded.epoch
             packets.rebase()
         timestamp = packets.map_timestamp(encoded.timestamp, now)
+        turns = None
         if self.kind == "audio":
             if self._tones is not None:
                 if not self._tones.finished:
@@ -424,6 +428,9 @@ class MediaSender:
             marker, stream.fresh = stream.fresh, False
         else:
             marker = True
+            # 3GPP TS 26.114 section 7.4.5: with key frames and when it changes; browsers forget it with each frame
+            if encoded.turns or encoded.is_key or stream.turns:
+                turns = stream.turns = encoded.turns
             if encoded.width:
                 stream.width, stream.height = encoded.width, encoded.height
             if encoded.is_key:
@@ -434,7 +441,12 @@ class MediaSender:
                 stream.second, stream.second_frames = second, 0
             stream.second_frames += 1
         packets.send_frame(
-            stream.format.payload_type, encoded.payloads, timestamp, marker=marker, level=level
+            stream.format.payload_type,
+            encoded.payloads,
+            timestamp,
+            marker=marker,
+            level=level,
+            turns=turns,
         )
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Each video codec against Chromium, both ways: what one end shows, the other end decodes, and it is not black."""
+"""Video against Chromium, codec by codec: what one end shows, the other end decodes, and it is not black."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rtcpeer import RTCRtpReceiver, RTCRtpSender
 from rtcpeer.testing import synthetic_track
 from tests.interop.chromium import until
 from tests.interop.test_chromium_api import Call, calling
+from tests.unit.transport.held import Held
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
@@ -78,3 +79,16 @@ async def test_a_profile_that_we_only_receive() -> None:
 
         await until(lambda: call.eyes.seen.video_frames > 15 and call.eyes.seen.luma > 20)
         assert await codec_in_use(call, "inbound-rtp") == "video/H264"
+
+
+async def test_the_browser_turns_what_a_phone_filmed() -> None:
+    track = Held(-90)
+    async with calling() as call:
+        call.pc.addTrack(track)
+        await call.up()
+
+        await call.page.wait_for("videos[0]?.getVideoPlaybackQuality().totalVideoFrames > 5")
+        assert await call.page.evaluate("[videos[0].videoWidth, videos[0].videoHeight]") == [64, 96]
+        sent = next(s for s in (await call.pc.getStats()).values() if s["type"] == "outbound-rtp")
+        assert (sent["frameWidth"], sent["frameHeight"]) == (96, 64)
+    track.stop()
