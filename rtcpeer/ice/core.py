@@ -404,7 +404,7 @@ class IceCore:
                 break
             if generation.selected is None or generation.failed:
                 continue
-            if carrying is None or generation.nominated is not None or carrying.level(now) is not Level.LIVE:
+            if carrying is None or generation.is_agreed or carrying.level(now) is not Level.LIVE:
                 self.carrying = carrying = generation
                 generation.claim_routes()
                 self._forgets_loss = False

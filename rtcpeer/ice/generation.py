@@ -98,6 +98,8 @@ class Generation:
         self._early = EarlyChecks(settings.max_early_checks, settings.max_early_checks_per_source)
         self._peer_reflexive = 0
         self._remote_is_aggressive = False
+        # A check of the other side has come: it knows our credentials.
+        self._was_checked = False
 
     # -- what it is made of ------------------------------------------------------------------------
 
@@ -393,6 +395,9 @@ class Generation:
         pair.responses_sent += 1
         pair.heard_at = now
         self._claim(pair)
+        if not self._was_checked:
+            self._was_checked = True
+            self._renominate(now)
         if use_candidate and not self._context.controlling:
             self._on_use_candidate(now, pair)
         if pair.state is PairStatus.IN_PROGRESS:
@@ -603,6 +608,16 @@ class Generation:
         self._nominating = best
         self._send_check(now, best, nominate=True)
 
+    def _renominate(self, now: float) -> None:
+        """Say again what the other side may have answered without understanding it.
+
+        The answerer of a restart that controls may nominate before its answer is there. RFC 8445 7.3 wants such early
+        checks answered and processed later; Firefox keeps only the first one of each source, which nominates nothing.
+        """
+        pair = self._nominating or self.nominated
+        if pair is not None and self._context.controlling:
+            self._send_check(now, pair, nominate=True, probe=True)
+
     def _best_heard(self, now: float) -> Pair | None:
         heard = [p for p in self.checklist.pairs.values() if p.is_valid and not self._is_quiet(now, p)]
         return max(heard, key=lambda p: p.preference, default=None)
@@ -662,6 +677,12 @@ class Generation:
     def needs_mappings(self) -> bool:
         """Whether a check may still come in through a reflexive candidate (RFC 8445 5.1.1.4)."""
         return self.nominated is None and not self.failed and self.retired_until is None
+
+    @property
+    def is_agreed(self) -> bool:
+        """Whether a pair is nominated and the other side knows it: before, it may drop data from there."""
+        knows = self._was_checked or (self.remote is not None and self.remote.lite)
+        return knows and self.nominated is not None
 
     @property
     def is_exhausted(self) -> bool:

@@ -8,8 +8,11 @@ from dataclasses import replace
 import pytest
 
 from rtcpeer.ice import stun
+from rtcpeer.ice.checklist import Base
 from rtcpeer.ice.core import GenerationDropped
 from rtcpeer.ice.credentials import new_credentials
+from rtcpeer.ice.early import EarlyChecks
+from rtcpeer.ice.netbase import Address
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.values import CandidateType, IceParameters, IceRole, IceTransportPolicy
 
@@ -385,6 +388,33 @@ def test_remote_restart_before_ours() -> None:
     wire.run(0.3)
     assert left.core.route.owner is answer  # type: ignore[union-attr]
     assert right.core.route.owner is fresh  # type: ignore[union-attr]
+
+
+def test_a_nomination_that_came_before_the_answer_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """We control and answer a restart; the other side, like Firefox, keeps one early check of each source."""
+    keep = EarlyChecks.keep
+
+    def keep_the_first(checks: EarlyChecks, base: Base, address: Address, priority: int, _: bool) -> None:
+        keep(checks, base, address, priority, False)
+
+    monkeypatch.setattr(EarlyChecks, "keep", keep_the_first)
+    wire, left, right, _, _ = connected_pair()
+    old = left.core.route
+    fresh, answer = right.start(), left.start()
+    right.offer_base(fresh, right.bases[0])
+    left.offer_base(answer, left.bases[0])
+    left.core.set_remote(wire.now, fresh.local)
+    left.core.add_remote(wire.now, fresh.locals[0].candidate, ("192.0.2.2", 2000))
+    wire.run(0.3)
+    assert answer.nominated is not None
+    # what went over the new path now, the other side would drop
+    assert left.core.route is old
+    right.core.set_remote(wire.now, answer.local)
+    right.core.add_remote(wire.now, answer.locals[0].candidate, ("192.0.2.1", 1000))
+    wire.run(0.1)
+    assert fresh.nominated is not None
+    assert right.core.route.owner is fresh  # type: ignore[union-attr]
+    assert left.core.route.owner is answer  # type: ignore[union-attr]
 
 
 def test_ten_restarts_in_a_row_without_an_answer() -> None:
