@@ -47,7 +47,7 @@ FLAGS = (
 ARTIFACTS = Path(__file__).resolve().parents[2] / "artifacts"
 
 # Two browsers at once on a small machine measure the machine: test processes take turns.
-_TURN = Path(tempfile.gettempdir()) / "rtcpeer-chromium.lock"
+_TURN = Path(tempfile.gettempdir()) / "rtcpeer-browser.lock"
 
 
 def executable() -> str | None:
@@ -66,6 +66,17 @@ def require() -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return path
+
+
+async def take_turn(stack: contextlib.AsyncExitStack) -> None:
+    """Wait until no other test process has a browser; the turn is given back with the stack."""
+    turn = stack.enter_context(_TURN.open("w"))
+    while True:
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            await asyncio.sleep(0.1)
 
 
 class PageError(AssertionError):
@@ -199,13 +210,7 @@ class Chromium:
 
     async def _start(self) -> None:
         path = require()
-        turn = self._stack.enter_context(_TURN.open("w"))
-        while True:
-            try:
-                fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await asyncio.sleep(0.1)
+        await take_turn(self._stack)
         profile = self._stack.enter_context(
             tempfile.TemporaryDirectory(prefix="rtcpeer-chromium-", ignore_cleanup_errors=True)
         )

@@ -1,7 +1,4 @@
-"""Our RTCPeerConnection against Chromium's, one feature at a time, without the page of `serve`.
-
-Both sides negotiate perfectly with trickle; Chromium's half is the example of webrtc-pc 10.7.
-"""
+"""Our RTCPeerConnection against Chromium's, one feature at a time, without the page of `serve`."""
 
 from __future__ import annotations
 
@@ -14,125 +11,23 @@ from typing import Any
 
 import pytest
 
-from rtcpeer import IceSettings, PeerSettings, RTCPeerConnection
-from rtcpeer.cli.eyes import Eyes
-from rtcpeer.signaling.channel import as_message
-from rtcpeer.signaling.negotiator import Negotiator
-from rtcpeer.testing import OutageNetwork, TurnServer, synthetic_track
-from tests.interop.chromium import Chromium, Page, blank_site, until
+from rtcpeer import IceSettings
+from rtcpeer.testing import TurnServer, synthetic_track
+from tests.interop import browser_call
+from tests.interop.browser_call import Call
+from tests.interop.chromium import Chromium, blank_site, until
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 PICTURE = {"width": 320, "height": 240, "frameRate": 15}
 
-THERE = """
-var pc, making = false, channels = {}, heard = {}, states = [], videos = [];
-function begin(configuration) {
-  pc = new RTCPeerConnection(configuration);
-  pc.onnegotiationneeded = async () => {
-    try { making = true; await pc.setLocalDescription(); say(pc.localDescription); } finally { making = false; }
-  };
-  pc.onicecandidate = ({candidate}) => candidate && say(candidate);
-  pc.onconnectionstatechange = () => states.push(pc.connectionState);
-  pc.ontrack = ({track}) => {
-    if (track.kind !== "video") return;
-    const video = document.createElement("video");
-    video.muted = video.autoplay = video.playsInline = true;
-    video.srcObject = new MediaStream([track]);
-    document.body.append(video);
-    videos.push(video);
-  };
-  pc.ondatachannel = ({channel}) => keep(channel);
-}
-function keep(channel) {
-  channel.binaryType = "arraybuffer";
-  channels[channel.label] = channel;
-  heard[channel.label] = [];
-  channel.onmessage = ({data}) => {
-    heard[channel.label].push(typeof data === "string" ? data : data.byteLength);
-    if (channel.label === "echo") channel.send(data);
-  };
-  return channel;
-}
-function say(message) { signal(JSON.stringify(message)); }
-async function hear(message) {
-  if ("candidate" in message) return pc.addIceCandidate(message);
-  await pc.setRemoteDescription(message);          // polite: our own offer is rolled back
-  if (message.type === "offer") { await pc.setLocalDescription(); say(pc.localDescription); }
-}
-async function camera() {
-  const stream = await navigator.mediaDevices.getUserMedia({audio: true, video: {width: 320, height: 240}});
-  for (const track of stream.getTracks()) pc.addTrack(track, stream);
-}
-async function pixels(index) {
-  const canvas = document.createElement("canvas");
-  canvas.width = 32; canvas.height = 24;
-  const g = canvas.getContext("2d");
-  g.drawImage(videos[index], 0, 0, 32, 24);
-  const data = g.getImageData(0, 0, 32, 24).data;
-  let sum = 0;
-  for (let i = 0; i < data.length; i += 4) sum += (data[i] + data[i + 1] + data[i + 2]) / 3;
-  return {mean: sum / (32 * 24), frames: videos[index].getVideoPlaybackQuality().totalVideoFrames};
-}
-"""
-
-
-class PageChannel:
-    """A signaling channel into the page."""
-
-    def __init__(self, page: Page) -> None:
-        self._page = page
-        self._arrived: asyncio.Queue[Any] = asyncio.Queue()
-
-    def arrive(self, text: str) -> None:
-        self._arrived.put_nowait(json.loads(text))
-
-    async def send(self, message: Any, /) -> None:
-        await self._page.evaluate(f"hear({json.dumps(as_message(message))})")
-
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        while True:
-            yield await self._arrived.get()
-
-    async def close(self) -> None:
-        pass
-
-
-class Call:
-    """Both ends: `pc` here, `page` there."""
-
-    def __init__(self, page: Page, pc: RTCPeerConnection, network: OutageNetwork) -> None:
-        self.page, self.pc, self.network = page, pc, network
-        self.eyes = Eyes()
-        self.errors: list[Exception] = []
-        self.states: list[str] = []
-        pc.addEventListener("track", lambda event: self.eyes.watch(event.track))
-        pc.addEventListener("connectionstatechange", lambda _: self.states.append(str(pc.connectionState)))
-
-    async def up(self) -> None:
-        await self.pc.connected(timeout=10)
-        await self.page.wait_for("pc.connectionState === 'connected'")
-
 
 @contextlib.asynccontextmanager
 async def calling(configuration: Any = None, *, ice: IceSettings | None = None) -> AsyncIterator[Call]:
-    settings = PeerSettings(ice=ice or IceSettings())
-    network = OutageNetwork()
     async with blank_site() as url, Chromium() as browser:
         page = await browser.page(url)
-        await page.evaluate(THERE)
-        with network.installed():
-            pc = RTCPeerConnection(configuration, settings=settings)
-        channel = PageChannel(page)
-        await page.bind("signal", channel.arrive)
-        await page.evaluate(f"begin({json.dumps(configuration or {})})")
-        async with pc:
-            call = Call(page, pc, network)
-            async with Negotiator(pc, channel, polite=False, on_error=call.errors.append):
-                yield call
-            await call.eyes.close()
-        assert call.errors == []
-        assert page.errors == []
+        async with browser_call.calling(page, configuration, ice=ice) as call:
+            yield call
 
 
 async def test_we_offer_media_and_the_browser_answers_with_its_own() -> None:
