@@ -133,6 +133,7 @@ class TrackSource:
                 self._untap = track.add_tap(self._push, self._end)
         elif self._puller is None or self._puller.done():
             self._puller = self._tasks.start(self._pull(track))
+            self._puller.add_done_callback(self._forget)
         return subscription
 
     @property
@@ -154,6 +155,11 @@ class TrackSource:
             self._untap()
             self._untap = None
         return self._tasks.cancel()
+
+    def _forget(self, puller: asyncio.Task[None]) -> None:
+        # a task that was cancelled keeps its traceback, whose frames hold the track
+        if self._puller is puller:
+            self._puller = None
 
     async def _pull(self, track: SourceTrack) -> None:
         try:

@@ -392,9 +392,6 @@ def test_the_interpreter_ends_quietly(moment, end):
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
 
 
-@pytest.mark.skipif(
-    sys.version_info[:2] == (3, 12), reason="Python 3.12 keeps a loop that has ended; by what is not known"
-)
 def test_an_unclosed_connection_is_a_resource_warning():
     # collected by name: what the interpreter still collects at its own end differs between versions
     text = PROGRAM.format(moment=MOMENTS["connected"], end=ENDS["return"]) + COLLECT

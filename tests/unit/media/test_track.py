@@ -203,6 +203,24 @@ async def test_a_source_does_not_keep_its_track():
     assert reference() is None
 
 
+def test_a_source_that_ended_with_its_loop_does_not_keep_its_track():
+    import gc
+    import weakref
+
+    async def main():
+        track = Counter()
+        subscription = TrackSource.of(track).subscribe()
+        await subscription.get()
+        return track, subscription
+
+    track, subscription = asyncio.run(main())
+    reference = weakref.ref(track)
+    del track, subscription
+    gc.collect()
+
+    assert reference() is None
+
+
 async def test_an_ended_track_gives_nothing():
     track = Counter()
     track.stop()
