@@ -32,7 +32,7 @@ class Here:
 
 
 async def test_every_transport(capsys):
-    async with no_leaks(), Coturn(Here(), ports=(34781, 34791)) as server:
+    async with no_leaks(), Coturn(Here(), ports=(13481, 13491)) as server:
         urls = [server.stun["urls"], *(server.url(transport) for transport in ("udp", "tcp", "tls"))]
         entries = read_servers(urls, user="user", credential="pass", environment={})
         status = await run_doctor(entries, tls=server.authority.client_context())
@@ -43,7 +43,7 @@ async def test_every_transport(capsys):
 
 
 async def test_credentials_good_wrong_and_expired(capsys):
-    async with no_leaks(), Coturn(Here(), secret="shared-secret", ports=(34782, 34792)) as server:
+    async with no_leaks(), Coturn(Here(), secret="shared-secret", ports=(13482, 13492)) as server:
         assert await run_doctor(read_servers([server.url()], environment={SECRET: "shared-secret"})) == 0
         assert await run_doctor(read_servers([server.url()], environment={SECRET: "another-secret"})) == 1
         assert "refuses the credential (401)" in capsys.readouterr().out
