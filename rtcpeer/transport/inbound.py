@@ -116,9 +116,14 @@ class InboundStream:
         return 0 if last is None else last - SequenceUnwrapper.OFFSET
 
     @property
+    def first_hand(self) -> int:
+        """How many came in the stream itself; RFC 4588 repeats packets in a stream of its own."""
+        return self.packets_received - self.retransmitted_packets
+
+    @property
     def lost(self) -> int:
-        """How many of them did not come; negative with duplicates."""
-        return self.expected - self.packets_received
+        """How many of them did not come at first; negative with duplicates."""
+        return self.expected - self.first_hand
 
     @property
     def jitter_seconds(self) -> float:
@@ -171,7 +176,7 @@ class InboundStream:
 
     def report(self, now: float) -> upstream.ReceiverInfo:
         """The report block about this stream; begins the next interval."""
-        expected, received = self.expected, self.packets_received
+        expected, received = self.expected, self.first_hand
         expected_now, received_now = expected - self._expected_before, received - self._received_before
         self._expected_before, self._received_before = expected, received
         lost_now = expected_now - received_now

@@ -29,3 +29,14 @@ def stream(*numbers: int) -> InboundStream:
 def test_the_highest_number_counts_cycles_from_zero(numbers: tuple[int, ...], highest: int) -> None:
     """RFC 3550 6.4.1; Firefox takes its packetsReceived from the difference to what it sent first."""
     assert stream(*numbers).report(1.0).highest_sequence == highest
+
+
+def test_what_came_again_in_a_repair_stream_hides_no_loss() -> None:
+    """RFC 4588 4: repairs have an SSRC of their own. Firefox also probes with them for what was never lost."""
+    inbound = stream(1, 2, 4)
+    for number in (1, 2, 3):
+        inbound.retransmitted_packets += 1
+        inbound.count(RtpPacket(96, 0, number, 0, 1, b"x"), 1.0)
+    report = inbound.report(1.0)
+    assert (report.packets_lost, report.fraction_lost) == (1, 64)
+    assert (inbound.stats("audio")["packetsLost"], inbound.stats("audio")["packetsReceived"]) == (1, 6)
