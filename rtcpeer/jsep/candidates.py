@@ -100,7 +100,7 @@ def plan_remote(
     known = False
     for index in sections:
         known |= _add(state, draft, remote, index, candidate, parsed, ufrag)
-    if not known:
+    if not known and sections:  # the end of no candidates is as good as any
         raise OperationError(
             f"addIceCandidate: no remote description has usernameFragment {ufrag!r} there", fault="remote"
         )
@@ -108,12 +108,17 @@ def plan_remote(
 
 
 def _sections(remote: Description, mid: str | None, mline_index: int | None) -> list[int]:
-    """The sections meant; all of them when nothing is said."""
+    """The sections meant; all of them when nothing is said.
+
+    Deviation: "If candidate.sdpMid is not equal to the mid of any media description, [reject]" (webrtc-pc 4.4.2).
+    pion writes an empty sdpMid beside the right sdpMLineIndex, and browsers go by the index then.
+    """
     if mid is not None:
         index = remote.session.find(mid)
-        if index is None:
+        if index is None and not (mid == "" and mline_index is not None):
             raise OperationError(f"addIceCandidate: no section has sdpMid {mid!r}", fault="remote")
-        return [index]
+        if index is not None:
+            return [index]
     if mline_index is not None:
         if not 0 <= mline_index < len(remote.session.media):
             raise OperationError(

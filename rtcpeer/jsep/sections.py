@@ -203,11 +203,12 @@ def _pausing(media: Media, record: Transceiver, cname: str, settings: EngineSett
     """The section of a sender that does not send now.
 
     Its sources stay announced once it has sent, as browsers do it: libwebrtc takes a stream that vanishes from
-    the description and comes back under the same SSRC without connecting it to its track again.
+    the description and comes back under the same SSRC without connecting it to its track again. The ``a=msid`` says
+    that they are one track's: libwebrtc refuses a section with two sources that nothing holds together.
     """
     if not record.has_sent or not settings.declare_ssrcs or any(e.rid is not None for e in record.encodings):
         return media
-    return _with_sources(media, record, cname)
+    return replace(_with_sources(media, record, cname), msids=_msids(record))
 
 
 def _with_sources(media: Media, record: Transceiver, cname: str) -> Media:

@@ -15,7 +15,7 @@ from rtcpeer.jsep.codecs import identity, is_rtx
 from rtcpeer.jsep.sections import is_supported
 from rtcpeer.jsep.transports import described_by, leaders
 from rtcpeer.sdp.model import Group, Media, Session, Setup
-from rtcpeer.values import SdpType
+from rtcpeer.values import Direction, SdpType
 
 MAX_TRANSPORTS = 64
 """Unbundled sections that a remote description may have; bundled ones share a transport and do not count."""
@@ -36,6 +36,8 @@ def complete(session: Session, offer: Session | None, previous: Session | None =
         offer: what this answers; then sections without a mid have the mid of the offered one.
         previous: the remote description before; a section of a later offer without a mid is still the same section.
     """
+    if offer is not None:
+        session = _rejected_as_offered(session, offer)
     if offer is not None and any(m.bundle_only for m in session.media):
         # RFC 9143 6: a=bundle-only has no meaning in an answer; port zero there is a rejection
         session = replace(session, media=tuple([replace(m, bundle_only=False) for m in session.media]))
@@ -64,6 +66,27 @@ def complete(session: Session, offer: Session | None, previous: Session | None =
             section = replace(section, mid=mid, mid_implied=True)
         media.append(section)
     return replace(session, media=tuple(media))
+
+
+def _rejected_as_offered(session: Session, offer: Session) -> Session:
+    """The answer without what it makes of sections that were not offered.
+
+    "A stream that is offered with a port of zero MUST be marked with port zero in the answer" (RFC 3264 6).
+    pion and werift accept and bundle such sections; nothing can come of it, and the rest of their answer is good.
+    """
+    revived = {
+        theirs.mid
+        for theirs, ours in zip(session.media, offer.media, strict=False)
+        if ours.rejected and not theirs.rejected and theirs.kind == ours.kind
+    }
+    if not revived:
+        return session
+    media = [
+        replace(m, port=0, direction=Direction.INACTIVE, candidates=()) if m.mid in revived else m
+        for m in session.media
+    ]
+    groups = [replace(g, mids=tuple([m for m in g.mids if m not in revived])) for g in session.groups]
+    return replace(session, media=tuple(media), groups=tuple([g for g in groups if g.mids]))
 
 
 def check_remote(

@@ -109,6 +109,18 @@ def test_the_answerers_candidates_may_name_any_bundled_section() -> None:
     assert [type(e) for e in plan.start] == [AddRemoteCandidate]
 
 
+def test_beside_an_empty_mid_the_index_counts() -> None:
+    a, b = two_sections()
+    negotiate(a, b)
+    plan = a.carry_out(a.engine.plan_remote_candidate(TEXT, "", 1))  # as pion writes it
+    assert [type(e) for e in plan.start] == [AddRemoteCandidate]
+    session = parse_untrusted(a.state.remote_description.text)  # type: ignore[union-attr]
+    assert [len(m.candidates) for m in session.media] == [0, 1]
+    for arguments in ((TEXT, ""), (TEXT, "", 2)):
+        with pytest.raises(OperationError):
+            a.engine.plan_remote_candidate(*arguments)
+
+
 def test_end_of_candidates() -> None:
     a, b = two_sections()
     negotiate(a, b)
@@ -186,3 +198,9 @@ def test_text_with_bare_newlines_keeps_them() -> None:
     assert "\r" not in text
     assert text.count("\na=" + TEXT + "\n") == 2
     assert len(parse_untrusted(text).media) == 2
+
+
+def test_the_end_of_candidates_of_a_description_without_sections() -> None:
+    a, b = pair()
+    b.remote(SdpType.OFFER, a.local())
+    assert b.carry_out(b.engine.plan_remote_candidate("")).start == ()
