@@ -59,7 +59,9 @@ def apply_local_offer(engine: Engine, draft: Draft, created: Created) -> None:
             if record.stopped:
                 continue
             record = draft.attach(record, draft.bindings[mid])
-            record = draft.put(replace(record, receptive=media.direction.receives))
+            # webrtc-pc empties the list while nothing is received; as in `negotiated.configure`, it stays
+            codecs = media.codecs if media.direction.receives else record.receive_codecs
+            record = draft.put(replace(record, receptive=media.direction.receives, receive_codecs=codecs))
             configure_offered(draft, record, media)
         elif media.is_data and not media.rejected:
             _bind_data(draft, mid, draft.bindings[mid])
@@ -141,6 +143,9 @@ def _bind_remote_offer(engine: Engine, draft: Draft, session: Session) -> None:
             bindings[head] = found
         bindings[mid] = bindings[head]
     draft.bindings = bindings
+    for id in dict.fromkeys(bindings.values()):
+        # webrtc-pc 4.4.1.5: the role "always has a value after the first offer is processed"
+        draft.set_role(id, IceRole.CONTROLLING if session.ice_lite else IceRole.CONTROLLED)
     _close_unstable(draft)
 
 

@@ -98,6 +98,7 @@ def configure(
             receive_codecs=receivable,
             send_header_extensions=send_extensions,
             receive_header_extensions=receive_extensions,
+            reduced_size_rtcp=reduced,
             send_parameters=sending,
             receive_parameters=receiving,
         )

@@ -95,6 +95,7 @@ class Transceiver:
         remote_stream_ids: ids of [[AssociatedRemoteMediaStreams]], in order.
         remote_track_id: the id that the remote description gave the track (appdata of msid), if any.
         send_codecs, receive_codecs: [[SendCodecs]], [[ReceiveCodecs]].
+        reduced_size_rtcp: both sides take RTCP packets that are not compound (RFC 5506).
         send_parameters, receive_parameters: what was last handed to the media layer (None: never, or taken back).
         transport: id of the transport of sender and receiver; None = null.
         created_by_remote: it was made by a remote description.
@@ -127,6 +128,7 @@ class Transceiver:
     receive_codecs: tuple[Codec, ...] = ()
     send_header_extensions: tuple[HeaderExtension, ...] = ()
     receive_header_extensions: tuple[HeaderExtension, ...] = ()
+    reduced_size_rtcp: bool = False
     send_parameters: SendParameters | None = None
     receive_parameters: ReceiveParameters | None = None
     transport: int | None = None

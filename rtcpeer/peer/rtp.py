@@ -70,7 +70,7 @@ class RTCRtpReceiver:
         record = self._core.record
         return RTCRtpReceiveParameters(
             headerExtensions=dictionaries.header_extension_parameters(record.receive_header_extensions),
-            rtcp=dictionaries.RTCRtcpParameters(reducedSize=False),
+            rtcp=dictionaries.RTCRtcpParameters(reducedSize=record.reduced_size_rtcp),
             codecs=dictionaries.codec_parameters(record.receive_codecs),
         )
 

@@ -82,7 +82,7 @@ class RTCRtpSender:
             encodings=[dictionaries.encoding_parameters(e, kind=record.kind.value) for e in record.encodings],
             headerExtensions=dictionaries.header_extension_parameters(extensions),
             rtcp=dictionaries.RTCRtcpParameters(
-                cname=self._core.session.engine.state.cname or None, reducedSize=False
+                cname=self._core.session.engine.state.cname or None, reducedSize=record.reduced_size_rtcp
             ),
             codecs=dictionaries.codec_parameters(record.send_codecs),
         )

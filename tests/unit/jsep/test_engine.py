@@ -13,6 +13,7 @@ from rtcpeer.jsep.effects import (
     FireTrack,
     MuteTrack,
     RemoveRemoteTrack,
+    SetIceRole,
     StalePlan,
     StartData,
     StartDtls,
@@ -20,7 +21,7 @@ from rtcpeer.jsep.effects import (
 )
 from rtcpeer.jsep.parameters import TransceiverInit
 from rtcpeer.sdp.text import parse_untrusted
-from rtcpeer.values import Direction, DtlsRole, MediaKind, SdpType
+from rtcpeer.values import Direction, DtlsRole, IceRole, MediaKind, SdpType
 from tests.unit.jsep.support import Peer, negotiate, pair
 
 
@@ -72,11 +73,12 @@ def test_the_order_of_effects_and_announcements() -> None:
         "AddRemoteTrack",
         "FireTrack",
     ]
+    # webrtc-pc 4.4.1.5: the role "always has a value after the first offer is processed"
+    assert plan.start == (SetIceRole(0, IceRole.CONTROLLED),)
     plan = b.carry_out(b.engine.plan_local())
     assert [type(e).__name__ for e in plan.start] == [
         "AttachTransport",
         "ConfigureReceiver",
-        "SetIceRole",
         "StartIceGeneration",
         "SetRemoteIce",
         "StartDtls",

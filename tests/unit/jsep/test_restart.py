@@ -174,9 +174,10 @@ def test_roles_come_from_the_first_offer_and_stay() -> None:
 def test_we_control_a_lite_peer() -> None:
     a, b = pair()
     a.track("audio", "s")
-    b.remote(SdpType.OFFER, a.local().replace("a=ice-options", "a=ice-lite\r\na=ice-options"))
-    plan = b.carry_out(b.engine.plan_local())
+    offer = a.local().replace("a=ice-options", "a=ice-lite\r\na=ice-options")
+    plan = b.carry_out(b.engine.plan_remote(SdpType.OFFER, offer))
     assert SetIceRole(0, IceRole.CONTROLLING) in plan.start
+    plan = b.carry_out(b.engine.plan_local())
     remote = next(e for e in plan.start if isinstance(e, SetRemoteIce))
     assert remote.remote.lite
 

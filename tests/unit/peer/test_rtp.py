@@ -255,3 +255,28 @@ async def test_a_receiver_before_anything_arrives(pc):
 def test_capabilities():
     assert RTCRtpSender.getCapabilities("smell") is None
     assert RTCRtpReceiver.getCapabilities("audio").codecs[0].mimeType == "audio/opus"
+
+
+async def test_parameters_say_whether_reduced_size_rtcp_was_negotiated(pc, other):
+    transceiver = pc.addTransceiver("audio")
+    assert transceiver.sender.getParameters().rtcp.reducedSize is False
+    await pc.setLocalDescription()
+    await other.setRemoteDescription(pc.localDescription)
+    await other.setLocalDescription()
+    answer = other.localDescription.sdp
+    await pc.setRemoteDescription(type="answer", sdp=answer)
+    for half in (transceiver.sender, transceiver.receiver):
+        assert half.getParameters().rtcp.reducedSize is True
+    await pc.setLocalDescription()
+    await pc.setRemoteDescription(type="answer", sdp=answer.replace("a=rtcp-rsize\r\n", ""))
+    for half in (transceiver.sender, transceiver.receiver):
+        assert half.getParameters().rtcp.reducedSize is False
+
+
+async def test_a_receiver_shows_what_it_is_prepared_to_receive(pc):
+    receiver = pc.addTransceiver("audio").receiver
+    assert receiver.getParameters().codecs == []
+    await pc.setLocalDescription()
+    assert "audio/opus" in [c.mimeType for c in receiver.getParameters().codecs]
+    await pc.setLocalDescription(type="rollback")
+    assert receiver.getParameters().codecs == []
