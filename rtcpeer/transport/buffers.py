@@ -129,6 +129,14 @@ class FrameBuffer:
             frames += self._complete()
         return frames
 
+    def lacks(self, sequence_number: int) -> bool:
+        """Whether a packet is missing that is still waited for, or would be next."""
+        first, last = self._next, self._unwrapper.last
+        if first is None or last is None:
+            return False
+        number = last + ((sequence_number - last + 0x8000) & 0xFFFF) - 0x8000
+        return number >= first and number not in self._packets
+
     def missing(self) -> list[int]:
         """The sequence numbers that are missing between what was delivered and what has come."""
         first, last = self._next, self._unwrapper.last

@@ -58,6 +58,7 @@ def _audio() -> tuple[Codec, ...]:
     opus = (("minptime", "10"), ("useinbandfec", "1"))
     return (
         Codec("audio/opus", 48000, 2, opus, payload_type=111),
+        Codec("audio/red", 48000, 2, (("111/111", None),), payload_type=63),
         Codec("audio/G722", 8000, 1, payload_type=9),
         Codec("audio/PCMU", 8000, 1, payload_type=0),
         Codec("audio/PCMA", 8000, 1, payload_type=8),
@@ -138,3 +139,21 @@ def payload_format(codec: Codec) -> PayloadFormat:
         remb=any(f.type == "goog-remb" for f in codec.feedback),
         codec=codec,
     )
+
+
+def preferred_redundancy(formats: list[PayloadFormat], form: PayloadFormat) -> PayloadFormat | None:
+    """The "red" that wraps a codec and was preferred to it; behind it, it is only a possibility.
+
+    Args:
+        formats: in order of preference.
+        form: the codec that is sent.
+    """
+    for other in formats:
+        if other.payload_type == form.payload_type:
+            return None
+        if other.name == "RED" and other.clock_rate == form.clock_rate:
+            # RFC 2198 section 4: the payload types of its blocks
+            wrapped = next((name for name, _value in other.codec.fmtp), "").split("/")
+            if all(number == str(form.payload_type) for number in wrapped):
+                return other
+    return None

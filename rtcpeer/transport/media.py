@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rtcpeer.transport.codecs import capabilities
+from rtcpeer.transport.heard import RtpSource
 from rtcpeer.transport.parameters import (
     Capabilities,
     Priority,
@@ -11,7 +12,7 @@ from rtcpeer.transport.parameters import (
     SendEncoding,
     SendParameters,
 )
-from rtcpeer.transport.receiver import FrameSink, MediaReceiver, RtpSource
+from rtcpeer.transport.receiver import FrameSink, MediaReceiver
 from rtcpeer.transport.sender import MediaSender
 from rtcpeer.transport.source import SourceTrack
 

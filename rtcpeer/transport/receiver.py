@@ -12,20 +12,20 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from av import AudioFrame, VideoFrame
 from av.error import FFmpegError
 from av.frame import Frame
 
-from rtcpeer.transport import upstream
+from rtcpeer.transport import red, upstream
 from rtcpeer.transport.buffers import AUDIO_WAIT, VIDEO_WAIT, EncodedFrame, FrameBuffer
 from rtcpeer.transport.clock import wall_time
 from rtcpeer.transport.codecs import DECODED_AUDIO, PayloadFormat, payload_format
 from rtcpeer.transport.decoding import DecodeJob, StreamDecoder
 from rtcpeer.transport.dtls import DtlsTransport
-from rtcpeer.transport.frames import audio_level, dbov_to_level, is_keyframe
+from rtcpeer.transport.frames import audio_level, is_keyframe
+from rtcpeer.transport.heard import HeardSources, RtpSource
 from rtcpeer.transport.inbound import InboundStream
 from rtcpeer.transport.packet import RtpPacket, unwrap_rtx
 from rtcpeer.transport.parameters import ReceiveParameters
@@ -45,9 +45,6 @@ NACK_INTERVAL = 0.06
 DECODE_QUEUE_MAX = 60
 # Streams of one section (an SSRC change, simulcast); older ones are forgotten.
 STREAMS_MAX = 16
-SOURCES_MAX = 64
-# getSynchronizationSources looks back ten seconds (webrtc-pc 5.3)
-SOURCE_LIFETIME = 10.0
 # No packet for this long: the source gives nothing.
 SILENCE = 5.0
 # Of several streams of one section (simulcast, a new SSRC) one is shown; another one when it has been silent
@@ -81,22 +78,6 @@ class FrameSink(Protocol):
         """What frames will be, as soon as packets say so."""
 
 
-@dataclass(frozen=True, slots=True)
-class RtpSource:
-    """A contributing or synchronization source (webrtc-pc 5.3 "RTCRtpContributingSource").
-
-    Attributes:
-        timestamp_ms: when its last packet came, in ms since the epoch.
-        audio_level: 0.0 to 1.0, None if unknown.
-    """
-
-    source: int
-    timestamp_ms: float
-    rtp_timestamp: int
-    audio_level: float | None
-    is_csrc: bool
-
-
 class MediaReceiver:
     """Receives one media section.
 
@@ -121,8 +102,7 @@ class MediaReceiver:
         self._streams: dict[int, InboundStream] = {}
         # the SSRC whose frames the track gets
         self._shown: int | None = None
-        # (is a contributing source, SSRC) -> (time in s, RTP timestamp, level)
-        self._sources: dict[tuple[bool, int], tuple[float, int, float | None]] = {}
+        self._heard = HeardSources()
         self._estimator: upstream.RemoteBitrateEstimator | None = None
         self._flowing = False
         self._stopped = False
@@ -197,13 +177,7 @@ class MediaReceiver:
 
     def sources(self) -> list[RtpSource]:
         """Who was heard in the last ten seconds, the latest first."""
-        oldest = wall_time() - SOURCE_LIFETIME
-        recent = [
-            RtpSource(source, at * 1000, timestamp, level, is_csrc)
-            for (is_csrc, source), (at, timestamp, level) in self._sources.items()
-            if at >= oldest
-        ]
-        return sorted(recent, key=lambda source: source.timestamp_ms, reverse=True)
+        return self._heard.recent(wall_time())
 
     def stats(self) -> list[dict[str, object]]:
         """RTCInboundRtpStreamStats and RTCRemoteOutboundRtpStreamStats, without ids."""
@@ -250,21 +224,27 @@ class MediaReceiver:
             self._estimate(packet, form, now)
         if form.name == "RTX":
             self._on_repair(packet, form, now)
-            return
+        elif form.name == "RED":
+            self._on_redundant(packet, now)
+        else:
+            self._buffer(self._count(packet, form, now), packet, form, now)
+
+    def _count(self, packet: RtpPacket, form: PayloadFormat, now: float) -> InboundStream:
+        """Take note of a packet that came, in its stream; `form` is that of what it carries."""
         stream = self._streams.get(packet.ssrc)
         if stream is None:
             stream = self._new_stream(packet.ssrc, form)
-        if stream.payload_type != packet.payload_type:
-            stream.payload_type = packet.payload_type
+        if stream.payload_type != form.payload_type:
+            stream.payload_type = form.payload_type
             decoded = DECODED_AUDIO.get(form.name)
             if decoded is not None:
                 self._sink.on_audio_format(*decoded)
         stream.count(packet, now)
-        self._note_sources(packet, now)
+        self._heard.note(packet, now)
         if not self._flowing:
             self._flowing = True
             self._sink.on_flow(True)
-        self._buffer(stream, packet, form, now)
+        return stream
 
     def on_sender_report(self, report: upstream.SenderReport, now: float) -> None:
         """See `rtp.RtpReceiver`."""
@@ -311,6 +291,26 @@ class MediaReceiver:
             stream.presentation = max(s.presentation for s in self._streams.values()) + form.clock_rate // 30
         self._streams[ssrc] = stream
         return stream
+
+    def _on_redundant(self, packet: RtpPacket, now: float) -> None:
+        """Sound that repeats what came before it (RFC 2198): what is missing of that takes its place."""
+        try:
+            *earlier, primary = red.read(packet.payload)
+        except ValueError as exc:
+            logger.debug("%s ignores a packet: %s", self._name, exc)
+            return
+        form = self._formats.get(primary.payload_type)
+        if form is None or not form.is_media:
+            return
+        stream = self._count(packet, form, now)
+        for distance, block in zip(range(len(earlier), 0, -1), earlier, strict=True):
+            number = packet.sequence_number - distance & 0xFFFF
+            if block.payload_type == form.payload_type and block.data and stream.buffer.lacks(number):
+                timestamp = packet.timestamp - block.age & 0xFFFFFFFF
+                repeated = RtpPacket(form.payload_type, 0, number, timestamp, packet.ssrc, block.data)
+                self._buffer(stream, repeated, form, now)
+        packet.payload_type, packet.payload = form.payload_type, primary.data
+        self._buffer(stream, packet, form, now)
 
     def _on_repair(self, packet: RtpPacket, form: PayloadFormat, now: float) -> None:
         """A retransmission (RFC 4588): put the original in its place."""
@@ -372,16 +372,6 @@ class MediaReceiver:
         if estimate is not None and self._session is not None:
             bitrate, ssrcs = estimate
             self._session.send_rtcp(upstream.write_remb(self._session.feedback_ssrc, bitrate, ssrcs[-16:]))
-
-    def _note_sources(self, packet: RtpPacket, now: float) -> None:
-        level = None
-        if packet.audio_level is not None:
-            level = dbov_to_level(packet.audio_level[1])
-        if len(self._sources) > SOURCES_MAX:
-            self._sources.pop(next(iter(self._sources)))
-        self._sources[False, packet.ssrc] = (now, packet.timestamp, level)
-        for source in packet.csrc:
-            self._sources[True, source] = (now, packet.timestamp, None)
 
     # -- frames ------------------------------------------------------------------------------------
 

@@ -11,24 +11,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-from av import AudioFrame, VideoFrame
+from av import AudioFrame
 from av.frame import Frame
 from av.packet import Packet
 
 from rtcpeer.errors import InvalidStateError
 from rtcpeer.transport import upstream
 from rtcpeer.transport.clock import wall_time
-from rtcpeer.transport.codecs import PayloadFormat, payload_format
+from rtcpeer.transport.codecs import PayloadFormat, payload_format, preferred_redundancy
 from rtcpeer.transport.dtls import DtlsTransport
 from rtcpeer.transport.dtmf import TonePlayer
-from rtcpeer.transport.encoding import EncodedPayloads, EncodeRequest, StreamEncoder
+from rtcpeer.transport.encoding import EncodedPayloads, EncodeRequest
 from rtcpeer.transport.frames import SILENCE_DBOV, level_to_dbov
 from rtcpeer.transport.outbound import HeaderTemplate, OutboundStream
 from rtcpeer.transport.parameters import SendEncoding, SendParameters
+from rtcpeer.transport.red import Redundancy
 from rtcpeer.transport.rtp import RtpSession
+from rtcpeer.transport.sendstream import SendStream
 from rtcpeer.transport.source import SourceTrack, Subscription, TrackSource
 from rtcpeer.transport.sourcenumbers import SourceNumbers
 from rtcpeer.transport.tasks import Gone, TaskSet
@@ -40,30 +41,6 @@ logger = logging.getLogger(__name__)
 KEYFRAME_INTERVAL = 0.2
 # And one that nobody asked for in so many words, because of packets that cannot be sent again, is rarer.
 REFRESH_INTERVAL = 1.0
-
-
-@dataclass(slots=True)
-class _Stream:
-    """One encoding: its packets, its encoder, what it sends next."""
-
-    packets: OutboundStream
-    format: PayloadFormat
-    encoder: StreamEncoder = field(default_factory=StreamEncoder)
-    epoch: int = -1
-    force_keyframe: bool = False
-    # how the last picture was held
-    turns: int = 0
-    keyframe_at: float = 0.0
-    # when the next frame is due under maxFramerate, in the track's own time
-    due: float = 0.0
-    width: int = 0
-    height: int = 0
-    fresh: bool = True
-    frames_per_second: float = 0.0
-    second: int = 0
-    second_frames: int = 0
-    # the job in the pool; an encoder is used by one at a time, also when its task was cancelled
-    job: asyncio.Future[EncodedPayloads | None] | None = None
 
 
 class MediaSender:
@@ -85,8 +62,8 @@ class MediaSender:
         self._session: RtpSession | None = None
         self._parameters: SendParameters | None = None
         # all streams that were ever configured, by SSRC: their numbers must go on
-        self._known: dict[int, _Stream] = {}
-        self._streams: list[_Stream] = []
+        self._known: dict[int, SendStream] = {}
+        self._streams: list[SendStream] = []
         self._subscription: Subscription | None = None
         self._tasks = TaskSet(name or f"{kind} sender")
         self._task: asyncio.Task[None] | None = None
@@ -175,33 +152,7 @@ class MediaSender:
         result: list[dict[str, object]] = []
         mid = self._parameters.mid if self._parameters is not None else None
         for stream in self._streams:
-            outbound = stream.packets.stats(self.kind)
-            outbound["mid"] = mid
-            outbound["payloadType"] = stream.format.payload_type
-            encoder = stream.encoder
-            if encoder.target is not None:
-                outbound["targetBitrate"] = float(encoder.target)
-            if self.kind == "video":
-                outbound.update(
-                    framesEncoded=encoder.frames,
-                    keyFramesEncoded=encoder.key_frames,
-                    framesSent=stream.packets.frames_sent,
-                    hugeFramesSent=0,
-                    framesPerSecond=stream.frames_per_second,
-                    totalEncodeTime=encoder.encode_time,
-                    totalEncodedBytesTarget=int(encoder.encoded_bytes_target),
-                    pliCount=stream.packets.plis,
-                    firCount=stream.packets.firs,
-                    qualityLimitationReason="none",
-                    qualityLimitationResolutionChanges=0,
-                    encoderImplementation="libav",
-                )
-                if stream.width:
-                    outbound.update(frameWidth=stream.width, frameHeight=stream.height)
-            result.append(outbound)
-            remote = stream.packets.remote_stats(self.kind)
-            if remote is not None:
-                result.append(remote)
+            result += stream.stats(self.kind, mid)
         return result
 
     def source_stats(self) -> dict[str, object]:
@@ -233,7 +184,7 @@ class MediaSender:
 
     def _make_stream(
         self, parameters: SendParameters, encoding: SendEncoding, formats: list[PayloadFormat]
-    ) -> _Stream | None:
+    ) -> SendStream | None:
         wanted = payload_format(encoding.codec) if encoding.codec is not None else None
         form = next((f for f in formats if f.is_media and (wanted is None or f.codec == wanted.codec)), None)
         if form is None:
@@ -244,7 +195,7 @@ class MediaSender:
         stream = self._known.get(encoding.ssrc)
         if stream is None:
             send = self._session.send_rtp if self._session is not None else _drop
-            stream = self._known[encoding.ssrc] = _Stream(OutboundStream(encoding, send, template), form)
+            stream = self._known[encoding.ssrc] = SendStream(OutboundStream(encoding, send, template), form)
         elif stream.format != form:
             # another codec: other time line, other pictures
             stream.packets.rebase()
@@ -259,6 +210,11 @@ class MediaSender:
         rtx = next((f for f in formats if f.name == "RTX" and f.apt == form.payload_type), None)
         packets.rtx_payload_type = rtx.payload_type if rtx is not None else None
         packets.keep_history(form.nack)
+        red = preferred_redundancy(formats, form)
+        if red is None:
+            stream.redundancy = None
+        elif stream.redundancy is None or stream.redundancy.payload_type != red.payload_type:
+            stream.redundancy = Redundancy(red.payload_type, form.payload_type)
         return stream
 
     def _register(self) -> None:
@@ -371,7 +327,7 @@ class MediaSender:
         enabled = bool(getattr(track, "enabled", True))
         shared = TrackSource.of(track).is_shared or len(active) > 1
         for stream in active:
-            if not self._is_due(stream, frame):
+            if not stream.is_due(frame):
                 continue
             force = stream.force_keyframe and now - stream.keyframe_at > KEYFRAME_INTERVAL
             if force:
@@ -400,7 +356,7 @@ class MediaSender:
                     level = level_to_dbov(self._source.level)
                 self._send_encoded(stream, encoded, level)
 
-    async def _encode(self, stream: _Stream, request: EncodeRequest) -> EncodedPayloads | None:
+    async def _encode(self, stream: SendStream, request: EncodeRequest) -> EncodedPayloads | None:
         if stream.job is not None and not stream.job.done():
             await asyncio.wait([stream.job])
         if self._stopped:
@@ -411,63 +367,23 @@ class MediaSender:
         # shielded: a cancelled task must not make a running job look finished
         return await asyncio.shield(stream.job)
 
-    def _send_encoded(self, stream: _Stream, encoded: EncodedPayloads, level: int) -> None:
+    def _send_encoded(self, stream: SendStream, encoded: EncodedPayloads, level: int) -> None:
         packets = stream.packets
         now = wall_time()
         if encoded.epoch != stream.epoch:
             stream.epoch = encoded.epoch
             packets.rebase()
         timestamp = packets.map_timestamp(encoded.timestamp, now)
-        turns = None
-        if self.kind == "audio":
-            if self._tones is not None:
-                if not self._tones.finished:
-                    return
-                self._tones = None
-            # RFC 3551 section 4.1: the marker begins a talkspurt
-            marker, stream.fresh = stream.fresh, False
-        else:
-            marker = True
-            # 3GPP TS 26.114 section 7.4.5: with key frames and when it changes; browsers forget it with each frame
-            if encoded.turns or encoded.is_key or stream.turns:
-                turns = stream.turns = encoded.turns
-            if encoded.width:
-                stream.width, stream.height = encoded.width, encoded.height
-            if encoded.is_key:
-                stream.keyframe_at = now
-            second = int(now)
-            if second != stream.second:
-                stream.frames_per_second = float(stream.second_frames)
-                stream.second, stream.second_frames = second, 0
-            stream.second_frames += 1
-        packets.send_frame(
-            stream.format.payload_type,
-            encoded.payloads,
-            timestamp,
-            marker=marker,
-            level=level,
-            turns=turns,
-        )
-
-    @staticmethod
-    def _is_due(stream: _Stream, frame: Frame | Packet[Any]) -> bool:
-        """Whether a frame is sent under maxFramerate."""
-        limit = stream.packets.encoding.max_framerate
-        if limit is None or not isinstance(frame, VideoFrame):
-            return True
-        if limit <= 0:
-            return False
-        if frame.pts is None or frame.time_base is None:
-            return True
-        at = float(frame.pts * frame.time_base)
-        interval = 1 / limit
-        if abs(at - stream.due) > 10 * interval + 1:
-            stream.due = at
-        # half a frame of tolerance: sources jitter
-        if at + interval / 8 < stream.due:
-            return False
-        stream.due = max(stream.due + interval, at)
-        return True
+        if self.kind == "video":
+            stream.send_picture(encoded, timestamp, now)
+            return
+        if self._tones is not None:
+            if not self._tones.finished:
+                return
+            self._tones = None
+            if stream.redundancy is not None:
+                stream.redundancy.forget()
+        stream.send_sound(encoded, timestamp, level)
 
     def _failed(self, exc: Exception) -> None:
         """A frame could not be encoded: said once per kind of failure, then the next frame is tried."""

@@ -8,11 +8,13 @@ import pytest
 
 from rtcpeer import RTCRtpReceiver, RTCRtpSender
 from rtcpeer.testing import synthetic_track
+from rtcpeer.transport.packet import RtpPacket
+from rtcpeer.transport.receiver import MediaReceiver
 from tests.interop.chromium import until
 from tests.interop.test_chromium_api import Call, calling
 from tests.unit.transport.held import Held
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
 
 PICTURE = {"width": 320, "height": 240, "frameRate": 15}
 
@@ -21,7 +23,8 @@ CAMERA = "pc.ontrack = ((f) => e => { f(e); if (e.track.kind === 'video') camera
 
 
 def codecs(mime_type: str, *more: str, fmtp: str = "") -> list[Any]:
-    able = (RTCRtpReceiver.getCapabilities("video"), RTCRtpSender.getCapabilities("video"))
+    kind = mime_type.partition("/")[0]
+    able = (RTCRtpReceiver.getCapabilities(kind), RTCRtpSender.getCapabilities(kind))
     return [
         codec
         for codec in (c for capabilities in able for c in capabilities.codecs)
@@ -91,4 +94,37 @@ async def test_the_browser_turns_what_a_phone_filmed() -> None:
         assert await call.page.evaluate("[videos[0].videoWidth, videos[0].videoHeight]") == [64, 96]
         sent = next(s for s in (await call.pc.getStats()).values() if s["type"] == "outbound-rtp")
         assert (sent["frameWidth"], sent["frameHeight"]) == (96, 64)
+    track.stop()
+
+
+async def test_redundant_audio_goes_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrived: set[int] = set()
+    take = MediaReceiver.on_rtp
+
+    def look(receiver: MediaReceiver, packet: RtpPacket, now: float) -> None:
+        arrived.add(packet.payload_type)
+        take(receiver, packet, now)
+
+    monkeypatch.setattr(MediaReceiver, "on_rtp", look)
+    track = synthetic_track("audio")
+    async with calling() as call:
+        await call.page.evaluate("""var inbound = () => pc.getStats().then(
+            r => [...r.values()].find(s => s.type === 'inbound-rtp' && s.kind === 'audio'));
+        pc.ontrack = async ({track}) => {
+            const stream = await navigator.mediaDevices.getUserMedia({audio: true});
+            pc.addTrack(stream.getTracks()[0], stream);
+            const audio = new Audio();
+            audio.autoplay = true;
+            audio.srcObject = new MediaStream([track]);
+        }""")
+        call.pc.addTrack(track)
+        (transceiver,) = call.pc.getTransceivers()
+        transceiver.setCodecPreferences([*codecs("audio/red"), *codecs("audio/opus")])
+        await call.up()
+
+        await until(lambda: call.eyes.seen.audio_frames > 20)
+        await call.page.wait_for("inbound().then(s => s?.totalAudioEnergy > 0 && s.packetsReceived > 20)")
+        # its neteq counts what repeats what it has
+        assert (await call.page.evaluate("inbound()"))["packetsDiscarded"] > 10
+        assert arrived == {63}
     track.stop()

@@ -137,7 +137,7 @@ def test_key_frames(codec, data, expected):
 def test_capabilities():
     audio, video = capabilities("audio", sending=True), capabilities("video", sending=True)
 
-    assert [c.name for c in audio.codecs][:4] == ["opus", "G722", "PCMU", "PCMA"]
+    assert [c.name for c in audio.codecs][:5] == ["opus", "red", "G722", "PCMU", "PCMA"]
     assert [c.name for c in video.codecs][:2] == ["VP8", "rtx"]
     types = [c.payload_type for c in audio.codecs + video.codecs]
     assert len(set(types)) == len(types)
