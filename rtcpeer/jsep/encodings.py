@@ -15,6 +15,10 @@ from rtcpeer.jsep.parameters import SendEncoding
 from rtcpeer.values import Codec, MediaKind
 
 _RID = re.compile(r"[A-Za-z0-9]{1,16}")
+_SCALABILITY_MODE = re.compile(r"L1T[123]|L[23]T[123]h?|L[23]T[123]_KEY|L[23]T[23]_KEY_SHIFT|S[23]T[123]h?")
+"""webrtc-svc 6: the modes there are."""
+_SPATIAL_CODECS = frozenset({"video/vp9", "video/av1"})
+"""Those that can put several resolutions into one stream."""
 
 
 def check_new(
@@ -28,7 +32,7 @@ def check_new(
 
     Raises:
         TypeError: rids malformed, doubled, or on some encodings only.
-        OperationError: an encoding asks for a codec that cannot be sent.
+        OperationError: an encoding asks for a codec that cannot be sent, or for a scalability mode that is none.
         RTCRangeError: scaleResolutionDownBy below 1, maxFramerate not above 0.
     """
     rids = [e.rid for e in encodings if e.rid is not None]
@@ -43,6 +47,7 @@ def check_new(
     for encoding in encodings:
         if encoding.codec is not None and not any(loose_match(encoding.codec, c) for c in codecs):
             raise OperationError(f"sendEncodings: {encoding.codec.mime_type} cannot be sent")
+    _check_modes(encodings)
     result = [_for_kind(e, kind) for e in encodings]
     _check_numbers(result)
     if any(e.scale_resolution_down_by is not None for e in result):
@@ -71,6 +76,23 @@ def _for_kind(encoding: SendEncoding, kind: MediaKind) -> SendEncoding:
     return encoding
 
 
+def _check_modes(encodings: Sequence[SendEncoding]) -> None:
+    """webrtc-svc 4.2: a mode that no codec has is refused."""
+    for e in encodings:
+        if e.scalability_mode is not None and not _SCALABILITY_MODE.fullmatch(e.scalability_mode):
+            raise OperationError(f"{e.scalability_mode!r} is not a scalability mode of any codec")
+
+
+def within_codec(encoding: SendEncoding, codec: Codec | None) -> SendEncoding:
+    """The encoding as this codec can make it: without spatial layers where it has none (webrtc-svc 4.1)."""
+    mode = encoding.scalability_mode
+    if mode is None or codec is None or mode.startswith("L1"):
+        return encoding
+    if codec.mime_type.lower() in _SPATIAL_CODECS:
+        return encoding
+    return replace(encoding, scalability_mode=f"L1{mode[2:4]}")
+
+
 def _check_numbers(encodings: Sequence[SendEncoding]) -> None:
     for e in encodings:
         if e.scale_resolution_down_by is not None and not e.scale_resolution_down_by >= 1.0:
@@ -96,6 +118,7 @@ def check_update(
 
     Raises:
         InvalidModificationError: the number or the order of encodings, or a rid, differs; or a codec is not negotiated.
+        OperationError: a scalability mode is none (webrtc-svc 4.2).
         RTCRangeError: a number is out of range.
     """
     if len(proposed) != len(current) or [e.rid for e in proposed] != [e.rid for e in current]:
@@ -107,12 +130,15 @@ def check_update(
     for e in result:
         if e.codec is not None and not any(loose_match(e.codec, c) for c in able):
             raise InvalidModificationError(f"{e.codec.mime_type} has not been negotiated")
+    _check_modes(result)
     _check_numbers(result)
     if kind is MediaKind.VIDEO:
         result = [
             replace(e, scale_resolution_down_by=1.0) if e.scale_resolution_down_by is None else e
             for e in result
         ]
+    first = next((c for c in negotiated if not is_auxiliary(c)), None)
+    result = [within_codec(e, e.codec or first) for e in result]
     return tuple([replace(e, ssrc=c.ssrc, rtx_ssrc=c.rtx_ssrc) for e, c in zip(result, current, strict=True)])
 
 

@@ -9,6 +9,7 @@ from rtcpeer.jsep import codecs as codec_rules
 from rtcpeer.jsep import extensions as extension_rules
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import ConfigureReceiver, ConfigureSender
+from rtcpeer.jsep.encodings import within_codec
 from rtcpeer.jsep.parameters import ReceiveParameters, RemoteSource, SendEncoding, SendParameters
 from rtcpeer.jsep.state import Transceiver
 from rtcpeer.sdp.model import Media
@@ -56,7 +57,9 @@ def configure(
     receivable = ours.codecs if answered_by_us else codec_rules.receivable(ours.codecs, theirs.codecs)
     send_extensions = extension_rules.sendable(theirs.header_extensions, ours.header_extensions)
     receive_extensions = extension_rules.receivable(ours.header_extensions, theirs.header_extensions)
-    encodings = tuple([_without_lost_codec(e, send_codecs) for e in record.encodings])
+    first = next((c for c in send_codecs if not codec_rules.is_auxiliary(c)), None)
+    kept = [_without_lost_codec(e, send_codecs) for e in record.encodings]
+    encodings = tuple([within_codec(e, e.codec or first) for e in kept])
     mid = record.mid or ""
     reduced = theirs.rtcp_reduced_size and ours.rtcp_reduced_size
     sending: SendParameters | None = None

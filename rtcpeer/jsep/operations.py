@@ -93,7 +93,7 @@ class Operations:
             record = replace(
                 reused,
                 has_track=True,
-                track_id=init.track_id,
+                track_id=transceivers.sender_id(draft, init.track_id, self.entropy.identifier),
                 stream_ids=tuple(dict.fromkeys(init.stream_ids)),
                 direction=Direction.of(sends=True, receives=reused.direction.receives),
             )

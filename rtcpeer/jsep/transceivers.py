@@ -31,7 +31,7 @@ def create(
         kind=init.kind,
         direction=init.direction,
         has_track=init.track_id is not None,
-        track_id=init.track_id or identifier(),
+        track_id=sender_id(draft, init.track_id, identifier),
         stream_ids=tuple(dict.fromkeys(init.stream_ids)),
         encodings=tuple([with_ssrcs(e, init.kind, ssrc) for e in encodings]),
         made_by_add_track=init.pairs_with_remote,
@@ -42,6 +42,16 @@ def create(
     draft.put(record)
     draft.prepare.append(CreateTransceiver(record.id, record.kind, by_remote, remote_track_id))
     return record
+
+
+def sender_id(draft: Draft, track_id: str | None, identifier: Callable[[], str]) -> str:
+    """What ``a=msid`` calls a sender: the id of its first track, unless another sender is called so already.
+
+    One track may be sent twice, but RFC 8830 section 2 has no two sections with the same identifiers.
+    """
+    if track_id is None or any(t.track_id == track_id for t in draft.transceivers):
+        return identifier()
+    return track_id
 
 
 def default_encoding(kind: MediaKind) -> SendEncoding:

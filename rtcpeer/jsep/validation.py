@@ -72,20 +72,17 @@ def _rejected_as_offered(session: Session, offer: Session) -> Session:
     """The answer without what it makes of sections that were not offered.
 
     "A stream that is offered with a port of zero MUST be marked with port zero in the answer" (RFC 3264 6).
-    pion and werift accept and bundle such sections; nothing can come of it, and the rest of their answer is good.
+    pion accepts such sections, and werift bundles them; nothing can come of it, and the rest of their answer is good.
     """
-    revived = {
-        theirs.mid
-        for theirs, ours in zip(session.media, offer.media, strict=False)
-        if ours.rejected and not theirs.rejected and theirs.kind == ours.kind
-    }
-    if not revived:
+    pairs = zip(session.media, offer.media, strict=False)
+    dead = {theirs.mid for theirs, ours in pairs if ours.rejected and theirs.kind == ours.kind}
+    if not dead:
         return session
     media = [
-        replace(m, port=0, direction=Direction.INACTIVE, candidates=()) if m.mid in revived else m
+        replace(m, port=0, direction=Direction.INACTIVE, candidates=()) if m.mid in dead else m
         for m in session.media
     ]
-    groups = [replace(g, mids=tuple([m for m in g.mids if m not in revived])) for g in session.groups]
+    groups = [replace(g, mids=tuple([m for m in g.mids if m not in dead])) for g in session.groups]
     return replace(session, media=tuple(media), groups=tuple([g for g in groups if g.mids]))
 
 
@@ -213,7 +210,7 @@ def _check_msids(session: Session) -> None:
         if media.rejected:
             continue
         for msid in set(media.msids):  # said twice in one section is said once
-            if msid.track is None or msid.stream == "-":
+            if msid.track is None:
                 continue
             key = (msid.stream, msid.track)
             if key in seen:

@@ -77,6 +77,8 @@ class StatsCollector:
                 source=core.sender_media.source_stats(),
             )
         )
+        if record.stopping:
+            return  # what it received is over with it
         builder.add_media(
             MediaRecord(
                 core.receiver,

@@ -38,6 +38,8 @@ class Executor:
         self.transports: dict[int, TransportLink] = {}
         # those that closed on the way; they are awaited at the end
         self._closing: list[Awaitable[Any]] = []
+        # those that the plan under way closed; their listeners are told at its end
+        self._gone: list[TransportLink] = []
         # in order of creation, as getTransceivers() shows them
         self.transceivers: dict[int, TransceiverCore] = {}
         # all that ever were and that somebody still holds, by id
@@ -80,6 +82,11 @@ class Executor:
                 break
             _EFFECTS[type(effect)](self, effect)
         self._leaving.clear()
+        gone, self._gone = self._gone, []
+        for link in gone:
+            link.announce_closed()
+        if gone:
+            self._session.aggregates.announce_all()
 
     # --- transports -------------------------------------------------------------------------------
 
@@ -112,11 +119,7 @@ class Executor:
     def _close_transport(self, effect: fx.CloseTransport) -> None:
         link = self.transports.pop(effect.transport)
         self._closing += link.close()
-        self._session.queue_task(self._transport_gone, link)
-
-    def _transport_gone(self, link: TransportLink) -> None:
-        link.announce_closed()
-        self._session.aggregates.announce_all()
+        self._gone.append(link)
 
     def _set_ice_role(self, effect: fx.SetIceRole) -> None:
         self.transports[effect.transport].agent.set_role(effect.role)
@@ -219,11 +222,12 @@ class Executor:
         core = self.transceivers.get(effect.transceiver)
         if core is not None:
             self._stop(core)
+            # not now: "ended" is told in a task of its own, and until then the track is live (mediacapture-main 4.3.1)
+            self._session.queue_task(core.receiver_track.end)
 
     def _stop(self, core: TransceiverCore) -> None:
         self._end(core.sender_media.stop)
         self._end(core.receiver_media.stop)
-        core.receiver_track.end()
 
     def _remove_transceiver(self, effect: fx.RemoveTransceiver) -> None:
         core = self.transceivers.pop(effect.transceiver, None)
@@ -304,6 +308,7 @@ class Executor:
         """
         for core in self.transceivers.values():
             self._stop(core)
+            core.receiver_track.end()
         self._end(lambda: self.data.close(connection_closed=True))
         for link in self.transports.values():
             self._end(link.close)

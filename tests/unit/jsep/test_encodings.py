@@ -8,7 +8,7 @@ from rtcpeer.errors import InvalidAccessError, InvalidModificationError, Operati
 from rtcpeer.jsep.encodings import check_new, check_readonly, check_update
 from rtcpeer.jsep.parameters import SendEncoding
 from rtcpeer.values import Codec, MediaKind
-from tests.unit.jsep.support import OPUS, RTX, VP8
+from tests.unit.jsep.support import OPUS, RTX, VP8, negotiate, pair
 
 VIDEO, AUDIO = MediaKind.VIDEO, MediaKind.AUDIO
 
@@ -81,3 +81,33 @@ def test_read_only_members() -> None:
     check_readonly(False)
     with pytest.raises(InvalidAccessError):
         check_readonly(True)
+
+
+VP9 = Codec("video/VP9", 90000)
+
+
+def test_scalability_modes() -> None:
+    for mode in ("L1T1", "L1T3", "L2T2", "L3T3_KEY", "L2T3_KEY_SHIFT", "S3T2h"):
+        (only,) = check_new(VIDEO, [SendEncoding(scalability_mode=mode)], (), 3)
+        assert only.scalability_mode == mode  # any, before the codec is known
+        (only,) = check_update(VIDEO, [SendEncoding()], [SendEncoding(scalability_mode=mode)], (VP9,), ())
+        assert only.scalability_mode == mode
+    for mode in ("TotalNonsense", "L4T1", "L1T1_KEY", "L1T2h", "", "L2T1_KEY_SHIFT"):
+        with pytest.raises(OperationError, match="scalability"):
+            check_new(VIDEO, [SendEncoding(scalability_mode=mode)], (), 3)
+        with pytest.raises(OperationError, match="scalability"):
+            check_update(VIDEO, [SendEncoding()], [SendEncoding(scalability_mode=mode)], (VP8,), ())
+
+
+def test_a_codec_without_spatial_layers_makes_none() -> None:
+    for mode, made in (("L3T3", "L1T3"), ("S2T1", "L1T1"), ("L1T2", "L1T2"), ("L2T2_KEY", "L1T2")):
+        (only,) = check_update(VIDEO, [SendEncoding()], [SendEncoding(scalability_mode=mode)], (VP8,), ())
+        assert only.scalability_mode == made
+
+
+def test_negotiation_tells_which_mode_is_made() -> None:
+    a, b = pair()
+    a.transceiver("video", encodings=(SendEncoding(scalability_mode="L3T3"),))
+    assert a.state.transceivers[0].encodings[0].scalability_mode == "L3T3"
+    negotiate(a, b)
+    assert a.state.transceivers[0].encodings[0].scalability_mode == "L1T3"

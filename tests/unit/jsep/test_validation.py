@@ -58,6 +58,24 @@ def test_a_doubled_msid_is_an_operation_error() -> None:
         Peer("b").engine.plan_remote(SdpType.OFFER, text + section)
 
 
+def test_a_doubled_track_without_a_stream_is_an_operation_error_too() -> None:
+    a, _ = pair()
+    a.track("video")
+    text = a.local()
+    section = text[text.index("m=video") :].replace("a=mid:0", "a=mid:unique")
+    with pytest.raises(OperationError):
+        Peer("b").engine.plan_remote(SdpType.OFFER, text + section)
+
+
+def test_one_track_sent_twice_is_two_in_the_description() -> None:
+    a, b = pair()
+    for _ in range(2):
+        a.transceiver("video", track_id="camera")
+    negotiate(a, b)
+    assert a.state.transceivers[0].track_id == "camera"
+    assert len({t.remote_track_id for t in b.state.transceivers}) == 2
+
+
 def test_syntax_errors_pass_through() -> None:
     with pytest.raises(RTCError) as caught:
         Peer("b").engine.plan_remote(SdpType.OFFER, "Invalid SDP")
@@ -136,7 +154,8 @@ def test_answers_that_are_refused(name: str) -> None:
     a.remote(SdpType.ANSWER, text)
 
 
-def test_an_answer_cannot_revive_a_rejected_section() -> None:
+@pytest.mark.parametrize("port", ["9", "0"])
+def test_an_answer_cannot_revive_a_rejected_section(port: str) -> None:
     a, b = pair()
     a.track("audio", "s")
     a.track("video", "s")

@@ -95,6 +95,8 @@ async def test_stop_is_for_good(pc):
     transceiver.stop()
     transceiver.stop()
     assert transceiver.direction == "stopped"
+    assert transceiver.receiver.track.readyState == "live"  # it ends in a task of its own
+    await asyncio.sleep(0)
     assert transceiver.receiver.track.readyState == "ended"
     assert track.readyState == "live"
     for change in (

@@ -235,3 +235,24 @@ async def test_a_part_that_raises_while_closing_does_not_keep_the_others_open(mo
     assert pc.signalingState == pc.connectionState == "closed"
     assert agent.state == "closed"
     assert {str(r["exception"]) for r in reports} == {"cannot"}
+
+
+async def test_gathering_is_new_again_when_the_last_transport_has_gone(pc):
+    other = RTCPeerConnection()
+    transceiver = pc.addTransceiver("audio")
+    states = []
+    try:
+        await pc.setLocalDescription()
+        await other.setRemoteDescription(pc.localDescription)
+        await other.setLocalDescription()
+        await pc.setRemoteDescription(other.localDescription)
+        await asyncio.gather(pc.gathered(), other.gathered())
+        other.onicegatheringstatechange = lambda _: states.append(other.iceGatheringState)
+        transceiver.stop()
+        await pc.setLocalDescription()
+        await other.setRemoteDescription(pc.localDescription)
+        await other.setLocalDescription()
+        assert (other.iceGatheringState, states) == ("new", ["new"])
+        assert other.connectionState == "new"
+    finally:
+        await other.close()
