@@ -85,7 +85,7 @@ class PeerSession:
         # makes the ids of statistics stable within the connection and meaningless outside it
         self.stats_salt = secrets.token_hex(4)
         self.closed = False
-        self._certificate: Certificate | None = None
+        self._certificates: tuple[Certificate, ...] = ()
         self._closing: asyncio.Task[None] | None = None
         # where everything of ours runs; None until something does
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -239,15 +239,18 @@ class PeerSession:
     def ensure_certificate(self) -> None:
         """Have a certificate before anything is described."""
         if not self.engine.fingerprints:
-            self.engine.fingerprints = tuple(self.certificate.fingerprints)
+            # a description names them all: which one is shown, the handshake decides
+            self.engine.fingerprints = tuple(
+                dict.fromkeys(f for c in self.certificates for f in c.fingerprints)
+            )
 
     @property
-    def certificate(self) -> Certificate:
-        """The certificate of this connection: the first one configured, or one of its own (webrtc-pc 4.4.1.1)."""
-        if self._certificate is None:
+    def certificates(self) -> tuple[Certificate, ...]:
+        """The certificates of this connection: those configured, else one of its own (webrtc-pc 4.4.1.1)."""
+        if not self._certificates:
             given = self.manager.current.certificates
-            self._certificate = given[0].core if given else Certificate.generate()
-        return self._certificate
+            self._certificates = tuple(c.core for c in given) or (Certificate.generate(),)
+        return self._certificates
 
     # --- negotiation needed (webrtc-pc 4.7.3) -----------------------------------------------------
 
@@ -339,9 +342,10 @@ class PeerSession:
     async def get_stats(self, selector: Any) -> RTCStatsReport:
         """webrtc-pc 8.2: statistics of the whole connection, or of one track, sender or receiver."""
         collector = StatsCollector(self, self.stats_salt)
-        chosen = collector.selector(selector)
+        # gathered at the time of the call, whatever is stopped before the report is given out
+        report = collector.report(collector.selector(selector))
         await asyncio.sleep(0)
-        return collector.report(chosen)
+        return report
 
     # --- the end ----------------------------------------------------------------------------------
 

@@ -72,7 +72,11 @@ class TransportLink:
 
     def _make_dtls(self) -> None:
         self.dtls_transport = DtlsTransport(
-            self.agent, self._session.certificate, _QueuedDtls(self, self._session), name=self._name
+            self.agent,
+            self._session.certificates[0],
+            _QueuedDtls(self, self._session),
+            alternatives=self._session.certificates[1:],
+            name=self._name,
         )
         self.dtls.transport = self.dtls_transport
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol, Self
@@ -163,11 +164,25 @@ class Certificate:
             self._fingerprints = (Fingerprint(f"sha-{digest.name[3:]}", value),)
         return self._fingerprints
 
-    def open_connection(self) -> SSL.Connection:
-        """A TLS connection over memory BIOs that shows this certificate."""
+    def open_connection(self, others: Sequence[Certificate] = ()) -> SSL.Connection:
+        """A TLS connection over memory BIOs that shows this certificate.
+
+        Args:
+            others: as a server, one of these is shown to an end that has no use for this kind of key; the first
+                of each kind counts. A client shows this one: it cannot know what the other end would rather see.
+        """
+        kinds: dict[type[PrivateKey], Certificate] = {}
+        for certificate in (self, *others):
+            kinds.setdefault(
+                rsa.RSAPrivateKey
+                if isinstance(certificate._key, rsa.RSAPrivateKey)
+                else ec.EllipticCurvePrivateKey,
+                certificate,
+            )
         connection = SSL.Connection(_context())
-        connection.use_certificate(self._certificate)
-        connection.use_privatekey(self._key)
+        for certificate in reversed(kinds.values()):  # the last one set is what a client shows
+            connection.use_certificate(certificate._certificate)
+            connection.use_privatekey(certificate._key)
         return connection
 
     def __repr__(self) -> str:

@@ -67,15 +67,23 @@ class DtlsTransport:
 
     Args:
         pipe: carries the datagrams; its `receiver` is ours from now on.
-        certificate: ours.
+        certificate: ours; once connected, the one that was shown.
+        alternatives: further ones of ours, for ends that have no use for the first (`Certificate.open_connection`).
         listener: told about states. Not called from `stop`.
         name: for logs.
     """
 
     def __init__(
-        self, pipe: Pipe, certificate: Certificate, listener: DtlsListener, *, name: str = ""
+        self,
+        pipe: Pipe,
+        certificate: Certificate,
+        listener: DtlsListener,
+        *,
+        alternatives: Sequence[Certificate] = (),
+        name: str = "",
     ) -> None:
         self.certificate = certificate
+        self._alternatives = tuple(alternatives)
         self.role = DtlsRole.AUTO
         self.state = DtlsTransportState.NEW
         self.fingerprints: tuple[Fingerprint, ...] = ()
@@ -121,7 +129,7 @@ class DtlsTransport:
             role = DtlsRole.SERVER if controlling else DtlsRole.CLIENT
         self.role = role
         self.fingerprints = tuple(fingerprints)
-        ssl = self.certificate.open_connection()
+        ssl = self.certificate.open_connection(self._alternatives)
         ssl.set_ciphertext_mtu(HANDSHAKE_MTU)
         ssl.set_app_data(self)
         if role is DtlsRole.SERVER:
@@ -344,12 +352,21 @@ class DtlsTransport:
         if self.role is DtlsRole.CLIENT:
             # the server has the last word: nothing of ours will be asked for again
             self._flight = []
+        self._note_certificate(ssl)
         self._set_state(DtlsTransportState.CONNECTED)
         if self.state is DtlsTransportState.CONNECTED:
             if self._rtp is not None:
                 self._rtp.on_connected()
             if self._data_user is not None:
                 self._data_user.on_dtls_connected()
+
+    def _note_certificate(self, ssl: SSL.Connection) -> None:
+        """Which of several certificates it was."""
+        shown = ssl.get_certificate() if self._alternatives else None
+        if shown is not None:
+            der = crypto.dump_certificate(crypto.FILETYPE_ASN1, shown)
+            known = (self.certificate, *self._alternatives)
+            self.certificate = next((c for c in known if c.der == der), self.certificate)
 
     def _handshake_failed(self, exc: SSL.Error) -> None:
         if self._mismatch:

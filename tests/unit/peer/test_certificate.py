@@ -2,6 +2,7 @@ import time
 
 import pytest
 
+from rtcpeer import RTCPeerConnection
 from rtcpeer.errors import NotSupportedError, RTCSyntaxError
 from rtcpeer.peer.certificate import RTCCertificate, generate_certificate, read_algorithm
 from rtcpeer.transport.certificates import KeyAlgorithm
@@ -119,3 +120,24 @@ async def test_type_errors(value):
 def test_illegal_constructor():
     with pytest.raises(TypeError, match="Illegal constructor"):
         RTCCertificate()
+
+
+async def test_every_configured_certificate_is_offered_and_the_first_is_used():
+    mine = [await generate_certificate(ECDSA), await generate_certificate(RSA)]
+    async with RTCPeerConnection(certificates=mine) as pc, RTCPeerConnection() as other:
+        pc.createDataChannel("x")
+        await pc.setLocalDescription()
+        for certificate in mine:
+            (fingerprint,) = certificate.getFingerprints()
+            assert (
+                f"a=fingerprint:{fingerprint.algorithm} {fingerprint.value.upper()}\r\n"
+                in pc.localDescription.sdp
+            )
+        await pc.gathered()
+        await other.setRemoteDescription(pc.localDescription)
+        await other.setLocalDescription()
+        await other.gathered()
+        await pc.setRemoteDescription(other.localDescription)
+        await other.connected()
+        await pc.connected()
+        assert other.sctp.transport.getRemoteCertificates() == [mine[0].core.der]

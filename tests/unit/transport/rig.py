@@ -55,9 +55,12 @@ class End:
     sctp_states: list[tuple[SctpTransportState, Any]] = field(default_factory=list)
     channels: list[DataChannel] = field(default_factory=list)
     logs: list[ChannelLog] = field(default_factory=list)
+    alternatives: tuple[Certificate, ...] = ()
 
     def __post_init__(self) -> None:
-        self.dtls = DtlsTransport(self.pipe, self.certificate, self, name=self.pipe.role.value)
+        self.dtls = DtlsTransport(
+            self.pipe, self.certificate, self, alternatives=self.alternatives, name=self.pipe.role.value
+        )
         self.data = DataTransport(self, name=self.pipe.role.value)
 
     def on_dtls_state(self, state, error) -> None:

@@ -10,8 +10,8 @@ from rtcpeer.transport import certificates
 from rtcpeer.transport.certificates import Certificate, KeyAlgorithm
 from rtcpeer.transport.records import split_records, standard_cipher
 from rtcpeer.values import DtlsRole, DtlsTransportState, Fingerprint
-from tests.unit.transport.pipes import lossy, until
-from tests.unit.transport.rig import connect, make_ends, start
+from tests.unit.transport.pipes import lossy, pipe_pair, until
+from tests.unit.transport.rig import End, connect, make_ends, start
 
 CONNECTED = DtlsTransportState.CONNECTED
 CLOSED = DtlsTransportState.CLOSED
@@ -76,6 +76,37 @@ async def test_two_rsa_ends():
     await connect(a, b)
 
     assert a.dtls.stats()["dtlsCipher"] == "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
+    await stop(a, b)
+
+
+@pytest.mark.parametrize("first", ["ECDSA", "RSA"])
+async def test_a_server_shows_the_one_of_its_certificates_that_the_client_can_use(monkeypatch, first):
+    pair = [Certificate.generate(KeyAlgorithm(name)) for name in ("ECDSA", "RSA")]
+    mine = pair if first == "ECDSA" else pair[::-1]
+    one, two = pipe_pair()
+    rsa_only = with_ciphers(monkeypatch, b"ECDHE-RSA-AES128-GCM-SHA256")
+    a, b = End(one, mine[0], alternatives=(mine[1],)), End(two, rsa_only)
+
+    a.dtls.start(DtlsRole.SERVER, b.certificate.fingerprints)
+    b.dtls.start(DtlsRole.CLIENT, [f for c in mine for f in c.fingerprints])
+    await until(lambda: a.dtls.is_connected and b.dtls.is_connected)
+
+    assert b.dtls.remote_certificates == [pair[1].der]
+    assert a.dtls.certificate is pair[1]
+    await stop(a, b)
+
+
+@pytest.mark.parametrize("role", [DtlsRole.SERVER, DtlsRole.CLIENT])
+async def test_the_first_certificate_is_shown_where_any_would_do(role):
+    mine = [Certificate.generate(KeyAlgorithm(name)) for name in ("ECDSA", "RSA", "ECDSA")]
+    one, two = pipe_pair()
+    a, b = End(one, mine[0], alternatives=tuple(mine[1:])), End(two, Certificate.generate())
+
+    start(a, b, role)
+    await until(lambda: a.dtls.is_connected and b.dtls.is_connected)
+
+    assert b.dtls.remote_certificates == [mine[0].der]
+    assert a.dtls.certificate is mine[0]
     await stop(a, b)
 
 
@@ -442,7 +473,7 @@ def with_ciphers(monkeypatch, ciphers: bytes) -> Certificate:
     context = certificates._context.__wrapped__()
     certificate = Certificate.generate()
 
-    def open_connection() -> SSL.Connection:
+    def open_connection(_others) -> SSL.Connection:
         with monkeypatch.context() as patch:
             patch.setattr(certificates, "_context", lambda: context)
             return Certificate.open_connection(certificate)
