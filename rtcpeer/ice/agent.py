@@ -210,9 +210,18 @@ class IceAgent:
         self._flush()
 
     def set_remote_parameters(self, remote: IceParameters) -> None:
-        """The remote side's credentials; those that are in use already change nothing."""
+        """The remote side's credentials, after ours; those that are in use already change nothing.
+
+        Others, while ours stay, are those of another end that answered too (forking): checks begin anew.
+        """
         if self._closed is None:
             self._core.set_remote(self._clock(), remote)
+            self._flush()
+
+    def disown_older(self) -> None:
+        """Another than before is at the other end now: nothing that comes over older paths is for the receiver."""
+        if self._closed is None:
+            self._core.disown_older(self._clock())
             self._flush()
 
     def add_remote_candidate(self, candidate: Candidate) -> None:
@@ -410,10 +419,11 @@ class IceAgent:
         elif isinstance(event, ActiveWanted):
             self._open_active(event.generation)
         elif isinstance(event, GenerationDropped):
-            generation = event.generation
-            self._end_phases(lambda phase: phase.generation is generation)
-            self._counters.absorb((generation,))
-            self._pool.leave(generation, self._clock(), self._settings)
+            half = event.generation.half
+            self._counters.absorb((event.generation,))
+            if not half.users:
+                self._end_phases(lambda phase: phase.generation.half is half)
+                self._pool.leave(half, self._clock(), self._settings)
 
     def _open_active(self, generation: Generation) -> None:
         """Active TCP bases, untold: the passive side learns them from the connections that they make."""
@@ -428,7 +438,7 @@ class IceAgent:
             candidate = _with_ufrag(candidate, generation.local.ufrag)
             if settings.candidate_filter is not None and not settings.candidate_filter(candidate):
                 continue
-            base = self._pool.active_tcp(generation, address)
+            base = self._pool.active_tcp(generation.half, address)
             local = Local(self._context.new_id("L"), candidate, base, preference, interface.name)
             self._core.add_local(self._clock(), generation, local)
 
@@ -514,7 +524,7 @@ class _Phase:
         self.generation = generation
         self.task: asyncio.Task[None] | None = None
         self.gathering = Gathering(
-            agent._network, agent._settings, agent._pipe, agent._pool, generation, self
+            agent._network, agent._settings, agent._pipe, agent._pool, generation.half, self
         )
 
     def _is_over(self) -> bool:
@@ -529,7 +539,8 @@ class _Phase:
 
     def _set_state(self, state: IceGatheringState) -> None:
         agent = self._agent
-        if self.generation is agent._newest:
+        newest = agent._newest
+        if newest is not None and self.generation.half is newest.half:
             agent._gathering_state = state
             agent._news.append((agent._listener.on_gathering_state, (state,)))
 
@@ -581,7 +592,8 @@ class _Phase:
         """A mapping to keep alive until a pair is chosen."""
         agent = self._agent
         if not self._is_over():
-            agent._pool.keep_mapping(self.generation, base, server, agent._clock(), agent._settings.keepalive)
+            half = self.generation.half
+            agent._pool.keep_mapping(half, base, server, agent._clock(), agent._settings.keepalive)
 
     def times_changed(self) -> None:
         """Some deadline is earlier now."""

@@ -58,7 +58,7 @@ class Inlet:
         self.address = address
         # Remote address -> the pair that its data belongs to; only authenticated checks put entries here.
         self.routes: dict[Address, Pair] = {}
-        # The generations that use it; it is closed when the last one is gone.
+        # The local halves of generations that use it; it is closed when the last one is gone.
         self.users: set[object] = set()
 
     def arrived(self, data: bytes, address: Address) -> None:

@@ -7,21 +7,23 @@ Theory of operation.  At most three generations are alive: the one that *carries
 *settled* (has remote credentials) and one that is *pending* (has none yet).  A restart makes a pending one;
 the remote answer settles it; when it has nominated a pair (or has any, and the old path is silent) data
 moves to it.
+An answer by another end than before settles a fork: a generation with the same local half (`rtcpeer.ice.ours`).
 What it replaced is retired: it answers for a few seconds more, then it is dropped.  Requests find
-their generation by our ufrag in USERNAME, responses by transaction id, so late packets cannot confuse lives.
+their generation by the ufrags in USERNAME, responses by transaction id, so late packets cannot confuse lives.
 
 After each input the caller drains `events` and asks `next_time`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rtcpeer.ice import stun
 from rtcpeer.ice.checklist import NEVER, Base, Local, Pair
 from rtcpeer.ice.consent import Level
 from rtcpeer.ice.generation import SLACK, Context, Generation
 from rtcpeer.ice.netbase import Address
+from rtcpeer.ice.ours import LocalHalf
 from rtcpeer.ice.stun import Message
 from rtcpeer.values import (
     Candidate,
@@ -63,21 +65,12 @@ class ActiveWanted:
 
 @dataclass(frozen=True, slots=True)
 class GenerationDropped:
-    """Nothing of this generation is needed any more: its bases may go."""
+    """Nothing of this generation is needed any more: its bases may go if it has no fork that lives."""
 
     generation: Generation
 
 
 Event = StateChanged | PairSelected | RoleChanged | ActiveWanted | GenerationDropped
-
-
-@dataclass(slots=True)
-class _PendingRemote:
-    """A remote restart that came before our own new credentials."""
-
-    parameters: IceParameters
-    candidates: list[tuple[Candidate, Address]] = field(default_factory=list)
-    ended: bool = False
 
 
 class IceCore:
@@ -97,7 +90,6 @@ class IceCore:
         self.selected_pair_changes = 0
         self._role_known = role_known
         self._announced: Pair | None = None
-        self._pending_remote: _PendingRemote | None = None
         # A restart begun while disconnected or failed forgets that connectivity was lost (webrtc-pc 5.6.2).
         self._forgets_loss = False
         self._has_remote_candidate = False
@@ -133,30 +125,40 @@ class IceCore:
         if self.generations and self.generations[-1].remote is None:
             # Its offer was replaced before it was answered; no answer will name it.
             self._drop(self.generations.pop())
-        generation = Generation(self._context, local)
+        generation = Generation(self._context, LocalHalf(local))
         self.generations.append(generation)
-        pending, self._pending_remote = self._pending_remote, None
-        if pending is not None:
-            self._give_remote(now, generation, pending.parameters)
-            for candidate, address in pending.candidates:
-                generation.add_remote(now, candidate, address)
-            if pending.ended:
-                generation.set_remote_ended(now)
         self._settle(now)
         return generation
 
     def set_remote(self, now: float, remote: IceParameters) -> None:
-        """Remote credentials, of an offer or an answer."""
-        if any(g.remote is not None and g.remote.ufrag == remote.ufrag for g in self.generations):
+        """Remote credentials, of an offer or an answer, after our own for the same exchange.
+
+        Others than those in use, while ours are the same: another end has answered our offer (forking, RFC 9429
+        3.6), and the checks begin anew between our candidates and its own.
+        """
+        newest = self.generations[-1]
+        known = next((g for g in self.generations if g.remote and g.remote.ufrag == remote.ufrag), None)
+        if known is not None:
+            if known.half is newest.half:
+                # back to the end before, whose path was not left yet
+                for fork in self.generations[self.generations.index(known) + 1 :]:
+                    self._retire(now, fork)
+                known.reclaim()
+                self._settle(now)
             return
-        pending = self._pending_remote
-        if pending is not None and pending.parameters.ufrag == remote.ufrag:
-            return
-        newest = self.generations[-1] if self.generations else None
-        if newest is None or newest.remote is not None:
-            self._pending_remote = _PendingRemote(remote)
-            return
+        if newest.remote is not None:
+            newest = Generation(self._context, newest.half)
+            self.generations.append(newest)
         self._give_remote(now, newest, remote)
+        self._settle(now)
+
+    def disown_older(self, now: float) -> None:
+        """Whoever was at the other end before is replaced: what older generations bring is of no use any more.
+
+        They count as a path until the newest one has its own, so that no state changes for want of a moment.
+        """
+        for generation in (*self.generations[:-1], *self.retired):
+            generation.disown()
         self._settle(now)
 
     def _give_remote(self, now: float, generation: Generation, remote: IceParameters) -> None:
@@ -172,11 +174,6 @@ class IceCore:
 
     def add_remote(self, now: float, candidate: Candidate, address: Address) -> None:
         """A remote candidate, its address resolved; unknown generations are ignored."""
-        pending = self._pending_remote
-        if pending is not None and candidate.ufrag in (None, pending.parameters.ufrag):
-            if len(pending.candidates) < self._settings.max_remote_candidates:
-                pending.candidates.append((candidate, address))
-            return
         generation = self.generation_of_remote(candidate.ufrag)
         if generation is not None:
             generation.add_remote(now, candidate, address)
@@ -184,10 +181,6 @@ class IceCore:
 
     def end_of_remote(self, now: float, ufrag: str | None) -> None:
         """The remote side has no more candidates."""
-        pending = self._pending_remote
-        if pending is not None and ufrag in (None, pending.parameters.ufrag):
-            pending.ended = True
-            return
         generation = self.generation_of_remote(ufrag)
         if generation is not None:
             generation.set_remote_ended(now)
@@ -202,26 +195,30 @@ class IceCore:
 
     def knows_remote(self, ufrag: str | None) -> bool:
         """Whether a candidate with this ufrag has a place to go."""
-        pending = self._pending_remote
-        if pending is not None and ufrag in (None, pending.parameters.ufrag):
-            return True
         return self.generation_of_remote(ufrag) is not None
 
     def rollback(self, now: float) -> None:
         """Drop what has only one side's credentials."""
-        self._pending_remote = None
         if self.generations and self.generations[-1].remote is None:
             self._drop(self.generations.pop())
         self._settle(now)
 
     def add_local(self, now: float, generation: Generation, local: Local) -> None:
-        """A local candidate was gathered."""
-        generation.add_local(now, local)
+        """A local candidate was gathered for this generation and its forks."""
+        half = generation.half
+        half.locals.append(local)
+        for user in self._living(half):
+            user.pair_local(now, local)
         self._settle(now)
 
+    def _living(self, half: LocalHalf) -> list[Generation]:
+        return [g for g in self.generations if g.half is half]
+
     def set_gathered(self, now: float, generation: Generation) -> None:
-        """Gathering of a generation is complete."""
-        generation.set_gathered(now)
+        """Gathering of a generation and its forks is complete."""
+        generation.half.gathered = True
+        for user in self._living(generation.half):
+            user.note_end(now)
         self._settle(now)
 
     def lose_base(self, now: float, base: Base) -> None:
@@ -252,7 +249,6 @@ class IceCore:
             generation.forget_routes()
         self.generations.clear()
         self.retired.clear()
-        self._pending_remote = None
         self.carrying = self.route = None
         self.state = IceTransportState.CLOSED
         self.events.clear()
@@ -282,11 +278,8 @@ class IceCore:
 
     def _on_request(self, now: float, base: Base, message: Message, address: Address) -> None:
         """RFC 8445 7.3."""
-        ours, _, theirs = message.username.partition(":")
-        generation = self._by_ufrag(ours)
+        generation = self._by_username(message.username)
         if generation is None or not message.authentic(generation.local_key):
-            return
-        if generation.remote is not None and theirs != generation.remote.ufrag:
             return
         unknown = message.unknown_required()
         if unknown:
@@ -328,9 +321,13 @@ class IceCore:
         self._switch_role(not controlling)
         return False
 
-    def _by_ufrag(self, ufrag: str) -> Generation | None:
+    def _by_username(self, username: str) -> Generation | None:
+        """Whom a request is for: our ufrag names our half, theirs one of its forks (RFC 8445 7.2.2)."""
+        ours, _, theirs = username.partition(":")
         for generation in (*self.generations, *self.retired):
-            if generation.local.ufrag == ufrag:
+            if generation.local.ufrag == ours and (
+                generation.remote is None or generation.remote.ufrag == theirs
+            ):
                 return generation
         return None
 
@@ -404,7 +401,12 @@ class IceCore:
                 break
             if generation.selected is None or generation.failed:
                 continue
-            if carrying is None or generation.is_agreed or carrying.level(now) is not Level.LIVE:
+            if (
+                carrying is None
+                or carrying.is_disowned
+                or generation.is_agreed
+                or carrying.level(now) is not Level.LIVE
+            ):
                 self.carrying = carrying = generation
                 generation.claim_routes()
                 self._forgets_loss = False
@@ -441,6 +443,7 @@ class IceCore:
 
     def _drop(self, generation: Generation) -> None:
         generation.forget_routes()
+        generation.half.users.remove(generation)
         self.events.append(GenerationDropped(generation))
 
     def _derive_state(self, now: float) -> IceTransportState:

@@ -75,7 +75,7 @@ class Gathering:
         self._settings = settings
         self._pipe = pipe
         self._pool = pool
-        # The generation: the user of the bases.
+        # The local half of a generation: the user of the bases.
         self._owner = owner
         self._sink = sink
         self.queries = Queries()

@@ -20,6 +20,7 @@ from rtcpeer.ice.checklist import NEVER, Base, Check, Checklist, Local, Pair, Re
 from rtcpeer.ice.consent import Consent, Level
 from rtcpeer.ice.early import EarlyChecks
 from rtcpeer.ice.netbase import Address
+from rtcpeer.ice.ours import LocalHalf
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.ice.stats import PairStatus
 from rtcpeer.ice.stun import Message
@@ -63,16 +64,15 @@ class Context:
 class Generation:
     """Credentials of both sides, and what became of them."""
 
-    def __init__(self, context: Context, local: IceParameters) -> None:
+    def __init__(self, context: Context, half: LocalHalf) -> None:
         settings = context.settings
         self._context = context
         self._settings = settings
-        self.local = local
-        self.local_key = local.pwd.encode()
+        self.half = half
+        half.users.append(self)
         self.remote: IceParameters | None = None
         self._remote_key = b""
         self._username = b""
-        self.locals: list[Local] = []
         self.remotes: list[Remote] = []
         self.checklist = Checklist(settings.max_pairs)
         self.consent = Consent(settings, context.jitter)
@@ -87,8 +87,9 @@ class Generation:
         self.wants_active = False
         # Retired: it answers, but starts nothing any more.
         self.retired_until: float | None = None
-        self.gathered = False
         self.remote_ended = False
+        # Another end has taken the place of this one: data from its paths is nobody's.
+        self._is_disowned = False
         self._started_at = NEVER
         self._first_pair_at = NEVER
         self._ended_at = NEVER
@@ -103,9 +104,28 @@ class Generation:
 
     # -- what it is made of ------------------------------------------------------------------------
 
-    def add_local(self, now: float, local: Local) -> None:
-        """A local candidate exists; one with a base is paired with all that is known."""
-        self.locals.append(local)
+    @property
+    def local(self) -> IceParameters:
+        """Our credentials."""
+        return self.half.parameters
+
+    @property
+    def local_key(self) -> bytes:
+        """What requests to us and our answers are signed with."""
+        return self.half.key
+
+    @property
+    def locals(self) -> list[Local]:
+        """Our candidates."""
+        return self.half.locals
+
+    @property
+    def gathered(self) -> bool:
+        """Whether no local candidate will follow."""
+        return self.half.gathered
+
+    def pair_local(self, now: float, local: Local) -> None:
+        """There is another local candidate; one with a base is paired with all that is known."""
         if local.base is not None:
             for remote in self.remotes:
                 self._form(now, local, local.base, remote)
@@ -165,17 +185,13 @@ class Generation:
             self._first_pair_at = now
         return pair
 
-    def set_gathered(self, now: float) -> None:
-        """No local candidate will follow."""
-        self.gathered = True
-        self._note_end(now)
-
     def set_remote_ended(self, now: float) -> None:
         """The remote side said end-of-candidates."""
         self.remote_ended = True
-        self._note_end(now)
+        self.note_end(now)
 
-    def _note_end(self, now: float) -> None:
+    def note_end(self, now: float) -> None:
+        """One of the sides has no more candidates: when both have none, patience is shorter."""
         if self.gathered and self.remote_ended and self._ended_at == NEVER:
             self._ended_at = now
 
@@ -482,7 +498,8 @@ class Generation:
 
     def _claim(self, pair: Pair) -> None:
         """Data from this address is this pair's, unless an older generation still carries it."""
-        pair.base.routes.setdefault(pair.address, pair)
+        if not self._is_disowned:
+            pair.base.routes.setdefault(pair.address, pair)
 
     def on_response(self, now: float, base: Base, address: Address, message: Message) -> bool:
         """A success response; False when it belongs to no check of ours (RFC 8445 7.2.5)."""
@@ -703,6 +720,22 @@ class Generation:
                 and not self.checklist.hope_above(nominated.rank)
             )
         return self._completed
+
+    @property
+    def is_disowned(self) -> bool:
+        """Whether what it carries is of no use any more."""
+        return self._is_disowned
+
+    def disown(self) -> None:
+        """Whoever is at its other end is not the one to talk to any more; its paths stay until there are others."""
+        self._is_disowned = True
+        self.forget_routes()
+
+    def reclaim(self) -> None:
+        """Its end is the one to talk to after all."""
+        if self._is_disowned:
+            self._is_disowned = False
+            self.claim_routes()
 
     def forget_routes(self) -> None:
         """It is gone: data from its paths is nobody's."""

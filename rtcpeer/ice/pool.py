@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 from rtcpeer.ice import stun
 from rtcpeer.ice.bases import Pipe, SocketBase
 from rtcpeer.ice.checklist import NEVER
-from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.netbase import Address, Network
+from rtcpeer.ice.ours import LocalHalf
 from rtcpeer.ice.relay import RelayPath
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.ice.tcp import Spawn, TcpBase
@@ -24,7 +24,7 @@ class _Mapping:
 
     __slots__ = ("base", "next_at", "server", "user")
 
-    def __init__(self, user: Generation, base: SocketBase, server: Address, next_at: float) -> None:
+    def __init__(self, user: LocalHalf, base: SocketBase, server: Address, next_at: float) -> None:
         self.user = user
         self.base = base
         self.server = server
@@ -104,7 +104,7 @@ class BasePool:
         self.sockets[key] = base
 
     def keep_mapping(
-        self, user: Generation, base: SocketBase, server: Address, now: float, interval: float
+        self, user: LocalHalf, base: SocketBase, server: Address, now: float, interval: float
     ) -> None:
         """Keep the mapping alive while the user needs it."""
         self._interval = interval
@@ -152,7 +152,7 @@ class BasePool:
             self._release(path, deadline)
 
     def leave(self, user: object, now: float, settings: IceSettings) -> None:
-        """A generation is gone: close and release what nobody else uses."""
+        """All generations of a local half are gone: close and release what nobody else uses."""
         self._mappings = [m for m in self._mappings if m.user is not user]
         for key, base in list(self.sockets.items()):
             base.users.discard(user)

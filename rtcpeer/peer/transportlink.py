@@ -90,8 +90,12 @@ class TransportLink:
             self.dtls_transport.update_fingerprints(fingerprints)
 
     def replace_dtls(self) -> None:
-        """The other end has a new certificate: a new association on the same path (RFC 8842 section 5.5)."""
+        """The other end has a new certificate: a new association (RFC 8842 section 5.5).
+
+        With new ICE credentials too it is another end; what the one before still sends must not reach the handshake.
+        """
         self.dtls_transport.stop()
+        self.agent.disown_older()
         self._make_dtls()
         self.dtls.on_dtls_state(DtlsTransportState.NEW, None)
 

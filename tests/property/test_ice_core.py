@@ -79,7 +79,7 @@ class TwoCores(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1), candidates=st.booleans(), ended=st.booleans())
     def signal(self, which: int, candidates: bool, ended: bool) -> None:
         mine, theirs = self.sides[which], self.sides[1 - which]
-        if not theirs.core.generations:
+        if not (mine.core.generations and theirs.core.generations):
             return
         newest = theirs.core.generations[-1]
         mine.core.set_remote(self.wire.now, newest.local)

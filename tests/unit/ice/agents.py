@@ -93,8 +93,8 @@ class Two:
         """Offer and answer; a second time it is a restart."""
         offer, answer = new_credentials(), new_credentials()
         self.left.start_generation(offer)
-        self.right.set_remote_parameters(offer)
         self.right.start_generation(answer)
+        self.right.set_remote_parameters(offer)
         self.left.set_remote_parameters(answer)
 
     async def connect(self, timeout: float = 20) -> Two:

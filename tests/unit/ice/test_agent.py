@@ -477,10 +477,10 @@ def test_glare_both_restart_one_rolls_back() -> None:
         await asyncio.sleep(0.1)
         # The right side is polite: it gives way and answers the left one's offer.
         two.right.rollback()
+        two.right.start_generation(answer)
         two.right.set_remote_parameters(left_offer)
         for candidate in two.left.local_candidates:
             two.right.add_remote_candidate(candidate)
-        two.right.start_generation(answer)
         two.left.set_remote_parameters(answer)
         await asyncio.sleep(1)
         assert two.left.remote_parameters == answer

@@ -362,32 +362,10 @@ def test_rollback_returns_to_the_old_generation() -> None:
 
 def test_rollback_of_remote_credentials() -> None:
     wire, left, _, first, second = connected_pair()
-    left.core.set_remote(wire.now, new_credentials())
     left.core.rollback(wire.now)
     fresh = left.start()
     assert fresh.remote is None
     assert first.remote == second.local
-
-
-def test_remote_restart_before_ours() -> None:
-    wire, left, right, _, _ = connected_pair()
-    fresh = right.start()
-    right.offer_base(fresh, right.bases[0])
-    left.core.set_remote(wire.now, fresh.local)
-    left.core.set_remote(wire.now, fresh.local)
-    left.core.add_remote(wire.now, fresh.locals[0].candidate, ("192.0.2.2", 2000))
-    left.core.end_of_remote(wire.now, fresh.local.ufrag)
-    assert left.core.knows_remote(fresh.local.ufrag)
-    assert not left.core.knows_remote("other")
-    answer = left.start()
-    left.offer_base(answer, left.bases[0])
-    assert answer.remote == fresh.local
-    assert answer.remote_ended
-    right.core.set_remote(wire.now, answer.local)
-    right.core.add_remote(wire.now, answer.locals[0].candidate, ("192.0.2.1", 1000))
-    wire.run(0.3)
-    assert left.core.route.owner is answer  # type: ignore[union-attr]
-    assert right.core.route.owner is fresh  # type: ignore[union-attr]
 
 
 def test_a_nomination_that_came_before_the_answer_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
