@@ -38,6 +38,8 @@ class DataLink:
         self.core: SctpTransportCore | None = None
         self.channels: dict[DataChannelCore, int] = {}
         self._made = 0
+        # the association has ended; the transport that is there waits with its channels for the next one
+        self._between = False
         # what descriptions said last: our port, theirs, their largest message
         self._ports: tuple[int, int, int] | None = None
         self.opened = 0
@@ -60,9 +62,13 @@ class DataLink:
     def open(self, parameters: ChannelParameters) -> RTCDataChannel:
         """A channel of our own; the first one asks for a negotiation.
 
+        When the association has ended, it waits for the next one: for a description of another end.
+
         Raises:
             OperationError: the id is taken, or none is left.
         """
+        if self._transport is not None and self._transport.state is SctpTransportState.CLOSED:
+            self._transport, self._between = None, True
         core = DataChannelCore.opening(self.transport.open, parameters, self)
         self._keep(core)
         session = self._session
@@ -86,21 +92,26 @@ class DataLink:
         """Run over this transport."""
         if self.core is not None:
             self.core.dtls = link.dtls
-        self.transport.attach(link.dtls_transport)
+        if not self._between:
+            self.transport.attach(link.dtls_transport)
 
     def restart(self, link: TransportLink) -> Awaitable[None]:
         """The DTLS association under us was replaced: so is ours, and its channels are over (RFC 8841 section 9)."""
         core, old = self.core, self._transport
         if core is None or old is None or core.dtls is not link.dtls:
             return Gone()
-        self._transport = None
-        for channel in list(self.channels):
-            self._session.queue_task(channel.on_closed, None)
+        gone: Awaitable[None] = Gone()
+        if self._between:
+            self._between = False
+        else:
+            self._transport, gone = None, old.stop()
+            for channel in list(self.channels):
+                self._session.queue_task(channel.on_closed, None)
         core.data = self.transport
-        core.on_sctp_state(SctpTransportState.CONNECTING, None)
+        core.begin_again()
         if self._ports is not None:
             self.start(link, *self._ports)
-        return old.stop()
+        return gone
 
     def start(self, link: TransportLink, local_port: int, remote_port: int, max_message_size: int) -> None:
         """An answer accepted the section, or a later one changed the message size."""
@@ -108,6 +119,8 @@ class DataLink:
             self.core.update_max_message_size(max_message_size, self._session.settings.max_message_size)
         self._ports = (local_port, remote_port, max_message_size)
         self.attach(link)
+        if self._between:
+            return  # these are still about the association that has ended
         self.transport.start(
             remote_port,
             max_message_size,
@@ -127,6 +140,7 @@ class DataLink:
     def close(self, *, connection_closed: bool = False) -> Awaitable[None]:
         """The association is over. Channels close: without an event when the connection itself was closed."""
         transport, self._transport = self._transport, None
+        self._between = False
         core, self.core = self.core, None
         channels = list(self.channels)
         waits: Awaitable[None] = Gone() if transport is None else transport.stop()

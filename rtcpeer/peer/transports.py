@@ -194,6 +194,14 @@ class SctpTransportCore:
         if self._face is not None:
             self._face.fire(Event("statechange"))
 
+    def begin_again(self) -> None:
+        """Another association begins, after one that may have ended (RFC 8841 section 9)."""
+        if self.state is not SctpTransportState.CONNECTING:
+            self.state = SctpTransportState.CONNECTING
+            self.max_channels = None
+            if self._face is not None:
+                self._face.fire(Event("statechange"))
+
     def on_channel(self, channel: DataChannel) -> None:
         """See `DataListener`."""
         if self.state is not SctpTransportState.CLOSED:

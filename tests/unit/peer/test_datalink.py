@@ -85,3 +85,62 @@ async def test_counts_of_channels(two):
     await closed.wait()
     stats = (await pc.getStats()).of_type("peer-connection")[0]
     assert (stats["dataChannelsOpened"], stats["dataChannelsClosed"]) == (2, 1)
+
+
+async def test_a_channel_made_after_the_other_end_left_waits_for_the_next_one(two):
+    pc, other = two
+    channel = pc.createDataChannel("x")
+    await negotiate(pc, other)
+    await channel.opened()
+    sctp, states = pc.sctp, []
+    sctp.onstatechange = lambda _: states.append(sctp.state)
+    closed = asyncio.Event()
+    channel.onclose = lambda _: closed.set()
+    await other.close()
+    await closed.wait()
+    assert states == ["closed"]
+
+    waiting = pc.createDataChannel("y", id=6, negotiated=True)
+    named = pc.createDataChannel("z")
+    assert (waiting.readyState, waiting.id, named.readyState, named.id) == (
+        "connecting",
+        6,
+        "connecting",
+        None,
+    )
+    with pytest.raises(OperationError):
+        pc.createDataChannel("again", id=6, negotiated=True)
+    assert pc.sctp is sctp
+
+    async with RTCPeerConnection() as fresh:
+        got = asyncio.get_running_loop().create_future()
+        fresh.ondatachannel = lambda e: got.set_result(e.channel)
+        again = fresh.createDataChannel("y", id=6, negotiated=True)
+        await pc.setLocalDescription(await pc.createOffer(iceRestart=True))
+        await pc.gathered()
+        await fresh.setRemoteDescription(pc.localDescription)
+        await fresh.setLocalDescription()
+        await fresh.gathered()
+        await pc.setRemoteDescription(fresh.localDescription)
+        await asyncio.gather(waiting.opened(), named.opened(), again.opened())
+        assert (await got).label == "z"
+        assert named.id is not None
+        assert states == ["closed", "connecting", "connected"]
+        assert sctp.maxChannels is not None
+
+
+async def test_a_channel_that_waits_for_an_end_that_never_comes_closes_with_the_connection(two):
+    pc, other = two
+    channel = pc.createDataChannel("x")
+    await negotiate(pc, other)
+    await channel.opened()
+    closed = asyncio.Event()
+    channel.onclose = lambda _: closed.set()
+    await other.close()
+    await closed.wait()
+    waiting = pc.createDataChannel("y")
+    pc.addTransceiver("audio")
+    await pc.setLocalDescription()  # of no concern to it
+    assert waiting.readyState == "connecting"
+    await pc.close()
+    assert waiting.readyState == "closed"
