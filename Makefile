@@ -5,6 +5,7 @@
 #   make test         style, types, contracts and every test suite (what CI runs)
 #   make unit         the fast suites only
 #   make interop      the suites that talk to Chromium, coturn, network namespaces and plain aiortc
+#   make explore      the property tests with new random examples, again and again until one fails
 #   make versions     the fast suites on every other Python that is installed (3.11, 3.12, 3.13)
 #   make bench        side by side with aiortc
 #   make conformance  the W3C web-platform-tests, when the suite is present (WPT_RIG=folder of the rig)
@@ -19,10 +20,10 @@ WPT_RIG ?= ../shared/wpt
 APT_PACKAGES := chromium coturn iproute2 nftables
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo serve style types contracts test unit interop versions bench conformance coverage clean
+.PHONY: help setup system demo serve style types contracts test unit interop explore versions bench conformance coverage clean
 
 help:
-	@sed -n '3,13s/^#  //p' Makefile
+	@sed -n '3,14s/^#  //p' Makefile
 
 setup: $(STAMP)
 
@@ -54,13 +55,16 @@ contracts: setup
 
 test: setup system style types contracts
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests
-	@sh .ci/versions.sh $(BIN)/python tests/unit/peer tests/unit/transport tests/unit/media
+	@sh .ci/versions.sh $(BIN)/python tests/unit/peer tests/unit/transport tests/unit/media tests/property/test_close_property.py
 
 unit: setup
 	$(BIN)/python -m pytest -q tests/unit tests/property tests/architecture
 
 interop: setup system
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/interop
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/interop
+
+explore: setup
+	@while HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -q -n 2 tests/property; do :; done; false
 
 versions: setup
 	@sh .ci/versions.sh $(BIN)/python tests/unit tests/property tests/scenarios
