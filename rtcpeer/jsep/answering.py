@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rtcpeer.errors import InvalidStateError
-from rtcpeer.jsep.creating import basis, make_session
+from rtcpeer.jsep.creating import ICE_OPTIONS, basis, make_session
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.sections import (
     TransportPart,
@@ -134,7 +134,7 @@ def _with_answer_transports(
         state,
         tuple(media),
         groups,
-        trickle=_trickles(offer),
+        ice_options=tuple([option for option in ICE_OPTIONS if _offers_option(offer, option)]),
         mixed=offer.extmap_allow_mixed or any(m.extmap_allow_mixed for m in offer.media),
     )
 
@@ -158,5 +158,5 @@ def _answer_setup(offer: Session, head: str, transport: Transport | None) -> Set
     return Setup.PASSIVE if offered is Setup.ACTIVE else Setup.ACTIVE
 
 
-def _trickles(offer: Session) -> bool:
-    return "trickle" in offer.ice_options or any("trickle" in m.ice_options for m in offer.media)
+def _offers_option(offer: Session, option: str) -> bool:
+    return option in offer.ice_options or any(option in m.ice_options for m in offer.media)

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from rtcpeer.jsep.engine import Engine
 
 
+ICE_OPTIONS = ("trickle", "ice2")
+"""What our agent does (RFC 8840 4.1.1, RFC 8445 10); RFC 9429 5.2.1 wants both."""
+
+
 @dataclass(slots=True)
 class _Slot:
     """One m-line of an offer being made."""
@@ -78,7 +82,12 @@ def make_offer(engine: Engine, draft: Draft, *, restart: bool) -> Created:
             section = data_section(slot.mid, engine.settings)
         media.append(with_transport(section, parts[slot.mid]))
     session = make_session(
-        engine, state, tuple(media), (Group("BUNDLE", group),) if group else (), trickle=True, mixed=True
+        engine,
+        state,
+        tuple(media),
+        (Group("BUNDLE", group),) if group else (),
+        ice_options=ICE_OPTIONS,
+        mixed=True,
     )
     return Created(
         SdpType.OFFER,
@@ -301,19 +310,19 @@ def make_session(
     media: tuple[Media, ...],
     groups: tuple[Group, ...],
     *,
-    trickle: bool,
+    ice_options: tuple[str, ...],
     mixed: bool,
 ) -> Session:
-    """The session part; its version is raised when something differs from what was set last (RFC 8829 5.2.2).
+    """The session part; its version is raised when something differs from what was created last (RFC 9429 5.2.2).
 
-    What was set last may have been rolled back: the other side may have seen it, so its version is used up.
+    What was created last may not have been set, or been rolled back: the other side may have seen it all the same.
     """
     session_id = state.session_id
     session = Session(
         origin=Origin(session_id, state.session_version),
         media=media,
         groups=groups,
-        ice_options=("trickle",) if trickle else (),
+        ice_options=ice_options,
         extmap_allow_mixed=mixed,
     )
     before, local = state.versioned, state.local_description

@@ -89,6 +89,7 @@ class Engine(Operations):
         self._legacy(draft, MediaKind.VIDEO, options.offer_to_receive_video)
         created = make_offer(self, draft, restart=options.ice_restart)
         draft.fields["last_offer"] = created
+        _use_up_version(draft, created)
         draft.text = created.text
         return draft.finish()
 
@@ -104,6 +105,7 @@ class Engine(Operations):
         draft = Draft(self.state)
         created = make_answer(self, draft)
         draft.fields["last_answer"] = created
+        _use_up_version(draft, created)
         draft.text = created.text
         return draft.finish()
 
@@ -138,8 +140,7 @@ class Engine(Operations):
         draft = Draft(state)
         created = last if text else self._fitting(draft, type, last)
         assert created is not None
-        draft.fields["session_version"] = max(state.session_version, created.session.origin.version)
-        draft.fields["versioned"] = created.session
+        _use_up_version(draft, created)
         description = make_description(type, created.session, created.text)
         if type is SdpType.OFFER:
             return self._local_offer(draft, created, description)
@@ -324,6 +325,12 @@ class Engine(Operations):
             OperationError: unknown mid, mline_index or ufrag, or not a candidate.
         """
         return candidates.plan_remote(self.state, candidate, mid, mline_index, ufrag)
+
+
+def _use_up_version(draft: Draft, created: Created) -> None:
+    """No description that differs from this one has its version (RFC 9429 5.2.2, 5.3.2), even if it is never set."""
+    draft.fields["session_version"] = max(draft.base.session_version, created.session.origin.version)
+    draft.fields["versioned"] = created.session
 
 
 def _with_mids(description: Description, offer: Description) -> Description:

@@ -200,7 +200,7 @@ class SessionState:
         stable: while not stable, the state as it was when the offer was applied; else None.
         can_trickle: ``canTrickleIceCandidates``.
         data_wanted: a data channel was created, ever.
-        session_version: of the local description that was set last, rolled back or not: `versioned`.
+        session_version: of the description that we created last, set, rolled back or neither: `versioned`.
         cname: of all our senders; default_stream: id of the stream of remote tracks whose description has no a=msid.
         payload_types: (payload type, codec key) of all that were ever negotiated; never given to another codec.
         extension_ids: (id, uri) likewise.

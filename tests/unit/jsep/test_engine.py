@@ -142,6 +142,37 @@ def test_the_session_version_counts_changes() -> None:
     assert a.state.current_local.session.origin.session_id == a.state.session_id  # type: ignore[union-attr]
 
 
+def test_each_description_that_differs_has_a_version_of_its_own() -> None:
+    """RFC 9429 5.2.2: <session-version> goes up "on each call to createOffer if the offer might differ"."""
+    a, b = pair()
+    a.transceiver()
+
+    def version(text: str) -> int:
+        return parse_untrusted(text).origin.version
+
+    offers = [version(a.offer()), version(a.offer()), version(a.local())]
+    a.local(SdpType.ROLLBACK)
+    offers.append(version(a.offer()))
+    assert offers == [0, 1, 1, 2]  # fresh credentials each time, but for the one that is set
+    b.remote(SdpType.OFFER, a.local())
+    answers = [version(b.answer()), version(b.answer()), version(b.local())]
+    assert answers[0] < answers[1]
+    assert answers[1] == answers[2]  # it is the same
+
+
+def test_ice_options() -> None:
+    """RFC 9429 5.2.1 and 5.3.1: "trickle" and "ice2" in an offer, and in an answer what the offer had of them."""
+    a, b = pair()
+    a.transceiver()
+    offer = a.local()
+    assert "\r\na=ice-options:trickle ice2\r\n" in offer
+    for offered, answered in (("trickle ice2", "trickle ice2"), ("ice2 x", "ice2"), ("trickle", "trickle")):
+        b.remote(SdpType.OFFER, offer.replace("trickle ice2", offered))
+        assert f"\r\na=ice-options:{answered}\r\n" in b.answer()
+    b.remote(SdpType.OFFER, offer.replace("a=ice-options:trickle ice2\r\n", ""))
+    assert "ice-options" not in b.answer()
+
+
 def test_renegotiation_from_the_other_side_keeps_transport_and_roles() -> None:
     a, b = full_call()
     b.track("video", "t")

@@ -233,6 +233,6 @@ def test_can_trickle() -> None:
     assert b.state.can_trickle is True
     b.remote(SdpType.ROLLBACK, "")
     assert b.state.can_trickle is None
-    b.remote(SdpType.OFFER, text.replace("a=ice-options:trickle\r\n", ""))
+    b.remote(SdpType.OFFER, text.replace("a=ice-options:trickle ice2\r\n", ""))
     assert b.state.can_trickle is False
     assert "trickle" not in b.local()
