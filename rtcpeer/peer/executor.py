@@ -38,8 +38,8 @@ class Executor:
         self.transports: dict[int, TransportLink] = {}
         # those that closed on the way; they are awaited at the end
         self._closing: list[Awaitable[Any]] = []
-        # those that the plan under way closed; their listeners are told at its end
-        self._gone: list[TransportLink] = []
+        # whether the plan under way closed transports: the states of the whole are told at its end
+        self._transports_gone = False
         # in order of creation, as getTransceivers() shows them
         self.transceivers: dict[int, TransceiverCore] = {}
         # all that ever were and that somebody still holds, by id
@@ -82,10 +82,8 @@ class Executor:
                 break
             _EFFECTS[type(effect)](self, effect)
         self._leaving.clear()
-        gone, self._gone = self._gone, []
-        for link in gone:
-            link.announce_closed()
-        if gone:
+        if self._transports_gone:
+            self._transports_gone = False
             self._session.aggregates.announce_all()
 
     # --- transports -------------------------------------------------------------------------------
@@ -119,7 +117,8 @@ class Executor:
     def _close_transport(self, effect: fx.CloseTransport) -> None:
         link = self.transports.pop(effect.transport)
         self._closing += link.close()
-        self._gone.append(link)
+        self._transports_gone = True
+        self._session.queue_task(link.announce_closed)
 
     def _set_ice_role(self, effect: fx.SetIceRole) -> None:
         self.transports[effect.transport].agent.set_role(effect.role)

@@ -151,8 +151,8 @@ class MediaSender:
         """RTCOutboundRtpStreamStats and RTCRemoteInboundRtpStreamStats, without ids."""
         result: list[dict[str, object]] = []
         mid = self._parameters.mid if self._parameters is not None else None
-        for stream in self._streams:
-            result += stream.stats(self.kind, mid)
+        for index, stream in enumerate(self._streams):  # as many as encodings, or none
+            result += stream.stats(self.kind, mid, index)
         return result
 
     def source_stats(self) -> dict[str, object]:

@@ -95,7 +95,7 @@ class SendStream:
         self.due = max(self.due + interval, at)
         return True
 
-    def stats(self, kind: str, mid: str | None) -> list[dict[str, object]]:
+    def stats(self, kind: str, mid: str | None, index: int) -> list[dict[str, object]]:
         """RTCOutboundRtpStreamStats, and RTCRemoteInboundRtpStreamStats once there was a report; without ids."""
         outbound = self.packets.stats(kind)
         outbound["mid"] = mid
@@ -105,6 +105,7 @@ class SendStream:
             outbound["targetBitrate"] = float(encoder.target)
         if kind == "video":
             outbound.update(
+                encodingIndex=index,
                 framesEncoded=encoder.frames,
                 keyFramesEncoded=encoder.key_frames,
                 framesSent=self.packets.frames_sent,

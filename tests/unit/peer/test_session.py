@@ -248,11 +248,15 @@ async def test_gathering_is_new_again_when_the_last_transport_has_gone(pc):
         await pc.setRemoteDescription(other.localDescription)
         await asyncio.gather(pc.gathered(), other.gathered())
         other.onicegatheringstatechange = lambda _: states.append(other.iceGatheringState)
+        ice = other.getReceivers()[0].transport.iceTransport
         transceiver.stop()
         await pc.setLocalDescription()
         await other.setRemoteDescription(pc.localDescription)
         await other.setLocalDescription()
+        assert ice.state != "closed"  # that is told in a task of its own
         assert (other.iceGatheringState, states) == ("new", ["new"])
         assert other.connectionState == "new"
+        await asyncio.sleep(0)
+        assert ice.state == "closed"
     finally:
         await other.close()

@@ -97,6 +97,7 @@ async def test_video(codec):
     assert abs(bytes(frames[-1].planes[0])[10] - 180) < 12
     assert all(b.pts > a.pts for a, b in itertools.pairwise(frames))
     assert call.outbound["framesEncoded"] >= 10
+    assert call.outbound["encodingIndex"] == 0
     assert call.inbound["framesDecoded"] >= 10
     assert call.inbound["frameWidth"] == call.outbound["frameWidth"] == 96
     await call.end()
