@@ -86,9 +86,9 @@ class Page(Protocol):
 
     errors: list[str]
 
-    async def evaluate(self, expression: str, *, timeout: float = 30) -> Any: ...
+    async def evaluate(self, expression: str, *, timeout: float = 60) -> Any: ...
 
-    async def wait_for(self, expression: str, *, timeout: float = 15, what: str = "") -> Any: ...
+    async def wait_for(self, expression: str, *, timeout: float = 60, what: str = "") -> Any: ...
 
     async def bind(self, name: str, callback: Callable[[str], object]) -> None: ...
 
@@ -126,7 +126,7 @@ class Call:
         pc.addEventListener("connectionstatechange", lambda _: self.states.append(str(pc.connectionState)))
 
     async def up(self) -> None:
-        await self.pc.connected(timeout=10)
+        await self.pc.connected(timeout=60)
         await self.page.wait_for("pc.connectionState === 'connected'")
 
 

@@ -23,7 +23,7 @@ from typing import Any, Self
 import aiohttp
 import pytest
 
-from tests.interop.chromium import PageError, take_turn
+from tests.interop.chromium import PATIENCE, PageError, take_turn
 
 PREFERENCES: dict[str, bool | int | str] = {
     # a camera and a microphone that are made up, and nobody to ask
@@ -91,7 +91,7 @@ class Page:
             "browsingContext.navigate", context=self._context, url=url, wait="complete"
         )
 
-    async def evaluate(self, expression: str, *, timeout: float = 30) -> Any:
+    async def evaluate(self, expression: str, *, timeout: float = PATIENCE) -> Any:
         """The value of an expression (promises are awaited), with the rights of a user's gesture."""
         async with asyncio.timeout(timeout):
             answer = await self._browser.command(
@@ -105,7 +105,7 @@ class Page:
             raise PageError(answer["exceptionDetails"]["text"])
         return plain(answer["result"])
 
-    async def wait_for(self, expression: str, *, timeout: float = 15, what: str = "") -> Any:
+    async def wait_for(self, expression: str, *, timeout: float = PATIENCE, what: str = "") -> Any:
         """Evaluate until the value is true, and return it."""
         deadline = asyncio.get_running_loop().time() + timeout
         while True:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.interop.chromium import Chromium, PageError, blank_site
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
 
 LOOPBACK = """(async () => {
   const stream = await navigator.mediaDevices.getUserMedia({audio: true, video: {width: 320, height: 240}});
@@ -37,7 +37,7 @@ LOOPBACK = """(async () => {
 async def test_a_call_inside_one_page_shows_a_picture_that_is_not_black() -> None:
     async with blank_site() as url, Chromium() as browser:
         page = await browser.page(url)
-        result = await page.evaluate(LOOPBACK)
+        result = await page.evaluate(LOOPBACK, timeout=120)
         assert result["mean"] > 10
         assert {"video/VP8", "video/H264"} <= set(result["codecs"])
         assert page.errors == []

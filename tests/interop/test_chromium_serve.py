@@ -20,9 +20,9 @@ import pytest
 from aiohttp import web
 
 from rtcpeer.cli.serve import Site
-from tests.interop.chromium import Chromium, Page, until
+from tests.interop.chromium import PATIENCE, Chromium, Page, until
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
 
 CONNECTED = (
     "rtcpeer.call?.pc.connectionState === 'connected' && rtcpeer.bot.states?.connection === 'connected'"
@@ -76,13 +76,13 @@ async def dial(page: Page) -> None:
     await page.wait_for("rtcpeer.bot.numbers?.received > 0 && rtcpeer.call.numbers.received > 0")
 
 
-async def bot_frames(site: Site, count: int, *, timeout: float = 10) -> Any:
+async def bot_frames(site: Site, count: int) -> Any:
     """The only bot's counters, once it has decoded so many pictures and sound frames."""
     (bot,) = site.bots
     seen = bot.eyes.seen
     start_video, start_audio = seen.video_frames, seen.audio_frames
-    await until(lambda: seen.video_frames >= start_video + count, timeout)
-    await until(lambda: seen.audio_frames >= start_audio + count, timeout)
+    await until(lambda: seen.video_frames >= start_video + count)
+    await until(lambda: seen.audio_frames >= start_audio + count)
     return seen
 
 
@@ -97,7 +97,9 @@ async def expect_media(site: Site, page: Page) -> None:
     seen = await bot_frames(site, 10)
     # the fake camera begins with black pictures
     await until(lambda: seen.luma > 20)
-    assert (seen.width, seen.height) == (640, 360)
+    # 640 x 360, or less where the browser finds the machine too busy for it
+    assert 160 <= seen.width <= 640
+    assert seen.width / seen.height == pytest.approx(16 / 9, abs=0.1)
     await page.wait_for("rtcpeer.view.audio.audioLevel > 0.01", what="the tone is heard")
 
 
@@ -143,7 +145,7 @@ async def test_the_whole_session_on_the_page() -> None:
         await expect_media(site, page)
         for button in ("#restart-browser", "#restart-bot"):
             await restart_with_new_servers(site, page, button)
-        await asyncio.sleep(4)
+        await asyncio.sleep(2)
         await page.screenshot("serve_call.png", full=True)
         await outage(site, page)
         await page.viewport(1360, 900, dark=True)
@@ -176,8 +178,9 @@ async def restart_with_new_servers(site: Site, page: Page, button: str) -> None:
         " && rtcpeer.call.pc.signalingState === 'stable'"
         " && /completed|connected/.test(rtcpeer.call.pc.iceConnectionState)"
     )
-    await page.wait_for(f"{LOG}.slice({logged}).some(e => /switched off/.test(e.detail))", timeout=20)
-    await expect_no_loss(page, gap_ms=500)
+    await page.wait_for(f"{LOG}.slice({logged}).some(e => /switched off/.test(e.detail))")
+    # nobody waited for a path that was given up, which takes five seconds; less is for the scenarios in virtual time
+    await expect_no_loss(page, gap_ms=3000)
     await expect_media(site, page)
     states = await page.evaluate(f"{LOG}.slice({logged}).map(e => e.what + ' ' + e.detail)")
     assert not [s for s in states if re.search("connection (connecting|disconnected|failed|closed)", s)]
@@ -189,11 +192,10 @@ async def outage(site: Site, page: Page) -> None:
     for who in ("browser", "bot"):
         await page.wait_for(
             f"{LOG}.slice({logged}).some(e => e.who === '{who}' && e.detail === 'disconnected')",
-            timeout=15,
             what=f"{who} notices",
         )
-    await page.wait_for("!rtcpeer.call.pc.connectionState.includes('dis')", timeout=15)
-    await page.wait_for(CONNECTED, timeout=15, what="connected again by itself")
+    await page.wait_for("!rtcpeer.call.pc.connectionState.includes('dis')")
+    await page.wait_for(CONNECTED, what="connected again by itself")
     await expect_no_loss(page)
     await expect_media(site, page)
 
@@ -203,9 +205,8 @@ async def recreate(site: Site, page: Page) -> None:
     await page.click("#recreate")
     await page.wait_for(f"rtcpeer.call?.id > {old.call}")
     await page.wait_for(CONNECTED, what="connected anew")
-    (new,) = site.bots
-    assert new is not old
-    assert old.pc.connectionState == "closed"
+    await until(lambda: old.pc.connectionState == "closed" and len(site.bots) == 1)
+    assert old not in site.bots
     await expect_media(site, page)
     await expect_no_loss(page)
 
@@ -275,7 +276,7 @@ async def test_the_command_itself_serves_and_ends_at_a_signal() -> None:
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+        line = (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode()
         found = re.search(r"http://\S+", line)
         assert found, line
         async with Chromium() as browser:
@@ -283,7 +284,7 @@ async def test_the_command_itself_serves_and_ends_at_a_signal() -> None:
             await dial(page)
             await expect_no_loss(page)
             process.send_signal(signal.SIGINT)
-            out, err = await asyncio.wait_for(process.communicate(), 20)
+            out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
             assert process.returncode == 0
             assert err.decode() == ""
             assert "closing" in out.decode()
@@ -320,24 +321,24 @@ async def test_nonsense_from_a_page_is_answered_and_harms_nothing() -> None:
                 '{"call": 1, "type": "call", "policy": "no"}',
             ):
                 await socket.send_str(text)
-                answer = await socket.receive_json(timeout=5)
+                answer = await socket.receive_json(timeout=PATIENCE)
                 assert answer["type"] == "error", text
             assert not site.bots
             await socket.send_json({"call": 2, "type": "call"})
-            assert (await socket.receive_json(timeout=5))["type"] in ("ready", "bot")
+            assert (await socket.receive_json(timeout=PATIENCE))["type"] in ("ready", "bot")
             for message in (
                 {"type": "fly"},
                 {"type": "outage", "seconds": "x"},
                 {"type": "policy", "policy": "maybe"},
             ):
                 await socket.send_json({"call": 2, **message})
-                while (answer := await socket.receive_json(timeout=5))["type"] in ("ready", "bot"):
+                while (answer := await socket.receive_json(timeout=PATIENCE))["type"] in ("ready", "bot"):
                     pass
                 assert answer["type"] == "error", message
             await socket.send_json(
                 {"call": 2, "type": "description", "description": {"type": "offer", "sdp": "x"}}
             )
-            while (answer := await socket.receive_json(timeout=5))["type"] in ("ready", "bot"):
+            while (answer := await socket.receive_json(timeout=PATIENCE))["type"] in ("ready", "bot"):
                 pass
             assert answer["event"] == "error"
             assert len(site.bots) == 1

