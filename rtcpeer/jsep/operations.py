@@ -119,7 +119,8 @@ class Operations:
         record = draft.get(transceiver)
         if record is not None:
             # the id in a=msid stays once it has been told (RFC 8829 5.2.2: it identifies the sender for the other side)
-            keep = track_id is None or record.mid is not None
+            taken = any(t.track_id == track_id for t in draft.transceivers)
+            keep = track_id is None or taken or record.mid is not None
             draft.put(
                 replace(
                     record, has_track=track_id is not None, track_id=record.track_id if keep else track_id
