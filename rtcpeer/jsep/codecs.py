@@ -35,7 +35,7 @@ def identity(codec: Codec) -> str:
     text = f"{name}/{codec.clock_rate}/{codec.channels or 1}"
     if name == "video/h264":
         profile = h264_profile(codec.parameter("profile-level-id"))
-        return f"{text};{profile};{codec.parameter('packetization-mode') or '0'}"
+        return f"{text};{profile};{codec.parameter('packetization-mode') or _mode(codec)}"
     if name == "video/vp9":
         return f"{text};{codec.parameter('profile-id') or '0'}"
     if name == "video/av1":
@@ -43,6 +43,14 @@ def identity(codec: Codec) -> str:
     if name == "video/h265":
         return f"{text};{codec.parameter('profile-id') or '1'}"
     return text
+
+
+def _mode(codec: Codec) -> str:
+    """The packetization mode of H.264 that does not name one: RFC 6184 8.1 says 0, single NAL unit packets.
+
+    Who says nothing at all, as webrtcbin before its encoder runs, means nothing by it, and uses mode 1.
+    """
+    return "0" if codec.fmtp else "1"
 
 
 _H264_PROFILES = (  # RFC 6184 table 5: profile_idc, mask and value of profile-iop, name

@@ -151,6 +151,17 @@ def test_duplicates_and_dangling_rtx_in_an_offer() -> None:
     assert [c.payload_type for c in answered(offer, (), (VP8,), (VP8,), Direction.SENDRECV)] == [96]
 
 
+def test_h264_of_which_nothing_is_said_is_taken_for_ours() -> None:
+    """Webrtcbin offers it so before its encoder has run, and then sends and takes mode 1."""
+    ours = h264("42e01f", **{"level-asymmetry-allowed": "1"})
+    offer = Codec("video/H264", 90000, payload_type=102)
+    (answer,) = answered([offer], (), [ours], [ours], Direction.SENDRECV)
+    assert answer == replace(ours, payload_type=102)
+    assert sendable([offer], [ours], [answer]) == (offer,)
+    no_mode = replace(offer, fmtp=(("profile-level-id", "42e01f"),))
+    assert answered([no_mode], (), [ours], [ours], Direction.SENDRECV) == ()
+
+
 def test_h264_levels() -> None:
     offer = replace(h264("42c00b"), payload_type=100)
     (symmetric,) = answered([offer], (), [h264("42e01f")], [h264("42e01f")], Direction.SENDRECV)
