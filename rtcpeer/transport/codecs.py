@@ -48,6 +48,7 @@ _VIDEO: tuple[tuple[int, str, _Parameters, bool, bool], ...] = (
     (116, "H264", _h264(_HIGH_SENT), True, False),
     (116, "H264", _h264(_HIGH), False, True),
     (102, "VP9", (("profile-id", "0"),), True, True),
+    (118, "VP9", (("profile-id", "2"),), False, True),
     (104, "AV1", _AV1, True, True),
     (106, "H265", _h265("1"), True, True),
     (120, "H265", _h265("2"), False, True),

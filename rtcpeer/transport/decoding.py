@@ -35,16 +35,18 @@ class StreamDecoder:
     """A decoder, used by one job at a time in a thread of the pool."""
 
     def __init__(self) -> None:
-        self._name = ""
+        # what the decoder was made for: name and parameters
+        self._key: tuple[object, ...] = ()
         self._decoder: upstream.Decoder | None = None
         self._turner = Turner()
 
     def run(self, job: DecodeJob) -> list[Frame]:
         """Decode; raises what libav raises."""
         started = time.perf_counter()
-        if self._decoder is None or self._name != job.format.name:
+        key = (job.format.name, job.format.codec.fmtp)
+        if self._decoder is None or key != self._key:
             self._decoder = choice.make_decoder(job.format.codec)
-            self._name = job.format.name
+            self._key = key
         frames = self._decoder.decode(upstream.JitterFrame(job.data, job.presentation))
         if job.turns:
             frames = [self._turner.turn(f, job.turns) if isinstance(f, VideoFrame) else f for f in frames]

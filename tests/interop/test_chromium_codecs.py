@@ -73,15 +73,38 @@ async def test_a_profile_that_we_only_send() -> None:
     track.stop()
 
 
-async def test_a_profile_that_we_only_receive() -> None:
+@pytest.mark.parametrize(("mime_type", "fmtp"), [("video/H264", "=4d"), ("video/VP9", "profile-id=2")])
+async def test_a_profile_that_we_only_receive(mime_type: str, fmtp: str) -> None:
     async with calling() as call:
         transceiver = call.pc.addTransceiver("video", {"direction": "recvonly"})
-        transceiver.setCodecPreferences(codecs("video/H264", fmtp="=4d"))
+        transceiver.setCodecPreferences(codecs(mime_type, fmtp=fmtp))
         await call.up()
         await call.page.evaluate("camera()")
 
         await until(lambda: call.eyes.seen.video_frames > 15 and call.eyes.seen.luma > 20)
-        assert await codec_in_use(call, "inbound-rtp") == "video/H264"
+        assert await codec_in_use(call, "inbound-rtp") == mime_type
+
+
+@pytest.mark.parametrize(("mime_type", "mode"), [("video/VP9", "L3T3"), ("video/AV1", "L2T2")])
+async def test_layers_of_one_stream_are_received(mime_type: str, mode: str) -> None:
+    async with calling() as call:
+        await call.page.evaluate(
+            f"""(async () => {{
+            const stream = await navigator.mediaDevices.getUserMedia({{video: {{width: 640, height: 480}}}});
+            const sendEncodings = [{{scalabilityMode: "{mode}"}}];
+            const transceiver = pc.addTransceiver(stream.getTracks()[0], {{direction: "sendonly", sendEncodings}});
+            const {{codecs}} = RTCRtpReceiver.getCapabilities("video");
+            transceiver.setCodecPreferences(codecs.filter(c => c.mimeType === "{mime_type}"));
+            }})()"""
+        )
+        await call.up()
+
+        # the camera begins dark, and how many layers there are is the browser's to adapt
+        seen = call.eyes.seen
+        await until(lambda: seen.video_frames > 15 and seen.width >= 320 and seen.luma > 20, timeout=20)
+        report = list((await call.pc.getStats()).values())
+        received = next(s for s in report if s["type"] == "inbound-rtp")
+        assert received["framesDecoded"] > received["framesDropped"]
 
 
 async def test_the_browser_turns_what_a_phone_filmed() -> None:

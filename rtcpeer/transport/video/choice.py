@@ -99,6 +99,8 @@ def make_decoder(codec: Codec) -> upstream.Decoder:
         ValueError: there is none.
     """
     ours = _DECODERS.get(codec.name.upper())
+    if ours is vp9.Vp9Decoder and (codec.parameter("profile-id") or "0") not in ("0", "1"):
+        return vp9.Vp9DeepDecoder()
     if ours is not None:
         return ours()
     return upstream.get_decoder(upstream.codec_parameters(codec.mime_type, codec.clock_rate, codec.channels))

@@ -164,3 +164,10 @@ class Vp9Decoder(PictureDecoder):
 
     def __init__(self) -> None:
         super().__init__("libvpx-vp9")
+
+
+class Vp9DeepDecoder(PictureDecoder):
+    """Libav's own, for pictures of more than 8 bits, which most builds of libvpx do not take."""
+
+    def __init__(self) -> None:
+        super().__init__("vp9")

@@ -15,6 +15,7 @@ from rtcpeer.transport.encoding import EncodeRequest, StreamEncoder
 from rtcpeer.transport.frames import is_keyframe
 from rtcpeer.transport.video import choice, pictures
 from rtcpeer.transport.video.pictures import BITRATE_MAX, BITRATE_MIN, ticks
+from rtcpeer.transport.video.vp9 import Vp9Decoder, Vp9DeepDecoder
 from rtcpeer.values import Codec
 from tests.unit.transport.video.pictures import luma, picture
 
@@ -166,6 +167,13 @@ def test_ten_bits_arrive_as_eight():
 
     assert (decoded.format.name, decoded.pts) == ("yuv420p", 77)
     assert abs(luma(decoded, 127, 95) - 180) < 12
+
+
+def test_pictures_of_more_bits_have_another_decoder():
+    assert isinstance(choice.make_decoder(VP9), Vp9Decoder)
+    deep = choice.make_decoder(Codec("video/VP9", 90000, None, (("profile-id", "2"),)))
+    assert isinstance(deep, Vp9DeepDecoder)
+    assert len(deep.decode(upstream.JitterFrame(GOOD["VP9"], 0))) == 1
 
 
 def encoded(codec: Codec) -> bytes:
