@@ -71,11 +71,13 @@ def require() -> str:
     return path
 
 
-async def take_turn(stack: contextlib.AsyncExitStack) -> None:
-    """Wait until no other test process has a browser; the turn is given back with the stack."""
-    turn = stack.enter_context(_TURN.open("w"))
-    # in the system's queue, which is first come, first served: looking again and again could take for ever
-    await asyncio.to_thread(fcntl.flock, turn, fcntl.LOCK_EX)
+@contextlib.asynccontextmanager
+async def turn() -> AsyncIterator[None]:
+    """While it lasts, no other test process works with a browser."""
+    with _TURN.open("w") as lock:
+        # in the system's queue, which is first come, first served: looking again and again could take for ever
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        yield
 
 
 # The mouse's events arrive when the page has time for them (and a tab in the background never has a frame).
@@ -226,7 +228,7 @@ class Chromium:
 
     async def _start(self) -> None:
         path = require()
-        await take_turn(self._stack)
+        await self._stack.enter_async_context(turn())
         profile = self._stack.enter_context(
             tempfile.TemporaryDirectory(prefix="rtcpeer-chromium-", ignore_cleanup_errors=True)
         )

@@ -23,7 +23,7 @@ from typing import Any, Self
 import aiohttp
 import pytest
 
-from tests.interop.chromium import PATIENCE, PageError, take_turn
+from tests.interop.chromium import PATIENCE, PageError
 
 PREFERENCES: dict[str, bool | int | str] = {
     # a camera and a microphone that are made up, and nobody to ask
@@ -166,7 +166,13 @@ def plain(value: dict[str, Any]) -> Any:
 
 
 class Firefox:
-    """A headless Firefox with fake camera and microphone: ``async with Firefox() as browser``."""
+    """A headless Firefox with fake camera and microphone: ``async with Firefox() as browser``.
+
+    Start it and work with it inside of `tests.interop.chromium.turn`; it may wait outside.
+
+    Args:
+        preferences: additions to PREFERENCES, or others in their place.
+    """
 
     def __init__(self, preferences: dict[str, bool | int | str] | None = None) -> None:
         self._preferences = {**PREFERENCES, **(preferences or {})}
@@ -186,7 +192,6 @@ class Firefox:
 
     async def _start(self) -> None:
         path = require()
-        await take_turn(self._stack)
         profile = Path(
             self._stack.enter_context(
                 tempfile.TemporaryDirectory(prefix="rtcpeer-firefox-", ignore_cleanup_errors=True)
