@@ -216,8 +216,3 @@ def unwrap_rtx(packet: RtpPacket, payload_type: int, ssrc: int) -> RtpPacket | N
         audio_level=packet.audio_level,
         turns=packet.turns,
     )
-
-
-def is_newer(a: int, b: int) -> bool:
-    """Whether sequence number `a` comes after `b` (RFC 1982, 16 bits)."""
-    return 0 < (a - b & 0xFFFF) < 0x8000

@@ -126,10 +126,3 @@ def test_extension_values_that_make_no_sense_are_ignored(ids):
 
     assert parsed.abs_send_time is None
     assert parsed.payload == b"x"
-
-
-def test_newer():
-    assert rtp.is_newer(1, 0)
-    assert rtp.is_newer(0, 0xFFFF)
-    assert not rtp.is_newer(0xFFFF, 0)
-    assert not rtp.is_newer(5, 5)
