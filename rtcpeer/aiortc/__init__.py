@@ -4,6 +4,9 @@
 
 Connections, transceivers, channels and transports are rtcpeer's, shown with aiortc's conventions; tracks,
 descriptions, candidates, configurations and reports are aiortc's own classes. See docs/moving-from-aiortc.md.
+
+The modules that are named as aiortc's (`rtcpeer.aiortc.mediastreams`, `.sdp`, `.rtcrtpsender`, ...) have the documented
+names of those, so that the import may be changed everywhere; the others make the drop-in.
 """
 
 from __future__ import annotations
@@ -41,10 +44,29 @@ from aiortc import (
     RTCStatsReport,
     RTCTransportStats,
     VideoStreamTrack,
+    __version__,
 )
 from aiortc.rtcconfiguration import RTCIceTransportPolicy
 
-from rtcpeer.aiortc import contrib
+from rtcpeer.aiortc import (
+    contrib,
+    exceptions,
+    jitterbuffer,
+    mediastreams,
+    rtcconfiguration,
+    rtcdatachannel,
+    rtcdtlstransport,
+    rtcicetransport,
+    rtcpeerconnection,
+    rtcrtpparameters,
+    rtcrtpreceiver,
+    rtcrtpsender,
+    rtcrtptransceiver,
+    rtcsctptransport,
+    rtcsessiondescription,
+    sdp,
+    stats,
+)
 from rtcpeer.aiortc.channel import RTCDataChannel
 from rtcpeer.aiortc.connection import RTCPeerConnection
 from rtcpeer.aiortc.gathering import GatheringPatience
@@ -95,5 +117,22 @@ __all__ = [
     "RTCStatsReport",
     "RTCTransportStats",
     "VideoStreamTrack",
+    "__version__",
     "contrib",
+    "exceptions",
+    "jitterbuffer",
+    "mediastreams",
+    "rtcconfiguration",
+    "rtcdatachannel",
+    "rtcdtlstransport",
+    "rtcicetransport",
+    "rtcpeerconnection",
+    "rtcrtpparameters",
+    "rtcrtpreceiver",
+    "rtcrtpsender",
+    "rtcrtptransceiver",
+    "rtcsctptransport",
+    "rtcsessiondescription",
+    "sdp",
+    "stats",
 ]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import threading
 from typing import Any
 
 from rtcpeer.aiortc.emitter import Emitter
 from rtcpeer.media.eventtarget import Event
 from rtcpeer.peer import datachannel as w3c
 from rtcpeer.peer.channelcore import DataChannelCore
+from rtcpeer.peer.errors import InvalidStateError
 from rtcpeer.peer.transports import RTCSctpTransport
 from rtcpeer.peer.webidl import UNSIGNED_LONG
 from rtcpeer.values import DataChannelState
@@ -25,6 +29,11 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
         w3c.RTCDataChannel.__init__(self, core)
         self._incoming = incoming
         self._close_told = False
+        # where it lives, once it is open
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+        if incoming:
+            self._settle()
 
     @property
     def transport(self) -> RTCSctpTransport | None:
@@ -62,7 +71,7 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
         self._core.set_threshold(value)
 
     def send(self, data: str | bytes | bytearray | memoryview) -> None:
-        """Queue a message.
+        """Queue a message; from another thread than the loop's, too, as programs with worker threads do.
 
         Raises:
             InvalidStateError: the channel is not open.
@@ -70,7 +79,20 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
         """
         if self.readyState == "open" and not isinstance(data, (str, bytes, bytearray, memoryview)):
             raise ValueError(f"Cannot send unsupported data type: {type(data)}")
+        if self._loop is not None and threading.get_ident() != self._thread:
+            if self.readyState != "open":
+                raise InvalidStateError(f"the data channel is {self.readyState}, not open")
+            self._loop.call_soon_threadsafe(self._send_later, data)
+            return
         super().send(data)
+
+    def _settle(self) -> None:
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
+
+    def _send_later(self, data: str | bytes | bytearray | memoryview) -> None:
+        # closed meanwhile: nobody is left to be told
+        with contextlib.suppress(InvalidStateError):
+            super().send(data)
 
     def has_listeners(self, type: str) -> bool:
         """Whether anybody would notice an event of this type."""
@@ -78,6 +100,8 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
 
     def fire(self, event: Event) -> bool:
         """Tell both kinds of listeners."""
+        if event.type == "open":
+            self._settle()
         result = super().fire(event)
         if event.type == "message":
             data: Any = getattr(event, "data", None)

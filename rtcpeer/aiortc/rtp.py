@@ -9,15 +9,27 @@ from typing import Any
 from aiortc import RTCRtpCapabilities, RTCRtpSynchronizationSource
 from aiortc.stats import RTCStatsReport
 
-from rtcpeer.aiortc import stats, values
+from rtcpeer.aiortc import reports, values
+from rtcpeer.aiortc.transports import RTCDtlsTransport
 from rtcpeer.errors import InvalidModificationError
 from rtcpeer.peer import rtp as w3c
+from rtcpeer.peer.transceivercore import TransceiverCore
 from rtcpeer.transport.tasks import Gone
 from rtcpeer.values import Direction
 
 
 class RTCRtpSender(w3c.RTCRtpSender):
     """A sender. `setParameters`, `setStreams` and `dtmf` are rtcpeer's."""
+
+    def __init__(self, core: TransceiverCore, foreseen: RTCDtlsTransport | None = None) -> None:
+        super().__init__(core)
+        self._foreseen = foreseen
+
+    @property
+    def transport(self) -> RTCDtlsTransport | None:
+        """The DTLS transport it sends over."""
+        face = super().transport
+        return face if isinstance(face, RTCDtlsTransport) else self._foreseen
 
     @classmethod
     def getCapabilities(cls, kind: str) -> RTCRtpCapabilities:  # type: ignore[override]
@@ -47,11 +59,21 @@ class RTCRtpSender(w3c.RTCRtpSender):
 
     async def getStats(self) -> RTCStatsReport:  # type: ignore[override]
         """Statistics of this sender and its transport."""
-        return stats.report(await self._core.session.get_stats(self))
+        return reports.report(await self._core.session.get_stats(self))
 
 
 class RTCRtpReceiver(w3c.RTCRtpReceiver):
     """A receiver. `jitterBufferTarget` and `requestKeyFrame` are rtcpeer's."""
+
+    def __init__(self, core: TransceiverCore, foreseen: RTCDtlsTransport | None = None) -> None:
+        super().__init__(core)
+        self._foreseen = foreseen
+
+    @property
+    def transport(self) -> RTCDtlsTransport | None:
+        """The DTLS transport it receives over."""
+        face = super().transport
+        return face if isinstance(face, RTCDtlsTransport) else self._foreseen
 
     @classmethod
     def getCapabilities(cls, kind: str) -> RTCRtpCapabilities:  # type: ignore[override]
@@ -69,7 +91,7 @@ class RTCRtpReceiver(w3c.RTCRtpReceiver):
 
     async def getStats(self) -> RTCStatsReport:  # type: ignore[override]
         """Statistics of this receiver and its transport."""
-        return stats.report(await self._core.session.get_stats(self))
+        return reports.report(await self._core.session.get_stats(self))
 
 
 class RTCRtpTransceiver(w3c.RTCRtpTransceiver):
@@ -97,6 +119,10 @@ class RTCRtpTransceiver(w3c.RTCRtpTransceiver):
     def currentDirection(self) -> Direction | None:
         """The direction that was negotiated last; None before."""
         return self._core.record.current_direction
+
+    def _get_mline_index(self) -> int | None:
+        # aiortc's name, for candidates without a mid; W3C's candidates have both
+        return self._core.record.mline_index
 
     def stop(self) -> Gone:  # type: ignore[override]
         """Stop sending and receiving for good, now, and the track that was sent. The result may be awaited."""

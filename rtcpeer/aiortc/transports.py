@@ -1,20 +1,27 @@
 """Transports under aiortc's names: `transport.transport`, `iceGatherer`, `sctp.mid`.
 
-They exist once a description has been applied (aiortc makes them with the first track or channel).
+They are made with the first track or channel, and have something to show once a description has been applied.
 """
 
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from aiortc import RTCIceCandidate, RTCIceParameters
+from aiortc import (
+    RTCDtlsFingerprint,
+    RTCDtlsParameters,
+    RTCIceCandidate,
+    RTCIceParameters,
+    RTCSctpCapabilities,
+)
 
 from rtcpeer.aiortc import values
 from rtcpeer.aiortc.emitter import Emitter
 from rtcpeer.media.eventtarget import Event
 from rtcpeer.peer import icetransport as w3c_ice
 from rtcpeer.peer import transports as w3c
+from rtcpeer.transport.data import LOCAL_MAX_MESSAGE_SIZE
 from rtcpeer.values import IceGatheringState
 
 if TYPE_CHECKING:
@@ -54,6 +61,11 @@ class RTCIceTransport(Emitter, w3c_ice.RTCIceTransport):  # type: ignore[misc]  
         w3c_ice.RTCIceTransport.__init__(self, core)
         self._gatherer = RTCIceGatherer(self)
 
+    def become(self, core: w3c_ice.IceTransportCore) -> Self:
+        """Show this core from now on."""
+        self._core = core
+        return self
+
     @property
     def iceGatherer(self) -> RTCIceGatherer:
         """What gives the local candidates."""
@@ -84,10 +96,37 @@ class RTCDtlsTransport(Emitter, w3c.RTCDtlsTransport):  # type: ignore[misc]
         # weak: a connection is freed without the garbage collector
         self._connection = None if connection is None else weakref.ref(connection)
 
+    def become(self, core: w3c.DtlsTransportCore) -> Self:
+        """Show this core from now on."""
+        self._core = core
+        return self
+
+    @property
+    def core(self) -> w3c.DtlsTransportCore:
+        """What it shows."""
+        return self._core
+
     @property
     def transport(self) -> w3c_ice.RTCIceTransport:
         """The ICE transport that it runs over."""
         return self.iceTransport
+
+    @property
+    def _role(self) -> str:
+        # aiortc's name; ours is "dtlsRole" in the statistics
+        inner = self._core.transport
+        return "auto" if inner is None else inner.role.value
+
+    def getLocalParameters(self) -> RTCDtlsParameters:
+        """Our fingerprints and role."""
+        connection = None if self._connection is None else self._connection()
+        return RTCDtlsParameters(
+            fingerprints=[
+                RTCDtlsFingerprint(algorithm=f.algorithm, value=f.value)
+                for f in (() if connection is None else connection.fingerprints)
+            ],
+            role=self._role,
+        )
 
     def fire(self, event: Event) -> bool:
         """Tell both kinds of listeners, and the connection: it closes with the other end."""
@@ -109,6 +148,16 @@ class RTCSctpTransport(Emitter, w3c.RTCSctpTransport):  # type: ignore[misc]
         Emitter.__init__(self)
         w3c.RTCSctpTransport.__init__(self, core)
         self._connection = None if connection is None else weakref.ref(connection)
+
+    def become(self, core: w3c.SctpTransportCore) -> Self:
+        """Show this core from now on."""
+        self._core = core
+        return self
+
+    @classmethod
+    def getCapabilities(cls) -> RTCSctpCapabilities:
+        """The largest message that we take."""
+        return RTCSctpCapabilities(maxMessageSize=LOCAL_MAX_MESSAGE_SIZE)
 
     @property
     def mid(self) -> str | None:

@@ -9,6 +9,12 @@ from __future__ import annotations
 
 from aiortc.sdp import SessionDescription
 
+from rtcpeer.aiortc import values
+from rtcpeer.errors import RTCError
+from rtcpeer.peer.errors import OperationError
+from rtcpeer.sdp.model import Media
+from rtcpeer.sdp.text import parse_untrusted
+
 _AT_THE_END = (
     "a=candidate:",
     "a=end-of-candidates",
@@ -52,7 +58,7 @@ def refusal(text: str, type: str, offered: str | None) -> str | None:
     try:
         media = SessionDescription.parse(text).media
         ours = SessionDescription.parse(offered).media if offered else None
-    except (ValueError, KeyError, IndexError, AssertionError):
+    except (ValueError, KeyError, IndexError, AssertionError, StopIteration):
         return None
     answer = type in ("answer", "pranswer")
     for section in media:
@@ -64,4 +70,36 @@ def refusal(text: str, type: str, offered: str | None) -> str | None:
             return "RTCP mux is not enabled"
     if answer and ours is not None and [m.kind for m in media] != [m.kind for m in ours]:
         return "Media sections in answer do not match offer"
+    return None
+
+
+def check_usable(text: str) -> None:
+    """Refuse an offer of nothing but media that cannot be used.
+
+    One such section beside others is rejected alone, as browsers do it; but when nothing would be left, a program
+    of aiortc's kind is told so, and does not answer.
+
+    Raises:
+        OperationError: no codec in common.
+        ValueError: no rtcp-mux.
+    """
+    try:
+        sections = parse_untrusted(text).media
+    except RTCError:
+        return  # refused, in other words, by who applies it
+    reasons = [_useless(section) for section in sections]
+    first = next(iter(reasons), None)
+    if first is not None and None not in reasons:
+        raise first
+
+
+def _useless(section: Media) -> Exception | None:
+    if section.kind not in ("audio", "video") or section.rejected:
+        return None
+    if not section.rtcp_mux:
+        return values.InvalidDescriptionError("RTCP mux is not enabled")
+    found = values.capabilities(section.kind, sending=False).codecs
+    ours = {(c.mimeType.lower(), c.clockRate) for c in found if c.name.lower() != "rtx"}
+    if not any((codec.mime_type.lower(), codec.clock_rate) in ours for codec in section.codecs):
+        return OperationError(f"Failed to set remote {section.kind} description send parameters")
     return None

@@ -405,7 +405,8 @@ def _from_aiortc(value: Any) -> dict[str, Any]:
     """The members of aiortc's RTCIceCandidate, which has the parts of the text but not the text."""
     try:
         candidate = Candidate(
-            foundation=str(value.foundation),
+            # `candidate_from_sdp` counts a "candidate:" in front, as browsers send it, to the foundation
+            foundation=str(value.foundation).removeprefix("candidate:"),
             component=int(value.component),
             protocol=str(value.protocol).lower(),
             priority=int(value.priority),

@@ -408,3 +408,99 @@ async def test_closed_connections_are_not_kept_alive(scene):
         assert [ref() for ref in kept] == [None, None]
     finally:
         gc.enable()
+
+
+@scenario
+async def test_the_other_end_vanishes_before_it_ever_connected(scene):
+    """As in aiortc there is no "disconnected" before "failed": programs would give up while candidates may come."""
+    async with Programs(scene) as both:
+        both.client.createDataChannel("chat")
+        await both.client.setLocalDescription()
+        offer = both.client.localDescription
+        await both.client.close()
+        states = record_states(both.server)
+        await both.server.setRemoteDescription(offer)
+        await both.server.setLocalDescription()
+        await asyncio.sleep(60)
+        assert states["iceConnectionState"] == ["new", "checking", "failed"]
+        assert states["connectionState"] == ["new", "connecting", "failed"]
+
+
+@scenario
+async def test_connecting_is_seen_by_who_is_there_after_the_call(scene):
+    """A bot's runner hears of states through an async listener, and adds its own handlers once it has the answer."""
+    async with Programs(scene) as both:
+        handlers, heard = [], []
+
+        @both.server.on("connectionstatechange")
+        async def on_state():
+            for handler in handlers:
+                handler(both.server.connectionState)
+
+        both.client.createDataChannel("chat")
+        await both.client.setLocalDescription()
+        await both.server.setRemoteDescription(both.client.localDescription)
+        await both.server.setLocalDescription(await both.server.createAnswer())
+        handlers.append(heard.append)
+        await both.client.setRemoteDescription(both.server.localDescription)
+        await both.connected()
+        await asyncio.sleep(1)
+        assert heard == ["connecting", "connected"]
+
+
+@scenario
+async def test_candidates_as_a_browsers_program_passes_them_on(scene):
+    """The whole "candidate:..." line through aiortc's parser, or split by hand into its first eight words."""
+    async with Programs(scene) as both:
+        both.client.createDataChannel("chat")
+        await both.client.setLocalDescription()
+        lines = both.client.localDescription.sdp.splitlines(keepends=True)
+        candidates = [line[2:].strip() for line in lines if line.startswith("a=candidate")]
+        bare = "".join(line for line in lines if not line.startswith(("a=candidate", "a=end-of-candidates")))
+        await both.server.setRemoteDescription(RTCSessionDescription(bare, "offer"))
+        await both.server.setLocalDescription()
+        passed_on = candidate_from_sdp(candidates[0])
+        passed_on.sdpMid = "0"
+        await both.server.addIceCandidate(passed_on)
+        for text in (*candidates[1:], "candidate:1 1 tcp 1518280447 192.0.2.9 9 typ host tcptype active"):
+            words = text.split()
+            await both.server.addIceCandidate(
+                UpstreamCandidate(
+                    component=int(words[1]),
+                    foundation=words[0].partition(":")[2],
+                    protocol=words[2],
+                    priority=int(words[3]),
+                    ip=words[4],
+                    port=int(words[5]),
+                    type=words[7],
+                    sdpMid="0",
+                    sdpMLineIndex=0,
+                )
+            )
+        assert both.server.remoteDescription.sdp.count("a=candidate") >= len(candidates)
+        await both.client.setRemoteDescription(both.server.localDescription)
+        await both.connected()
+
+
+@scenario
+async def test_messages_from_worker_threads(scene):
+    """A handler in a thread reports through the channel, some from a loop of its own."""
+    async with Programs(scene) as both:
+        received, opened = [], asyncio.Event()
+        both.server.on("datachannel", lambda channel: channel.on("message", received.append))
+        channel = both.client.createDataChannel("chat")
+        channel.on("open", opened.set)
+        await both.exchange()
+        async with asyncio.timeout(10):
+            await opened.wait()
+
+        async def send():
+            channel.send("from a loop of its own")
+
+        await asyncio.to_thread(channel.send, b"from a thread")
+        await asyncio.to_thread(lambda: asyncio.run(send()))
+        await asyncio.sleep(1)
+        assert received == [b"from a thread", "from a loop of its own"]
+        await both.client.close()
+        with pytest.raises(InvalidStateError):
+            await asyncio.to_thread(channel.send, "too late")

@@ -1,5 +1,23 @@
 """aiortc.contrib.media, as it is."""
 
-from aiortc.contrib.media import MediaBlackhole, MediaPlayer, MediaRecorder, MediaRelay
+from aiortc.contrib.media import (
+    MediaBlackhole,
+    MediaPlayer,
+    MediaRecorder,
+    MediaRelay,
+    PlayerStreamTrack,
+    RelayStreamTrack,
+)
+from av import AudioFrame, VideoFrame
 
-__all__ = ["MediaBlackhole", "MediaPlayer", "MediaRecorder", "MediaRelay"]
+# the frames' classes, too, are imported from here by programs
+__all__ = [
+    "AudioFrame",
+    "MediaBlackhole",
+    "MediaPlayer",
+    "MediaRecorder",
+    "MediaRelay",
+    "PlayerStreamTrack",
+    "RelayStreamTrack",
+    "VideoFrame",
+]

@@ -1,6 +1,7 @@
 """Descriptions in aiortc's order, and refusals in its words."""
 
 import pytest
+from aiortc.exceptions import OperationError
 from aiortc.sdp import SessionDescription
 
 from rtcpeer.aiortc import AudioStreamTrack, RTCPeerConnection, RTCSessionDescription
@@ -96,3 +97,28 @@ async def test_connecting_begins_with_both_descriptions():
         assert states == []
         await pc.setLocalDescription()
         assert states == ["checking", "connecting"]
+
+
+def edited(offer, old, new):
+    return RTCSessionDescription(offer.sdp.replace(old, new), "offer")
+
+
+async def test_an_offer_of_nothing_usable_is_refused():
+    async with RTCPeerConnection() as pc, RTCPeerConnection() as other:
+        other.addTransceiver("video")
+        offer = await other.createOffer()
+        with pytest.raises(OperationError, match="Failed to set remote video description send parameters"):
+            await pc.setRemoteDescription(edited(offer, "/90000", "/92000"))
+        with pytest.raises(ValueError, match="RTCP mux is not enabled"):
+            await pc.setRemoteDescription(edited(offer, "a=rtcp-mux\r\n", ""))
+        assert pc.signalingState == "stable"
+
+
+async def test_a_section_that_is_not_usable_is_rejected_alone():
+    async with RTCPeerConnection() as pc, RTCPeerConnection() as other:
+        other.addTransceiver("video")
+        other.createDataChannel("chat")
+        await pc.setRemoteDescription(edited(await other.createOffer(), "/90000", "/92000"))
+        answer = await pc.createAnswer()
+        assert "m=video 0 " in answer.sdp
+        assert "m=application 9 " in answer.sdp

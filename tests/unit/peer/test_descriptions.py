@@ -254,6 +254,10 @@ def test_read_candidate_of_aiortc():
     init = read_candidate(theirs)
     assert init.candidate == TCP
     assert (init.mid, init.mline_index) == ("0", None)
+    # as programs do it that pass on what a browser sent
+    prefixed = candidate_from_sdp(TCP)
+    prefixed.sdpMid = "0"
+    assert read_candidate(prefixed) == init
     theirs.type = "odd"
     with pytest.raises(TypeError):
         read_candidate(theirs)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import aiortc
 
-from rtcpeer.aiortc.stats import report
+from rtcpeer.aiortc.reports import report
 from rtcpeer.peer.stats import RTCStats, RTCStatsReport
 
 BASE = {"timestamp": 1000.0, "ssrc": 7, "kind": "audio", "transportId": "T", "codecId": "C"}

@@ -1,0 +1,73 @@
+"""Transports before there are any: aiortc makes them with the first track or channel, W3C with a description.
+
+A program that looks at `sender.transport` or `pc.sctp` in between finds the objects that it will find later, in
+their first state, without credentials and candidates.
+Owns: those objects until a description claims them. Never: what they show afterwards.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from rtcpeer.aiortc.transports import RTCDtlsTransport, RTCIceTransport, RTCSctpTransport
+from rtcpeer.peer.transportlink import TransportLink
+from rtcpeer.peer.transportowner import TransportOwner
+from rtcpeer.peer.transports import DtlsTransportCore, IceTransportCore, SctpTransportCore
+from rtcpeer.values import BundlePolicy
+
+if TYPE_CHECKING:
+    from rtcpeer.aiortc.connection import RTCPeerConnection
+
+# cores that nothing drives have nothing to tell their owner
+_NOBODY = cast("TransportOwner", None)
+
+
+class ForeseenTransports:
+    """What each section of a connection will run over, by its bundle policy (RFC 9429 4.1.1)."""
+
+    def __init__(self, policy: BundlePolicy) -> None:
+        self._policy = policy
+        # by the group of sections that share it
+        self._faces: dict[str, RTCDtlsTransport] = {}
+        self._sctp: RTCSctpTransport | None = None
+
+    def of_section(self, connection: RTCPeerConnection, kind: str, id: int = 0) -> RTCDtlsTransport:
+        """The transport of a section.
+
+        Args:
+            connection: whose.
+            kind: "audio", "video" or "application".
+            id: of its transceiver.
+        """
+        group = self._group(kind, id)
+        found = self._faces.get(group)
+        if found is None:
+            ice = IceTransportCore(_NOBODY)
+            ice.face = RTCIceTransport(ice)
+            found = self._faces[group] = RTCDtlsTransport(DtlsTransportCore(_NOBODY, ice), connection)
+            found.core.face = found
+        return found
+
+    def sctp(self, connection: RTCPeerConnection) -> RTCSctpTransport:
+        """The transport of the data channels."""
+        if self._sctp is None:
+            dtls = self.of_section(connection, "application")
+            self._sctp = RTCSctpTransport(SctpTransportCore(_NOBODY, dtls.core), connection)
+        return self._sctp
+
+    def claim(self, connection: RTCPeerConnection, link: TransportLink, kind: str, id: int = 0) -> None:
+        """Show a real transport as the one that was foreseen for this section, unless another is shown as that."""
+        face = self.of_section(connection, kind, id)
+        if face.core.transport is not None:
+            face = RTCDtlsTransport(link.dtls, connection)
+            link.ice.face = RTCIceTransport(link.ice)
+        else:
+            ice = face.transport
+            assert isinstance(ice, RTCIceTransport)
+            link.ice.face = ice.become(link.ice)
+        link.dtls.face = face.become(link.dtls)
+
+    def _group(self, kind: str, id: int) -> str:
+        if self._policy is BundlePolicy.MAX_BUNDLE:
+            return ""
+        return kind if self._policy is BundlePolicy.BALANCED else f"{kind} {id}"

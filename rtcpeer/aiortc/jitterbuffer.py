@@ -1,0 +1,8 @@
+"""`aiortc.jitterbuffer`: aiortc's own."""
+
+from aiortc.jitterbuffer import JitterBuffer, JitterFrame
+
+__all__ = [
+    "JitterBuffer",
+    "JitterFrame",
+]

@@ -1,0 +1,7 @@
+"""`aiortc.rtcpeerconnection`: our classes."""
+
+from rtcpeer.aiortc.connection import RTCPeerConnection
+
+__all__ = [
+    "RTCPeerConnection",
+]

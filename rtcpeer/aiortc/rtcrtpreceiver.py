@@ -1,0 +1,12 @@
+"""`aiortc.rtcrtpreceiver`: our receiver, and aiortc's values."""
+
+from aiortc.rtcrtpreceiver import RemoteStreamTrack, RTCRtpContributingSource, RTCRtpSynchronizationSource
+
+from rtcpeer.aiortc.rtp import RTCRtpReceiver
+
+__all__ = [
+    "RTCRtpContributingSource",
+    "RTCRtpReceiver",
+    "RTCRtpSynchronizationSource",
+    "RemoteStreamTrack",
+]

@@ -1,0 +1,7 @@
+"""`aiortc.rtcrtpsender`: our classes."""
+
+from rtcpeer.aiortc.rtp import RTCRtpSender
+
+__all__ = [
+    "RTCRtpSender",
+]

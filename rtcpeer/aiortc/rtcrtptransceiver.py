@@ -1,0 +1,7 @@
+"""`aiortc.rtcrtptransceiver`: our classes."""
+
+from rtcpeer.aiortc.rtp import RTCRtpTransceiver
+
+__all__ = [
+    "RTCRtpTransceiver",
+]

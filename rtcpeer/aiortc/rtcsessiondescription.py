@@ -1,0 +1,7 @@
+"""`aiortc.rtcsessiondescription`: aiortc's own."""
+
+from aiortc.rtcsessiondescription import RTCSessionDescription
+
+__all__ = [
+    "RTCSessionDescription",
+]
