@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import random
 
 import pytest
@@ -88,10 +89,10 @@ class PerfectPeer:
 
 
 @contextlib.asynccontextmanager
-async def two(scene, seed=1):
+async def two(scene, seed=1, *, polite="alice"):
     source = random.Random(seed)
-    alice = PerfectPeer(scene, "alice", polite=True, source=source)
-    bob = PerfectPeer(scene, "bob", polite=False, source=source)
+    alice = PerfectPeer(scene, "alice", polite=polite == "alice", source=source)
+    bob = PerfectPeer(scene, "bob", polite=polite == "bob", source=source)
     alice.other, bob.other = bob, alice
     try:
         yield alice, bob
@@ -131,11 +132,17 @@ async def test_both_add_media_at_the_same_moment(scene):
             await got[peer][0].recv()
 
 
-@pytest.mark.parametrize("seed", range(8))
+# `RTCPEER_GLARE_ROUNDS=1000` for the long run
+ROUNDS = int(os.environ.get("RTCPEER_GLARE_ROUNDS", "125"))
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("polite", ["alice", "bob"])
+@pytest.mark.parametrize("seed", range(4))
 @scenario
-async def test_perfect_negotiation_under_stress(scene, seed):
-    """Both sides do whatever they like, for a while; nothing fails, and in the end both agree."""
-    async with two(scene, seed) as (alice, bob):
+async def test_perfect_negotiation_under_stress(scene, seed, polite):
+    """Both sides do whatever they like, eight times 125 rounds; nothing fails, and in the end both agree."""
+    async with two(scene, seed, polite=polite) as (alice, bob):
         source = random.Random(seed + 1000)
         channel = alice.pc.createDataChannel("numbers", negotiated=True, id=0)
         other = bob.pc.createDataChannel("numbers", negotiated=True, id=0)
@@ -143,7 +150,7 @@ async def test_perfect_negotiation_under_stress(scene, seed):
         other.onmessage = lambda e: got.append(int(e.data))
         await asyncio.gather(channel.opened(), other.opened())
         sent = 0
-        for _ in range(60):
+        for _ in range(ROUNDS):
             pc = source.choice((alice, bob)).pc
             act = source.randrange(7)
             live = [t for t in pc.getTransceivers() if t.direction != "stopped"]
@@ -168,6 +175,9 @@ async def test_perfect_negotiation_under_stress(scene, seed):
         assert (alice.errors, bob.errors) == ([], [])
         await asyncio.sleep(2)
         assert got == list(range(sent))
+        by_name = {"alice": alice, "bob": bob}
+        assert by_name.pop(polite).rolled_back > ROUNDS / 50
+        assert by_name.popitem()[1].rolled_back == 0
         assert alice.pc.connectionState == bob.pc.connectionState == "connected"
 
         def shown(pc):
