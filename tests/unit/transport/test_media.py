@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import fractions
 import itertools
+import random
 import threading
 
 import av
@@ -595,6 +596,40 @@ async def test_a_picture_that_is_garbage_leads_to_a_key_frame():
     await call.end()
 
 
+@pytest.mark.parametrize("codec", ["VP8", "H264", "VP9", "AV1", "H265"])
+async def test_garbage_in_packets_is_a_dropped_picture(codec, caplog):
+    call = Call("video", codec)
+    await call.begin(Pictures(96, 64))
+    await call.frames(2)
+    rng, take, spoiled = random.Random(5), call.receiver.on_rtp, []
+
+    def spoil(packet, now):
+        if len(spoiled) < 60 and rng.random() < 0.5:
+            spoiled.append(packet)
+            kind = len(spoiled) % 3
+            size = rng.randrange(1, 60)
+            packet.payload = (
+                rng.randbytes(size)
+                if kind == 0
+                else packet.payload[:size]
+                if kind == 1
+                else packet.payload[:3] + rng.randbytes(size)
+            )
+        take(packet, now)
+
+    call.receiver.on_rtp = spoil
+    await until(lambda: len(spoiled) == 60)
+
+    before = call.inbound["framesDecoded"]
+    await until(lambda: call.inbound["framesDecoded"] > before + 5)
+    assert call.inbound["framesDropped"] > 0
+    # the decoder's complaints are expected, an error of ours is not
+    assert not [
+        record for record in caplog.records if record.levelname == "ERROR" and "rtcpeer" in record.name
+    ]
+    await call.end()
+
+
 class Packets(Pictures):
     """Gives encoded pictures, as aiortc's MediaPlayer does without decoding."""
 
@@ -639,14 +674,15 @@ async def test_key_frames_on_request():
     await call.end()
 
 
-async def test_the_receivers_estimate_reaches_the_encoder(monkeypatch):
+@pytest.mark.parametrize("codec", ["VP8", "VP9", "AV1", "H265"])
+async def test_the_receivers_estimate_reaches_the_encoder(codec, monkeypatch):
     class Estimator:
         def add(self, arrival_time_ms, abs_send_time, payload_size, ssrc):
             assert abs(abs_send_time / 262144 - (arrival_time_ms / 1000) % 64) < 1
             return 300_000, [ssrc]
 
     monkeypatch.setattr(upstream, "RemoteBitrateEstimator", Estimator)
-    call = Call("video", "VP8")
+    call = Call("video", codec)
     await call.begin(Pictures())
 
     await until(lambda: call.outbound.get("targetBitrate") == 300_000)
