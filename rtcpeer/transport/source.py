@@ -3,7 +3,7 @@
 A track gives each frame once. Two senders that pulled for themselves would halve its frames; so each track
 has one puller, which runs while somebody consumes and hands each frame to everybody. Consumers are bounded
 and drop their oldest frame, so a slow one slows nobody.
-Owns: the puller's task. Never: stops a track; it belongs to the user.
+Owns: the puller's task. Never: stops a track that could go on; it belongs to the user.
 """
 
 from __future__ import annotations
@@ -163,13 +163,17 @@ class TrackSource:
 
     async def _pull(self, track: SourceTrack) -> None:
         try:
-            while True:
-                self._push(await track.recv())
+            # some sources stop themselves and return nothing
+            while (frame := await track.recv()) is not None:
+                self._push(frame)
         except MediaStreamError:
             logger.debug("track %s ended", track.id)
         except Exception:
-            # the user's recv() is broken; the connection is not
-            logger.exception("the recv() of track %s failed; it is taken as ended", track.id)
+            # the user's recv() is broken; the connection is not. Who waits for the track's end hears of it
+            logger.exception("the recv() of track %s failed; it has ended", track.id)
+            end = getattr(track, "end", None) or getattr(track, "stop", None)
+            if end is not None:
+                end()
         self._end()
 
     def _push(self, frame: Any) -> None:

@@ -228,6 +228,38 @@ async def test_an_ended_track_gives_nothing():
     assert await TrackSource.of(track).subscribe().get() is None
 
 
+async def test_a_track_whose_recv_fails_has_ended(caplog):
+    class Broken(MediaStreamTrack):
+        kind = "video"
+
+        async def recv(self):
+            raise RuntimeError("no camera")
+
+    track, told = Broken(), []
+    track.onended = lambda event: told.append(event.type)
+
+    assert await TrackSource.of(track).subscribe().get() is None
+    assert (track.readyState, told) == ("ended", ["ended"])
+    assert "no camera" in caplog.text
+
+
+async def test_a_track_that_stops_itself_and_returns_nothing_has_ended(caplog):
+    class Generated(MediaStreamTrack):
+        kind = "video"
+        calls = 0
+
+        async def recv(self):
+            self.calls += 1
+            self.stop()
+
+    track = Generated()
+
+    assert await TrackSource.of(track).subscribe().get() is None
+    await asyncio.sleep(0)
+    assert track.calls == 1
+    assert caplog.text == ""
+
+
 async def test_a_remote_track_is_bounded_and_latest_wins():
     track = RemoteTrack("video", "name")
     reader = asyncio.ensure_future(track.recv())
