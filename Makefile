@@ -6,6 +6,7 @@
 #   make unit         the fast suites only
 #   make interop      the suites that talk to Chromium, coturn, network namespaces and plain aiortc
 #   make explore      the property tests with new random examples, again and again until one fails
+#   make fuzz         mutated descriptions and glare, ten times as many as in the tests
 #   make versions     the fast suites on every other Python that is installed (3.11, 3.12, 3.13)
 #   make bench        side by side with aiortc
 #   make conformance  the W3C web-platform-tests, when the suite is present (WPT_RIG=folder of the rig)
@@ -20,10 +21,10 @@ WPT_RIG ?= ../shared/wpt
 APT_PACKAGES := chromium coturn iproute2 nftables
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo serve style types contracts test unit interop explore versions bench conformance coverage clean
+.PHONY: help setup system demo serve style types contracts test unit interop explore fuzz versions bench conformance coverage clean
 
 help:
-	@sed -n '3,14s/^#  //p' Makefile
+	@sed -n '3,15s/^#  //p' Makefile
 
 setup: $(STAMP)
 
@@ -65,6 +66,10 @@ interop: setup system
 
 explore: setup
 	@while HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -q -n 2 tests/property; do :; done; false
+
+fuzz: setup
+	RTCPEER_FUZZ_CASES=200000 RTCPEER_GLARE_ROUNDS=1000 $(BIN)/python -m pytest -q --timeout 3600 -k "corpus or survives or stress" \
+	    tests/property tests/scenarios/test_glare.py
 
 versions: setup
 	@sh .ci/versions.sh $(BIN)/python tests/unit tests/property tests/scenarios

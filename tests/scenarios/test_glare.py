@@ -136,7 +136,6 @@ async def test_both_add_media_at_the_same_moment(scene):
 ROUNDS = int(os.environ.get("RTCPEER_GLARE_ROUNDS", "125"))
 
 
-@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("polite", ["alice", "bob"])
 @pytest.mark.parametrize("seed", range(4))
 @scenario
