@@ -50,6 +50,8 @@ def check_new(
     _check_modes(encodings)
     result = [_for_kind(e, kind) for e in encodings]
     _check_numbers(result)
+    if any(e.max_framerate == 0.0 for e in result):  # setParameters takes it: no frames for now
+        raise RTCRangeError("maxFramerate must be greater than 0.0 in sendEncodings")
     if any(e.scale_resolution_down_by is not None for e in result):
         result = [
             replace(e, scale_resolution_down_by=1.0) if e.scale_resolution_down_by is None else e

@@ -155,7 +155,7 @@ class EventTarget:
     _listener_tasks: set[asyncio.Task[Any]] | None = None
     _events_closed: bool = False
 
-    def addEventListener(self, type: str, listener: Any, options: Any = None) -> None:
+    def addEventListener(self, type: str, listener: Any, options: Any = None, **members: Any) -> None:
         """Call `listener` with each event of this type.
 
         Args:
@@ -163,6 +163,7 @@ class EventTarget:
             listener: a callable, an object with ``handleEvent``, or None (ignored).
             options: a mapping with ``once`` and ``signal`` (an object with ``aborted`` that fires "abort"); a
                 bare boolean is DOM's ``capture`` and means nothing here.
+            **members: the members of ``options`` as keywords.
 
         Raises:
             TypeError: the listener is none of these.
@@ -171,9 +172,8 @@ class EventTarget:
             return
         if not callable(listener) and not callable(getattr(listener, "handleEvent", None)):
             raise TypeError(f"a listener is a callable, not {listener!r}")
-        once, signal = False, None
-        if isinstance(options, Mapping):
-            once, signal = bool(options.get("once", False)), options.get("signal")
+        given = {**(options if isinstance(options, Mapping) else {}), **members}
+        once, signal = bool(given.get("once", False)), given.get("signal")
         if signal is not None and getattr(signal, "aborted", False):
             return
         found = self._find(type, listener)

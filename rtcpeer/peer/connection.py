@@ -106,12 +106,15 @@ class RTCPeerConnection(Awaiting):
         return RTCSessionDescriptionInit(type="offer", sdp=text)
 
     @w3c_errors
-    async def createAnswer(self, options: Mapping[str, Any] | None = None) -> RTCSessionDescriptionInit:
+    async def createAnswer(
+        self, options: Mapping[str, Any] | None = None, **keywords: Any
+    ) -> RTCSessionDescriptionInit:
         """Make an answer to the remote offer (webrtc-pc 4.4.2; RFC 9429 5.3).
 
         Raises:
             InvalidStateError: the connection is closed, or there is no remote offer.
         """
+        webidl.members("RTCAnswerOptions", options, keywords)  # none is defined
         return RTCSessionDescriptionInit(type="answer", sdp=await self._session.create_answer())
 
     @w3c_errors
@@ -147,19 +150,22 @@ class RTCPeerConnection(Awaiting):
         await self._session.set_remote_description(init.type, init.sdp)
 
     @w3c_errors
-    async def addIceCandidate(self, candidate: Any = None) -> None:
+    async def addIceCandidate(self, candidate: Any = None, **members: Any) -> None:
         """Add a candidate of the other side, at any time after its description (webrtc-pc 4.4.2; RFC 8838).
 
         Args:
             candidate: an `RTCIceCandidate`, or a mapping as a browser's `JSON.stringify` gives it. None, {} or an
-                empty `candidate` string say that no more will come.
+                empty `candidate` string say that no more will come. Or the text of a candidate, with
+                `sdpMid`, `sdpMLineIndex` and `usernameFragment` as keywords.
 
         Raises:
             TypeError: neither sdpMid nor sdpMLineIndex is given.
             InvalidStateError: closed, or there is no remote description yet.
             OperationError: it cannot be parsed, or belongs to no section or generation of the description.
         """
-        init = read_candidate(candidate)
+        if isinstance(candidate, str):
+            candidate = {"candidate": candidate}
+        init = read_candidate(candidate, **members)
         await self._session.add_ice_candidate(init.candidate, init.mid, init.mline_index, init.ufrag)
 
     def restartIce(self) -> None:
@@ -268,18 +274,19 @@ class RTCPeerConnection(Awaiting):
 
     @staticmethod
     @w3c_errors
-    async def generateCertificate(keygenAlgorithm: Any) -> RTCCertificate:
+    async def generateCertificate(keygenAlgorithm: Any = None, **members: Any) -> RTCCertificate:
         """Make a certificate for `certificates` (webrtc-pc 4.9).
 
         Args:
             keygenAlgorithm: "ECDSA", {"name": "ECDSA", "namedCurve": "P-256"}, or {"name": "RSASSA-PKCS1-v1_5",
-                "modulusLength": 2048, "publicExponent": ..., "hash": "SHA-256"}; `expires` in ms.
+                "modulusLength": 2048, "publicExponent": ..., "hash": "SHA-256"}; `expires` in ms. The members also
+                as keywords.
 
         Raises:
             NotSupportedError: no such algorithm.
             TypeError: a member has the wrong type.
         """
-        return await generate_certificate(keygenAlgorithm)
+        return await generate_certificate(keygenAlgorithm, **members)
 
     # --- media ------------------------------------------------------------------------------------
 
@@ -352,8 +359,8 @@ class RTCPeerConnection(Awaiting):
         else:
             kind, track = kind_of_track(trackOrKind), trackOrKind
         options = read_transceiver_init(init, keywords)
-        encodings = session.check_new_encodings(kind, options.encodings)
         session.check_open()
+        encodings = session.check_new_encodings(kind, options.encodings)
         plan = session.engine.plan_add_transceiver(
             TransceiverInit(
                 kind=kind,

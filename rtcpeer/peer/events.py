@@ -31,9 +31,9 @@ __all__ = [
 ]
 
 
-def _read(event: Event, init: Any) -> dict[str, Any]:
+def _read(event: Event, init: Any, members: Mapping[str, Any]) -> dict[str, Any]:
     """The init dictionary, with EventInit's own members already in the event."""
-    given = webidl.members(f"{type(event).__name__}Init", init)
+    given = webidl.members(f"{type(event).__name__}Init", init, members)
     Event.__init__(event, event.type, given)
     if given.get("bubbles") or given.get("composed"):
         # class attributes, as nearly no event has them: an instance carries its own only then
@@ -42,11 +42,11 @@ def _read(event: Event, init: Any) -> dict[str, Any]:
 
 
 class _InitEvent(Event):
-    """An event that reads an init dictionary."""
+    """An event that reads an init dictionary; its members can be given as keywords, too."""
 
-    def __init__(self, type: str, init: Any = None) -> None:
+    def __init__(self, type: str, init: Any = None, **members: Any) -> None:
         self.type = webidl.string("type", type)
-        self._read_init(_read(self, init))
+        self._read_init(_read(self, init, members))
 
     def _read_init(self, given: dict[str, Any]) -> None:
         """Take the members of the subclass."""

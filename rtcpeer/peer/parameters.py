@@ -117,7 +117,7 @@ class RTCRtpCapabilities:
 
 @dataclass(slots=True)
 class RTCRtpContributingSource:
-    """Who was heard lately (webrtc-pc 5.3; RTCRtpSynchronizationSource has the same members).
+    """Who was heard lately (webrtc-pc 5.3).
 
     Attributes:
         timestamp: when its last packet came, in ms since the epoch.
@@ -130,6 +130,11 @@ class RTCRtpContributingSource:
     source: int
     rtpTimestamp: int
     audioLevel: float | None = None
+
+
+@dataclass(slots=True)
+class RTCRtpSynchronizationSource(RTCRtpContributingSource):
+    """Likewise, of an SSRC."""
 
 
 @dataclass(slots=True)

@@ -6,13 +6,18 @@ the engine's records; nothing of it is stored here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rtcpeer.errors import InvalidStateError, RTCRangeError
 from rtcpeer.peer import parameters as dictionaries
 from rtcpeer.peer import webidl
 from rtcpeer.peer.errors import w3c_errors
-from rtcpeer.peer.parameters import RTCRtpCapabilities, RTCRtpContributingSource, RTCRtpReceiveParameters
+from rtcpeer.peer.parameters import (
+    RTCRtpCapabilities,
+    RTCRtpContributingSource,
+    RTCRtpReceiveParameters,
+    RTCRtpSynchronizationSource,
+)
 from rtcpeer.peer.rtpsender import RTCRtpSender
 from rtcpeer.peer.transceivercore import TransceiverCore
 from rtcpeer.values import Direction
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
     from rtcpeer.peer.transports import RTCDtlsTransport
 
 __all__ = ["RTCRtpReceiver", "RTCRtpSender", "RTCRtpTransceiver", "TransceiverCore"]
+
+_Source = TypeVar("_Source", bound=RTCRtpContributingSource)
 
 
 class RTCRtpReceiver:
@@ -76,15 +83,15 @@ class RTCRtpReceiver:
 
     def getContributingSources(self) -> list[RTCRtpContributingSource]:
         """CSRCs heard in the last 10 s, latest first (webrtc-pc 5.3)."""
-        return self._sources(csrc=True)
+        return self._sources(RTCRtpContributingSource, csrc=True)
 
-    def getSynchronizationSources(self) -> list[RTCRtpContributingSource]:
+    def getSynchronizationSources(self) -> list[RTCRtpSynchronizationSource]:
         """SSRCs heard in the last 10 s, latest first (webrtc-pc 5.3)."""
-        return self._sources(csrc=False)
+        return self._sources(RTCRtpSynchronizationSource, csrc=False)
 
-    def _sources(self, *, csrc: bool) -> list[RTCRtpContributingSource]:
+    def _sources(self, source: type[_Source], *, csrc: bool) -> list[_Source]:
         return [
-            RTCRtpContributingSource(s.timestamp_ms, s.source, s.rtp_timestamp, s.audio_level)
+            source(s.timestamp_ms, s.source, s.rtp_timestamp, s.audio_level)
             for s in self._core.receiver_media.sources()
             if s.is_csrc is csrc
         ]

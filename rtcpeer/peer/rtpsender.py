@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rtcpeer.errors import InvalidModificationError, InvalidStateError
 from rtcpeer.jsep import encodings as encoding_rules
 from rtcpeer.peer import parameters as dictionaries
+from rtcpeer.peer import webidl
 from rtcpeer.peer.errors import w3c_errors
 from rtcpeer.peer.parameters import RTCRtpCapabilities, RTCRtpSendParameters
 from rtcpeer.peer.transceivercore import TransceiverCore
@@ -106,13 +107,13 @@ class RTCRtpSender:
             self._returned = None
 
     @w3c_errors
-    async def setParameters(self, parameters: Any, options: Any = None) -> None:
+    async def setParameters(self, parameters: Any, options: Any = None, **keywords: Any) -> None:
         """Change how the track is sent, without negotiation (webrtc-pc 5.2 setParameters).
 
         Args:
             parameters: what `getParameters` gave, with `encodings` changed: active, maxBitrate (bit/s),
                 maxFramerate (1/s), scaleResolutionDownBy, priority, codec.
-            options: a mapping; `encodingOptions` is a list of mappings with `keyFrame`.
+            options: `encodingOptions` (also as keyword) is a list of mappings with `keyFrame`.
 
         Raises:
             InvalidStateError: the transceiver is stopped, or `getParameters` was not called in this turn.
@@ -141,7 +142,7 @@ class RTCRtpSender:
         encodings = encoding_rules.check_update(
             core.kind, record.encodings, encodings, record.send_codecs, capabilities
         )
-        key_frames = self._key_frames(options, len(encodings))
+        key_frames = self._key_frames(webidl.members("options", options, keywords), len(encodings))
         with core.session.parameters_pending:
             await asyncio.sleep(0)
             self._returned = None

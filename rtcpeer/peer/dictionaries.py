@@ -1,0 +1,125 @@
+"""The W3C dictionaries that calls take, as dataclasses; a mapping with the same members or keywords do as well.
+
+Owns: names and defaults, for who likes to be told them by the editor. Never: a conversion or a rule; a call reads
+a dataclass as it reads a mapping (`rtcpeer.peer.webidl.members`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rtcpeer.peer.datachannel import RTCDataChannel
+    from rtcpeer.peer.descriptions import RTCIceCandidate
+    from rtcpeer.peer.errors import RTCError
+
+
+@dataclass(slots=True)
+class RTCOfferOptions:
+    """Of `createOffer` (webrtc-pc 4.2.6, 4.4.3.2)."""
+
+    iceRestart: bool = False
+    offerToReceiveAudio: bool | None = None
+    offerToReceiveVideo: bool | None = None
+
+
+@dataclass(slots=True)
+class RTCAnswerOptions:
+    """Of `createAnswer` (webrtc-pc 4.2.6): it has no members."""
+
+
+@dataclass(slots=True)
+class RTCLocalSessionDescriptionInit:
+    """Of `setLocalDescription` (webrtc-pc 4.6.3): without a type, what the state asks for."""
+
+    type: str | None = None
+    sdp: str = ""
+
+
+@dataclass(slots=True)
+class RTCIceCandidateInit:
+    """Of `addIceCandidate` and `RTCIceCandidate` (webrtc-pc 4.8.1): "" is the end of candidates."""
+
+    candidate: str = ""
+    sdpMid: str | None = None
+    sdpMLineIndex: int | None = None
+    usernameFragment: str | None = None
+
+
+@dataclass(slots=True)
+class RTCDataChannelInit:
+    """Of `createDataChannel` (webrtc-pc 6.2.2)."""
+
+    ordered: bool = True
+    maxPacketLifeTime: int | None = None
+    maxRetransmits: int | None = None
+    protocol: str = ""
+    negotiated: bool = False
+    id: int | None = None
+    priority: str = "low"
+
+
+@dataclass(slots=True)
+class RTCErrorInit:
+    """Of `RTCError` (webrtc-pc 11.1.2)."""
+
+    errorDetail: str
+    sdpLineNumber: int | None = None
+    sctpCauseCode: int | None = None
+    receivedAlert: int | None = None
+    sentAlert: int | None = None
+
+
+# --- of events ------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class RTCPeerConnectionIceEventInit:
+    """Of `RTCPeerConnectionIceEvent` (webrtc-pc 4.8.2)."""
+
+    candidate: RTCIceCandidate | None = None
+    url: str | None = None
+
+
+@dataclass(slots=True)
+class RTCPeerConnectionIceErrorEventInit:
+    """Of `RTCPeerConnectionIceErrorEvent` (webrtc-pc 4.8.3)."""
+
+    errorCode: int
+    address: str | None = None
+    port: int | None = None
+    url: str = ""
+    errorText: str = ""
+
+
+@dataclass(slots=True)
+class RTCTrackEventInit:
+    """Of `RTCTrackEvent` (webrtc-pc 5.7)."""
+
+    receiver: Any
+    track: Any
+    transceiver: Any
+    streams: Sequence[Any] = ()
+
+
+@dataclass(slots=True)
+class RTCDataChannelEventInit:
+    """Of `RTCDataChannelEvent` (webrtc-pc 6.3)."""
+
+    channel: RTCDataChannel
+
+
+@dataclass(slots=True)
+class RTCDTMFToneChangeEventInit:
+    """Of `RTCDTMFToneChangeEvent` (webrtc-pc 7.3)."""
+
+    tone: str = ""
+
+
+@dataclass(slots=True)
+class RTCErrorEventInit:
+    """Of `RTCErrorEvent` (webrtc-pc 11.2)."""
+
+    error: RTCError
