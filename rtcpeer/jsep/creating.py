@@ -320,7 +320,7 @@ def make_session(
     session_id = state.session_id
     session = Session(
         origin=Origin(session_id, state.session_version),
-        media=media,
+        media=_with_formalities(media),
         groups=groups,
         ice_options=ice_options,
         extmap_allow_mixed=mixed,
@@ -331,3 +331,22 @@ def make_session(
     if before is not None and (before.media, before.groups) != (session.media, session.groups):
         session = replace(session, origin=Origin(session_id, state.session_version + 1))
     return session
+
+
+def _with_formalities(media: tuple[Media, ...]) -> tuple[Media, ...]:
+    """Rejected sections with the transport attributes of a living one.
+
+    They mean nothing there and RFC 9429 does not ask for them, but webrtcbin refuses a description that has a section
+    without, and a refused section would end the whole call.
+    """
+    living = next((m for m in media if m.ice is not None), None)
+    if living is None:
+        return media
+    return tuple(
+        [
+            replace(m, ice=living.ice, fingerprints=living.fingerprints, setup=living.setup)
+            if m.rejected
+            else m
+            for m in media
+        ]
+    )

@@ -99,6 +99,17 @@ def test_a_bundle_only_section_outside_of_any_group_is_rejected() -> None:
     assert [m.rejected for m in parse_untrusted(b.local()).media] == [False, True, True, True]
 
 
+def test_rejected_sections_have_transport_attributes_too() -> None:
+    """Webrtcbin takes no description with a section that lacks them."""
+    a, b = four(BundlePolicy.MAX_BUNDLE), peer("b", BundlePolicy.BALANCED)
+    b.remote(SdpType.OFFER, without_bundle(a.local()))
+    living, *dead = parse_untrusted(b.local()).media
+    for media in dead:
+        assert media.rejected
+        assert (media.ice, media.fingerprints, media.setup) == (living.ice, living.fingerprints, living.setup)
+        assert not media.candidates
+
+
 def test_new_sections_join_a_negotiated_bundle() -> None:
     a, b = peer("a", BundlePolicy.BALANCED), peer("b", BundlePolicy.BALANCED)
     a.transceiver("audio")
