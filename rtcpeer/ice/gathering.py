@@ -211,7 +211,8 @@ class Gathering:
         chosen: dict[Family, str] = {}
         for address in found:
             family: Family = "ipv6" if is_ipv6(address) else "ipv4"
-            if family in families:
+            # "this host on this network" (RFC 1122 3.2.1.3), which resolvers make of a number, is nobody's address
+            if family in families and not address.startswith("0."):
                 chosen.setdefault(family, address)
         if not chosen:
             raise OSError("no address of a family that this host has")
