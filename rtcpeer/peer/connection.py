@@ -142,7 +142,8 @@ class RTCPeerConnection(Awaiting):
 
         Raises:
             InvalidStateError: closed, or the type does not fit the signaling state.
-            RTCError: the text is not SDP; `sdpLineNumber` says where.
+            RTCError: the text is not SDP, which `sdpLineNumber` says where, or longer than 1,048,576 characters
+                (its `errorDetail` is "sdp-syntax-error" and its name "OperationError" in both cases).
             InvalidAccessError: it is SDP, but does not fit (an answer to another offer, no fingerprint, ...).
         """
         init = read_description(description, **keywords)
