@@ -19,7 +19,7 @@ from rtcpeer.values import Candidate, IceGatheringState, IceParameters, IceRole,
 if TYPE_CHECKING:
     from rtcpeer.ice.agent import IceAgent
 
-_UP = (IceTransportState.CONNECTED, IceTransportState.COMPLETED)
+ICE_UP = (IceTransportState.CONNECTED, IceTransportState.COMPLETED)
 
 
 class IceTransportCore:
@@ -73,20 +73,20 @@ class IceTransportCore:
     def on_state(self, state: IceTransportState) -> None:
         """See `IceListener`. Pair and state belong to one step, whichever is told first."""
         pair, self._next_pair = self._next_pair or self._told_pair, None
-        if state in _UP and self._agent_is_up():
+        if state in ICE_UP and self._agent_is_up():
             pair = (self.agent.selected_pair if self.agent is not None else None) or pair
         self._change(state, pair)
 
     def on_selected_pair(self, pair: SelectedPair) -> None:
         """See `IceListener`."""
-        if self.state not in _UP and self._agent_is_up():
+        if self.state not in ICE_UP and self._agent_is_up():
             # the news that it is connected are on their way, and will take the pair along
             self._next_pair = pair
         else:
             self._change(self.state, pair)
 
     def _agent_is_up(self) -> bool:
-        return self.agent is not None and self.agent.state in _UP
+        return self.agent is not None and self.agent.state in ICE_UP
 
     def _change(self, state: IceTransportState, pair: SelectedPair | None) -> None:
         """webrtc-pc 5.6 "change the selected candidate pair and state"."""

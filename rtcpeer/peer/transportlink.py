@@ -18,6 +18,7 @@ from rtcpeer.ice.listener import IceCandidateError, SelectedPair
 from rtcpeer.jsep.effects import LocalCandidate
 from rtcpeer.peer.descriptions import RTCIceCandidate
 from rtcpeer.peer.events import RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent
+from rtcpeer.peer.icetransport import ICE_UP
 from rtcpeer.peer.transports import Announcement, DtlsTransportCore, IceTransportCore, SctpTransportCore
 from rtcpeer.transport.dtls import DtlsTransport
 from rtcpeer.values import (
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 # server errors that are kept per transport, for `explain()`
 _ERRORS_KEPT = 32
-
-_UP = (IceTransportState.CONNECTED, IceTransportState.COMPLETED)
 
 
 class TransportLink:
@@ -132,6 +131,8 @@ class TransportLink:
 
     def ice_changed(self, ice: IceTransportCore) -> Announcement:
         """See `TransportOwner`."""
+        if ice.state in ICE_UP:
+            self._session.queue_task(self.dtls.on_path)  # its news follow those of ICE
         return self._session.aggregates.derive()
 
     def ice_gathering_changed(self, ice: IceTransportCore) -> Announcement:
@@ -220,7 +221,7 @@ class _QueuedIce:
         self._queue(IceTransportCore.on_candidate_error, error)
 
     def on_state(self, state: IceTransportState) -> None:
-        if state in _UP and self._link is not None:
+        if state in ICE_UP and self._link is not None:
             self._link.wake()
         self._queue(IceTransportCore.on_state, state)
 

@@ -17,6 +17,7 @@ from rtcpeer.media.eventtarget import Event, EventTarget, handler
 from rtcpeer.peer.errors import RTCError, to_face
 from rtcpeer.peer.events import RTCErrorEvent
 from rtcpeer.peer.icetransport import (
+    ICE_UP,
     IceTransportCore,
     RTCIceCandidatePair,
     RTCIceParameters,
@@ -66,6 +67,8 @@ class DtlsTransportCore:
         self.remote_certificates: list[bytes] = []
         self.error: RTCError | None = None
         self._face: RTCDtlsTransport | None = None
+        # the handshake is prepared, but there is no path for it yet: for webrtc-pc 5.5 it "has not started"
+        self._prepared = False
         # set by close(): nothing follows. A restart brings a state of "closed" back to "new", this never
         self._closed = False
 
@@ -85,6 +88,22 @@ class DtlsTransportCore:
         """See `DtlsListener`; webrtc-pc 5.5."""
         if state is self.state or self._closed:
             return
+        if state is DtlsTransportState.CONNECTING and self.ice.state not in ICE_UP:
+            self._prepared = True
+            return
+        if self._prepared:
+            self._prepared = False
+            if state is DtlsTransportState.CONNECTED:  # sooner than ICE could tell of its path
+                self._change(DtlsTransportState.CONNECTING, None)
+        self._change(state, error)
+
+    def on_path(self) -> None:
+        """ICE has a path: the handshake goes on it now."""
+        if self._prepared and not self._closed:
+            self._prepared = False
+            self._change(DtlsTransportState.CONNECTING, None)
+
+    def _change(self, state: DtlsTransportState, error: InnerRTCError | None) -> None:
         self.state = state
         if state is DtlsTransportState.CONNECTED and self.transport is not None:
             self.remote_certificates = list(self.transport.remote_certificates)

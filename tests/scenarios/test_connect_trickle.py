@@ -132,7 +132,7 @@ async def test_one_side_tells_its_candidates_ten_seconds_later(scene, late):
             {"type": "answer", "sdp": without_candidates(bob.localDescription.sdp)}
         )
         await asyncio.sleep(10)
-        assert alice.connectionState == "connecting"
+        assert alice.connectionState == "new"  # nothing can be checked, and no handshake begin
         began = scene.now()
         for candidate in held:
             await sides[late][1].addIceCandidate(candidate)

@@ -12,14 +12,16 @@ from rtcpeer.peer.transports import (
     RTCSctpTransport,
     SctpTransportCore,
 )
-from rtcpeer.values import DtlsTransportState, SctpTransportState
+from rtcpeer.values import DtlsTransportState, IceTransportState, SctpTransportState
 
 from .owners import FakeOwner, watch
 
 
 def make_dtls(owner=None):
     owner = owner or FakeOwner()
-    core = DtlsTransportCore(owner, IceTransportCore(owner))
+    ice = IceTransportCore(owner)
+    ice.state = IceTransportState.CONNECTED
+    core = DtlsTransportCore(owner, ice)
     core.transport = SimpleNamespace(remote_certificates=[])
     return core, owner
 
@@ -31,6 +33,37 @@ def test_dtls_order_of_a_change():
     core.on_dtls_state(DtlsTransportState.CONNECTING, None)
     core.on_dtls_state(DtlsTransportState.CONNECTING, None)
     assert owner.log == ["dtls changed connecting", "statechange connecting", "announced"]
+
+
+def test_dtls_has_not_started_without_a_path():
+    """webrtc-pc 5.5 "new": a handshake that is prepared and cannot be sent has not begun."""
+    core, owner = make_dtls()
+    watch(owner.log, core.face, "statechange")
+    core.ice.state = IceTransportState.CHECKING
+    core.on_dtls_state(DtlsTransportState.CONNECTING, None)
+    assert (core.face.state, owner.log) == ("new", [])
+    core.on_path()
+    core.on_path()
+    assert owner.log == ["dtls changed connecting", "statechange connecting", "announced"]
+
+
+def test_dtls_that_is_faster_than_the_news_of_its_path():
+    core, owner = make_dtls()
+    watch(owner.log, core.face, "statechange")
+    core.ice.state = IceTransportState.CHECKING
+    core.on_dtls_state(DtlsTransportState.CONNECTING, None)
+    core.on_dtls_state(DtlsTransportState.CONNECTED, None)
+    core.on_path()
+    assert [line for line in owner.log if line.startswith("state")] == [
+        "statechange connecting",
+        "statechange connected",
+    ]
+    core, owner = make_dtls()
+    core.ice.state = IceTransportState.CHECKING
+    core.on_dtls_state(DtlsTransportState.CONNECTING, None)
+    core.close()
+    core.on_path()
+    assert (core.face.state, owner.log) == ("closed", [])
 
 
 def test_dtls_certificates_are_there_when_connected():
