@@ -26,8 +26,9 @@ Transport = Literal["udp", "tcp"]
 _SCHEMES = ("stun", "stuns", "turn", "turns")
 # RFC 7064 section 3.2, RFC 7065 section 3.2
 _PORTS = {"stun": 3478, "stuns": 5349, "turn": 3478, "turns": 5349}
-# what is used when the URL does not say: RFC 5389 section 8.1 and RFC 7065 section 3.2
-_TRANSPORTS: dict[str, Transport] = {"stun": "udp", "stuns": "tcp", "turn": "udp", "turns": "tcp"}
+# what is used when the URL does not say: RFC 7065 section 3.2. For "stuns" it is DTLS over UDP (RFC 7350 section 3):
+# the address of a TCP connection would be of no use.
+_TRANSPORTS: dict[str, Transport] = {"stun": "udp", "stuns": "udp", "turn": "udp", "turns": "tcp"}
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]*):(.*)", re.IGNORECASE | re.DOTALL)
 _HOST_PORT = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
@@ -48,8 +49,8 @@ class ServerUrl:
         scheme: "stun", "stuns", "turn" or "turns".
         host: a domain name (ASCII, lower case) or an IP address in its canonical form, IPv6 without brackets.
         port: 1..65535; the scheme's default when the URL has none.
-        transport: "udp" or "tcp"; the scheme's default when the URL has none. ``turns`` over "udp" (DTLS) is
-            valid here, and whoever cannot use it reports that.
+        transport: "udp" or "tcp"; the scheme's default when the URL has none. ``stuns``, and ``turns`` over "udp",
+            mean DTLS (RFC 7350).
         url: the URL as it was given, for events and statistics.
     """
 

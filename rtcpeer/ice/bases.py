@@ -5,8 +5,9 @@ Owns: first-byte classification (RFC 7983) and per-pair counters of received dat
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rtcpeer.ice.checklist import Pair
 from rtcpeer.ice.netbase import Address, DatagramSocket
@@ -46,10 +47,23 @@ class Pipe:
         self.is_early = is_early
 
 
+class Association(Protocol):
+    """What takes a server's DTLS datagrams (it looks at the first byte, RFC 7983).
+
+    Attributes:
+        ended: set when it is over.
+    """
+
+    ended: asyncio.Event
+
+    def received_untrusted(self, data: bytes) -> None:
+        """One datagram."""
+
+
 class Inlet:
     """The receiving half of a base."""
 
-    __slots__ = ("address", "pipe", "routes", "users")
+    __slots__ = ("address", "associations", "pipe", "routes", "users")
 
     protocol: str = "udp"
 
@@ -60,13 +74,18 @@ class Inlet:
         self.routes: dict[Address, Pair] = {}
         # The local halves of generations that use it; it is closed when the last one is gone.
         self.users: set[object] = set()
+        # Address of a server that is asked over DTLS -> the association with it.
+        self.associations: dict[Address, Association] = {}
 
     def arrived(self, data: bytes, address: Address) -> None:
         """Not STUN: data, if it comes from a path that a check has validated."""
         pair = self.routes.get(address)
         pipe = self.pipe
         if pair is None:
-            if pipe.receiver is not None and pipe.is_early(self, address):
+            association = self.associations.get(address)
+            if association is not None:
+                association.received_untrusted(data)
+            elif pipe.receiver is not None and pipe.is_early(self, address):
                 pipe.receiver(data)
             return
         pair.packets_received += 1

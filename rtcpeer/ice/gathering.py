@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from rtcpeer.ice.bases import Pipe, RelayBase, SocketBase
@@ -19,13 +20,15 @@ from rtcpeer.ice.pool import BasePool
 from rtcpeer.ice.query import Queries
 from rtcpeer.ice.quiet import quiet
 from rtcpeer.ice.relay import RelayPath
+from rtcpeer.ice.secure import ask_over_dtls
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.ice.system import default_tls_context
+from rtcpeer.ice.trust import client_connection
 from rtcpeer.ice.turn import Allocated, Lost, Refused
 from rtcpeer.values import Candidate, CandidateType, IceTransportPolicy
 
 if TYPE_CHECKING:
-    from rtcpeer.config.servers import IceServerEntry
+    from rtcpeer.config.servers import IceServerEntry, ServerUrl
 
 # Head start of a server's first address before its other family is tried (RFC 8305 would say 0.25 s; a TURN
 # server charges us for a second allocation, so be slower).
@@ -57,6 +60,17 @@ class GatheringSink(Protocol):
 
     def path_lost(self, path: RelayPath) -> None:
         """An allocation that had given candidates is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One question to a STUN server: to which address, from which base."""
+
+    entry: IceServerEntry
+    server: Address
+    base: SocketBase
+    interface: Interface
+    preference: int
 
 
 class Gathering:
@@ -193,10 +207,7 @@ class Gathering:
         if url.scheme in ("turn", "turns"):
             await self._ask_relay(index, entry, addresses, deadline)
         elif not self._relay_only:
-            if url.scheme == "stuns":
-                await self._ask_over_tls(entry, addresses, deadline)
-            else:
-                await self._ask_reflexive(entry, addresses, deadline)
+            await self._ask_reflexive(entry, addresses, deadline)
 
     async def _resolve(self, host: str, deadline: float) -> list[str]:
         """One address per family that we can use, in the resolver's order."""
@@ -219,51 +230,54 @@ class Gathering:
         return list(chosen.values())
 
     async def _ask_reflexive(self, entry: IceServerEntry, addresses: list[str], deadline: float) -> None:
-        loop = asyncio.get_running_loop()
-        waiting: list[asyncio.Future[None]] = []
-        for host in addresses:
-            for base, interface, preference in self._hosts:
-                if is_ipv6(host) is (interface.family == "ipv6") and not _hopeless(interface, host):
-                    done: asyncio.Future[None] = loop.create_future()
-                    waiting.append(done)
-                    self._query(entry, (host, entry.url.port), base, interface, preference, done, deadline)
-        self._sink.times_changed()
-        if not waiting:
+        ways = [
+            _Way(entry, (host, entry.url.port), *known)
+            for host in addresses
+            for known in self._hosts
+            if is_ipv6(host) is (known[1].family == "ipv6") and not _hopeless(known[1], host)
+        ]
+        if not ways:
             self._failed(entry, 701, "no local address can reach the server", None)
-            return
-        await asyncio.wait(waiting)
+        elif entry.url.is_secure:
+            async with asyncio.TaskGroup() as group:
+                for way in ways:
+                    quiet(group.create_task(self._ask_secure(way, deadline)))
+        else:
+            waiting = [self._ask_plain(way, deadline) for way in ways]
+            self._sink.times_changed()
+            await asyncio.wait(waiting)
 
-    def _query(
-        self,
-        entry: IceServerEntry,
-        server: Address,
-        base: SocketBase,
-        interface: Interface,
-        preference: int,
-        done: asyncio.Future[None],
-        deadline: float,
-    ) -> None:
+    def _ask_plain(self, way: _Way, deadline: float) -> asyncio.Future[None]:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
         def answered(mapped: Address | None, error: tuple[int, str]) -> None:
             if not done.done():
                 done.set_result(None)
-            if mapped is not None:
-                self._tell_srflx(base, preference, mapped, interface, entry)
-                if mapped != base.address:
-                    self._sink.mapped(base, server)
-            else:
-                self._failed(entry, *error, base.address)
+            self._answered(way, mapped, error)
 
         now = self._pipe.clock()
         timeout = min(self._settings.server_timeout, deadline - now)
-        self.queries.ask(now, server, base.send, answered, rto=self._settings.server_rto, timeout=timeout)
+        rto = self._settings.server_rto
+        self.queries.ask(now, way.server, way.base.send, answered, rto=rto, timeout=timeout)
+        return done
 
-    async def _ask_over_tls(self, entry: IceServerEntry, addresses: list[str], deadline: float) -> None:
-        """``stuns:``: what the server sees is the address of a TCP connection, of no use to UDP.
+    async def _ask_secure(self, way: _Way, deadline: float) -> None:
+        """``stuns:``: over DTLS (RFC 7350), from the base's own socket."""
+        settings = self._settings
+        connection = client_connection(settings.ssl_context, way.entry.url.host)
+        deadline = min(deadline, self._pipe.clock() + settings.server_timeout)
+        answer = await ask_over_dtls(
+            self._pipe, way.base, way.server, connection, rto=settings.server_rto, deadline=deadline
+        )
+        self._answered(way, *answer)
 
-        RFC 7064 defines the scheme; a mapped TCP address gives a candidate only with ICE-TCP.  The server is
-        reported as unusable, so that nothing is dropped silently.
-        """
-        self._failed(entry, 701, "stuns: gives no candidate for UDP; use stun: or turns:", None)
+    def _answered(self, way: _Way, mapped: Address | None, error: tuple[int, str]) -> None:
+        if mapped is None:
+            self._failed(way.entry, *error, way.base.address)
+            return
+        self._tell_srflx(way.base, way.preference, mapped, way.interface, way.entry)
+        if mapped != way.base.address:
+            self._sink.mapped(way.base, way.server)
 
     # -- relays ------------------------------------------------------------------------------------
 
@@ -271,9 +285,6 @@ class Gathering:
         self, index: int, entry: IceServerEntry, addresses: list[str], deadline: float
     ) -> None:
         """One allocation; the server's second address is tried when the first does not answer soon."""
-        if entry.url.scheme == "turns" and entry.url.transport == "udp":
-            self._failed(entry, 701, "TURN over DTLS (turns: with transport=udp) is not offered", None)
-            return
         here = frozenset(interface.address for interface in self._interfaces)
         key = (entry.url.url, entry.username or "", entry.credential or "")
         kept = self._pool.reusable_path(key, here)
@@ -381,28 +392,41 @@ class Gathering:
         if source is None:
             return None, (701, "no local address can reach the server", None)
         try:
-            if relay_protocol == "udp":
-                path.attach_socket(
-                    await self._network.open_udp(
-                        source, 0, path.datagram_received, port_range=settings.port_range
-                    )
-                )
-            else:
-                tls = (settings.ssl_context or default_tls_context()) if relay_protocol == "tls" else None
-                async with asyncio.timeout(min(settings.server_timeout, remaining)):
-                    stream = await self._network.open_stream(
-                        *server,
-                        receiver=path.stream_received,
-                        tls=tls,
-                        server_hostname=url.host,
-                        local_host=source,
-                    )
-                path.attach_stream(stream)
+            async with asyncio.timeout(min(settings.server_timeout, remaining)):
+                await self._connect(path, url, source)
         except TimeoutError:
+            path.close()
             return None, (701, "the server did not accept a connection in time", (source, 0))
         except OSError as exc:
+            path.close()
             return None, (701, f"the server can not be reached: {exc}", (source, 0))
+        except asyncio.CancelledError:
+            path.close()
+            raise
         return path, (0, "", None)
+
+    async def _connect(self, path: RelayPath, url: ServerUrl, source: str) -> None:
+        """Have a way to the server: datagrams, DTLS, or a stream."""
+        settings = self._settings
+        if url.transport == "udp":
+            socket = await self._network.open_udp(
+                source, 0, path.datagram_received, port_range=settings.port_range
+            )
+            if url.is_secure:
+                await path.secure(socket, client_connection(settings.ssl_context, url.host))
+            else:
+                path.attach_socket(socket)
+            return
+        tls = (settings.ssl_context or default_tls_context()) if url.is_secure else None
+        path.attach_stream(
+            await self._network.open_stream(
+                *path.server,
+                receiver=path.stream_received,
+                tls=tls,
+                server_hostname=url.host,
+                local_host=source,
+            )
+        )
 
     def _source_for(self, host: str) -> str | None:
         """The local address toward a server: what the routing table says, unless the user excludes it."""

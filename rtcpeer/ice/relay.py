@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from OpenSSL import SSL
+
 from rtcpeer.ice.bases import Pipe, RelayBase
 from rtcpeer.ice.candidates import is_ipv6
+from rtcpeer.ice.dtls import DtlsChannel
 from rtcpeer.ice.netbase import Address, DatagramSocket, StreamSocket
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.ice.turn import NEVER, Allocated, Lost, Refused, Released, TurnClient
@@ -22,7 +25,7 @@ class RelayPath:
         url: of the server, as the user wrote it.
         key: what makes two paths interchangeable: URL, user name and credential.
         server: its address (for UDP: the only one that is listened to).
-        relay_protocol: "udp", "tcp" or "tls".
+        relay_protocol: "udp" (DTLS included, for which W3C has no name), "tcp" or "tls".
         on_change: called when its deadlines may have changed.
         on_outcome: called with the first outcome of an attempt (also of `verify`).
         on_lost: called with the path when the allocation it had is gone.
@@ -50,6 +53,7 @@ class RelayPath:
         self._on_lost = on_lost
         self.on_outcome: Callable[[Allocated | Refused | Lost], None] | None = None
         self.on_released: Callable[[], None] | None = None
+        self._rto = settings.server_rto
         self.users: set[object] = set()
         self.bases: dict[bool, RelayBase] = {}
         self.mapped: Address | None = None
@@ -57,6 +61,7 @@ class RelayPath:
         self.release_deadline = NEVER
         self._socket: DatagramSocket | None = None
         self._stream: StreamSocket | None = None
+        self._secure: DtlsChannel | None = None
         self.client = TurnClient(
             username=key[1],
             password=key[2],
@@ -76,13 +81,32 @@ class RelayPath:
         self._socket = socket
         self.local_address = socket.local_address
 
+    async def secure(self, socket: DatagramSocket, connection: SSL.Connection) -> None:
+        """It is a UDP socket with DTLS on it, whose handshake this waits for.
+
+        Raises:
+            OSError: there is no association (ssl.SSLError is one).
+        """
+        self.attach_socket(socket)
+        self._secure = DtlsChannel(
+            connection,
+            send=lambda datagram: socket.send(datagram, self.server),
+            receive=self._message_received,
+            on_end=lambda: self._path_ended("the server closed the association"),
+            rto=self._rto,
+        )
+        self._secure.start()
+        await self._secure.opened
+
     def attach_stream(self, stream: StreamSocket) -> None:
         """It is a TCP or TLS stream."""
         self._stream = stream
         self.local_address = stream.local_address
 
     def _write(self, data: bytes) -> None:
-        if self._socket is not None:
+        if self._secure is not None:
+            self._secure.write(data)
+        elif self._socket is not None:
             self._socket.send(data, self.server)
         elif self._stream is not None:
             self._stream.write(data)
@@ -91,6 +115,12 @@ class RelayPath:
         """The UDP socket's receiver; only the server is listened to."""
         if address != self.server or not data:
             return
+        if self._secure is not None:
+            self._secure.received_untrusted(data)
+        else:
+            self._message_received(data)
+
+    def _message_received(self, data: bytes) -> None:
         if data[0] & 0xC0 == 0x40:
             self.client.receive_channel_data_untrusted(data)
         else:
@@ -100,10 +130,14 @@ class RelayPath:
     def stream_received(self, chunk: bytes | None) -> None:
         """The stream's receiver."""
         if chunk is None:
-            self.client.path_lost("the server closed the connection")
+            self._path_ended("the server closed the connection")
         elif not self.client.feed_untrusted(self._pipe.clock(), chunk):
             self.client.path_lost("the server sent something that is not TURN")
             self.close()
+        self._drain()
+
+    def _path_ended(self, text: str) -> None:
+        self.client.path_lost(text)
         self._drain()
 
     # -- what becomes of it ------------------------------------------------------------------------
@@ -138,6 +172,8 @@ class RelayPath:
 
     def close(self) -> None:
         """Close the socket or stream."""
+        if self._secure is not None:
+            self._secure.close()
         if self._socket is not None:
             self._socket.close()
         if self._stream is not None:

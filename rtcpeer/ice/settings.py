@@ -74,7 +74,8 @@ class IceSettings:
         tcp: ICE-TCP (RFC 6544).  "active", "passive" and "both" offer such candidates.  "auto" offers none, and
             connects when the remote side offers passive ones, as browsers do: it costs nothing where there
             are none.  None ignores TCP altogether.  No setting connects to a port that Fetch blocks.
-        ssl_context: for ``turns:`` and ``stuns:``; None verifies against the system's authorities.
+        ssl_context: for ``turns:`` and ``stuns:``; None verifies against the system's authorities. DTLS takes over
+            the authorities that are loaded, the flags, `verify_mode` and `check_hostname`.
         watch_interfaces: tell `on_network_change`.
     """
 

@@ -24,7 +24,7 @@ class ClientPath(Protocol):
 
     @property
     def transport(self) -> str:
-        """One of "udp", "tcp" and "tls"."""
+        """One of "udp", "tcp", "tls" and "dtls"."""
         ...
 
     @property

@@ -3,7 +3,7 @@
     async with TurnServer(users={"user": "pass"}) as server:
         pc = RTCPeerConnection(iceServers=server.ice_servers)
 
-It listens on UDP, TCP and TLS, on real sockets or on a `VirtualNetwork`, knows long-term and time-limited
+It listens on UDP, TCP, TLS and DTLS, on real sockets or on a `VirtualNetwork`, knows long-term and time-limited
 credentials, can be told to misbehave (`server.faults`), counts (`server.counters`) and shows what it has
 given away (`server.allocations`).
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -29,16 +29,17 @@ from rtcpeer.ice.network import (
     current_network,
 )
 
-from .allocation import Allocation
+from .allocation import Allocation, ClientPath
 from .clock import wall_time
+from .dtls import DtlsListener
 from .tls import CertificateAuthority, TlsStream
 from .turn_service import TurnService
 from .turn_settings import TurnCounters, TurnFaults, TurnSettings, rest_password
 
-Transport = Literal["udp", "tcp", "tls"]
+Transport = Literal["udp", "tcp", "tls", "dtls"]
 
 # RFC 7065 section 3.2 and RFC 8656 section 18: where virtual servers listen unless told otherwise
-WELL_KNOWN_PORTS: dict[str, int] = {"udp": 3478, "tcp": 3478, "tls": 5349}
+WELL_KNOWN_PORTS: dict[str, int] = {"udp": 3478, "tcp": 3478, "tls": 5349, "dtls": 5349}
 PORT_ATTEMPTS = 20
 
 __all__ = ["Allocation", "TurnCounters", "TurnFaults", "TurnServer", "TurnSettings"]
@@ -50,13 +51,13 @@ class TurnServer:
     Args:
         users: user name -> password.
         secret: shared secret for time-limited credentials (see `rest_credentials`).
-        transports: what clients may use: "udp", "tcp", "tls".
+        transports: what clients may use: "udp", "tcp", "tls", "dtls".
         network: whose sockets to use; by default the one in force (``rtcpeer.ice.network.current_network``).
         hosts: addresses to listen on. Default: 127.0.0.1, or all addresses of a virtual host.
         hostname: what stands in URLs and in the certificate instead of the first address.
         ports: transport -> port. Default: any free one; on a virtual network the well-known ones.
         relay_hosts: addresses to relay from, one per family. Default: from `hosts`.
-        authority: signs the certificate for "tls". Default: a new one, see `client_context`.
+        authority: signs the certificate for "tls" and "dtls". Default: a new one, see `client_context`.
         settings: further settings; `users`, `secret` and `realm` given here win.
         realm: authentication realm.
 
@@ -82,7 +83,7 @@ class TurnServer:
         self.transports: tuple[Transport, ...] = tuple(transports)
         unknown = set(self.transports) - set(WELL_KNOWN_PORTS)
         if unknown or not self.transports:
-            raise ValueError(f"transports are some of 'udp', 'tcp', 'tls', not {self.transports!r}")
+            raise ValueError(f"transports are some of 'udp', 'tcp', 'tls', 'dtls', not {self.transports!r}")
         self.settings = settings or TurnSettings()
         self.settings.users.update(users or {})
         if secret is not None:
@@ -100,8 +101,10 @@ class TurnServer:
         self._ports.update(ports or {})
         self._authority = authority
         self._tls: ssl.SSLContext | None = None
+        # certificate and key
+        self._dtls: tuple[str, str] | None = None
         self._service: TurnService | None = None
-        self._sockets: list[DatagramSocket | StreamListener] = []
+        self._sockets: list[DatagramSocket | DtlsListener | StreamListener] = []
         self._connections: set[_Connection] = set()
 
     def __repr__(self) -> str:
@@ -128,9 +131,11 @@ class TurnServer:
         relay: dict[str, str] = {}
         for host in self._relay_hosts or self._hosts:
             relay.setdefault("ipv6" if ":" in host else "ipv4", host)
+        names = [*([self.hostname] if self.hostname else []), *self._hosts]
         if "tls" in self.transports and self._tls is None:
-            names = [*([self.hostname] if self.hostname else []), *self._hosts]
             self._tls = self.authority.server_context(names)
+        if "dtls" in self.transports and self._dtls is None:
+            self._dtls = self.authority.issue(names)
         self._service = TurnService(self._network, relay, self.settings, self.faults, self.counters)
         try:
             for transport in self.transports:
@@ -165,7 +170,7 @@ class TurnServer:
         """Listen on the same port of all hosts, so that one URL fits them all."""
         wanted = self._ports[transport]
         for attempt in range(PORT_ATTEMPTS):
-            opened: list[DatagramSocket | StreamListener] = []
+            opened: list[DatagramSocket | DtlsListener | StreamListener] = []
             port = wanted
             try:
                 for host in self._hosts:
@@ -181,12 +186,18 @@ class TurnServer:
             self._ports[transport] = port
             return
 
-    async def _open(self, transport: Transport, host: str, port: int) -> DatagramSocket | StreamListener:
+    async def _open(
+        self, transport: Transport, host: str, port: int
+    ) -> DatagramSocket | DtlsListener | StreamListener:
         if transport == "udp":
             listener = _UdpListener(self)
             socket = await self._network.open_udp(host, port, listener.receive)
             listener.socket = socket
             return socket
+        if transport == "dtls" and self._dtls is not None:
+            secured = DtlsListener(self._dtls, self.faults, self._handle, self._path_closed)
+            secured.socket = await self._network.open_udp(host, port, secured.receive)
+            return secured
         context = self._tls if transport == "tls" else None
 
         def accept(stream: StreamSocket) -> StreamReceiver:
@@ -221,6 +232,11 @@ class TurnServer:
         return f"stun:{self.host}:{self._ports[self._default_transport]}"
 
     @property
+    def stuns_url(self) -> str:
+        """``stuns:`` URL (over DTLS)."""
+        return f"stuns:{self.host}:{self._ports['dtls']}"
+
+    @property
     def turn_url(self) -> str:
         """``turn:`` URL over UDP, or over the first transport where there is no UDP."""
         return self.turn_urls[self._default_transport]
@@ -230,8 +246,8 @@ class TurnServer:
         """Transport -> ``turn:`` or ``turns:`` URL."""
         urls: dict[Transport, str] = {}
         for transport in self.transports:
-            scheme = "turns" if transport == "tls" else "turn"
-            query = "udp" if transport == "udp" else "tcp"
+            scheme = "turns" if transport in ("tls", "dtls") else "turn"
+            query = "udp" if transport in ("udp", "dtls") else "tcp"
             urls[transport] = f"{scheme}:{self.host}:{self._ports[transport]}?transport={query}"
         return urls
 
@@ -286,7 +302,7 @@ class TurnServer:
         return self._authority
 
     def client_context(self) -> ssl.SSLContext:
-        """A context that trusts this server's certificate, for ``turns:`` URLs."""
+        """A context that trusts this server's certificate, for ``turns:`` and ``stuns:`` URLs."""
         return self.authority.client_context()
 
     # -- what it has done --------------------------------------------------------------------------
@@ -316,14 +332,17 @@ class TurnServer:
 
     # -- messages ----------------------------------------------------------------------------------
 
-    def _handle(self, key: Any, path: _UdpPath | _Connection, data: bytes) -> None:
+    def _handle(self, key: Hashable, path: ClientPath, data: bytes) -> None:
         if self._service is not None:
             self._service.handle(key, path, data)
 
     def _connection_closed(self, connection: _Connection) -> None:
         self._connections.discard(connection)
+        self._path_closed(connection)
+
+    def _path_closed(self, key: Hashable) -> None:
         if self._service is not None:
-            self._service.path_closed(connection)
+            self._service.path_closed(key)
 
 
 async def _nothing() -> None:

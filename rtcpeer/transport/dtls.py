@@ -24,16 +24,17 @@ from typing import Any
 from OpenSSL import SSL, crypto
 
 from rtcpeer.errors import InvalidStateError, RTCError
+from rtcpeer.ice.records import (
+    APPLICATION_DATA,
+    HANDSHAKE_MTU,
+    RECORD_HEADER,
+    is_clear_data,
+    reason,
+    split_records,
+)
 from rtcpeer.transport.certificates import Certificate
 from rtcpeer.transport.neighbours import DataUser, DtlsListener, Pipe
-from rtcpeer.transport.records import (
-    RECORD_HEADER,
-    reason,
-    received_alert,
-    split_records,
-    srtp_name,
-    standard_cipher,
-)
+from rtcpeer.transport.records import received_alert, srtp_name, standard_cipher
 from rtcpeer.transport.rtp import RtpSession
 from rtcpeer.transport.srtp import SrtpSessions, make_sessions
 from rtcpeer.transport.tasks import Gone
@@ -43,8 +44,6 @@ __all__ = ["DataUser", "DtlsListener", "DtlsTransport", "Pipe"]
 
 logger = logging.getLogger(__name__)
 
-# Handshake datagrams stay below what every IPv6 path carries (1280 - IPv6 - UDP - TURN framing).
-HANDSHAKE_MTU = 1200
 # Repetition of a flight: first after, at most, seconds. RFC 6347 says 1 s; browsers begin far lower, as ICE
 # has measured that the path works.
 FLIGHT_RTO_INITIAL = 0.2
@@ -58,8 +57,6 @@ EARLY_DATAGRAMS_MAX = 16
 
 # Strongest first; weaker or unknown ones prove nothing (RFC 8122 section 5).
 FINGERPRINT_HASHES = ("sha-512", "sha-384", "sha-256", "sha-224", "sha-1")
-
-_APPLICATION_DATA = 23
 
 
 class DtlsTransport:
@@ -275,7 +272,7 @@ class DtlsTransport:
         if self.state is DtlsTransportState.CONNECTED:
             size = len(data)
             if (
-                data[0] == _APPLICATION_DATA
+                data[0] == APPLICATION_DATA
                 and size > RECORD_HEADER
                 and (data[11] << 8 | data[12]) + RECORD_HEADER == size
             ):
@@ -285,10 +282,7 @@ class DtlsTransport:
                 return
             ssl.bio_write(data)
             self._read_all(ssl)
-        elif self.state is DtlsTransportState.CONNECTING and not (
-            # unencrypted application data: OpenSSL would end the handshake over it
-            data[0] == _APPLICATION_DATA and data[3:5] == b"\0\0"
-        ):
+        elif self.state is DtlsTransportState.CONNECTING and not is_clear_data(data):
             ssl.bio_write(data)
             self._handshake()
 

@@ -1,11 +1,10 @@
-"""Reading what OpenSSL leaves unsaid: record boundaries, alerts, names. Pure functions."""
+"""Reading what OpenSSL leaves unsaid about associations between peers: alerts, names. Pure functions."""
 
 from __future__ import annotations
 
 from OpenSSL import SSL
 
-# type, version, epoch, sequence number, length (RFC 6347 section 4.1)
-RECORD_HEADER = 13
+from rtcpeer.ice.records import reason
 
 # RFC 5246 section 7.2: OpenSSL names the alert, W3C wants its number.
 _ALERTS = {
@@ -27,28 +26,6 @@ _ALERTS = {
     "insufficient security": 71,
     "internal error": 80,
 }
-
-
-def split_records(data: bytes, mtu: int) -> list[bytes]:
-    """Cut a run of DTLS records into datagrams of at most `mtu` bytes, never inside a record."""
-    datagrams: list[bytes] = []
-    start = position = 0
-    size = len(data)
-    while position + RECORD_HEADER <= size:
-        end = position + RECORD_HEADER + (data[position + 11] << 8 | data[position + 12])
-        if end - start > mtu and position > start:
-            datagrams.append(data[start:position])
-            start = position
-        position = end
-    if start < size:
-        datagrams.append(data[start:])
-    return datagrams
-
-
-def reason(exc: SSL.Error) -> str:
-    """What OpenSSL said last."""
-    errors = exc.args[0] if exc.args and isinstance(exc.args[0], list) else []
-    return str(errors[-1][-1]) if errors else str(exc) or type(exc).__name__
 
 
 def received_alert(exc: SSL.Error) -> tuple[str, int | None] | None:

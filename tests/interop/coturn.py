@@ -54,7 +54,6 @@ class Coturn:
         options = [
             "-n",
             "--no-cli",
-            "--no-dtls",
             "--fingerprint",
             "--log-file=stdout",
             "--simple-log",
@@ -111,13 +110,17 @@ class Coturn:
         return f"[{self.address}]" if ":" in self.address else self.address
 
     def url(self, transport="udp"):
-        if transport == "tls":
-            return f"turns:{self.host}:{self.tls_port}?transport=tcp"
+        if transport in ("tls", "dtls"):
+            return f"turns:{self.host}:{self.tls_port}?transport={'tcp' if transport == 'tls' else 'udp'}"
         return f"turn:{self.host}:{self.port}?transport={transport}"
 
     @property
     def stun(self):
         return {"urls": f"stun:{self.host}:{self.port}"}
+
+    @property
+    def stuns(self):
+        return {"urls": f"stuns:{self.host}:{self.tls_port}"}
 
     def ice_server(self, *transports, expires=None):
         username, credential = "user", "pass"

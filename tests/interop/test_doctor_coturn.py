@@ -1,4 +1,4 @@
-"""rtcpeer doctor against coturn, over UDP, TCP and TLS on real sockets."""
+"""rtcpeer doctor against coturn, over UDP, TCP, TLS and DTLS on real sockets."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ class Here:
 
 async def test_every_transport(capsys):
     async with no_leaks(), Coturn(Here(), ports=(13481, 13491)) as server:
-        urls = [server.stun["urls"], *(server.url(transport) for transport in ("udp", "tcp", "tls"))]
+        urls = [server.stun["urls"], server.stuns["urls"]]
+        urls += [server.url(transport) for transport in ("udp", "tcp", "tls", "dtls")]
         entries = read_servers(urls, user="user", credential="pass", environment={})
         status = await run_doctor(entries, tls=server.authority.client_context())
         shown = capsys.readouterr().out
         assert status == 0, shown
-        assert shown.count("credential accepted for 600 s") == 3
-        assert "4 of 4 servers work" in shown
+        assert shown.count("credential accepted for 600 s") == 4
+        assert "6 of 6 servers work" in shown
 
 
 async def test_credentials_good_wrong_and_expired(capsys):

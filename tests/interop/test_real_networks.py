@@ -372,6 +372,24 @@ class TestPaths:
             report(only_tls=took)
             assert took < 6
 
+    async def test_stuns_crosses_nats(self, lab):
+        alice, bob, machine = natted(lab, "port-restricted")
+        async with Coturn(machine) as turn, calling(alice, bob) as call:
+            await call.start({"iceServers": [turn.stuns]}, authority=turn.authority)
+            took = await call.opened()
+            assert not {"host", "relay"} & {(await call.types())[1]}
+            assert not call.alice.seen("error")
+            report(stuns=took)
+
+    async def test_a_relay_over_dtls(self, lab):
+        alice, bob, machine = natted(lab, "symmetric")
+        async with Coturn(machine) as turn, calling(alice, bob) as call:
+            await call.start({"iceServers": [turn.ice_server("dtls")]}, authority=turn.authority)
+            took = await call.opened()
+            assert "relay" in await call.types()
+            assert not call.alice.seen("error")
+            report(relay_over_dtls=took)
+
     async def test_a_strangers_certificate_is_refused(self, lab):
         alice, bob, machine = natted(lab, "symmetric", "only-443")
         async with Coturn(machine, ports=(3478, 443)) as turn, calling(alice, bob) as call:

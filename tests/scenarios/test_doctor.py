@@ -44,14 +44,14 @@ def host(scene, **router):
     return scene.network.add_host("here", delay=0.005)
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls", "dtls"])
 @scenario
 async def test_a_good_server(scene, transport):
     here = host(scene, nat="port-restricted")
     async with serve(scene, transports=(transport,)) as server:
-        context = server.client_context() if transport == "tls" else None
+        context = server.client_context() if transport in ("tls", "dtls") else None
         found = await only(turn(server, transport), here, tls=context)
-        port = {"udp": 3478, "tcp": 3478, "tls": 5349}[transport]
+        port = {"udp": 3478, "tcp": 3478, "tls": 5349, "dtls": 5349}[transport]
         assert found.works
         assert found.sentence == (
             f"turn.example:{port} over {transport.upper()}: relays, 10 ms; credential accepted for 600 s"
@@ -155,7 +155,8 @@ async def test_names_and_ports_that_lead_nowhere(scene):
     found = await only({"urls": "turn:empty.example?transport=tcp", **credentials}, here)
     assert found.sentence == "empty.example:3478 over TCP: cannot be reached: connection refused"
     found = await only({"urls": "turns:empty.example?transport=udp", **credentials}, here)
-    assert found.code == "unsupported"
+    assert found.code == "silent"
+    assert "does it serve DTLS" in found.advice[0]
     scene.network.dns_delay = 60
     assert "no answer from the resolver" in (await only({"urls": "stun:empty.example"}, here)).sentence
 
@@ -279,13 +280,13 @@ async def test_cancelled_in_the_middle(scene):
 @scenario
 async def test_stuns(scene):
     here = host(scene)
-    async with serve(scene, transports=("tls",)) as server:
+    async with serve(scene, transports=("dtls",)) as server:
         url = {"urls": "stuns:turn.example"}
         trust = server.client_context()
         found = await only(url, here, tls=trust)
         assert found.works
         assert found.sentence.startswith(
-            "turn.example:5349 over TLS (STUN): answers, 10 ms; sees this host as "
+            "turn.example:5349 over DTLS (STUN): answers, 10 ms; sees this host as "
         )
         assert (await only(url, here)).code == "certificate"
         server.faults.errors = {"binding": 500}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from rtcpeer.cli.checkup.lookout import RTO
 from rtcpeer.cli.checkup.surroundings import (
     ALLOCATE_BY,
     ANSWER_WITHIN,
@@ -14,6 +15,9 @@ from rtcpeer.cli.checkup.surroundings import (
 from rtcpeer.cli.checkup.verdicts import Attempt
 from rtcpeer.config.servers import IceServerEntry
 from rtcpeer.ice import stun
+from rtcpeer.ice.dtls import DtlsChannel
+from rtcpeer.ice.netbase import Address
+from rtcpeer.ice.trust import client_connection
 
 
 async def ask(around: Surroundings, entry: IceServerEntry, attempt: Attempt, source: str) -> None:
@@ -34,28 +38,40 @@ async def ask(around: Surroundings, entry: IceServerEntry, attempt: Attempt, sou
     attempt.rtt = min(took, second) if again is not None else took
 
 
-async def ask_over_tls(around: Surroundings, entry: IceServerEntry, attempt: Attempt, source: str) -> None:
-    """Ask a ``stuns:`` server."""
+async def ask_over_dtls(around: Surroundings, entry: IceServerEntry, attempt: Attempt, source: str) -> None:
+    """Ask a ``stuns:`` server (RFC 7350) from a socket of its own; what is timed is the answer, not the handshake."""
     loop = asyncio.get_running_loop()
-    answer = _Answer()
+    answer: asyncio.Future[stun.Message | None] = loop.create_future()
+    channel = DtlsChannel(
+        client_connection(around.tls, entry.url.host),
+        send=lambda datagram: socket.send(datagram, attempt.address),
+        receive=lambda data: _note(answer, data),
+        on_end=lambda: _note(answer, b""),
+        rto=RTO,
+    )
+
+    def received(data: bytes, address: Address) -> None:
+        if address == attempt.address:
+            channel.received_untrusted(data)
+
     try:
-        async with asyncio.timeout(around.left(ALLOCATE_BY, ANSWER_WITHIN)):
-            stream = await around.network.open_stream(
-                *attempt.address,
-                receiver=answer.feed_untrusted,
-                tls=around.tls,
-                server_hostname=entry.url.host,
-                local_host=source,
-            )
-            try:
-                begin = loop.time()
-                stream.write(stun.encode(stun.BINDING_REQUEST, stun.new_transaction_id(), b""))
-                message = await answer.message
-            finally:
-                stream.close()
+        socket = await around.network.open_udp(source, 0, received)
+        try:
+            async with asyncio.timeout(around.left(ALLOCATE_BY, ANSWER_WITHIN)):
+                channel.start()
+                await channel.opened
+                request = stun.encode(stun.BINDING_REQUEST, stun.new_transaction_id(), b"")
+                while not answer.done():
+                    begin = loop.time()
+                    channel.write(request)
+                    await asyncio.wait([answer], timeout=RTO * 2)
+        finally:
+            channel.close()
+            socket.close()
     except OSError as error:
         note_failure(attempt, error)
         return
+    message = answer.result()
     if message is None:
         attempt.outcome = "not-stun"
     elif message.kind == stun.BINDING_SUCCESS:
@@ -64,23 +80,9 @@ async def ask_over_tls(around: Surroundings, entry: IceServerEntry, attempt: Att
         note_refusal(attempt, entry, *message.error)
 
 
-class _Answer:
-    """One STUN message from a stream; `message` becomes None when it is something else."""
-
-    def __init__(self) -> None:
-        self.message: asyncio.Future[stun.Message | None] = asyncio.get_running_loop().create_future()
-        self._buffer = bytearray()
-
-    def feed_untrusted(self, chunk: bytes | None) -> None:
-        if self.message.done():
-            return
-        buffer = self._buffer
-        buffer += chunk or b""
-        size = stun.HEADER_SIZE + int.from_bytes(buffer[2:4], "big")
-        if len(buffer) >= size and len(buffer) >= stun.HEADER_SIZE:
-            try:
-                self.message.set_result(stun.parse_untrusted(bytes(buffer[:size])))
-            except stun.StunError:
-                self.message.set_result(None)
-        elif chunk is None or (buffer and buffer[0] > 3):
-            self.message.set_result(None)
+def _note(answer: asyncio.Future[stun.Message | None], data: bytes) -> None:
+    if not answer.done():
+        try:
+            answer.set_result(stun.parse_untrusted(data))
+        except stun.StunError:
+            answer.set_result(None)

@@ -14,7 +14,9 @@ from typing import Any
 
 from rtcpeer.config.servers import IceServerEntry
 from rtcpeer.ice import stun
+from rtcpeer.ice.dtls import DtlsChannel
 from rtcpeer.ice.netbase import Address, DatagramSocket, Network, StreamSocket
+from rtcpeer.ice.trust import client_connection
 from rtcpeer.ice.turn import NEVER, Allocated, Lost, Refused, Released, TurnClient
 
 RTO = 0.25
@@ -64,6 +66,7 @@ class ExaminedRelay:
         self._reliable = entry.url.transport == "tcp"
         self._socket: DatagramSocket | None = None
         self._stream: StreamSocket | None = None
+        self._channel: DtlsChannel | None = None
         self._sent: dict[bytes, float | None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._outcome: asyncio.Future[Allocated | Refused | Lost | Released] | None = None
@@ -86,7 +89,18 @@ class ExaminedRelay:
             OSError: there is none (TimeoutError and ssl.SSLError are such).
         """
         if not self._reliable:
-            self._socket = await network.open_udp(source, 0, self._datagram)
+            self._socket = socket = await network.open_udp(source, 0, self._datagram)
+            if self._secure:
+                self._channel = DtlsChannel(
+                    client_connection(tls, self._hostname),
+                    send=lambda datagram: socket.send(datagram, self.server),
+                    receive=self._message,
+                    on_end=lambda: self._chunk(None),
+                    rto=RTO,
+                )
+                self._channel.start()
+                async with asyncio.timeout(timeout):
+                    await self._channel.opened
             return
         async with asyncio.timeout(timeout):
             self._stream = await network.open_stream(
@@ -149,6 +163,8 @@ class ExaminedRelay:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._channel is not None:
+            self._channel.close()
         if self._socket is not None:
             self._socket.close()
         if self._stream is not None:
@@ -161,15 +177,24 @@ class ExaminedRelay:
             identity = data[8:20]
             # an answer to a request that was repeated says nothing about time (Karn)
             self._sent[identity] = None if identity in self._sent else self._loop.time()
-        if self._socket is not None:
+        if self._channel is not None:
+            self._channel.write(data)
+        elif self._socket is not None:
             self._socket.send(data, self.server)
         elif self._stream is not None:
             self._stream.write(data)
 
     def _datagram(self, data: bytes, address: Address) -> None:
-        if address == self.server:
-            self.client.receive_untrusted(self._loop.time(), data)
-            self._after()
+        if address != self.server:
+            return
+        if self._channel is not None:
+            self._channel.received_untrusted(data)
+        else:
+            self._message(data)
+
+    def _message(self, data: bytes) -> None:
+        self.client.receive_untrusted(self._loop.time(), data)
+        self._after()
 
     def _chunk(self, chunk: bytes | None) -> None:
         if chunk is None:

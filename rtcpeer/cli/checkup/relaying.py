@@ -74,7 +74,8 @@ async def _alone(around: Surroundings, holder: tuple[str, str | None]) -> bool:
 
 async def _look(around: Surroundings, entry: IceServerEntry, server: Address, source: str) -> None:
     """TURN servers answer binding requests too: one more view of our NAT."""
-    lookout = await around.lookout(source) if entry.url.transport == "udp" else None
+    answers = entry.url.transport == "udp" and not entry.url.is_secure
+    lookout = await around.lookout(source) if answers else None
     if lookout is not None:
         await lookout.ask(server, around.left(ALLOCATE_BY, ANSWER_WITHIN))
 

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rtcpeer.cli.checkup.asking import ask, ask_over_tls
+from rtcpeer.cli.checkup.asking import ask, ask_over_dtls
 from rtcpeer.cli.checkup.relaying import ask_relay
 from rtcpeer.cli.checkup.surroundings import RESOLVE_BY, Surroundings
 from rtcpeer.cli.checkup.verdicts import Attempt, NatFinding, Report, nat_behaviour
@@ -68,9 +68,6 @@ async def _examine(around: Surroundings, entry: IceServerEntry, families: tuple[
     expiry = expiry_of(entry.username)
     if expiry is not None:
         report.expired_for = wall_time() - expiry
-    if url.scheme == "turns" and url.transport == "udp":
-        report.problem = "unsupported"
-        return report
     addresses = await _addresses(around, report, families)
     async with asyncio.TaskGroup() as group:
         tasks = [
@@ -122,7 +119,7 @@ async def _attempt(around: Surroundings, entry: IceServerEntry, family: Family, 
             attempt.outcome = "no-route"
             return attempt
         if not entry.url.is_turn:
-            await (ask_over_tls if entry.url.is_secure else ask)(around, entry, attempt, attempt.local)
+            await (ask_over_dtls if entry.url.is_secure else ask)(around, entry, attempt, attempt.local)
             return attempt
         alternate = await ask_relay(around, entry, attempt, attempt.local)
         if alternate is None or alternate in visited or len(visited) > _MAX_REDIRECTS:

@@ -85,11 +85,16 @@ def note_failure(attempt: Attempt, error: OSError) -> None:
     elif isinstance(error, TimeoutError):
         attempt.outcome = "silent"
     elif isinstance(error, ssl.SSLError):
-        attempt.outcome, attempt.error_text = "unreachable", f"no TLS there ({error.reason or error})"
+        attempt.outcome, attempt.error_text = "unreachable", _without_tls(error)
     else:
         # asyncio's own words for a refused connection are "Connect call failed ('192.0.2.1', 9)"
         said = os.strerror(error.errno).lower() if error.errno else str(error)
         attempt.outcome, attempt.error_text = "unreachable", said
+
+
+def _without_tls(error: ssl.SSLError) -> str:
+    # errors of our own DTLS have their reason in their text
+    return f"no TLS there ({error.reason})" if error.reason else str(error.args[-1])
 
 
 def without_secrets(text: str, entry: IceServerEntry) -> str:

@@ -141,7 +141,6 @@ def show(address: Address) -> str:
 _PROBLEMS = {
     "unresolved": "its name cannot be resolved",
     "no-address": "it has no address of a family that this host has",
-    "unsupported": "TURN over DTLS (turns: with transport=udp) is not offered",
 }
 
 
@@ -218,8 +217,9 @@ def _success(report: Report, attempt: Attempt) -> str:
 
 def _advice(report: Report, attempt: Attempt) -> Iterable[str]:
     outcome = attempt.outcome
-    if outcome == "silent" and report.transport == "UDP":
-        yield "Is it running, is the port right, does a firewall here or there drop UDP?"
+    if outcome == "silent" and report.url.transport == "udp":
+        dtls = ", does it serve DTLS" if report.transport == "DTLS" else ""
+        yield f"Is it running, is the port right{dtls}, does a firewall here or there drop UDP?"
     elif outcome == "silent":
         yield "Is it running, is the port right, does a firewall drop connections to it?"
     elif outcome == "credential" and not report.expired_for:
@@ -234,8 +234,6 @@ def _advice(report: Report, attempt: Attempt) -> Iterable[str]:
         )
     elif outcome == "peer-forbidden":
         yield "The server's list of denied peers covers its own address and this host's."
-    if attempt.works and report.url.scheme == "stuns":
-        yield "stuns: tells the address of a TCP connection and gives no candidate; use stun: for that."
     if attempt.second_refused:
         yield (
             f"A second allocation of the same user was refused ({attempt.second_refused}): two relay-only peers with "

@@ -206,9 +206,8 @@ def test_other_problems() -> None:
         in verdict(report(problem="unresolved", detail="no such name")).sentence
     )
     assert "no address of a family" in verdict(report(problem="no-address")).sentence
-    assert "over DTLS" in verdict(report("turns:a.example?transport=udp", problem="unsupported")).sentence
-    found = verdict(report("stuns:a.example", attempt(rtt=0.01)))
-    assert "stuns: tells the address of a TCP connection" in found.advice[0]
+    assert "over DTLS: relays" in verdict(report("turns:a.example?transport=udp", attempt(rtt=0.01))).sentence
+    assert "over DTLS (STUN): answers" in verdict(report("stuns:a.example", attempt(rtt=0.01))).sentence
     found = verdict(report("stun:a.example", attempt(rtt=0.0001), skipped=("ipv6",)))
     assert "under 1 ms" in found.sentence
     assert found.advice == ("It has an IPv6 address too, but this host has no IPv6.",)

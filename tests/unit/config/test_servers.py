@@ -9,7 +9,7 @@ from rtcpeer.errors import RTCSyntaxError
     [
         ("stun:example.org", "stun", "example.org", 3478, "udp"),
         ("stun:example.org:", "stun", "example.org", 3478, "udp"),
-        ("stuns:example.org", "stuns", "example.org", 5349, "tcp"),
+        ("stuns:example.org", "stuns", "example.org", 5349, "udp"),
         ("turn:example.org", "turn", "example.org", 3478, "udp"),
         ("turns:example.org", "turns", "example.org", 5349, "tcp"),
         ("turn:example.org:80?transport=tcp", "turn", "example.org", 80, "tcp"),

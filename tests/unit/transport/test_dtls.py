@@ -6,9 +6,10 @@ import pytest
 from OpenSSL import SSL
 
 from rtcpeer.errors import InvalidStateError
+from rtcpeer.ice.records import split_records
 from rtcpeer.transport import certificates
 from rtcpeer.transport.certificates import Certificate, KeyAlgorithm
-from rtcpeer.transport.records import split_records, standard_cipher
+from rtcpeer.transport.records import standard_cipher
 from rtcpeer.values import DtlsRole, DtlsTransportState, Fingerprint
 from tests.unit.transport.pipes import lossy, pipe_pair, until
 from tests.unit.transport.rig import End, connect, make_ends, start
