@@ -21,9 +21,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from rtcpeer.config.configuration import RTCConfiguration, read_configuration
-from rtcpeer.config.manager import difference
-from rtcpeer.config.provider import IceServerProvider, IceServersUnavailable, Subscription
+from rtcpeer.config.configuration import RTCConfiguration
+from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.config.readers import IceServerGrant
 from rtcpeer.media.eventtarget import EventTarget
 from rtcpeer.peer.errors import InvalidStateError
@@ -35,7 +34,7 @@ from rtcpeer.supervisor.episode import Episode
 from rtcpeer.supervisor.events import GaveUp, ServersErrorEvent, SignalingErrorEvent, StateEvent
 from rtcpeer.supervisor.looking import bytes_received, dtls_state, dtls_transports
 from rtcpeer.supervisor.policy import Action, Decision, DefaultPolicy, PeerState, Policy, Reason
-from rtcpeer.supervisor.rotation import needs_restart, replace_servers
+from rtcpeer.supervisor.servers import Servers
 from rtcpeer.supervisor.wishes import Wishes
 from rtcpeer.values import DtlsTransportState, PeerConnectionState
 
@@ -49,10 +48,8 @@ _FORWARDED = (
     "icecandidateerror",
     "networkchange",
 )
-# how often bytes are counted while nothing arrives; how long fresh servers are waited for (twilio-video's
-# number)
+# how often bytes are counted while nothing arrives
 _COUNT_INTERVAL = 0.5
-_FETCH_TIME = 3.0
 # no decision is repeated faster than this, whatever a policy says
 _PAUSE = 0.01
 ENDED = (PeerState.FAILED, PeerState.CLOSED)
@@ -79,10 +76,9 @@ class Life(EventTarget):
         resend_after: float,
         random_source: random.Random,
     ) -> None:
-        self._configuration = configuration
         self._channel = channel
         self._polite = polite
-        self._provider = provider
+        self._servers = Servers(configuration, provider, self._servers_failed)
         self._policy = policy
         self._make_connection = make_connection
         self._wishes = Wishes(queue, self._is_sendable, self._complain)
@@ -99,16 +95,11 @@ class Life(EventTarget):
         self._ufrags_before: frozenset[str] = frozenset()  # the remote ones when the attempt began
         self._watched: list[Any] = []  # DTLS transports whose state is listened to
         self._bytes = 0
-        # the servers that the path may still use, since others are in force; whether an attempt is under way that
-        # gathers from those in force
-        self._outdated: RTCConfiguration | None = None
-        self._renewing = False
         self._history: deque[StateEvent] = deque(maxlen=_HISTORY)
         self._error: GaveUp | None = None
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()  # set and replaced at each change of state
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._subscription: Subscription | None = None
         self._stop_lag: Callable[[], None] | None = None
         self._finishing: asyncio.Task[None] | None = None
 
@@ -116,18 +107,15 @@ class Life(EventTarget):
 
     def _begin(self, reason: Reason) -> None:
         """Make the connection of the next generation and say everything to it."""
-        if self._provider is not None and self._provider.current is not None:
-            servers = self._provider.current.servers
-            self._configuration = read_configuration(self._configuration, iceServers=servers)
         # it may raise: nothing has changed yet
-        pc = self._make_connection(read_configuration(self._configuration))
+        pc = self._make_connection(self._servers.newest())
         self._retire(reason)
         self._generation += 1
         self._reason = reason
         self._episode.new_generation()
         self._watched.clear()
         self._bytes = 0
-        self._outdated = None
+        self._servers.begin_connection()
         self._pc = pc
         for type_ in _FORWARDED:
             pc.addEventListener(type_, self._forward)
@@ -366,7 +354,7 @@ class Life(EventTarget):
         self._ufrags_before = (
             frozenset() if remote_description is None else ufrags_untrusted(remote_description.sdp)
         )
-        self._renewing = True
+        self._servers.begin_attempt()
         self._episode.begin(action, reason, self._generation, self._now(), remote=remote)
 
     def _ask(self, action: Action, reason: Reason = Reason.API) -> None:
@@ -379,41 +367,20 @@ class Life(EventTarget):
     # -- servers -----------------------------------------------------------------------------------
 
     async def _fetch_servers(self, *, fresh: bool = False) -> None:
-        """Put the newest servers into force; those at hand stay if that takes too long or fails."""
-        if self._provider is None:
-            return
-        try:
-            async with asyncio.timeout(_FETCH_TIME):
-                servers = await self._provider.servers(fresh=fresh)
-        except TimeoutError:
-            late = f"the ICE servers took longer than {_FETCH_TIME:g} s"
-            self._servers_failed(IceServersUnavailable(late, expires_in=self._provider.expires_in))
-            return
-        except (IceServersUnavailable, InvalidStateError) as error:
-            self._servers_failed(error)
-            return
-        self._configuration = read_configuration(self._configuration, iceServers=servers)
-        if self._pc is not None and str(self._pc.signalingState) != "closed":
-            replace_servers(self._pc, servers)
+        """Put the newest servers into force, if there are some."""
+        if await self._servers.fetch(fresh=fresh):
+            self._servers.apply(self._pc)
 
     def _rotate(self, grant: IceServerGrant) -> None:
         """The provider has other servers."""
-        if self._state in ENDED or self._pc is None:
-            return
-        self._outdated = self._outdated or self._configuration
-        self._renewing = False
-        self._configuration = read_configuration(self._configuration, iceServers=grant.servers)
-        replace_servers(self._pc, grant.servers)
-        self._renew()
+        if self._state not in ENDED and self._pc is not None:
+            self._servers.rotate(self._pc, grant)
+            self._renew()
 
     def _renew(self) -> None:
         """Restart if the path depends on servers that were taken away, also while there was trouble."""
-        if self._outdated is None or self._state != PeerState.CONNECTED:
-            return
-        change = difference(self._outdated, self._configuration)
-        served = self._renewing and self._is_negotiated()
-        self._outdated, self._renewing = None, False
-        if not served and needs_restart(self._pc, change):
+        connected = self._state == PeerState.CONNECTED
+        if connected and self._servers.is_restart_due(self._pc, self._is_negotiated):
             self._ask(Action.RESTART, Reason.CREDENTIALS)
 
     def _servers_failed(self, error: Exception) -> None:
@@ -429,8 +396,7 @@ class Life(EventTarget):
             return
         self._set_state(state, reason)
         self._wishes.end(reason)
-        if self._subscription is not None:
-            self._subscription.close()
+        self._servers.close()
         if self._stop_lag is not None:
             self._stop_lag()
         if self._negotiator is not None:

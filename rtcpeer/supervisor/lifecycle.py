@@ -179,10 +179,9 @@ class SupervisedPeer(Life):
             raise InvalidStateError("the peer was started already")
         loop = asyncio.get_running_loop()
         self._stop_lag = LagMonitor.of(loop).listen(self._stalled)
-        if self._provider is not None:
-            await self._fetch_servers()
-            self._check_open()
-            self._subscription = self._provider.subscribe(self._rotate, self._servers_failed)
+        await self._servers.fetch()
+        self._check_open()
+        self._servers.subscribe(self._rotate)
         self._begin(Reason.START)
         self._spawn(self._read(), "reader")
         self._spawn(self._run(), "policy")
@@ -220,7 +219,7 @@ class SupervisedPeer(Life):
 
     def getConfiguration(self) -> RTCConfiguration:
         """The configuration of the present and the next connections; a copy."""
-        return read_configuration(self._configuration)
+        return read_configuration(self._servers.configuration)
 
     @w3c_errors
     def setConfiguration(self, configuration: Any = None, **members: Any) -> None:
@@ -234,7 +233,7 @@ class SupervisedPeer(Life):
         read = read_configuration(configuration, **members)
         if self._pc is not None:
             self._pc.setConfiguration(read)
-        self._configuration = read
+        self._servers.configuration = read
 
     @w3c_errors
     def replace_servers(self, servers: Iterable[RTCIceServer | Mapping[str, Any]]) -> Difference:
@@ -244,9 +243,9 @@ class SupervisedPeer(Life):
             InvalidStateError: the peer has ended.
             TypeError, RTCSyntaxError, InvalidAccessError: nothing was changed.
         """
-        old = self._configuration
+        old = self._servers.configuration
         self.setConfiguration(old, iceServers=list(servers))
-        return difference(old, self._configuration)
+        return difference(old, self._servers.configuration)
 
     def restart(self) -> None:
         """Restart ICE now, with the servers in force."""

@@ -1,0 +1,119 @@
+"""The configuration of a supervised peer: what is in force, and what its path may still depend on.
+
+Owns: the configuration for the present and the next connection, the subscription to a provider, and the memory of
+servers that were taken away while a path may run over them. Never: a decision to act now (that is `life`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from rtcpeer.config.configuration import RTCConfiguration, read_configuration
+from rtcpeer.config.manager import difference
+from rtcpeer.config.provider import IceServerProvider, IceServersUnavailable, Subscription
+from rtcpeer.config.readers import IceServerGrant
+from rtcpeer.peer.errors import InvalidStateError
+from rtcpeer.supervisor.rotation import needs_restart, replace_servers
+
+# how long fresh servers are waited for (twilio-video's number)
+FETCH_TIME = 3.0
+
+
+class Servers:
+    """What one supervised peer is configured with.
+
+    Args:
+        configuration: in force at first.
+        provider: where servers come from; None leaves those of the configuration.
+        failed: is told why servers could not be had.
+
+    Attributes:
+        configuration: in force.
+    """
+
+    def __init__(
+        self,
+        configuration: RTCConfiguration,
+        provider: IceServerProvider | None,
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self.configuration = configuration
+        self._provider = provider
+        self._failed = failed
+        self._subscription: Subscription | None = None
+        # those that the path may still use, since others are in force
+        self._outdated: RTCConfiguration | None = None
+        # whether an attempt is under way that gathers from those in force
+        self._renewing = False
+
+    def subscribe(self, rotated: Callable[[IceServerGrant], None]) -> None:
+        """Be told of other servers, and of failures to get some."""
+        if self._provider is not None:
+            self._subscription = self._provider.subscribe(rotated, self._failed)
+
+    def close(self) -> None:
+        """Be told no more."""
+        if self._subscription is not None:
+            self._subscription.close()
+
+    def newest(self) -> RTCConfiguration:
+        """A copy for a new connection, with the servers that the provider has at hand."""
+        if self._provider is not None and self._provider.current is not None:
+            self._put(self._provider.current.servers)
+        return read_configuration(self.configuration)
+
+    async def fetch(self, *, fresh: bool = False) -> bool:
+        """Get the newest servers; those at hand stay if that takes too long or fails. Whether there are some."""
+        if self._provider is None:
+            return False
+        try:
+            async with asyncio.timeout(FETCH_TIME):
+                servers = await self._provider.servers(fresh=fresh)
+        except TimeoutError:
+            late = f"the ICE servers took longer than {FETCH_TIME:g} s"
+            self._failed(IceServersUnavailable(late, expires_in=self._provider.expires_in))
+            return False
+        except (IceServersUnavailable, InvalidStateError) as error:
+            self._failed(error)
+            return False
+        self._put(servers)
+        return True
+
+    def apply(self, pc: Any) -> None:
+        """Put the servers in force into a connection that lives."""
+        if pc is not None and str(pc.signalingState) != "closed":
+            replace_servers(pc, self.configuration.iceServers)
+
+    def rotate(self, pc: Any, grant: IceServerGrant) -> None:
+        """Other servers are in force from now on; the path may still run over the former ones."""
+        self._outdated = self._outdated or self.configuration
+        self._renewing = False
+        self._put(grant.servers)
+        replace_servers(pc, grant.servers)
+
+    def begin_attempt(self) -> None:
+        """What is gathered from now on comes from the servers in force."""
+        self._renewing = True
+
+    def begin_connection(self) -> None:
+        """A connection that is new depends on nothing older."""
+        self._outdated = None
+
+    def is_restart_due(self, pc: Any, negotiated: Callable[[], bool]) -> bool:
+        """Whether the path depends on servers that were taken away; asked once, then forgotten.
+
+        Args:
+            pc: the connection, which is connected.
+            negotiated: whether both sides have new ICE credentials since the attempt began.
+        """
+        if self._outdated is None:
+            return False
+        change = difference(self._outdated, self.configuration)
+        served = self._renewing and negotiated()
+        self._outdated, self._renewing = None, False
+        return not served and needs_restart(pc, change)
+
+    def _put(self, servers: Any) -> None:
+        self.configuration = read_configuration(self.configuration, iceServers=servers)
