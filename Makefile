@@ -18,6 +18,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WPT_RIG ?= ../shared/wpt
+# more than there may be cores: what talks to other programs waits most of its time
+JOBS ?= 4
 APT_PACKAGES := chromium coturn iproute2 nftables
 
 .DEFAULT_GOAL := help
@@ -55,14 +57,14 @@ contracts: setup
 	$(BIN)/lint-imports
 
 test: setup system style types contracts
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests
 	@sh .ci/versions.sh $(BIN)/python tests/unit/peer tests/unit/transport tests/unit/media tests/property/test_close_property.py
 
 unit: setup
 	$(BIN)/python -m pytest -q tests/unit tests/property tests/architecture
 
 interop: setup system
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests/interop
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/interop
 
 explore: setup
 	@while HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -q -n 2 tests/property; do :; done; false
