@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rtcpeer.jsep.effects import Plan
 from rtcpeer.jsep.engine import Engine
 from rtcpeer.jsep.state import Transceiver as Record
+from rtcpeer.peer.aggregates import Aggregates
 from rtcpeer.peer.operations import OperationsChain, Pending
-from rtcpeer.values import Direction, MediaKind
+from rtcpeer.values import Direction, MediaKind, PeerConnectionState
 
 if TYPE_CHECKING:
     from rtcpeer.media.track import RemoteTrack
@@ -32,6 +33,7 @@ class SessionPort(Protocol):
     engine: Engine
     chain: OperationsChain
     parameters_pending: Pending
+    aggregates: Aggregates
 
     def carry_out(self, plan: Plan) -> None:
         """Do everything a plan says, now."""
@@ -100,7 +102,8 @@ class TransceiverCore:
         """Whether tones can be sent now (webrtc-pc 7.2 "determine if DTMF can be sent")."""
         record = self.record
         return (
-            not record.stopping
+            self.session.aggregates.connection is PeerConnectionState.CONNECTED
+            and not record.stopping
             and record.current_direction is not None
             and record.current_direction.sends
             and bool(record.encodings)

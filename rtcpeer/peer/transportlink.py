@@ -100,8 +100,20 @@ class TransportLink:
 
     def add_remote_candidate(self, candidate: Candidate) -> None:
         """A candidate of the other side, from a description or trickled."""
-        self.ice.add_remote(RTCIceCandidate.of(candidate, ufrag=candidate.ufrag))
+        mid, index = self._remote_section()
+        face = RTCIceCandidate.of(candidate, mid=mid, mline_index=index, ufrag=candidate.ufrag)
+        self.ice.add_remote(face)
         self.agent.add_remote_candidate(candidate)
+
+    def _remote_section(self) -> tuple[str | None, int | None]:
+        """The mid, if it was said, and the index of the first section of the other side that uses this transport."""
+        state = self._session.engine.state
+        ours = {mid for mid, transport in state.bindings if transport == self.id}
+        remote = state.remote_description
+        for index, media in enumerate(() if remote is None else remote.session.media):
+            if media.mid in ours:
+                return None if media.mid_implied else media.mid, index
+        return None, None
 
     def wake(self) -> None:
         """There is a path (again): send now what waits for a timer."""
@@ -224,6 +236,10 @@ class _QueuedIce:
         if state in ICE_UP and self._link is not None:
             self._link.wake()
         self._queue(IceTransportCore.on_state, state)
+
+    def on_wake(self) -> None:
+        if self._link is not None:
+            self._link.wake()
 
     def on_selected_pair(self, pair: SelectedPair) -> None:
         if self._link is not None:

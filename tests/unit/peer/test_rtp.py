@@ -282,3 +282,30 @@ async def test_a_receiver_shows_what_it_is_prepared_to_receive(pc):
     assert "audio/opus" in [c.mimeType for c in receiver.getParameters().codecs]
     await pc.setLocalDescription(type="rollback")
     assert receiver.getParameters().codecs == []
+
+
+async def test_dtmf_needs_a_connection_that_is_up(virtual_network, peer_pair):
+    """webrtc-pc 7.2: "If connection's RTCPeerConnectionState is not connected return false"."""
+    dtmf = peer_pair.offerer.addTrack(synthetic_track("audio")).dtmf
+    assert not dtmf.canInsertDTMF
+    await peer_pair.connect()
+    await asyncio.sleep(1)
+    assert dtmf.canInsertDTMF
+    link = virtual_network.hosts["bob"].link
+    await link.outage_of(10)
+    assert peer_pair.offerer.connectionState == "disconnected"
+    assert not dtmf.canInsertDTMF
+    with pytest.raises(InvalidStateError):
+        dtmf.insertDTMF("1")
+
+
+async def test_candidates_of_a_transport_name_their_section(virtual_network, peer_pair):
+    """What `getRemoteCandidates` gives can be handed on: `RTCIceCandidate` wants sdpMid or sdpMLineIndex."""
+    peer_pair.offerer.addTransceiver("audio")
+    peer_pair.offerer.createDataChannel("x")
+    await peer_pair.connect()
+    for pc in (peer_pair.offerer, peer_pair.answerer):
+        ice = pc.sctp.transport.iceTransport
+        found = [*ice.getLocalCandidates(), *ice.getRemoteCandidates(), ice.getSelectedCandidatePair().remote]
+        assert [(c.sdpMid, c.sdpMLineIndex) for c in found] == [("0", 0)] * len(found)
+        assert len(found) >= 3
