@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from av import AudioFrame, VideoFrame
@@ -349,13 +349,17 @@ class MediaReceiver:
         if missing and self._session is not None and now - stream.nacked_at > NACK_INTERVAL:
             stream.nacked_at = now
             stream.nacks += 1
-            self._session.send_rtcp(upstream.write_nack(self._session.feedback_ssrc, stream.ssrc, missing))
+            self._feed_back(stream, now, lambda ssrc: upstream.write_nack(ssrc, stream.ssrc, missing))
 
     def _send_pli(self, stream: InboundStream, now: float, *, force: bool = False) -> None:
         if self._session is not None and (force or now - stream.pli_at > PLI_INTERVAL):
             stream.pli_at = now
             stream.plis += 1
-            self._session.send_rtcp(upstream.write_pli(self._session.feedback_ssrc, stream.ssrc))
+            self._feed_back(stream, now, lambda ssrc: upstream.write_pli(ssrc, stream.ssrc))
+
+    def _feed_back(self, stream: InboundStream, now: float, write: Callable[[int], bytes]) -> None:
+        if self._session is not None and self._parameters is not None:
+            self._session.send_feedback(self._parameters.mid, stream.report(now), write)
 
     def _estimate(self, packet: RtpPacket, form: PayloadFormat, now: float) -> None:
         """Tell the sender what the path seems to bear (goog-remb)."""
@@ -371,7 +375,7 @@ class MediaReceiver:
         )
         if estimate is not None and self._session is not None:
             bitrate, ssrcs = estimate
-            self._session.send_rtcp(upstream.write_remb(self._session.feedback_ssrc, bitrate, ssrcs[-16:]))
+            self._feed_back(stream, now, lambda ssrc: upstream.write_remb(ssrc, bitrate, ssrcs[-16:]))
 
     # -- frames ------------------------------------------------------------------------------------
 

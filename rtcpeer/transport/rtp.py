@@ -93,6 +93,8 @@ class RtpSession:
         # SSRCs in _by_ssrc that were learned from packets, oldest first
         self._learned: dict[int, None] = {}
         self._senders: dict[int, RtpSender] = {}
+        # section -> the first SSRC that is sent there
+        self._voices: dict[str, int] = {}
         self._feedback_ssrc = random.getrandbits(32)
         self._timer: asyncio.TimerHandle | None = None
 
@@ -133,11 +135,13 @@ class RtpSession:
         self._disarm_if_idle()
 
     def add_sender(
-        self, sender: RtpSender, ssrcs: list[int], extensions: tuple[HeaderExtension, ...]
+        self, sender: RtpSender, mid: str, ssrcs: list[int], extensions: tuple[HeaderExtension, ...]
     ) -> None:
         """Route feedback about these streams to a sender; again replaces."""
         self.remove_sender(sender)
         self._ids.add(extensions)
+        if ssrcs:
+            self._voices[mid] = ssrcs[0]
         for ssrc in ssrcs:
             self._senders[ssrc] = sender
         self._arm()
@@ -145,12 +149,15 @@ class RtpSession:
     def remove_sender(self, sender: RtpSender) -> None:
         """Route nothing to a sender any more."""
         self._senders = {k: s for k, s in self._senders.items() if s is not sender}
+        self._voices = {mid: ssrc for mid, ssrc in self._voices.items() if ssrc in self._senders}
         self._disarm_if_idle()
 
-    @property
-    def feedback_ssrc(self) -> int:
-        """The SSRC that speaks in receiver reports and feedback: one we send with, if any."""
-        return next(iter(self._senders), self._feedback_ssrc)
+    def voice(self, mid: str) -> int:
+        """The SSRC that speaks about what arrives in a section: one that is sent there, or else one that is sent.
+
+        Janus takes RTCP for the section whose SSRC speaks, whatever it is about; browsers speak like this.
+        """
+        return self._voices.get(mid) or next(iter(self._senders), self._feedback_ssrc)
 
     # -- out ---------------------------------------------------------------------------------------
 
@@ -175,6 +182,18 @@ class RtpSession:
             self._send(srtp.protect_rtcp(packet))
         except (pylibsrtp.Error, ValueError) as exc:
             logger.debug("%s cannot protect RTCP: %s", self._name, exc)
+
+    def send_feedback(self, mid: str, report: upstream.ReceiverInfo, write: Callable[[int], bytes]) -> None:
+        """Send feedback about what arrives in a section, behind a report about the same stream.
+
+        "All RTCP packets MUST be sent in a compound packet" that begins with a report (RFC 3550 6.1); reduced size has
+        to be negotiated, and Janus finds the section of a peer that sends nothing by the report alone.
+
+        Args:
+            write: makes the packet, given the SSRC that speaks.
+        """
+        ssrc = self.voice(mid)
+        self.send_rtcp(upstream.write_receiver_report(ssrc, [report]) + write(ssrc))
 
     def _key(self) -> SrtpSessions | None:
         if self.connected:
@@ -294,17 +313,7 @@ class RtpSession:
             self._timer.cancel()
             self._timer = None
 
-    def _report(self) -> None:
-        self._timer = None
-        now = wall_time()
-        parts: list[bytes] = []
-        for sender in dict.fromkeys(self._senders.values()):
-            parts += sender.sender_reports(now)
-        blocks = [block for receiver in self._receivers for block in receiver.reports(now)]
-        for start in range(0, len(blocks), REPORTS_MAX):
-            parts.append(
-                upstream.write_receiver_report(self.feedback_ssrc, blocks[start : start + REPORTS_MAX])
-            )
+    def _send_parts(self, parts: list[bytes]) -> None:
         compound = b""
         for part in parts:
             if compound and len(compound) + len(part) > RTCP_MTU:
@@ -313,4 +322,25 @@ class RtpSession:
             compound += part
         if compound:
             self.send_rtcp(compound)
+
+    def _report(self) -> None:
+        self._timer = None
+        now = wall_time()
+        # one compound packet per section that sends, as browsers have it; sections that only receive share one
+        spoken: dict[int, list[bytes]] = {}
+        said: set[RtpSender] = set()
+        for ssrc, sender in self._senders.items():
+            if sender not in said:
+                said.add(sender)
+                spoken[ssrc] = sender.sender_reports(now)
+        mids = {receiver: mid for mid, receiver in self._by_mid.items()}
+        heard: dict[int, list[upstream.ReceiverInfo]] = {}
+        for receiver in self._receivers:
+            heard.setdefault(self.voice(mids.get(receiver, "")), []).extend(receiver.reports(now))
+        for ssrc, blocks in heard.items():
+            for start in range(0, len(blocks), REPORTS_MAX):
+                report = upstream.write_receiver_report(ssrc, blocks[start : start + REPORTS_MAX])
+                spoken.setdefault(ssrc, []).append(report)
+        for parts in spoken.values():
+            self._send_parts(parts)
         self._arm()

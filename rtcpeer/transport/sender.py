@@ -224,7 +224,7 @@ class MediaSender:
             self._session.remove_sender(self)
             return
         ssrcs = [stream.packets.encoding.ssrc for stream in self._streams]
-        self._session.add_sender(self, ssrcs, self._parameters.header_extensions)
+        self._session.add_sender(self, self._parameters.mid, ssrcs, self._parameters.header_extensions)
 
     @property
     def _should_run(self) -> bool:
