@@ -373,7 +373,8 @@ class MediaReceiver:
             payload_size=len(packet.payload) + packet.padding_size,
             ssrc=packet.ssrc,
         )
-        if estimate is not None and self._session is not None:
+        stream = self._streams.get(packet.ssrc)
+        if estimate is not None and stream is not None:
             bitrate, ssrcs = estimate
             self._feed_back(stream, now, lambda ssrc: upstream.write_remb(ssrc, bitrate, ssrcs[-16:]))
 
