@@ -228,6 +228,8 @@ class InboundStream:
                 totalDecodeTime=self.decode_time,
                 firCount=0,
                 pliCount=self.plis,
+                decoderImplementation="libav",
+                powerEfficientDecoder=False,
             )
             if self.width:
                 stats.update(frameWidth=self.width, frameHeight=self.height)
@@ -240,6 +242,9 @@ class InboundStream:
                 concealedSamples=0,
                 silentConcealedSamples=0,
                 concealmentEvents=0,
+                # sound is handed out as it was sent, never stretched
+                insertedSamplesForDeceleration=0,
+                removedSamplesForAcceleration=0,
             )
         return stats
 

@@ -118,6 +118,7 @@ class SendStream:
                 qualityLimitationReason="none",
                 qualityLimitationResolutionChanges=0,
                 encoderImplementation="libav",
+                powerEfficientEncoder=False,
             )
             if self.width:
                 outbound.update(frameWidth=self.width, frameHeight=self.height)

@@ -262,3 +262,21 @@ def test_find_selector():
 def test_follow_ignores_what_is_not_there():
     report = full_builder().report()
     assert follow(report, ["nothing"]) == []
+
+
+def test_what_the_program_gets_to_hear_is_the_playout():
+    builder = ReportBuilder("s", 7.0)
+    for key, kind in (("r0", "audio"), ("r1", "video")):
+        stream = {"type": "inbound-rtp", "ssrc": 1, "kind": kind, "totalSamplesReceived": 960}
+        builder.add_media(MediaRecord(key, key, None, [stream | {"totalSamplesDuration": 0.02}]))
+    (playout,) = builder.report().of_type("media-playout")
+    sound, picture = builder.report().of_type("inbound-rtp")
+    assert sound["playoutId"] == playout["id"]
+    assert "playoutId" not in picture
+    assert (playout["kind"], playout["totalSamplesCount"], playout["totalSamplesDuration"]) == (
+        "audio",
+        960,
+        0.02,
+    )
+    assert playout["synthesizedSamplesEvents"] == 0
+    assert playout in builder.report_for("r0").values()
