@@ -32,6 +32,7 @@ from rtcpeer.ice.core import (
     PairSelected,
     RoleChanged,
     StateChanged,
+    Woken,
 )
 from rtcpeer.ice.credentials import new_credentials
 from rtcpeer.ice.gathering import Gathering, tcp_candidate, usable_interfaces
@@ -90,7 +91,12 @@ class IceAgent:
         )
         self._core = IceCore(self._context, role_known=role is not IceRole.UNKNOWN)
         self._pipe = Pipe(
-            self._clock, self._on_stun, self._on_wake, self._on_unreachable, self._core.is_early
+            self._clock,
+            self._on_stun,
+            self._on_wake,
+            self._on_unreachable,
+            self._core.is_early,
+            settings.wake_after,
         )
         self._pool = BasePool(network, self._pipe, self._spawn, self._check_closed)
         # The gathering phases that are still running, newest last.
@@ -352,8 +358,8 @@ class IceAgent:
             self._core.on_stun_untrusted(self._clock(), base, data, address)
         self._flush()
 
-    def _on_wake(self) -> None:
-        self._core.woken(self._clock())
+    def _on_wake(self, pair: Pair) -> None:
+        self._core.woken(self._clock(), pair)
         # The datagram that woke us is delivered first; the listener hears of the state right after it.
         self._loop.call_soon(self._flush)
 
@@ -414,6 +420,8 @@ class IceAgent:
             if isinstance(pair.base, RelayBase):
                 pair.base.bind(pair.address)
             self._news.append((self._listener.on_selected_pair, (self._selected,)))
+        elif isinstance(event, Woken):
+            self._news.append((self._listener.on_wake, ()))
         elif isinstance(event, RoleChanged):
             self._news.append((self._listener.on_role, (event.role,)))
         elif isinstance(event, ActiveWanted):

@@ -24,20 +24,22 @@ class Pipe:
         receiver: gets every datagram that is not STUN; None while nobody listens.
         clock: the loop's time.
         on_stun: called with (base, data, address).
-        on_wake: called when data arrives on a pair that was silent.
+        on_wake: called with the pair when data arrives after its silence.
+        wake_after: how long that is.
         on_unreachable: called with (base, address) when the network refuses the way there.
         is_early: asked with (base, address) whether data that belongs to no pair yet is delivered nevertheless.
     """
 
-    __slots__ = ("clock", "is_early", "on_stun", "on_unreachable", "on_wake", "receiver")
+    __slots__ = ("clock", "is_early", "on_stun", "on_unreachable", "on_wake", "receiver", "wake_after")
 
     def __init__(
         self,
         clock: Callable[[], float],
         on_stun: Callable[[SocketBase | RelayBase | TcpBase, bytes, Address], None],
-        on_wake: Callable[[], None],
+        on_wake: Callable[[Pair], None],
         on_unreachable: Callable[[TcpBase, Address], None],
         is_early: Callable[[Inlet, Address], bool],
+        wake_after: float,
     ) -> None:
         self.receiver: Callable[[bytes], None] | None = None
         self.clock = clock
@@ -45,6 +47,7 @@ class Pipe:
         self.on_wake = on_wake
         self.on_unreachable = on_unreachable
         self.is_early = is_early
+        self.wake_after = wake_after
 
 
 class Association(Protocol):
@@ -90,9 +93,10 @@ class Inlet:
             return
         pair.packets_received += 1
         pair.bytes_received += len(data)
-        pair.heard_at = pipe.clock()
-        if pair.is_silent:
-            pipe.on_wake()
+        now = pipe.clock()
+        silence, pair.heard_at = now - pair.heard_at, now
+        if silence >= pipe.wake_after:
+            pipe.on_wake(pair)
         receiver = pipe.receiver
         if receiver is not None:
             receiver(data)

@@ -90,10 +90,14 @@ class Consent:
         """When the next request is due."""
         settings = self._settings
         last = self._last_request_at
+        after = self._probe_after
+        if pair.sent_at > pair.heard_at:
+            # whoever waits for an answer wants to know soon whether there can be one
+            after = min(after, settings.wake_after)
         due = self._fresh_at + self._interval
         if pair.consented_at < last:
             due = min(due, last + settings.consent_retry)
-        return min(due, max(pair.heard_at + self._probe_after, last + settings.probe_interval))
+        return min(due, max(pair.heard_at + after, last + settings.probe_interval))
 
     def requested(self, now: float, pair: Pair) -> None:
         """A request left now."""
@@ -124,4 +128,11 @@ class Consent:
         change = min(silence_at, doubt_at)
         if change <= now:
             change = doubt_at if silence_at <= now < doubt_at else silence_at
-        return min(self.request_at(pair), change if change > now else expiry, expiry)
+        # what is sent until then sets no timer of ours
+        doze_at = pair.heard_at + settings.wake_after
+        return min(
+            self.request_at(pair),
+            doze_at if doze_at > now else expiry,
+            change if change > now else expiry,
+            expiry,
+        )

@@ -50,6 +50,11 @@ class PairSelected:
 
 
 @dataclass(frozen=True, slots=True)
+class Woken:
+    """The pair that carries data was silent, and is not any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class RoleChanged:
     """A conflict, or a lite remote, gave us another role."""
 
@@ -70,7 +75,7 @@ class GenerationDropped:
     generation: Generation
 
 
-Event = StateChanged | PairSelected | RoleChanged | ActiveWanted | GenerationDropped
+Event = StateChanged | PairSelected | Woken | RoleChanged | ActiveWanted | GenerationDropped
 
 
 class IceCore:
@@ -340,8 +345,10 @@ class IceCore:
             g.remote is None and g.has_early_check(base, address) for g in self.generations
         )
 
-    def woken(self, now: float) -> None:
-        """Data arrived on a pair that was silent."""
+    def woken(self, now: float, pair: Pair) -> None:
+        """Data arrived on a pair after its silence."""
+        if pair is self.route:
+            self.events.append(Woken())
         self._settle(now)
 
     # -- time --------------------------------------------------------------------------------------
@@ -377,6 +384,10 @@ class IceCore:
         self._choose_carrier(now)
         carrying = self.carrying
         pair = carrying.selected if carrying is not None and not carrying.failed else None
+        for generation in self.generations:
+            if generation.woken and pair is generation.woken:
+                self.events.append(Woken())
+            generation.woken = None
         self.route = pair
         if pair is not None and pair is not self._announced:
             self._announced = pair

@@ -83,6 +83,8 @@ class Generation:
         self.failed = False
         self._failed_at = NEVER
         self._completed = False
+        # Its selected pair was silent and has just been heard; the core sees to it.
+        self.woken: Pair | None = None
         # A remote candidate wants an active TCP base (RFC 6544); the core sees to it.
         self.wants_active = False
         # Retired: it answers, but starts nothing any more.
@@ -409,7 +411,7 @@ class Generation:
             return
         pair.requests_received += 1
         pair.responses_sent += 1
-        pair.heard_at = now
+        self._hear(now, pair)
         self._claim(pair)
         if not self._was_checked:
             self._was_checked = True
@@ -425,6 +427,11 @@ class Generation:
                 check.next_at = min(check.next_at, max(now, check.last_at + _CROSSING))
         elif self.failed or not pair.is_valid:
             self.checklist.trigger(pair)
+
+    def _hear(self, now: float, pair: Pair) -> None:
+        if now - pair.heard_at >= self._settings.wake_after and pair is self.selected:
+            self.woken = pair
+        pair.heard_at = now
 
     def has_early_check(self, base: object, address: Address) -> bool:
         """Whether an authentic check came from there, which waits for the remote credentials."""
@@ -512,7 +519,8 @@ class Generation:
             return True
         self._take(message.transaction_id, check)
         pair.responses_received += 1
-        pair.heard_at = pair.consented_at = now
+        pair.consented_at = now
+        self._hear(now, pair)
         pair.rtt = now - check.last_at
         pair.total_rtt += pair.rtt
         self._claim(pair)

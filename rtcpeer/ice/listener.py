@@ -52,6 +52,9 @@ class IceListener(Protocol):
     def on_state(self, state: IceTransportState) -> None:
         """The transport's state changed (never called for ``closed`` by our own `close`)."""
 
+    def on_wake(self) -> None:
+        """The path that carries data was silent (`IceSettings.wake_after`), and is not any more."""
+
     def on_selected_pair(self, pair: SelectedPair) -> None:
         """Data now flows over this pair."""
 

@@ -25,6 +25,8 @@ class IceSettings:
         servers: STUN and TURN servers, one entry per URL; all are used in parallel.
         policy: "relay" produces and accepts nothing but relay candidates and hides related addresses.
 
+        wake_after: silence after which whatever arrives tells that the path is back, and those above repeat at once
+            what waits for a timer of theirs.  Where something was sent meanwhile, the path is asked from then on.
         disconnected_after: silence (nothing authenticated arrives) until ``disconnected``.
         failed_after: further silence until ``failed``.
         probe_after: silence until extra checks are sent, so that an idle path is never called silent.  The
@@ -82,6 +84,7 @@ class IceSettings:
     servers: tuple[IceServerEntry, ...] = ()
     policy: IceTransportPolicy = IceTransportPolicy.ALL
 
+    wake_after: float = 1.5
     disconnected_after: float = 5.0
     failed_after: float = 25.0
     probe_after: float = 3.4

@@ -40,6 +40,24 @@ async def test_8_seconds_heal_by_themselves(scene, through):
         assert not await stream.stop()
 
 
+@pytest.mark.parametrize("length", [1.7, 2.2, 3, 4.2, 4.7])
+@scenario
+async def test_short_ones_are_over_when_they_are_over(scene, length):
+    """No state tells of them, and data waits for no timer of SCTP that has backed off meanwhile."""
+    async with PeerPair(network=scene.network) as pair:
+        stream = Stream(pair, 0.05)
+        await pair.connect()
+        await stream.start()
+        await asyncio.sleep(10)
+        states = watch(scene, pair.offerer)
+        await pair.hosts[1].link.outage_of(length)
+        over = scene.now()
+        await asyncio.sleep(4)
+        assert stream.first_after(over) < 0.55
+        assert not states
+        assert not await stream.stop()
+
+
 @scenario
 async def test_40_seconds_fail_and_a_restart_revives(scene):
     alice, bob = scene.network.add_host("alice"), scene.network.add_host("bob")

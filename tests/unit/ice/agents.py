@@ -54,6 +54,9 @@ class Recorder:
         if state in (IceTransportState.CONNECTED, IceTransportState.COMPLETED):
             self.connected.set()
 
+    def on_wake(self) -> None:
+        self._note("wake")
+
     def on_selected_pair(self, pair: SelectedPair) -> None:
         self._note("pair", pair)
 

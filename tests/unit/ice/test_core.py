@@ -9,7 +9,7 @@ import pytest
 
 from rtcpeer.ice import stun
 from rtcpeer.ice.checklist import Base
-from rtcpeer.ice.core import GenerationDropped
+from rtcpeer.ice.core import GenerationDropped, Woken
 from rtcpeer.ice.credentials import new_credentials
 from rtcpeer.ice.early import EarlyChecks
 from rtcpeer.ice.netbase import Address
@@ -690,3 +690,25 @@ def test_aggressive_nomination_connects() -> None:
     wire.run(0.1)
     assert second._remote_is_aggressive
     assert right.core.route.nominated  # type: ignore[union-attr]
+
+
+def test_a_short_silence_is_told_when_it_ends_and_an_idle_path_is_left_alone() -> None:
+    wire, left, right, _, _ = connected_pair()
+    wire.run(20)
+    route = left.core.route
+    assert route is not None
+    assert route.requests_sent < 10
+    while wire.now - route.heard_at > 0.1:
+        wire.run(0.05)
+    left.events.clear()
+    route.sent_at = wire.now
+    wire.dark.add(("192.0.2.2", 2000))
+    left.bases[0].sent.clear()
+    heard = route.heard_at
+    wire.run(max(0.0, heard + 2.9 - wire.now))
+    asked = [when - heard for when, _, _ in left.bases[0].sent]
+    assert 1.4 < asked[0] < 1.6
+    wire.dark.clear()
+    wire.run(0.6)
+    assert left.events.count(Woken()) == 1
+    assert left.core.state == right.core.state == "completed"
