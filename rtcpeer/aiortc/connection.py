@@ -63,7 +63,7 @@ class RTCPeerConnection(NegotiatingConnection):
         super().__init__(configuration, settings, members)
         self._foreseen = ForeseenTransports(BundlePolicy(self.getConfiguration().bundlePolicy))
         if getattr(configuration, "alwaysNegotiateDataChannels", False):
-            self._session.carry_out(self._session.engine.plan_want_data())
+            self._session.carry_out(self._session.engine.plan_want_data(first=True))
 
     @property
     def sctp(self) -> RTCSctpTransport | None:

@@ -119,6 +119,9 @@ def _slots(draft: Draft, state: SessionState) -> list[_Slot]:
                     recyclable.append(index)
     mids = _fresh_mids(state)
     placed = {slot.record.id for slot in slots if slot.record is not None}
+    if state.data_wanted and state.data_first and not has_data:
+        _place(slots, recyclable, _Slot(next(mids), data=True))
+        has_data = True
     for record in draft.transceivers:
         if (
             record.id in placed

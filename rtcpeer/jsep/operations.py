@@ -215,12 +215,13 @@ class Operations:
 
     # --- the rest ---------------------------------------------------------------------------------
 
-    def plan_want_data(self) -> Plan:
-        """The first data channel was made: the next offer has a data section."""
+    def plan_want_data(self, *, first: bool = False) -> Plan:
+        """The next offer has a data section: the first channel was made, or it is wanted anyway, then before media."""
         self._check_open()
         draft = Draft(self.state)
         if not self.state.data_wanted:
             draft.fields["data_wanted"] = True
+            draft.fields["data_first"] = first
         return draft.finish(_NEEDED)
 
     def plan_restart_ice(self) -> Plan:

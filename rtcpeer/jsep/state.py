@@ -200,6 +200,7 @@ class SessionState:
         stable: while not stable, the state as it was when the offer was applied; else None.
         can_trickle: ``canTrickleIceCandidates``.
         data_wanted: a data channel was created, ever.
+        data_first: a new data section stands before those of media (webrtc-extensions, alwaysNegotiateDataChannels).
         session_version: of the description that we created last, set, rolled back or neither: `versioned`.
         cname: of all our senders; default_stream: id of the stream of remote tracks whose description has no a=msid.
         payload_types: (payload type, codec key) of all that were ever negotiated; never given to another codec.
@@ -218,6 +219,7 @@ class SessionState:
     bindings: tuple[tuple[str, int], ...] = ()
     data: Data | None = None
     data_wanted: bool = False
+    data_first: bool = False
     credentials_to_replace: frozenset[tuple[str, str]] = frozenset()
     credentials_outdated: frozenset[tuple[str, str]] = frozenset()
     can_trickle: bool | None = None
