@@ -15,7 +15,6 @@ from rtcpeer.peer.awaiting import Awaiting
 from rtcpeer.peer.certificate import RTCCertificate, generate_certificate
 from rtcpeer.peer.datachannel import RTCDataChannel, read_data_channel_init
 from rtcpeer.peer.descriptions import (
-    RTCSessionDescription,
     RTCSessionDescriptionInit,
     read_candidate,
     read_description,
@@ -25,6 +24,7 @@ from rtcpeer.peer.parameters import kind_of_track, read_offer_options, read_tran
 from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from rtcpeer.peer.session import PeerSession
 from rtcpeer.peer.settings import PeerSettings
+from rtcpeer.peer.showndescriptions import ShownDescriptions
 from rtcpeer.peer.transports import RTCSctpTransport
 from rtcpeer.values import (
     IceGatheringState,
@@ -35,11 +35,10 @@ from rtcpeer.values import (
 )
 
 if TYPE_CHECKING:
-    from rtcpeer.jsep.state import Description
     from rtcpeer.peer.stats import RTCStatsReport
 
 
-class RTCPeerConnection(Awaiting):
+class RTCPeerConnection(ShownDescriptions, Awaiting):
     """A connection between this process and a remote peer (W3C webrtc-pc 4.4).
 
     Behaves as in a browser. What is Python's own: `async with`, `connected()`, `gathered()`, `events()`, and
@@ -83,8 +82,6 @@ class RTCPeerConnection(Awaiting):
         read = read_configuration(configuration, **members)
         check_certificates(read)
         self._session = PeerSession(self, read, settings or PeerSettings())
-        # the descriptions as last shown: the same object as long as nothing changed
-        self._descriptions: list[tuple[Description, RTCSessionDescription]] = []
 
     # --- descriptions -----------------------------------------------------------------------------
 
@@ -176,47 +173,6 @@ class RTCPeerConnection(Awaiting):
         """
         if not self._session.closed:
             self._session.carry_out(self._session.engine.plan_restart_ice())
-
-    @property
-    def localDescription(self) -> RTCSessionDescription | None:
-        """The pending local description, else the current one; with the candidates gathered so far."""
-        return self._shown(self._session.engine.state.local_description)
-
-    def _shown(self, description: Description | None) -> RTCSessionDescription | None:
-        if description is None:
-            return None
-        for known, face in self._descriptions:
-            if known is description:
-                return face
-        face = RTCSessionDescription(type=description.type.value, sdp=description.text)
-        # no more than one each is in force; an old one that is asked for again is simply made again
-        self._descriptions = [*self._descriptions[-3:], (description, face)]
-        return face
-
-    @property
-    def currentLocalDescription(self) -> RTCSessionDescription | None:
-        """The local description that was negotiated last."""
-        return self._shown(self._session.engine.state.current_local)
-
-    @property
-    def pendingLocalDescription(self) -> RTCSessionDescription | None:
-        """The local description under negotiation."""
-        return self._shown(self._session.engine.state.pending_local)
-
-    @property
-    def remoteDescription(self) -> RTCSessionDescription | None:
-        """The pending remote description, else the current one."""
-        return self._shown(self._session.engine.state.remote_description)
-
-    @property
-    def currentRemoteDescription(self) -> RTCSessionDescription | None:
-        """The remote description that was negotiated last."""
-        return self._shown(self._session.engine.state.current_remote)
-
-    @property
-    def pendingRemoteDescription(self) -> RTCSessionDescription | None:
-        """The remote description under negotiation."""
-        return self._shown(self._session.engine.state.pending_remote)
 
     # --- states -----------------------------------------------------------------------------------
 
