@@ -74,6 +74,7 @@ def configure(
             direction.sends,
             reduced,
             record.stream_ids,
+            _max_bitrate(theirs),
         )
     receiving: ReceiveParameters | None = None
     if not record.stopping and (direction.receives or record.receive_parameters is not None):
@@ -113,6 +114,17 @@ def _without_lost_codec(encoding: SendEncoding, negotiated: tuple[Codec, ...]) -
     if encoding.codec is None or codec_rules.find(encoding.codec, negotiated) is not None:
         return encoding
     return replace(encoding, codec=None)
+
+
+def _max_bitrate(section: Media) -> int | None:
+    """The limit that a section sets to what is sent to it (RFC 9429 5.10: "b=TIAS", else made from "b=AS")."""
+    limits = dict(section.bandwidth)
+    if "TIAS" in limits:
+        return limits["TIAS"]
+    if "AS" in limits:
+        # 5 % are for RTCP, and the headers of 50 packets a second do not count
+        return max(0, limits["AS"] * 950 - 50 * 40 * 8)
+    return None
 
 
 def _sources(section: Media) -> tuple[RemoteSource, ...]:

@@ -85,6 +85,7 @@ class SendParameters:
         encodings: one per layer; several only when simulcast was negotiated.
         active: False while the negotiated direction does not send (or the transceiver stops).
         stream_ids: for ``a=msid`` and statistics.
+        max_bitrate: what all encodings together may take, in bit/s, as the remote section says; None = any.
     """
 
     mid: str
@@ -96,6 +97,7 @@ class SendParameters:
     active: bool = True
     reduced_size_rtcp: bool = False
     stream_ids: tuple[str, ...] = ()
+    max_bitrate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from rtcpeer.transport.parameters import (
 
 def send_parameters(parameters: decided.SendParameters) -> SendParameters:
     """How to send."""
+    active = sum(encoding.active for encoding in parameters.encodings)
+    limit = None if parameters.max_bitrate is None else parameters.max_bitrate // max(1, active)
     return SendParameters(
         mid=parameters.mid,
         codecs=parameters.codecs,
@@ -28,6 +30,7 @@ def send_parameters(parameters: decided.SendParameters) -> SendParameters:
                 rid=encoding.rid if len(parameters.encodings) > 1 else None,
                 active=encoding.active,
                 max_bitrate=encoding.max_bitrate,
+                bitrate_limit=limit,
                 max_framerate=encoding.max_framerate,
                 scale_resolution_down_by=encoding.scale_resolution_down_by or 1.0,
                 priority=Priority(encoding.priority),

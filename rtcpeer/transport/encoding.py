@@ -47,6 +47,7 @@ class EncodeRequest:
     shared: bool
     disabled: bool
     tells_turns: bool = False
+    bitrate_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +153,10 @@ class StreamEncoder:
             wanted = request.max_bitrate
             if request.estimate is not None:
                 wanted = min(wanted, request.estimate)
-            wanted = max(_VIDEO_BITRATE_MIN, wanted)
-            if isinstance(encoder, PictureEncoder):
-                encoder.set_target_bitrate(wanted)
-            else:
-                upstream.set_target_bitrate(encoder, wanted)
+            _aim_at(encoder, wanted)
+        limit, target = request.bitrate_limit, upstream.target_bitrate(encoder)
+        if limit is not None and target is not None and target > limit:
+            _aim_at(encoder, limit)
         self.target = upstream.target_bitrate(encoder)
         self.encoded_bytes_target += (self.target or 0) / 8 / 30
 
@@ -171,6 +171,8 @@ class StreamEncoder:
             bitrate = AUDIO_BITRATE
             if request.max_bitrate is not None:
                 bitrate = max(low, min(high, request.max_bitrate))
+            if request.bitrate_limit is not None:
+                bitrate = max(low, min(bitrate, request.bitrate_limit))
         encoder = self._ensure(request, rate, layout, bitrate)
         if bitrate is not None and bitrate != AUDIO_BITRATE:
             upstream.set_audio_bitrate(encoder, bitrate)
@@ -192,6 +194,15 @@ class StreamEncoder:
             self._resampler_key = key
         converted = self._resampler.resample(frame)
         return converted[0] if converted else frame
+
+
+def _aim_at(encoder: upstream.Encoder, bitrate: int) -> None:
+    """Let an encoder of pictures aim at a bitrate, or at the least that makes a picture."""
+    bitrate = max(_VIDEO_BITRATE_MIN, bitrate)
+    if isinstance(encoder, PictureEncoder):
+        encoder.set_target_bitrate(bitrate)
+    else:
+        upstream.set_target_bitrate(encoder, bitrate)
 
 
 def prepare_picture(frame: VideoFrame, request: EncodeRequest) -> VideoFrame:

@@ -31,6 +31,7 @@ class SendEncoding:
         rid: its name when there are several (RFC 8851).
         active: whether it is sent.
         max_bitrate: in bit/s; None for the codec's default.
+        bitrate_limit: what the other end allows, in bit/s; unlike ``max_bitrate`` never a reason to send more.
         max_framerate: in frames/s; None for the track's own; 0 sends no frame.
         scale_resolution_down_by: at least 1.0.
         codec: the codec to use when it is not the first of the section.
@@ -41,6 +42,7 @@ class SendEncoding:
     rid: str | None = None
     active: bool = True
     max_bitrate: int | None = None
+    bitrate_limit: int | None = None
     max_framerate: float | None = None
     scale_resolution_down_by: float = 1.0
     priority: Priority = Priority.LOW

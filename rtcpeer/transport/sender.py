@@ -344,6 +344,7 @@ class MediaSender:
                 shared=shared,
                 disabled=not enabled,
                 tells_turns=bool(stream.packets.template.turned),
+                bitrate_limit=encoding.bitrate_limit,
             )
             try:
                 encoded = await self._encode(stream, request)

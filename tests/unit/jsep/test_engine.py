@@ -585,3 +585,23 @@ def test_renegotiation_without_change_reconfigures_nothing() -> None:
     negotiate(b, a)
     plan = a.carry_out(a.engine.plan_local())
     assert not [e for e in plan.start if isinstance(e, ConfigureReceiver | ConfigureSender)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "limit"),
+    [
+        ("", None),
+        ("b=AS:500\r\n", 459_000),
+        ("b=AS:500\r\nb=TIAS:300000\r\n", 300_000),
+        ("b=AS:1\r\nb=RR:5\r\n", 0),
+        ("b=CT:5\r\n", None),
+    ],
+)
+def test_the_bandwidth_of_a_section_limits_what_is_sent_to_it(lines: str, limit: int | None) -> None:
+    """RFC 9429 5.10: TIAS as it stands, else AS * 1000 * 0.95 - (50 * 40 * 8)."""
+    a, b = pair()
+    a.track("video", "s")
+    b.remote(SdpType.OFFER, a.local())
+    answer = b.local().replace("c=IN IP4 0.0.0.0\r\n", "c=IN IP4 0.0.0.0\r\n" + lines)
+    a.remote(SdpType.ANSWER, answer)
+    assert a.objects.senders[0].max_bitrate == limit

@@ -1,5 +1,7 @@
 """What negotiation decided becomes what media transports are told."""
 
+from dataclasses import replace
+
 from rtcpeer.jsep import parameters as decided
 from rtcpeer.peer.mediaparameters import receive_parameters, send_parameters
 from rtcpeer.values import Codec, Feedback, HeaderExtension, MediaKind
@@ -69,3 +71,20 @@ def test_an_encodings_codec_is_the_negotiated_one():
     assert chosen(Codec("video/AV1", 90000, None, (("profile", "1"), ("level-idx", "8")))) is av1
     assert chosen(Codec("video/VP8", 90000, None, (("max-fr", "30"),))) is vp8
     assert chosen(Codec("video/H265", 90000)) is None
+
+
+def test_encodings_that_are_sent_share_what_the_other_side_allows():
+    layers = [decided.SendEncoding(rid=rid, max_bitrate=300) for rid in "abc"]
+    parameters = decided.SendParameters("0", MediaKind.VIDEO, (VP8,), (), tuple(layers), "me")
+
+    def limits(limit, *encodings):
+        told = send_parameters(replace(parameters, max_bitrate=limit, encodings=encodings)).encodings
+        assert {e.max_bitrate for e in told} == {300}
+        return [e.bitrate_limit for e in told]
+
+    resting = replace(layers[0], active=False)
+    assert limits(None, *layers) == [None] * 3
+    assert limits(900, *layers) == [300] * 3
+    assert limits(900, layers[0]) == [900]
+    assert limits(900, resting, *layers[1:]) == [450] * 3
+    assert limits(900, resting) == [900]

@@ -8,7 +8,7 @@ import av
 import pytest
 
 from rtcpeer.transport.codecs import capabilities, payload_format
-from rtcpeer.transport.encoding import EncodeRequest, copy_picture, prepare_picture
+from rtcpeer.transport.encoding import EncodeRequest, StreamEncoder, copy_picture, prepare_picture
 from rtcpeer.transport.frames import audio_level, blank, dbov_to_level, is_keyframe, level_to_dbov
 from rtcpeer.values import Codec
 
@@ -152,3 +152,22 @@ def test_formats():
     odd = payload_format(Codec("video/rtx", 90000, fmtp=(("apt", "x"),), payload_type=97))
 
     assert (rtx.name, rtx.apt, odd.apt, rtx.is_media) == ("RTX", 96, None, False)
+
+
+@pytest.mark.parametrize("codec", ["video/VP8", "video/VP9"])
+def test_a_limit_of_the_other_end_only_takes_away(codec):
+    """b=TIAS and b=AS say what may be sent, not what is to be sent; `max_bitrate` says both."""
+    found = next(c for c in capabilities("video", sending=True).codecs if c.mime_type == codec)
+
+    def target(**options):
+        encoder = StreamEncoder()
+        encoder.encode(request(picture(), format=payload_format(found), **options))
+        return encoder.target
+
+    usual = target()
+    assert usual > 100_000
+    assert target(bitrate_limit=10 * usual) == usual
+    assert target(bitrate_limit=100_000) == 100_000
+    assert target(bitrate_limit=100_000, max_bitrate=90_000) == 90_000
+    assert target(bitrate_limit=100_000, max_bitrate=10 * usual) == 100_000
+    assert target(bitrate_limit=0) > 0
