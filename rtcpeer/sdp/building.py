@@ -139,7 +139,7 @@ class SectionReader:
             packet_time=self.packet_time,
             max_packet_time=self.max_packet_time,
             header_extensions=tuple(self.header_extensions or (session.header_extensions if rtp else ())),
-            extmap_allow_mixed=self.extmap_allow_mixed or (rtp and session.extmap_allow_mixed),
+            extmap_allow_mixed=rtp and (self.extmap_allow_mixed or session.extmap_allow_mixed),
             rids=tuple(self.rids),
             simulcast=self.simulcast,
             ssrcs=tuple([Ssrc(n, tuple(a)) for n, a in self.ssrcs.items()]),

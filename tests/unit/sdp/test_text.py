@@ -1,4 +1,4 @@
-"""The line grammar; fixtures are real or written after real ones, each named by its origin."""
+"""The line grammar. Fixtures are named by their origin: recorded (Chromium, Firefox, GStreamer) or written after real ones."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_what_stands_in_a_section() -> None:
     assert audio.codecs[1].channels == 1
     assert video.codecs[0].feedback[1] == Feedback("nack", "pli")
     assert video.codecs[0].channels is None
-    assert video.ssrc_groups[0].ssrcs == (3013473221, 1478426183)
+    assert video.ssrc_groups[0].ssrcs == (290925316, 3621805924)
     assert video.rtcp_reduced_size
     assert data.is_data
     assert (data.sctp_port, data.max_message_size) == (5000, 1073741823)
