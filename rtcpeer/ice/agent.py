@@ -161,6 +161,11 @@ class IceAgent:
         return self._selected
 
     @property
+    def round_trip_time(self) -> float | None:
+        """Of the last check on the path that carries data; None while there is none."""
+        return self._route.rtt if self._route is not None else None
+
+    @property
     def _newest(self) -> Generation | None:
         return self._core.generations[-1] if self._core.generations else None
 

@@ -160,7 +160,11 @@ class DataTransport:
                 self._role = self.dtls.role
             self._assign_ids()
             self._association = Association(
-                self, self.dtls.send_data, is_server=self._role is DtlsRole.SERVER, local_port=local_port
+                self,
+                self.dtls.send_data,
+                is_server=self._role is DtlsRole.SERVER,
+                local_port=local_port,
+                round_trip_time=self.dtls.round_trip_time,
             )
             for stream_id in self._by_id:
                 self._association.open_stream(stream_id)

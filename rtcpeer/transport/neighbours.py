@@ -18,6 +18,10 @@ class Pipe(Protocol):
     def role(self) -> IceRole:
         """The ICE role, which decides the DTLS role where descriptions did not."""
 
+    @property
+    def round_trip_time(self) -> float | None:
+        """What was measured last on the path, in seconds; None before that."""
+
     def send(self, data: bytes) -> None:
         """Send a datagram; dropped while there is no path."""
 

@@ -31,9 +31,10 @@ __all__ = ["Association", "AssociationStats", "AssociationUser"]
 
 logger = logging.getLogger(__name__)
 
-# INIT and COOKIE-ECHO are repeated with doubling waits up to this, for as long as the transport lives: on a lossy path
-# the long waits of a back-off are most of the time to a channel, and a packet a second harms no path
-T1_MAX: Final = 1.0
+# INIT and COOKIE-ECHO are repeated with doubling waits between these, for as long as the transport lives: on a lossy
+# path the long waits of a back-off are most of the time to a channel, and two packets a second harm no path
+T1_MIN: Final = 0.1
+T1_MAX: Final = 0.5
 # RFC 9260 section 3.3.10.12
 CAUSE_USER_ABORT: Final = 12
 # What the other end may leave unassembled beyond the window we advertise
@@ -90,10 +91,17 @@ class Association(_sctp.RTCSctpTransport):
         send: sends one SCTP packet.
         is_server: our DTLS role (for logs only; both ends send INIT).
         local_port: ours.
+        round_trip_time: of the path, where it was measured.
     """
 
     def __init__(
-        self, user: AssociationUser, send: Callable[[bytes], None], *, is_server: bool, local_port: int
+        self,
+        user: AssociationUser,
+        send: Callable[[bytes], None],
+        *,
+        is_server: bool,
+        local_port: int,
+        round_trip_time: float | None = None,
     ) -> None:
         super().__init__(Transport("server" if is_server else "client"), local_port)  # type: ignore[arg-type]
         self._user = user
@@ -101,8 +109,9 @@ class Association(_sctp.RTCSctpTransport):
         self._clock = asyncio.get_running_loop()
         self._done: asyncio.Future[None] = self._clock.create_future()
         self._done.set_result(None)
-        self._rto = RTO_INITIAL
-        self._t1_delay = RTO_INITIAL
+        # until SCTP has measured one itself (RFC 9260 section 6.3.1 C1) the round trip of ICE is the best there is
+        self._rto = RTO_INITIAL if round_trip_time is None else max(T1_MIN, 3 * round_trip_time)
+        self._t1_delay = self._rto
         self._abort_cause: int | None = None
         self._was_aborted = False
         self._silent = False
@@ -198,7 +207,7 @@ class Association(_sctp.RTCSctpTransport):
     def wake(self) -> None:
         """A path is back: what waits for a timer goes out now."""
         if self._t1_handle is not None and self._t1_chunk is not None:
-            self._t1_delay = RTO_INITIAL
+            self._t1_delay = self._rto
             self._t1_handle.cancel()
             self._t1_expired()
         if self.is_established:
@@ -464,10 +473,14 @@ class Association(_sctp.RTCSctpTransport):
         elif state == self.State.CLOSED:
             self._user.on_association_closed(self._abort_cause, self._was_aborted)
 
+    def _t1_start(self, chunk: Any) -> None:
+        self._t1_delay = self._rto
+        super()._t1_start(chunk)
+
     def _t1_expired(self) -> None:
         # aiortc gives up after eight tries; an outage may last longer, and DTLS or the peer end us anyway
         self._t1_handle = None
         if self._t1_chunk is not None:
             self._send_chunk(self._t1_chunk)
-            self._t1_delay = min(2 * self._t1_delay, T1_MAX)
+            self._t1_delay = min(2 * self._t1_delay, max(T1_MAX, self._rto))
             self._t1_handle = self._clock.call_later(self._t1_delay, self._t1_expired)

@@ -33,7 +33,7 @@ async def time_to_open(seed: int, loss: float) -> float:
         return loop.time() - start
 
 
-@pytest.mark.parametrize(("loss", "median", "worst"), [(0.05, 0.5, 3.0), (0.1, 1.0, 10.0), (0.2, 2.5, 40.0)])
+@pytest.mark.parametrize(("loss", "median", "worst"), [(0.05, 0.4, 2.0), (0.1, 0.8, 4.0), (0.2, 1.8, 15.0)])
 def test_every_call_gets_its_channel(loss, median, worst):
     times = [run_virtual(time_to_open(seed, loss)) for seed in range(20)]
 

@@ -645,3 +645,19 @@ async def test_a_dead_path_is_not_flooded():
     assert asyncio.get_running_loop().time() - started < 0.2
     assert log.messages == [b"%03d" % number for number in range(100)]
     await stop(a, b)
+
+
+@pytest.mark.parametrize(("measured", "sent"), [(None, 2), (0.02, 4), (0.4, 1)])
+async def test_an_init_is_repeated_by_the_round_trip_that_ice_measured(measured, sent):
+    """Its waits double from three round trips (or half a second) to half a second."""
+    a, b = make_ends()
+    a.pipe.round_trip_time = measured
+    await connect(a, b)
+    a.data.attach(a.dtls)
+    a.pipe.blocked = a.pipe.keep = True
+    a.data.start(5000, 262144)
+    await asyncio.sleep(0.95)
+    assert len(a.pipe.sent) == sent
+    a.pipe.blocked = False
+    await a.stop()
+    await b.stop()

@@ -516,3 +516,14 @@ async def test_media_before_and_after():
     assert not session.connected
     assert not a.dtls.rtp.connected
     await stop(b)
+
+
+@pytest.mark.parametrize(("measured", "sent"), [(None, 1), (0.02, 2), (0.005, 3), (0.3, 1)])
+async def test_a_flight_is_repeated_by_the_round_trip_that_ice_measured(measured, sent):
+    a, b = make_ends()
+    a.pipe.round_trip_time = measured
+    a.pipe.blocked = a.pipe.keep = True
+    start(a, b, DtlsRole.CLIENT)
+    await asyncio.sleep(0.19)
+    assert len(a.pipe.sent) == sent
+    await stop(a, b)
