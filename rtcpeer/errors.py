@@ -8,6 +8,7 @@
       OperationError                the operation failed for a reason of its own
       RTCSyntaxError                W3C "SyntaxError"; also a ValueError
       RTCRangeError                 W3C "RangeError"; also a ValueError
+      OverconstrainedError          mediacapture-streams: a track cannot be made to fit; .constraint names the member
       NetworkError, RTCTimeoutError, AbortError
       RTCError                      W3C RTCError: errorDetail and its numbers
 
@@ -103,6 +104,20 @@ class AbortError(RtcPeerError):
     """The operation was aborted."""
 
     name = "AbortError"
+
+
+class OverconstrainedError(RtcPeerError):
+    """A constraint cannot be satisfied (mediacapture-streams 10).
+
+    Attributes:
+        constraint: the name of the constraint.
+    """
+
+    name = "OverconstrainedError"
+
+    def __init__(self, constraint: str, message: str = "") -> None:
+        super().__init__(message or f"the constraint {constraint!r} cannot be satisfied")
+        self.constraint = constraint
 
 
 class RTCError(RtcPeerError):

@@ -16,7 +16,7 @@ from typing import Any
 from av import AudioFrame, VideoFrame
 from av.frame import Frame
 
-from rtcpeer.errors import InvalidStateError
+from rtcpeer.errors import InvalidStateError, OverconstrainedError
 from rtcpeer.media.eventtarget import Event, EventTarget, handler
 from rtcpeer.transport import upstream
 from rtcpeer.transport.clock import wall_time
@@ -29,6 +29,9 @@ MediaStreamError = upstream.MediaStreamError
 
 # A track that nobody has read for this long is not decoded any more
 DEMAND_LIFETIME = 1.0
+
+# webrtc-pc 9.2: what a remote track has is up to the other end
+_REMOTE_CONSTRAINTS = ("width", "height", "frameRate", "aspectRatio")
 
 _HINTS = {
     "audio": ("", "speech", "speech-recognition", "music"),
@@ -197,6 +200,8 @@ class RemoteTrack(MediaStreamTrack):
         self._read_at = -DEMAND_LIFETIME
         self._readers = 0
         self._last: Frame | None = None
+        # seconds between pictures, averaged over the last few
+        self._interval: float | None = None
         self._audio_format: tuple[int, int] | None = None
         # clones and senders of this track: they get frames beside its reader, and outlive its stop()
         self._taps: list[tuple[Callable[[Any], None], Callable[[], None]]] = []
@@ -273,11 +278,25 @@ class RemoteTrack(MediaStreamTrack):
             settings.update(sampleRate=rate, channelCount=channels, sampleSize=16)
         if isinstance(self._last, VideoFrame):
             width, height = self._last.width, self._last.height
-            settings.update(width=width, height=height, aspectRatio=width / height)
+            settings.update(width=width, height=height, aspectRatio=round(width / height, 10))
+            if self._interval:
+                settings["frameRate"] = 1 / self._interval
         elif isinstance(self._last, AudioFrame):
             rate, channels = self._last.sample_rate, len(self._last.layout.channels)
             settings.update(sampleRate=rate, channelCount=channels, sampleSize=16)
         return settings
+
+    async def applyConstraints(self, constraints: Mapping[str, Any] | None = None) -> None:
+        """What is sent is up to the other end (webrtc-pc 9.2).
+
+        Raises:
+            OverconstrainedError: width, height, frameRate or aspectRatio is constrained.
+            InvalidStateError: the track has ended.
+        """
+        for name in _REMOTE_CONSTRAINTS:
+            if (constraints or {}).get(name) is not None:
+                raise OverconstrainedError(name, f"{name} of a remote track is up to the other end")
+        await super().applyConstraints(constraints)
 
     # -- receiver (see transport.receiver.FrameSink) -----------------------------------------------
 
@@ -299,9 +318,18 @@ class RemoteTrack(MediaStreamTrack):
             push(frame)
         if self.readyState != "live" or not self._is_read():
             return
+        self._measure(frame)
         self._last = frame
         self._frames.push(frame, wall_time())
         self._wake()
+
+    def _measure(self, frame: Frame) -> None:
+        before = self._last
+        if before is None or before.pts is None or frame.pts is None or frame.time_base is None:
+            return
+        interval = float((frame.pts - before.pts) * frame.time_base)
+        if interval > 0:
+            self._interval = interval if self._interval is None else (self._interval * 7 + interval) / 8
 
     def on_flow(self, flowing: bool) -> None:
         """Packets began to arrive, or the other end said that they will not."""

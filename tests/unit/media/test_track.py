@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from fractions import Fraction
 
 import aiortc
 import av
@@ -8,7 +9,7 @@ import pytest
 from aiortc.contrib.media import MediaBlackhole, MediaRelay
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError
 
-from rtcpeer.errors import InvalidStateError
+from rtcpeer.errors import InvalidStateError, OverconstrainedError
 from rtcpeer.media.track import ClonedTrack, MediaStreamTrack, RemoteTrack
 from rtcpeer.transport.source import TrackSource
 
@@ -117,6 +118,26 @@ async def test_constraints():
     track.stop()
     with pytest.raises(InvalidStateError):
         await track.applyConstraints({})
+
+
+async def test_what_a_remote_track_has_is_up_to_the_other_end():
+    track = RemoteTrack("video", "name")
+    assert track.getCapabilities() == {}
+    for name in ("width", "height", "frameRate", "aspectRatio"):
+        with pytest.raises(OverconstrainedError) as caught:
+            await track.applyConstraints({name: {"ideal": 3}})
+        assert (caught.value.name, caught.value.constraint) == ("OverconstrainedError", name)
+    await track.applyConstraints({"deviceId": "x"})
+    reader = asyncio.ensure_future(track.recv())
+    await asyncio.sleep(0)
+    for n in range(3):
+        frame = picture(value=n)
+        frame.pts, frame.time_base = n * 3000, Fraction(1, 90000)
+        track.push_frame(frame)
+    await reader
+    settings = track.getSettings()
+    assert settings["frameRate"] == pytest.approx(30)
+    assert settings["aspectRatio"] == settings["width"] / settings["height"]
 
 
 async def test_a_clone_sees_each_frame_and_goes_its_own_way():
