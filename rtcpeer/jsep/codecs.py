@@ -32,6 +32,9 @@ def identity(codec: Codec) -> str:
     Two codecs with one identity can stand for each other in negotiation; level and the like are left out.
     """
     name = codec.mime_type.lower()
+    if name == "audio/opus":
+        # RFC 7587 7: always two channels; webrtcbin does not say so before its encoder runs
+        return f"{name}/{codec.clock_rate}"
     text = f"{name}/{codec.clock_rate}/{codec.channels or 1}"
     if name == "video/h264":
         profile = h264_profile(codec.parameter("profile-level-id"))

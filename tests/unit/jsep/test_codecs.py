@@ -151,6 +151,14 @@ def test_duplicates_and_dangling_rtx_in_an_offer() -> None:
     assert [c.payload_type for c in answered(offer, (), (VP8,), (VP8,), Direction.SENDRECV)] == [96]
 
 
+def test_opus_without_its_channels_is_opus() -> None:
+    """RFC 7587 section 7 fixes them; webrtcbin leaves them out before its encoder has run."""
+    offer = replace(OPUS, channels=None, fmtp=(), payload_type=97)
+    (answer,) = answered([offer], (), [OPUS], [OPUS], Direction.SENDRECV)
+    assert answer == replace(OPUS, payload_type=97)
+    assert sendable([offer], [OPUS], [answer])
+
+
 def test_h264_of_which_nothing_is_said_is_taken_for_ours() -> None:
     """Webrtcbin offers it so before its encoder has run, and then sends and takes mode 1."""
     ours = h264("42e01f", **{"level-asymmetry-allowed": "1"})
