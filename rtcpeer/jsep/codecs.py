@@ -169,6 +169,14 @@ def preferred(
     return able
 
 
+def in_order_of(agreed: Sequence[Codec], codecs: Sequence[Codec]) -> tuple[Codec, ...]:
+    """The codecs as the most recent answer has them, then the others (RFC 9429 5.2.2)."""
+    places: dict[str, int] = {}
+    for place, codec in enumerate(agreed):
+        places.setdefault(identity(codec), place)
+    return tuple(sorted(codecs, key=lambda codec: places.get(identity(codec), len(agreed))))
+
+
 class PayloadTypes:
     """Gives out payload types for one description.
 

@@ -76,7 +76,14 @@ def make_offer(engine: Engine, draft: Draft, *, restart: bool) -> Created:
             continue
         if slot.record is not None:
             section = offered_rtp(
-                slot.record, slot.mid, slot.previous, engine.settings, numbers, ids, state.cname
+                slot.record,
+                slot.mid,
+                slot.previous,
+                _agreed(state, slot),
+                engine.settings,
+                numbers,
+                ids,
+                state.cname,
             )
         else:
             section = data_section(slot.mid, engine.settings)
@@ -285,6 +292,23 @@ def bindings_for_offer(
     return OfferBindings(keys, frozenset(bundle_only))
 
 
+def _last_answer(state: SessionState) -> Description | None:
+    """The most recent answer, of either side."""
+    answer = state.current_local
+    if answer is not None and answer.type is SdpType.OFFER:
+        answer = state.current_remote
+    return answer
+
+
+def _agreed(state: SessionState, slot: _Slot) -> Media | None:
+    """What the most recent answer says of a section that stays what it was."""
+    answer = _last_answer(state)
+    index = None if answer is None or slot.previous is None else answer.session.find(slot.mid)
+    if answer is None or index is None or answer.session.media[index].rejected:
+        return None
+    return answer.session.media[index]
+
+
 def _established(state: SessionState, bound: dict[str, int]) -> int | None:
     """The transport of a negotiated BUNDLE group, if there is one."""
     return next((bound[mid] for mid in _negotiated_group(state) if mid in bound), None)
@@ -292,9 +316,7 @@ def _established(state: SessionState, bound: dict[str, int]) -> int | None:
 
 def _negotiated_group(state: SessionState) -> tuple[str, ...]:
     """The mids of the negotiated BUNDLE group that have a transport, the tagged one first."""
-    answer = state.current_local
-    if answer is not None and answer.type is SdpType.OFFER:
-        answer = state.current_remote
+    answer = _last_answer(state)
     bound = {mid for mid, _ in state.bindings}
     for group in () if answer is None else answer.session.groups:
         if group.semantics == "BUNDLE":

@@ -85,6 +85,7 @@ def offered_rtp(
     record: Transceiver,
     mid: str,
     previous: Media | None,
+    agreed: Media | None,
     settings: EngineSettings,
     numbers: PayloadTypes,
     ids: ExtensionIds,
@@ -94,11 +95,14 @@ def offered_rtp(
 
     Args:
         previous: what this section said in the last description of ours, if the transceiver had it then.
+        agreed: what it said in the most recent answer, of either side.
     """
     abilities = settings.capabilities(record.kind)
     wanted = codec_rules.preferred(
         record.preferred_codecs, abilities.send, abilities.receive, record.direction
     )
+    if agreed is not None and not record.preferred_codecs:
+        wanted = codec_rules.in_order_of(agreed.codecs, wanted)
     codecs = codec_rules.numbered(wanted, numbers, codec_rules.keys_of(previous.codecs) if previous else {})
     section = previous.header_extensions if previous else ()
     media = Media(
@@ -111,7 +115,7 @@ def offered_rtp(
         header_extensions=ids.numbered(abilities.header_extensions, section),
         rtcp_mux=True,
         rtcp_mux_only=previous is None,
-        rtcp_reduced_size=True,
+        rtcp_reduced_size=agreed is None or agreed.rtcp_reduced_size,
     )
     receiving = record.receive_parameters
     if receiving is not None and receiving.rids and record.direction.receives:
