@@ -45,7 +45,7 @@ def lossy(
     return lambda data: only(data) and random.random() < rate
 
 
-async def until(condition: Callable[[], object], timeout: float = 5.0) -> None:
+async def until(condition: Callable[[], object], timeout: float = 60.0) -> None:
     """Run the loop until the condition holds."""
     async with asyncio.timeout(timeout):
         while not condition():  # noqa: ASYNC110 - any condition

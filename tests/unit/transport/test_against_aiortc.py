@@ -184,7 +184,7 @@ async def test_our_sender_their_receiver(kind, name):
     sender.configure(SendParameters("m", our_codecs, (SendEncoding(1000, 1001),), EXTENSIONS[kind], "us"))
     sender.set_track(Pictures() if kind == "video" else Tone())
 
-    frames = [await asyncio.wait_for(receiver.track.recv(), 5) for _ in range(5)]
+    frames = [await asyncio.wait_for(receiver.track.recv(), 60) for _ in range(5)]
 
     assert len(frames) == 5
     await sender.stop()
@@ -214,7 +214,7 @@ async def test_their_sender_our_receiver(kind, name):
         )
     )
 
-    frames = [await asyncio.wait_for(track.recv(), 5) for _ in range(5)]
+    frames = [await asyncio.wait_for(track.recv(), 60) for _ in range(5)]
 
     assert len(frames) == 5
     await sender.stop()
