@@ -117,7 +117,11 @@ def apply_remote_offer(engine: Engine, draft: Draft, description: Description) -
         if record is None:
             continue
         record = _propose_encodings(engine, draft, record, media)
-        record = draft.put(replace(record, mid=mid, jsep_mid=mid, mline_index=index))
+        # browsers, and the W3C suite, void [[LastReturnedParameters]] whatever the offer asks for
+        revision = record.parameters_revision + 1
+        record = draft.put(
+            replace(record, mid=mid, jsep_mid=mid, mline_index=index, parameters_revision=revision)
+        )
         direction = Direction.INACTIVE if media.rejected else media.direction.reversed
         record = process_remote_tracks(draft, record, direction, _msids(engine, media, direction))
         if media.rejected and not record.stopped:

@@ -208,7 +208,11 @@ def essence(state: SessionState) -> SessionState:
         versioned=None,
         transceivers=tuple(
             [
-                replace(t, fired_direction=None) if t.current_direction is None else t
+                replace(
+                    t,
+                    fired_direction=None if t.current_direction is None else t.fired_direction,
+                    parameters_revision=0,
+                )
                 for t in state.transceivers
             ]
         ),

@@ -157,3 +157,13 @@ def test_a_recvonly_direction_offers_no_layers() -> None:
     negotiate(a, b)
     assert rids(a, id) == ["q", "h"]
     assert parse_untrusted(a.offer()).media[0].simulcast is not None
+
+
+def test_a_remote_offer_voids_parameters_that_were_read() -> None:
+    a, b = pair()
+    id = simulcast(a, "q", "h")
+    negotiate(a, b)
+    before = a.record(id).parameters_revision
+    a.remote(SdpType.OFFER, b.local())
+    assert a.record(id).parameters_revision > before
+    assert rids(a, id) == ["q", "h"]
