@@ -3,6 +3,11 @@
 import asyncio
 import logging
 
+import aiortc
+import pytest
+from pyee.asyncio import AsyncIOEventEmitter
+
+from rtcpeer import aiortc as dropin
 from rtcpeer.aiortc.emitter import Emitter
 
 
@@ -53,3 +58,41 @@ def test_who_listens_to_errors_gets_them():
     assert [type(error) for error in errors] == [RuntimeError]
     emitter.remove_listener("x", fails)
     assert emitter.listeners("x") == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "RTCPeerConnection",
+        "RTCDataChannel",
+        "RTCDtlsTransport",
+        "RTCIceTransport",
+        "RTCIceGatherer",
+        "RTCSctpTransport",
+    ],
+)
+def test_what_is_an_emitter_in_aiortc_is_one_here(name):
+    assert issubclass(getattr(aiortc, name), AsyncIOEventEmitter)
+    assert issubclass(getattr(dropin, name), AsyncIOEventEmitter)
+
+
+async def test_a_connection_has_the_methods_of_pyee():
+    pc, told = dropin.RTCPeerConnection(), []
+    first = pc.on("hello", lambda value: told.append(("on", value)))
+    pc.once("hello", lambda value: told.append(("once", value)))
+    pc.add_listener("hello", second := lambda value: told.append(("second", value)))
+
+    @pc.listens_to("hello")
+    async def third(value):
+        told.append(("async", value))
+
+    assert pc.emit("hello", 1)
+    await asyncio.sleep(0)
+    assert told == [("on", 1), ("once", 1), ("second", 1), ("async", 1)]
+    assert pc.listeners("hello") == [first, second, third]
+    assert "hello" in pc.event_names()
+    pc.remove_listener("hello", second)
+    assert pc.listeners("hello") == [first, third]
+    pc.remove_all_listeners("hello")
+    assert not pc.emit("hello", 2)
+    await pc.close()
