@@ -269,8 +269,11 @@ class Codec:
         return self.mime_type.partition("/")[2]
 
     def parameter(self, name: str) -> str | None:
-        """The value of a format parameter, or None."""
-        return next((v for k, v in self.fmtp if k.lower() == name.lower()), None)
+        """The value of a format parameter, or None; `name` in lower case."""
+        for key, value in self.fmtp:
+            if key == name or key.lower() == name:
+                return value
+        return None
 
 
 @dataclass(frozen=True, slots=True)

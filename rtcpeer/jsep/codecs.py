@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from rtcpeer.values import Codec, Direction, Feedback
 
@@ -18,12 +19,14 @@ _DYNAMIC = (*range(96, 128), *range(35, 64))
 
 def is_auxiliary(codec: Codec) -> bool:
     """Retransmission, redundancy, FEC or comfort noise: cannot carry a section alone."""
-    return codec.name.lower() in _AUXILIARY
+    name = codec.mime_type.rpartition("/")[2]
+    return name in _AUXILIARY or name.lower() in _AUXILIARY
 
 
 def is_rtx(codec: Codec) -> bool:
     """RFC 4588."""
-    return codec.name.lower() == "rtx"
+    mime_type = codec.mime_type
+    return mime_type == "video/rtx" or mime_type.lower() in ("video/rtx", "audio/rtx")
 
 
 def identity(codec: Codec) -> str:
@@ -73,6 +76,11 @@ def h264_profile(profile_level_id: str | None) -> str:
     """The profile of a ``profile-level-id``; without one it is baseline (RFC 6184 8.1), read as constrained."""
     if profile_level_id is None:
         return "constrained-baseline"
+    return _profile(profile_level_id) if len(profile_level_id) == 6 else profile_level_id
+
+
+@lru_cache(maxsize=64)
+def _profile(profile_level_id: str) -> str:
     try:
         value = int(profile_level_id, 16)
     except ValueError:
@@ -255,7 +263,8 @@ def numbered(codecs: Sequence[Codec], numbers: PayloadTypes, section: dict[str, 
             continue
         placed = replace(codec, payload_type=number)
         result.append(placed)
-        if rtx is not None and not is_auxiliary(codec):
+        # what is in video's RED is media as well
+        if rtx is not None and (not is_auxiliary(codec) or codec.mime_type.lower() == "video/red"):
             rtx_number = numbers.number(codec_key(rtx, placed), None, section, used)
             if rtx_number is not None:
                 result.append(replace(rtx, payload_type=rtx_number, fmtp=(("apt", str(number)),)))

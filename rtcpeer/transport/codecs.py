@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from rtcpeer.transport import packet
+from rtcpeer.transport.fec import Protection
 from rtcpeer.transport.parameters import Capabilities
 from rtcpeer.transport.video import choice
 from rtcpeer.values import Codec, Feedback, HeaderExtension
@@ -75,7 +76,9 @@ def _video(*, sending: bool) -> tuple[Codec, ...]:
         if (sent if sending else received) and able(name):
             codecs.append(Codec(f"video/{name}", 90000, None, fmtp, _VIDEO_FEEDBACK, number))
             codecs.append(Codec("video/rtx", 90000, None, (("apt", str(number)),), (), number + 1))
-    return tuple(codecs)
+    red = Codec("video/red", 90000, payload_type=122)
+    rtx = Codec("video/rtx", 90000, None, (("apt", "122"),), (), 123)
+    return (*codecs, red, rtx, Codec("video/ulpfec", 90000, payload_type=124))
 
 
 @cache
@@ -158,3 +161,18 @@ def preferred_redundancy(formats: list[PayloadFormat], form: PayloadFormat) -> P
             if all(number == str(form.payload_type) for number in wrapped):
                 return other
     return None
+
+
+def protection_of(
+    formats: list[PayloadFormat], form: PayloadFormat, extensions: tuple[HeaderExtension, ...]
+) -> Protection | None:
+    """How a video codec's packets are corrected, if that was negotiated.
+
+    Only of VP8 and VP9: with retransmissions, a receiver waits for lost corrections as well, unless the pictures
+    are numbered by themselves; browsers have the same rule.
+    """
+    red, ulpfec = (next((f for f in formats if f.name == name), None) for name in ("RED", "ULPFEC"))
+    if red is None or ulpfec is None or form.name not in ("VP8", "VP9"):
+        return None
+    send_time_id = next((e.id for e in extensions if e.uri == packet.URI_ABS_SEND_TIME), None)
+    return Protection(red.payload_type, ulpfec.payload_type, send_time_id)

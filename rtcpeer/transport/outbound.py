@@ -14,6 +14,7 @@ from struct import Struct
 from rtcpeer.transport import packet as rtp
 from rtcpeer.transport import upstream
 from rtcpeer.transport.clock import wall_time
+from rtcpeer.transport.fec import Protection
 from rtcpeer.transport.parameters import SendEncoding
 from rtcpeer.values import HeaderExtension
 
@@ -29,6 +30,8 @@ REPEAT_MAX_AGE = 1.0
 REPEAT_BURST = 30_000
 # Timestamps that jump further than this, in seconds, are a new source.
 JUMP = 5.0
+# A report of loss counts for this long.
+LOSS_LIFETIME = 5.0
 _NTP_EPOCH = 2208988800
 _U32 = Struct("!L")
 
@@ -98,7 +101,8 @@ class OutboundStream:
     send: Callable[[bytes], None]
     template: HeaderTemplate
     clock_rate: int = 90000
-    rtx_payload_type: int | None = None
+    # by the payload type that is sent again
+    rtx_payload_types: dict[int, int] = field(default_factory=dict)
     packets_sent: int = 0
     bytes_sent: int = 0
     header_bytes_sent: int = 0
@@ -154,36 +158,58 @@ class OutboundStream:
         marker: bool,
         level: int,
         turns: int | None = None,
+        protection: Protection | None = None,
     ) -> None:
         """Send one frame as packets; `marker` on the last (video) or as given (audio).
 
         Args:
             level: of sound, in -dBov.
             turns: how the picture is held, told with the last packet; None where it need not be told.
+            protection: corrections follow the frame, for one lost packet each.
         """
         now = wall_time()
         last = len(payloads) - 1
-        ssrc = self.encoding.ssrc
-        keep = bool(self._history)
         ending = self.template
         if turns is not None and ending.turned:
             ending = ending.turned[turns]
+        count = 0 if protection is None else protection.corrections(len(payloads), self.loss(now))
+        wrapped = bytes((payload_type,)) if count else b""
+        outer = protection.red if protection is not None and count else payload_type
+        sent: list[bytes] = []
         for index, payload in enumerate(payloads):
-            number = self.sequence_number
             extensions = (ending if index == last else self.template).write(now, level)
-            packet = rtp.write_rtp(
-                payload_type, marker and index == last, number, timestamp, ssrc, extensions, payload
+            sent.append(
+                self._send_one(outer, marker and index == last, timestamp, extensions, wrapped + payload, now)
             )
-            if keep:
-                self._history[number % HISTORY] = (number, packet, now, now)
-                self._repeat_allowance += len(packet)
-            self.sequence_number = number + 1 & 0xFFFF
-            self.send(packet)
-            self.packets_sent += 1
-            self.bytes_sent += len(payload)
-            self.header_bytes_sent += len(packet) - len(payload)
+        if protection is not None and count:
+            for correction in protection.correct(sent, payload_type, count):
+                extensions = self.template.write(now, level)
+                self._send_one(outer, False, timestamp, extensions, correction, now)
         self.frames_sent += 1
         self._repeat_allowance = min(self._repeat_allowance, REPEAT_BURST)
+
+    def _send_one(
+        self, payload_type: int, marker: bool, timestamp: int, extensions: bytes, payload: bytes, now: float
+    ) -> bytes:
+        number = self.sequence_number
+        packet = rtp.write_rtp(
+            payload_type, marker, number, timestamp, self.encoding.ssrc, extensions, payload
+        )
+        if self._history:
+            self._history[number % HISTORY] = (number, packet, now, now)
+            self._repeat_allowance += len(packet)
+        self.sequence_number = number + 1 & 0xFFFF
+        self.send(packet)
+        self.packets_sent += 1
+        self.bytes_sent += len(payload)
+        self.header_bytes_sent += len(packet) - len(payload)
+        return packet
+
+    def loss(self, now: float) -> float:
+        """The part of our packets that was lost lately, as far as the other end told."""
+        if self.remote is None or now - self.remote_at > LOSS_LIFETIME:
+            return 0.0
+        return self.remote.fraction_lost / 256
 
     def keep_history(self, keep: bool) -> None:
         """Whether packets can be asked for again."""
@@ -212,9 +238,10 @@ class OutboundStream:
                 return True
             self._repeat_allowance -= len(packet)
             self._history[number % HISTORY] = (number, packet, kept[2], now)
-            if self.rtx_payload_type is not None and self.encoding.rtx_ssrc is not None:
+            rtx_payload_type = self.rtx_payload_types.get(packet[1] & 0x7F)
+            if rtx_payload_type is not None and self.encoding.rtx_ssrc is not None:
                 packet = rtp.rewrap_rtx(
-                    packet, self.rtx_payload_type, self.rtx_sequence_number, self.encoding.rtx_ssrc
+                    packet, rtx_payload_type, self.rtx_sequence_number, self.encoding.rtx_ssrc
                 )
                 self.rtx_sequence_number = self.rtx_sequence_number + 1 & 0xFFFF
             self.send(packet)

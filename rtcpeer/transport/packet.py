@@ -47,6 +47,8 @@ class RtpPacket:
     abs_send_time: int | None = None
     # quarter turns clockwise that make the picture upright
     turns: int | None = None
+    # as it came; empty for what was made here
+    raw: bytes = b""
     _data: bytes = b""
 
     def set_data(self, data: bytes) -> None:
@@ -107,6 +109,7 @@ def parse_rtp_untrusted(data: bytes, ids: ExtensionIds) -> RtpPacket:
     packet = RtpPacket(
         second & 0x7F, second >> 7, sequence_number, timestamp, ssrc, data[position:end], csrc, padding
     )
+    packet.raw = data
     if extensions_at >= 0:
         _read_extensions(packet, data, extensions_at, position, ids.by_id)
     return packet

@@ -18,7 +18,7 @@ from av import AudioFrame, VideoFrame
 from av.error import FFmpegError
 from av.frame import Frame
 
-from rtcpeer.transport import red, upstream
+from rtcpeer.transport import upstream
 from rtcpeer.transport.buffers import AUDIO_WAIT, VIDEO_WAIT, EncodedFrame, FrameBuffer
 from rtcpeer.transport.clock import wall_time
 from rtcpeer.transport.codecs import DECODED_AUDIO, PayloadFormat, payload_format
@@ -32,6 +32,7 @@ from rtcpeer.transport.parameters import ReceiveParameters
 from rtcpeer.transport.playout import Playout
 from rtcpeer.transport.rtp import RtpSession
 from rtcpeer.transport.tasks import Gone
+from rtcpeer.transport.unwrapping import Unwrapper
 from rtcpeer.transport.video import choice
 from rtcpeer.transport.workers import Workers
 
@@ -97,6 +98,7 @@ class MediaReceiver:
         self._session: RtpSession | None = None
         self._parameters: ReceiveParameters | None = None
         self._formats: dict[int, PayloadFormat] = {}
+        self._unwrapper = Unwrapper()
         # retransmission SSRC -> media SSRC
         self._repairs: dict[int, int] = {}
         self._streams: dict[int, InboundStream] = {}
@@ -140,6 +142,7 @@ class MediaReceiver:
         else:
             formats = (payload_format(codec) for codec in parameters.codecs)
             self._formats = {f.payload_type: f for f in formats}
+            self._unwrapper = Unwrapper(self._formats, parameters.header_extensions)
             announced = [encoding.ssrc for encoding in parameters.encodings if encoding.ssrc is not None]
             if announced and self._shown not in announced:
                 self._shown = None
@@ -293,24 +296,22 @@ class MediaReceiver:
         return stream
 
     def _on_redundant(self, packet: RtpPacket, now: float) -> None:
-        """Sound that repeats what came before it (RFC 2198): what is missing of that takes its place."""
+        """A packet in RED; what is missing and can be made of it takes its place."""
+        stream = self._streams.get(packet.ssrc)
         try:
-            *earlier, primary = red.read(packet.payload)
+            form, packets = self._unwrapper.unwrap(packet, stream.buffer.lacks if stream else _lacks_nothing)
         except ValueError as exc:
             logger.debug("%s ignores a packet: %s", self._name, exc)
             return
-        form = self._formats.get(primary.payload_type)
-        if form is None or not form.is_media:
+        if form is not None:
+            stream = self._count(packet, form, now)
+        elif stream is not None:
+            stream.count(packet, now)
+            form = self._formats.get(stream.payload_type)
+        if stream is None or form is None:
             return
-        stream = self._count(packet, form, now)
-        for distance, block in zip(range(len(earlier), 0, -1), earlier, strict=True):
-            number = packet.sequence_number - distance & 0xFFFF
-            if block.payload_type == form.payload_type and block.data and stream.buffer.lacks(number):
-                timestamp = packet.timestamp - block.age & 0xFFFFFFFF
-                repeated = RtpPacket(form.payload_type, 0, number, timestamp, packet.ssrc, block.data)
-                self._buffer(stream, repeated, form, now)
-        packet.payload_type, packet.payload = form.payload_type, primary.data
-        self._buffer(stream, packet, form, now)
+        for each in packets:
+            self._buffer(stream, each, self._formats.get(each.payload_type, form), now)
 
     def _on_repair(self, packet: RtpPacket, form: PayloadFormat, now: float) -> None:
         """A retransmission (RFC 4588): put the original in its place."""
@@ -328,8 +329,12 @@ class MediaReceiver:
             return
         stream.retransmitted_packets += 1
         stream.retransmitted_bytes += len(packet.payload)
-        stream.count(original, now)
-        self._buffer(stream, original, self._formats[form.apt], now)
+        repaired = self._formats[form.apt]
+        if repaired.name == "RED":
+            self._on_redundant(original, now)
+        else:
+            stream.count(original, now)
+            self._buffer(stream, original, repaired, now)
 
     def _buffer(self, stream: InboundStream, packet: RtpPacket, form: PayloadFormat, now: float) -> None:
         buffer = stream.buffer
@@ -393,7 +398,7 @@ class MediaReceiver:
             stream.needs_keyframe = True
             return
         try:
-            data = choice.depacketize(form.name, [packet.payload for packet in frame.packets])
+            data = choice.depacketize(form.name, [p.payload for p in frame.packets if p.payload])
         except ValueError as exc:
             logger.debug("%s cannot read a frame: %s", self._name, exc)
             data = b""
@@ -469,3 +474,8 @@ class MediaReceiver:
             stream.samples_duration += duration
             stream.energy += stream.level * stream.level * duration
         self._sink.push_frame(frame)
+
+
+def _lacks_nothing(_number: int) -> bool:
+    """Of a stream that has not begun."""
+    return False

@@ -20,7 +20,7 @@ from av.packet import Packet
 from rtcpeer.errors import InvalidStateError
 from rtcpeer.transport import upstream
 from rtcpeer.transport.clock import wall_time
-from rtcpeer.transport.codecs import PayloadFormat, payload_format, preferred_redundancy
+from rtcpeer.transport.codecs import PayloadFormat, payload_format, preferred_redundancy, protection_of
 from rtcpeer.transport.dtls import DtlsTransport
 from rtcpeer.transport.dtmf import TonePlayer
 from rtcpeer.transport.encoding import EncodedPayloads, EncodeRequest
@@ -207,8 +207,10 @@ class MediaSender:
         packets.encoding = encoding
         packets.template = template
         packets.clock_rate = form.clock_rate
-        rtx = next((f for f in formats if f.name == "RTX" and f.apt == form.payload_type), None)
-        packets.rtx_payload_type = rtx.payload_type if rtx is not None else None
+        packets.rtx_payload_types = {
+            f.apt: f.payload_type for f in formats if f.name == "RTX" and f.apt is not None
+        }
+        stream.protection = protection_of(formats, form, parameters.header_extensions)
         packets.keep_history(form.nack)
         red = preferred_redundancy(formats, form)
         if red is None:

@@ -15,6 +15,7 @@ from av.packet import Packet
 
 from rtcpeer.transport.codecs import PayloadFormat
 from rtcpeer.transport.encoding import EncodedPayloads, StreamEncoder
+from rtcpeer.transport.fec import Protection
 from rtcpeer.transport.outbound import OutboundStream
 from rtcpeer.transport.red import Redundancy
 
@@ -27,6 +28,7 @@ class SendStream:
         turns: how the last picture was held, in quarter turns clockwise.
         due: when the next frame is due under maxFramerate, in the track's own time.
         redundancy: repeats sound where that was preferred.
+        protection: corrects pictures where that was negotiated.
         job: the one in the pool; an encoder is used by one at a time, also when its task was cancelled.
     """
 
@@ -43,6 +45,7 @@ class SendStream:
     fresh: bool = True
     frames_per_second: float = 0.0
     redundancy: Redundancy | None = None
+    protection: Protection | None = None
     job: asyncio.Future[EncodedPayloads | None] | None = None
     _second: int = 0
     _second_frames: int = 0
@@ -73,7 +76,13 @@ class SendStream:
             self._second, self._second_frames = second, 0
         self._second_frames += 1
         self.packets.send_frame(
-            self.format.payload_type, encoded.payloads, timestamp, marker=True, level=0, turns=turns
+            self.format.payload_type,
+            encoded.payloads,
+            timestamp,
+            marker=True,
+            level=0,
+            turns=turns,
+            protection=self.protection,
         )
 
     def is_due(self, frame: Frame | Packet[Any]) -> bool:

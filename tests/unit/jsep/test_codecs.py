@@ -115,6 +115,20 @@ def test_by_direction() -> None:
     assert preferred([H264], send, receive, Direction.SENDRECV) == (VP8, RTX)  # nothing is left of it
 
 
+def test_what_is_in_reds_of_video_is_sent_again_as_well() -> None:
+    red, ulpfec = Codec("video/red", 90000), Codec("video/ulpfec", 90000)
+
+    codecs = numbered([VP8, RTX, red, ulpfec], PayloadTypes(()), {})
+
+    assert [(c.name, c.parameter("apt")) for c in codecs] == [
+        ("VP8", None),
+        ("rtx", "96"),
+        ("red", None),
+        ("rtx", "98"),
+        ("ulpfec", None),
+    ]
+
+
 def test_payload_types_are_kept_and_never_given_twice() -> None:
     numbers = PayloadTypes(())
     first = numbered([VP8, H264, RTX], numbers, {})

@@ -27,7 +27,7 @@ def sent():
 @pytest.fixture
 def stream(sent):
     stream = OutboundStream(SendEncoding(1, 2), sent.append, HeaderTemplate((), "", None))
-    stream.rtx_payload_type = 97
+    stream.rtx_payload_types = {96: 97}
     stream.keep_history(True)
     return stream
 
