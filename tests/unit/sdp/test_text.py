@@ -1,4 +1,4 @@
-"""The line grammar. Fixtures are named by their origin: recorded (Chromium, Firefox, GStreamer) or written after real ones."""
+"""The line grammar. Fixtures are named by their origin: recorded (Chromium, Firefox, GStreamer), or written after it."""
 
 from __future__ import annotations
 
@@ -64,6 +64,21 @@ def test_an_answer_of_a_lite_server() -> None:
     assert ice.remote.lite
     assert len(ice.candidates) == 1
     assert a.objects.dtls == {0: "client"}
+
+
+def test_an_answer_of_janus_as_a_lite_server() -> None:
+    from rtcpeer.jsep.effects import SetRemoteIce
+    from rtcpeer.values import SdpType
+
+    a, _ = pair()
+    a.track("audio", "s")
+    a.local()
+    text = read(Path(__file__).parent / "fixtures" / "janus_1.1.2_lite_answer.sdp")
+    plan = a.carry_out(a.engine.plan_remote(SdpType.ANSWER, text.replace("111", "96")))
+    ice = next(e for e in plan.start if isinstance(e, SetRemoteIce))
+    assert ice.remote.lite
+    assert len(ice.candidates) == 1
+    assert a.objects.dtls == {0: "server"}
 
 
 def test_what_stands_in_a_section() -> None:

@@ -98,7 +98,7 @@ class Client:
             return message.to_bytes(self.key)
         return message.to_bytes()
 
-    async def answer(self, timeout=1.0):
+    async def answer(self, timeout=60.0):
         async with asyncio.timeout(timeout):
             return await self.answers.get()
 
@@ -124,7 +124,7 @@ class Client:
         return address_of(answer, Attribute.XOR_RELAYED_ADDRESS)
 
     async def received(self):
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(60):
             return await self.data.get()
 
 

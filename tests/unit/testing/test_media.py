@@ -117,7 +117,7 @@ async def test_stop_ends_a_waiting_reader():
     await asyncio.sleep(0)
     track.stop()
     with pytest.raises(MediaStreamError):
-        await asyncio.wait_for(reader, 1)
+        await asyncio.wait_for(reader, 60)
     with pytest.raises(MediaStreamError):
         await track.recv()
     assert track.readyState == "ended"

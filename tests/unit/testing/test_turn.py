@@ -46,7 +46,7 @@ class Peer:
         return self.socket.local_address
 
     async def received(self):
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(60):
             return await self.queue.get()
 
 
@@ -390,11 +390,11 @@ class TestStreams:
         async with TurnServer(transports=["tcp", "tls"]) as server:
             client = await of(server, "tcp").connect()
             client.send(b"\xffGET / HTTP/1.1")
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(60):
                 await client.ended.wait()
             client = await of(server, "tls").connect()
             client.send(b"GET / HTTP/1.1\r\n\r\n")
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(60):
                 await client.ended.wait()
 
     async def test_certificates_are_verified(self):
