@@ -1,4 +1,4 @@
-"""The line grammar. Fixtures are named by their origin: recorded (Chromium, Firefox, GStreamer), or written after it."""
+"""The line grammar. Fixtures are named by their origin: recorded (Chromium, Firefox, GStreamer) or written after it."""
 
 from __future__ import annotations
 
