@@ -59,9 +59,8 @@ def apply_local_offer(engine: Engine, draft: Draft, created: Created) -> None:
             if record.stopped:
                 continue
             record = draft.attach(record, draft.bindings[mid])
-            # webrtc-pc empties the list while nothing is received; as in `negotiated.configure`, it stays
-            codecs = media.codecs if media.direction.receives else record.receive_codecs
-            record = draft.put(replace(record, receptive=media.direction.receives, receive_codecs=codecs))
+            # webrtc-pc sets [[ReceiveCodecs]] here; browsers, and the W3C suite, wait for the answer
+            record = draft.put(replace(record, receptive=media.direction.receives))
             configure_offered(draft, record, media)
         elif media.is_data and not media.rejected:
             _bind_data(draft, mid, draft.bindings[mid])

@@ -33,7 +33,7 @@ def check_new(
     Raises:
         TypeError: rids malformed, doubled, or on some encodings only.
         OperationError: an encoding asks for a codec that cannot be sent, or for a scalability mode that is none.
-        RTCRangeError: scaleResolutionDownBy below 1, maxFramerate not above 0.
+        RTCRangeError: scaleResolutionDownBy below 1, maxFramerate below 0.
     """
     rids = [e.rid for e in encodings if e.rid is not None]
     if any(_RID.fullmatch(rid) is None for rid in rids):
@@ -50,8 +50,6 @@ def check_new(
     _check_modes(encodings)
     result = [_for_kind(e, kind) for e in encodings]
     _check_numbers(result)
-    if any(e.max_framerate == 0.0 for e in result):  # setParameters takes it: no frames for now
-        raise RTCRangeError("maxFramerate must be greater than 0.0 in sendEncodings")
     if any(e.scale_resolution_down_by is not None for e in result):
         result = [
             replace(e, scale_resolution_down_by=1.0) if e.scale_resolution_down_by is None else e

@@ -187,25 +187,3 @@ def test_a_version_that_was_rolled_back_is_not_given_to_another_description() ->
     a.local(SdpType.ROLLBACK)
     a.local()
     assert version() in (answered + 3, answered + 4)
-
-
-def test_what_an_offer_prepares_to_receive_goes_back() -> None:
-    """webrtc-pc 4.4.1.5: [[ReceiveCodecs]] are those of a local offer, and [[LastStableStateReceiveCodecs]] again."""
-    a, b = pair()
-    a.transceiver()
-    a.transceiver("video", Direction.SENDONLY)
-
-    def received() -> list[list[str]]:
-        return [[c.name for c in t.receive_codecs] for t in a.state.transceivers]
-
-    assert received() == [[], []]
-    a.local()
-    assert received() == [["opus", "PCMU", "PCMA"], []]
-    a.local(SdpType.ROLLBACK)
-    assert received() == [[], []]
-    negotiate(a, b)
-    agreed = received()
-    a.carry_out(a.engine.plan_set_direction(1, Direction.SENDRECV))
-    a.local()
-    a.local(SdpType.ROLLBACK)
-    assert received() == agreed
