@@ -44,11 +44,12 @@ from aiortc import (
     RTCStatsReport,
     RTCTransportStats,
     VideoStreamTrack,
-    __version__,
 )
+from aiortc import __version__ as __version__
 from aiortc.rtcconfiguration import RTCIceTransportPolicy
 
-from rtcpeer.aiortc import (
+# in aiortc, too, these are attributes (`aiortc.sdp.candidate_from_sdp`) that `import *` does not bring
+from rtcpeer.aiortc import (  # noqa: F401
     contrib,
     exceptions,
     jitterbuffer,
@@ -117,22 +118,5 @@ __all__ = [
     "RTCStatsReport",
     "RTCTransportStats",
     "VideoStreamTrack",
-    "__version__",
     "contrib",
-    "exceptions",
-    "jitterbuffer",
-    "mediastreams",
-    "rtcconfiguration",
-    "rtcdatachannel",
-    "rtcdtlstransport",
-    "rtcicetransport",
-    "rtcpeerconnection",
-    "rtcrtpparameters",
-    "rtcrtpreceiver",
-    "rtcrtpsender",
-    "rtcrtptransceiver",
-    "rtcsctptransport",
-    "rtcsessiondescription",
-    "sdp",
-    "stats",
 ]

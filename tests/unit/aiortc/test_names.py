@@ -28,6 +28,7 @@ OURS = {
 
 
 def test_the_top_level():
+    assert set(dropin.__all__) - set(aiortc.__all__) == {"GatheringPatience", "contrib"}
     assert set(aiortc.__all__) <= set(dropin.__all__)
     # also what is there without being in __all__, such as aiortc.sdp
     assert set(dir(aiortc)) - set(dir(dropin)) <= INSIDE | {"logging"}
