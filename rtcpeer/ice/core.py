@@ -16,14 +16,22 @@ After each input the caller drains `events` and asks `next_time`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rtcpeer.ice import stun
 from rtcpeer.ice.checklist import NEVER, Base, Local, Pair
 from rtcpeer.ice.consent import Level
+from rtcpeer.ice.events import (
+    ActiveWanted,
+    Event,
+    GenerationDropped,
+    PairSelected,
+    RoleChanged,
+    StateChanged,
+    Woken,
+)
 from rtcpeer.ice.generation import SLACK, Context, Generation
 from rtcpeer.ice.netbase import Address
 from rtcpeer.ice.ours import LocalHalf
+from rtcpeer.ice.states import derive_state
 from rtcpeer.ice.stun import Message
 from rtcpeer.values import (
     Candidate,
@@ -33,49 +41,6 @@ from rtcpeer.values import (
     IceTransportPolicy,
     IceTransportState,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StateChanged:
-    """The transport's state is another."""
-
-    state: IceTransportState
-
-
-@dataclass(frozen=True, slots=True)
-class PairSelected:
-    """Data goes over this pair from now on."""
-
-    pair: Pair
-
-
-@dataclass(frozen=True, slots=True)
-class Woken:
-    """The pair that carries data was silent, and is not any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoleChanged:
-    """A conflict, or a lite remote, gave us another role."""
-
-    role: IceRole
-
-
-@dataclass(frozen=True, slots=True)
-class ActiveWanted:
-    """A remote candidate listens on TCP: active bases of this generation can connect to it."""
-
-    generation: Generation
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationDropped:
-    """Nothing of this generation is needed any more: its bases may go if it has no fork that lives."""
-
-    generation: Generation
-
-
-Event = StateChanged | PairSelected | Woken | RoleChanged | ActiveWanted | GenerationDropped
 
 
 class IceCore:
@@ -107,6 +72,11 @@ class IceCore:
         if not self._role_known:
             return IceRole.UNKNOWN
         return IceRole.CONTROLLING if self._context.controlling else IceRole.CONTROLLED
+
+    @property
+    def newest(self) -> Generation | None:
+        """The generation of the newest local credentials or the newest answer."""
+        return self.generations[-1] if self.generations else None
 
     def set_role(self, now: float, role: IceRole) -> None:
         """What the offer/answer exchange says; before checks begin."""
@@ -394,7 +364,12 @@ class IceCore:
             self.selected_pair_changes += 1
             pair.base.routes[pair.address] = pair
             self.events.append(PairSelected(pair))
-        state = self._derive_state(now)
+        level = carrying.level(now) if carrying is not None else None
+        if level is Level.LIVE:
+            self._forgets_loss = False
+        state = derive_state(
+            self.state, carrying, level, self.generation_of_remote(None), forgets_loss=self._forgets_loss
+        )
         if state is not self.state:
             self.state = state
             self.events.append(StateChanged(state))
@@ -456,44 +431,3 @@ class IceCore:
         generation.forget_routes()
         generation.half.users.remove(generation)
         self.events.append(GenerationDropped(generation))
-
-    def _derive_state(self, now: float) -> IceTransportState:
-        """webrtc-pc 5.6.2, over all generations."""
-        carrying = self.carrying
-        newest = self.generation_of_remote(None)
-        trying = newest is not None and newest is not carrying and not newest.failed
-        if carrying is not None:
-            level = carrying.level(now)
-            if level is Level.LIVE:
-                self._forgets_loss = False
-                return (
-                    IceTransportState.COMPLETED
-                    if self._is_completed(carrying)
-                    else IceTransportState.CONNECTED
-                )
-            if trying and self._forgets_loss:
-                return IceTransportState.CHECKING
-            if level is Level.SILENT:
-                return IceTransportState.DISCONNECTED
-            if trying and self.state is not IceTransportState.FAILED:
-                return IceTransportState.DISCONNECTED
-            return IceTransportState.FAILED
-        if newest is None:
-            return IceTransportState.NEW
-        if newest.failed:
-            return IceTransportState.FAILED
-        if newest.is_exhausted:
-            # "finished checking all existing candidates pairs and not found a connection [...], but it is still
-            # gathering and/or waiting for additional remote candidates"
-            return IceTransportState.DISCONNECTED
-        # "new" is a beginning; a restart of what was tried before is "checking" although no candidate is known yet
-        is_new = not newest.remotes and self.state is IceTransportState.NEW
-        return IceTransportState.NEW if is_new else IceTransportState.CHECKING
-
-    def _is_completed(self, carrying: Generation) -> bool:
-        """A restart on a working path is not told: the old pair works until the new one takes over.
-
-        Deviation from webrtc-pc 5.6.2, "causing a transition to connected if begun in the completed state":
-        browsers do not either, and the W3C suite demands that a restart change nothing that is told.
-        """
-        return carrying.is_completed or self.state is IceTransportState.COMPLETED

@@ -7,10 +7,10 @@ candidate is handed on the moment it exists; nothing waits for a server that doe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from rtcpeer.ice.allocating import Allocating
 from rtcpeer.ice.bases import Pipe, RelayBase, SocketBase
 from rtcpeer.ice.candidates import foundation, is_ipv6, order_interfaces, priority
 from rtcpeer.ice.checklist import Base
@@ -22,18 +22,12 @@ from rtcpeer.ice.quiet import quiet
 from rtcpeer.ice.relay import RelayPath
 from rtcpeer.ice.secure import ask_over_dtls
 from rtcpeer.ice.settings import IceSettings
-from rtcpeer.ice.system import default_tls_context
 from rtcpeer.ice.trust import client_connection
-from rtcpeer.ice.turn import Allocated, Lost, Refused
 from rtcpeer.values import Candidate, CandidateType, IceTransportPolicy
 
 if TYPE_CHECKING:
-    from rtcpeer.config.servers import IceServerEntry, ServerUrl
+    from rtcpeer.config.servers import IceServerEntry
 
-# Head start of a server's first address before its other family is tried (RFC 8305 would say 0.25 s; a TURN
-# server charges us for a second allocation, so be slower).
-_FAMILY_STAGGER = 1.0
-_MAX_REDIRECTS = 2
 # Everything about a server is decided within this: the promise is 10 s from the start to the error event.
 _SERVER_PATIENCE = 9.5
 
@@ -284,164 +278,14 @@ class Gathering:
     async def _ask_relay(
         self, index: int, entry: IceServerEntry, addresses: list[str], deadline: float
     ) -> None:
-        """One allocation; the server's second address is tried when the first does not answer soon."""
-        here = frozenset(interface.address for interface in self._interfaces)
-        key = (entry.url.url, entry.username or "", entry.credential or "")
-        kept = self._pool.reusable_path(key, here)
-        if kept is not None:
-            kept.users.add(self._owner)
-            outcome = await self._outcome(kept, kept.verify)
-            if isinstance(outcome, Allocated):
-                self._tell_relay(index, entry, kept)
-                return
-            if outcome.code == 701:
-                self._failed(entry, outcome.code, outcome.text, kept.local_address)
-                return
-        attempts = {asyncio.ensure_future(self._attempt(entry, key, addresses[0], deadline))}
-        errors: list[tuple[int, str, Address | None]] = []
-        rest = addresses[1:]
-        try:
-            while attempts:
-                timeout = _FAMILY_STAGGER if rest else None
-                done, attempts = await asyncio.wait(
-                    attempts, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-                )
-                for task in done:
-                    result = task.result()
-                    if isinstance(result, RelayPath):
-                        self._tell_relay(index, entry, result)
-                        return
-                    errors.append(result)
-                if rest:
-                    attempts.add(asyncio.ensure_future(self._attempt(entry, key, rest.pop(0), deadline)))
-        finally:
-            for task in attempts:
-                task.cancel()
-            await asyncio.gather(*attempts, return_exceptions=True)
-        # What a server said is worth more than its silence.
-        self._failed(entry, *min(errors, key=lambda error: error[0] == 701))
-
-    async def _attempt(
-        self, entry: IceServerEntry, key: tuple[str, str, str], host: str, deadline: float
-    ) -> RelayPath | tuple[int, str, Address | None]:
-        """Try one address, follow redirects (RFC 8656 7.4), take a new port when ours is in use (437)."""
-        server = (host, entry.url.port)
-        visited = {server}
-        retries = 1
-        while True:
-            path, problem = await self._open_path(entry, key, server, deadline)
-            if path is None:
-                return problem
-            self._pool.adopt(path)
-            path.users.add(self._owner)
-            try:
-                outcome = await self._outcome(path, path.start)
-            except asyncio.CancelledError:
-                self._pool.abandon(path, self._pipe.clock() + self._settings.release_timeout)
-                raise
-            if isinstance(outcome, Allocated):
-                return path
-            local = path.local_address
-            self._pool.discard(path)
-            if outcome.code == 437 and retries:
-                retries -= 1
-                continue
-            alternate = outcome.alternate if isinstance(outcome, Refused) else None
-            if (
-                outcome.code == 300
-                and alternate
-                and alternate not in visited
-                and len(visited) <= _MAX_REDIRECTS
-            ):
-                visited.add(alternate)
-                server = alternate
-                continue
-            return outcome.code, outcome.text, local
-
-    async def _outcome(self, path: RelayPath, begin: Callable[[], None]) -> Allocated | Refused | Lost:
-        future: asyncio.Future[Allocated | Refused | Lost] = asyncio.get_running_loop().create_future()
-
-        def settle(outcome: Allocated | Refused | Lost) -> None:
-            if not future.done():
-                future.set_result(outcome)
-
-        path.on_outcome = settle
-        begin()
-        return await future
-
-    async def _open_path(
-        self, entry: IceServerEntry, key: tuple[str, str, str], server: Address, deadline: float
-    ) -> tuple[RelayPath | None, tuple[int, str, Address | None]]:
-        loop = asyncio.get_running_loop()
-        settings = self._settings
-        url = entry.url
-        relay_protocol = "udp" if url.transport == "udp" else ("tls" if url.scheme == "turns" else "tcp")
-        remaining = max(0.5, deadline - loop.time())
-        path = RelayPath(
-            self._pipe,
-            settings,
-            url=url.url,
-            key=key,
-            server=server,
-            relay_protocol=relay_protocol,
-            on_change=self._sink.times_changed,
-            on_lost=self._sink.path_lost,
-            timeout=min(settings.server_timeout, remaining),
+        allocating = Allocating(
+            self._network, self._settings, self._pipe, self._pool, self._owner, self._sink, self._interfaces
         )
-        source = self._source_for(server[0])
-        if source is None:
-            return None, (701, "no local address can reach the server", None)
-        try:
-            async with asyncio.timeout(min(settings.server_timeout, remaining)):
-                await self._connect(path, url, source)
-        except TimeoutError:
-            path.close()
-            return None, (701, "the server did not accept a connection in time", (source, 0))
-        except OSError as exc:
-            path.close()
-            return None, (701, f"the server can not be reached: {exc}", (source, 0))
-        except asyncio.CancelledError:
-            path.close()
-            raise
-        return path, (0, "", None)
-
-    async def _connect(self, path: RelayPath, url: ServerUrl, source: str) -> None:
-        """Have a way to the server: datagrams, DTLS, or a stream."""
-        settings = self._settings
-        if url.transport == "udp":
-            socket = await self._network.open_udp(
-                source, 0, path.datagram_received, port_range=settings.port_range
-            )
-            if url.is_secure:
-                await path.secure(socket, client_connection(settings.ssl_context, url.host))
-            else:
-                path.attach_socket(socket)
-            return
-        tls = (settings.ssl_context or default_tls_context()) if url.is_secure else None
-        path.attach_stream(
-            await self._network.open_stream(
-                *path.server,
-                receiver=path.stream_received,
-                tls=tls,
-                server_hostname=url.host,
-                local_host=source,
-            )
-        )
-
-    def _source_for(self, host: str) -> str | None:
-        """The local address toward a server: what the routing table says, unless the user excludes it."""
-        family = "ipv6" if is_ipv6(host) else "ipv4"
-        usable = [interface.address for interface in self._interfaces if interface.family == family]
-        routed = self._network.source_address(host)
-        if routed in usable:
-            return routed
-        # The route to a server on this host leads over loopback, which is no interface to offer candidates
-        # on.
-        if routed is not None and any(
-            i.address == routed and i.is_loopback for i in self._network.interfaces()
-        ):
-            return routed
-        return usable[0] if usable else None
+        result = await allocating.obtain(entry, addresses, deadline)
+        if isinstance(result, RelayPath):
+            self._tell_relay(index, entry, result)
+        else:
+            self._failed(entry, *result)
 
     def _tell_relay(self, index: int, entry: IceServerEntry, path: RelayPath) -> None:
         for base in path.bases.values():

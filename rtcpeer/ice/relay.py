@@ -15,7 +15,8 @@ from rtcpeer.ice.candidates import is_ipv6
 from rtcpeer.ice.dtls import DtlsChannel
 from rtcpeer.ice.netbase import Address, DatagramSocket, StreamSocket
 from rtcpeer.ice.settings import IceSettings
-from rtcpeer.ice.turn import NEVER, Allocated, Lost, Refused, Released, TurnClient
+from rtcpeer.ice.turn import TurnClient
+from rtcpeer.ice.turnrecords import NEVER, Allocated, Lost, Refused, Released
 
 
 class RelayPath:

@@ -1,26 +1,35 @@
 """A TURN client without I/O (RFC 8656): one allocation on one path to one server.
 
-Owns: the allocation, its permissions and channels, long-term credentials, retransmission.  Never: sockets,
+Owns: the allocation, its permissions and channels, retransmission.  Never: sockets,
 the clock; `now` is an argument, bytes leave through the `send` that was given.
 
 aioice's client spends a task per packet and hides error codes; here data costs a dictionary look-up and a
 4-byte header, and every failure keeps its code.  Over TCP and TLS the same messages are framed by their own
 lengths (RFC 8656 2.1, channel data padded to four bytes) and never retransmitted.
-
-Requests, their answers and what follows from them stand in one place, so that the module is long.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from struct import Struct
 
 from rtcpeer.ice import stun
+from rtcpeer.ice.framing import Frames
+from rtcpeer.ice.longterm import LongTermCredentials
 from rtcpeer.ice.netbase import Address
 from rtcpeer.ice.stun import Message
+from rtcpeer.ice.turnrecords import (
+    NEVER,
+    Allocated,
+    Channel,
+    Lost,
+    Permission,
+    Refused,
+    Released,
+    Request,
+    TurnEvent,
+)
 
-NEVER = float("inf")
 _SLACK = 0.001
 _UDP = b"\x11\0\0\0"
 _LIFETIME = 600
@@ -31,84 +40,8 @@ _FIRST_CHANNEL = 0x4000
 _LAST_CHANNEL = 0x4FFF
 # Datagrams kept per peer while its permission is being asked for.
 _QUEUE = 4
-# Stale nonces and challenges in a row before we believe that the server will never be content.
-_MAX_CHALLENGES = 4
 _MAX_PEERS = 256
-_MAX_FRAME = 65535 + 24
 _HEADER = Struct("!HH")
-
-
-@dataclass(frozen=True, slots=True)
-class Allocated:
-    """The relayed addresses (one, or one per family) and how the server sees us."""
-
-    relayed: tuple[Address, ...]
-    mapped: Address | None
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """No allocation: a STUN error code, or 701 for silence; `alternate` with a redirect (300)."""
-
-    code: int
-    text: str
-    alternate: Address | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The allocation that we had is gone."""
-
-    code: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Released:
-    """The server confirmed that the allocation is no more."""
-
-
-TurnEvent = Allocated | Refused | Lost | Released
-
-
-class _Request:
-    """A request on its way to the server."""
-
-    __slots__ = ("body", "data", "deadline", "method", "next_at", "peer", "rto")
-
-    def __init__(self, method: int, body: bytes, peer: Address | None) -> None:
-        self.method = method
-        self.body = body
-        # The permission's or channel's peer.
-        self.peer = peer
-        self.data = b""
-        self.next_at = 0.0
-        self.rto = 0.0
-        self.deadline = 0.0
-
-
-class _Permission:
-    """What one peer IP address may send to us."""
-
-    __slots__ = ("granted", "queue", "refresh_at", "refused", "used")
-
-    def __init__(self) -> None:
-        self.granted = False
-        self.refused = False
-        self.used = True
-        self.refresh_at = NEVER
-        self.queue: list[tuple[bytes, Address]] = []
-
-
-class Channel:
-    """A channel number for one peer."""
-
-    __slots__ = ("bound", "number", "refresh_at")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.bound = False
-        self.refresh_at = NEVER
 
 
 class TurnClient:
@@ -139,8 +72,7 @@ class TurnClient:
         keepalive: float = 25.0,
         transaction_id: Callable[[], bytes] = stun.new_transaction_id,
     ) -> None:
-        self._username = username
-        self._password = password
+        self._credentials = LongTermCredentials(username, password)
         self._send = send
         self._receive_data = receive_data
         self._reliable = reliable
@@ -154,20 +86,16 @@ class TurnClient:
         self.relayed: tuple[Address, ...] = ()
         # "new", "allocating", "allocated", "releasing", "gone"
         self.phase = "new"
-        self._requests: dict[bytes, _Request] = {}
-        self._realm = ""
-        self._nonce = b""
-        self._key: bytes | None = None
-        self._challenges = 0
+        self._requests: dict[bytes, Request] = {}
         # Which address families to ask for: "both", "ipv4" (the default family), "ipv6".
         self._ask = "both" if ipv6 else "ipv4"
         self._refresh_at = NEVER
         self._expires_at = NEVER
-        self._permissions: dict[str, _Permission] = {}
+        self._permissions: dict[str, Permission] = {}
         self.channels: dict[Address, Channel] = {}
         self._peer_of_channel: dict[int, Address] = {}
         self._next_channel = _FIRST_CHANNEL
-        self._buffer = bytearray()
+        self._frames = Frames()
         self._release_wanted = False
 
     # -- commands ----------------------------------------------------------------------------------
@@ -211,7 +139,7 @@ class TurnClient:
         if permission is None:
             if len(self._permissions) >= _MAX_PEERS:
                 return
-            permission = self._permissions[peer[0]] = _Permission()
+            permission = self._permissions[peer[0]] = Permission()
             self._ask_permission(now, peer)
         permission.used = True
 
@@ -263,21 +191,18 @@ class TurnClient:
         self._start(now, stun.CHANNEL_BIND, _channel_number(channel.number), peer)
 
     def _start(self, now: float, method: int, body: bytes, peer: Address | None = None) -> None:
-        request = _Request(method, body, peer)
+        request = Request(method, body, peer)
         request.deadline = now + self._timeout
         self._transmit(now, request)
 
-    def _transmit(self, now: float, request: _Request) -> None:
+    def _transmit(self, now: float, request: Request) -> None:
         """Send with a fresh transaction id and the credentials as they are now known."""
         transaction_id = self._transaction_id()
         body = request.body
         if request.peer is not None:
             body += stun.xor_address(stun.XOR_PEER_ADDRESS, request.peer, transaction_id)
-        if self._key is not None:
-            body += stun.attribute(stun.USERNAME, self._username.encode())
-            body += stun.attribute(stun.REALM, self._realm.encode())
-            body += stun.attribute(stun.NONCE, self._nonce)
-        request.data = stun.encode(request.method, transaction_id, body, self._key)
+        body += self._credentials.attributes
+        request.data = stun.encode(request.method, transaction_id, body, self._credentials.key)
         request.rto = self._rto
         request.next_at = request.deadline if self._reliable else now + request.rto
         self._requests[transaction_id] = request
@@ -315,43 +240,22 @@ class TurnClient:
         request = self._requests.get(message.transaction_id)
         if request is None or message.kind & ~stun.CLASS_MASK != request.method:
             return
-        if message.kind & stun.CLASS_MASK == stun.SUCCESS:
-            if self._key is None or message.authentic(self._key):
-                del self._requests[message.transaction_id]
-                self._challenges = 0
-                self._on_success(now, request, message)
-        elif message.kind & stun.CLASS_MASK == stun.ERROR:
-            # Servers sign errors or not; a signed one must be right.
-            if (
-                stun.MESSAGE_INTEGRITY in message.attributes
-                and self._key is not None
-                and not message.authentic(self._key)
-            ):
-                return
+        kind = message.kind & stun.CLASS_MASK
+        if kind == stun.SUCCESS and self._credentials.believe_success(message):
+            del self._requests[message.transaction_id]
+            self._on_success(now, request, message)
+        elif kind == stun.ERROR and self._credentials.believe_error(message):
             del self._requests[message.transaction_id]
             self._on_error(now, request, message)
 
     def feed_untrusted(self, now: float, chunk: bytes) -> bool:
         """Bytes of a stream; False when they can not be framed and the stream is of no use any more."""
-        buffer = self._buffer
-        buffer += chunk
-        while len(buffer) >= 4:
-            first = buffer[0]
-            size = buffer[2] << 8 | buffer[3]
-            if first < 4:
-                total = 20 + size
-            elif first & 0xC0 == 0x40:
-                total = 4 + size + (-size & 3)
-            else:
-                return False
-            if len(buffer) < total:
-                return len(buffer) <= _MAX_FRAME
-            frame = bytes(buffer[:total])
-            del buffer[:total]
+        frames, good = self._frames.feed_untrusted(chunk)
+        for frame in frames:
             self.receive_untrusted(now, frame)
-        return True
+        return good
 
-    def _on_success(self, now: float, request: _Request, message: Message) -> None:
+    def _on_success(self, now: float, request: Request, message: Message) -> None:
         method = request.method
         if method == stun.ALLOCATE:
             relayed = message.address(stun.XOR_RELAYED_ADDRESS)
@@ -389,16 +293,16 @@ class TurnClient:
         self._refresh_at = now + max(lifetime - 60, lifetime / 2)
 
     def _grant(self, now: float, host: str) -> None:
-        permission = self._permissions.setdefault(host, _Permission())
+        permission = self._permissions.setdefault(host, Permission())
         permission.granted = True
         permission.refresh_at = now + _PERMISSION_REFRESH
         queue, permission.queue = permission.queue, []
         for data, peer in queue:
             self._indicate(data, peer)
 
-    def _on_error(self, now: float, request: _Request, message: Message) -> None:
+    def _on_error(self, now: float, request: Request, message: Message) -> None:
         code, text = message.error
-        if code in (401, 438) and self._accept_challenge(code, message):
+        if code in (401, 438) and self._credentials.accept_challenge(code, message):
             self._transmit(now, request)
             return
         if request.method == stun.ALLOCATE:
@@ -425,21 +329,6 @@ class TurnClient:
                 # Indications still work; that number may belong to another peer since before a reuse.
                 channel.bound = False
                 channel.refresh_at = NEVER
-
-    def _accept_challenge(self, code: int, message: Message) -> bool:
-        """RFC 8489 9.2.5: whether it makes sense to ask again with what the server said."""
-        realm, nonce = message.text(stun.REALM), message.attributes.get(stun.NONCE)
-        self._challenges += 1
-        if nonce is None or self._challenges > _MAX_CHALLENGES or not self._username:
-            return False
-        if code == 401 and self._key is not None and nonce == self._nonce:
-            return False
-        if code == 401 and self._key is not None and self._challenges > 2:
-            return False
-        self._nonce = nonce
-        self._realm = realm or self._realm
-        self._key = stun.long_term_key(self._username, self._realm, self._password)
-        return True
 
     def _on_allocate_error(self, now: float, code: int, text: str, message: Message) -> None:
         if self._ask == "both" and code in (400, 420, 440):
@@ -519,7 +408,7 @@ class TurnClient:
             self._sent_at = now
             self._send(stun.encode(stun.BINDING_INDICATION, self._transaction_id(), b""))
 
-    def _give_up(self, now: float, request: _Request) -> None:
+    def _give_up(self, now: float, request: Request) -> None:
         """No answer at all."""
         if request.method == stun.ALLOCATE:
             self._refuse(701, "the server did not answer")

@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import json
 import os
+import statistics
 import sys
 import time
 
@@ -50,7 +51,7 @@ class Agent:
             limit=1 << 22,
         )
         self.reading = asyncio.create_task(self.read())
-        await self.until("ready")
+        await self.until("ready", timeout=150)  # twenty processes may be starting
 
     async def read(self):
         while line := await self.process.stdout.readline():
@@ -148,15 +149,21 @@ class Call:
 
 
 @contextlib.asynccontextmanager
-async def calling(alice, bob):
-    call = Call(alice, bob)
-    await asyncio.gather(call.alice.launch(), call.bob.launch())
+async def calling_often(alice, bob, count):
+    calls = [Call(alice, bob) for _ in range(count)]
+    agents = [agent for call in calls for agent in (call.alice, call.bob)]
+    await asyncio.gather(*(agent.launch() for agent in agents))
     try:
-        yield call
-        for agent in (call.alice, call.bob):
-            assert not agent.seen("failure")
+        yield calls
+        assert not [agent.seen("failure") for agent in agents if agent.seen("failure")]
     finally:
-        await asyncio.gather(call.alice.end(), call.bob.end())
+        await asyncio.gather(*(agent.end() for agent in agents))
+
+
+@contextlib.asynccontextmanager
+async def calling(alice, bob):
+    async with calling_often(alice, bob, 1) as (call,):
+        yield call
 
 
 @pytest.fixture
@@ -221,26 +228,26 @@ class TestChange:
             report(data_after_address_change=data["time"] - began)
             assert data["time"] - began < 4
 
-    @pytest.mark.parametrize(("loss", "tries"), [(0.2, 5), (0.05, 3)])
-    async def test_loss(self, lab, loss, tries):
+    @pytest.mark.parametrize("loss", [0.2, 0.05])
+    async def test_loss(self, lab, loss):
         alice, bob = lab.add_host("alice"), lab.add_host("bob")
         alice.uplink.set(loss=loss)
 
-        async def attempt(call):
+        async def attempt(number, call):
+            await asyncio.sleep(number * 0.4)  # what is measured is the network, not ten processes that start
             await call.start({})
             took = await call.opened(90)
             call.stream(0.02)
             await asyncio.sleep(1)
             return took
 
-        async with contextlib.AsyncExitStack() as stack:
-            # all at once: each packet is lost or not on its own, and nothing but time is saved
-            calls = [await stack.enter_async_context(calling(alice, bob)) for _ in range(tries)]
-            times = sorted(await asyncio.gather(*map(attempt, calls)))
+        # side by side: each packet is lost or not on its own, and nothing but time is saved
+        async with calling_often(alice, bob, 10) as calls:
+            times = sorted(await asyncio.gather(*itertools.starmap(attempt, enumerate(calls))))
             alice.uplink.set(loss=0)  # the timers of SCTP have backed off; how far is chance
             assert not any(await asyncio.gather(*(call.lost() for call in calls)))
-        report(median=times[len(times) // 2], worst=times[-1])
-        assert times[len(times) // 2] < 8
+        report(median=statistics.median(times), worst=times[-1])
+        assert statistics.median(times) < 8
 
     async def test_outage_of_8_seconds(self, lab):
         alice, bob = lab.add_host("alice"), lab.add_host("bob")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from rtcpeer.ice import stun
-from rtcpeer.ice.core import StateChanged
 from rtcpeer.ice.credentials import new_credentials
+from rtcpeer.ice.events import StateChanged
 from rtcpeer.ice.turn import TurnClient
 from rtcpeer.values import CandidateType, IceRole, IceTransportState
 

@@ -131,9 +131,9 @@ async def test_a_restart_is_rolled_back_and_made_again_ten_times(scene):
         assert not await stream.stop()
         for peer in (pair.offerer, pair.answerer):
             agent = peer.sctp.transport.iceTransport._core.agent
-            assert len(agent._core.generations) == 1
-            assert not agent._core.retired
-            assert len(agent._pool.sockets) == 1
+            assert len(agent.core.generations) == 1
+            assert not agent.core.retired
+            assert len(agent.pool.sockets) == 1
 
 
 @scenario

@@ -17,7 +17,8 @@ from rtcpeer.ice import stun
 from rtcpeer.ice.dtls import DtlsChannel
 from rtcpeer.ice.netbase import Address, DatagramSocket, Network, StreamSocket
 from rtcpeer.ice.trust import client_connection
-from rtcpeer.ice.turn import NEVER, Allocated, Lost, Refused, Released, TurnClient
+from rtcpeer.ice.turn import TurnClient
+from rtcpeer.ice.turnrecords import NEVER, Allocated, Lost, Refused, Released
 
 RTO = 0.25
 

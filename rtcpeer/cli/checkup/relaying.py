@@ -28,7 +28,7 @@ from rtcpeer.cli.checkup.surroundings import (
 from rtcpeer.cli.checkup.verdicts import Attempt, Bounce
 from rtcpeer.config.servers import IceServerEntry
 from rtcpeer.ice.netbase import Address
-from rtcpeer.ice.turn import Allocated, Refused
+from rtcpeer.ice.turnrecords import Allocated, Refused
 
 _REPEAT = 0.2
 # A quota that our other examinations fill is waited for until then.

@@ -126,7 +126,7 @@ async def test_a_failing_listener_breaks_nothing() -> None:
     two = Two(SystemNetwork())
     bad = Bad()
     bad.peer = two.right
-    two.left._listener = bad
+    two.left.listener = bad
     two.left_log = bad
     await two.connect()
     assert reports
@@ -516,10 +516,9 @@ def test_lag_of_the_loop_is_not_silence() -> None:
         topology = Topology()
         two = await topology.two().connect()
         await asyncio.sleep(10)
-        timer_at = two.left._timer_at
         # The loop comes back twenty seconds too late: the timer says by how much.
-        two.left._timer_at = timer_at - 20
-        two.left._on_timer()
+        two.left._alarm._at -= 20
+        two.left._alarm._fire()
         assert two.left.state in ("connected", "completed")
         await topology.close(two)
 

@@ -9,9 +9,9 @@ import pytest
 
 from rtcpeer.ice import stun
 from rtcpeer.ice.checklist import Base
-from rtcpeer.ice.core import GenerationDropped, Woken
 from rtcpeer.ice.credentials import new_credentials
 from rtcpeer.ice.early import EarlyChecks
+from rtcpeer.ice.events import GenerationDropped, Woken
 from rtcpeer.ice.netbase import Address
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.values import CandidateType, IceParameters, IceRole, IceTransportPolicy

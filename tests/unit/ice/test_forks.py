@@ -6,8 +6,8 @@ import asyncio
 
 from rtcpeer.ice import stun
 from rtcpeer.ice.agent import IceAgent
-from rtcpeer.ice.core import GenerationDropped
 from rtcpeer.ice.credentials import new_credentials
+from rtcpeer.ice.events import GenerationDropped
 from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.testing import VirtualNetwork, run_virtual

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from rtcpeer.ice import stun
-from rtcpeer.ice.turn import Allocated, Lost, Refused, Released, TurnClient
+from rtcpeer.ice.turn import TurnClient
+from rtcpeer.ice.turnrecords import Allocated, Lost, Refused, Released
 
 RELAYED = ("203.0.113.1", 50000)
 RELAYED6 = ("2001:db8::1", 50001)
@@ -143,7 +144,7 @@ def test_a_server_with_ipv6_alone() -> None:
 
 def test_wrong_credentials_are_refused_with_401() -> None:
     server = Server()
-    server.client._password = "wrong"
+    server.client._credentials._password = "wrong"
     server.client.allocate(0)
     server.pump()
     assert server.client.events == [Refused(401, "Unauthorized")]
