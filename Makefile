@@ -20,7 +20,7 @@ STAMP := $(VENV)/.installed
 WPT_RIG ?= ../shared/wpt
 # more than there may be cores: what talks to other programs waits most of its time
 JOBS ?= 4
-APT_PACKAGES := chromium coturn iproute2 nftables
+APT_PACKAGES := chromium coturn firefox-esr iproute2 nftables
 
 .DEFAULT_GOAL := help
 .PHONY: help setup system demo serve style types contracts test unit interop explore fuzz versions bench conformance coverage clean
