@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+import rtcpeer
 from rtcpeer import IceSettings, PeerSettings
 from rtcpeer.aiortc import RTCPeerConnection
 from rtcpeer.config.servers import parse_server_url
@@ -186,6 +187,24 @@ async def test_messages_before_a_channel_is_open_and_more_than_fit(scene):
         await task
         await asyncio.sleep(5)
         assert [int(message[:3]) for message in received] == list(range(200))
+
+
+@scenario
+async def test_a_certificate_and_a_stream_of_ones_own(scene):
+    """`pc._RTCPeerConnection__certificates`, `pc._RTCPeerConnection__stream_id`."""
+    kept = (
+        await rtcpeer.RTCPeerConnection.generateCertificate({"name": "ECDSA", "namedCurve": "P-256"})
+    ).to_pem()
+    certificate = rtcpeer.RTCCertificate.from_pem(kept)
+    track = synthetic_track("audio")
+    with scene.network.add_host("alice").active():
+        pc = RTCPeerConnection(certificates=[certificate])
+    pc.addTrack(track, rtcpeer.MediaStream(id="lobby"))
+    offer = await pc.createOffer()
+    assert certificate.getFingerprints()[0].value.upper() in offer.sdp
+    assert "a=msid:lobby " in offer.sdp
+    await pc.close()
+    track.stop()
 
 
 def test_server_urls():
