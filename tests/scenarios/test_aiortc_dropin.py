@@ -209,7 +209,7 @@ async def test_relayed_tracks_added_in_a_track_listener(scene):
         source = VideoStreamTrack()
         both.client.addTrack(source)
         await both.exchange()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             frame = await frames.get()
         assert (frame.width, frame.height) == (640, 480)
         blackhole = MediaBlackhole()

@@ -233,7 +233,7 @@ def test_a_loop_in_a_thread_of_its_own():
     thread.start()
 
     def run(coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(10)
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(60)
 
     try:
         server, client = RTCPeerConnection(), RTCPeerConnection()
@@ -243,11 +243,11 @@ def test_a_loop_in_a_thread_of_its_own():
         run(server.setRemoteDescription(client.localDescription))
         run(server.setLocalDescription())
         run(client.setRemoteDescription(server.localDescription))
-        run(asyncio.wait_for(server.connected(), 10))
+        run(asyncio.wait_for(server.connected(), 60))
         assert server.getTransceivers()[0].currentDirection == "sendonly"
         run(client.close())
         run(server.close())
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
         loop.close()

@@ -17,7 +17,7 @@ async def test_program(program):
     assert source != program
     names = {"__name__": "guide"}
     exec(compile(source, "moving-from-aiortc.md", "exec"), names)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await names["main"]()
 
 

@@ -17,12 +17,12 @@ class Background:
         self.thread.start()
 
     def run(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(20)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
     def stop(self):
         if self.thread.is_alive():
             self.loop.call_soon_threadsafe(self.loop.stop)
-            self.thread.join(20)
+            self.thread.join(60)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ async def connect(client, server):
     await server.setRemoteDescription(client.localDescription)
     await server.setLocalDescription(await server.createAnswer())
     await client.setRemoteDescription(server.localDescription)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asyncio.gather(client.connected(), server.connected())
 
 
@@ -60,7 +60,7 @@ def test_closed_by_the_loop_when_its_thread_has_gone(background):
 def test_closed_from_another_thread_while_it_runs(background):
     client, server = call(background)
     closing = asyncio.run_coroutine_threadsafe(server.close(), background.loop)
-    assert closing.result(20) is None
+    assert closing.result(60) is None
     background.run(client.close())
     assert (client.iceConnectionState, server.iceConnectionState) == ("closed", "closed")
 
@@ -86,5 +86,5 @@ def test_a_listener_in_the_loop_that_closes_and_stops_the_worker(background):
 
     background.run(listen())
     background.run(client.close())
-    assert stopped.wait(20)
+    assert stopped.wait(60)
     assert server.connectionState == "closed"
