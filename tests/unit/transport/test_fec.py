@@ -13,6 +13,7 @@ from rtcpeer.transport import packet as rtp
 from rtcpeer.transport.codecs import capabilities, payload_format, protection_of
 from rtcpeer.transport.outbound import LOSS_LIFETIME, HeaderTemplate, OutboundStream
 from rtcpeer.transport.parameters import SendEncoding
+from rtcpeer.transport.unwrapping import Unwrapper
 from rtcpeer.transport.upstream import ReceiverInfo
 from rtcpeer.values import Codec, HeaderExtension
 from tests.unit.transport.pipes import until
@@ -34,7 +35,7 @@ def protected(data: bytes) -> bytes:
     return fec.protectable(data, 96, 3)
 
 
-frames = st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=48)
+frames = st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=48)
 
 
 @given(frames, st.integers(0, 0xFFFF), st.integers(1, 8), st.data())
@@ -166,6 +167,23 @@ def test_loss_is_what_was_told_lately():
 
     assert stream.loss(11.0) == 0.25
     assert stream.loss(11.0 + LOSS_LIFETIME) == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from([96, 122, 124, 5, 0xE0]), st.binary(max_size=50)), max_size=8))
+def test_any_packets_in_red_are_unwrapped_or_refused(parts):
+    formats = {
+        number: payload_format(Codec(f"video/{name}", 90000, payload_type=number))
+        for name, number in (("VP8", 96), ("red", 122), ("ulpfec", 124))
+    }
+    unwrapper, ids = Unwrapper(formats, EXTENSIONS), rtp.ExtensionIds()
+    for number, (inner, data) in enumerate(parts):
+        raw = rtp.write_rtp(122, False, number, 0, 7, b"", bytes((inner,)) + data)
+        try:
+            form, packets = unwrapper.unwrap(rtp.parse_rtp_untrusted(raw, ids), lambda _number: True)
+        except ValueError:
+            continue
+        assert packets[-1].sequence_number == number
+        assert form is (formats[96] if inner == 96 else None) or inner == 0xE0
 
 
 class Noise(Pictures):
