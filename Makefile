@@ -5,7 +5,6 @@
 #   make test         style, types, contracts and every test suite (what CI runs)
 #   make unit         the fast suites only
 #   make interop      the suites that talk to Chromium, Firefox, coturn, network namespaces and plain aiortc
-#   make npm          libwebrtc and werift under Node, for their interop suites
 #   make explore      the property tests with new random examples, again and again until one fails
 #   make fuzz         mutated descriptions and glare, ten times as many as in the tests
 #   make versions     the fast suites on every other Python that is installed (3.11, 3.12, 3.13)
@@ -24,7 +23,7 @@ JOBS ?= 4
 APT_PACKAGES := chromium coturn firefox-esr iproute2 nftables
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system npm demo serve style types contracts test unit interop explore fuzz versions bench conformance coverage clean
+.PHONY: help setup system demo serve style types contracts test unit interop explore fuzz versions bench conformance coverage clean
 
 help:
 	@sed -n '3,15s/^#  //p' Makefile
@@ -40,9 +39,6 @@ $(STAMP): .ci/requirements.txt pyproject.toml
 
 system:
 	@sh .ci/system.sh $(APT_PACKAGES)
-
-npm:
-	@sh .ci/npm.sh build/npm $(NPM_PACKAGES)
 
 demo: setup
 	$(BIN)/python -m rtcpeer demo
@@ -67,7 +63,7 @@ test: setup system style types contracts
 unit: setup
 	$(BIN)/python -m pytest -q tests/unit tests/property tests/architecture
 
-interop: setup system npm
+interop: setup system
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/interop
 
 explore: setup
