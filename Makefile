@@ -5,6 +5,7 @@
 #   make test         style, types, contracts and every test suite (what CI runs)
 #   make unit         the fast suites only
 #   make interop      the suites that talk to Chromium, Firefox, coturn, network namespaces and plain aiortc
+#   make npm          libwebrtc and werift under Node, for their interop suites
 #   make explore      the property tests with new random examples, again and again until one fails
 #   make fuzz         mutated descriptions and glare, ten times as many as in the tests
 #   make versions     the fast suites on every other Python that is installed (3.11, 3.12, 3.13)
@@ -20,13 +21,15 @@ STAMP := $(VENV)/.installed
 WPT_RIG ?= ../shared/wpt
 # more than there may be cores: what talks to other programs waits most of its time
 JOBS ?= 4
-APT_PACKAGES := chromium coturn firefox-esr iproute2 nftables
+APT_PACKAGES := chromium coturn firefox-esr golang-github-pion-webrtc.v3-dev golang-go iproute2 janus nftables
+# stacks under Node, for suites that are skipped without them, by CI as well: it shall not wait for npm
+NPM_PACKAGES := @roamhq/wrtc@0.10.0 werift@0.24.4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo serve style types contracts test unit interop explore fuzz versions bench conformance coverage clean
+.PHONY: help setup system npm demo serve style types contracts test unit interop explore fuzz versions bench conformance coverage clean
 
 help:
-	@sed -n '3,15s/^#  //p' Makefile
+	@sed -n '3,16s/^#  //p' Makefile
 
 setup: $(STAMP)
 
@@ -39,6 +42,9 @@ $(STAMP): .ci/requirements.txt pyproject.toml
 
 system:
 	@sh .ci/system.sh $(APT_PACKAGES)
+
+npm:
+	@sh .ci/npm.sh build/npm $(NPM_PACKAGES)
 
 demo: setup
 	$(BIN)/python -m rtcpeer demo
@@ -63,7 +69,7 @@ test: setup system style types contracts
 unit: setup
 	$(BIN)/python -m pytest -q tests/unit tests/property tests/architecture
 
-interop: setup system
+interop: setup system npm
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/interop
 
 explore: setup
