@@ -26,6 +26,7 @@ from rtcpeer.ice.alarm import Alarm
 from rtcpeer.ice.bases import Pipe, RelayBase, SocketBase
 from rtcpeer.ice.candidates import broadcast_addresses
 from rtcpeer.ice.checklist import Local, Pair
+from rtcpeer.ice.context import Context
 from rtcpeer.ice.core import IceCore
 from rtcpeer.ice.credentials import new_credentials
 from rtcpeer.ice.events import (
@@ -38,7 +39,7 @@ from rtcpeer.ice.events import (
     Woken,
 )
 from rtcpeer.ice.gathering import tcp_candidate, usable_interfaces
-from rtcpeer.ice.generation import Context, Generation
+from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.intake import RemoteIntake
 from rtcpeer.ice.listener import IceCandidateError, IceListener, SelectedPair
 from rtcpeer.ice.netbase import Address, Network

@@ -19,6 +19,7 @@ from __future__ import annotations
 from rtcpeer.ice import stun
 from rtcpeer.ice.checklist import NEVER, Base, Local, Pair
 from rtcpeer.ice.consent import Level
+from rtcpeer.ice.context import SLACK, Context
 from rtcpeer.ice.events import (
     ActiveWanted,
     Event,
@@ -28,7 +29,7 @@ from rtcpeer.ice.events import (
     StateChanged,
     Woken,
 )
-from rtcpeer.ice.generation import SLACK, Context, Generation
+from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.netbase import Address
 from rtcpeer.ice.ours import LocalHalf
 from rtcpeer.ice.states import derive_state

@@ -10,55 +10,22 @@ changes which checks go out; cut in two, each half would reach into the other.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-
-from rtcpeer.ice import stun
-from rtcpeer.ice.candidates import foundation, is_ipv6, priority
 from rtcpeer.ice.checklist import NEVER, Base, Check, Checklist, Local, Pair, Remote
 from rtcpeer.ice.consent import Consent, Level
+from rtcpeer.ice.context import SLACK, Context
+from rtcpeer.ice.discovery import can_pair, reflexive_local, reflexive_remote
 from rtcpeer.ice.early import EarlyChecks
 from rtcpeer.ice.netbase import Address
 from rtcpeer.ice.ours import LocalHalf
-from rtcpeer.ice.settings import IceSettings
 from rtcpeer.ice.stats import PairStatus
 from rtcpeer.ice.stun import Message
+from rtcpeer.ice.transactions import Transactions
 from rtcpeer.values import Candidate, CandidateType, IceParameters
 
-# Timers are never exactly on time; what is due within this is done now.
-SLACK = 0.001
 # A check that was sent this recently is not repeated because a request of the other side crossed it.
 _CROSSING = 0.02
-# How long a single-shot request may take before its response is not recognised any more.
-_PROBE_LIFE = 6.0
 # How many other pairs are looked at while the selected one is silent.
 _BACKUPS = 8
-
-
-@dataclass(slots=True)
-class Context:
-    """What the generations of one agent share.
-
-    Attributes:
-        controlling: our role; a role conflict changes it for all.
-        tie_breaker: 64 random bits (RFC 8445 7.3.1.1).
-        jitter: a number in [0, 1), fresh at each call.
-        transaction_id: 12 fresh unpredictable bytes.
-        prefix: makes the ids of candidates and pairs unique among agents.
-    """
-
-    settings: IceSettings
-    controlling: bool
-    tie_breaker: int
-    jitter: Callable[[], float]
-    transaction_id: Callable[[], bytes] = stun.new_transaction_id
-    prefix: str = ""
-    counter: itertools.count[int] = field(default_factory=itertools.count)
-
-    def new_id(self, kind: str) -> str:
-        """A fresh id for statistics."""
-        return f"{kind}{self.prefix}{next(self.counter)}"
 
 
 class Generation:
@@ -71,8 +38,6 @@ class Generation:
         self.half = half
         half.users.append(self)
         self.remote: IceParameters | None = None
-        self._remote_key = b""
-        self._username = b""
         self.remotes: list[Remote] = []
         self.checklist = Checklist(settings.max_pairs)
         self.consent = Consent(settings, context.jitter)
@@ -96,8 +61,7 @@ class Generation:
         self._first_pair_at = NEVER
         self._ended_at = NEVER
         self._next_pace = 0.0
-        self._checks: dict[bytes, Check] = {}
-        self._probes = 0
+        self._checks = Transactions(context)
         self._early = EarlyChecks(settings.max_early_checks, settings.max_early_checks_per_source)
         self._peer_reflexive = 0
         self._remote_is_aggressive = False
@@ -135,8 +99,7 @@ class Generation:
     def set_remote(self, now: float, remote: IceParameters) -> None:
         """The remote credentials are known: checks may begin."""
         self.remote = remote
-        self._remote_key = remote.pwd.encode()
-        self._username = stun.attribute(stun.USERNAME, f"{remote.ufrag}:{self.local.ufrag}".encode())
+        self._checks.know(self.local, remote)
         self._started_at = now
         self._next_pace = now
         for early in self._early.take():
@@ -172,9 +135,7 @@ class Generation:
 
     def _form(self, now: float, local: Local, base: Base, remote: Remote) -> Pair | None:
         """RFC 8445 6.1.2.2: same family and transport; redundant pairs share base and remote address."""
-        if base.protocol != remote.candidate.protocol or is_ipv6(base.address[0]) is not remote.is_ipv6:
-            return None
-        if base.protocol == "tcp" and not _tcp_matches(local.candidate, remote.candidate):
+        if not can_pair(local, base, remote):
             return None
         if self.checklist.find(base, remote.address) is not None:
             return None
@@ -218,30 +179,11 @@ class Generation:
     # -- checks out --------------------------------------------------------------------------------
 
     def _send_check(self, now: float, pair: Pair, *, nominate: bool = False, probe: bool = False) -> None:
-        context = self._context
-        role = stun.ICE_CONTROLLING if context.controlling else stun.ICE_CONTROLLED
-        body = self._username + pair.priority_attribute
-        body += stun.attribute(role, context.tie_breaker.to_bytes(8, "big"))
-        if nominate:
-            body += stun.attribute(stun.USE_CANDIDATE, b"")
-        transaction_id = context.transaction_id()
-        data = stun.encode(stun.BINDING_REQUEST, transaction_id, body, self._remote_key)
-        check = Check(
-            pair,
-            data,
-            now,
-            self._settings.check_rto,
-            nominate=nominate,
-            controlling=context.controlling,
-            probe=probe,
-        )
-        self._checks[transaction_id] = check
-        if probe:
-            self._probes += 1
-        else:
+        check = self._checks.make(now, pair, nominate=nominate, probe=probe)
+        if not probe:
             self.checklist.start(pair, check)
         pair.requests_sent += 1
-        pair.base.send(data, pair.address)
+        pair.base.send(check.data, pair.address)
 
     def _repeat(self, now: float, check: Check) -> None:
         """Retransmit, or give up: while nothing else works there is nothing better to do than going on."""
@@ -297,8 +239,7 @@ class Generation:
             self._revive(now)
         else:
             self._ask_consent(now)
-        if self._probes:
-            self._forget_probes(now)
+        self._checks.forget(now)
 
     def _retry(self, due: float) -> None:
         """Failed pairs that would be an improvement get another chance now and then."""
@@ -348,14 +289,6 @@ class Generation:
                 self.checklist.trigger(pair)
             elif pair.state is PairStatus.FAILED and pair.retry_at > now + 2.0:
                 pair.retry_at = now + 2.0
-
-    def _forget_probes(self, now: float) -> None:
-        for transaction_id, check in list(self._checks.items()):
-            if check.probe and now - check.sent_at > _PROBE_LIFE:
-                del self._checks[transaction_id]
-                self._probes -= 1
-            elif not check.probe and check.pair.check is not check and now - check.last_at > _PROBE_LIFE:
-                del self._checks[transaction_id]
 
     def next_time(self, now: float) -> float:
         """When `tick` or `decide` may have something to do."""
@@ -448,17 +381,8 @@ class Generation:
         if self._peer_reflexive >= self._settings.max_peer_reflexive:
             return None
         self._peer_reflexive += 1
-        candidate = Candidate(
-            foundation=foundation(CandidateType.PRFLX, address[0], base.protocol, str(self._peer_reflexive)),
-            component=1,
-            protocol=base.protocol,
-            priority=prio,
-            address=address[0],
-            port=address[1],
-            type=CandidateType.PRFLX,
-            tcp_type=_OPPOSITE_TCP.get(local.candidate.tcp_type or ""),
-            ufrag=self.remote.ufrag if self.remote is not None else None,
-        )
+        ufrag = self.remote.ufrag if self.remote is not None else None
+        candidate = reflexive_remote(local, base, address, prio, self._peer_reflexive, ufrag)
         remote = Remote(self._context.new_id("R"), candidate, address)
         if base.protocol == "tcp":
             # It exists on this connection only.
@@ -510,14 +434,14 @@ class Generation:
 
     def on_response(self, now: float, base: Base, address: Address, message: Message) -> bool:
         """A success response; False when it belongs to no check of ours (RFC 8445 7.2.5)."""
-        check = self._checks.get(message.transaction_id)
-        if check is None or not message.authentic(self._remote_key):
+        check = self._checks.find(message)
+        if check is None:
             return False
         pair = check.pair
         if pair.base is not base or pair.address != address:
             # RFC 8445 7.2.5.2.1: not symmetric.  It fails the pair; ignoring it lets the real response win.
             return True
-        self._take(message.transaction_id, check)
+        self._checks.take(message)
         pair.responses_received += 1
         pair.consented_at = now
         self._hear(now, pair)
@@ -541,12 +465,12 @@ class Generation:
 
     def on_error(self, now: float, base: Base, address: Address, message: Message) -> Check | None:
         """An authentic error response: gives its check, so that the core can see to role conflicts."""
-        check = self._checks.get(message.transaction_id)
-        if check is None or not message.authentic(self._remote_key):
+        check = self._checks.find(message)
+        if check is None:
             return None
         if check.pair.base is not base or check.pair.address != address:
             return None
-        self._take(message.transaction_id, check)
+        self._checks.take(message)
         pair = check.pair
         if message.error[0] == 487:
             self.checklist.settle(pair, PairStatus.SUCCEEDED if pair.is_valid else PairStatus.WAITING)
@@ -555,45 +479,13 @@ class Generation:
             self._fail(now, pair)
         return check
 
-    def _take(self, transaction_id: bytes, check: Check) -> None:
-        del self._checks[transaction_id]
-        if check.probe:
-            self._probes -= 1
-
     def _learn_local(self, pair: Pair, mapped: Address | None) -> None:
         """RFC 8445 7.2.5.3.1: what the remote side sees may be a candidate that we did not know."""
         if mapped is None or pair.valid_local is not None:
             return
-        own = pair.local
-        pair.valid_local = own
-        if mapped == pair.base.address:
-            return
-        for known in self.locals:
-            if (
-                known.candidate.address,
-                known.candidate.port,
-            ) == mapped and known.candidate.protocol == pair.base.protocol:
-                pair.valid_local = known
-                pair.grade()
-                return
-        # An address that the candidate hides (mDNS name, 1:1 NAT) must not come out here; a relay's is the
-        # server's.
-        if own.candidate.type is CandidateType.RELAY or own.candidate.address != pair.base.address[0]:
-            return
-        candidate = replace(
-            own.candidate,
-            foundation=foundation(CandidateType.PRFLX, own.candidate.address, pair.base.protocol),
-            priority=priority(CandidateType.PRFLX, own.local_preference, protocol=pair.base.protocol),
-            address=mapped[0],
-            port=mapped[1],
-            type=CandidateType.PRFLX,
-            related_address=own.candidate.address,
-            related_port=own.candidate.port,
-        )
-        pair.valid_local = Local(
-            self._context.new_id("L"), candidate, None, own.local_preference, own.network
-        )
-        pair.grade()
+        pair.valid_local = reflexive_local(pair, mapped, self.locals, self._context)
+        if pair.valid_local is not pair.local:
+            pair.grade()
 
     # -- decisions ---------------------------------------------------------------------------------
 
@@ -690,7 +582,6 @@ class Generation:
         for entry in list(self.checklist.in_progress):
             self.checklist.settle(entry, PairStatus.FAILED)
         self._checks.clear()
-        self._probes = 0
 
     def level(self, now: float) -> Level:
         """How alive the selected pair is; expired when there is none."""
@@ -756,13 +647,3 @@ class Generation:
         for pair in self.checklist.pairs.values():
             if pair.heard_at > -NEVER:
                 pair.base.routes[pair.address] = pair
-
-
-_OPPOSITE_TCP = {"active": "passive", "passive": "active", "so": "so"}
-
-
-def _tcp_matches(local: Candidate, remote: Candidate) -> bool:
-    """RFC 6544 6.2: the active side checks; a passive one pairs with those who have connected to it."""
-    if local.tcp_type == "active":
-        return remote.tcp_type == "passive"
-    return local.tcp_type == "passive" and remote.type is CandidateType.PRFLX

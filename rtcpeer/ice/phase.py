@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from rtcpeer.ice.bases import Pipe, SocketBase
 from rtcpeer.ice.checklist import Base, Local
+from rtcpeer.ice.context import Context
 from rtcpeer.ice.core import IceCore
 from rtcpeer.ice.gathering import Gathering
-from rtcpeer.ice.generation import Context, Generation
+from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.listener import IceCandidateError, IceListener
 from rtcpeer.ice.netbase import Address, Network
 from rtcpeer.ice.pool import BasePool

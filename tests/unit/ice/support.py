@@ -7,10 +7,11 @@ import itertools
 import random
 
 from rtcpeer.ice.checklist import NEVER, Local, Pair
+from rtcpeer.ice.context import Context
 from rtcpeer.ice.core import IceCore
 from rtcpeer.ice.credentials import new_credentials
 from rtcpeer.ice.events import Event, PairSelected, RoleChanged, StateChanged
-from rtcpeer.ice.generation import Context, Generation
+from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.values import Candidate, CandidateType, IceParameters
 

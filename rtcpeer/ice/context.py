@@ -1,0 +1,41 @@
+"""What the generations of one agent share: settings, role, and where chance comes from.
+
+Owns: that record.  Pure.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rtcpeer.ice import stun
+from rtcpeer.ice.settings import IceSettings
+
+# Timers are never exactly on time; what is due within this is done now.
+SLACK = 0.001
+
+
+@dataclass(slots=True)
+class Context:
+    """What the generations of one agent share.
+
+    Attributes:
+        controlling: our role; a role conflict changes it for all.
+        tie_breaker: 64 random bits (RFC 8445 7.3.1.1).
+        jitter: a number in [0, 1), fresh at each call.
+        transaction_id: 12 fresh unpredictable bytes.
+        prefix: makes the ids of candidates and pairs unique among agents.
+    """
+
+    settings: IceSettings
+    controlling: bool
+    tie_breaker: int
+    jitter: Callable[[], float]
+    transaction_id: Callable[[], bytes] = stun.new_transaction_id
+    prefix: str = ""
+    counter: itertools.count[int] = field(default_factory=itertools.count)
+
+    def new_id(self, kind: str) -> str:
+        """A fresh id for statistics."""
+        return f"{kind}{self.prefix}{next(self.counter)}"

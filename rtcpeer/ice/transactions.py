@@ -1,0 +1,83 @@
+"""The binding requests of one generation that may still be answered (RFC 8445 7.2.2 to 7.2.4).
+
+Owns: how they are written and signed, and which response belongs to which.  Never: what follows from a response.
+"""
+
+from __future__ import annotations
+
+from rtcpeer.ice import stun
+from rtcpeer.ice.checklist import Check, Pair
+from rtcpeer.ice.context import Context
+from rtcpeer.ice.stun import Message
+from rtcpeer.values import IceParameters
+
+# How long a single-shot request may take before its response is not recognised any more.
+_PROBE_LIFE = 6.0
+
+
+class Transactions:
+    """Open requests, by transaction id."""
+
+    __slots__ = ("_context", "_open", "_probes", "_remote_key", "_rto", "_username")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        # a generation keeps what it began with
+        self._rto = context.settings.check_rto
+        self._remote_key = b""
+        self._username = b""
+        self._open: dict[bytes, Check] = {}
+        self._probes = 0
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def know(self, local: IceParameters, remote: IceParameters) -> None:
+        """Whose credentials requests carry."""
+        self._remote_key = remote.pwd.encode()
+        self._username = stun.attribute(stun.USERNAME, f"{remote.ufrag}:{local.ufrag}".encode())
+
+    def make(self, now: float, pair: Pair, *, nominate: bool, probe: bool) -> Check:
+        """A new request, to be sent now."""
+        context = self._context
+        role = stun.ICE_CONTROLLING if context.controlling else stun.ICE_CONTROLLED
+        body = self._username + pair.priority_attribute
+        body += stun.attribute(role, context.tie_breaker.to_bytes(8, "big"))
+        if nominate:
+            body += stun.attribute(stun.USE_CANDIDATE, b"")
+        transaction_id = context.transaction_id()
+        data = stun.encode(stun.BINDING_REQUEST, transaction_id, body, self._remote_key)
+        check = Check(
+            pair, data, now, self._rto, nominate=nominate, controlling=context.controlling, probe=probe
+        )
+        self._open[transaction_id] = check
+        if probe:
+            self._probes += 1
+        return check
+
+    def find(self, message: Message) -> Check | None:
+        """Whose response this is; None when it is nobody's, or not authentic."""
+        check = self._open.get(message.transaction_id)
+        return check if check is not None and message.authentic(self._remote_key) else None
+
+    def take(self, message: Message) -> None:
+        """This response is the answer; no second one counts."""
+        check = self._open.pop(message.transaction_id)
+        if check.probe:
+            self._probes -= 1
+
+    def forget(self, now: float) -> None:
+        """Probes, and checks that others have replaced, are not waited for longer than this."""
+        if not self._probes:
+            return
+        for transaction_id, check in list(self._open.items()):
+            if check.probe and now - check.sent_at > _PROBE_LIFE:
+                del self._open[transaction_id]
+                self._probes -= 1
+            elif not check.probe and check.pair.check is not check and now - check.last_at > _PROBE_LIFE:
+                del self._open[transaction_id]
+
+    def clear(self) -> None:
+        """No response counts any more."""
+        self._open.clear()
+        self._probes = 0
