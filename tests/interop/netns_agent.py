@@ -1,4 +1,6 @@
-"""One peer in a process of its own: commands as JSON lines on standard input, events on standard output.
+"""Peers in a process of their own: commands as JSON lines on standard input, events on standard output.
+
+Each names its peer by a number; a process may have several, for starting one takes longer than all that a peer does.
 
 Times are ``time.monotonic()``, which all processes of a machine share.
 """
@@ -15,15 +17,16 @@ from rtcpeer.ice.settings import IceSettings
 from rtcpeer.peer.settings import PeerSettings
 
 
-def tell(event, **data):
-    print(json.dumps({"event": event, "time": time.monotonic(), **data}), flush=True)
-
-
 class Agent:
-    def __init__(self):
+    def __init__(self, peer):
+        self.peer = peer
         self.pc = self.channel = None
         self.sending = None
         self.held = None
+
+    def tell(self, event, **data):
+        told = {"event": event, "time": time.monotonic(), "peer": self.peer, **data}
+        print(json.dumps(told), flush=True)
 
     async def start(self, configuration, ca=None, offerer=False, **ice):
         context = None
@@ -33,12 +36,12 @@ class Agent:
         self.pc = pc = RTCPeerConnection(
             configuration, settings=PeerSettings(ice=IceSettings(ssl_context=context, **ice))
         )
-        pc.onconnectionstatechange = lambda _: tell("state", state=pc.connectionState)
+        pc.onconnectionstatechange = lambda _: self.tell("state", state=pc.connectionState)
         pc.onicecandidate = self.on_candidate
-        pc.onicecandidateerror = lambda e: tell(
+        pc.onicecandidateerror = lambda e: self.tell(
             "error", code=e.errorCode, url=e.url, address=e.address, text=e.errorText
         )
-        pc.onnetworkchange = lambda _: tell("networkchange")
+        pc.onnetworkchange = lambda _: self.tell("networkchange")
         pc.ondatachannel = lambda e: self.use(e.channel)
         if offerer:
             self.use(pc.createDataChannel("numbers"))
@@ -46,26 +49,26 @@ class Agent:
 
     def use(self, channel):
         self.channel = channel
-        channel.onmessage = lambda e: tell("message", number=int(e.data))
+        channel.onmessage = lambda e: self.tell("message", number=int(e.data))
         if channel.readyState == "open":
-            tell("open")
+            self.tell("open")
         else:
-            channel.onopen = lambda _: tell("open")
+            channel.onopen = lambda _: self.tell("open")
 
     def on_candidate(self, event):
         message = event.candidate.toJSON() if event.candidate else {"candidate": ""}
         if self.held is not None:
             self.held.append(message)
         else:
-            tell("signal", message=message)
+            self.tell("signal", message=message)
 
     async def describe(self, description=None):
         self.held = []
         await self.pc.setLocalDescription(description)
-        tell("signal", message=self.pc.localDescription.toJSON())
+        self.tell("signal", message=self.pc.localDescription.toJSON())
         held, self.held = self.held, None
         for message in held:
-            tell("signal", message=message)
+            self.tell("signal", message=message)
 
     async def offer(self, restart=False, configuration=None):
         if configuration is not None:
@@ -88,7 +91,7 @@ class Agent:
             start, number = time.monotonic(), 0
             while True:
                 if self.channel.readyState == "open":
-                    tell("sent", number=number)
+                    self.tell("sent", number=number)
                     self.channel.send(str(number))
                 number += 1
                 await asyncio.sleep(max(0.0, start + number * interval - time.monotonic()))
@@ -106,30 +109,31 @@ class Agent:
         pair = report[report.of_type("transport")[0]["selectedCandidatePairId"]]
         local, remote = report[pair["localCandidateId"]], report[pair["remoteCandidateId"]]
         names = ("candidateType", "address", "port", "relayProtocol")
-        tell("stats", local={n: local.get(n) for n in names}, remote={n: remote.get(n) for n in names})
+        self.tell("stats", local={n: local.get(n) for n in names}, remote={n: remote.get(n) for n in names})
 
     async def close(self):
         await self.quiet()
         await self.pc.close()
-        tell("closed")
+        self.tell("closed")
 
 
 async def main():
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=1 << 22)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    agent = Agent()
-    tell("ready")
+    agents = [Agent(number) for number in range(int(sys.argv[1]))]
+    for agent in agents:
+        agent.tell("ready")
     while line := await reader.readline():
         command = json.loads(line)
+        agent = agents[command.pop("peer")]
         try:
             await getattr(agent, command.pop("do"))(**command)
         except Exception as exc:
-            tell("failure", text=f"{type(exc).__name__}: {exc}")
-    if agent.pc is not None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(3):
-                await agent.close()
+            agent.tell("failure", text=f"{type(exc).__name__}: {exc}")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(3):
+            await asyncio.gather(*(agent.close() for agent in agents if agent.pc is not None))
 
 
 if __name__ == "__main__":

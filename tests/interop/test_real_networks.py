@@ -33,38 +33,61 @@ pytestmark = [
 ]
 
 
-class Agent:
-    """A peer in a namespace."""
+class Process:
+    """A process inside a namespace, with some peers."""
 
-    def __init__(self, host):
+    def __init__(self, host, count):
         self.host = host
-        self.events = []
-        self.peer = None
-        self._changed = asyncio.Event()
+        self.agents = [Agent(self, number) for number in range(count)]
 
     async def launch(self):
         self.process = await asyncio.create_subprocess_exec(
-            *self.host.command(sys.executable, "-m", "tests.interop.netns_agent"),
+            *self.host.command(sys.executable, "-m", "tests.interop.netns_agent", len(self.agents)),
             cwd=ROOT,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=1 << 22,
         )
         self.reading = asyncio.create_task(self.read())
-        await self.until("ready", timeout=150)  # twenty processes may be starting
+        await asyncio.gather(*(agent.until("ready", timeout=100) for agent in self.agents))
 
     async def read(self):
         while line := await self.process.stdout.readline():
             event = json.loads(line)
-            self.events.append(event)
-            if event["event"] == "signal":
-                self.peer.do("signal", message=event["message"])
-            self._changed.set()
-        self.events.append({"event": "ended", "time": time.monotonic()})
+            self.agents[event["peer"]].take(event)
+        for agent in self.agents:
+            agent.take({"event": "ended", "time": time.monotonic()})
+
+    async def end(self):
+        if self.process.returncode is None:
+            self.process.stdin.close()
+            try:
+                async with asyncio.timeout(15):
+                    await self.process.wait()
+            except TimeoutError:
+                self.process.kill()
+                await self.process.wait()
+        await self.reading
+
+
+class Agent:
+    """One peer in a process."""
+
+    def __init__(self, process, number):
+        self.process, self.number, self.host = process, number, process.host
+        self.events = []
+        self.peer = None
+        self._changed = asyncio.Event()
+
+    def take(self, event):
+        self.events.append(event)
+        if event["event"] == "signal":
+            self.peer.do("signal", message=event["message"])
         self._changed.set()
 
     def do(self, command, **arguments):
-        self.process.stdin.write(json.dumps({"do": command, **arguments}).encode() + b"\n")
+        line = json.dumps({"do": command, "peer": self.number, **arguments})
+        self.process.process.stdin.write(line.encode() + b"\n")
 
     def seen(self, event, since=0.0, **members):
         return [
@@ -91,23 +114,12 @@ class Agent:
         self.do("stats")
         return await self.until("stats", since=now)
 
-    async def end(self):
-        if self.process.returncode is None:
-            self.process.stdin.close()
-            try:
-                async with asyncio.timeout(15):
-                    await self.process.wait()
-            except TimeoutError:
-                self.process.kill()
-                await self.process.wait()
-        await self.reading
-
 
 class Call:
     """Alice calls Bob."""
 
     def __init__(self, alice, bob):
-        self.alice, self.bob = Agent(alice), Agent(bob)
+        self.alice, self.bob = alice, bob
         self.alice.peer, self.bob.peer = self.bob, self.alice
 
     async def start(self, configuration, *, theirs=None, authority=None, **settings):
@@ -150,14 +162,15 @@ class Call:
 
 @contextlib.asynccontextmanager
 async def calling_often(alice, bob, count):
-    calls = [Call(alice, bob) for _ in range(count)]
-    agents = [agent for call in calls for agent in (call.alice, call.bob)]
-    await asyncio.gather(*(agent.launch() for agent in agents))
+    processes = Process(alice, count), Process(bob, count)
+    calls = [Call(*agents) for agents in zip(*(process.agents for process in processes), strict=True)]
+    await asyncio.gather(*(process.launch() for process in processes))
     try:
         yield calls
-        assert not [agent.seen("failure") for agent in agents if agent.seen("failure")]
+        for process in processes:
+            assert not [agent.seen("failure") for agent in process.agents if agent.seen("failure")]
     finally:
-        await asyncio.gather(*(agent.end() for agent in agents))
+        await asyncio.gather(*(process.end() for process in processes))
 
 
 @contextlib.asynccontextmanager
@@ -234,7 +247,7 @@ class TestChange:
         alice.uplink.set(loss=loss)
 
         async def attempt(number, call):
-            await asyncio.sleep(number * 0.4)  # what is measured is the network, not ten processes that start
+            await asyncio.sleep(number * 0.4)  # what is measured is the network, not the processor
             await call.start({})
             took = await call.opened(90)
             call.stream(0.02)
