@@ -26,10 +26,10 @@ from tests.interop.chromium import PATIENCE
 
 
 def missing(reason: str) -> None:
-    """Skip the module with a reason; under CI=true a missing program is a failure."""
+    """Skip with a reason; under CI=true a missing program is a failure."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
-    pytest.skip(reason, allow_module_level=True)
+    pytest.skip(reason)
 
 
 def digest(data: bytes | str) -> str:

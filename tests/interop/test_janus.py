@@ -20,14 +20,13 @@ from tests.interop.stacks import PICTURE, prefer
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
-if REASON := why_not():
-    missing(REASON)
-
 both_kinds = pytest.mark.parametrize("lite", [False, True], ids=["full", "lite"])
 
 
 @pytest.fixture(autouse=True)
 async def nothing_is_left() -> AsyncIterator[None]:
+    if reason := why_not():
+        missing(reason)
     async with no_leaks(grace=3):
         yield
 
