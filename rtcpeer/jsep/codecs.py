@@ -213,8 +213,9 @@ class PayloadTypes:
         """
         candidate: int | None
         for candidate in (section.get(key), self._by_key.get(key)):
-            if candidate is not None and candidate not in used:
+            if candidate is not None and candidate not in used and self._is_of(candidate, key):
                 used.add(candidate)
+                self._taken.setdefault(candidate, key)
                 return candidate
         for candidate in (wish, *_DYNAMIC):
             if candidate is not None and candidate not in used and self._taken.get(candidate, key) == key:
@@ -223,6 +224,10 @@ class PayloadTypes:
                 self._by_key[key] = candidate
                 return candidate
         return None
+
+    def _is_of(self, number: int, key: str) -> bool:
+        """Whether nobody else has a number: an offer that was taken back may have given it to another codec."""
+        return self._taken.get(number, key).partition("|")[0] == key.partition("|")[0]
 
 
 def codec_key(codec: Codec, primary: Codec | None = None) -> str:

@@ -145,6 +145,14 @@ def test_payload_types_are_kept_and_never_given_twice() -> None:
     assert numbered([OPUS], PayloadTypes(full), {}) == ()
 
 
+def test_a_number_of_an_offer_that_was_taken_back_may_belong_to_another_codec_now() -> None:
+    numbers = PayloadTypes(())
+    (first,) = numbered([H264], numbers, {})
+    before = keys_of([replace(VP8, payload_type=first.payload_type)])
+    (second,) = numbered([VP8], numbers, before)
+    assert second.payload_type != first.payload_type
+
+
 def test_red_names_what_it_wraps() -> None:
     red = Codec("audio/red", 48000, 2)
     codecs = numbered([OPUS, red], PayloadTypes(()), {})
