@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rtcpeer.errors import InvalidAccessError, InvalidModificationError, OperationError, RTCRangeError
+from rtcpeer.errors import InvalidModificationError, OperationError, RTCRangeError
 from rtcpeer.jsep.codecs import is_auxiliary, loose_match
 from rtcpeer.jsep.parameters import SendEncoding
 from rtcpeer.values import Codec, MediaKind
@@ -140,13 +140,3 @@ def check_update(
     first = next((c for c in negotiated if not is_auxiliary(c)), None)
     result = [within_codec(e, e.codec or first) for e in result]
     return tuple([replace(e, ssrc=c.ssrc, rtx_ssrc=c.rtx_ssrc) for e, c in zip(result, current, strict=True)])
-
-
-def check_readonly(has_readonly: bool) -> None:
-    """addTransceiver: an encoding contains a read-only parameter other than rid.
-
-    Raises:
-        InvalidAccessError: it does.
-    """
-    if has_readonly:
-        raise InvalidAccessError("sendEncodings: only rid may be given among the read-only members")
