@@ -359,6 +359,15 @@ class DtlsTransport:
                 self._rtp.on_connected()
             if self._data_user is not None:
                 self._data_user.on_dtls_connected()
+        self._read_early(ssl)
+
+    def _read_early(self, ssl: SSL.Connection) -> None:
+        """Read what came before the end of the handshake (RFC 6347 section 4.1), which OpenSSL has kept.
+
+        Left there, each read would give the record before the one that has just come, cut to the length of that one.
+        """
+        while self.state is DtlsTransportState.CONNECTED and self._read_record(ssl, 16384):
+            pass
 
     def _note_certificate(self, ssl: SSL.Connection) -> None:
         """Which of several certificates it was."""

@@ -249,7 +249,9 @@ class Association(_sctp.RTCSctpTransport):
         check_parameters_untrusted(data)
         _source, _destination, tag, chunks = _sctp.parse_packet(data)
         if any(isinstance(chunk, _sctp.InitChunk) for chunk in chunks):
-            if len(chunks) != 1 or tag != 0:
+            # A late or repeated one: aiortc would count what arrives from the beginning again. An association that
+            # begins anew (RFC 9260 section 5.2.2) does so with another DTLS association, and with another of these.
+            if len(chunks) != 1 or tag != 0 or self.is_established:
                 return
         elif tag != self._local_verification_tag:
             return

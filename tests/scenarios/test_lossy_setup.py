@@ -18,6 +18,32 @@ def _openssl_has_no_watch(monkeypatch):
     monkeypatch.setattr(SSL.Connection, "DTLSv1_handle_timeout", lambda _self: False)
 
 
+async def messages_lost(seed: int) -> set[int]:
+    """Of a stream of small messages over paths that lose, repeat and reorder a fifth of all packets."""
+    random.seed(seed)
+    network = VirtualNetwork(seed=seed, spare_dtls=False, delay=0.015)
+    async with PeerPair(network=network) as pair:
+        for host in network.hosts.values():
+            host.link.set(loss=0.2, reorder=0.1, duplicate=0.1)
+        heard: set[int] = set()
+
+        def listen(event):
+            event.channel.onmessage = lambda message: heard.add(int(message.data))
+
+        pair.answerer.ondatachannel = listen
+        channel = pair.offerer.createDataChannel("numbers")
+        await pair.connect(timeout=60)
+        await channel.opened(timeout=60)
+        sent = set(range(200))
+        for number in sorted(sent):
+            channel.send(str(number))
+            await asyncio.sleep(0.02)
+        for host in network.hosts.values():
+            host.link.set(loss=0, reorder=0, duplicate=0)
+        await asyncio.sleep(5)
+        return sent - heard
+
+
 async def time_to_open(seed: int, loss: float) -> float:
     """Virtual seconds from the first offer to an open channel; each host loses `loss` of what it sends and gets."""
     random.seed(seed)  # the intervals of consent checks, whose packets move the dice of the network
@@ -44,3 +70,8 @@ def test_every_call_gets_its_channel(loss, median, worst):
 def test_an_init_that_is_repeated_still_has_tag_zero():
     # seed 8 loses the first INIT ACKs of both sides; with any other tag the ends discard each other's INIT for ever
     assert run_virtual(time_to_open(8, 0.2)) < 15
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_a_stream_over_a_lossy_path_arrives_whole(seed):
+    assert not run_virtual(messages_lost(seed))

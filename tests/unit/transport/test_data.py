@@ -661,3 +661,26 @@ async def test_an_init_is_repeated_by_the_round_trip_that_ice_measured(measured,
     a.pipe.blocked = False
     await a.stop()
     await b.stop()
+
+
+async def test_a_late_copy_of_an_init_changes_nothing():
+    a, b = make_ends()
+    inits = []
+    send = a.dtls.send_data
+
+    def watch(packet):
+        if packet[12] == 1:  # RFC 9260 section 3.3.2
+            inits.append(packet)
+        send(packet)
+
+    a.dtls.send_data = watch
+    await connect_data(a, b)
+    channel, _, _, log = await channel_pair(a, b)
+    channel.send(b"one")
+    await until(lambda: log.messages == [b"one"])
+    send(inits[0])
+    channel.send(b"two")
+    await until(lambda: log.messages == [b"one", b"two"])
+    # and what arrives is acknowledged
+    await until(lambda: a.data.stats()["unackData"] == 0, 5)
+    await stop(a, b)

@@ -17,6 +17,8 @@ from tests.unit.transport.rig import End, connect, make_ends, start
 CONNECTED = DtlsTransportState.CONNECTED
 CLOSED = DtlsTransportState.CLOSED
 FAILED = DtlsTransportState.FAILED
+# content type of a record (RFC 5246 section 6.2.1)
+CHANGE_CIPHER_SPEC = 20
 
 
 class User:
@@ -35,6 +37,15 @@ class User:
 
     def on_dtls_wake(self):
         self.log.append("wake")
+
+
+def content_types(datagram):
+    """Of the records in a datagram (RFC 6347 section 4.1)."""
+    at, types = 0, []
+    while at < len(datagram):
+        types.append(datagram[at])
+        at += 13 + int.from_bytes(datagram[at + 11 : at + 13])
+    return types
 
 
 async def stop(*ends):
@@ -267,6 +278,28 @@ async def test_handshake_over_a_lossy_path(seed, monkeypatch):
 
     a.pipe.drop = b.pipe.drop = lambda data: False
     await stop(a, b)
+
+
+async def test_data_that_overtake_the_end_of_the_handshake_are_read():
+    server, client = make_ends()
+    user = User()
+    client.dtls.set_data_user(user)
+    # the server's last flight; what it sends when it is connected passes
+    server.pipe.drop = lambda data: CHANGE_CIPHER_SPEC in content_types(data)
+    start(server, client)
+    await until(lambda: server.dtls.is_connected)
+    server.dtls.send_data(b"x" * 300)
+    await asyncio.sleep(0.01)
+    assert not client.dtls.is_connected
+
+    server.pipe.drop = lambda data: False
+    await until(lambda: client.dtls.is_connected)
+    server.dtls.send_data(b"y" * 10)
+    await until(lambda: len(user.data) == 2)
+
+    # each whole, and none a packet late
+    assert user.data == [b"x" * 300, b"y" * 10]
+    await stop(server, client)
 
 
 @pytest.mark.parametrize("flight", range(4))
