@@ -18,6 +18,8 @@ from itertools import islice
 from struct import Struct
 from typing import Final
 
+from rtcpeer.transport.sendchunk import FIRST, LAST, UNORDERED, Chunk
+
 __all__ = ["BODY_MAX", "BURST", "PACKET_MAX", "SendQueue"]
 
 # With DTLS, UDP and IPv6 around it a packet stays below 1280 bytes; a multiple of four
@@ -43,66 +45,11 @@ BACKOFF_MAX: Final = 1.0
 # Streams that one FORWARD TSN names: it must fit into a packet beside something else
 _SKIPPED_STREAMS_MAX: Final = 200
 
-_FIRST, _LAST, _UNORDERED = 2, 1, 4
 _MASK: Final = 0xFFFFFFFF
 _HALF: Final = 0x80000000
 _DATA: Final = Struct("!BBHLHHL")
 _FORWARD_TSN: Final = Struct("!BBHL")
 _SKIPPED: Final = Struct("!HH")
-
-
-class _Chunk:
-    """A DATA chunk and what became of it."""
-
-    __slots__ = (
-        "abandoned",
-        "acked",
-        "behind",
-        "body",
-        "expiry",
-        "flags",
-        "in_flight",
-        "max_retransmits",
-        "misses",
-        "resend",
-        "sent_at",
-        "sent_count",
-        "size",
-        "stream",
-        "tsn",
-    )
-
-    def __init__(
-        self,
-        tsn: int,
-        flags: int,
-        stream: tuple[int, int],
-        body: bytes,
-        expiry: float | None,
-        max_retransmits: int | None,
-    ) -> None:
-        self.tsn = tsn
-        self.flags = flags
-        # number of the stream, and of the message in it
-        self.stream = stream
-        # as it is sent
-        self.body = body
-        self.size = len(body)
-        self.expiry = expiry
-        self.max_retransmits = max_retransmits
-        self.sent_count = 0
-        self.sent_at = 0.0
-        # SACKs that say that later ones have arrived; later than this one, once it was sent again
-        self.misses = 0
-        self.behind = tsn
-        # counted in the flight size
-        self.in_flight = False
-        # the other end has it, behind a gap
-        self.acked = False
-        # to be sent again
-        self.resend = False
-        # never to be sent again (RFC 3758)
-        self.abandoned = False
 
 
 class SendQueue:
@@ -136,8 +83,8 @@ class SendQueue:
         self._partial = 0
         # the other end's window, less what is on its way; known when the association is there
         self._rwnd = 1 << 17
-        self._queue: deque[_Chunk] = deque()
-        self._sent: deque[_Chunk] = deque()
+        self._queue: deque[Chunk] = deque()
+        self._sent: deque[Chunk] = deque()
         # chunks in _sent that wait to be sent again
         self._resends = 0
         # all up to here has arrived; all up to there has arrived or is given up (RFC 3758 section 3.5)
@@ -182,15 +129,15 @@ class SendQueue:
     ) -> None:
         """Queue one message, in fragments; `transmit` sends."""
         size = len(data)
-        tsn, order = self.tsn, 0 if ordered else _UNORDERED
+        tsn, order = self.tsn, 0 if ordered else UNORDERED
         stream = (stream_id, sequence)
         for at in range(0, size, _PAYLOAD_MAX):
             part = data[at : at + _PAYLOAD_MAX] if size > _PAYLOAD_MAX else data
             length = len(part)
-            flags = order | (0 if at else _FIRST) | (_LAST if at + length == size else 0)
+            flags = order | (0 if at else FIRST) | (LAST if at + length == size else 0)
             header = _DATA.pack(0, flags, _CHUNK_HEADER_SIZE + length, tsn, stream_id, sequence, protocol)
             body = header + part + bytes(-length & 3)
-            self._queue.append(_Chunk(tsn, flags, stream, body, expiry, max_retransmits))
+            self._queue.append(Chunk(tsn, flags, stream, body, expiry, max_retransmits))
             self.queued += len(body)
             tsn = tsn + 1 & _MASK
         self.tsn = tsn
@@ -297,7 +244,7 @@ class SendQueue:
             return self.rto
         return max(self.rto, min(self.rto * (1 << min(self.backoff, 16)), BACKOFF_MAX))
 
-    def _launch(self, chunk: _Chunk, parts: list[bytes], now: float) -> int:
+    def _launch(self, chunk: Chunk, parts: list[bytes], now: float) -> int:
         """Put a chunk into a packet; give its size."""
         if chunk.resend:
             chunk.resend = False
@@ -318,7 +265,7 @@ class SendQueue:
         queue = self._queue
         while queue and self.flight < window:
             chunk = queue[0]
-            if chunk.expiry is not None and chunk.flags & _FIRST and wall > chunk.expiry:
+            if chunk.expiry is not None and chunk.flags & FIRST and wall > chunk.expiry:
                 self._abandon_queued()
                 continue
             # RFC 9260 section 6.1 A: a window that is closed is probed with one chunk
@@ -330,7 +277,7 @@ class SendQueue:
             self._rwnd -= chunk.size
             room -= self._launch(chunk, parts, now)
 
-    def _land(self, chunk: _Chunk) -> None:
+    def _land(self, chunk: Chunk) -> None:
         """Count a chunk no longer as being on its way."""
         if chunk.in_flight:
             chunk.in_flight = False
@@ -425,7 +372,7 @@ class SendQueue:
                 self._mark(chunk, wall)
         self._advance()
 
-    def _mark(self, chunk: _Chunk, wall: float) -> None:
+    def _mark(self, chunk: Chunk, wall: float) -> None:
         """Send a chunk again, or give its message up (RFC 3758 section 3.5)."""
         self._land(chunk)
         limit = chunk.max_retransmits
@@ -437,15 +384,15 @@ class SendQueue:
             chunk.resend = True
             self._resends += 1
 
-    def _abandon(self, chunk: _Chunk) -> None:
+    def _abandon(self, chunk: Chunk) -> None:
         """Give the message of a chunk up: all its fragments, also those that were not sent yet."""
         sent = self._sent
         first = last = chunk.tsn - sent[0].tsn & _MASK
-        while first and not sent[first].flags & _FIRST:
+        while first and not sent[first].flags & FIRST:
             first -= 1
-        while last < len(sent) - 1 and not sent[last].flags & _LAST:
+        while last < len(sent) - 1 and not sent[last].flags & LAST:
             last += 1
-        is_whole = bool(sent[last].flags & _LAST)
+        is_whole = bool(sent[last].flags & LAST)
         for index in range(first, last + 1):
             sent[index].abandoned = True
             self._land(sent[index])
@@ -459,7 +406,7 @@ class SendQueue:
             self.queued -= chunk.size
             chunk.abandoned = True
             self._sent.append(chunk)
-            if chunk.flags & _LAST:
+            if chunk.flags & LAST:
                 break
         self._advance()
 
@@ -471,7 +418,7 @@ class SendQueue:
         while sent and sent[0].abandoned and len(streams) < _SKIPPED_STREAMS_MAX:
             chunk = sent.popleft()
             self._skipped = chunk.tsn
-            if not chunk.flags & _UNORDERED:
+            if not chunk.flags & UNORDERED:
                 streams[chunk.stream[0]] = (chunk.stream[1], chunk.tsn)
         if streams:
             self._skipped_streams = {
