@@ -17,17 +17,24 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from struct import Struct
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from aiortc import rtcsctptransport as _sctp
 from google_crc32c import extend as extend_crc32c
 from google_crc32c import value as crc32c
 
 from rtcpeer.transport.clock import wall_time
+from rtcpeer.transport.neighbours import AssociationUser
 from rtcpeer.transport.sendqueue import BODY_MAX, PACKET_MAX, RTO_INITIAL, SendQueue
-from rtcpeer.transport.upstream_sctp_parts import Reassembly, Stream, Transport, check_parameters_untrusted
+from rtcpeer.transport.upstream_sctp_parts import (
+    Reassembly,
+    Stream,
+    Transport,
+    check_parameters_untrusted,
+    read_simple_untrusted,
+)
 
-__all__ = ["Association", "AssociationStats", "AssociationUser"]
+__all__ = ["Association", "AssociationStats"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,30 +53,7 @@ SACK_DELAY: Final = 0.05
 
 # ports and tag
 _PACKET_HEADER: Final = Struct("!HHL")
-_DATA_HEADER: Final = Struct("!LHHL")
 _SACK: Final = Struct("!BBHLLHH")
-
-
-class AssociationUser(Protocol):
-    """Who uses an association; called synchronously."""
-
-    def on_established(self) -> None:
-        """Messages can be sent."""
-
-    def on_message(self, stream_id: int, protocol: int, data: bytes) -> None:
-        """A whole message."""
-
-    def on_writable(self) -> None:
-        """All that was given to `send` is on its way: give more."""
-
-    def on_stream_closing(self, stream_id: int) -> None:
-        """The other end reset its half of a stream that we have opened."""
-
-    def on_stream_closed(self, stream_id: int) -> None:
-        """Both halves of a stream are reset."""
-
-    def on_association_closed(self, cause: int | None, aborted: bool) -> None:
-        """It ended: `aborted` by the other end, with its cause, or given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +116,16 @@ class Association(_sctp.RTCSctpTransport):
     def receive(self, data: bytes) -> None:
         """Take an SCTP packet; malformed ones are ignored."""
         try:
-            if not self._receive_simple_untrusted(data):
+            chunks = read_simple_untrusted(data)
+            if chunks is None:
                 self._run(self._handle_data(data))
+            elif self._is_ours_untrusted(data):
+                for chunk in chunks:
+                    if isinstance(chunk, _sctp.DataChunk):
+                        self._take_data(chunk)
+                    else:
+                        self._take_acknowledgement(chunk)
+                self._acknowledge()
         except Exception as exc:
             logger.debug("SCTP ignores a packet: %r", exc)
         outgoing = self._outgoing
@@ -270,38 +262,6 @@ class Association(_sctp.RTCSctpTransport):
             else:
                 await self._receive_chunk(chunk)
         self._acknowledge()
-
-    def _receive_simple_untrusted(self, data: bytes) -> bool:
-        """Take a packet of DATA and SACK chunks, as nearly all are; False if it is another one."""
-        size, at = len(data), 12
-        chunks: list[_sctp.DataChunk | _sctp.SackChunk] = []
-        while at < size:
-            if at + 16 > size:
-                return False
-            kind, flags, length = data[at], data[at + 1], data[at + 2] << 8 | data[at + 3]
-            end = at + length
-            if kind == 0 and length > 16 and end <= size:
-                chunk = _sctp.DataChunk.__new__(_sctp.DataChunk)
-                chunk.flags = flags
-                chunk.tsn, chunk.stream_id, chunk.stream_seq, chunk.protocol = _DATA_HEADER.unpack_from(
-                    data, at + 4
-                )
-                chunk.user_data = data[at + 16 : end]
-                chunks.append(chunk)
-            elif kind == 3 and length >= 16 and end <= size:
-                chunks.append(_sctp.SackChunk(flags, data[at + 4 : end]))
-            else:
-                return False
-            at = end + (-length & 3)
-        if not chunks or not self._is_ours_untrusted(data):
-            return bool(chunks)
-        for taken in chunks:
-            if isinstance(taken, _sctp.DataChunk):
-                self._take_data(taken)
-            else:
-                self._take_acknowledgement(taken)
-        self._acknowledge()
-        return True
 
     def _is_ours_untrusted(self, data: bytes) -> bool:
         """Whether tag and checksum are right."""

@@ -1,20 +1,23 @@
 """What aiortc's SCTP association is given to work with, and what it cannot be given (see `upstream_sctp`).
 
-Owns: reassembly of one stream. Never: sends.
+Owns: reading packets, reassembly of one stream. Never: sends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from struct import Struct
 from typing import Final
 
 from aiortc import rtcsctptransport as _sctp
 
-__all__ = ["Reassembly", "Stream", "Transport", "check_parameters_untrusted"]
+__all__ = ["Reassembly", "Stream", "Transport", "check_parameters_untrusted", "read_simple_untrusted"]
 
 # Chunks that consist of parameters, and where these begin behind the chunk header (RFC 9260, RFC 6525).
 _PARAMETER_CHUNKS: Final = {1: 16, 2: 16, 4: 0, 5: 0, 6: 0, 9: 0, 130: 0}
+# TSN, stream, its sequence number, payload protocol (RFC 9260 section 3.3.1)
+_DATA_HEADER: Final = Struct("!LHHL")
 
 
 def check_parameters_untrusted(data: bytes) -> None:
@@ -37,6 +40,31 @@ def check_parameters_untrusted(data: bytes) -> None:
                     raise ValueError("a parameter is shorter than its header")
                 position += inner + (-inner & 3)
         at += length + (-length & 3)
+
+
+def read_simple_untrusted(data: bytes) -> list[_sctp.DataChunk | _sctp.SackChunk] | None:
+    """The chunks of a packet that has only DATA and SACK, as nearly all have; None if it is another one."""
+    size, at = len(data), 12
+    chunks: list[_sctp.DataChunk | _sctp.SackChunk] = []
+    while at < size:
+        if at + 16 > size:
+            return None
+        kind, flags, length = data[at], data[at + 1], data[at + 2] << 8 | data[at + 3]
+        end = at + length
+        if kind == 0 and length > 16 and end <= size:
+            chunk = _sctp.DataChunk.__new__(_sctp.DataChunk)
+            chunk.flags = flags
+            chunk.tsn, chunk.stream_id, chunk.stream_seq, chunk.protocol = _DATA_HEADER.unpack_from(
+                data, at + 4
+            )
+            chunk.user_data = data[at + 16 : end]
+            chunks.append(chunk)
+        elif kind == 3 and length >= 16 and end <= size:
+            chunks.append(_sctp.SackChunk(flags, data[at + 4 : end]))
+        else:
+            return None
+        at = end + (-length & 3)
+    return chunks or None
 
 
 @dataclass(slots=True)
