@@ -6,6 +6,7 @@ Owns: what is queued and counted for one channel. Never: SCTP; the transport ask
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Container
 from struct import Struct
 from struct import error as struct_error
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from rtcpeer.errors import InvalidStateError, RTCError
 from rtcpeer.transport.clock import wall_time
 from rtcpeer.transport.parameters import ChannelParameters, Priority
 from rtcpeer.transport.upstream_sctp import Association
-from rtcpeer.values import DataChannelState
+from rtcpeer.values import DataChannelState, DtlsRole
 
 # RFC 8832 section 8.2.1 and RFC 8831 section 8: message types and payload protocol identifiers
 DCEP_ACK = 2
@@ -26,6 +27,8 @@ PPID_STRING_EMPTY = 56
 PPID_BINARY_EMPTY = 57
 _OPEN_HEADER = Struct("!BBHLHH")
 
+# RFC 8832 section 5: 65535 is not used
+MAX_CHANNEL_ID = 65534
 # RFC 8832 section 5.1 gives the numbers; messages per turn follow them
 _PRIORITY_NUMBERS = {Priority.VERY_LOW: 128, Priority.LOW: 256, Priority.MEDIUM: 512, Priority.HIGH: 1024}
 _TURNS = {Priority.VERY_LOW: 1, Priority.LOW: 2, Priority.MEDIUM: 4, Priority.HIGH: 8}
@@ -274,3 +277,14 @@ def read_open_untrusted(stream_id: int, data: bytes) -> ChannelParameters:
         id=stream_id,
         priority=priority,
     )
+
+
+def free_id(taken: Container[int], role: DtlsRole, limit: int | None) -> int | None:
+    """RFC 8832 section 6: the DTLS client takes even numbers, the server odd ones; None if none is left.
+
+    `limit` is how many streams the association has, once it is known.
+    """
+    number = 1 if role is DtlsRole.SERVER else 0
+    while number in taken:
+        number += 2
+    return number if number < (limit or MAX_CHANNEL_ID + 1) and number <= MAX_CHANNEL_ID else None

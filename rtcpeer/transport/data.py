@@ -19,6 +19,7 @@ from rtcpeer.errors import InvalidStateError, OperationError, RTCError
 from rtcpeer.transport.channel import (
     DCEP_ACK,
     DCEP_OPEN,
+    MAX_CHANNEL_ID,
     PPID_BINARY,
     PPID_BINARY_EMPTY,
     PPID_DCEP,
@@ -26,6 +27,7 @@ from rtcpeer.transport.channel import (
     PPID_STRING_EMPTY,
     ChannelListener,
     DataChannel,
+    free_id,
     read_open_untrusted,
     write_open,
 )
@@ -50,8 +52,6 @@ logger = logging.getLogger(__name__)
 LOCAL_MAX_MESSAGE_SIZE = 262144
 # What the other end takes if it does not say
 DEFAULT_MAX_MESSAGE_SIZE = 65536
-# RFC 8832 section 5: 65535 is not used
-MAX_CHANNEL_ID = 65534
 
 
 class DataListener(Protocol):
@@ -214,7 +214,7 @@ class DataTransport:
         elif self._role is DtlsRole.AUTO:
             self._nameless.append(channel)
         else:
-            number = self._free_id()
+            number = free_id(self._by_id, self._role, self.max_channels)
             if number is None:
                 raise OperationError("no id is left for another data channel")
             self._register(channel, number)
@@ -234,21 +234,12 @@ class DataTransport:
         if self._association is not None:
             self._association.open_stream(number)
 
-    def _free_id(self) -> int | None:
-        """RFC 8832 section 6: the DTLS client takes even numbers, the server odd ones."""
-        limit = self.max_channels or MAX_CHANNEL_ID + 1
-        taken = self._by_id
-        number = 1 if self._role is DtlsRole.SERVER else 0
-        while number in taken:
-            number += 2
-        return number if number < limit and number <= MAX_CHANNEL_ID else None
-
     def _assign_ids(self) -> None:
         nameless, self._nameless = self._nameless, []
         for channel in nameless:
             if channel.state is DataChannelState.CLOSED:
                 continue
-            number = self._free_id()
+            number = free_id(self._by_id, self._role, self.max_channels)
             if number is None:
                 channel.closed(RTCError("data-channel-failure", "no id is left for this data channel"))
             else:
@@ -333,7 +324,7 @@ class DataTransport:
     # -- SCTP --------------------------------------------------------------------------------------
 
     def on_established(self) -> None:
-        """See `upstream.AssociationUser`."""
+        """See `neighbours.AssociationUser`."""
         association = self._association
         if association is None:
             return
@@ -349,7 +340,7 @@ class DataTransport:
         self.on_writable()
 
     def on_message(self, stream_id: int, protocol: int, data: bytes) -> None:
-        """See `upstream.AssociationUser`."""
+        """See `neighbours.AssociationUser`."""
         if protocol == PPID_DCEP:
             self._receive_control_untrusted(stream_id, data)
             return
@@ -391,7 +382,7 @@ class DataTransport:
             self._listener.on_channel(channel)
 
     def on_stream_closing(self, stream_id: int) -> None:
-        """See `upstream.AssociationUser`."""
+        """See `neighbours.AssociationUser`."""
         channel = self._by_id.get(stream_id)
         if channel is not None:
             channel.closing()
@@ -399,13 +390,13 @@ class DataTransport:
             self.on_writable()
 
     def on_stream_closed(self, stream_id: int) -> None:
-        """See `upstream.AssociationUser`."""
+        """See `neighbours.AssociationUser`."""
         channel = self._by_id.get(stream_id)
         if channel is not None:
             self._forget(channel, None)
 
     def on_association_closed(self, cause: int | None, aborted: bool) -> None:
-        """See `upstream.AssociationUser`."""
+        """See `neighbours.AssociationUser`."""
         message = "the other end ended the association" if aborted else "the association was given up"
         self._end(RTCError("sctp-failure", message, sctpCauseCode=cause), tell=True)
 

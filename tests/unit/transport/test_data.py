@@ -232,7 +232,7 @@ async def test_ids_that_cannot_be():
 
 
 async def test_no_id_is_left(monkeypatch):
-    monkeypatch.setattr("rtcpeer.transport.data.MAX_CHANNEL_ID", 5)
+    monkeypatch.setattr("rtcpeer.transport.channel.MAX_CHANNEL_ID", 5)
     a, _b = make_ends()
     logs = [ChannelLog() for _ in range(5)]
     for log in logs:
