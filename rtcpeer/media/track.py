@@ -21,7 +21,7 @@ from rtcpeer.media.eventtarget import Event, EventTarget, handler
 from rtcpeer.transport import upstream
 from rtcpeer.transport.clock import wall_time
 from rtcpeer.transport.frames import blank
-from rtcpeer.transport.receiver import ReceiverControl
+from rtcpeer.transport.neighbours import ReceiverControl
 from rtcpeer.transport.source import SourceTrack, Subscription, TrackSource
 from rtcpeer.transport.waiting import WaitingFrames
 
@@ -298,7 +298,7 @@ class RemoteTrack(MediaStreamTrack):
                 raise OverconstrainedError(name, f"{name} of a remote track is up to the other end")
         await super().applyConstraints(constraints)
 
-    # -- receiver (see transport.receiver.FrameSink) -----------------------------------------------
+    # -- receiver (see transport.neighbours.FrameSink) ---------------------------------------------
 
     def set_control(self, control: ReceiverControl) -> None:
         """Who is asked for frames when somebody begins to read."""

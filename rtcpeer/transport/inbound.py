@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from av import AudioFrame, VideoFrame
+from av.frame import Frame
+
 from rtcpeer.transport import upstream
 from rtcpeer.transport.buffers import EncodedFrame, FrameBuffer, SequenceUnwrapper
+from rtcpeer.transport.frames import audio_level
 from rtcpeer.transport.packet import RtpPacket
 
 _NTP_EPOCH = 2208988800
@@ -167,6 +171,18 @@ class InboundStream:
             self.frames_per_second = float(self._second_frames) if second == self._second + 1 else 0.0
             self._second, self._second_frames = second, 0
         self._second_frames += 1
+
+    def take_decoded(self, frame: Frame, now: float) -> None:
+        """A picture or a piece of sound came out of the decoder."""
+        if isinstance(frame, VideoFrame):
+            self.width, self.height = frame.width, frame.height
+            self.count_decoded(now)
+        elif isinstance(frame, AudioFrame):
+            duration = frame.samples / (frame.sample_rate or 48000)
+            self.level = audio_level(frame)
+            self.samples += frame.samples
+            self.samples_duration += duration
+            self.energy += self.level * self.level * duration
 
     def take_report(self, report: upstream.SenderReport, now: float) -> None:
         """A sender report came."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rtcpeer.transport.codecs import capabilities
 from rtcpeer.transport.heard import RtpSource
+from rtcpeer.transport.neighbours import FrameSink
 from rtcpeer.transport.parameters import (
     Capabilities,
     Priority,
@@ -12,7 +13,7 @@ from rtcpeer.transport.parameters import (
     SendEncoding,
     SendParameters,
 )
-from rtcpeer.transport.receiver import FrameSink, MediaReceiver
+from rtcpeer.transport.receiver import MediaReceiver
 from rtcpeer.transport.sender import MediaSender
 from rtcpeer.transport.source import SourceTrack
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from av.frame import Frame
+
 from rtcpeer.errors import RTCError
 from rtcpeer.values import DtlsTransportState, IceRole
 
@@ -69,3 +71,29 @@ class AssociationUser(Protocol):
 
     def on_association_closed(self, cause: int | None, aborted: bool) -> None:
         """It ended: `aborted` by the other end, with its cause, or given up."""
+
+
+class ReceiverControl(Protocol):
+    """What a track may ask of its receiver."""
+
+    def on_demand(self) -> None:
+        """Somebody begins to read."""
+
+
+class FrameSink(Protocol):
+    """The remote track, seen from below."""
+
+    def set_control(self, control: ReceiverControl) -> None:
+        """Who is asked for frames."""
+
+    def wants_frames(self) -> bool:
+        """Whether decoding is worth its cost."""
+
+    def push_frame(self, frame: Frame) -> None:
+        """A decoded frame."""
+
+    def on_flow(self, flowing: bool) -> None:
+        """Packets begin to come, or stop."""
+
+    def on_audio_format(self, rate: int, channels: int) -> None:
+        """What frames will be, as soon as packets say so."""

@@ -12,9 +12,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
-from av import AudioFrame, VideoFrame
 from av.error import FFmpegError
 from av.frame import Frame
 
@@ -24,9 +23,10 @@ from rtcpeer.transport.clock import wall_time
 from rtcpeer.transport.codecs import DECODED_AUDIO, PayloadFormat, payload_format
 from rtcpeer.transport.decoding import DecodeJob, StreamDecoder
 from rtcpeer.transport.dtls import DtlsTransport
-from rtcpeer.transport.frames import audio_level, is_keyframe
+from rtcpeer.transport.frames import is_keyframe
 from rtcpeer.transport.heard import HeardSources, RtpSource
 from rtcpeer.transport.inbound import InboundStream
+from rtcpeer.transport.neighbours import FrameSink
 from rtcpeer.transport.packet import RtpPacket, unwrap_rtx
 from rtcpeer.transport.parameters import ReceiveParameters
 from rtcpeer.transport.playout import Playout
@@ -51,32 +51,6 @@ SILENCE = 5.0
 # Of several streams of one section (simulcast, a new SSRC) one is shown; another one when it has been silent
 # for this long.
 SWITCH_AFTER = 0.5
-
-
-class ReceiverControl(Protocol):
-    """What a track may ask of its receiver."""
-
-    def on_demand(self) -> None:
-        """Somebody begins to read."""
-
-
-class FrameSink(Protocol):
-    """The remote track, seen from below."""
-
-    def set_control(self, control: ReceiverControl) -> None:
-        """Who is asked for frames."""
-
-    def wants_frames(self) -> bool:
-        """Whether decoding is worth its cost."""
-
-    def push_frame(self, frame: Frame) -> None:
-        """A decoded frame."""
-
-    def on_flow(self, flowing: bool) -> None:
-        """Packets begin to come, or stop."""
-
-    def on_audio_format(self, rate: int, channels: int) -> None:
-        """What frames will be, as soon as packets say so."""
 
 
 class MediaReceiver:
@@ -275,7 +249,7 @@ class MediaReceiver:
         """See `rtp.RtpReceiver`: nothing to begin or end."""
 
     def on_demand(self) -> None:
-        """See `ReceiverControl`: decoding begins with a key frame."""
+        """See `neighbours.ReceiverControl`: decoding begins with a key frame."""
         if self.kind == "video":
             now = wall_time()
             for stream in self._streams.values():
@@ -460,20 +434,9 @@ class MediaReceiver:
             if job.is_key and self.kind == "video":
                 stream.key_frames_decoded += 1
             for frame in future.result():
-                self._emit(stream, frame)
+                stream.take_decoded(frame, wall_time())
+                self._sink.push_frame(frame)
         self._decode_next()
-
-    def _emit(self, stream: InboundStream, frame: Frame) -> None:
-        if isinstance(frame, VideoFrame):
-            stream.width, stream.height = frame.width, frame.height
-            stream.count_decoded(wall_time())
-        elif isinstance(frame, AudioFrame):
-            duration = frame.samples / (frame.sample_rate or 48000)
-            stream.level = audio_level(frame)
-            stream.samples += frame.samples
-            stream.samples_duration += duration
-            stream.energy += stream.level * stream.level * duration
-        self._sink.push_frame(frame)
 
 
 def _lacks_nothing(_number: int) -> bool:
