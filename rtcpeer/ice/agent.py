@@ -19,13 +19,13 @@ import random
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
+from rtcpeer.ice.active import open_active
 from rtcpeer.ice.alarm import Alarm
 from rtcpeer.ice.bases import Pipe, RelayBase, SocketBase
 from rtcpeer.ice.candidates import broadcast_addresses
-from rtcpeer.ice.checklist import Local, Pair
+from rtcpeer.ice.checklist import Pair
 from rtcpeer.ice.context import Context
 from rtcpeer.ice.core import IceCore
 from rtcpeer.ice.credentials import new_credentials
@@ -38,8 +38,6 @@ from rtcpeer.ice.events import (
     StateChanged,
     Woken,
 )
-from rtcpeer.ice.gathering import tcp_candidate, usable_interfaces
-from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.intake import RemoteIntake
 from rtcpeer.ice.listener import IceCandidateError, IceListener, SelectedPair
 from rtcpeer.ice.netbase import Address, Network
@@ -54,7 +52,6 @@ from rtcpeer.values import (
     IceGatheringState,
     IceParameters,
     IceRole,
-    IceTransportPolicy,
     IceTransportState,
 )
 
@@ -373,30 +370,13 @@ class IceAgent:
         elif isinstance(event, RoleChanged):
             self.tell(self.listener.on_role, event.role)
         elif isinstance(event, ActiveWanted):
-            self._open_active(event.generation)
+            open_active(self, self._network, event.generation)
         elif isinstance(event, GenerationDropped):
             half = event.generation.half
             self._counters.absorb((event.generation,))
             if not half.users:
                 self._end_phases(lambda phase: phase.generation.half is half)
                 self.pool.leave(half, self.clock(), self._settings)
-
-    def _open_active(self, generation: Generation) -> None:
-        """Active TCP bases, untold: the passive side learns them from the connections that they make."""
-        settings = self._settings
-        if settings.tcp != "auto" or settings.policy is IceTransportPolicy.RELAY:
-            return
-        for index, interface in enumerate(usable_interfaces(self._network, settings)):
-            address = interface.address
-            if any(p.base is not None and p.base.address == (address, 9) for p in generation.locals):
-                continue
-            candidate, preference = tcp_candidate("active", 6, index, address, (address, 9))
-            candidate = replace(candidate, ufrag=generation.local.ufrag)
-            if settings.candidate_filter is not None and not settings.candidate_filter(candidate):
-                continue
-            base = self.pool.active_tcp(generation.half, address)
-            local = Local(self.context.new_id("L"), candidate, base, preference, interface.name)
-            self.core.add_local(self.clock(), generation, local)
 
     def _wanted(self, now: float) -> float:
         """When something is due next; infinity for never."""

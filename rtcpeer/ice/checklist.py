@@ -15,6 +15,7 @@ from typing import Protocol
 from rtcpeer.ice import stun
 from rtcpeer.ice.candidates import is_ipv6, pair_priority, priority
 from rtcpeer.ice.netbase import Address
+from rtcpeer.ice.settings import IceSettings
 from rtcpeer.ice.stats import PairStatus
 from rtcpeer.values import Candidate, CandidateType
 
@@ -288,6 +289,28 @@ class Checklist:
             pair.triggered = False
             self._triggered.remove(pair)
 
+    def fail(self, now: float, pair: Pair, settings: IceSettings) -> None:
+        """A pair does not work; it is tried again later, each time after a longer pause."""
+        self.settle(pair, PairStatus.FAILED)
+        pair.retry_pause = min(max(pair.retry_pause * 2, settings.retry_interval), settings.retry_limit)
+        pair.retry_at = now + pair.retry_pause
+
+    def retry(self, due: float, selected: Pair | None) -> None:
+        """Failed pairs that would be an improvement get another chance now and then."""
+        for pair in self.pairs.values():
+            if pair.state is PairStatus.FAILED and pair.retry_at <= due:
+                pair.retry_at = NEVER
+                if _improves(pair, selected):
+                    pair.state = PairStatus.WAITING
+
+    def next_retry(self, selected: Pair | None) -> float:
+        """When `retry` will have something to do; infinity for never."""
+        wanted = NEVER
+        for pair in self.pairs.values():
+            if pair.retry_at < wanted and pair.state is PairStatus.FAILED and _improves(pair, selected):
+                wanted = pair.retry_at
+        return wanted
+
     def start(self, pair: Pair, check: Check) -> None:
         """A check of this pair is on its way."""
         pair.check = check
@@ -343,6 +366,10 @@ class Checklist:
             pair.rank < rank and pair.state in (PairStatus.WAITING, PairStatus.IN_PROGRESS)
             for pair in self.pairs.values()
         )
+
+
+def _improves(pair: Pair, selected: Pair | None) -> bool:
+    return selected is None or pair.rank < selected.rank or selected.is_silent
 
 
 def _by_priority(pair: Pair) -> int:

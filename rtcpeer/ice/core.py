@@ -119,7 +119,7 @@ class IceCore:
                 # back to the end before, whose path was not left yet
                 for fork in self.generations[self.generations.index(known) + 1 :]:
                     self._retire(now, fork)
-                known.reclaim()
+                known.routes.reclaim()
                 self._settle(now)
             return
         if newest.remote is not None:
@@ -134,7 +134,7 @@ class IceCore:
         They count as a path until the newest one has its own, so that no state changes for want of a moment.
         """
         for generation in (*self.generations[:-1], *self.retired):
-            generation.disown()
+            generation.routes.disown()
         self._settle(now)
 
     def _give_remote(self, now: float, generation: Generation, remote: IceParameters) -> None:
@@ -152,7 +152,7 @@ class IceCore:
         """A remote candidate, its address resolved; unknown generations are ignored."""
         generation = self.generation_of_remote(candidate.ufrag)
         if generation is not None:
-            generation.add_remote(now, candidate, address)
+            generation.pairing.add_remote(now, candidate, address)
             self._settle(now)
 
     def end_of_remote(self, now: float, ufrag: str | None) -> None:
@@ -184,7 +184,7 @@ class IceCore:
         half = generation.half
         half.locals.append(local)
         for user in self._living(half):
-            user.pair_local(now, local)
+            user.pairing.pair_local(now, local)
         self._settle(now)
 
     def _living(self, half: LocalHalf) -> list[Generation]:
@@ -222,7 +222,7 @@ class IceCore:
     def close(self) -> None:
         """Everything is over; the caller closes the bases."""
         for generation in (*self.generations, *self.retired):
-            generation.forget_routes()
+            generation.routes.forget()
         self.generations.clear()
         self.retired.clear()
         self.carrying = self.route = None
@@ -349,8 +349,8 @@ class IceCore:
         for generation in self.generations:
             generation.tick(now)
             generation.decide(now)
-            if generation.wants_active:
-                generation.wants_active = False
+            if generation.pairing.wants_active:
+                generation.pairing.wants_active = False
                 self.events.append(ActiveWanted(generation))
         self._choose_carrier(now)
         carrying = self.carrying
@@ -390,12 +390,12 @@ class IceCore:
                 continue
             if (
                 carrying is None
-                or carrying.is_disowned
+                or carrying.routes.is_disowned
                 or generation.is_agreed
                 or carrying.level(now) is not Level.LIVE
             ):
                 self.carrying = carrying = generation
-                generation.claim_routes()
+                generation.routes.claim_all()
                 self._forgets_loss = False
                 break
         if carrying is not None and carrying.nominated is not None:
@@ -429,6 +429,6 @@ class IceCore:
         self.retired.append(generation)
 
     def _drop(self, generation: Generation) -> None:
-        generation.forget_routes()
+        generation.routes.forget()
         generation.half.users.remove(generation)
         self.events.append(GenerationDropped(generation))

@@ -1,11 +1,9 @@
 """One life of ICE credentials: its candidates, pairs, checks and the pair it settles on.
 
-Owns: everything between one pair of credentials and its selected pair.  A restart makes a second generation
-beside the first; `rtcpeer.ice.core` decides which of them carries data.  Never: I/O, clock; `now` is an
-argument.
-
-It is one long story on purpose: what a check finds changes pairs, pairs change the nomination, the nomination
-changes which checks go out; cut in two, each half would reach into the other.
+Owns: the checks, out and in, when they are due, and whether there is still hope.  Which pairs there are is
+`rtcpeer.ice.pairing`'s, which of them is nominated and selected is `rtcpeer.ice.nomination`'s, whose the data is that
+arrives is `rtcpeer.ice.routes`'.  A restart makes a second generation beside the first; `rtcpeer.ice.core` decides
+which of them carries data.  Never: I/O, clock; `now` is an argument.
 """
 
 from __future__ import annotations
@@ -13,14 +11,16 @@ from __future__ import annotations
 from rtcpeer.ice.checklist import NEVER, Base, Check, Checklist, Local, Pair, Remote
 from rtcpeer.ice.consent import Consent, Level
 from rtcpeer.ice.context import SLACK, Context
-from rtcpeer.ice.discovery import can_pair, reflexive_local, reflexive_remote
 from rtcpeer.ice.early import EarlyChecks
 from rtcpeer.ice.netbase import Address
+from rtcpeer.ice.nomination import Nomination
 from rtcpeer.ice.ours import LocalHalf
+from rtcpeer.ice.pairing import Pairing
+from rtcpeer.ice.routes import Routes
 from rtcpeer.ice.stats import PairStatus
 from rtcpeer.ice.stun import Message
 from rtcpeer.ice.transactions import Transactions
-from rtcpeer.values import Candidate, CandidateType, IceParameters
+from rtcpeer.values import IceParameters
 
 # A check that was sent this recently is not repeated because a request of the other side crossed it.
 _CROSSING = 0.02
@@ -38,33 +38,25 @@ class Generation:
         self.half = half
         half.users.append(self)
         self.remote: IceParameters | None = None
-        self.remotes: list[Remote] = []
         self.checklist = Checklist(settings.max_pairs)
         self.consent = Consent(settings, context.jitter)
-        self.selected: Pair | None = None
-        self.nominated: Pair | None = None
-        self._nominating: Pair | None = None
+        self.pairing = Pairing(context, half, self, self.checklist)
+        self.nomination = Nomination(context, self.checklist, self.pairing, self.consent)
+        self.routes = Routes(self.checklist)
         # No pair works; a late check or candidate, or the network's return, may still change that.
         self.failed = False
         self._failed_at = NEVER
         self._completed = False
         # Its selected pair was silent and has just been heard; the core sees to it.
         self.woken: Pair | None = None
-        # A remote candidate wants an active TCP base (RFC 6544); the core sees to it.
-        self.wants_active = False
         # Retired: it answers, but starts nothing any more.
         self.retired_until: float | None = None
         self.remote_ended = False
-        # Another end has taken the place of this one: data from its paths is nobody's.
-        self._is_disowned = False
         self._started_at = NEVER
-        self._first_pair_at = NEVER
         self._ended_at = NEVER
         self._next_pace = 0.0
         self._checks = Transactions(context)
         self._early = EarlyChecks(settings.max_early_checks, settings.max_early_checks_per_source)
-        self._peer_reflexive = 0
-        self._remote_is_aggressive = False
         # A check of the other side has come: it knows our credentials.
         self._was_checked = False
 
@@ -90,11 +82,25 @@ class Generation:
         """Whether no local candidate will follow."""
         return self.half.gathered
 
-    def pair_local(self, now: float, local: Local) -> None:
-        """There is another local candidate; one with a base is paired with all that is known."""
-        if local.base is not None:
-            for remote in self.remotes:
-                self._form(now, local, local.base, remote)
+    @property
+    def remotes(self) -> list[Remote]:
+        """The remote candidates, told and peer-reflexive."""
+        return self.pairing.remotes
+
+    @property
+    def nominated(self) -> Pair | None:
+        """The pair that both sides were told to use."""
+        return self.nomination.nominated
+
+    @property
+    def selected(self) -> Pair | None:
+        """The pair that carries data."""
+        return self.nomination.selected
+
+    @property
+    def _ended(self) -> bool:
+        """Whether neither side will have more candidates."""
+        return self.gathered and self.remote_ended
 
     def set_remote(self, now: float, remote: IceParameters) -> None:
         """The remote credentials are known: checks may begin."""
@@ -107,47 +113,6 @@ class Generation:
             if early.use_candidate:
                 self.on_request(now, early.base, early.address, early.priority, True)
 
-    def add_remote(self, now: float, candidate: Candidate, address: Address) -> None:
-        """A remote candidate arrived; one that we knew as peer-reflexive gets its real name."""
-        for known in self.remotes:
-            if known.address == address and known.candidate.protocol == candidate.protocol:
-                if known.candidate.type is CandidateType.PRFLX and candidate.type is not CandidateType.PRFLX:
-                    known.candidate = candidate
-                    self._regrade(known)
-                return
-        if len(self.remotes) >= self._settings.max_remote_candidates:
-            return
-        self._join(now, Remote(self._context.new_id("R"), candidate, address))
-
-    def _join(self, now: float, remote: Remote) -> None:
-        self.remotes.append(remote)
-        if remote.candidate.tcp_type == "passive":
-            self.wants_active = True
-        for local in self.locals:
-            if local.base is not None:
-                self._form(now, local, local.base, remote)
-
-    def _regrade(self, remote: Remote) -> None:
-        for pair in self.checklist.pairs.values():
-            if pair.remote is remote:
-                pair.grade()
-                pair.set_priority(self._context.controlling)
-
-    def _form(self, now: float, local: Local, base: Base, remote: Remote) -> Pair | None:
-        """RFC 8445 6.1.2.2: same family and transport; redundant pairs share base and remote address."""
-        if not can_pair(local, base, remote):
-            return None
-        if self.checklist.find(base, remote.address) is not None:
-            return None
-        pair = Pair(self._context.new_id("P"), self, local, base, remote)
-        pair.set_priority(self._context.controlling)
-        if not self.checklist.add(pair):
-            return None
-        base.prepare(pair.address)
-        if self._first_pair_at == NEVER:
-            self._first_pair_at = now
-        return pair
-
     def set_remote_ended(self, now: float) -> None:
         """The remote side said end-of-candidates."""
         self.remote_ended = True
@@ -155,7 +120,7 @@ class Generation:
 
     def note_end(self, now: float) -> None:
         """One of the sides has no more candidates: when both have none, patience is shorter."""
-        if self.gathered and self.remote_ended and self._ended_at == NEVER:
+        if self._ended and self._ended_at == NEVER:
             self._ended_at = now
 
     def lose_base(self, now: float, base: Base) -> None:
@@ -172,9 +137,8 @@ class Generation:
 
     def recompute_priorities(self) -> None:
         """Our role changed."""
-        self._nominating = None
-        for pair in self.checklist.pairs.values():
-            pair.set_priority(self._context.controlling)
+        self.nomination.withdraw()
+        self.pairing.recompute_priorities()
 
     # -- checks out --------------------------------------------------------------------------------
 
@@ -202,13 +166,8 @@ class Generation:
         pair.base.send(check.data, pair.address)
 
     def _fail(self, now: float, pair: Pair) -> None:
-        self.checklist.settle(pair, PairStatus.FAILED)
-        if self._nominating is pair:
-            self._nominating = None
-        pair.retry_pause = min(
-            max(pair.retry_pause * 2, self._settings.retry_interval), self._settings.retry_limit
-        )
-        pair.retry_at = now + pair.retry_pause
+        self.checklist.fail(now, pair, self._settings)
+        self.nomination.withdraw(pair)
 
     def fail_path(self, now: float, base: Base, address: Address) -> None:
         """The network says that nothing gets there (a TCP connection was refused): no need to wait."""
@@ -228,29 +187,19 @@ class Generation:
             check = pair.check
             if check is not None and check.next_at <= due:
                 self._repeat(now, check)
-        self._retry(due)
+        if not self.failed:
+            self.checklist.retry(due, self.selected)
         while self._next_pace <= due:
             waiting = self.checklist.next_pair(self.nominated)
             if waiting is None:
                 break
             self._next_pace = now + self._settings.pacing
-            self._send_check(now, waiting, nominate=waiting is self._nominating)
+            self._send_check(now, waiting, nominate=waiting is self.nomination.pending)
         if self.failed:
             self._revive(now)
         else:
             self._ask_consent(now)
         self._checks.forget(now)
-
-    def _retry(self, due: float) -> None:
-        """Failed pairs that would be an improvement get another chance now and then."""
-        selected = self.selected
-        if self.failed:
-            return
-        for pair in self.checklist.pairs.values():
-            if pair.state is PairStatus.FAILED and pair.retry_at <= due:
-                pair.retry_at = NEVER
-                if selected is None or pair.rank < selected.rank or selected.is_silent:
-                    pair.state = PairStatus.WAITING
 
     def _ask_consent(self, now: float) -> None:
         pair = self.selected
@@ -308,19 +257,8 @@ class Generation:
         if selected is None:
             wanted = min(wanted, self._deadline())
         else:
-            wanted = min(wanted, self.consent.next_time(now, selected))
-            if self._context.controlling and self.nominated is None and self._nominating is None:
-                best = self.checklist.best_valid()
-                if best is not None:
-                    wanted = min(wanted, self._acceptable_at(best))
-        for pair in self.checklist.pairs.values():
-            if (
-                pair.retry_at < wanted
-                and pair.state is PairStatus.FAILED
-                and (selected is None or pair.rank < selected.rank or selected.is_silent)
-            ):
-                wanted = pair.retry_at
-        return wanted
+            wanted = min(wanted, self.consent.next_time(now, selected), self.nomination.next_time())
+        return min(wanted, self.checklist.next_retry(selected))
 
     def shift(self, amount: float) -> None:
         """The event loop stood still for this long: that was not silence of the network."""
@@ -339,18 +277,20 @@ class Generation:
         if self.remote is None:
             self._early.keep(base, address, prio, use_candidate)
             return
-        pair = self.checklist.find(base, address) or self._learn_remote(now, base, address, prio)
+        pair = self.checklist.find(base, address)
+        if pair is None:
+            pair = self.pairing.learn_remote(now, base, address, prio, self.remote.ufrag)
         if pair is None:
             return
         pair.requests_received += 1
         pair.responses_sent += 1
         self._hear(now, pair)
-        self._claim(pair)
+        self.routes.claim(pair)
         if not self._was_checked:
             self._was_checked = True
             self._renominate(now)
         if use_candidate and not self._context.controlling:
-            self._on_use_candidate(now, pair)
+            self.nomination.on_use_candidate(now, pair)
         if pair.state is PairStatus.IN_PROGRESS:
             # RFC 8445 7.3.1.4 cancels the check and sends another: repeating it at once does the same for
             # the NAT in between, and its response stays recognisable.
@@ -370,68 +310,6 @@ class Generation:
         """Whether an authentic check came from there, which waits for the remote credentials."""
         return self._early.has(base, address)
 
-    def _learn_remote(self, now: float, base: Base, address: Address, prio: int) -> Pair | None:
-        """A peer-reflexive remote candidate (RFC 8445 7.3.1.3), or a pair that had been pruned."""
-        local = next((entry for entry in self.locals if entry.base is base), None)
-        if local is None:
-            return None
-        for known in self.remotes:
-            if known.address == address and known.candidate.protocol == base.protocol:
-                return self._form(now, local, base, known)
-        if self._peer_reflexive >= self._settings.max_peer_reflexive:
-            return None
-        self._peer_reflexive += 1
-        ufrag = self.remote.ufrag if self.remote is not None else None
-        candidate = reflexive_remote(local, base, address, prio, self._peer_reflexive, ufrag)
-        remote = Remote(self._context.new_id("R"), candidate, address)
-        if base.protocol == "tcp":
-            # It exists on this connection only.
-            self.remotes.append(remote)
-            return self._form(now, local, base, remote)
-        self._join(now, remote)
-        return self.checklist.find(base, address)
-
-    def _on_use_candidate(self, now: float, pair: Pair) -> None:
-        """The controlling side chose this pair (RFC 8445 7.3.1.5).
-
-        Its last word counts.  One that nominates aggressively (RFC 5245 8.1.1.2) says it of every pair from the
-        first check on; then the better pair counts, unless it is quiet.
-        """
-        if pair.requests_received == 1:
-            # Who nominates regularly has had an answer on this pair before.
-            self._remote_is_aggressive = True
-        pair.wanted = True
-        if pair.is_valid:
-            self._accept_nomination(now, pair)
-
-    def _accept_nomination(self, now: float, pair: Pair) -> None:
-        pair.wanted = False
-        current = self.nominated
-        if current is pair:
-            return
-        if current is not None and self._remote_is_aggressive:
-            keeps = current.is_valid and now - current.heard_at < 1.0
-            if keeps and pair.preference < current.preference:
-                return
-        self._set_nominated(now, pair)
-
-    def _set_nominated(self, now: float, pair: Pair) -> None:
-        """Exactly one pair is nominated; checks that could only find something no better are left alone."""
-        previous, self.nominated = self.nominated, pair
-        pair.nominated = True
-        if previous is not None and previous is not pair:
-            previous.nominated = False
-            if self._is_quiet(now, previous):
-                self._fail(now, previous)
-        for other in list(self.checklist.in_progress):
-            if other is not pair and other.rank >= pair.rank:
-                self.checklist.settle(other, PairStatus.SUCCEEDED if other.is_valid else PairStatus.WAITING)
-
-    def _claim(self, pair: Pair) -> None:
-        """Data from this address is this pair's, unless an older generation still carries it."""
-        if not self._is_disowned:
-            pair.base.routes.setdefault(pair.address, pair)
-
     def on_response(self, now: float, base: Base, address: Address, message: Message) -> bool:
         """A success response; False when it belongs to no check of ours (RFC 8445 7.2.5)."""
         check = self._checks.find(message)
@@ -447,20 +325,15 @@ class Generation:
         self._hear(now, pair)
         pair.rtt = now - check.last_at
         pair.total_rtt += pair.rtt
-        self._claim(pair)
+        self.routes.claim(pair)
         if pair.check is check or not pair.is_valid:
             self.checklist.settle(pair, PairStatus.SUCCEEDED)
         if pair.first_valid_at == NEVER:
             pair.first_valid_at = now
         pair.retry_pause = 0.0
         pair.exhausted = False
-        self._learn_local(pair, message.mapped_address)
-        if self._context.controlling:
-            if self._nominating is pair and check.nominate:
-                self._nominating = None
-                self._set_nominated(now, pair)
-        elif pair.wanted:
-            self._accept_nomination(now, pair)
+        self.pairing.learn_local(pair, message.mapped_address)
+        self.nomination.on_success(now, check)
         return True
 
     def on_error(self, now: float, base: Base, address: Address, message: Message) -> Check | None:
@@ -479,14 +352,6 @@ class Generation:
             self._fail(now, pair)
         return check
 
-    def _learn_local(self, pair: Pair, mapped: Address | None) -> None:
-        """RFC 8445 7.2.5.3.1: what the remote side sees may be a candidate that we did not know."""
-        if mapped is None or pair.valid_local is not None:
-            return
-        pair.valid_local = reflexive_local(pair, mapped, self.locals, self._context)
-        if pair.valid_local is not pair.local:
-            pair.grade()
-
     # -- decisions ---------------------------------------------------------------------------------
 
     def decide(self, now: float) -> None:
@@ -494,36 +359,12 @@ class Generation:
         if self.remote is None or self.retired_until is not None:
             return
         if self._context.controlling:
-            self._nominate(now)
-        self._select(now)
+            pair = self.nomination.propose(now, failed=self.failed, ended=self._ended)
+            if pair is not None:
+                self._send_check(now, pair, nominate=True)
+        if self.nomination.select(now):
+            self.consent.start(now, self._context.controlling)
         self._judge(now)
-
-    def _acceptable_at(self, pair: Pair) -> float:
-        """When a pair has waited long enough for a better one (settings.acceptance)."""
-        acceptance = self._settings.acceptance
-        wait = max(acceptance[pair.local_candidate.type], acceptance[pair.remote.candidate.type])
-        return self._first_pair_at + wait
-
-    def _nominate(self, now: float) -> None:
-        if self._nominating is not None:
-            return
-        best = self.checklist.best_valid()
-        current = self.nominated
-        if current is not None and current.is_valid and self._is_quiet(now, current):
-            # Its silence may end; a pair that answers now is better than one that does not.
-            best = self._best_heard(now)
-        if best is None or best is current or (self.failed and self._is_quiet(now, best)):
-            return
-        if current is None:
-            ended = self.gathered and self.remote_ended and not self.checklist.hope_above(best.rank)
-            if not ended and now + SLACK < self._acceptable_at(best):
-                return
-        else:
-            works = current.is_valid and not self._is_quiet(now, current)
-            if works and (best.rank >= current.rank or self._is_quiet(now, best)):
-                return
-        self._nominating = best
-        self._send_check(now, best, nominate=True)
 
     def _renominate(self, now: float) -> None:
         """Say again what the other side may have answered without understanding it.
@@ -531,31 +372,9 @@ class Generation:
         The answerer of a restart that controls may nominate before its answer is there. RFC 8445 7.3 wants such early
         checks answered and processed later; Firefox keeps only the first one of each source, which nominates nothing.
         """
-        pair = self._nominating or self.nominated
+        pair = self.nomination.pending or self.nominated
         if pair is not None and self._context.controlling:
             self._send_check(now, pair, nominate=True, probe=True)
-
-    def _best_heard(self, now: float) -> Pair | None:
-        heard = [p for p in self.checklist.pairs.values() if p.is_valid and not self._is_quiet(now, p)]
-        return max(heard, key=lambda p: p.preference, default=None)
-
-    def _is_quiet(self, now: float, pair: Pair) -> bool:
-        return self.consent.is_quiet(now, pair)
-
-    def _select(self, now: float) -> None:
-        """The pair that carries data: the nominated one, before that the best valid one (RFC 8445 12.1)."""
-        current = self.selected
-        chosen = self.nominated
-        if chosen is None or not chosen.is_valid:
-            chosen = self.checklist.best_valid()
-        if chosen is not None and self._is_quiet(now, chosen):
-            chosen = self._best_heard(now) or current or chosen
-        if chosen is None or chosen is current:
-            return
-        if current is not None:
-            current.is_silent = False
-        self.selected = chosen
-        self.consent.start(now, self._context.controlling)
 
     def _deadline(self) -> float:
         settings = self._settings
@@ -578,7 +397,7 @@ class Generation:
         """It has failed. A path that it had is asked for now and then."""
         self.failed = True
         self._failed_at = now
-        self._nominating = None
+        self.nomination.withdraw()
         for entry in list(self.checklist.in_progress):
             self.checklist.settle(entry, PairStatus.FAILED)
         self._checks.clear()
@@ -613,37 +432,8 @@ class Generation:
             # It stays: a later look at pairs that failed is no step back.
             self._completed = (
                 nominated is not None
-                and self.gathered
-                and self.remote_ended
+                and self._ended
                 and not self.checklist.in_progress
                 and not self.checklist.hope_above(nominated.rank)
             )
         return self._completed
-
-    @property
-    def is_disowned(self) -> bool:
-        """Whether what it carries is of no use any more."""
-        return self._is_disowned
-
-    def disown(self) -> None:
-        """Whoever is at its other end is not the one to talk to any more; its paths stay until there are others."""
-        self._is_disowned = True
-        self.forget_routes()
-
-    def reclaim(self) -> None:
-        """Its end is the one to talk to after all."""
-        if self._is_disowned:
-            self._is_disowned = False
-            self.claim_routes()
-
-    def forget_routes(self) -> None:
-        """It is gone: data from its paths is nobody's."""
-        for pair in self.checklist.pairs.values():
-            if pair.base.routes.get(pair.address) is pair:
-                del pair.base.routes[pair.address]
-
-    def claim_routes(self) -> None:
-        """It carries data now: its validated paths are its own."""
-        for pair in self.checklist.pairs.values():
-            if pair.heard_at > -NEVER:
-                pair.base.routes[pair.address] = pair

@@ -6,6 +6,7 @@ import heapq
 import itertools
 import random
 
+from rtcpeer.ice import stun
 from rtcpeer.ice.checklist import NEVER, Local, Pair
 from rtcpeer.ice.context import Context
 from rtcpeer.ice.core import IceCore
@@ -201,3 +202,14 @@ def connected_pair(
     wire.run(0.5)
     assert left.core.state == right.core.state == "completed"
     return wire, left, right, first, second
+
+
+def request(
+    local: IceParameters, theirs: str = "them", *, key: str | None = None, extra: bytes = b""
+) -> bytes:
+    body = (
+        stun.attribute(stun.USERNAME, f"{local.ufrag}:{theirs}".encode())
+        + stun.u32(stun.PRIORITY, 99)
+        + extra
+    )
+    return stun.encode(stun.BINDING_REQUEST, stun.new_transaction_id(), body, (key or local.pwd).encode())

@@ -14,9 +14,9 @@ from rtcpeer.ice.early import EarlyChecks
 from rtcpeer.ice.events import GenerationDropped, Woken
 from rtcpeer.ice.netbase import Address
 from rtcpeer.ice.settings import IceSettings
-from rtcpeer.values import CandidateType, IceParameters, IceRole, IceTransportPolicy
+from rtcpeer.values import CandidateType, IceRole, IceTransportPolicy
 
-from .support import Side, Wire, candidate, connected_pair, exchange
+from .support import Side, Wire, candidate, connected_pair, exchange, request
 
 
 def test_connects_in_one_round_trip() -> None:
@@ -82,17 +82,6 @@ def test_a_signalled_candidate_gives_a_peer_reflexive_one_its_name() -> None:
     remote.candidate = replace(remote.candidate, type=CandidateType.PRFLX)
     left.core.add_remote(wire.now, candidate("192.0.2.2", 2000, priority=7), ("192.0.2.2", 2000))
     assert [r.candidate.priority for r in first.remotes] == [7]
-
-
-def request(
-    local: IceParameters, theirs: str = "them", *, key: str | None = None, extra: bytes = b""
-) -> bytes:
-    body = (
-        stun.attribute(stun.USERNAME, f"{local.ufrag}:{theirs}".encode())
-        + stun.u32(stun.PRIORITY, 99)
-        + extra
-    )
-    return stun.encode(stun.BINDING_REQUEST, stun.new_transaction_id(), body, (key or local.pwd).encode())
 
 
 @pytest.mark.parametrize(
@@ -640,56 +629,6 @@ def test_close_is_silent_and_final() -> None:
     assert not left.bases[0].routes
     left.core.on_stun_untrusted(wire.now, left.bases[0], request(first.local), ("192.0.2.2", 2000))
     assert left.core.state == "closed"
-
-
-def nominate(wire: Wire, right: Side, second: object, first: object, port: int, priority: int = 99) -> None:
-    """A request with USE-CANDIDATE from the left side's address with this port."""
-    data = request(second.local, first.local.ufrag, extra=stun.attribute(stun.USE_CANDIDATE, b""))  # type: ignore[attr-defined]
-    base = next(b for b in right.bases if b.address[1] == port + 1000)
-    right.core.on_stun_untrusted(wire.now, base, data, ("192.0.2.1", port))
-    right.drain()
-    wire.run(0.1)
-
-
-def two_paths() -> tuple[Wire, Side, Side, object, object]:
-    """Connected; the second path is validated too; the left side is still from now on."""
-    wire, left, right, first, second = connected_pair(addresses=2)
-    data = request(second.local, first.local.ufrag)
-    for other in right.bases:
-        for port in (1000, 1001):
-            right.core.on_stun_untrusted(wire.now, other, data, ("192.0.2.1", port))
-    wire.run(0.5)
-    return wire, left, right, first, second
-
-
-def test_the_last_word_of_a_regular_nominator_counts() -> None:
-    wire, _, right, first, second = two_paths()
-    assert right.core.route.address == ("192.0.2.1", 1000)  # type: ignore[union-attr]
-    nominate(wire, right, second, first, 1001)
-    assert right.core.route.address == ("192.0.2.1", 1001)  # type: ignore[union-attr]
-    nominate(wire, right, second, first, 1000)
-    assert right.core.route.address == ("192.0.2.1", 1000)  # type: ignore[union-attr]
-
-
-def test_of_an_aggressive_nominator_the_better_pair_counts() -> None:
-    wire, _, right, first, second = two_paths()
-    second._remote_is_aggressive = True  # type: ignore[attr-defined]
-    nominate(wire, right, second, first, 1001)
-    assert right.core.route.address == ("192.0.2.1", 1000)  # type: ignore[union-attr]
-
-
-def test_aggressive_nomination_connects() -> None:
-    wire = Wire()
-    left, right = Side(wire, True), Side(wire, False)
-    first, second = left.start(), right.start()
-    left.offer_base(first, left.base("192.0.2.1", 1))
-    right.offer_base(second, right.base("192.0.2.2", 2))
-    plain = first._send_check
-    first._send_check = lambda now, pair, **kw: plain(now, pair, **{**kw, "nominate": True})  # type: ignore[method-assign]
-    exchange(left, right, first, second)
-    wire.run(0.1)
-    assert second._remote_is_aggressive
-    assert right.core.route.nominated  # type: ignore[union-attr]
 
 
 def test_a_short_silence_is_told_when_it_ends_and_an_idle_path_is_left_alone() -> None:

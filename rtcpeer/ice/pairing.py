@@ -1,0 +1,140 @@
+"""The remote candidates of one generation, and the pairs that they make with ours (RFC 8445 6.1.2).
+
+Owns: the remote candidates, told and peer-reflexive, and which pairs are formed.  Never: what becomes of a pair;
+that is `rtcpeer.ice.generation`'s.  No I/O, no clock; `now` is an argument.
+"""
+
+from __future__ import annotations
+
+from rtcpeer.ice.checklist import NEVER, Base, Checklist, Local, Pair, Remote
+from rtcpeer.ice.context import Context
+from rtcpeer.ice.discovery import can_pair, reflexive_local, reflexive_remote
+from rtcpeer.ice.netbase import Address
+from rtcpeer.ice.ours import LocalHalf
+from rtcpeer.values import Candidate, CandidateType
+
+
+class Pairing:
+    """Forms the pairs of one generation.
+
+    Args:
+        half: our candidates.
+        owner: the generation, of which each pair knows.
+        checklist: takes the pairs.
+
+    Attributes:
+        remotes: the remote candidates, in the order in which they became known.
+        first_pair_at: when the first pair was formed.
+        wants_active: a remote candidate wants an active TCP base (RFC 6544); the core sees to it.
+    """
+
+    __slots__ = (
+        "_checklist",
+        "_context",
+        "_half",
+        "_owner",
+        "_peer_reflexive",
+        "_settings",
+        "first_pair_at",
+        "remotes",
+        "wants_active",
+    )
+
+    def __init__(self, context: Context, half: LocalHalf, owner: object, checklist: Checklist) -> None:
+        self._context = context
+        # a generation keeps what it began with
+        self._settings = context.settings
+        self._half = half
+        self._owner = owner
+        self._checklist = checklist
+        self.remotes: list[Remote] = []
+        self.first_pair_at = NEVER
+        self.wants_active = False
+        self._peer_reflexive = 0
+
+    def pair_local(self, now: float, local: Local) -> None:
+        """There is another local candidate; one with a base is paired with all that is known."""
+        if local.base is not None:
+            for remote in self.remotes:
+                self._form(now, local, local.base, remote)
+
+    def add_remote(self, now: float, candidate: Candidate, address: Address) -> None:
+        """A remote candidate arrived; one that we knew as peer-reflexive gets its real name."""
+        for known in self.remotes:
+            if known.address == address and known.candidate.protocol == candidate.protocol:
+                if known.candidate.type is CandidateType.PRFLX and candidate.type is not CandidateType.PRFLX:
+                    known.candidate = candidate
+                    self._regrade(known)
+                return
+        if len(self.remotes) >= self._settings.max_remote_candidates:
+            return
+        self._join(now, Remote(self._context.new_id("R"), candidate, address))
+
+    def _join(self, now: float, remote: Remote) -> None:
+        self.remotes.append(remote)
+        if remote.candidate.tcp_type == "passive":
+            self.wants_active = True
+        for local in self._half.locals:
+            if local.base is not None:
+                self._form(now, local, local.base, remote)
+
+    def _regrade(self, remote: Remote) -> None:
+        for pair in self._checklist.pairs.values():
+            if pair.remote is remote:
+                pair.grade()
+                pair.set_priority(self._context.controlling)
+
+    def _form(self, now: float, local: Local, base: Base, remote: Remote) -> Pair | None:
+        """RFC 8445 6.1.2.2: same family and transport; redundant pairs share base and remote address."""
+        if not can_pair(local, base, remote):
+            return None
+        if self._checklist.find(base, remote.address) is not None:
+            return None
+        pair = Pair(self._context.new_id("P"), self._owner, local, base, remote)
+        pair.set_priority(self._context.controlling)
+        if not self._checklist.add(pair):
+            return None
+        base.prepare(pair.address)
+        if self.first_pair_at == NEVER:
+            self.first_pair_at = now
+        return pair
+
+    def learn_remote(
+        self, now: float, base: Base, address: Address, prio: int, ufrag: str | None
+    ) -> Pair | None:
+        """A check came from there: a peer-reflexive candidate (RFC 8445 7.3.1.3), or a pair that had been pruned.
+
+        Args:
+            prio: PRIORITY of the check.
+            ufrag: of the remote credentials.
+        """
+        local = next((entry for entry in self._half.locals if entry.base is base), None)
+        if local is None:
+            return None
+        for known in self.remotes:
+            if known.address == address and known.candidate.protocol == base.protocol:
+                return self._form(now, local, base, known)
+        if self._peer_reflexive >= self._settings.max_peer_reflexive:
+            return None
+        self._peer_reflexive += 1
+        candidate = reflexive_remote(local, base, address, prio, self._peer_reflexive, ufrag)
+        remote = Remote(self._context.new_id("R"), candidate, address)
+        if base.protocol == "tcp":
+            # It exists on this connection only.
+            self.remotes.append(remote)
+            return self._form(now, local, base, remote)
+        self._join(now, remote)
+        return self._checklist.find(base, address)
+
+    def learn_local(self, pair: Pair, mapped: Address | None) -> None:
+        """RFC 8445 7.2.5.3.1: what the remote side sees may be a candidate that we did not know."""
+        if mapped is None or pair.valid_local is not None:
+            return
+        pair.valid_local = reflexive_local(pair, mapped, self._half.locals, self._context)
+        if pair.valid_local is not pair.local:
+            pair.grade()
+
+    def recompute_priorities(self) -> None:
+        """Our role changed."""
+        for pair in self._checklist.pairs.values():
+            pair.set_priority(self._context.controlling)
