@@ -2,9 +2,7 @@
 
 Owns: the handshake with its repetitions, and each datagram's way through OpenSSL's memory buffers.  Never: a socket.
 
-OpenSSL times its repetitions by the wall clock.  The last flight is kept here and sent again by the loop's clock; when
-OpenSSL's own timer is due too, its fresh records go instead (as in `rtcpeer.transport.dtls`).  Both roles are the
-same to this module; servers are those of `rtcpeer.testing`.
+Both roles are the same to this module; servers are those of `rtcpeer.testing`.
 """
 
 from __future__ import annotations
@@ -16,13 +14,12 @@ from collections.abc import Callable
 
 from OpenSSL import SSL
 
-from rtcpeer.ice.records import HANDSHAKE_MTU, is_clear_data, reason, split_records
+from rtcpeer.ice.flight import Flight, written
+from rtcpeer.ice.records import is_clear_data, reason
 from rtcpeer.ice.trust import Expectation
 
 _HANDSHAKE = 22
 _RTO_LIMIT = 2.0
-# OpenSSL gives up after its twelfth timeout; whoever waits for us decides that.
-_TIMEOUTS_MAX = 10
 _READ_SIZE = 16384
 
 
@@ -59,12 +56,8 @@ class DtlsChannel:
         self._send = send
         self._receive = receive
         self._on_end = on_end
-        self._rto = self._first_rto = rto
-        self._flight: list[bytes] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._timeouts = 0
-        self._loop = asyncio.get_running_loop()
-        self.opened: asyncio.Future[None] = self._loop.create_future()
+        self._flight = Flight(connection, send, first_rto=lambda: rto, rto_max=_RTO_LIMIT)
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.Event()
 
     def start(self) -> None:
@@ -79,7 +72,8 @@ class DtlsChannel:
                 connection.send(data)
             except SSL.Error:
                 return  # too large, or just ended by the other end, which is told when that is read
-            self._flush()
+            for datagram in written(connection):
+                self._send(datagram)
 
     def received_untrusted(self, data: bytes) -> None:
         """One datagram from the other end's address."""
@@ -94,9 +88,9 @@ class DtlsChannel:
             return
         connection.bio_write(data)
         self._read()
-        if data[0] == _HANDSHAKE and not self._flush():
+        if data[0] == _HANDSHAKE and not self._flight.flush():
             # the other end repeats itself: it has not had our last flight
-            self._repeat()
+            self._flight.send()
 
     def close(self) -> None:
         """Say goodbye."""
@@ -105,7 +99,7 @@ class DtlsChannel:
             # it may be too early for a goodbye
             with contextlib.suppress(SSL.Error):
                 connection.shutdown()
-            self._flush()
+            self._flight.flush()
         self._end(ConnectionAbortedError("closed during the handshake"))
 
     # -- inside ------------------------------------------------------------------------------------
@@ -117,13 +111,13 @@ class DtlsChannel:
         try:
             connection.do_handshake()
         except SSL.WantReadError:
-            self._flush()
+            self._flight.flush()
         except SSL.Error as exc:
-            self._flush()  # the alert that tells the other end why
+            self._flight.flush()  # the alert that tells the other end why
             self._end(_failure(connection, exc))
         else:
-            self._flush()
-            self._cancel_timer()
+            self._flight.flush()
+            self._flight.settle()
             if not self.opened.done():
                 self.opened.set_result(None)
 
@@ -144,53 +138,8 @@ class DtlsChannel:
                 return
             self._receive(data)
 
-    def _flush(self) -> bool:
-        """Send what OpenSSL wrote; while shaking hands it is a new flight. False if there was nothing."""
-        if self._ssl is None:
-            return False
-        try:
-            data = self._ssl.bio_read(65536)
-        except SSL.Error:
-            return False
-        datagrams = split_records(data, HANDSHAKE_MTU)
-        if not self.opened.done():
-            self._flight = datagrams
-            self._rto = self._first_rto
-            self._arm()
-        for datagram in datagrams:
-            self._send(datagram)
-        return True
-
-    def _repeat(self) -> None:
-        for datagram in self._flight:
-            self._send(datagram)
-
-    def _arm(self) -> None:
-        self._cancel_timer()
-        self._timer = self._loop.call_later(self._rto, self._on_timer)
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        connection = self._ssl
-        if connection is None:
-            return
-        rto = min(self._rto * 2, _RTO_LIMIT)
-        fresh = False
-        if self._timeouts < _TIMEOUTS_MAX and connection.DTLSv1_handle_timeout():
-            self._timeouts += 1
-            fresh = self._flush()
-        if not fresh:
-            self._repeat()
-        self._rto = rto
-        self._arm()
-
     def _end(self, error: OSError | None) -> None:
-        self._cancel_timer()
+        self._flight.forget()
         self._ssl = None
         self.ended.set()
         if not self.opened.done():

@@ -9,6 +9,7 @@ Never: I/O; a key in a repr.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ _HASHES: dict[str, hashes.SHA256 | hashes.SHA384 | hashes.SHA512] = {
     "SHA-384": hashes.SHA384(),
     "SHA-512": hashes.SHA512(),
 }
+# Strongest first; weaker or unknown ones prove nothing (RFC 8122 section 5).
+_FINGERPRINT_HASHES = ("sha-512", "sha-384", "sha-256", "sha-224", "sha-1")
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -231,3 +234,17 @@ def _block(data: bytes, label: bytes) -> bytes:
             if line.startswith(b"-----END "):
                 return b"\n".join(kept) + b"\n"
     raise ValueError(f"no {label.decode().lower()} in this text")
+
+
+def is_named(certificate: bytes, fingerprints: Sequence[Fingerprint]) -> bool:
+    """Whether a description with these fingerprints names this certificate (RFC 8122 section 5).
+
+    Of the algorithms listed, the strongest that we know counts; one fingerprint of that set must match.
+    """
+    listed = {fingerprint.algorithm.lower() for fingerprint in fingerprints}
+    for algorithm in _FINGERPRINT_HASHES:
+        if algorithm in listed:
+            digest = hashlib.new(algorithm.replace("-", ""), certificate).hexdigest()
+            values = (f.value for f in fingerprints if f.algorithm.lower() == algorithm)
+            return any(value.replace(":", "").lower() == digest for value in values)
+    return False

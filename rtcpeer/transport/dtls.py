@@ -4,10 +4,7 @@ Theory of operation. The pipe (an ICE agent) calls `_receive` straight from its 
 byte (RFC 7983) decides: DTLS goes through OpenSSL's memory BIOs to the data user, SRTP to the RTP session.
 No task, queue or future lies between.
 
-OpenSSL times its retransmissions by the wall clock and cannot be told to send again. So the last flight is
-kept here as datagrams and sent again as it was, on the loop's clock and at once when a path comes back; if
-OpenSSL's own timer is due as well, its fresh records go instead. A repeated flight is ignored by an end that
-had received it (replay check), which is why each end repeats its own until it is answered.
+The last flight is repeated until it is answered (`rtcpeer.ice.flight`), and at once when a path comes back.
 
 Owns: the association, its role and certificate, the fingerprints, counters of datagrams.
 Never: ends because the path is gone; that is no business of DTLS (the peer decides).
@@ -15,8 +12,6 @@ Never: ends because the path is gone; that is no business of DTLS (the peer deci
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -24,15 +19,9 @@ from typing import Any
 from OpenSSL import SSL, crypto
 
 from rtcpeer.errors import InvalidStateError, RTCError
-from rtcpeer.ice.records import (
-    APPLICATION_DATA,
-    HANDSHAKE_MTU,
-    RECORD_HEADER,
-    is_clear_data,
-    reason,
-    split_records,
-)
-from rtcpeer.transport.certificates import Certificate
+from rtcpeer.ice.flight import Flight, written
+from rtcpeer.ice.records import APPLICATION_DATA, HANDSHAKE_MTU, RECORD_HEADER, is_clear_data, reason
+from rtcpeer.transport.certificates import Certificate, is_named
 from rtcpeer.transport.neighbours import DataUser, DtlsListener, Pipe
 from rtcpeer.transport.records import received_alert, srtp_name, standard_cipher
 from rtcpeer.transport.rtp import RtpSession
@@ -51,13 +40,8 @@ FLIGHT_RTO_MIN = 0.05
 FLIGHT_RTO_MAX = 0.5
 # A finished handshake is repeated for the other end this often at most.
 LATE_REPEATS_MAX = 20
-# OpenSSL gives up after its twelfth timeout; we do not, so we stop asking it before.
-OPENSSL_TIMEOUTS_MAX = 10
 # DTLS datagrams that arrive before `start` (a ClientHello can overtake the answer) wait here.
 EARLY_DATAGRAMS_MAX = 16
-
-# Strongest first; weaker or unknown ones prove nothing (RFC 8122 section 5).
-FINGERPRINT_HASHES = ("sha-512", "sha-384", "sha-256", "sha-224", "sha-1")
 
 
 class DtlsTransport:
@@ -94,11 +78,8 @@ class DtlsTransport:
         self._mismatch = False
         # DTLS datagrams that came before start()
         self._early: list[bytes] = []
-        # the last flight we sent, and its timer
-        self._flight: list[bytes] = []
-        self._rto = FLIGHT_RTO_INITIAL
-        self._timer: asyncio.TimerHandle | None = None
-        self._timeouts = 0
+        # the last flight we sent, from `start` on
+        self._flight: Flight | None = None
         self._late_repeats = 0
         self._data_user: DataUser | None = None
         self._rtp: RtpSession | None = None
@@ -135,6 +116,7 @@ class DtlsTransport:
         else:
             ssl.set_connect_state()
         self._ssl = ssl
+        self._flight = Flight(ssl, self._send_packet, first_rto=self._first_rto, rto_max=FLIGHT_RTO_MAX)
         self._set_state(DtlsTransportState.CONNECTING)
         early, self._early = self._early, []
         if role is DtlsRole.CLIENT:
@@ -154,24 +136,14 @@ class DtlsTransport:
             self._fail(_fingerprint_failure())
 
     def accepts(self, certificate: bytes) -> bool:
-        """Whether a certificate of the other end is one that its description names (RFC 8122 section 5).
-
-        Of the algorithms listed, the strongest that we know counts; one fingerprint of that set must match.
-        """
+        """Whether a certificate of the other end is one that its description names (RFC 8122 section 5)."""
         self._remote_certificate = certificate
-        listed = {fingerprint.algorithm.lower() for fingerprint in self.fingerprints}
-        for algorithm in FINGERPRINT_HASHES:
-            if algorithm in listed:
-                digest = hashlib.new(algorithm.replace("-", ""), certificate).hexdigest()
-                values = (f.value for f in self.fingerprints if f.algorithm.lower() == algorithm)
-                return any(value.replace(":", "").lower() == digest for value in values)
-        return False
+        return is_named(certificate, self.fingerprints)
 
     def wake(self) -> None:
         """A path came (back): what waits for a timer goes out now."""
-        if self.state is DtlsTransportState.CONNECTING:
-            self._rto = self._first_rto
-            self._repeat_flight()
+        if self.state is DtlsTransportState.CONNECTING and self._flight is not None:
+            self._flight.restart()
         elif self.state is DtlsTransportState.CONNECTED and self._data_user is not None:
             self._data_user.on_dtls_wake()
 
@@ -313,10 +285,13 @@ class DtlsTransport:
         while self.state is DtlsTransportState.CONNECTED:
             if not self._read_record(ssl, 16384):
                 break
-        if self.state is DtlsTransportState.CONNECTED and not self._flush() and self._flight:
+        flight = self._flight
+        if self.state is not DtlsTransportState.CONNECTED or flight is None or flight.flush():
+            return
+        # the other end repeats itself: it has not had our last flight
+        if self._late_repeats < LATE_REPEATS_MAX:
             self._late_repeats += 1
-            if self._late_repeats <= LATE_REPEATS_MAX:
-                self._send_flight()
+            flight.send()
 
     def _read_error(self, exc: SSL.Error) -> None:
         alert = received_alert(exc)
@@ -335,23 +310,24 @@ class DtlsTransport:
     # -- handshake ---------------------------------------------------------------------------------
 
     def _handshake(self) -> None:
-        ssl = self._ssl
-        if ssl is None:
+        ssl, flight = self._ssl, self._flight
+        if ssl is None or flight is None:
             return
         try:
             ssl.do_handshake()
         except SSL.WantReadError:
-            self._flush()
+            flight.flush()
             return
         except SSL.Error as exc:
-            self._flush()
+            flight.flush()
             self._handshake_failed(exc)
             return
-        self._flush()
-        self._cancel_timer()
+        flight.flush()
         if self.role is DtlsRole.CLIENT:
             # the server has the last word: nothing of ours will be asked for again
-            self._flight = []
+            flight.forget()
+        else:
+            flight.settle()
         self._note_certificate(ssl)
         self._set_state(DtlsTransportState.CONNECTED)
         if self.state is DtlsTransportState.CONNECTED:
@@ -389,71 +365,15 @@ class DtlsTransport:
             )
         )
 
-    def _flush(self) -> bool:
-        """Send what OpenSSL wrote, as a new flight while shaking hands; False if there was nothing."""
-        ssl = self._ssl
-        if ssl is None:
-            return False
-        try:
-            data = ssl.bio_read(65536)
-        except SSL.Error:
-            return False
-        datagrams = split_records(data, HANDSHAKE_MTU)
-        if self.state is DtlsTransportState.CONNECTING:
-            self._flight = datagrams
-            self._rto = self._first_rto
-            self._arm_timer()
-        for datagram in datagrams:
-            self._send_packet(datagram)
-        return True
-
     def _send_packet(self, datagram: bytes) -> None:
         self._tx_bytes += len(datagram)
         self._tx_packets += 1
         self._send(datagram)
 
-    def _send_flight(self) -> None:
-        for datagram in self._flight:
-            self._send_packet(datagram)
-
-    def _arm_timer(self) -> None:
-        self._cancel_timer()
-        if self._flight:
-            self._timer = asyncio.get_running_loop().call_later(self._rto, self._on_timer)
-
-    @property
     def _first_rto(self) -> float:
         """Twice the round trip, and what the other end's cryptography takes."""
         measured = self._pipe.round_trip_time
         return FLIGHT_RTO_INITIAL if measured is None else 2 * measured + FLIGHT_RTO_MIN
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._rto = min(self._rto * 2, max(FLIGHT_RTO_MAX, self._first_rto))
-        self._repeat_flight()
-
-    def _repeat_flight(self) -> None:
-        ssl = self._ssl
-        if ssl is None or self.state is not DtlsTransportState.CONNECTING or not self._flight:
-            return
-        rto = self._rto
-        fresh = False
-        if self._timeouts < OPENSSL_TIMEOUTS_MAX:
-            try:
-                if ssl.DTLSv1_handle_timeout():
-                    self._timeouts += 1
-            except SSL.Error as exc:
-                logger.debug("%s DTLS timer: %s", self._name, exc)
-            fresh = self._flush()
-        if not fresh:
-            self._send_flight()
-        self._rto = rto
-        self._arm_timer()
 
     # -- ends --------------------------------------------------------------------------------------
 
@@ -465,11 +385,7 @@ class DtlsTransport:
             ssl.shutdown()
         except SSL.Error as exc:
             logger.debug("%s has nobody to say goodbye to: %s", self._name, exc)
-        try:
-            data = ssl.bio_read(65536)
-        except SSL.Error:
-            return
-        for datagram in split_records(data, HANDSHAKE_MTU):
+        for datagram in written(ssl):
             self._send_packet(datagram)
 
     def _fail(self, error: RTCError) -> None:
@@ -478,9 +394,10 @@ class DtlsTransport:
         self._end(DtlsTransportState.FAILED, error)
 
     def _end(self, state: DtlsTransportState, error: RTCError | None) -> None:
-        self._cancel_timer()
+        if self._flight is not None:
+            self._flight.forget()
+            self._flight = None
         self._early = []
-        self._flight = []
         self._ssl = None
         self._srtp = None
         self._rtp_receive = None

@@ -261,9 +261,12 @@ async def test_stop_in_the_middle_of_the_handshake_leaves_no_timer():
     b.pipe.blocked = True
     b.dtls.start(DtlsRole.CLIENT, a.certificate.fingerprints)
 
+    flight = b.dtls._flight
+    assert flight._timer is not None
+
     await b.dtls.stop()
 
-    assert b.dtls._timer is None
+    assert flight._timer is None
     await stop(a)
 
 
