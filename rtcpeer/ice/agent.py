@@ -427,7 +427,7 @@ class IceAgent:
             return
         now = self.clock()
         interfaces = self._network.interfaces()
-        self._broadcasts = broadcast_addresses(interfaces)
+        self._intake.broadcasts = broadcast_addresses(interfaces)
         here = {interface.address for interface in interfaces}
         for (_, host), base in self.pool.sockets.items():
             if host not in here:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -390,6 +392,10 @@ def passive(address: str, port: int) -> Candidate:
     )
 
 
+def udp(address: str) -> Candidate:
+    return replace(passive(address, 8001), protocol="udp", tcp_type=None)
+
+
 def test_survives_on_the_interface_that_is_left() -> None:
     async def main() -> None:
         network = VirtualNetwork(delay=0.015)
@@ -424,6 +430,26 @@ def test_a_restart_gathers_on_a_new_interface() -> None:
         await asyncio.sleep(1)
         assert len(two.left.local_candidates) == 2
         await two.exchange()
+        await two.close()
+
+    run(main())
+
+
+def test_the_broadcast_address_of_a_new_network_is_no_remote_candidate() -> None:
+    async def main() -> None:
+        network = VirtualNetwork(delay=0.015)
+        alice, bob = network.add_host("alice"), network.add_host("bob")
+        with alice.active() as left, bob.active() as right:
+            two = await Two(left, right).connect()
+        alice.add_interface("wlan0", network.add_router("carrier").segment)
+        (added,) = [i for i in left.interfaces() if i.name == "wlan0"]
+        await asyncio.sleep(0.2)
+        everybody = str(ip_network(f"{added.address}/{added.prefix_length}", strict=False).broadcast_address)
+        before = two.left.remote_candidates
+        two.left.add_remote_candidate(udp(everybody))
+        assert two.left.remote_candidates == before
+        two.left.add_remote_candidate(udp(added.address))
+        assert len(two.left.remote_candidates) == len(before) + 1
         await two.close()
 
     run(main())
