@@ -20,7 +20,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WPT_RIG ?= ../shared/wpt
 # more than there may be cores: what talks to other programs waits most of its time
-JOBS ?= 4
+JOBS ?= 3
 APT_PACKAGES := chromium coturn firefox-esr gir1.2-gst-plugins-bad-1.0 golang-github-pion-webrtc.v3-dev golang-go \
     gstreamer1.0-nice gstreamer1.0-plugins-bad gstreamer1.0-plugins-base gstreamer1.0-plugins-good iproute2 janus nftables python3-gst-1.0
 # stacks under Node, for suites that are skipped without them, by CI as well: it shall not wait for npm

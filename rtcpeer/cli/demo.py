@@ -32,7 +32,8 @@ PICTURE = {"width": 320, "height": 240, "frameRate": 15}
 # longer by what the program itself stood still, which no path can help.
 CONNECT_WITHIN = 3.0
 LARGEST_GAP = 0.25
-DISCONNECTED_WITHIN = 9.0
+# 5 s of silence, and what the program itself stood still meanwhile: that is not taken for silence
+DISCONNECTED_WITHIN = 20.0
 BACK_WITHIN = 3.0
 STREAM_FOR = 1.5
 
