@@ -21,6 +21,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
 from rtcpeer.transport import upstream
+from rtcpeer.transport.scheduling import ordinary_scheduling
 
 CLOCK_RATE = 90000
 TIME_BASE = fractions.Fraction(1, CLOCK_RATE)
@@ -165,6 +166,9 @@ class PictureEncoder(upstream.Encoder):
         codec.gop_size = _KEYFRAME_DISTANCE
         codec.options = self.options(picture.width, picture.height, self._bitrate)
         self.adapt(codec)
+        # not by the first picture: SVT-AV1 raises the priority of every thread that it sees when it is opened
+        with ordinary_scheduling():
+            codec.open()
         return codec
 
     def _encode(self, codec: VideoCodecContext, picture: VideoFrame, is_forced: bool) -> list[Packet[Any]]:
@@ -175,7 +179,7 @@ class PictureEncoder(upstream.Encoder):
             picture.pict_type = PictureType.I if is_forced else PictureType.NONE
             return codec.encode(picture)
         except ArgumentError:
-            # it was opened by this picture and refused its settings: try anew with the next one
+            # it refuses this picture: try anew with the next one
             self._codec = None
             raise
         finally:
