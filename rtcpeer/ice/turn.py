@@ -42,6 +42,11 @@ _LAST_CHANNEL = 0x4FFF
 _QUEUE = 4
 _MAX_PEERS = 256
 _HEADER = Struct("!HH")
+# A server that fails (5xx, 508 included) is asked again after this pause, which doubles up to the limit.
+_RETRY_FIRST = 0.5
+_RETRY_LIMIT = 30.0
+# A new allocation is asked for this often in all: gathering waits for it, and there may be other servers.
+_ALLOCATE_TRIES = 4
 
 
 class TurnClient:
@@ -87,6 +92,8 @@ class TurnClient:
         # "new", "allocating", "allocated", "releasing", "gone"
         self.phase = "new"
         self._requests: dict[bytes, Request] = {}
+        # Requests that the server failed to deal with, until they are sent again.
+        self._waiting: list[Request] = []
         # Which address families to ask for: "both", "ipv4" (the default family), "ipv6".
         self._ask = "both" if ipv6 else "ipv4"
         self._refresh_at = NEVER
@@ -111,22 +118,28 @@ class TurnClient:
         self._start(now, stun.ALLOCATE, body)
 
     def verify(self, now: float) -> None:
-        """Refresh now: whether the allocation still stands is answered by `Allocated` or `Lost`."""
+        """Refresh now: whether the allocation still stands is answered by `Allocated` or `Lost`.
+
+        Whoever asks wants to use it from now on: what the server refused before is asked for again.
+        """
         if self.phase == "allocated":
+            self._permissions = {h: p for h, p in self._permissions.items() if not p.refused}
+            self.channels = {peer: c for peer, c in self.channels.items() if not c.refused}
             self._start(now, stun.REFRESH, stun.u32(stun.LIFETIME, _LIFETIME))
 
     def release(self, now: float) -> None:
         """Give the allocation back (Refresh with lifetime 0); `Released` follows, or silence."""
-        if self.phase == "allocating":
+        if self.phase == "allocating" and self._requests:
             # The server may be about to say yes.
             self._release_wanted = True
             return
         if self.phase != "allocated":
             self.phase = "gone"
+            self._forget_requests()
             self.events.append(Released())
             return
         self.phase = "releasing"
-        self._requests.clear()
+        self._forget_requests()
         self._permissions.clear()
         self.channels.clear()
         self._start(now, stun.REFRESH, stun.u32(stun.LIFETIME, 0))
@@ -202,6 +215,7 @@ class TurnClient:
         if request.peer is not None:
             body += stun.xor_address(stun.XOR_PEER_ADDRESS, request.peer, transaction_id)
         body += self._credentials.attributes
+        request.attempts.nonce = self._credentials.nonce
         request.data = stun.encode(request.method, transaction_id, body, self._credentials.key)
         request.rto = self._rto
         request.next_at = request.deadline if self._reliable else now + request.rto
@@ -302,10 +316,11 @@ class TurnClient:
 
     def _on_error(self, now: float, request: Request, message: Message) -> None:
         code, text = message.error
-        if code in (401, 438) and self._credentials.accept_challenge(code, message):
+        if code in (401, 438) and self._credentials.accept_challenge(code, message, request.attempts):
             self._transmit(now, request)
-            return
-        if request.method == stun.ALLOCATE:
+        elif 500 <= code < 600 and self._wait(now, request):
+            pass  # the server's own trouble; it may be over soon
+        elif request.method == stun.ALLOCATE:
             self._on_allocate_error(now, code, text, message)
         elif request.method == stun.REFRESH:
             if self.phase == "releasing":
@@ -313,22 +328,52 @@ class TurnClient:
                 self.events.append(Released())
             else:
                 self._lose(code, text)
-        elif request.method == stun.CREATE_PERMISSION and request.peer is not None:
-            permission = self._permissions.get(request.peer[0])
-            if code == 437:
-                self._lose(code, text)
-            elif permission is not None:
+        elif code == 437:
+            self._lose(code, text)
+        elif request.peer is not None:
+            self._on_peer_error(request.method, request.peer)
+
+    def _on_peer_error(self, method: int, peer: Address) -> None:
+        """A permission or a channel was refused (403 and the like): that is final for this generation of ICE."""
+        if method == stun.CREATE_PERMISSION:
+            permission = self._permissions.get(peer[0])
+            if permission is not None:
                 permission.granted = False
                 permission.refused = True
                 permission.queue.clear()
-        elif request.method == stun.CHANNEL_BIND and request.peer is not None:
-            channel = self.channels.get(request.peer)
-            if code == 437:
-                self._lose(code, text)
-            elif channel is not None:
-                # Indications still work; that number may belong to another peer since before a reuse.
-                channel.bound = False
-                channel.refresh_at = NEVER
+            return
+        channel = self.channels.get(peer)
+        if channel is not None:
+            # Indications still work; that number may belong to another peer since before a reuse.
+            channel.bound = False
+            channel.refused = True
+            channel.refresh_at = NEVER
+
+    def _wait(self, now: float, request: Request) -> bool:
+        """Ask again later, each time after a longer pause; False when there is no point in it any more.
+
+        RFC 8489 6.3.4: after a response of 500 to 599 the client may send the request again, not for ever.
+        """
+        if self.phase == "releasing":
+            return False
+        again_at = now + min(_RETRY_FIRST * 2 ** min(request.failures, 10), _RETRY_LIMIT)
+        if request.method == stun.ALLOCATE and (
+            self._release_wanted or request.failures + 1 >= _ALLOCATE_TRIES or again_at >= request.deadline
+        ):
+            return False
+        if request.method == stun.REFRESH:
+            # the last try while it stands; what is sent later is too late
+            again_at = min(again_at, max(now + _RETRY_FIRST, self._expires_at - 1))
+            if again_at >= self._expires_at:
+                return False
+        request.failures += 1
+        request.next_at = again_at
+        self._waiting.append(request)
+        return True
+
+    def _forget_requests(self) -> None:
+        self._requests.clear()
+        self._waiting.clear()
 
     def _on_allocate_error(self, now: float, code: int, text: str, message: Message) -> None:
         if self._ask == "both" and code in (400, 420, 440):
@@ -339,19 +384,22 @@ class TurnClient:
             self.allocate(now)
         else:
             alternate = message.plain_address(stun.ALTERNATE_SERVER) if code == 300 else None
-            self._refuse(code, text, alternate)
+            signed = self._credentials.key is not None and message.authentic(self._credentials.key)
+            self._refuse(code, text, alternate, signed=signed)
 
-    def _refuse(self, code: int, text: str, alternate: Address | None = None) -> None:
+    def _refuse(
+        self, code: int, text: str, alternate: Address | None = None, *, signed: bool = False
+    ) -> None:
         self.phase = "gone"
-        self._requests.clear()
-        self.events.append(Refused(code, text, alternate))
+        self._forget_requests()
+        self.events.append(Refused(code, text, alternate, signed))
 
     def _lose(self, code: int, text: str) -> None:
         if self.phase == "gone":
             return
         released = self.phase == "releasing"
         self.phase = "gone"
-        self._requests.clear()
+        self._forget_requests()
         self.channels.clear()
         self._refresh_at = NEVER
         self.events.append(Released() if released else Lost(code, text))
@@ -367,7 +415,7 @@ class TurnClient:
 
     def next_time(self) -> float:
         """When `tick` wants to be called; infinity for never."""
-        times = [request.next_at for request in self._requests.values()]
+        times = [request.next_at for request in (*self._requests.values(), *self._waiting)]
         if self.phase == "allocated":
             times.append(self._refresh_at)
             times.append(self._sent_at + self._keepalive)
@@ -387,6 +435,11 @@ class TurnClient:
                     request.rto *= 2
                     request.next_at = min(now + request.rto, request.deadline)
                     self._send(request.data)
+        for request in [r for r in self._waiting if r.next_at <= due]:
+            self._waiting.remove(request)
+            if request.method != stun.ALLOCATE:
+                request.deadline = now + self._timeout
+            self._transmit(now, request)
         if self.phase != "allocated":
             return
         if self._refresh_at <= due:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rtcpeer.ice.longterm import Attempts
 from rtcpeer.ice.netbase import Address
 
 NEVER = float("inf")
@@ -22,11 +23,18 @@ class Allocated:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """No allocation: a STUN error code, or 701 for silence; `alternate` with a redirect (300)."""
+    """No allocation: a STUN error code, or 701 for silence.
+
+    Attributes:
+        code, text: the server's, or ours for silence.
+        alternate: where a redirect (300) sends us.
+        signed: the server has proved that the refusal is its own (MESSAGE-INTEGRITY).
+    """
 
     code: int
     text: str
     alternate: Address | None = None
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +54,22 @@ TurnEvent = Allocated | Refused | Lost | Released
 
 
 class Request:
-    """A request on its way to the server."""
+    """A request on its way to the server.
 
-    __slots__ = ("body", "data", "deadline", "method", "next_at", "peer", "rto")
+    Attributes:
+        peer: the permission's or channel's peer.
+        next_at: when it is repeated, or, while it waits after a failure of the server, sent anew.
+        failures: how often the server has failed (5xx) to deal with it.
+    """
+
+    __slots__ = ("attempts", "body", "data", "deadline", "failures", "method", "next_at", "peer", "rto")
 
     def __init__(self, method: int, body: bytes, peer: Address | None) -> None:
         self.method = method
         self.body = body
-        # The permission's or channel's peer.
         self.peer = peer
+        self.attempts = Attempts()
+        self.failures = 0
         self.data = b""
         self.next_at = 0.0
         self.rto = 0.0
@@ -68,6 +83,7 @@ class Permission:
 
     def __init__(self) -> None:
         self.granted = False
+        # The server has said no; it is not asked again before another generation of ICE wants to know.
         self.refused = False
         self.used = True
         self.refresh_at = NEVER
@@ -77,9 +93,10 @@ class Permission:
 class Channel:
     """A channel number for one peer."""
 
-    __slots__ = ("bound", "number", "refresh_at")
+    __slots__ = ("bound", "number", "refresh_at", "refused")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.bound = False
+        self.refused = False
         self.refresh_at = NEVER

@@ -179,8 +179,8 @@ def test_errors_keep_their_code(code: int) -> None:
     server = Server()
     server.errors[stun.ALLOCATE] = code
     server.client.allocate(0)
-    server.pump()
-    assert server.client.events == [Refused(code, "no")]
+    server.run(4)
+    assert server.client.events == [Refused(code, "no", signed=True)]
     assert server.client.next_time() == float("inf")
 
 
@@ -190,7 +190,7 @@ def test_redirect_names_the_other_server() -> None:
     server.extra[stun.ALLOCATE] = stun.attribute(stun.ALTERNATE_SERVER, b"\0\1\x0d\x96\xc0\0\2\x09")
     server.client.allocate(0)
     server.pump()
-    assert server.client.events == [Refused(300, "no", ("192.0.2.9", 3478))]
+    assert server.client.events == [Refused(300, "no", ("192.0.2.9", 3478), signed=True)]
 
 
 def test_a_dead_server_is_unreachable_after_its_time() -> None:
