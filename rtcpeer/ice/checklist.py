@@ -263,20 +263,28 @@ class Checklist:
         """The pair with this base and remote address."""
         return self.pairs.get((id(base), address))
 
-    def add(self, pair: Pair) -> bool:
-        """Take a pair in; when the list is full the worst untouched one makes room, or it is refused."""
+    def add(self, pair: Pair, *, keep: Pair | None = None, must: bool = False) -> bool:
+        """Take a pair in; when the list is full the worst untouched one makes room, or it is refused.
+
+        Args:
+            keep: never makes room.
+            must: any other pair that is not nominated may make room, those that were tried too.
+        """
         if len(self.pairs) >= self._limit:
-            idle = [p for p in self.pairs.values() if p.state in (PairStatus.WAITING, PairStatus.FAILED)]
-            worst = min(idle, key=_by_priority, default=None)
-            if worst is None or worst.priority >= pair.priority:
+            others = [p for p in self.pairs.values() if p is not keep and not p.nominated]
+            idle = [p for p in others if p.state in (PairStatus.WAITING, PairStatus.FAILED)]
+            worst = min(idle or (others if must else ()), key=_by_priority, default=None)
+            if worst is None or (worst.priority >= pair.priority and not must):
                 return False
             self.discard(worst)
         self.pairs[id(pair.base), pair.address] = pair
         return True
 
     def discard(self, pair: Pair) -> None:
-        """Forget a pair."""
+        """Forget a pair, and that data may come over it."""
         self.pairs.pop((id(pair.base), pair.address), None)
+        if pair.base.routes.get(pair.address) is pair:
+            del pair.base.routes[pair.address]
         self.settle(pair, PairStatus.FAILED)
 
     def settle(self, pair: Pair, state: PairStatus) -> None:

@@ -7,9 +7,11 @@ Theory of operation.  At most three generations are alive: the one that *carries
 *settled* (has remote credentials) and one that is *pending* (has none yet).  A restart makes a pending one;
 the remote answer settles it; when it has nominated a pair (or has any, and the old path is silent) data
 moves to it.
+A generation is known by our half, the remote ufrag and the remote password: an answer that keeps the credentials
+it had, and a restart that keeps its ufrag, are new generations too.
 An answer by another end than before settles a fork: a generation with the same local half (`rtcpeer.ice.ours`).
 What it replaced is retired: it answers for a few seconds more, then it is dropped.  Requests find
-their generation by the ufrags in USERNAME, responses by transaction id, so late packets cannot confuse lives.
+their generation by our ufrag in USERNAME, responses by transaction id, so late packets cannot confuse lives.
 
 After each input the caller drains `events` and asks `next_time`.
 """
@@ -109,22 +111,25 @@ class IceCore:
     def set_remote(self, now: float, remote: IceParameters) -> None:
         """Remote credentials, of an offer or an answer, after our own for the same exchange.
 
+        Those in use, while ours are new: the other end has answered our restart without a restart of its own, as
+        servers with one set of credentials do. The checks begin anew with what it has (RFC 9429 5.10 would have
+        us fail; libwebrtc goes on like this).
         Others than those in use, while ours are the same: another end has answered our offer (forking, RFC 9429
         3.6), and the checks begin anew between our candidates and its own.
         """
         newest = self.generations[-1]
-        known = next((g for g in self.generations if g.remote and g.remote.ufrag == remote.ufrag), None)
+        known = next((g for g in self.generations if g.is_between(newest.half, remote)), None)
         if known is not None:
-            if known.half is newest.half:
-                # back to the end before, whose path was not left yet
-                for fork in self.generations[self.generations.index(known) + 1 :]:
-                    self._retire(now, fork)
-                known.routes.reclaim()
-                self._settle(now)
+            # back to the end before, whose path was not left yet
+            for fork in self.generations[self.generations.index(known) + 1 :]:
+                self._retire(now, fork)
+            known.routes.reclaim()
+            self._settle(now)
             return
         if newest.remote is not None:
             newest = Generation(self._context, newest.half)
             self.generations.append(newest)
+        newest.is_restart_ignored = any(g.is_between(g.half, remote) for g in self.generations)
         self._give_remote(now, newest, remote)
         self._settle(now)
 
@@ -248,6 +253,8 @@ class IceCore:
                 check = generation.on_error(now, base, address, message)
                 if check is not None:
                     if message.error[0] == 487 and check.controlling is self._context.controlling:
+                        # RFC 8445 7.2.5.1: with the role the tie-breaker changes, so that equal ones end.
+                        self._context.tie_breaker = self._context.new_tie_breaker()
                         self._switch_role(not check.controlling)
                     self._settle(now)
                     break
@@ -268,16 +275,13 @@ class IceCore:
                 base, address, message, stun.BINDING_ERROR, stun.error_code(487, "Role Conflict"), generation
             )
             return
+        prio = message.number(stun.PRIORITY) or 0
+        if not generation.admit(now, base, address, prio):
+            return  # an answer would make the other side believe in a path that we do not take
         body = stun.xor_address(stun.XOR_MAPPED_ADDRESS, address, message.transaction_id)
         self._answer(base, address, message, stun.BINDING_SUCCESS, body, generation)
         if generation.retired_until is None:
-            generation.on_request(
-                now,
-                base,
-                address,
-                message.number(stun.PRIORITY) or 0,
-                stun.USE_CANDIDATE in message.attributes,
-            )
+            generation.on_request(now, base, address, prio, stun.USE_CANDIDATE in message.attributes)
             self._settle(now)
 
     def _answer(
@@ -298,14 +302,17 @@ class IceCore:
         return False
 
     def _by_username(self, username: str) -> Generation | None:
-        """Whom a request is for: our ufrag names our half, theirs one of its forks (RFC 8445 7.2.2)."""
+        """Whom a request is for: our ufrag alone says whose it is (RFC 8445 7.3).
+
+        The other half of the user name only says which of several forks; werift, for one, goes on with the ufrag it
+        had when it has restarted. An end that was left for another one is not taken for that other one.
+        """
         ours, _, theirs = username.partition(":")
-        for generation in (*self.generations, *self.retired):
-            if generation.local.ufrag == ours and (
-                generation.remote is None or generation.remote.ufrag == theirs
-            ):
+        named = [g for g in (*self.retired, *self.generations) if g.local.ufrag == ours]
+        for generation in reversed(named):
+            if generation.remote is None or generation.remote.ufrag == theirs:
                 return generation
-        return None
+        return named[-1] if named and theirs not in named[-1].half.left else None
 
     def is_early(self, base: object, address: Address) -> bool:
         """Whether data from there may overtake the answer to our restart (RFC 8445 12.2: be prepared for it).
@@ -431,4 +438,6 @@ class IceCore:
     def _drop(self, generation: Generation) -> None:
         generation.routes.forget()
         generation.half.users.remove(generation)
+        if generation.remote is not None:
+            generation.half.left.add(generation.remote.ufrag)
         self.events.append(GenerationDropped(generation))

@@ -41,17 +41,23 @@ class EarlyChecks:
     def __len__(self) -> int:
         return len(self._checks)
 
-    def keep(self, base: Base, address: Address, priority: int, use_candidate: bool) -> None:
-        """One arrived; a repetition only adds what it says more."""
+    def keep(self, base: Base, address: Address, priority: int) -> bool:
+        """One arrived; False when there is no room for it."""
         key = (id(base), address)
-        known = self._checks.get(key)
+        if key in self._checks:
+            return True
+        of_source = self._sources.get(address[0], 0)
+        if len(self._checks) >= self._limit or of_source >= self._per_source:
+            return False
+        self._sources[address[0]] = of_source + 1
+        self._checks[key] = EarlyCheck(base, address, priority, use_candidate=False)
+        return True
+
+    def note(self, base: Base, address: Address, use_candidate: bool) -> None:
+        """What one that is kept, or its repetition, says more."""
+        known = self._checks.get((id(base), address))
         if known is not None:
             known.use_candidate |= use_candidate
-            return
-        of_source = self._sources.get(address[0], 0)
-        if len(self._checks) < self._limit and of_source < self._per_source:
-            self._sources[address[0]] = of_source + 1
-            self._checks[key] = EarlyCheck(base, address, priority, use_candidate)
 
     def has(self, base: object, address: Address) -> bool:
         """Whether one from there is kept."""

@@ -52,6 +52,8 @@ class Generation:
         # Retired: it answers, but starts nothing any more.
         self.retired_until: float | None = None
         self.remote_ended = False
+        # The other side answered our restart with the credentials that it had before.
+        self.is_restart_ignored = False
         self._started_at = NEVER
         self._ended_at = NEVER
         self._next_pace = 0.0
@@ -102,6 +104,13 @@ class Generation:
         """Whether neither side will have more candidates."""
         return self.gathered and self.remote_ended
 
+    def is_between(self, half: LocalHalf, remote: IceParameters) -> bool:
+        """Whether it is the one of this local half and these remote credentials."""
+        known = self.remote
+        return (
+            self.half is half and known is not None and (known.ufrag, known.pwd) == (remote.ufrag, remote.pwd)
+        )
+
     def set_remote(self, now: float, remote: IceParameters) -> None:
         """The remote credentials are known: checks may begin."""
         self.remote = remote
@@ -109,6 +118,8 @@ class Generation:
         self._started_at = now
         self._next_pace = now
         for early in self._early.take():
+            if not self.admit(now, early.base, early.address, early.priority):
+                continue
             self.on_request(now, early.base, early.address, early.priority, False)
             if early.use_candidate:
                 self.on_request(now, early.base, early.address, early.priority, True)
@@ -272,14 +283,23 @@ class Generation:
 
     # -- checks in ---------------------------------------------------------------------------------
 
-    def on_request(self, now: float, base: Base, address: Address, prio: int, use_candidate: bool) -> None:
-        """An authentic request arrived and was answered (RFC 8445 7.3.1)."""
+    def admit(self, now: float, base: Base, address: Address, prio: int) -> bool:
+        """Whether an authentic request has a pair, made if need be; only then it is answered (RFC 8445 7.3.1.3)."""
+        if self.retired_until is not None:
+            return self.checklist.find(base, address) is not None
         if self.remote is None:
-            self._early.keep(base, address, prio, use_candidate)
+            return self._early.keep(base, address, prio)
+        if self.checklist.find(base, address) is not None:
+            return True
+        ufrag = self.remote.ufrag
+        return self.pairing.learn_remote(now, base, address, prio, ufrag, keep=self.selected) is not None
+
+    def on_request(self, now: float, base: Base, address: Address, prio: int, use_candidate: bool) -> None:
+        """An authentic request was admitted and answered (RFC 8445 7.3.1)."""
+        if self.remote is None:
+            self._early.note(base, address, use_candidate)
             return
         pair = self.checklist.find(base, address)
-        if pair is None:
-            pair = self.pairing.learn_remote(now, base, address, prio, self.remote.ufrag)
         if pair is None:
             return
         pair.requests_received += 1
@@ -316,6 +336,8 @@ class Generation:
         if check is None:
             return False
         pair = check.pair
+        if self.checklist.find(pair.base, pair.address) is not pair:
+            return True  # it had to make room for others
         if pair.base is not base or pair.address != address:
             # RFC 8445 7.2.5.2.1: not symmetric.  It fails the pair; ignoring it lets the real response win.
             return True

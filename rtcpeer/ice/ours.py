@@ -27,9 +27,10 @@ class LocalHalf:
         locals: the candidates, in the order in which they were found.
         gathered: no other will follow.
         users: the generations that live on it; its bases may go when the last one has gone.
+        left: remote ufrags of ends that had answered and were left for another one (forking).
     """
 
-    __slots__ = ("gathered", "key", "locals", "parameters", "users")
+    __slots__ = ("gathered", "key", "left", "locals", "parameters", "users")
 
     def __init__(self, parameters: IceParameters) -> None:
         self.parameters = parameters
@@ -37,6 +38,7 @@ class LocalHalf:
         self.locals: list[Local] = []
         self.gathered = False
         self.users: list[HalfUser] = []
+        self.left: set[str] = set()
 
     @property
     def needs_mappings(self) -> bool:

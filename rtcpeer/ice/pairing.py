@@ -33,7 +33,7 @@ class Pairing:
         "_context",
         "_half",
         "_owner",
-        "_peer_reflexive",
+        "_reflexive_number",
         "_settings",
         "first_pair_at",
         "remotes",
@@ -50,7 +50,7 @@ class Pairing:
         self.remotes: list[Remote] = []
         self.first_pair_at = NEVER
         self.wants_active = False
-        self._peer_reflexive = 0
+        self._reflexive_number = 0
 
     def pair_local(self, now: float, local: Local) -> None:
         """There is another local candidate; one with a base is paired with all that is known."""
@@ -84,15 +84,29 @@ class Pairing:
                 pair.grade()
                 pair.set_priority(self._context.controlling)
 
-    def _form(self, now: float, local: Local, base: Base, remote: Remote) -> Pair | None:
-        """RFC 8445 6.1.2.2: same family and transport; redundant pairs share base and remote address."""
+    def _form(
+        self,
+        now: float,
+        local: Local,
+        base: Base,
+        remote: Remote,
+        *,
+        keep: Pair | None = None,
+        must: bool = False,
+    ) -> Pair | None:
+        """RFC 8445 6.1.2.2: same family and transport; redundant pairs share base and remote address.
+
+        Args:
+            keep: never makes room for it.
+            must: the other side uses it already; another makes room whatever its priority.
+        """
         if not can_pair(local, base, remote):
             return None
         if self._checklist.find(base, remote.address) is not None:
             return None
         pair = Pair(self._context.new_id("P"), self._owner, local, base, remote)
         pair.set_priority(self._context.controlling)
-        if not self._checklist.add(pair):
+        if not self._checklist.add(pair, keep=keep, must=must):
             return None
         base.prepare(pair.address)
         if self.first_pair_at == NEVER:
@@ -100,31 +114,67 @@ class Pairing:
         return pair
 
     def learn_remote(
-        self, now: float, base: Base, address: Address, prio: int, ufrag: str | None
+        self,
+        now: float,
+        base: Base,
+        address: Address,
+        prio: int,
+        ufrag: str | None,
+        *,
+        keep: Pair | None = None,
     ) -> Pair | None:
         """A check came from there: a peer-reflexive candidate (RFC 8445 7.3.1.3), or a pair that had been pruned.
+
+        A NAT that gives the other end one address after the other makes many of them: the one that was not heard
+        of for longest makes room.
 
         Args:
             prio: PRIORITY of the check.
             ufrag: of the remote credentials.
+            keep: the pair in use; it never makes room.
+        Returns:
+            The pair, or None when there cannot be one.
         """
         local = next((entry for entry in self._half.locals if entry.base is base), None)
         if local is None:
             return None
         for known in self.remotes:
             if known.address == address and known.candidate.protocol == base.protocol:
-                return self._form(now, local, base, known)
-        if self._peer_reflexive >= self._settings.max_peer_reflexive:
+                return self._form(now, local, base, known, keep=keep, must=True)
+        self._reflexive_number += 1
+        candidate = reflexive_remote(local, base, address, prio, self._reflexive_number, ufrag)
+        if not self._context.accepts_remote(candidate) or not self._make_room(keep):
             return None
-        self._peer_reflexive += 1
-        candidate = reflexive_remote(local, base, address, prio, self._peer_reflexive, ufrag)
         remote = Remote(self._context.new_id("R"), candidate, address)
+        if not can_pair(local, base, remote):
+            return None
+        pair = self._form(now, local, base, remote, keep=keep, must=True)
+        if pair is None:
+            return None
         if base.protocol == "tcp":
             # It exists on this connection only.
             self.remotes.append(remote)
-            return self._form(now, local, base, remote)
-        self._join(now, remote)
-        return self._checklist.find(base, address)
+        else:
+            self._join(now, remote)
+        return pair
+
+    def _make_room(self, keep: Pair | None) -> bool:
+        """Whether there may be one more peer-reflexive candidate; the longest unheard one goes for it if need be."""
+        learned = [r for r in self.remotes if r.candidate.type is CandidateType.PRFLX]
+        if len(learned) < self._settings.max_peer_reflexive:
+            return True
+        heard = {id(remote): -NEVER for remote in learned}
+        for pair in self._checklist.pairs.values():
+            if id(pair.remote) in heard:
+                in_use = pair is keep or pair.nominated
+                heard[id(pair.remote)] = NEVER if in_use else max(heard[id(pair.remote)], pair.heard_at)
+        oldest = min(learned, key=lambda remote: heard[id(remote)])
+        if heard[id(oldest)] == NEVER:
+            return False
+        self.remotes.remove(oldest)
+        for pair in [p for p in self._checklist.pairs.values() if p.remote is oldest]:
+            self._checklist.discard(pair)
+        return True
 
     def learn_local(self, pair: Pair, mapped: Address | None) -> None:
         """RFC 8445 7.2.5.3.1: what the remote side sees may be a candidate that we did not know."""

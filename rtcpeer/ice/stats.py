@@ -74,6 +74,7 @@ class AgentStats:
     Attributes:
         remote_ufrag: of the newest remote credentials; None while there are none.
         remote_ended: the remote side has said end-of-candidates for them.
+        restart_ignored: the other side answered our last restart with the credentials that it had before.
         consented_at: when a request of ours was last answered on the selected pair (RFC 7675).
         worst_lag, lagged_at: by how much the event loop was late at worst, and when that was.
     """
@@ -92,6 +93,7 @@ class AgentStats:
     bytes_received: int
     remote_ufrag: str | None = None
     remote_ended: bool = False
+    restart_ignored: bool = False
     consented_at: float | None = None
     worst_lag: float = 0.0
     lagged_at: float | None = None
@@ -169,6 +171,7 @@ def collect(core: IceCore, gone: Counters) -> AgentStats:
         bytes_received=gone.bytes_received + totals.bytes_received,
         remote_ufrag=settled.remote.ufrag if settled is not None and settled.remote is not None else None,
         remote_ended=settled is not None and settled.remote_ended,
+        restart_ignored=settled is not None and settled.is_restart_ignored,
         consented_at=_time(core.route.consented_at) if core.route is not None else None,
         worst_lag=gone.worst_lag,
         lagged_at=gone.lagged_at,

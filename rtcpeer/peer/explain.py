@@ -126,10 +126,23 @@ def _signaling(picture: ConnectionPicture) -> Iterator[Finding]:
 
 def _transport(picture: ConnectionPicture, transport: TransportPicture) -> Iterator[Finding]:
     yield from _gathering(picture, transport)
+    yield from _restart(picture, transport)
     yield from _candidates(picture, transport)
     yield from _path(picture, transport)
     yield from _dtls(transport)
     yield from _pair_table(transport)
+
+
+def _restart(picture: ConnectionPicture, transport: TransportPicture) -> Iterator[Finding]:
+    if transport.ice.restart_ignored:
+        connected = picture.state is PeerConnectionState.CONNECTED
+        yield Finding(
+            "restart-ignored",
+            f"The other side answered our ICE restart with the credentials it had "
+            f"(ufrag {printable(transport.ice.remote_ufrag or '')}): it has not restarted (RFC 9429 5.3.1). We check "
+            "its candidates anew all the same.",
+            Level.FACT if connected else Level.PROBLEM,
+        )
 
 
 def _gathering(picture: ConnectionPicture, transport: TransportPicture) -> Iterator[Finding]:

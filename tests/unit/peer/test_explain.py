@@ -367,3 +367,13 @@ def test_a_connection_can_be_asked_before_there_is_a_loop() -> None:
     assert codes(connection.explain()) == ["state-new", "nothing-to-negotiate"]
     connection.close()
     assert codes(connection.explain()) == ["closed"]
+
+
+@pytest.mark.parametrize("state", ["connected", "failed"])
+def test_an_answerer_that_ignored_our_restart(state: str) -> None:
+    ice = agent(remote_ufrag="OLDu", restart_ignored=True)
+    found = explain(replace(picture(transport(ice)), state=PeerConnectionState(state)))
+    (named,) = [f for f in found if f.code == "restart-ignored"]
+    assert "OLDu" in named.text
+    assert named.level is (Level.FACT if state == "connected" else Level.PROBLEM)
+    assert "restart-ignored" not in [f.code for f in explain(picture(transport(agent())))]
