@@ -132,6 +132,7 @@ class Pairing:
             prio: PRIORITY of the check.
             ufrag: of the remote credentials.
             keep: the pair in use; it never makes room.
+
         Returns:
             The pair, or None when there cannot be one.
         """

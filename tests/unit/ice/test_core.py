@@ -84,9 +84,7 @@ def test_a_signalled_candidate_gives_a_peer_reflexive_one_its_name() -> None:
     assert [r.candidate.priority for r in first.remotes] == [7]
 
 
-@pytest.mark.parametrize(
-    "what", ["wrong password", "wrong ufrag", "garbage", "no integrity"]
-)
+@pytest.mark.parametrize("what", ["wrong password", "wrong ufrag", "garbage", "no integrity"])
 def test_what_is_not_authentic_is_not_answered(what: str) -> None:
     wire, left, _, first, second = connected_pair()
     base = left.bases[0]

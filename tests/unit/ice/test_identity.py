@@ -26,7 +26,7 @@ def answers(base: FakeBase, address: tuple[str, int]) -> list[int]:
 
 @pytest.mark.parametrize("keeps", ["the ufrag", "the password"])
 def test_a_remote_restart_that_keeps_half_of_its_credentials_moves_the_path(keeps: str) -> None:
-    wire, left, right, first, second = connected_pair()
+    wire, left, right, _first, second = connected_pair()
     old = left.core.route
     fresh = new_credentials()
     fresh = (
@@ -179,7 +179,7 @@ def fill(left: Side, wire: Wire, generation: Generation, count: int) -> Callable
 
 
 def test_the_longest_unheard_candidate_makes_room_and_never_the_one_in_use() -> None:
-    wire, left, right, first, second = connected_pair()
+    wire, left, right, first, _second = connected_pair()
     wire.seen_as[("192.0.2.2", 2000)] = ("203.0.113.5", 9000)
     wire.run(20)
     used = left.core.route
