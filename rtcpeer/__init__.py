@@ -24,7 +24,7 @@ _EXPORTS = {
         "RTCIceCandidatePair",
         "RTCIceParameters",
     ),
-    "rtcpeer.peer.datachannel": ("RTCDataChannel",),
+    "rtcpeer.peer.data_channel": ("RTCDataChannel",),
     "rtcpeer.peer.rtp": ("RTCRtpSender", "RTCRtpReceiver", "RTCRtpTransceiver"),
     "rtcpeer.peer.parameters": (
         "RTCRtpCapabilities",
@@ -58,7 +58,7 @@ _EXPORTS = {
     "rtcpeer.peer.stats": ("RTCStats", "RTCStatsReport"),
     "rtcpeer.media.track": ("MediaStreamTrack",),
     "rtcpeer.media.stream": ("MediaStream",),
-    "rtcpeer.media.eventtarget": ("Event", "EventTarget"),
+    "rtcpeer.media.event_target": ("Event", "EventTarget"),
     "rtcpeer.peer.events": (
         "MediaStreamTrackEvent",
         "MessageEvent",
@@ -73,7 +73,7 @@ _EXPORTS = {
     "rtcpeer.signaling.check": ("check_signaling_channel",),
     "rtcpeer.signaling.negotiator": ("Negotiator",),
     "rtcpeer.config.provider": ("IceServerProvider",),
-    "rtcpeer.supervisor.lifecycle": ("SupervisedPeer",),
+    "rtcpeer.supervisor.peer": ("SupervisedPeer",),
     "rtcpeer.supervisor.session": ("Session",),
     "rtcpeer.peer.errors": ("RTCError",),
     # the bases: what the face raises derives from them, and what is used beside the face raises them
@@ -193,12 +193,12 @@ if TYPE_CHECKING:
         RTCTimeoutError,
     )
     from rtcpeer.ice.settings import IceSettings
-    from rtcpeer.media.eventtarget import Event, EventTarget
+    from rtcpeer.media.event_target import Event, EventTarget
     from rtcpeer.media.stream import MediaStream
     from rtcpeer.media.track import MediaStreamTrack
     from rtcpeer.peer.certificate import RTCCertificate, RTCDtlsFingerprint
     from rtcpeer.peer.connection import RTCPeerConnection
-    from rtcpeer.peer.datachannel import RTCDataChannel
+    from rtcpeer.peer.data_channel import RTCDataChannel
     from rtcpeer.peer.descriptions import RTCIceCandidate, RTCSessionDescription, RTCSessionDescriptionInit
     from rtcpeer.peer.dictionaries import (
         RTCAnswerOptions,
@@ -253,7 +253,7 @@ if TYPE_CHECKING:
     from rtcpeer.signaling.channel import memory_pair
     from rtcpeer.signaling.check import check_signaling_channel
     from rtcpeer.signaling.negotiator import Negotiator
-    from rtcpeer.supervisor.lifecycle import SupervisedPeer
+    from rtcpeer.supervisor.peer import SupervisedPeer
     from rtcpeer.supervisor.session import Session
 
 

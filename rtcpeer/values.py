@@ -283,3 +283,6 @@ class HeaderExtension:
     uri: str
     id: int | None = None
     direction: Direction = Direction.SENDRECV
+
+
+NEVER = float("inf")

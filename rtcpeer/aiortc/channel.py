@@ -8,13 +8,13 @@ import threading
 from typing import Any
 
 from rtcpeer.aiortc.emitter import Emitter
-from rtcpeer.media.eventtarget import Event
-from rtcpeer.peer import datachannel as w3c
-from rtcpeer.peer.channelcore import DataChannelCore
+from rtcpeer.media.event_target import Event
+from rtcpeer.peer import data_channel as w3c
 from rtcpeer.peer.errors import InvalidStateError
+from rtcpeer.peer.session.channel import DataChannelCore
 from rtcpeer.peer.transports import RTCSctpTransport
-from rtcpeer.peer.webidl import UNSIGNED_LONG
 from rtcpeer.values import DataChannelState
+from rtcpeer.webidl import UNSIGNED_LONG
 
 
 class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on` is pyee's

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from rtcpeer.aiortc.transports import RTCDtlsTransport, RTCIceTransport, RTCSctpTransport
-from rtcpeer.peer.transportlink import TransportLink
-from rtcpeer.peer.transportowner import TransportOwner
+from rtcpeer.peer.session.transport import PeerTransport
+from rtcpeer.peer.session.transport_owner import TransportOwner
 from rtcpeer.peer.transports import DtlsTransportCore, IceTransportCore, SctpTransportCore
 from rtcpeer.values import BundlePolicy
 
@@ -55,7 +55,7 @@ class ForeseenTransports:
             self._sctp = RTCSctpTransport(SctpTransportCore(_NOBODY, dtls.core), connection)
         return self._sctp
 
-    def claim(self, connection: RTCPeerConnection, link: TransportLink, kind: str, id: int = 0) -> None:
+    def claim(self, connection: RTCPeerConnection, link: PeerTransport, kind: str, id: int = 0) -> None:
         """Show a real transport as the one that was foreseen for this section, unless another is shown as that."""
         face = self.of_section(connection, kind, id)
         if face.core.transport is not None:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtcpeer.config.configuration import RTCConfiguration
-from rtcpeer.media.eventtarget import EventStream
-from rtcpeer.peer.transportlink import TransportLink
+from rtcpeer.media.event_target import EventStream
+from rtcpeer.peer.session.transport import PeerTransport
 from rtcpeer.values import CandidateType, IceGatheringState
 
 if TYPE_CHECKING:
-    from rtcpeer.peer.session import PeerSession
+    from rtcpeer.peer.session.session import PeerSession
 
 _COMPLETE = IceGatheringState.COMPLETE
 
@@ -85,11 +85,11 @@ def _wanted(configuration: RTCConfiguration) -> set[CandidateType]:
     return kinds
 
 
-def _has_answered(links: Iterable[TransportLink], wanted: set[CandidateType]) -> bool:
+def _has_answered(links: Iterable[PeerTransport], wanted: set[CandidateType]) -> bool:
     return all(wanted <= {c.type for c in link.ice.local_candidates()} for link in links)
 
 
-def _is_complete(links: Iterable[TransportLink]) -> bool:
+def _is_complete(links: Iterable[PeerTransport]) -> bool:
     # the agent is ahead of what was announced: both count, as what is announced is in the description
     return all(
         link.agent.gathering_state is _COMPLETE and link.ice.gathering_state is _COMPLETE for link in links

@@ -9,12 +9,12 @@ from typing import Any
 from aiortc import RTCRtpCapabilities, RTCRtpSynchronizationSource
 from aiortc.stats import RTCStatsReport
 
+from rtcpeer.aio import Gone
 from rtcpeer.aiortc import reports, values
 from rtcpeer.aiortc.transports import RTCDtlsTransport
 from rtcpeer.errors import InvalidModificationError
 from rtcpeer.peer import rtp as w3c
-from rtcpeer.peer.transceivercore import TransceiverCore
-from rtcpeer.transport.tasks import Gone
+from rtcpeer.peer.session.transceiver import TransceiverCore
 from rtcpeer.values import Direction
 
 

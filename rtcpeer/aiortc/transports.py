@@ -18,10 +18,10 @@ from aiortc import (
 
 from rtcpeer.aiortc import values
 from rtcpeer.aiortc.emitter import Emitter
-from rtcpeer.media.eventtarget import Event
-from rtcpeer.peer import icetransport as w3c_ice
+from rtcpeer.media.event_target import Event
+from rtcpeer.peer import ice_transport as w3c_ice
 from rtcpeer.peer import transports as w3c
-from rtcpeer.transport.data import LOCAL_MAX_MESSAGE_SIZE
+from rtcpeer.sctp.transport import LOCAL_MAX_MESSAGE_SIZE
 from rtcpeer.values import IceGatheringState
 
 if TYPE_CHECKING:

@@ -85,11 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.verb == "demo":
         if options.file is not None and not options.file.is_file():
             return _refuse(f"there is no file {str(options.file)!r}")
-        from rtcpeer.cli.demo import run_demo
+        from rtcpeer.cli.demo.demo import run_demo
 
         return _run(run_demo(media=options.file, direct=options.direct, as_json=options.json))
     if options.verb == "doctor":
-        from rtcpeer.cli import doctor
+        from rtcpeer.cli.doctor import doctor
 
         try:
             entries = doctor.read_servers(
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import aiohttp  # noqa: F401  (is it there?)
     except ImportError:
         return _refuse("serve needs aiohttp, which is not installed: pip install 'rtcpeer[cli]'")
-    from rtcpeer.cli.serve import run_server
+    from rtcpeer.cli.serve.serve import run_server
 
     return _run(run_server(options.host, options.port, browser=not options.no_browser))
 

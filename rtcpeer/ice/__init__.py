@@ -1,0 +1,1 @@
+"""ICE without I/O (RFC 8445)."""

@@ -11,8 +11,8 @@ import secrets
 from collections.abc import Iterable
 from functools import lru_cache
 
-from rtcpeer.ice.netbase import Interface
-from rtcpeer.values import CandidateType
+from rtcpeer.net.network import Interface
+from rtcpeer.values import CandidateType, IceParameters
 
 # RFC 8445 5.1.2.2 recommends 126/110/100/0; TCP and the ways to a relay are set apart below them
 # (RFC 6544 4.2: UDP before TCP; a relay reached over UDP before TCP before TLS).
@@ -22,15 +22,22 @@ _TYPE_PREFERENCE = {
     CandidateType.SRFLX: 100,
     CandidateType.RELAY: 2,
 }
+
+
 _TCP_TYPE_PREFERENCE = {
     CandidateType.HOST: 90,
     CandidateType.PRFLX: 80,
     CandidateType.SRFLX: 70,
     CandidateType.RELAY: 0,
 }
+
+
 # Foundations are sums over addresses: without salt, trying out all addresses would undo mDNS names.
 _SALT = secrets.token_hex(8)
+
+
 _RELAY_PENALTY = {"udp": 0, "tcp": 1, "tls": 2}
+
 
 # Ports of other protocols that nobody may make us connect to: the "bad ports" of the Fetch standard, which browsers
 # apply to TCP candidates, for those come from the remote side.
@@ -43,6 +50,7 @@ BLOCKED_PORTS = frozenset(
         *(6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080),
     )
 )
+
 
 # Interfaces that only reach this machine or a slow detour; their candidates come last.
 _VIRTUAL_PREFIXES = (
@@ -59,6 +67,8 @@ _VIRTUAL_PREFIXES = (
     "cali",
     "podman",
 )
+
+
 _TUNNEL_PREFIXES = ("tun", "tap", "wg", "utun", "ppp", "tailscale", "zt")
 
 
@@ -160,3 +170,20 @@ def broadcast_addresses(interfaces: Iterable[Interface]) -> frozenset[str]:
             network = ipaddress.ip_network(f"{interface.address}/{interface.prefix_length}", strict=False)
             found.add(str(network.broadcast_address))
     return frozenset(found)
+
+
+# ---- Fresh ICE credentials (RFC 8445 5.3: at least 24 and 128 bits of randomness).
+
+
+_ICE_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+
+def random_ice_string(length: int) -> str:
+    """A string of ice-chars (RFC 8839 5.4), six random bits each."""
+    bits = secrets.randbits(6 * length)
+    return "".join(_ICE_CHARS[bits >> (6 * i) & 63] for i in range(length))
+
+
+def new_credentials() -> IceParameters:
+    """Credentials for one generation of one transport: 48 bits of name, 144 bits of password."""
+    return IceParameters(ufrag=random_ice_string(8), pwd=random_ice_string(24))

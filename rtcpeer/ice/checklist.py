@@ -12,14 +12,12 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
-from rtcpeer.ice import stun
+from rtcpeer.ice.agent.stats import PairStatus
 from rtcpeer.ice.candidates import is_ipv6, pair_priority, priority
-from rtcpeer.ice.netbase import Address
 from rtcpeer.ice.settings import IceSettings
-from rtcpeer.ice.stats import PairStatus
-from rtcpeer.values import Candidate, CandidateType
-
-NEVER = float("inf")
+from rtcpeer.net.network import Address
+from rtcpeer.stun import message as stun
+from rtcpeer.values import NEVER, Candidate, CandidateType
 
 
 class Base(Protocol):

@@ -22,8 +22,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import IntEnum
 
-from rtcpeer.ice.checklist import NEVER, Pair
+from rtcpeer.ice.checklist import Pair
 from rtcpeer.ice.settings import IceSettings
+from rtcpeer.values import NEVER
 
 
 class Level(IntEnum):

@@ -10,8 +10,8 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rtcpeer.ice import stun
 from rtcpeer.ice.settings import IceSettings
+from rtcpeer.stun import message as stun
 from rtcpeer.values import Candidate
 
 # Timers are never exactly on time; what is due within this is done now.

@@ -9,7 +9,7 @@ the remote answer settles it; when it has nominated a pair (or has any, and the 
 moves to it.
 A generation is known by our half, the remote ufrag and the remote password: an answer that keeps the credentials
 it had, and a restart that keeps its ufrag, are new generations too.
-An answer by another end than before settles a fork: a generation with the same local half (`rtcpeer.ice.ours`).
+An answer by another end than before settles a fork: a generation with the same local half (`rtcpeer.ice.local`).
 What it replaced is retired: it answers for a few seconds more, then it is dropped.  Requests find
 their generation by our ufrag in USERNAME, responses by transaction id, so late packets cannot confuse lives.
 
@@ -18,8 +18,7 @@ After each input the caller drains `events` and asks `next_time`.
 
 from __future__ import annotations
 
-from rtcpeer.ice import stun
-from rtcpeer.ice.checklist import NEVER, Base, Local, Pair
+from rtcpeer.ice.checklist import Base, Local, Pair
 from rtcpeer.ice.consent import Level
 from rtcpeer.ice.context import SLACK, Context
 from rtcpeer.ice.events import (
@@ -32,11 +31,13 @@ from rtcpeer.ice.events import (
     Woken,
 )
 from rtcpeer.ice.generation import Generation
-from rtcpeer.ice.netbase import Address
-from rtcpeer.ice.ours import LocalHalf
+from rtcpeer.ice.local import LocalSide
 from rtcpeer.ice.states import derive_state
-from rtcpeer.ice.stun import Message
+from rtcpeer.net.network import Address
+from rtcpeer.stun import message as stun
+from rtcpeer.stun.message import Message
 from rtcpeer.values import (
+    NEVER,
     Candidate,
     CandidateType,
     IceParameters,
@@ -103,7 +104,7 @@ class IceCore:
         if self.generations and self.generations[-1].remote is None:
             # Its offer was replaced before it was answered; no answer will name it.
             self._drop(self.generations.pop())
-        generation = Generation(self._context, LocalHalf(local))
+        generation = Generation(self._context, LocalSide(local))
         self.generations.append(generation)
         self._settle(now)
         return generation
@@ -192,7 +193,7 @@ class IceCore:
             user.pairing.pair_local(now, local)
         self._settle(now)
 
-    def _living(self, half: LocalHalf) -> list[Generation]:
+    def _living(self, half: LocalSide) -> list[Generation]:
         return [g for g in self.generations if g.half is half]
 
     def set_gathered(self, now: float, generation: Generation) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from rtcpeer.ice.candidates import foundation, is_ipv6, priority
 from rtcpeer.ice.checklist import Base, Local, Pair, Remote
 from rtcpeer.ice.context import Context
-from rtcpeer.ice.netbase import Address
+from rtcpeer.net.network import Address
 from rtcpeer.values import Candidate, CandidateType
 
 _OPPOSITE_TCP = {"active": "passive", "passive": "active", "so": "so"}

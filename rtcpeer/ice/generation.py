@@ -2,25 +2,25 @@
 
 Owns: the checks, out and in, when they are due, and whether there is still hope.  Which pairs there are is
 `rtcpeer.ice.pairing`'s, which of them is nominated and selected is `rtcpeer.ice.nomination`'s, whose the data is that
-arrives is `rtcpeer.ice.routes`'.  A restart makes a second generation beside the first; `rtcpeer.ice.core` decides
+arrives is `rtcpeer.ice.demux`'.  A restart makes a second generation beside the first; `rtcpeer.ice.core` decides
 which of them carries data.  Never: I/O, clock; `now` is an argument.
 """
 
 from __future__ import annotations
 
-from rtcpeer.ice.checklist import NEVER, Base, Check, Checklist, Local, Pair, Remote
+from rtcpeer.ice.agent.stats import PairStatus
+from rtcpeer.ice.checklist import Base, Check, Checklist, Local, Pair, Remote
 from rtcpeer.ice.consent import Consent, Level
 from rtcpeer.ice.context import SLACK, Context
-from rtcpeer.ice.early import EarlyChecks
-from rtcpeer.ice.netbase import Address
+from rtcpeer.ice.demux import Routes
+from rtcpeer.ice.early_checks import EarlyChecks
+from rtcpeer.ice.local import LocalSide
 from rtcpeer.ice.nomination import Nomination
-from rtcpeer.ice.ours import LocalHalf
 from rtcpeer.ice.pairing import Pairing
-from rtcpeer.ice.routes import Routes
-from rtcpeer.ice.stats import PairStatus
-from rtcpeer.ice.stun import Message
 from rtcpeer.ice.transactions import Transactions
-from rtcpeer.values import IceParameters
+from rtcpeer.net.network import Address
+from rtcpeer.stun.message import Message
+from rtcpeer.values import NEVER, IceParameters
 
 # A check that was sent this recently is not repeated because a request of the other side crossed it.
 _CROSSING = 0.02
@@ -31,7 +31,7 @@ _BACKUPS = 8
 class Generation:
     """Credentials of both sides, and what became of them."""
 
-    def __init__(self, context: Context, half: LocalHalf) -> None:
+    def __init__(self, context: Context, half: LocalSide) -> None:
         settings = context.settings
         self._context = context
         self._settings = settings
@@ -104,7 +104,7 @@ class Generation:
         """Whether neither side will have more candidates."""
         return self.gathered and self.remote_ended
 
-    def is_between(self, half: LocalHalf, remote: IceParameters) -> bool:
+    def is_between(self, half: LocalSide, remote: IceParameters) -> bool:
         """Whether it is the one of this local half and these remote credentials."""
         known = self.remote
         return (

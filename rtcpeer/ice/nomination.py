@@ -6,11 +6,12 @@ sends what is proposed here and tells what came of it.  No I/O, no clock; `now` 
 
 from __future__ import annotations
 
-from rtcpeer.ice.checklist import NEVER, Check, Checklist, Pair
+from rtcpeer.ice.agent.stats import PairStatus
+from rtcpeer.ice.checklist import Check, Checklist, Pair
 from rtcpeer.ice.consent import Consent
 from rtcpeer.ice.context import SLACK, Context
 from rtcpeer.ice.pairing import Pairing
-from rtcpeer.ice.stats import PairStatus
+from rtcpeer.values import NEVER
 
 
 class Nomination:

@@ -6,12 +6,12 @@ that is `rtcpeer.ice.generation`'s.  No I/O, no clock; `now` is an argument.
 
 from __future__ import annotations
 
-from rtcpeer.ice.checklist import NEVER, Base, Checklist, Local, Pair, Remote
+from rtcpeer.ice.checklist import Base, Checklist, Local, Pair, Remote
 from rtcpeer.ice.context import Context
 from rtcpeer.ice.discovery import can_pair, reflexive_local, reflexive_remote
-from rtcpeer.ice.netbase import Address
-from rtcpeer.ice.ours import LocalHalf
-from rtcpeer.values import Candidate, CandidateType
+from rtcpeer.ice.local import LocalSide
+from rtcpeer.net.network import Address
+from rtcpeer.values import NEVER, Candidate, CandidateType
 
 
 class Pairing:
@@ -40,7 +40,7 @@ class Pairing:
         "wants_active",
     )
 
-    def __init__(self, context: Context, half: LocalHalf, owner: object, checklist: Checklist) -> None:
+    def __init__(self, context: Context, half: LocalSide, owner: object, checklist: Checklist) -> None:
         self._context = context
         # a generation keeps what it began with
         self._settings = context.settings

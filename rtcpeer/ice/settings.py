@@ -14,7 +14,7 @@ from rtcpeer.values import Candidate, CandidateType, IceTransportPolicy
 
 if TYPE_CHECKING:
     from rtcpeer.config.servers import IceServerEntry
-    from rtcpeer.ice.netbase import Interface
+    from rtcpeer.net.network import Interface
 
 
 @dataclass(frozen=True, slots=True)

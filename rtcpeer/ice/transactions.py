@@ -5,10 +5,10 @@ Owns: how they are written and signed, and which response belongs to which.  Nev
 
 from __future__ import annotations
 
-from rtcpeer.ice import stun
 from rtcpeer.ice.checklist import Check, Pair
 from rtcpeer.ice.context import Context
-from rtcpeer.ice.stun import Message
+from rtcpeer.stun import message as stun
+from rtcpeer.stun.message import Message
 from rtcpeer.values import IceParameters
 
 # How long a single-shot request may take before its response is not recognised any more.

@@ -18,9 +18,10 @@ from rtcpeer.errors import (
     InvalidStateError,
     OperationError,
 )
-from rtcpeer.jsep import applying, candidates, codecs
-from rtcpeer.jsep.answering import make_answer
-from rtcpeer.jsep.creating import basis, make_offer
+from rtcpeer.jsep import candidates, codecs
+from rtcpeer.jsep import set_description as applying
+from rtcpeer.jsep.create_answer import make_answer
+from rtcpeer.jsep.create_offer import basis, make_offer
 from rtcpeer.jsep.descriptions import make as make_description
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import (

@@ -13,7 +13,7 @@ from rtcpeer.errors import InvalidModificationError, InvalidStateError
 from rtcpeer.jsep import codecs, transceivers
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import ConfigureSender, Plan, StalePlan, UpdateNegotiationNeeded
-from rtcpeer.jsep.needed import negotiation_needed
+from rtcpeer.jsep.negotiation_needed import negotiation_needed
 from rtcpeer.jsep.parameters import EngineSettings, SendEncoding, TransceiverInit
 from rtcpeer.jsep.state import SessionState, Transceiver
 from rtcpeer.values import Codec, Direction, IceParameters, MediaKind, SignalingState

@@ -1,6 +1,6 @@
 """What negotiation decided for one sender or receiver, as frozen values that a media transport can be set up from.
 
-Owns the records only.  The peer translates them into the arguments of `rtcpeer.transport.media`; the
+Owns the records only.  The peer translates them into the arguments of `rtcpeer.media.endpoints`; the
 engine never sees a media object.
 """
 

@@ -1,7 +1,7 @@
 """Building media sections: what an offer or an answer says about one transceiver or about data (RFC 8829 5.2, 5.3).
 
 Pure: records and capabilities in, `Media` out.  Which sections there are and in which order is decided in
-`rtcpeer.jsep.creating`.
+`rtcpeer.jsep.create_offer`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which section uses which transport, and what descriptions say about a transport (RFC 9143, RFC 8839, RFC 8842).
 
-Pure helpers over models; the changes they lead to are made in `rtcpeer.jsep.applying`.
+Pure helpers over models; the changes they lead to are made in `rtcpeer.jsep.set_description`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Tracks, senders, receivers, codecs."""

@@ -9,9 +9,9 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rtcpeer.media.eventtarget import Event, EventTarget, handler
+from rtcpeer.media.event_target import Event, EventTarget, handler
+from rtcpeer.media.source import SourceTrack
 from rtcpeer.media.track import ClonedTrack
-from rtcpeer.transport.source import SourceTrack
 
 
 class MediaStreamTrackEvent(Event):

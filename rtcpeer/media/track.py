@@ -16,16 +16,16 @@ from typing import Any
 from av import AudioFrame, VideoFrame
 from av.frame import Frame
 
+from rtcpeer.aio import wall_time
 from rtcpeer.errors import InvalidStateError, OverconstrainedError
-from rtcpeer.media.eventtarget import Event, EventTarget, handler
-from rtcpeer.transport import upstream
-from rtcpeer.transport.clock import wall_time
-from rtcpeer.transport.frames import blank
-from rtcpeer.transport.neighbours import ReceiverControl
-from rtcpeer.transport.source import SourceTrack, Subscription, TrackSource
-from rtcpeer.transport.waiting import WaitingFrames
+from rtcpeer.media import aiortc_adapter
+from rtcpeer.media.event_target import Event, EventTarget, handler
+from rtcpeer.media.frame_queue import FrameQueue
+from rtcpeer.media.frames import blank
+from rtcpeer.media.interfaces import ReceiverControl
+from rtcpeer.media.source import SourceTrack, Subscription, TrackSource
 
-MediaStreamError = upstream.MediaStreamError
+MediaStreamError = aiortc_adapter.MediaStreamError
 
 # A track that nobody has read for this long is not decoded any more
 DEMAND_LIFETIME = 1.0
@@ -39,7 +39,7 @@ _HINTS = {
 }
 
 
-class MediaStreamTrack(upstream.MediaStreamTrack, EventTarget):
+class MediaStreamTrack(aiortc_adapter.MediaStreamTrack, EventTarget):
     """One audio or video track (mediacapture-main 4.3).
 
     Subclass it for your own source::
@@ -193,7 +193,7 @@ class RemoteTrack(MediaStreamTrack):
         self._id = id or str(uuid.uuid4())
         # muted until packets come (webrtc-pc 5.3 "create an RTCRtpReceiver")
         self._muted = True
-        self._frames = WaitingFrames(kind, patient=True)
+        self._frames = FrameQueue(kind, patient=True)
         self._waiter: asyncio.Future[None] | None = None
         self._control: ReceiverControl | None = None
         # when somebody read last, `wall_time`
@@ -254,7 +254,7 @@ class RemoteTrack(MediaStreamTrack):
             end()
 
     def add_tap(self, push: Callable[[Any], None], end: Callable[[], None]) -> Callable[[], None]:
-        """See `transport.source.PushingTrack`."""
+        """See `media.source.PushingTrack`."""
         if self._source_ended:
             end()
             return _nothing

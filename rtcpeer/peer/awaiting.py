@@ -8,15 +8,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from rtcpeer.media.eventtarget import EventTarget
+from rtcpeer.media.event_target import EventTarget
 from rtcpeer.peer.errors import InvalidStateError, OperationError, RTCTimeoutError
-from rtcpeer.peer.explain import explain
-from rtcpeer.peer.findings import Finding, Level
-from rtcpeer.peer.picture import take_picture
+from rtcpeer.peer.session.diagnosis import Finding, Level, take_snapshot
+from rtcpeer.peer.session.explain import explain
 from rtcpeer.values import IceGatheringState, PeerConnectionState
 
 if TYPE_CHECKING:
-    from rtcpeer.peer.session import PeerSession
+    from rtcpeer.peer.session.session import PeerSession
 
 
 class Awaiting(EventTarget):
@@ -92,4 +91,4 @@ class Awaiting(EventTarget):
         "problem", "waiting" or "fact"; how things stand comes first, problems next. It may be asked at any moment,
         also before there is anything and after `close()`.
         """
-        return explain(take_picture(self._session))
+        return explain(take_snapshot(self._session))

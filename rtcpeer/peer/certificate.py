@@ -1,7 +1,7 @@
 """RTCCertificate and `RTCPeerConnection.generateCertificate` (webrtc-pc 4.9).
 
 Owns: the face of a certificate and the reading of WebCrypto's algorithm dictionaries. Never: keys
-(`rtcpeer.transport.certificates`).
+(`rtcpeer.dtls.certificates`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from rtcpeer import webidl
+from rtcpeer.dtls.certificates import Certificate, KeyAlgorithm
 from rtcpeer.errors import NotSupportedError, RTCSyntaxError
-from rtcpeer.peer import webidl
-from rtcpeer.transport.certificates import Certificate, KeyAlgorithm
 
 __all__ = ["RTCCertificate", "RTCDtlsFingerprint", "generate_certificate"]
 

@@ -6,14 +6,14 @@ import warnings
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from rtcpeer import webidl
 from rtcpeer.config.configuration import RTCConfiguration, check_certificates, read_configuration
 from rtcpeer.jsep.parameters import TransceiverInit
-from rtcpeer.media.eventtarget import handler
+from rtcpeer.media.event_target import handler
 from rtcpeer.media.stream import MediaStream
-from rtcpeer.peer import webidl
 from rtcpeer.peer.awaiting import Awaiting
 from rtcpeer.peer.certificate import RTCCertificate, generate_certificate
-from rtcpeer.peer.datachannel import RTCDataChannel, read_data_channel_init
+from rtcpeer.peer.data_channel import RTCDataChannel, read_data_channel_init
 from rtcpeer.peer.descriptions import (
     RTCSessionDescriptionInit,
     read_candidate,
@@ -22,9 +22,9 @@ from rtcpeer.peer.descriptions import (
 from rtcpeer.peer.errors import InvalidAccessError, w3c_errors
 from rtcpeer.peer.parameters import kind_of_track, read_offer_options, read_transceiver_init
 from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
-from rtcpeer.peer.session import PeerSession
+from rtcpeer.peer.session.session import PeerSession
+from rtcpeer.peer.session.shown_descriptions import ShownDescriptions
 from rtcpeer.peer.settings import PeerSettings
-from rtcpeer.peer.showndescriptions import ShownDescriptions
 from rtcpeer.peer.transports import RTCSctpTransport
 from rtcpeer.values import (
     IceGatheringState,

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rtcpeer import webidl
 from rtcpeer.errors import RTCSyntaxError
-from rtcpeer.peer import webidl
 from rtcpeer.sdp.candidate import candidate_to_text, parse_candidate_untrusted
 from rtcpeer.values import Candidate, CandidateType, SdpType
 

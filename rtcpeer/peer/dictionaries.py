@@ -1,7 +1,7 @@
 """The W3C dictionaries that calls take, as dataclasses; a mapping with the same members or keywords do as well.
 
 Owns: names and defaults, for who likes to be told them by the editor. Never: a conversion or a rule; a call reads
-a dataclass as it reads a mapping (`rtcpeer.peer.webidl.members`).
+a dataclass as it reads a mapping (`rtcpeer.webidl.members`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rtcpeer.peer.datachannel import RTCDataChannel
+    from rtcpeer.peer.data_channel import RTCDataChannel
     from rtcpeer.peer.descriptions import RTCIceCandidate
     from rtcpeer.peer.errors import RTCError
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from rtcpeer.media.eventtarget import EventTarget, handler
-from rtcpeer.peer import webidl
+from rtcpeer import webidl
+from rtcpeer.media.event_target import EventTarget, handler
 from rtcpeer.peer.errors import InvalidCharacterError, InvalidStateError
 from rtcpeer.peer.events import RTCDTMFToneChangeEvent
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from rtcpeer import errors
+from rtcpeer import errors, webidl
 from rtcpeer.errors import (
     AbortError,
     Fault,
@@ -26,8 +26,7 @@ from rtcpeer.errors import (
     RTCSyntaxError,
     RTCTimeoutError,
 )
-from rtcpeer.peer import webidl
-from rtcpeer.transport import exceptions as upstream
+from rtcpeer.media import exceptions as upstream
 
 __all__ = [
     "AbortError",

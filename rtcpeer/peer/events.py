@@ -1,7 +1,7 @@
 """The events of the face, with their W3C constructors ``(type, init)``.
 
 Owns: the event classes and the reading of their init dictionaries. Never: a dispatch (that is
-`rtcpeer.media.eventtarget`).
+`rtcpeer.media.event_target`).
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from rtcpeer import webidl
 from rtcpeer.errors import RTCError as InnerRTCError
-from rtcpeer.media.eventtarget import Event, EventTarget
+from rtcpeer.media.event_target import Event, EventTarget
 from rtcpeer.media.stream import MediaStreamTrackEvent
-from rtcpeer.peer import webidl
 from rtcpeer.peer.descriptions import RTCIceCandidate
 from rtcpeer.peer.errors import RTCError, to_face
 
 if TYPE_CHECKING:
-    from rtcpeer.peer.datachannel import RTCDataChannel
+    from rtcpeer.peer.data_channel import RTCDataChannel
 
 __all__ = [
     "MediaStreamTrackEvent",

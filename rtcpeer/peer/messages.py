@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, Self
 
-from rtcpeer.peer import webidl
+from rtcpeer import webidl
 from rtcpeer.peer.errors import OperationError
 
 # What an iterator that does not keep up may let pile up before it fails.

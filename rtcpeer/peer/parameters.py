@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rtcpeer import webidl
 from rtcpeer.jsep.parameters import OfferOptions, SendEncoding
-from rtcpeer.peer import webidl
-from rtcpeer.transport.parameters import Priority
+from rtcpeer.rtp.parameters import Priority
 from rtcpeer.values import Codec, Direction, HeaderExtension, MediaKind
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rtcpeer import webidl
 from rtcpeer.errors import InvalidStateError, RTCRangeError
 from rtcpeer.peer import parameters as dictionaries
-from rtcpeer.peer import webidl
 from rtcpeer.peer.errors import w3c_errors
 from rtcpeer.peer.parameters import (
     RTCRtpCapabilities,
@@ -18,8 +18,8 @@ from rtcpeer.peer.parameters import (
     RTCRtpReceiveParameters,
     RTCRtpSynchronizationSource,
 )
-from rtcpeer.peer.rtpsender import RTCRtpSender
-from rtcpeer.peer.transceivercore import TransceiverCore
+from rtcpeer.peer.rtp_sender import RTCRtpSender
+from rtcpeer.peer.session.transceiver import TransceiverCore
 from rtcpeer.values import Direction
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class RTCRtpReceiver:
     @staticmethod
     def getCapabilities(kind: str) -> RTCRtpCapabilities | None:
         """What can be received of a kind; None when the kind is unknown (webrtc-pc 5.3)."""
-        from rtcpeer.peer.capabilities import capabilities
+        from rtcpeer.peer.session.capabilities import capabilities
 
         return capabilities(kind, sending=False)
 

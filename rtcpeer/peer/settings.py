@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rtcpeer.ice.netbase import Network
 from rtcpeer.ice.settings import IceSettings
+from rtcpeer.net.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class PeerSettings:
         ice: times, addresses, ports, filters of the ICE agents. `servers` and `policy` in it are ignored:
             they come from the RTCConfiguration.
         network: where sockets, names and interfaces come from; None is the network in force where the
-            connection is made (`rtcpeer.ice.network.current_network`).
+            connection is made (`rtcpeer.net.current.current_network`).
         close_timeout: seconds after which `close()` stops waiting for others and ends by force.
         max_message_size: the largest data-channel message that is accepted, in bytes.
     """

@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, field
 from typing import Any
 
-from rtcpeer.ice.stats import AgentStats, CandidateStats, PairStats
+from rtcpeer.ice.agent.stats import AgentStats, CandidateStats, PairStats
 from rtcpeer.peer.errors import InvalidAccessError
 from rtcpeer.values import Codec
 

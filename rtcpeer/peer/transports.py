@@ -13,23 +13,23 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from rtcpeer.errors import RTCError as InnerRTCError
-from rtcpeer.media.eventtarget import Event, EventTarget, handler
+from rtcpeer.media.event_target import Event, EventTarget, handler
 from rtcpeer.peer.errors import RTCError, to_face
 from rtcpeer.peer.events import RTCErrorEvent
-from rtcpeer.peer.icetransport import (
+from rtcpeer.peer.ice_transport import (
     ICE_UP,
     IceTransportCore,
     RTCIceCandidatePair,
     RTCIceParameters,
     RTCIceTransport,
 )
-from rtcpeer.peer.transportowner import Announcement, TransportOwner
-from rtcpeer.transport.data import LOCAL_MAX_MESSAGE_SIZE
+from rtcpeer.peer.session.transport_owner import Announcement, TransportOwner
+from rtcpeer.sctp.transport import LOCAL_MAX_MESSAGE_SIZE
 from rtcpeer.values import DtlsTransportState, SctpTransportState
 
 if TYPE_CHECKING:
-    from rtcpeer.transport.data import DataChannel, DataTransport
-    from rtcpeer.transport.dtls import DtlsTransport
+    from rtcpeer.dtls.transport import DtlsTransport
+    from rtcpeer.sctp.transport import DataChannel, DataTransport
 
 __all__ = [
     "Announcement",
@@ -46,7 +46,7 @@ __all__ = [
 
 
 class DtlsTransportCore:
-    """One DTLS transport of a connection. Implements `rtcpeer.transport.dtls.DtlsListener`.
+    """One DTLS transport of a connection. Implements `rtcpeer.dtls.transport.DtlsListener`.
 
     Args:
         owner: the connection.
@@ -164,7 +164,7 @@ class RTCDtlsTransport(EventTarget):
 
 
 class SctpTransportCore:
-    """The SCTP association of a connection. Implements `rtcpeer.transport.data.DataListener`.
+    """The SCTP association of a connection. Implements `rtcpeer.sctp.transport.DataListener`.
 
     Args:
         owner: the connection.

@@ -17,7 +17,7 @@ import aiohttp
 
 from rtcpeer.config.configuration import RTCIceServer, read_configuration
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError
-from rtcpeer.media.eventtarget import Event, EventTarget, handler
+from rtcpeer.media.event_target import Event, EventTarget, handler
 from rtcpeer.signaling.channel import Message, as_message
 from rtcpeer.signaling.rooms import MAX_FRAME, Mode, RoomError, read_frame_untrusted
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rtcpeer.media.eventtarget import Event, EventTarget, handler
+from rtcpeer.media.event_target import Event, EventTarget, handler
 from rtcpeer.peer.errors import InvalidStateError
 from rtcpeer.supervisor.events import MessagesLostEvent
 from rtcpeer.supervisor.policy import Reason

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtcpeer.media.eventtarget import Event
+from rtcpeer.media.event_target import Event
 from rtcpeer.peer.errors import OperationError
-from rtcpeer.supervisor.episode import Attempt
 from rtcpeer.supervisor.policy import PeerState, Reason
+from rtcpeer.supervisor.recovery import Attempt
 
 
 class StateEvent(Event):

@@ -14,8 +14,8 @@ from rtcpeer.config.configuration import RTCConfiguration, RTCIceServer, read_co
 from rtcpeer.peer.connection import RTCPeerConnection
 from rtcpeer.peer.errors import w3c_errors
 from rtcpeer.signaling.channel import SignalingChannel
-from rtcpeer.supervisor.lifecycle import SupervisedPeer
-from rtcpeer.supervisor.rotation import needs_restart, replace_servers
+from rtcpeer.supervisor.peer import SupervisedPeer
+from rtcpeer.supervisor.servers import needs_restart, replace_servers
 
 Server = RTCIceServer | Mapping[str, Any]
 

@@ -15,22 +15,22 @@ _HOMES = {
     "SyntheticTrack": "media",
     "SyntheticAudioTrack": "media",
     "SyntheticVideoTrack": "media",
-    "TurnServer": "turn",
-    "TurnSettings": "turn_settings",
-    "TurnFaults": "turn_settings",
-    "TurnCounters": "turn_settings",
-    "CertificateAuthority": "tls",
+    "TurnServer": "turn.server",
+    "TurnSettings": "turn.settings",
+    "TurnFaults": "turn.settings",
+    "TurnCounters": "turn.settings",
+    "CertificateAuthority": "net.tls",
     "VirtualClock": "clock",
     "VirtualTimeLoop": "clock",
     "run_virtual": "clock",
-    "VirtualNetwork": "network",
-    "Host": "network",
-    "Router": "network",
-    "Segment": "network",
-    "NatBehaviour": "network",
-    "Firewall": "network",
-    "LinkSettings": "network",
-    "OutageNetwork": "outage",
+    "VirtualNetwork": "net.network",
+    "Host": "net.network",
+    "Router": "net.network",
+    "Segment": "net.network",
+    "NatBehaviour": "net.network",
+    "Firewall": "net.network",
+    "LinkSettings": "net.network",
+    "OutageNetwork": "net.outage",
     "PeerPair": "peers",
     "LeakCheck": "leaks",
     "no_leaks": "leaks",
@@ -63,15 +63,28 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from .clock import VirtualClock, VirtualTimeLoop, run_virtual
-    from .leaks import LeakCheck, no_leaks
-    from .media import SyntheticAudioTrack, SyntheticTrack, SyntheticVideoTrack, synthetic_track
-    from .network import Firewall, Host, LinkSettings, NatBehaviour, Router, Segment, VirtualNetwork
-    from .outage import OutageNetwork
-    from .peers import PeerPair
-    from .tls import CertificateAuthority
-    from .turn import TurnServer
-    from .turn_settings import TurnCounters, TurnFaults, TurnSettings
+    from rtcpeer.testing.clock import VirtualClock, VirtualTimeLoop, run_virtual
+    from rtcpeer.testing.leaks import LeakCheck, no_leaks
+    from rtcpeer.testing.media import (
+        SyntheticAudioTrack,
+        SyntheticTrack,
+        SyntheticVideoTrack,
+        synthetic_track,
+    )
+    from rtcpeer.testing.net.network import (
+        Firewall,
+        Host,
+        LinkSettings,
+        NatBehaviour,
+        Router,
+        Segment,
+        VirtualNetwork,
+    )
+    from rtcpeer.testing.net.outage import OutageNetwork
+    from rtcpeer.testing.net.tls import CertificateAuthority
+    from rtcpeer.testing.peers import PeerPair
+    from rtcpeer.testing.turn.server import TurnServer
+    from rtcpeer.testing.turn.settings import TurnCounters, TurnFaults, TurnSettings
 
 
 def __getattr__(name: str) -> Any:

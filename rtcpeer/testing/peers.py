@@ -15,14 +15,12 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rtcpeer.ice.network import Network, current_network
-
-from .host import Host
+from rtcpeer.net.current import Network, current_network
+from rtcpeer.testing.net.host import Host
 
 if TYPE_CHECKING:
     from rtcpeer.peer.connection import RTCPeerConnection
-
-    from .network import VirtualNetwork
+    from rtcpeer.testing.net.network import VirtualNetwork
 
 CONNECT_TIMEOUT = 30.0
 

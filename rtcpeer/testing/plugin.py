@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import pytest
 
 if TYPE_CHECKING:
-    from .clock import VirtualClock
-    from .leaks import LeakCheck
-    from .network import VirtualNetwork
-    from .peers import PeerPair
-    from .turn import TurnServer
+    from rtcpeer.testing.clock import VirtualClock
+    from rtcpeer.testing.leaks import LeakCheck
+    from rtcpeer.testing.net.network import VirtualNetwork
+    from rtcpeer.testing.peers import PeerPair
+    from rtcpeer.testing.turn.server import TurnServer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @_async_fixture
 async def leak_check(request: pytest.FixtureRequest) -> AsyncIterator[LeakCheck]:
     """After the test: no task, socket or thread is left, no exception went unseen."""
-    from .leaks import LeakCheck
+    from rtcpeer.testing.leaks import LeakCheck
 
     check = LeakCheck().start()
     yield check
@@ -73,7 +73,7 @@ async def leak_check(request: pytest.FixtureRequest) -> AsyncIterator[LeakCheck]
 @_async_fixture
 async def virtual_time(leak_check: LeakCheck) -> AsyncIterator[VirtualClock]:
     """The test's loop has virtual time: sleeping costs nothing."""
-    from .clock import VirtualClock
+    from rtcpeer.testing.clock import VirtualClock
 
     with VirtualClock(asyncio.get_running_loop()) as clock:
         yield clock
@@ -84,7 +84,7 @@ async def virtual_network(
     request: pytest.FixtureRequest, leak_check: LeakCheck, virtual_time: VirtualClock
 ) -> AsyncIterator[VirtualNetwork]:
     """An empty `VirtualNetwork` on virtual time; sockets left open on it are leaks."""
-    from .network import VirtualNetwork
+    from rtcpeer.testing.net.network import VirtualNetwork
 
     marker = request.node.get_closest_marker("virtual_network")
     network = VirtualNetwork(**(marker.kwargs if marker is not None else {}))
@@ -110,7 +110,7 @@ async def turn_server(
 
     On a virtual network it is the host "turn.example".
     """
-    from .turn import TurnServer
+    from rtcpeer.testing.turn.server import TurnServer
 
     options: dict[str, Any] = {}
     if network_of_test is not None:
@@ -123,7 +123,7 @@ async def turn_server(
 @_async_fixture
 async def peer_pair(leak_check: LeakCheck, network_of_test: VirtualNetwork | None) -> AsyncIterator[PeerPair]:
     """Two connections; on a virtual network they live on the hosts "alice" and "bob"."""
-    from .peers import PeerPair
+    from rtcpeer.testing.peers import PeerPair
 
     async with PeerPair(network=network_of_test) as pair:
         yield pair

@@ -19,7 +19,7 @@ MEDIA = {"av", "aiortc", "OpenSSL", "pylibsrtp"}
         ("rtcpeer.jsep.engine", CLOCKS_AND_LOOPS | MEDIA),
         ("rtcpeer.sdp.text", CLOCKS_AND_LOOPS | MEDIA),
         ("rtcpeer.config.configuration", {"asyncio"} | MEDIA),
-        ("rtcpeer.ice.agent", MEDIA - {"OpenSSL"}),  # stuns: over UDP is DTLS (RFC 7350)
+        ("rtcpeer.ice.agent.agent", MEDIA - {"OpenSSL"}),  # stuns: over UDP is DTLS (RFC 7350)
         ("rtcpeer.supervisor.policy", {"asyncio"} | MEDIA),
     ],
 )

@@ -19,11 +19,11 @@ from typing import Any
 from rtcpeer import RTCPeerConnection
 from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.config.readers import IceServerGrant
-from rtcpeer.ice.netbase import Address, DatagramReceiver, DatagramSocket, Interface
-from rtcpeer.ice.network import SystemNetwork, current_network
+from rtcpeer.net.current import SystemNetwork, current_network
+from rtcpeer.net.network import Address, DatagramReceiver, DatagramSocket, Interface
 from rtcpeer.signaling.channel import memory_pair
-from rtcpeer.supervisor.lifecycle import SupervisedPeer
-from rtcpeer.supervisor.rotation import Rotation
+from rtcpeer.supervisor.peer import SupervisedPeer
+from rtcpeer.supervisor.servers import Rotation
 from rtcpeer.supervisor.session import Session
 
 

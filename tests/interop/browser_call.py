@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 from rtcpeer import IceSettings, PeerSettings, RTCPeerConnection
-from rtcpeer.cli.eyes import Eyes
+from rtcpeer.cli.demo.observer import MediaObserver
 from rtcpeer.signaling.channel import as_message
 from rtcpeer.signaling.negotiator import Negotiator
 from rtcpeer.testing import OutageNetwork
@@ -119,7 +119,7 @@ class Call:
 
     def __init__(self, page: Page, pc: RTCPeerConnection, network: OutageNetwork) -> None:
         self.page, self.pc, self.network = page, pc, network
-        self.eyes = Eyes()
+        self.eyes = MediaObserver()
         self.errors: list[Exception] = []
         self.states: list[str] = []
         pc.addEventListener("track", lambda event: self.eyes.watch(event.track))

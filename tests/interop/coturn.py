@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from rtcpeer.testing import CertificateAuthority
-from rtcpeer.testing.turn_settings import rest_password
+from rtcpeer.testing.turn.settings import rest_password
 
 
 def why_not():

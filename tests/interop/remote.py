@@ -20,7 +20,7 @@ from typing import Any, Self
 import pytest
 
 from rtcpeer import RTCPeerConnection, RTCSessionDescription
-from rtcpeer.cli.eyes import Eyes
+from rtcpeer.cli.demo.observer import MediaObserver
 from rtcpeer.testing import OutageNetwork
 from tests.interop.chromium import PATIENCE
 
@@ -131,7 +131,7 @@ class Call:
 
     def __init__(self, pc: RTCPeerConnection, peer: RemotePeer, network: OutageNetwork) -> None:
         self.pc, self.peer, self.network = pc, peer, network
-        self.eyes = Eyes()
+        self.eyes = MediaObserver()
         self.states: list[str] = []
         self.errors: list[BaseException] = []
         self._tasks: set[asyncio.Task[None]] = set()

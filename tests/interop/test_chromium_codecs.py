@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from rtcpeer import RTCRtpReceiver, RTCRtpSender
+from rtcpeer.media.receiver import MediaReceiver
+from rtcpeer.rtp.packet import RtpPacket
 from rtcpeer.testing import synthetic_track
-from rtcpeer.transport.packet import RtpPacket
-from rtcpeer.transport.receiver import MediaReceiver
 from tests.interop.chromium import until
 from tests.interop.test_chromium_api import Call, calling
-from tests.unit.transport.held import Held
+from tests.unit.media.held import Held
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
 

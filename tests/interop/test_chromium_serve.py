@@ -19,7 +19,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from rtcpeer.cli.serve import Site
+from rtcpeer.cli.serve.serve import Site
 from tests.interop.chromium import PATIENCE, Chromium, Page, until
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from rtcpeer.cli.doctor import SECRET, read_servers, run_doctor
-from rtcpeer.ice.network import current_network
+from rtcpeer.cli.doctor.doctor import SECRET, read_servers, run_doctor
+from rtcpeer.net.current import current_network
 from rtcpeer.testing import no_leaks
-from rtcpeer.testing.turn_settings import rest_password
+from rtcpeer.testing.turn.settings import rest_password
 from tests.interop import coturn
 from tests.interop.coturn import Coturn
 

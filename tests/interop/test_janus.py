@@ -10,8 +10,8 @@ from typing import Any, Self
 import pytest
 
 from rtcpeer import RTCPeerConnection
-from rtcpeer.cli.eyes import Eyes
-from rtcpeer.ice.network import current_network
+from rtcpeer.cli.demo.observer import MediaObserver
+from rtcpeer.net.current import current_network
 from rtcpeer.testing import OutageNetwork, TurnServer, no_leaks, synthetic_track
 from tests.interop.chromium import until
 from tests.interop.janus import Handle, Janus, Session, why_not
@@ -39,7 +39,7 @@ class Call:
         self.network = OutageNetwork()
         with self.network.installed():
             self.pc = RTCPeerConnection(configuration or {})
-        self.eyes = Eyes()
+        self.eyes = MediaObserver()
         self.states: list[str] = []
         self._held: list[Any] | None = []
         self._theirs: list[Any] | None = []

@@ -11,9 +11,9 @@ import pytest
 from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.config.readers import IceServerGrant
 from rtcpeer.config.rest import rest_ice_server
-from rtcpeer.ice.network import current_network
+from rtcpeer.net.current import current_network
 from rtcpeer.signaling.channel import memory_pair
-from rtcpeer.supervisor.lifecycle import SupervisedPeer
+from rtcpeer.supervisor.peer import SupervisedPeer
 from rtcpeer.testing import no_leaks
 from tests.interop import coturn
 from tests.interop.chromium import until

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rtcpeer.ice import stun
-from rtcpeer.ice.credentials import new_credentials
+from rtcpeer.ice.candidates import new_credentials
 from rtcpeer.ice.events import StateChanged
-from rtcpeer.ice.turn import TurnClient
+from rtcpeer.stun import message as stun
+from rtcpeer.turn.client import TurnClient
 from rtcpeer.values import CandidateType, IceRole, IceTransportState
 
 

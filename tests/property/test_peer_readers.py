@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcpeer.peer.datachannel import read_data_channel_init
+from rtcpeer.peer.data_channel import read_data_channel_init
 from rtcpeer.peer.descriptions import (
     RTCIceCandidate,
     RTCSessionDescription,

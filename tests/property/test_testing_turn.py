@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtcpeer.testing import NatBehaviour, TurnServer, VirtualNetwork, run_virtual
-from rtcpeer.testing.stun import (
+from rtcpeer.testing.turn.stun import (
     Attribute,
     Kind,
     Method,

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from rtcpeer.peer.connection import RTCPeerConnection
 from rtcpeer.signaling.channel import memory_pair
-from rtcpeer.supervisor.lifecycle import SupervisedPeer
+from rtcpeer.supervisor.peer import SupervisedPeer
 from rtcpeer.supervisor.policy import DefaultPolicy, PolicySettings
 from rtcpeer.testing import VirtualNetwork
 

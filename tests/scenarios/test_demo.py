@@ -11,8 +11,8 @@ from pathlib import Path
 import av
 import pytest
 
-from rtcpeer.cli import demo as module
-from rtcpeer.cli.demo import Demo, Unfinished, run_demo
+from rtcpeer.cli.demo import demo as module
+from rtcpeer.cli.demo.demo import Demo, Unfinished, run_demo
 
 ACTS = ("Connect", "Replace", "Take the old server away", "Black out", "Close", "Recreate", "Close")
 

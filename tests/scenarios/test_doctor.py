@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from rtcpeer.cli.checkup.run import check_up
-from rtcpeer.cli.checkup.verdicts import verdict
-from rtcpeer.cli.doctor import run_doctor
+from rtcpeer.cli.doctor.doctor import run_doctor
+from rtcpeer.cli.doctor.run import check_up
+from rtcpeer.cli.doctor.verdicts import verdict
 from rtcpeer.config.configuration import read_configuration
 from rtcpeer.testing import TurnServer
 from tests.scenarios.virtual import scenario

@@ -14,7 +14,7 @@ from rtcpeer.peer.connection import RTCPeerConnection
 from rtcpeer.peer.errors import InvalidModificationError, InvalidStateError
 from rtcpeer.signaling.channel import memory_pair
 from rtcpeer.signaling.negotiator import Negotiator
-from rtcpeer.supervisor.lifecycle import SupervisedPeer
+from rtcpeer.supervisor.peer import SupervisedPeer
 from rtcpeer.supervisor.policy import Reason
 from rtcpeer.testing import TurnServer, TurnSettings, VirtualNetwork, synthetic_track
 from rtcpeer.testing.clock import wall_time

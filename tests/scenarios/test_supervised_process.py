@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rtcpeer.signaling.channel import as_message
-from rtcpeer.supervisor.lifecycle import SupervisedPeer
+from rtcpeer.supervisor.peer import SupervisedPeer
 from rtcpeer.testing import no_leaks
 from tests.scenarios.virtual import until
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 OTHER_PROGRAM = """
 import asyncio, json, sys
 from rtcpeer.signaling.channel import as_message
-from rtcpeer.supervisor.lifecycle import SupervisedPeer
+from rtcpeer.supervisor.peer import SupervisedPeer
 
 class Pipes:
     def __init__(self, reader):

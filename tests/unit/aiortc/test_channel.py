@@ -4,7 +4,7 @@ import aiortc
 import pytest
 
 from rtcpeer.aiortc import RTCDataChannel, RTCPeerConnection
-from rtcpeer.peer.datachannel import RTCDataChannel as W3CDataChannel
+from rtcpeer.peer.data_channel import RTCDataChannel as W3CDataChannel
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def codes_of(file: str, *patterns: str) -> set[str]:
     return {code for pattern in patterns for code in re.findall(pattern, text)}
 
 
-EXPLAIN = codes_of("peer/explain.py", r'Finding\(\s*"([a-z-]+)"', r'State\.\w+: \(\s*"([a-z-]+)"')
+EXPLAIN = codes_of("peer/session/explain.py", r'Finding\(\s*"([a-z-]+)"', r'State\.\w+: \(\s*"([a-z-]+)"')
 DOCTOR = {"works", "silent", "no-route", "refused"}
 for _file in ("verdicts", "surroundings", "asking", "relaying", "run"):
     DOCTOR |= codes_of(

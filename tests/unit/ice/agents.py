@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from rtcpeer.config.servers import IceServerEntry, parse_server_url
-from rtcpeer.ice.agent import IceAgent, IceCandidateError, SelectedPair, new_credentials
-from rtcpeer.ice.network import Network
+from rtcpeer.ice.agent.agent import IceAgent, IceCandidateError, SelectedPair, new_credentials
 from rtcpeer.ice.settings import IceSettings
+from rtcpeer.net.current import Network
 from rtcpeer.values import Candidate, IceGatheringState, IceRole, IceTransportState
 
 

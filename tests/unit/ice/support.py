@@ -6,15 +6,15 @@ import heapq
 import itertools
 import random
 
-from rtcpeer.ice import stun
-from rtcpeer.ice.checklist import NEVER, Local, Pair
+from rtcpeer.ice.candidates import new_credentials
+from rtcpeer.ice.checklist import Local, Pair
 from rtcpeer.ice.context import Context
 from rtcpeer.ice.core import IceCore
-from rtcpeer.ice.credentials import new_credentials
 from rtcpeer.ice.events import Event, PairSelected, RoleChanged, StateChanged
 from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.settings import IceSettings
-from rtcpeer.values import Candidate, CandidateType, IceParameters
+from rtcpeer.stun import message as stun
+from rtcpeer.values import NEVER, Candidate, CandidateType, IceParameters
 
 Address = tuple[str, int]
 

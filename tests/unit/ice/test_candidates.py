@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtcpeer.ice import candidates
-from rtcpeer.ice.netbase import Interface
+from rtcpeer.net.network import Interface
 from rtcpeer.values import CandidateType
 
 

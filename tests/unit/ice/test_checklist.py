@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from rtcpeer.ice.agent.stats import PairStatus
 from rtcpeer.ice.checklist import Check, Checklist, Local, Pair, Remote, rank_of
-from rtcpeer.ice.stats import PairStatus
 from rtcpeer.values import CandidateType
-
-from .support import FakeBase, Wire, candidate
+from tests.unit.ice.support import FakeBase, Wire, candidate
 
 WIRE = Wire()
 BASE = FakeBase(WIRE, ("192.0.2.1", 1))

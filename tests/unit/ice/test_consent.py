@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 
-from rtcpeer.ice.checklist import NEVER, Local, Pair, Remote
+from rtcpeer.ice.checklist import Local, Pair, Remote
 from rtcpeer.ice.consent import Consent, Level
 from rtcpeer.ice.settings import IceSettings
-
-from .support import FakeBase, Wire, candidate
+from rtcpeer.values import NEVER
+from tests.unit.ice.support import FakeBase, Wire, candidate
 
 SETTINGS = IceSettings()
 

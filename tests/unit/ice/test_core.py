@@ -7,16 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from rtcpeer.ice import stun
+from rtcpeer.ice.candidates import new_credentials
 from rtcpeer.ice.checklist import Base
-from rtcpeer.ice.credentials import new_credentials
-from rtcpeer.ice.early import EarlyChecks
+from rtcpeer.ice.early_checks import EarlyChecks
 from rtcpeer.ice.events import GenerationDropped, Woken
-from rtcpeer.ice.netbase import Address
 from rtcpeer.ice.settings import IceSettings
+from rtcpeer.net.network import Address
+from rtcpeer.stun import message as stun
 from rtcpeer.values import CandidateType, IceRole, IceTransportPolicy
-
-from .support import Side, Wire, candidate, connected_pair, exchange, request
+from tests.unit.ice.support import Side, Wire, candidate, connected_pair, exchange, request
 
 
 def test_connects_in_one_round_trip() -> None:

@@ -9,12 +9,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from rtcpeer.ice import stun
-from rtcpeer.ice.credentials import new_credentials
+from rtcpeer.ice.candidates import new_credentials
+from rtcpeer.stun import message as stun
 from rtcpeer.values import CandidateType
-
-from .support import Side, Wire, candidate, connected_pair
-from .test_core import request
+from tests.unit.ice.support import Side, Wire, candidate, connected_pair
+from tests.unit.ice.test_core import request
 
 COUNT = 10_000
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
-from rtcpeer.ice import stun
-from rtcpeer.ice.agent import IceAgent
-from rtcpeer.ice.credentials import new_credentials
+from rtcpeer.ice.agent.agent import IceAgent
+from rtcpeer.ice.candidates import new_credentials
 from rtcpeer.ice.events import GenerationDropped
 from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.settings import IceSettings
+from rtcpeer.stun import message as stun
 from rtcpeer.testing import VirtualNetwork, run_virtual
 from rtcpeer.values import IceRole, IceTransportPolicy
-
-from .agents import Recorder, Two, entry
-from .support import Side, Wire, connected_pair
-from .test_core import request
-from .test_gathering import serve
+from tests.unit.ice.agent.test_gathering import serve
+from tests.unit.ice.agents import Recorder, Two, entry
+from tests.unit.ice.support import Side, Wire, connected_pair
+from tests.unit.ice.test_core import request
 
 OTHER = ("192.0.2.3", 3000)
 

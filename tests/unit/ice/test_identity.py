@@ -7,14 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from rtcpeer.ice import stun
-from rtcpeer.ice.credentials import new_credentials
+from rtcpeer.ice.agent.stats import Counters, collect
+from rtcpeer.ice.candidates import new_credentials
 from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.settings import IceSettings
-from rtcpeer.ice.stats import Counters, collect
+from rtcpeer.stun import message as stun
 from rtcpeer.values import CandidateType
-
-from .support import FakeBase, Side, Wire, candidate, connected_pair, exchange, request
+from tests.unit.ice.support import FakeBase, Side, Wire, candidate, connected_pair, exchange, request
 
 
 def answers(base: FakeBase, address: tuple[str, int]) -> list[int]:

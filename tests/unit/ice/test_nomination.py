@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from rtcpeer.ice import stun
 from rtcpeer.ice.generation import Generation
-
-from .support import Side, Wire, connected_pair, exchange, request
+from rtcpeer.stun import message as stun
+from tests.unit.ice.support import Side, Wire, connected_pair, exchange, request
 
 
 def nominate(wire: Wire, right: Side, second: Generation, first: Generation, port: int) -> None:

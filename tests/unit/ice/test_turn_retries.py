@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rtcpeer.ice import stun
-from rtcpeer.ice.turnrecords import Allocated, Lost, Refused, Released
-from tests.unit.ice.test_turn import KEY, PEER, Server
+from rtcpeer.stun import message as stun
+from rtcpeer.turn.client import Allocated, Lost, Refused, Released
+from tests.unit.turn.test_client import KEY, PEER, Server
 
 PEERS = [(f"198.51.100.{number}", 5000) for number in range(1, 21)]
 

@@ -10,8 +10,8 @@ from aiortc.contrib.media import MediaBlackhole, MediaRelay
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError
 
 from rtcpeer.errors import InvalidStateError, OverconstrainedError
+from rtcpeer.media.source import TrackSource
 from rtcpeer.media.track import ClonedTrack, MediaStreamTrack, RemoteTrack
-from rtcpeer.transport.source import TrackSource
 
 
 class Counter(MediaStreamTrack):
@@ -299,7 +299,7 @@ async def test_a_remote_track_is_bounded_and_latest_wins():
 @pytest.mark.parametrize("as_clone", [False, True])
 async def test_a_reader_that_stalls_for_a_moment_gets_every_picture(monkeypatch, as_clone):
     now = 1000.0
-    for module in ("rtcpeer.media.track", "rtcpeer.transport.source"):
+    for module in ("rtcpeer.media.track", "rtcpeer.media.source"):
         monkeypatch.setattr(f"{module}.wall_time", lambda: now)
     track = RemoteTrack("video")
     read = track.clone() if as_clone else track

@@ -1,6 +1,6 @@
 """A transport's channel and a connection, as far as a channel core can tell."""
 
-from rtcpeer.peer.datachannel import DataChannelCore, read_data_channel_init
+from rtcpeer.peer.data_channel import DataChannelCore, read_data_channel_init
 from rtcpeer.values import DataChannelState
 
 

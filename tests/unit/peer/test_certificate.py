@@ -3,9 +3,9 @@ import time
 import pytest
 
 from rtcpeer import RTCPeerConnection
+from rtcpeer.dtls.certificates import KeyAlgorithm
 from rtcpeer.errors import NotSupportedError, RTCSyntaxError
 from rtcpeer.peer.certificate import RTCCertificate, generate_certificate, read_algorithm
-from rtcpeer.transport.certificates import KeyAlgorithm
 
 ECDSA = {"name": "ECDSA", "namedCurve": "P-256"}
 RSA = {

@@ -1,7 +1,7 @@
 import pytest
 
 from rtcpeer import errors
-from rtcpeer.media.eventtarget import EventTarget
+from rtcpeer.media.event_target import EventTarget
 from rtcpeer.peer import events
 from rtcpeer.peer.descriptions import RTCIceCandidate
 from rtcpeer.peer.errors import RTCError

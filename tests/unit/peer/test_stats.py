@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import aiortc
 import pytest
 
-from rtcpeer.ice.stats import AgentStats, CandidateStats, PairStats, PairStatus
+from rtcpeer.ice.agent.stats import AgentStats, CandidateStats, PairStats, PairStatus
 from rtcpeer.peer.stats import (
     MediaRecord,
     ReportBuilder,

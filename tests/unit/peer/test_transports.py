@@ -13,8 +13,7 @@ from rtcpeer.peer.transports import (
     SctpTransportCore,
 )
 from rtcpeer.values import DtlsTransportState, IceTransportState, SctpTransportState
-
-from .owners import FakeOwner, watch
+from tests.unit.peer.owners import FakeOwner, watch
 
 
 def make_dtls(owner=None):

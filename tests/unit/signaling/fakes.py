@@ -11,7 +11,7 @@ from typing import Any
 
 from rtcpeer.config.manager import ConfigurationManager
 from rtcpeer.errors import InvalidStateError, OperationError
-from rtcpeer.media.eventtarget import Event, EventTarget, handler
+from rtcpeer.media.event_target import Event, EventTarget, handler
 
 _numbers = itertools.count(1)
 

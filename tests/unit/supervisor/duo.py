@@ -5,7 +5,7 @@ import random
 from typing import Any, Self
 
 from rtcpeer.signaling.channel import memory_pair
-from rtcpeer.supervisor.lifecycle import SupervisedPeer
+from rtcpeer.supervisor.peer import SupervisedPeer
 from rtcpeer.supervisor.policy import TRANSITIONS, DefaultPolicy, PeerState, PolicySettings
 from tests.unit.signaling.fakes import FakePC, World
 

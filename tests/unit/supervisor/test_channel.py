@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from rtcpeer import InvalidStateError
-from rtcpeer.media.eventtarget import Event, EventTarget
+from rtcpeer.media.event_target import Event, EventTarget
 from rtcpeer.supervisor.channel import QueueLimits, SupervisedChannel
 from rtcpeer.supervisor.policy import Reason
 from tests.unit.config.virtual import virtual

@@ -10,7 +10,7 @@ PROGRAM = """
 import asyncio
 from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.signaling.channel import memory_pair
-from rtcpeer.supervisor.lifecycle import SupervisedPeer
+from rtcpeer.supervisor.peer import SupervisedPeer
 
 async def fetch():
     await asyncio.sleep({fetch})

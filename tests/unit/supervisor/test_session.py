@@ -9,7 +9,7 @@ from rtcpeer.config.readers import IceServerGrant
 from rtcpeer.signaling.channel import memory_pair
 from rtcpeer.supervisor.diagram import state_diagram
 from rtcpeer.supervisor.policy import TRANSITIONS
-from rtcpeer.supervisor.rotation import Rotation, needs_restart, replace_servers
+from rtcpeer.supervisor.servers import Rotation, needs_restart, replace_servers
 from rtcpeer.supervisor.session import ServerList, Session
 from tests.unit.config.virtual import virtual
 from tests.unit.signaling.fakes import FakePC

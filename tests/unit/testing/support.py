@@ -4,8 +4,8 @@ import asyncio
 import secrets
 import struct
 
-from rtcpeer.ice.network import current_network
-from rtcpeer.testing.stun import (
+from rtcpeer.net.current import current_network
+from rtcpeer.testing.turn.stun import (
     Attribute,
     Kind,
     Method,

@@ -1,0 +1,158 @@
+"""Tasks with an owner, and the awaitables that `stop` methods return."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from typing import Any
+
+from rtcpeer.values import NEVER
+
+logger = logging.getLogger(__name__)
+
+
+# What is not gone after this, in seconds, is not waited for any longer.
+STOP_TIMEOUT = 2.0
+
+
+class Gone:
+    """What `stop` methods return: awaiting it waits until these are done; it need not be awaited."""
+
+    __slots__ = ("_futures",)
+
+    def __init__(self, futures: Iterable[asyncio.Future[Any]] = ()) -> None:
+        self._futures = [future for future in futures if not future.done()]
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if self._futures:
+            yield from asyncio.wait(self._futures, timeout=STOP_TIMEOUT).__await__()
+
+
+class TaskSet:
+    """The tasks of one owner: errors are logged with the owner's name, and all can be ended at once."""
+
+    __slots__ = ("_name", "_tasks")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine until it ends or `cancel` is called."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def cancel(self, also: Iterable[asyncio.Future[Any]] = ()) -> Gone:
+        """Cancel all tasks; the result can be awaited until they, and `also`, are done."""
+        tasks: list[asyncio.Future[Any]] = [task for task in self._tasks if not task.done()]
+        for task in tasks:
+            task.cancel()
+        return Gone([*tasks, *also])
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            logger.error("%s: a task failed", self._name, exc_info=exc)
+
+
+# ---- Tasks that may be left behind when their loop is closed, as nothing is lost with them.
+#
+# Owns: one private attribute of asyncio's tasks. `asyncio.run` cancels the tasks that it sees when its program ends;
+# what a callback begins after that look is destroyed pending, and asyncio would complain about it.
+
+
+def quiet(task: asyncio.Task[Any]) -> None:
+    """Do not complain when the task is destroyed with its closed loop. `asyncio.gather` does the same."""
+    with contextlib.suppress(AttributeError):  # of another implementation of tasks
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+# ---- The time of day as the running loop has it.
+#
+# A loop on virtual time (see `rtcpeer.testing.clock`) offers ``wall_time()``; reports, gaps and expiries must follow it.
+
+
+def wall_time() -> float:
+    """Seconds since the epoch."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return time.time()
+    read = getattr(loop, "wall_time", None)
+    return time.time() if read is None else float(read())
+
+
+# ---- One timer for everything that is due at some time.
+#
+# Owns: the timer.  It may fire a little too early; then it is set again, which is cheaper than moving it each time that
+# something is put off: on idle paths each packet puts off what is due.
+
+
+# The loop's clock and its timers may disagree by this much.
+_EARLY = 0.0005
+
+
+# A timer that is set this much too early is moved; less is not worth the trouble.
+_LATE = 1.0
+
+
+class Alarm:
+    """The timer.
+
+    Args:
+        wanted: asked with the time for when something is due; infinity for never.
+        due: called with the time and by how much it is too late.
+        lag_tolerance: how late it may be before `due` is called in any case.
+    """
+
+    __slots__ = ("_at", "_due", "_lag_tolerance", "_loop", "_timer", "_wanted")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        wanted: Callable[[float], float],
+        due: Callable[[float, float], None],
+        lag_tolerance: Callable[[], float],
+    ) -> None:
+        self._loop = loop
+        self._wanted = wanted
+        self._due = due
+        self._lag_tolerance = lag_tolerance
+        self._timer: asyncio.TimerHandle | None = None
+        self._at = NEVER
+
+    def set(self) -> None:
+        """Fire no later than somebody wants it."""
+        now = self._loop.time()
+        wanted = self._wanted(now)
+        if wanted < self._at - _EARLY or wanted > self._at + _LATE or self._timer is None:
+            self.stop()
+            self._at = wanted
+            if wanted != NEVER:
+                self._at = max(wanted, now)
+                self._timer = self._loop.call_at(self._at, self._fire)
+
+    def stop(self) -> None:
+        """Do not fire."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _fire(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        late = now - self._at
+        self._at = NEVER
+        if late <= self._lag_tolerance() and self._wanted(now) > now + _EARLY:
+            # What it was set for has moved away since: on idle paths the usual case.
+            self.set()
+            return
+        self._due(now, late)

@@ -1,0 +1,1 @@
+"""`rtcpeer doctor`."""

@@ -1,0 +1,1 @@
+"""DTLS: flights and records, the peer's transport, certificates, verification of servers."""

@@ -1,0 +1,49 @@
+"""Interfaces of a DTLS transport: the datagram path below it, the data user above it, and its listener."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from rtcpeer.errors import RTCError
+from rtcpeer.values import DtlsTransportState, IceRole
+
+
+class Pipe(Protocol):
+    """What DTLS runs over: one ICE agent."""
+
+    receiver: Callable[[bytes], None] | None
+
+    @property
+    def role(self) -> IceRole:
+        """The ICE role, which decides the DTLS role where descriptions did not."""
+
+    @property
+    def round_trip_time(self) -> float | None:
+        """What was measured last on the path, in seconds; None before that."""
+
+    def send(self, data: bytes) -> None:
+        """Send a datagram; dropped while there is no path."""
+
+
+class DtlsListener(Protocol):
+    """Who is told about the life of a DTLS transport."""
+
+    def on_dtls_state(self, state: DtlsTransportState, error: RTCError | None) -> None:
+        """The state changed; `error` says why it is "failed"."""
+
+
+class DataUser(Protocol):
+    """Who sends and receives application data: the SCTP association."""
+
+    def on_dtls_connected(self) -> None:
+        """Data can be sent from now on."""
+
+    def on_dtls_data(self, data: bytes) -> None:
+        """One message of application data."""
+
+    def on_dtls_closed(self, error: RTCError | None) -> None:
+        """No more data, in either direction."""
+
+    def on_dtls_wake(self) -> None:
+        """A path came back: send what waits for a timer."""

@@ -1,0 +1,92 @@
+"""DTLS records and OpenSSL's words, for who drives OpenSSL over memory buffers.  Pure functions."""
+
+from __future__ import annotations
+
+from OpenSSL import SSL
+
+# Handshake datagrams stay below what every IPv6 path carries (1280 - IPv6 - UDP - TURN framing).
+HANDSHAKE_MTU = 1200
+
+
+# type, version, epoch, sequence number, length (RFC 6347 section 4.1)
+RECORD_HEADER = 13
+
+
+APPLICATION_DATA = 23
+
+
+def split_records(data: bytes, mtu: int) -> list[bytes]:
+    """Cut a run of DTLS records into datagrams of at most `mtu` bytes, never inside a record."""
+    datagrams: list[bytes] = []
+    start = position = 0
+    size = len(data)
+    while position + RECORD_HEADER <= size:
+        end = position + RECORD_HEADER + (data[position + 11] << 8 | data[position + 12])
+        if end - start > mtu and position > start:
+            datagrams.append(data[start:position])
+            start = position
+        position = end
+    if start < size:
+        datagrams.append(data[start:])
+    return datagrams
+
+
+def is_clear_data(data: bytes) -> bool:
+    """Unencrypted application data: OpenSSL would end a handshake over it, and anybody can send it."""
+    return data[0] == APPLICATION_DATA and data[3:5] == b"\0\0"
+
+
+def reason(exc: SSL.Error) -> str:
+    """What OpenSSL said last."""
+    errors = exc.args[0] if exc.args and isinstance(exc.args[0], list) else []
+    return str(errors[-1][-1]) if errors else str(exc) or type(exc).__name__
+
+
+# ---- Reading what OpenSSL leaves unsaid about associations between peers: alerts, names. Pure functions.
+
+
+# RFC 5246 section 7.2: OpenSSL names the alert, W3C wants its number.
+_ALERTS = {
+    "unexpected message": 10,
+    "bad record mac": 20,
+    "record overflow": 22,
+    "handshake failure": 40,
+    "bad certificate": 42,
+    "unsupported certificate": 43,
+    "certificate revoked": 44,
+    "certificate expired": 45,
+    "certificate unknown": 46,
+    "illegal parameter": 47,
+    "unknown ca": 48,
+    "access denied": 49,
+    "decode error": 50,
+    "decrypt error": 51,
+    "protocol version": 70,
+    "insufficient security": 71,
+    "internal error": 80,
+}
+
+
+def received_alert(exc: SSL.Error) -> tuple[str, int | None] | None:
+    """The alert of the other end that made OpenSSL raise: its text and number; None if it was no alert."""
+    text = reason(exc)
+    _before, found, name = text.partition(" alert ")
+    return (text, _ALERTS.get(name)) if found else None
+
+
+def srtp_name(profile: bytes) -> str | None:
+    """The name of an SRTP profile as IANA has it."""
+    names = {b"SRTP_AES128_CM_SHA1_80": "SRTP_AES128_CM_HMAC_SHA1_80"}
+    return names.get(profile, profile.decode()) or None
+
+
+def standard_cipher(name: str) -> str:
+    """OpenSSL's name of a suite as IANA has it: TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256."""
+    parts = name.replace("AES128", "AES_128").replace("AES256", "AES_256").split("-")
+    if len(parts) < 4:
+        return name
+    if parts[2].startswith("CHACHA20"):
+        parts = [*parts[:2], "CHACHA20", "POLY1305", "SHA256"]
+    elif parts[-1] == "SHA" and len(parts) == 4:
+        parts = [*parts[:3], "CBC", "SHA"]
+    return f"TLS_{parts[0]}_{parts[1]}_WITH_" + "_".join(parts[2:])

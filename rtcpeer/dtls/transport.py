@@ -1,0 +1,451 @@
+"""DTLS over one datagram pipe: handshake, fingerprints, and the way of each datagram to data or media.
+
+Theory of operation. The pipe (an ICE agent) calls `_receive` straight from its socket callback; the first
+byte (RFC 7983) decides: DTLS goes through OpenSSL's memory BIOs to the data user, SRTP to the RTP session.
+No task, queue or future lies between.
+
+The last flight is repeated until it is answered (`rtcpeer.dtls.flight`), and at once when a path comes back.
+
+Owns: the association, its role and certificate, the fingerprints, counters of datagrams.
+Never: ends because the path is gone; that is no business of DTLS (the peer decides).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from OpenSSL import SSL, crypto
+
+from rtcpeer.aio import Gone
+from rtcpeer.dtls.certificates import Certificate, is_named
+from rtcpeer.dtls.flight import Flight, written
+from rtcpeer.dtls.interfaces import DataUser, DtlsListener, Pipe
+from rtcpeer.dtls.records import (
+    APPLICATION_DATA,
+    HANDSHAKE_MTU,
+    RECORD_HEADER,
+    is_clear_data,
+    reason,
+    received_alert,
+    srtp_name,
+    standard_cipher,
+)
+from rtcpeer.errors import InvalidStateError, RTCError
+from rtcpeer.rtp.session import RtpSession
+from rtcpeer.rtp.srtp import SrtpSessions, make_sessions
+from rtcpeer.values import DtlsRole, DtlsTransportState, Fingerprint, IceRole
+
+__all__ = ["DataUser", "DtlsListener", "DtlsTransport", "Pipe"]
+
+logger = logging.getLogger(__name__)
+
+# Repetition of a flight. RFC 6347 section 4.2.4.1 says 1 s, RFC 9147 section 5.8.2 allows less where the round trip is
+# known: ICE has measured it, and a flight or two are no load for a path that carries media the next moment.
+FLIGHT_RTO_INITIAL = 0.2
+FLIGHT_RTO_MIN = 0.05
+FLIGHT_RTO_MAX = 0.5
+# A finished handshake is repeated for the other end this often at most.
+LATE_REPEATS_MAX = 20
+# DTLS datagrams that arrive before `start` (a ClientHello can overtake the answer) wait here.
+EARLY_DATAGRAMS_MAX = 16
+
+
+class DtlsTransport:
+    """One DTLS association.
+
+    Args:
+        pipe: carries the datagrams; its `receiver` is ours from now on.
+        certificate: ours; once connected, the one that was shown.
+        alternatives: further ones of ours, for ends that have no use for the first (`Certificate.open_connection`).
+        listener: told about states. Not called from `stop`.
+        name: for logs.
+    """
+
+    def __init__(
+        self,
+        pipe: Pipe,
+        certificate: Certificate,
+        listener: DtlsListener,
+        *,
+        alternatives: Sequence[Certificate] = (),
+        name: str = "",
+    ) -> None:
+        self.certificate = certificate
+        self._alternatives = tuple(alternatives)
+        self.role = DtlsRole.AUTO
+        self.state = DtlsTransportState.NEW
+        self.fingerprints: tuple[Fingerprint, ...] = ()
+        self._pipe = pipe
+        self._listener: DtlsListener | None = listener
+        self._name = name
+        self._ssl: SSL.Connection | None = None
+        # the leaf certificate of the other end, DER; set by the handshake
+        self._remote_certificate: bytes | None = None
+        self._mismatch = False
+        # DTLS datagrams that came before start()
+        self._early: list[bytes] = []
+        # the last flight we sent, from `start` on
+        self._flight: Flight | None = None
+        self._late_repeats = 0
+        self._data_user: DataUser | None = None
+        self._rtp: RtpSession | None = None
+        self._srtp: SrtpSessions | None = None
+        self._rtp_receive: Callable[[bytes], None] | None = None
+        self._rx_bytes = self._rx_packets = self._tx_bytes = self._tx_packets = 0
+        self._send = pipe.send
+        pipe.receiver = self._receive
+
+    # -- life --------------------------------------------------------------------------------------
+
+    def start(self, role: DtlsRole, fingerprints: Sequence[Fingerprint]) -> None:
+        """Begin the handshake.
+
+        Args:
+            role: AUTO follows the ICE role, as in ORTC.
+            fingerprints: of the other end, from its description.
+
+        Raises:
+            InvalidStateError: it was started before.
+        """
+        if self.state is not DtlsTransportState.NEW:
+            raise InvalidStateError("a DTLS transport is started once")
+        if role is DtlsRole.AUTO:
+            controlling = self._pipe.role is IceRole.CONTROLLING
+            role = DtlsRole.SERVER if controlling else DtlsRole.CLIENT
+        self.role = role
+        self.fingerprints = tuple(fingerprints)
+        ssl = self.certificate.open_connection(self._alternatives)
+        ssl.set_ciphertext_mtu(HANDSHAKE_MTU)
+        ssl.set_app_data(self)
+        if role is DtlsRole.SERVER:
+            ssl.set_accept_state()
+        else:
+            ssl.set_connect_state()
+        self._ssl = ssl
+        self._flight = Flight(ssl, self._send_packet, first_rto=self._first_rto, rto_max=FLIGHT_RTO_MAX)
+        self._set_state(DtlsTransportState.CONNECTING)
+        early, self._early = self._early, []
+        if role is DtlsRole.CLIENT:
+            self._handshake()
+        for datagram in early:
+            self._receive_dtls(datagram)
+
+    def update_fingerprints(self, fingerprints: Sequence[Fingerprint]) -> None:
+        """Take the fingerprints of a later description; fail if our peer's certificate is not among them."""
+        self.fingerprints = tuple(fingerprints)
+        certificate = self._remote_certificate
+        if (
+            certificate is not None
+            and self.state is DtlsTransportState.CONNECTED
+            and not self.accepts(certificate)
+        ):
+            self._fail(_fingerprint_failure())
+
+    def accepts(self, certificate: bytes) -> bool:
+        """Whether a certificate of the other end is one that its description names (RFC 8122 section 5)."""
+        self._remote_certificate = certificate
+        return is_named(certificate, self.fingerprints)
+
+    def wake(self) -> None:
+        """A path came (back): what waits for a timer goes out now."""
+        if self.state is DtlsTransportState.CONNECTING and self._flight is not None:
+            self._flight.restart()
+        elif self.state is DtlsTransportState.CONNECTED and self._data_user is not None:
+            self._data_user.on_dtls_wake()
+
+    def stop(self) -> Awaitable[None]:
+        """End it and tell the other end (close_notify): all at call time, without calling the listener."""
+        self._listener = None
+        if self.state not in (DtlsTransportState.CLOSED, DtlsTransportState.FAILED):
+            self._say_goodbye()
+            self._end(DtlsTransportState.CLOSED, None)
+        self._pipe.receiver = None
+        return Gone()
+
+    # -- users -------------------------------------------------------------------------------------
+
+    @property
+    def round_trip_time(self) -> float | None:
+        """What ICE has measured, in seconds."""
+        return self._pipe.round_trip_time
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether data and media can flow."""
+        return self.state is DtlsTransportState.CONNECTED
+
+    @property
+    def remote_certificates(self) -> list[bytes]:
+        """The certificate chain of the other end, as far as it is known: its leaf, in DER."""
+        known = self.state in (DtlsTransportState.CONNECTED, DtlsTransportState.CLOSED)
+        return [self._remote_certificate] if known and self._remote_certificate is not None else []
+
+    @property
+    def rtp(self) -> RtpSession:
+        """The RTP session of this transport; made when first asked for."""
+        if self._rtp is None:
+            self._rtp = RtpSession(self._make_srtp, self._send_packet, name=self._name)
+            self._rtp_receive = self._rtp.receive
+            if self.is_connected:
+                self._rtp.on_connected()
+            elif self.state in (DtlsTransportState.CLOSED, DtlsTransportState.FAILED):
+                self._rtp.on_closed()
+        return self._rtp
+
+    def set_data_user(self, user: DataUser | None) -> None:
+        """Who gets application data; told at once if the transport is connected or has ended."""
+        self._data_user = user
+        if user is not None:
+            if self.is_connected:
+                user.on_dtls_connected()
+            elif self.state in (DtlsTransportState.CLOSED, DtlsTransportState.FAILED):
+                user.on_dtls_closed(None)
+
+    def send_data(self, data: bytes) -> None:
+        """Send one message of application data; dropped unless connected."""
+        ssl = self._ssl
+        if ssl is None or self.state is not DtlsTransportState.CONNECTED:
+            return
+        try:
+            ssl.send(data)
+            # a record makes exactly one datagram, longer than its content by header, nonce and tag
+            datagram = ssl.bio_read(len(data) + 128)
+        except SSL.Error as exc:
+            logger.debug("%s cannot send data: %s", self._name, exc)
+            return
+        self._tx_bytes += len(datagram)
+        self._tx_packets += 1
+        self._send(datagram)
+
+    def stats(self) -> dict[str, Any]:
+        """Members of RTCTransportStats that belong to DTLS, by their W3C names."""
+        stats: dict[str, Any] = {
+            "packetsSent": self._tx_packets,
+            "packetsReceived": self._rx_packets,
+            "bytesSent": self._tx_bytes,
+            "bytesReceived": self._rx_bytes,
+            "dtlsState": self.state.value,
+            "dtlsRole": "unknown" if self.role is DtlsRole.AUTO else self.role.value,
+        }
+        if self._ssl is not None and self.is_connected:
+            stats["tlsVersion"] = f"{self._ssl.get_protocol_version():04X}"
+            stats["dtlsCipher"] = standard_cipher(self._ssl.get_cipher_name() or "")
+            stats["srtpCipher"] = srtp_name(self._ssl.get_selected_srtp_profile())
+        return stats
+
+    # -- datagrams in ------------------------------------------------------------------------------
+
+    def _receive(self, data: bytes) -> None:
+        self._rx_packets += 1
+        self._rx_bytes += len(data)
+        if not data:
+            return
+        first = data[0]
+        if 127 < first < 192:
+            if self._rtp_receive is not None:
+                self._rtp_receive(data)
+        elif 19 < first < 64:
+            self._receive_dtls(data)
+
+    def _receive_dtls(self, data: bytes) -> None:
+        ssl = self._ssl
+        if ssl is None:
+            if self.state is DtlsTransportState.NEW and len(self._early) < EARLY_DATAGRAMS_MAX:
+                self._early.append(data)
+            return
+        if self.state is DtlsTransportState.CONNECTED:
+            size = len(data)
+            if (
+                data[0] == APPLICATION_DATA
+                and size > RECORD_HEADER
+                and (data[11] << 8 | data[12]) + RECORD_HEADER == size
+            ):
+                # one record of application data: one read, and nothing to write
+                ssl.bio_write(data)
+                self._read_record(ssl, size)
+                return
+            ssl.bio_write(data)
+            self._read_all(ssl)
+        elif self.state is DtlsTransportState.CONNECTING and not is_clear_data(data):
+            ssl.bio_write(data)
+            self._handshake()
+
+    def _read_record(self, ssl: SSL.Connection, size: int) -> bool:
+        """Read one record; False if there is none."""
+        try:
+            plain = ssl.recv(size)
+        except SSL.WantReadError:
+            return False
+        except SSL.ZeroReturnError:
+            self._remote_close()
+            return False
+        except SSL.Error as exc:
+            self._read_error(exc)
+            return False
+        if self._data_user is not None:
+            self._data_user.on_dtls_data(plain)
+        return True
+
+    def _read_all(self, ssl: SSL.Connection) -> None:
+        """Read what is not plain data: several records, alerts, repetitions of the handshake."""
+        while self.state is DtlsTransportState.CONNECTED:
+            if not self._read_record(ssl, 16384):
+                break
+        flight = self._flight
+        if self.state is not DtlsTransportState.CONNECTED or flight is None or flight.flush():
+            return
+        # the other end repeats itself: it has not had our last flight
+        if self._late_repeats < LATE_REPEATS_MAX:
+            self._late_repeats += 1
+            flight.send()
+
+    def _read_error(self, exc: SSL.Error) -> None:
+        alert = received_alert(exc)
+        if alert is not None:
+            self._fail(
+                RTCError("dtls-failure", f"the other end ended DTLS: {alert[0]}", receivedAlert=alert[1])
+            )
+        else:
+            logger.debug("%s ignores a DTLS record: %s", self._name, exc)
+
+    def _remote_close(self) -> None:
+        """close_notify: answer it, then we are closed (RFC 5246 section 7.2.1)."""
+        self._say_goodbye()
+        self._end(DtlsTransportState.CLOSED, None)
+
+    # -- handshake ---------------------------------------------------------------------------------
+
+    def _handshake(self) -> None:
+        ssl, flight = self._ssl, self._flight
+        if ssl is None or flight is None:
+            return
+        try:
+            ssl.do_handshake()
+        except SSL.WantReadError:
+            flight.flush()
+            return
+        except SSL.Error as exc:
+            flight.flush()
+            self._handshake_failed(exc)
+            return
+        flight.flush()
+        if self.role is DtlsRole.CLIENT:
+            # the server has the last word: nothing of ours will be asked for again
+            flight.forget()
+        else:
+            flight.settle()
+        self._note_certificate(ssl)
+        self._set_state(DtlsTransportState.CONNECTED)
+        if self.state is DtlsTransportState.CONNECTED:
+            if self._rtp is not None:
+                self._rtp.on_connected()
+            if self._data_user is not None:
+                self._data_user.on_dtls_connected()
+        self._read_early(ssl)
+
+    def _read_early(self, ssl: SSL.Connection) -> None:
+        """Read what came before the end of the handshake (RFC 6347 section 4.1), which OpenSSL has kept.
+
+        Left there, each read would give the record before the one that has just come, cut to the length of that one.
+        """
+        while self.state is DtlsTransportState.CONNECTED and self._read_record(ssl, 16384):
+            pass
+
+    def _note_certificate(self, ssl: SSL.Connection) -> None:
+        """Which of several certificates it was."""
+        shown = ssl.get_certificate() if self._alternatives else None
+        if shown is not None:
+            der = crypto.dump_certificate(crypto.FILETYPE_ASN1, shown)
+            known = (self.certificate, *self._alternatives)
+            self.certificate = next((c for c in known if c.der == der), self.certificate)
+
+    def _handshake_failed(self, exc: SSL.Error) -> None:
+        if self._mismatch:
+            self._fail(_fingerprint_failure())
+            return
+        alert = received_alert(exc)
+        message = alert[0] if alert else reason(exc)
+        self._fail(
+            RTCError(
+                "dtls-failure", f"DTLS handshake failed: {message}", receivedAlert=alert[1] if alert else None
+            )
+        )
+
+    def _send_packet(self, datagram: bytes) -> None:
+        self._tx_bytes += len(datagram)
+        self._tx_packets += 1
+        self._send(datagram)
+
+    def _first_rto(self) -> float:
+        """Twice the round trip, and what the other end's cryptography takes."""
+        measured = self._pipe.round_trip_time
+        return FLIGHT_RTO_INITIAL if measured is None else 2 * measured + FLIGHT_RTO_MIN
+
+    # -- ends --------------------------------------------------------------------------------------
+
+    def _say_goodbye(self) -> None:
+        ssl = self._ssl
+        if ssl is None:
+            return
+        try:
+            ssl.shutdown()
+        except SSL.Error as exc:
+            logger.debug("%s has nobody to say goodbye to: %s", self._name, exc)
+        for datagram in written(ssl):
+            self._send_packet(datagram)
+
+    def _fail(self, error: RTCError) -> None:
+        if self.state is DtlsTransportState.CONNECTED:
+            self._say_goodbye()
+        self._end(DtlsTransportState.FAILED, error)
+
+    def _end(self, state: DtlsTransportState, error: RTCError | None) -> None:
+        if self._flight is not None:
+            self._flight.forget()
+            self._flight = None
+        self._early = []
+        self._ssl = None
+        self._srtp = None
+        self._rtp_receive = None
+        if self._rtp is not None:
+            self._rtp.on_closed()
+        self._set_state(state, error)
+        user, self._data_user = self._data_user, None
+        if user is not None:
+            user.on_dtls_closed(error)
+
+    def _set_state(self, state: DtlsTransportState, error: RTCError | None = None) -> None:
+        self.state = state
+        logger.debug("%s DTLS is %s%s", self._name, state.value, f": {error}" if error else "")
+        if self._listener is not None:
+            self._listener.on_dtls_state(state, error)
+
+    # -- keys --------------------------------------------------------------------------------------
+
+    def _make_srtp(self) -> SrtpSessions | None:
+        """The SRTP sessions, keyed when media needs them first; None without a common profile."""
+        ssl = self._ssl
+        if self._srtp is None and ssl is not None and self.is_connected:
+            self._srtp = make_sessions(
+                ssl.get_selected_srtp_profile(),
+                ssl.export_keying_material,
+                is_server=self.role is DtlsRole.SERVER,
+            )
+        return self._srtp
+
+    def check_certificate(self, certificate: crypto.X509) -> bool:
+        """Called by OpenSSL during the handshake with the leaf certificate of the other end."""
+        accepted = self.accepts(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate))
+        self._mismatch = not accepted
+        return accepted
+
+    def __repr__(self) -> str:
+        return f"<DtlsTransport {self.role.value}, {self.state.value}>"
+
+
+def _fingerprint_failure() -> RTCError:
+    return RTCError(
+        "fingerprint-failure", "the certificate of the other end is not the one that its description names"
+    )

@@ -1,0 +1,1 @@
+"""The ICE agent on asyncio."""

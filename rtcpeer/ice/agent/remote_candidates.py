@@ -1,0 +1,90 @@
+"""Remote candidates as they come from signaling: which are taken, and the look-up of ``.local`` names.
+
+Owns: the names that are being looked up, and their bound.  Never: a pair.
+
+Refused without a word, for they come from the remote side: addresses that are no unicast addresses, host names other
+than ``.local``, components other than 1, generations that we do not know, TCP where it is switched off or the port
+belongs to another protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rtcpeer.ice.agent.tcp import Spawn
+from rtcpeer.ice.candidates import BLOCKED_PORTS, canonical_address, is_mdns_name
+from rtcpeer.ice.settings import IceSettings
+from rtcpeer.net.network import Network
+from rtcpeer.values import Candidate, IceTransportPolicy
+
+
+class RemoteCandidateFilter:
+    """The way in.
+
+    Args:
+        spawn: starts a task that the agent owns.
+        is_known: whether a candidate with this ufrag has a place to go.
+        add: gets a candidate and its address.
+
+    Attributes:
+        broadcasts: addresses of our networks that stand for everybody.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        spawn: Spawn,
+        is_known: Callable[[str | None], bool],
+        add: Callable[[Candidate, str], None],
+    ) -> None:
+        self._network = network
+        self._spawn = spawn
+        self._is_known = is_known
+        self._add = add
+        self._lookups = 0
+        self.broadcasts: frozenset[str] = frozenset()
+
+    def take(self, candidate: Candidate, settings: IceSettings) -> None:
+        """One candidate."""
+        if candidate.component != 1 or not 0 < candidate.port < 65536:
+            return
+        if candidate.protocol != "udp" and not _takes_tcp(candidate, settings):
+            return
+        address = canonical_address(candidate.address)
+        if address is not None:
+            self._hand_on(candidate, address)
+        elif is_mdns_name(candidate.address) and self._may_look_up(candidate, settings):
+            self._lookups += 1
+            self._spawn(self._look_up(candidate))
+
+    def _may_look_up(self, candidate: Candidate, settings: IceSettings) -> bool:
+        bounded = self._lookups < settings.max_remote_candidates
+        return settings.resolve_mdns and bounded and self._is_known(candidate.ufrag)
+
+    def _hand_on(self, candidate: Candidate, address: str) -> None:
+        if address not in self.broadcasts:
+            self._add(candidate, address)
+
+    async def _look_up(self, candidate: Candidate) -> None:
+        try:
+            found = await self._network.resolve(candidate.address, None)
+        except OSError:
+            return  # an unknown name is a candidate that can not work; the others may
+        finally:
+            self._lookups -= 1
+        for name in found[:1]:
+            address = canonical_address(name)
+            if address is not None:
+                self._hand_on(candidate, address)
+
+
+def _takes_tcp(candidate: Candidate, settings: IceSettings) -> bool:
+    if candidate.protocol != "tcp" or settings.policy is IceTransportPolicy.RELAY:
+        return False
+    if candidate.tcp_type == "active":
+        return settings.tcp in ("passive", "both")
+    return (
+        candidate.tcp_type == "passive"
+        and settings.tcp in ("auto", "active", "both")
+        and candidate.port not in BLOCKED_PORTS
+    )

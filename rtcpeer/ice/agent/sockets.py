@@ -1,0 +1,164 @@
+"""Where datagrams leave and arrive: the bases of local candidates, and the pipe they all end in.
+
+Owns: first-byte classification (RFC 7983) and per-pair counters of received data: the hot path in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from rtcpeer.ice.checklist import Pair
+from rtcpeer.net.network import Address, DatagramSocket
+
+if TYPE_CHECKING:
+    from rtcpeer.ice.agent.relay import RelayPath
+    from rtcpeer.ice.agent.tcp import TcpBase
+
+
+class Pipe:
+    """What all bases of one agent share.
+
+    Attributes:
+        receiver: gets every datagram that is not STUN; None while nobody listens.
+        clock: the loop's time.
+        on_stun: called with (base, data, address).
+        on_wake: called with the pair when data arrives after its silence.
+        wake_after: how long that is.
+        on_unreachable: called with (base, address) when the network refuses the way there.
+        is_early: asked with (base, address) whether data that belongs to no pair yet is delivered nevertheless.
+    """
+
+    __slots__ = ("clock", "is_early", "on_stun", "on_unreachable", "on_wake", "receiver", "wake_after")
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        on_stun: Callable[[SocketBase | RelayBase | TcpBase, bytes, Address], None],
+        on_wake: Callable[[Pair], None],
+        on_unreachable: Callable[[TcpBase, Address], None],
+        is_early: Callable[[Inlet, Address], bool],
+        wake_after: float,
+    ) -> None:
+        self.receiver: Callable[[bytes], None] | None = None
+        self.clock = clock
+        self.on_stun = on_stun
+        self.on_wake = on_wake
+        self.on_unreachable = on_unreachable
+        self.is_early = is_early
+        self.wake_after = wake_after
+
+
+class Association(Protocol):
+    """What takes a server's DTLS datagrams (it looks at the first byte, RFC 7983).
+
+    Attributes:
+        ended: set when it is over.
+    """
+
+    ended: asyncio.Event
+
+    def received_untrusted(self, data: bytes) -> None:
+        """One datagram."""
+
+
+class Inlet:
+    """The receiving half of a base."""
+
+    __slots__ = ("address", "associations", "pipe", "routes", "users")
+
+    protocol: str = "udp"
+
+    def __init__(self, pipe: Pipe, address: Address) -> None:
+        self.pipe = pipe
+        self.address = address
+        # Remote address -> the pair that its data belongs to; only authenticated checks put entries here.
+        self.routes: dict[Address, Pair] = {}
+        # The local halves of generations that use it; it is closed when the last one is gone.
+        self.users: set[object] = set()
+        # Address of a server that is asked over DTLS -> the association with it.
+        self.associations: dict[Address, Association] = {}
+
+    def arrived(self, data: bytes, address: Address) -> None:
+        """Not STUN: data, if it comes from a path that a check has validated."""
+        pair = self.routes.get(address)
+        pipe = self.pipe
+        if pair is None:
+            association = self.associations.get(address)
+            if association is not None:
+                association.received_untrusted(data)
+            elif pipe.receiver is not None and pipe.is_early(self, address):
+                pipe.receiver(data)
+            return
+        pair.packets_received += 1
+        pair.bytes_received += len(data)
+        now = pipe.clock()
+        silence, pair.heard_at = now - pair.heard_at, now
+        if silence >= pipe.wake_after:
+            pipe.on_wake(pair)
+        receiver = pipe.receiver
+        if receiver is not None:
+            receiver(data)
+
+
+class SocketBase(Inlet):
+    """A UDP socket on a local address; `send` is the socket's own."""
+
+    __slots__ = ("_socket", "send")
+
+    relay_protocol = None
+
+    send: Callable[[bytes, Address], None]
+
+    def attach(self, socket: DatagramSocket) -> None:
+        """The socket is open."""
+        self._socket = socket
+        self.address = socket.local_address
+        self.send = socket.send
+
+    def prepare(self, address: Address) -> None:
+        """A socket needs no permission."""
+
+    def received(self, data: bytes, address: Address) -> None:
+        """The socket's receiver."""
+        if data:
+            if data[0] > 3:
+                self.arrived(data, address)
+            else:
+                self.pipe.on_stun(self, data, address)
+
+    def close(self) -> None:
+        """No more."""
+        self._socket.close()
+
+
+class RelayBase(Inlet):
+    """A relayed address on a TURN server."""
+
+    __slots__ = ("_path", "relay_protocol")
+
+    def __init__(self, pipe: Pipe, address: Address, path: RelayPath, relay_protocol: str) -> None:
+        super().__init__(pipe, address)
+        self._path = path
+        self.relay_protocol = relay_protocol
+
+    def send(self, data: bytes, address: Address) -> None:
+        """One datagram through the server."""
+        self._path.client.send_data(self.pipe.clock(), data, address)
+
+    def prepare(self, address: Address) -> None:
+        """Ask for the permission now, so that the first check need not wait for it."""
+        self._path.prepare(address)
+
+    def bind(self, address: Address) -> None:
+        """This peer was selected: give it a channel."""
+        self._path.bind(address)
+
+    def received(self, data: bytes, address: Address) -> None:
+        """A datagram from a peer, unwrapped."""
+        if data:
+            if data[0] > 3:
+                self.arrived(data, address)
+            else:
+                self.pipe.on_stun(self, data, address)

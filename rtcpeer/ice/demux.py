@@ -1,0 +1,52 @@
+"""Whose the data is that arrives from an address: the claims of one generation on the routes of the bases.
+
+Owns: those claims.  Pure.  Generations share bases (a restart keeps the UDP sockets), so an entry may be another's.
+"""
+
+from __future__ import annotations
+
+from rtcpeer.ice.checklist import Checklist, Pair
+from rtcpeer.values import NEVER
+
+
+class Routes:
+    """What one generation has in the `routes` of its bases.
+
+    Args:
+        checklist: its pairs.
+    """
+
+    __slots__ = ("_checklist", "is_disowned")
+
+    def __init__(self, checklist: Checklist) -> None:
+        self._checklist = checklist
+        # Another end has taken the place of this one: data from its paths is nobody's.
+        self.is_disowned = False
+
+    def claim(self, pair: Pair) -> None:
+        """Data from this address is this pair's, unless an older generation still carries it."""
+        if not self.is_disowned:
+            pair.base.routes.setdefault(pair.address, pair)
+
+    def claim_all(self) -> None:
+        """The generation carries data now: its validated paths are its own."""
+        for pair in self._checklist.pairs.values():
+            if pair.heard_at > -NEVER:
+                pair.base.routes[pair.address] = pair
+
+    def forget(self) -> None:
+        """The generation is gone: data from its paths is nobody's."""
+        for pair in self._checklist.pairs.values():
+            if pair.base.routes.get(pair.address) is pair:
+                del pair.base.routes[pair.address]
+
+    def disown(self) -> None:
+        """Whoever is at its other end is not the one to talk to any more; its paths stay until there are others."""
+        self.is_disowned = True
+        self.forget()
+
+    def reclaim(self) -> None:
+        """Its end is the one to talk to after all."""
+        if self.is_disowned:
+            self.is_disowned = False
+            self.claim_all()

@@ -1,0 +1,162 @@
+"""createAnswer: which offered sections are accepted, bundled how, with which credentials and roles (RFC 8829 5.3)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rtcpeer.errors import InvalidStateError
+from rtcpeer.jsep.create_offer import ICE_OPTIONS, basis, make_session
+from rtcpeer.jsep.draft import Draft
+from rtcpeer.jsep.sections import (
+    TransportPart,
+    answered_rtp,
+    data_section,
+    is_supported,
+    rejected,
+    with_transport,
+)
+from rtcpeer.jsep.state import Created, Transport
+from rtcpeer.jsep.transports import leaders, remote_credentials
+from rtcpeer.sdp.model import Group, Media, Session, Setup
+from rtcpeer.values import BundlePolicy, DtlsRole, IceParameters, SdpType
+
+if TYPE_CHECKING:
+    from rtcpeer.jsep.engine import Engine
+
+
+def make_answer(engine: Engine, draft: Draft) -> Created:
+    """Generate an answer to the pending remote offer (webrtc-pc 4.4.2 "final steps to create an answer")."""
+    state = engine.state
+    offer = state.pending_remote
+    if offer is None:
+        raise InvalidStateError("there is no remote offer to answer")
+    sections: list[Media] = []
+    records: list[int | None] = []
+    accepted: set[str] = set()
+    allowed = _bundle_rule(engine.settings.bundle_policy, offer.session)
+    for index, media in enumerate(offer.session.media):
+        mid = media.mid or str(index)
+        section, record = _answer_section(engine, draft, media, mid, allowed=mid in allowed)
+        if section is not None:
+            accepted.add(mid)
+        written = None if media.mid_implied else mid
+        sections.append(replace(section, mid=written) if section is not None else rejected(media, written))
+        records.append(record)
+    groups = tuple(
+        [
+            Group("BUNDLE", mids)
+            for group in offer.session.groups
+            if group.semantics == "BUNDLE"
+            and (mids := tuple(dict.fromkeys(m for m in group.mids if m in accepted)))
+        ]
+    )
+    session = _with_answer_transports(engine, draft, offer.session, sections, accepted, groups)
+    return Created(SdpType.ANSWER, engine.write(session), session, tuple(records), basis(state))
+
+
+def _bundle_rule(policy: BundlePolicy, offer: Session) -> set[str]:
+    """The mids that may be accepted at all: under max-bundle only what travels with the first acceptable section."""
+    mids = {m.mid or str(i) for i, m in enumerate(offer.media)}
+    bundled = {m for g in offer.groups if g.semantics == "BUNDLE" for m in g.mids}
+    loose = {m.mid for m in offer.media if m.bundle_only and m.mid not in bundled}
+    if policy is BundlePolicy.MAX_BUNDLE:
+        first = next((m.mid for m in offer.media if not m.rejected and is_supported(m)), None)
+        group = offer.bundle_of(first)
+        mids &= set(group.mids) if group is not None else {first or ""}
+    return {m for m in mids if m not in loose}
+
+
+def _answer_section(
+    engine: Engine, draft: Draft, media: Media, mid: str, *, allowed: bool
+) -> tuple[Media | None, int | None]:
+    """The answer to one section, without transport (None = rejected), and the id of its transceiver."""
+    record = draft.by_mid(mid)
+    id = record.id if record is not None else None
+    if media.rejected or not allowed or not is_supported(media):
+        return None, id
+    if media.is_data:
+        data = draft.data
+        return (
+            data_section(mid, engine.settings, media) if data is not None and data.mid == mid else None
+        ), None
+    if record is None or record.stopped:
+        return None, id
+    return answered_rtp(record, media, mid, engine.settings, engine.state.cname), id
+
+
+def _with_answer_transports(
+    engine: Engine,
+    draft: Draft,
+    offer: Session,
+    sections: list[Media],
+    accepted: set[str],
+    groups: tuple[Group, ...],
+) -> Session:
+    """The answer with transport attributes; credentials are new where the offer has new ones (RFC 8829 5.3.1)."""
+    state = engine.state
+    heads = leaders(accepted, groups)
+    fresh: dict[str, IceParameters] = {}
+    owners: set[str] = set()
+    media: list[Media] = []
+    for index, section in enumerate(sections):
+        mid = offer.media[index].mid or str(index)
+        if mid not in accepted:
+            media.append(section)
+            continue
+        head = heads[mid]
+        bound = draft.bindings.get(head)
+        transport = draft.transports.get(bound) if bound is not None else None
+        local = _answer_credentials(offer, head, transport)
+        if local is None:
+            if head not in fresh:
+                fresh[head] = engine.entropy.ice_parameters()
+            local, reused = fresh[head], None
+        else:
+            reused = transport
+        owner = head not in owners
+        owners.add(head)
+        media.append(
+            with_transport(
+                section,
+                TransportPart(
+                    ice=local,
+                    fingerprints=engine.fingerprints,
+                    setup=_answer_setup(offer, head, transport),
+                    candidates=reused.candidates if reused is not None and owner else (),
+                    gathered=reused is not None and reused.gathered,
+                    owner=owner,
+                ),
+            )
+        )
+    return make_session(
+        engine,
+        state,
+        tuple(media),
+        groups,
+        ice_options=tuple([option for option in ICE_OPTIONS if _offers_option(offer, option)]),
+        mixed=offer.extmap_allow_mixed or any(m.extmap_allow_mixed for m in offer.media),
+    )
+
+
+def _answer_credentials(offer: Session, head: str, transport: Transport | None) -> IceParameters | None:
+    """The credentials in use, or None when new ones are needed (first time, or the offer restarts ICE)."""
+    if transport is None or transport.local is None or transport.remote is None:
+        return None
+    remote = remote_credentials(offer, head)
+    if remote is not None and (remote.ufrag, remote.pwd) != (transport.remote.ufrag, transport.remote.pwd):
+        return None
+    return transport.local
+
+
+def _answer_setup(offer: Session, head: str, transport: Transport | None) -> Setup:
+    """RFC 8842 5.3: a role in use stays; else we are active unless the offerer wants to be."""
+    if transport is not None and transport.dtls_role is not DtlsRole.AUTO:
+        return Setup.ACTIVE if transport.dtls_role is DtlsRole.CLIENT else Setup.PASSIVE
+    index = offer.find(head)
+    offered = offer.media[index].setup if index is not None else None
+    return Setup.PASSIVE if offered is Setup.ACTIVE else Setup.ACTIVE
+
+
+def _offers_option(offer: Session, option: str) -> bool:
+    return option in offer.ice_options or any(option in m.ice_options for m in offer.media)

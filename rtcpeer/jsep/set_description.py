@@ -1,0 +1,335 @@
+"""Setting a description: webrtc-pc 4.4.1.5 "set a session description", RFC 8829 5.9 to 5.11.
+
+Owns the walk over the sections of a description and what it does to transceivers, transports and data.  Works on a
+`Draft`; that the description is acceptable was found out before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rtcpeer.jsep import encodings as encoding_rules
+from rtcpeer.jsep import transceivers
+from rtcpeer.jsep.create_offer import bindings_for_offer
+from rtcpeer.jsep.draft import Draft
+from rtcpeer.jsep.effects import (
+    AttachData,
+    CreateData,
+)
+from rtcpeer.jsep.negotiated import configure, configure_offered
+from rtcpeer.jsep.parameters import SendEncoding, TransceiverInit
+from rtcpeer.jsep.remote_tracks import process_remote_tracks, withdraw_track
+from rtcpeer.jsep.sections import is_supported
+from rtcpeer.jsep.start_transports import bind_answer, settle_data, start_transports
+from rtcpeer.jsep.state import Created, Data, Description, Transceiver
+from rtcpeer.jsep.transports import (
+    leaders,
+)
+from rtcpeer.sdp.model import Media, Session
+from rtcpeer.values import Direction, IceRole, MediaKind
+
+if TYPE_CHECKING:
+    from rtcpeer.jsep.engine import Engine
+
+# --- offers ---------------------------------------------------------------------------------------
+
+
+def apply_local_offer(engine: Engine, draft: Draft, created: Created) -> None:
+    """Our own offer: mids are given, transports made, gathering begins."""
+    session = created.session
+    live = [(m.mid or "", m.kind) for m in session.media if not m.rejected]
+    group = next((g.mids for g in session.groups if g.semantics == "BUNDLE"), ())
+    plan = bindings_for_offer(engine.settings.bundle_policy, engine.state, live, group)
+    made: dict[str, int] = {}
+    draft.bindings = {}
+    for mid, _ in live:
+        key = plan.keys[mid]
+        if isinstance(key, str):
+            if key not in made:
+                made[key] = draft.new_transport()
+            key = made[key]
+        draft.bindings[mid] = key
+    for index, media in enumerate(session.media):
+        mid = media.mid or ""
+        id = created.transceivers[index]
+        record = draft.get(id) if id is not None else None
+        if record is not None:
+            record = draft.put(replace(record, jsep_mid=mid, mid=mid, mline_index=index))
+            if record.stopped:
+                continue
+            record = draft.attach(record, draft.bindings[mid])
+            # webrtc-pc sets [[ReceiveCodecs]] here; browsers, and the W3C suite, wait for the answer
+            record = draft.put(replace(record, receptive=media.direction.receives))
+            configure_offered(draft, record, media)
+        elif media.is_data and not media.rejected:
+            _bind_data(draft, mid, draft.bindings[mid])
+    started: set[int] = set()
+    for media in session.media:
+        id = draft.bindings.get(media.mid or "")
+        if id is None or id in started or media.ice is None:
+            continue
+        started.add(id)
+        draft.set_role(id, IceRole.CONTROLLING)
+        draft.start_generation(id, media.ice)
+    _close_unstable(draft)
+
+
+def _close_unstable(draft: Draft) -> None:
+    """Close what an earlier offer of this round made and this one does not use; what was stable stays for rollback."""
+    kept = dict(draft.bindings)
+    stable = draft.base.stable if draft.base.stable is not None else draft.base
+    spare = {f" {t.id}": t.id for t in stable.transports}
+    draft.bindings.update(spare)
+    draft.close_unbound()
+    draft.bindings = kept
+
+
+def rename_implied(draft: Draft, previous: Session, session: Session) -> None:
+    """A section that had no mid before and has one now is the same section under its new name."""
+    for before, now in zip(previous.media, session.media, strict=False):
+        if not before.mid_implied or before.mid == now.mid or before.mid is None or now.mid is None:
+            continue
+        record = draft.by_mid(before.mid)
+        if record is not None:
+            draft.put(replace(record, mid=now.mid, jsep_mid=now.mid))
+        if before.mid in draft.bindings:
+            draft.bindings[now.mid] = draft.bindings.pop(before.mid)
+        if draft.data is not None and draft.data.mid == before.mid:
+            draft.data = replace(draft.data, mid=now.mid)
+
+
+def apply_remote_offer(engine: Engine, draft: Draft, description: Description) -> None:
+    """Their offer: transceivers are found or made and remote tracks announced; transports wait for the answer."""
+    session = description.session
+    _bind_remote_offer(engine, draft, session)
+    for index, media in enumerate(session.media):
+        mid = media.mid or ""
+        if media.is_data:
+            if not media.rejected and is_supported(media):
+                port = media.sctp_port or 5000
+                _bind_data(draft, mid, draft.bindings[mid], port)
+            continue
+        if not media.is_rtp:
+            continue
+        record = _associate(engine, draft, media, mid, index)
+        if record is None:
+            continue
+        record = _propose_encodings(engine, draft, record, media)
+        # browsers, and the W3C suite, void [[LastReturnedParameters]] whatever the offer asks for
+        revision = record.parameters_revision + 1
+        record = draft.put(
+            replace(record, mid=mid, jsep_mid=mid, mline_index=index, parameters_revision=revision)
+        )
+        direction = Direction.INACTIVE if media.rejected else media.direction.reversed
+        record = process_remote_tracks(draft, record, direction, _msids(engine, media, direction))
+        if media.rejected and not record.stopped:
+            transceivers.stop(draft, record)
+
+
+def _bind_remote_offer(engine: Engine, draft: Draft, session: Session) -> None:
+    """Give every section that we may accept a transport; nothing is attached before the answer."""
+    usable = {m.mid or "": m for m in session.media if not m.rejected and is_supported(m)}
+    heads = leaders(usable, session.groups)
+    bindings: dict[str, int] = {}
+    claimed: dict[int, str] = {}
+    for mid in usable:
+        head = heads[mid]
+        if head not in bindings:
+            members = [head, *[m for m, h in heads.items() if h == head]]
+            found = next(
+                (draft.bindings[m] for m in members if draft.bindings.get(m) in draft.transports), None
+            )
+            if found is None or claimed.get(found, head) != head:
+                found = draft.new_transport()
+            claimed[found] = head
+            bindings[head] = found
+        bindings[mid] = bindings[head]
+    draft.bindings = bindings
+    for id in dict.fromkeys(bindings.values()):
+        # webrtc-pc 4.4.1.5: the role "always has a value after the first offer is processed"
+        draft.set_role(id, IceRole.CONTROLLING if session.ice_lite else IceRole.CONTROLLED)
+    _close_unstable(draft)
+
+
+def _associate(engine: Engine, draft: Draft, media: Media, mid: str, index: int) -> Transceiver | None:
+    """Find or make the transceiver of a remote section (RFC 8829 5.10)."""
+    record = draft.by_mid(mid)
+    if record is not None:
+        return record
+    for other in draft.transceivers:  # the m-line is reused: what it had before is dissociated
+        if other.mline_index == index and other.jsep_mid is not None:
+            draft.put(replace(other, jsep_mid=None, mid=None, mline_index=None))
+            break
+    if media.rejected:
+        return None  # RFC 8829 would make a transceiver only to stop it; browsers do not
+    kind = MediaKind(media.kind)
+    if media.direction.receives:
+        for other in draft.transceivers:
+            if (
+                other.kind is kind
+                and other.jsep_mid is None
+                and other.made_by_add_track
+                and not other.stopping
+            ):
+                return other
+    track_id = next((m.track for m in media.msids if m.track is not None), None)
+    return transceivers.create(
+        draft,
+        TransceiverInit(kind, Direction.RECVONLY),
+        engine.entropy.identifier,
+        engine.entropy.ssrc,
+        by_remote=True,
+        remote_track_id=track_id,
+    )
+
+
+def _propose_encodings(engine: Engine, draft: Draft, record: Transceiver, media: Media) -> Transceiver:
+    """An offer to receive simulcast makes a unicast sender ready for it (webrtc-pc 4.4.1.5, proposedSendEncodings)."""
+    if media.simulcast is None or not media.simulcast.recv or record.kind is not MediaKind.VIDEO:
+        return record
+    if len(record.encodings) != 1 or record.encodings[0].rid is not None:
+        return record
+    rids = list(dict.fromkeys(s.rid for s in media.simulcast.recv))[: engine.settings.max_send_encodings]
+    proposed = encoding_rules.scaled([SendEncoding(rid=rid) for rid in rids])
+    return draft.put(
+        replace(
+            record,
+            encodings=tuple([transceivers.with_ssrcs(e, record.kind, engine.entropy.ssrc) for e in proposed]),
+            parameters_revision=record.parameters_revision + 1,
+        )
+    )
+
+
+def _msids(engine: Engine, media: Media, direction: Direction) -> tuple[str, ...]:
+    """The ids of the streams that the remote track is in (RFC 8829 5.10: without a=msid, in a default one).
+
+    GStreamer and others say it in ``a=ssrc:... msid:`` only, as browsers did before RFC 8830.
+    """
+    if not direction.receives:
+        return ()
+    if media.msids:
+        return tuple(dict.fromkeys(m.stream for m in media.msids if m.stream != "-"))
+    said = [value.split()[0] for s in media.ssrcs if (value := s.get("msid")) and not value.isspace()]
+    return tuple(dict.fromkeys(said)) or (engine.state.default_stream,)
+
+
+def _bind_data(draft: Draft, mid: str, transport: int, port: int = 5000) -> None:
+    """There is a data section: the association exists from now on, or moves with its section."""
+    data = draft.data
+    if data is None:
+        draft.data = Data(mid, transport, port)
+        draft.prepare.append(CreateData(transport))
+    elif (data.mid, data.transport) != (mid, transport):
+        if data.transport != transport:
+            draft.start.append(AttachData(transport))
+        draft.data = replace(data, mid=mid, transport=transport)
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+def apply_answer(
+    engine: Engine, draft: Draft, local: Description, remote: Description, *, from_remote: bool, final: bool
+) -> None:
+    """An answer or pranswer of either side: bundling is settled, transports start, media flows.
+
+    Args:
+        local, remote: the two descriptions that now belong together.
+        from_remote: the answer is the remote one.
+        final: it is not a pranswer.
+    """
+    answer = (remote if from_remote else local).session
+    accepted = [m.mid or "" for m in answer.media if not m.rejected and is_supported(m)]
+    heads = leaders(accepted, answer.groups)
+    bind_answer(draft, accepted, heads)
+    start_transports(engine, draft, local, remote, heads, from_remote=from_remote)
+    for index, media in enumerate(answer.media):
+        mid = media.mid or ""
+        ours, theirs = local.session.media[index], remote.session.media[index]
+        if media.is_data:
+            settle_data(engine, draft, mid, media, theirs, final=final)
+            continue
+        record = draft.by_mid(mid)
+        if record is None or not media.is_rtp:
+            continue
+        record = draft.put(replace(record, mid=mid))
+        if media.rejected:
+            _reject(draft, record, from_remote=from_remote, final=final)
+            continue
+        if record.stopped:
+            continue
+        record = draft.attach(record, draft.bindings[mid])
+        record = _prune_encodings(draft, record, ours, theirs)
+        if from_remote:
+            direction = theirs.direction.reversed
+            record = process_remote_tracks(draft, record, direction, _msids(engine, theirs, direction))
+        else:
+            direction = ours.direction
+            if (
+                not direction.receives
+                and record.fired_direction is not None
+                and record.fired_direction.receives
+            ):
+                record = withdraw_track(draft, record)
+            record = replace(record, receptive=direction.receives, fired_direction=direction)
+        if from_remote:
+            record = replace(record, receptive=direction.receives)
+        record = replace(record, current_direction=direction, has_sent=record.has_sent or direction.sends)
+        configure(engine, draft, draft.put(record), ours, theirs, answered_by_us=not from_remote)
+    if final:
+        draft.close_unbound()
+
+
+def _reject(draft: Draft, record: Transceiver, *, from_remote: bool, final: bool) -> None:
+    """A rejected section: its tracks go, and with a final answer its transceiver stops."""
+    if from_remote:
+        record = process_remote_tracks(draft, record, Direction.INACTIVE, ())
+    elif record.fired_direction is not None and record.fired_direction.receives:
+        record = withdraw_track(draft, record)
+        record = draft.put(replace(record, fired_direction=Direction.INACTIVE))
+    if (final or from_remote) and not record.stopped:
+        record = transceivers.stop(draft, record)
+
+
+def _prune_encodings(draft: Draft, record: Transceiver, ours: Media, theirs: Media) -> Transceiver:
+    """Layers that were not agreed on leave [[SendEncodings]] (webrtc-pc 4.4.1.5)."""
+    if len(record.encodings) < 2:
+        return record
+    agreed = {s.rid for s in theirs.simulcast.recv} if theirs.simulcast else set()
+    if ours.simulcast is not None:
+        agreed &= {s.rid for s in ours.simulcast.send}
+    elif ours.direction.sends:
+        agreed = set()
+    else:
+        return record  # not sending now: the envelope waits
+    kept = tuple([e for e in record.encodings if e.rid in agreed]) or record.encodings[:1]
+    if kept == record.encodings:
+        return draft.put(replace(record, simulcast_negotiated=True))
+    return draft.put(replace(record, encodings=kept, simulcast_negotiated=len(kept) > 1))
+
+
+def drop_stopped(draft: Draft, local: Session, remote: Session, *, by_us: bool) -> None:
+    """After an answer: stopped transceivers whose section is rejected leave the set.
+
+    A section that only our answer has rejected (``by_us``) stops its transceiver now and removes it the next time:
+    webrtc-pc has no step that would stop it before the one that removes.
+
+    So do those that were stopped before any description knew them: webrtc-pc leaves them "stopping" for ever, in
+    need of a negotiation that has nothing to say; browsers drop them here.
+    """
+    for record in draft.transceivers:
+        if record.stopping and record.jsep_mid is None:
+            if not record.stopped:
+                transceivers.stop(draft, record)
+            draft.remove(record.id)
+            continue
+        index = record.mline_index
+        if not record.stopped or record.jsep_mid is None or index is None:
+            continue
+        before = draft.base.transceiver(record.id)
+        if by_us and before is not None and not before.stopped:
+            continue
+        sections = [s.media[index] for s in (local, remote) if index < len(s.media)]
+        if any(m.mid != record.jsep_mid or m.rejected for m in sections):  # rejected, or reused already
+            draft.remove(record.id)

@@ -1,0 +1,443 @@
+"""Receiving media: packets of one section become frames of one remote track.
+
+Packets come straight from the socket callback. Whole frames are decoded by the pool of `workers`, one at a
+time and in order, and only while somebody reads the track; a picture that cannot be decoded without a lost
+one is not decoded, and a key frame is asked for.
+Owns: streams by SSRC, the decoder, feedback. Never: the track's life (the peer ends it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from av.error import FFmpegError
+from av.frame import Frame
+
+from rtcpeer.aio import Gone, wall_time
+from rtcpeer.dtls.transport import DtlsTransport
+from rtcpeer.media.codecs import DECODED_AUDIO, PayloadFormat, payload_format
+from rtcpeer.media.decoding import DecodeJob, StreamDecoder
+from rtcpeer.media.depacketizer import RedDepacketizer
+from rtcpeer.media.frames import is_keyframe
+from rtcpeer.media.interfaces import FrameSink
+from rtcpeer.media.video import choice
+from rtcpeer.media.workers import Workers
+from rtcpeer.rtp import rtcp
+from rtcpeer.rtp.contributing_sources import ContributingSources, RtpSource
+from rtcpeer.rtp.inbound import InboundStream
+from rtcpeer.rtp.jitter_buffer import AUDIO_WAIT, VIDEO_WAIT, EncodedFrame, FrameBuffer
+from rtcpeer.rtp.packet import RtpPacket, unwrap_rtx
+from rtcpeer.rtp.parameters import ReceiveParameters
+from rtcpeer.rtp.playout import Playout
+from rtcpeer.rtp.session import RtpSession
+
+logger = logging.getLogger(__name__)
+
+# A second key frame is not asked for sooner than this after the first.
+PLI_INTERVAL = 0.3
+# Missing packets are asked for again after this.
+NACK_INTERVAL = 0.06
+# Frames that wait for the decoder: more means that it is too slow.
+DECODE_QUEUE_MAX = 60
+# Streams of one section (an SSRC change, simulcast); older ones are forgotten.
+STREAMS_MAX = 16
+# No packet for this long: the source gives nothing.
+SILENCE = 5.0
+# Of several streams of one section (simulcast, a new SSRC) one is shown; another one when it has been silent
+# for this long.
+SWITCH_AFTER = 0.5
+
+
+class MediaReceiver:
+    """Receives one media section.
+
+    Args:
+        kind: "audio" or "video".
+        sink: the remote track.
+        name: for logs.
+
+    """
+
+    def __init__(self, kind: str, sink: FrameSink, *, name: str = "") -> None:
+        self.kind = kind
+        self._target: float | None = None
+        self._playout = Playout(self._take_frame)
+        self._sink = sink
+        self._name = name
+        self._session: RtpSession | None = None
+        self._parameters: ReceiveParameters | None = None
+        self._formats: dict[int, PayloadFormat] = {}
+        self._unwrapper = RedDepacketizer()
+        # retransmission SSRC -> media SSRC
+        self._repairs: dict[int, int] = {}
+        self._streams: dict[int, InboundStream] = {}
+        # the SSRC whose frames the track gets
+        self._shown: int | None = None
+        self._heard = ContributingSources()
+        self._estimator: rtcp.RemoteBitrateEstimator | None = None
+        self._flowing = False
+        self._stopped = False
+        self._decoder = StreamDecoder()
+        self._queue: deque[DecodeJob] = deque()
+        self._decoding: asyncio.Future[list[Frame]] | None = None
+        self._workers = Workers()
+        sink.set_control(self)
+
+    # -- what the peer calls -----------------------------------------------------------------------
+
+    def attach(self, dtls: DtlsTransport) -> None:
+        """Receive over this transport."""
+        session = dtls.rtp
+        if session is self._session:
+            return
+        if self._session is not None:
+            self._session.remove_receiver(self)
+        self._session = session
+        self._register()
+
+    def configure(self, parameters: ReceiveParameters | None) -> None:
+        """Receive with these parameters from now on, or nothing; as often as descriptions change."""
+        if self._stopped or parameters == self._parameters:
+            return
+        self._parameters = parameters
+        self._formats = {}
+        self._repairs = {}
+        if parameters is None:
+            self._flowing = False
+            self._queue.clear()
+            self._playout.clear()
+            for stream in self._streams.values():
+                stream.needs_keyframe = True
+        else:
+            formats = (payload_format(codec) for codec in parameters.codecs)
+            self._formats = {f.payload_type: f for f in formats}
+            self._unwrapper = RedDepacketizer(self._formats, parameters.header_extensions)
+            announced = [encoding.ssrc for encoding in parameters.encodings if encoding.ssrc is not None]
+            if announced and self._shown not in announced:
+                self._shown = None
+            for encoding in parameters.encodings:
+                if encoding.rtx_ssrc is not None and encoding.ssrc is not None:
+                    self._repairs[encoding.rtx_ssrc] = encoding.ssrc
+        self._register()
+
+    @property
+    def jitter_buffer_target(self) -> float | None:
+        """How long frames are held back against jitter, in ms; None for no longer than needed (W3C)."""
+        return self._target
+
+    @jitter_buffer_target.setter
+    def jitter_buffer_target(self, value: float | None) -> None:
+        self._target = value
+        for stream in self._streams.values():
+            stream.buffer.wait = self._wait
+        self._playout.target = (value or 0.0) / 1000
+
+    @property
+    def _wait(self) -> float:
+        """How long a gap may last: as long as what is behind it is held back anyway, if that is longer."""
+        target = None if self._target is None else self._target / 1000
+        if self.kind == "audio":
+            return AUDIO_WAIT if target is None else max(0.001, target)
+        return VIDEO_WAIT if target is None else max(VIDEO_WAIT, target)
+
+    def request_keyframe(self) -> None:
+        """Ask the other end for a picture that can be decoded by itself."""
+        now = wall_time()
+        for stream in self._streams.values():
+            if now - stream.last_packet_at < SILENCE:
+                self._send_pli(stream, now, force=True)
+
+    def sources(self) -> list[RtpSource]:
+        """Who was heard in the last ten seconds, the latest first."""
+        return self._heard.recent(wall_time())
+
+    def stats(self) -> list[dict[str, object]]:
+        """RTCInboundRtpStreamStats and RTCRemoteOutboundRtpStreamStats, without ids."""
+        result: list[dict[str, object]] = []
+        mid = self._parameters.mid if self._parameters is not None else None
+        for stream in self._streams.values():
+            inbound = stream.stats(self.kind)
+            inbound["mid"] = mid
+            result.append(inbound)
+            remote = stream.remote_stats(self.kind)
+            if remote is not None:
+                result.append(remote)
+        return result
+
+    def stop(self) -> Awaitable[Any]:
+        """Receive nothing more, for ever. The track is not ended by this."""
+        self.configure(None)
+        self._stopped = True
+        if self._session is not None:
+            self._session.remove_receiver(self)
+        self._queue.clear()
+        self._workers.release()
+        return Gone([self._decoding] if self._decoding is not None else [])
+
+    def _register(self) -> None:
+        session, parameters = self._session, self._parameters
+        if session is None:
+            return
+        if parameters is None:
+            session.remove_receiver(self)
+            return
+        ssrcs = [e.ssrc for e in parameters.encodings if e.ssrc is not None]
+        ssrcs += [e.rtx_ssrc for e in parameters.encodings if e.rtx_ssrc is not None]
+        session.add_receiver(self, parameters.mid, ssrcs, list(self._formats), parameters.header_extensions)
+
+    # -- what the RTP session calls ----------------------------------------------------------------
+
+    def on_rtp(self, packet: RtpPacket, now: float) -> None:
+        """See `rtp.RtpReceiver`."""
+        form = self._formats.get(packet.payload_type)
+        if form is None:
+            return
+        if packet.abs_send_time is not None and self.kind == "video":
+            self._estimate(packet, form, now)
+        if form.name == "RTX":
+            self._on_repair(packet, form, now)
+        elif form.name == "RED":
+            self._on_redundant(packet, now)
+        else:
+            self._buffer(self._count(packet, form, now), packet, form, now)
+
+    def _count(self, packet: RtpPacket, form: PayloadFormat, now: float) -> InboundStream:
+        """Take note of a packet that came, in its stream; `form` is that of what it carries."""
+        stream = self._streams.get(packet.ssrc)
+        if stream is None:
+            stream = self._new_stream(packet.ssrc, form)
+        if stream.payload_type != form.payload_type:
+            stream.payload_type = form.payload_type
+            decoded = DECODED_AUDIO.get(form.name)
+            if decoded is not None:
+                self._sink.on_audio_format(*decoded)
+        stream.count(packet, now)
+        self._heard.note(packet, now)
+        if not self._flowing:
+            self._flowing = True
+            self._sink.on_flow(True)
+        return stream
+
+    def on_sender_report(self, report: rtcp.SenderReport, now: float) -> None:
+        """See `rtp.RtpReceiver`."""
+        stream = self._streams.get(report.ssrc)
+        if stream is not None:
+            stream.take_report(report, now)
+
+    def on_bye(self, ssrc: int) -> None:
+        """See `rtp.RtpReceiver`: the track is muted, not ended (webrtc-pc 5.3)."""
+        if ssrc == self._shown:
+            self._shown = None
+        if ssrc in self._streams and self._flowing:
+            self._flowing = False
+            self._sink.on_flow(False)
+
+    def reports(self, now: float) -> list[rtcp.ReceiverInfo]:
+        """See `rtp.RtpReceiver`."""
+        alive = [s for s in self._streams.values() if now - s.last_packet_at < 2 * SILENCE]
+        if self._flowing and all(now - s.last_packet_at > SILENCE for s in alive):
+            self._flowing = False
+            self._sink.on_flow(False)
+        return [stream.report(now) for stream in alive]
+
+    def on_transport(self, connected: bool) -> None:
+        """See `rtp.RtpReceiver`: nothing to begin or end."""
+
+    def on_demand(self) -> None:
+        """See `neighbours.ReceiverControl`: decoding begins with a key frame."""
+        if self.kind == "video":
+            now = wall_time()
+            for stream in self._streams.values():
+                if stream.needs_keyframe and now - stream.last_packet_at < SILENCE:
+                    self._send_pli(stream, now)
+
+    # -- packets -----------------------------------------------------------------------------------
+
+    def _new_stream(self, ssrc: int, form: PayloadFormat) -> InboundStream:
+        if len(self._streams) >= STREAMS_MAX:
+            oldest = min(self._streams.values(), key=lambda s: s.last_packet_at)
+            del self._streams[oldest.ssrc]
+        stream = InboundStream(ssrc, FrameBuffer(self.kind == "video", self._wait), form.clock_rate)
+        if self._streams:
+            # the time of the track goes on where the previous stream is
+            stream.presentation = max(s.presentation for s in self._streams.values()) + form.clock_rate // 30
+        self._streams[ssrc] = stream
+        return stream
+
+    def _on_redundant(self, packet: RtpPacket, now: float) -> None:
+        """A packet in RED; what is missing and can be made of it takes its place."""
+        stream = self._streams.get(packet.ssrc)
+        try:
+            form, packets = self._unwrapper.unwrap(packet, stream.buffer.lacks if stream else _lacks_nothing)
+        except ValueError as exc:
+            logger.debug("%s ignores a packet: %s", self._name, exc)
+            return
+        if form is not None:
+            stream = self._count(packet, form, now)
+        elif stream is not None:
+            stream.count(packet, now)
+            form = self._formats.get(stream.payload_type)
+        if stream is None or form is None:
+            return
+        for each in packets:
+            self._buffer(stream, each, self._formats.get(each.payload_type, form), now)
+
+    def _on_repair(self, packet: RtpPacket, form: PayloadFormat, now: float) -> None:
+        """A retransmission (RFC 4588): put the original in its place."""
+        if form.apt is None or form.apt not in self._formats:
+            return
+        ssrc = self._repairs.get(packet.ssrc)
+        if ssrc is None:
+            if len(self._streams) != 1 or len(self._repairs) >= STREAMS_MAX:
+                return
+            # not announced, but there is only one stream that it can repair
+            ssrc = self._repairs[packet.ssrc] = next(iter(self._streams))
+        stream = self._streams.get(ssrc)
+        original = unwrap_rtx(packet, form.apt, ssrc)
+        if stream is None or original is None:
+            return
+        stream.retransmitted_packets += 1
+        stream.retransmitted_bytes += len(packet.payload)
+        repaired = self._formats[form.apt]
+        if repaired.name == "RED":
+            self._on_redundant(original, now)
+        else:
+            stream.count(original, now)
+            self._buffer(stream, original, repaired, now)
+
+    def _buffer(self, stream: InboundStream, packet: RtpPacket, form: PayloadFormat, now: float) -> None:
+        buffer = stream.buffer
+        frames = buffer.add(packet, now)
+        if self.kind == "video":
+            if form.nack:
+                self._nack(stream, now)
+            if buffer.lost:
+                buffer.lost = False
+                stream.needs_keyframe = True
+                self._send_pli(stream, now)
+        for frame in frames:
+            self._playout.push(stream, frame, now)
+
+    def _nack(self, stream: InboundStream, now: float) -> None:
+        missing = stream.buffer.missing()
+        if missing and self._session is not None and now - stream.nacked_at > NACK_INTERVAL:
+            stream.nacked_at = now
+            stream.nacks += 1
+            self._feed_back(stream, now, lambda ssrc: rtcp.write_nack(ssrc, stream.ssrc, missing))
+
+    def _send_pli(self, stream: InboundStream, now: float, *, force: bool = False) -> None:
+        if self._session is not None and (force or now - stream.pli_at > PLI_INTERVAL):
+            stream.pli_at = now
+            stream.plis += 1
+            self._feed_back(stream, now, lambda ssrc: rtcp.write_pli(ssrc, stream.ssrc))
+
+    def _feed_back(self, stream: InboundStream, now: float, write: Callable[[int], bytes]) -> None:
+        if self._session is not None and self._parameters is not None:
+            self._session.send_feedback(self._parameters.mid, stream.report(now), write)
+
+    def _estimate(self, packet: RtpPacket, form: PayloadFormat, now: float) -> None:
+        """Tell the sender what the path seems to bear (goog-remb)."""
+        if self._estimator is None:
+            if not (form.remb or any(f.remb for f in self._formats.values())):
+                return
+            self._estimator = rtcp.RemoteBitrateEstimator()
+        estimate = self._estimator.add(
+            arrival_time_ms=int(now * 1000),
+            abs_send_time=packet.abs_send_time or 0,
+            payload_size=len(packet.payload) + packet.padding_size,
+            ssrc=packet.ssrc,
+        )
+        stream = self._streams.get(packet.ssrc)
+        if estimate is not None and stream is not None:
+            bitrate, ssrcs = estimate
+            self._feed_back(stream, now, lambda ssrc: rtcp.write_remb(ssrc, bitrate, ssrcs[-16:]))
+
+    # -- frames ------------------------------------------------------------------------------------
+
+    def _take_frame(self, stream: InboundStream, frame: EncodedFrame, presentation: int, now: float) -> None:
+        form = self._formats.get(frame.packets[0].payload_type)
+        stream.frames_received += 1
+        if form is None or not form.is_media:
+            return
+        is_video = self.kind == "video"
+        for packet in frame.packets:
+            if packet.turns is not None:
+                stream.turns = packet.turns
+        if not self._is_shown(stream, now) or not self._sink.wants_frames():
+            stream.needs_keyframe = True
+            return
+        try:
+            data = choice.depacketize(form.name, [p.payload for p in frame.packets if p.payload])
+        except ValueError as exc:
+            logger.debug("%s cannot read a frame: %s", self._name, exc)
+            data = b""
+        is_key = is_keyframe(form.name, data)
+        if (is_video and not data) or (stream.needs_keyframe and not is_key):
+            stream.needs_keyframe = True
+            stream.frames_dropped += 1
+            self._send_pli(stream, now)
+            return
+        stream.needs_keyframe = False
+        if len(self._queue) >= DECODE_QUEUE_MAX:
+            # the decoder is too slow: skip to a key frame, which is the only honest way to catch up
+            stream.frames_dropped += len(self._queue)
+            self._queue.clear()
+            stream.needs_keyframe = is_video and not is_key
+            if stream.needs_keyframe:
+                self._send_pli(stream, now)
+                return
+        self._queue.append(DecodeJob(stream, form, data, presentation, is_key, stream.turns))
+        if self._decoding is None:
+            self._decode_next()
+
+    def _is_shown(self, stream: InboundStream, now: float) -> bool:
+        """Whether the track gets the frames of this stream; a silent one gives way."""
+        if stream.ssrc == self._shown:
+            return True
+        shown = self._streams.get(self._shown) if self._shown is not None else None
+        if shown is not None and now - shown.last_packet_at < SWITCH_AFTER:
+            return False
+        self._shown = stream.ssrc
+        return True
+
+    def _decode_next(self) -> None:
+        if not self._queue or self._stopped:
+            return
+        job = self._queue.popleft()
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._workers.acquire(), self._decoder.run, job)
+        self._decoding = future
+        future.add_done_callback(lambda done: self._decoded(job, done))
+
+    def _decoded(self, job: DecodeJob, future: asyncio.Future[list[Frame]]) -> None:
+        self._decoding = None
+        if future.cancelled():
+            return
+        exc = future.exception()
+        stream = job.stream
+        if self._stopped:
+            return
+        if exc is not None:
+            if not isinstance(exc, FFmpegError | ValueError):
+                logger.error("%s: the decoder failed", self._name, exc_info=exc)
+            stream.frames_dropped += 1
+            if self.kind == "video":
+                stream.needs_keyframe = True
+                self._send_pli(stream, wall_time())
+        else:
+            stream.decode_time += job.took
+            if job.is_key and self.kind == "video":
+                stream.key_frames_decoded += 1
+            for frame in future.result():
+                stream.take_decoded(frame, wall_time())
+                self._sink.push_frame(frame)
+        self._decode_next()
+
+
+def _lacks_nothing(_number: int) -> bool:
+    """Of a stream that has not begun."""
+    return False

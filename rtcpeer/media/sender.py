@@ -1,0 +1,407 @@
+"""Sending media: frames of one local track become packets of one media section.
+
+One task per sender takes frames from the track's puller (see `source`), has them encoded by the pool of
+`workers` and sends the packets. It runs only while there is a track, parameters and a connected transport.
+Streams keep their SSRC, sequence numbers and time over pauses, other tracks and other codecs.
+Owns: streams, encoders, the task. Never: the track; it is not stopped from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from av import AudioFrame
+from av.frame import Frame
+from av.packet import Packet
+
+from rtcpeer.aio import Gone, TaskSet, wall_time
+from rtcpeer.dtls.transport import DtlsTransport
+from rtcpeer.errors import InvalidStateError
+from rtcpeer.media.codecs import PayloadFormat, payload_format, preferred_redundancy, protection_of
+from rtcpeer.media.dtmf import TonePlayer
+from rtcpeer.media.encoding import EncodedPayloads, EncodeRequest
+from rtcpeer.media.send_stream import SendStream
+from rtcpeer.media.source import SourceTrack, Subscription, TrackSource
+from rtcpeer.media.source_statistics import SourceNumbers
+from rtcpeer.media.workers import Workers
+from rtcpeer.rtp import rtcp
+from rtcpeer.rtp.audio_level import SILENCE_DBOV, level_to_dbov
+from rtcpeer.rtp.outbound import HeaderTemplate, OutboundStream
+from rtcpeer.rtp.parameters import SendEncoding, SendParameters
+from rtcpeer.rtp.red import Redundancy
+from rtcpeer.rtp.session import RtpSession
+
+logger = logging.getLogger(__name__)
+
+# A key frame costs ten others; requests that come faster are answered together.
+KEYFRAME_INTERVAL = 0.2
+# And one that nobody asked for in so many words, because of packets that cannot be sent again, is rarer.
+REFRESH_INTERVAL = 1.0
+
+
+class MediaSender:
+    """Sends one media section.
+
+    Args:
+        kind: "audio" or "video".
+        name: for logs.
+
+    Attributes:
+        on_error: called once per kind of failure of the encoder (a frame it cannot take); frames go on.
+    """
+
+    def __init__(self, kind: str, *, name: str = "") -> None:
+        self.kind = kind
+        self.on_error: Callable[[Exception], None] | None = None
+        self._name = name
+        self._track: SourceTrack | None = None
+        self._session: RtpSession | None = None
+        self._parameters: SendParameters | None = None
+        # all streams that were ever configured, by SSRC: their numbers must go on
+        self._known: dict[int, SendStream] = {}
+        self._streams: list[SendStream] = []
+        self._subscription: Subscription | None = None
+        self._tasks = TaskSet(name or f"{kind} sender")
+        self._task: asyncio.Task[None] | None = None
+        self._workers = Workers()
+        self._stopped = False
+        self._failures: set[str] = set()
+        self._estimate: int | None = None
+        self._tones: TonePlayer | None = None
+        self._source = SourceNumbers()
+
+    # -- what the peer calls -----------------------------------------------------------------------
+
+    @property
+    def track(self) -> SourceTrack | None:
+        """What is sent."""
+        return self._track
+
+    def set_track(self, track: SourceTrack | None) -> None:
+        """Send another track, or none, from the next frame on; the streams go on over it."""
+        if track is self._track:
+            return
+        self._track = track
+        for stream in self._known.values():
+            stream.packets.rebase()
+            stream.due = 0.0
+            stream.force_keyframe = True
+        self._swap_subscription()
+        self._update()
+
+    def attach(self, dtls: DtlsTransport) -> None:
+        """Send over this transport."""
+        session = dtls.rtp
+        if session is self._session:
+            return
+        if self._session is not None:
+            self._session.remove_sender(self)
+        self._session = session
+        for stream in self._known.values():
+            stream.packets.send = session.send_rtp
+        self._register()
+        self._update()
+
+    def configure(self, parameters: SendParameters | None) -> None:
+        """Send with these parameters from now on, or nothing; as often as they change."""
+        if self._stopped or parameters == self._parameters:
+            return
+        self._parameters = parameters
+        self._streams = []
+        if parameters is not None:
+            formats = [payload_format(codec) for codec in parameters.codecs]
+            for encoding in parameters.encodings:
+                stream = self._make_stream(parameters, encoding, formats)
+                if stream is not None:
+                    self._streams.append(stream)
+        self._register()
+        self._update()
+
+    def request_keyframe(self) -> None:
+        """Make the next picture one that can be decoded by itself."""
+        for stream in self._streams:
+            stream.force_keyframe = True
+
+    @property
+    def can_insert_dtmf(self) -> bool:
+        """Whether tones can be sent now: audio is sent and telephone-event was negotiated."""
+        return self._task is not None and self._tone_format() is not None
+
+    def insert_tone(self, tone: str, duration_ms: int) -> None:
+        """Send one tone (RFC 4733) in place of the track's audio; a tone that still sounds ends.
+
+        Args:
+            tone: one of 0-9, A-D, *, #.
+            duration_ms: how long.
+
+        Raises:
+            InvalidStateError: tones cannot be sent now.
+        """
+        form = self._tone_format()
+        if form is None or not self._streams or self._task is None:
+            raise InvalidStateError("tones cannot be sent now")
+        self._tones = TonePlayer(self._streams[0].packets, form, tone, duration_ms)
+        self._tasks.start(self._tones.run())
+
+    def stats(self) -> list[dict[str, object]]:
+        """RTCOutboundRtpStreamStats and RTCRemoteInboundRtpStreamStats, without ids."""
+        result: list[dict[str, object]] = []
+        mid = self._parameters.mid if self._parameters is not None else None
+        for index, stream in enumerate(self._streams):  # as many as encodings, or none
+            result += stream.stats(self.kind, mid, index)
+        return result
+
+    def source_stats(self) -> dict[str, object]:
+        """Members of RTCAudioSourceStats or RTCVideoSourceStats."""
+        stats = self._source.stats(self.kind)
+        if self._track is not None:
+            stats["trackIdentifier"] = self._track.id
+        return stats
+
+    def stop(self) -> Awaitable[Any]:
+        """Send nothing more, for ever, and say so (BYE). The track is not stopped."""
+        if self._stopped:
+            return Gone()
+        session = self._session
+        if session is not None and session.connected:
+            sent = [
+                stream.packets.encoding.ssrc for stream in self._known.values() if stream.packets.packets_sent
+            ]
+            if sent:
+                session.send_rtcp(rtcp.write_receiver_report(sent[0], []) + rtcp.write_bye(sent))
+        self.configure(None)
+        self._stopped = True
+        self._track = None
+        self._swap_subscription()
+        self._workers.release()
+        return self._tasks.cancel([s.job for s in self._known.values() if s.job is not None])
+
+    # -- set-up ------------------------------------------------------------------------------------
+
+    def _make_stream(
+        self, parameters: SendParameters, encoding: SendEncoding, formats: list[PayloadFormat]
+    ) -> SendStream | None:
+        wanted = payload_format(encoding.codec) if encoding.codec is not None else None
+        form = next((f for f in formats if f.is_media and (wanted is None or f.codec == wanted.codec)), None)
+        if form is None:
+            form = next((f for f in formats if f.is_media), None)
+        if form is None:
+            return None
+        template = HeaderTemplate(parameters.header_extensions, parameters.mid, encoding.rid)
+        stream = self._known.get(encoding.ssrc)
+        if stream is None:
+            send = self._session.send_rtp if self._session is not None else _drop
+            stream = self._known[encoding.ssrc] = SendStream(OutboundStream(encoding, send, template), form)
+        elif stream.format != form:
+            # another codec: other time line, other pictures
+            stream.packets.rebase()
+            stream.force_keyframe = True
+        elif encoding.active and not stream.packets.encoding.active:
+            stream.force_keyframe = True
+        packets = stream.packets
+        stream.format = form
+        packets.encoding = encoding
+        packets.template = template
+        packets.clock_rate = form.clock_rate
+        packets.rtx_payload_types = {
+            f.apt: f.payload_type for f in formats if f.name == "RTX" and f.apt is not None
+        }
+        stream.protection = protection_of(formats, form, parameters.header_extensions)
+        packets.keep_history(form.nack)
+        red = preferred_redundancy(formats, form)
+        if red is None:
+            stream.redundancy = None
+        elif stream.redundancy is None or stream.redundancy.payload_type != red.payload_type:
+            stream.redundancy = Redundancy(red.payload_type, form.payload_type)
+        return stream
+
+    def _register(self) -> None:
+        if self._session is None:
+            return
+        if self._parameters is None or not self._streams:
+            self._session.remove_sender(self)
+            return
+        ssrcs = [stream.packets.encoding.ssrc for stream in self._streams]
+        self._session.add_sender(self, self._parameters.mid, ssrcs, self._parameters.header_extensions)
+
+    @property
+    def _should_run(self) -> bool:
+        return (
+            self._track is not None
+            and self._track.readyState == "live"
+            and self._session is not None
+            and self._session.connected
+            and any(stream.packets.encoding.active for stream in self._streams)
+        )
+
+    def _update(self) -> None:
+        if self._should_run:
+            if self._subscription is None:
+                self._swap_subscription()
+            if self._task is None or self._task.done():
+                self._task = self._tasks.start(self._run())
+        elif self._task is not None:
+            task, self._task = self._task, None
+            task.cancel()
+            for stream in self._known.values():
+                stream.force_keyframe = stream.fresh = True
+            self._swap_subscription()
+
+    def _swap_subscription(self) -> None:
+        old = self._subscription
+        self._subscription = None
+        if self._track is not None and self._should_run:
+            self._subscription = TrackSource.of(self._track).subscribe()
+        if old is not None:
+            old.close()
+
+    def _tone_format(self) -> PayloadFormat | None:
+        if self.kind != "audio" or self._parameters is None or not self._streams:
+            return None
+        formats = [payload_format(codec) for codec in self._parameters.codecs]
+        tones = [f for f in formats if f.name == "TELEPHONE-EVENT"]
+        rate = self._streams[0].format.clock_rate
+        return next((f for f in tones if f.clock_rate == rate), tones[0] if tones else None)
+
+    # -- what the RTP session calls ----------------------------------------------------------------
+
+    def on_transport(self, connected: bool) -> None:
+        """See `rtp.RtpSender`."""
+        self._update()
+
+    def on_feedback(self, ssrc: int, packet: rtcp.Feedback, now: float) -> None:
+        """See `rtp.RtpSender`."""
+        stream = self._known.get(ssrc)
+        if stream is None:
+            return
+        packets = stream.packets
+        if isinstance(packet, rtcp.SenderReport | rtcp.ReceiverReport):
+            for block in packet.reports:
+                if block.ssrc == ssrc:
+                    packets.take_report(block, now)
+            return
+        lost = rtcp.lost_packets(packet)
+        if lost is not None:
+            packets.nacks += 1
+            # asked for again and again while the key frame is on its way: not more than one a second
+            if packets.repeat(lost, now) and now - stream.keyframe_at > REFRESH_INTERVAL:
+                stream.force_keyframe = True
+            return
+        request = rtcp.is_keyframe_request(packet)
+        if request is not None:
+            packets.plis += request == "pli"
+            packets.firs += request == "fir"
+            stream.force_keyframe = True
+            return
+        bitrate = rtcp.estimated_bitrate(packet)
+        if bitrate is not None:
+            self._estimate = bitrate
+
+    def sender_reports(self, now: float) -> list[bytes]:
+        """See `rtp.RtpSender`."""
+        cname = self._parameters.cname if self._parameters is not None else ""
+        reports = (stream.packets.write_report(cname, now) for stream in self._streams)
+        return [report for report in reports if report is not None]
+
+    # -- frames ------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while (subscription := self._subscription) is not None:
+            frame = await subscription.get()
+            if frame is None:
+                if subscription is self._subscription:
+                    # the track has ended; another one begins a new task
+                    self._subscription = None
+                continue
+            await self._send(frame)
+        self._task = None
+
+    async def _send(self, frame: Frame | Packet[Any]) -> None:
+        self._source.count(frame)
+        track, now = self._track, wall_time()
+        if track is None:
+            return
+        active = [stream for stream in self._streams if stream.packets.encoding.active]
+        enabled = bool(getattr(track, "enabled", True))
+        shared = TrackSource.of(track).is_shared or len(active) > 1
+        for stream in active:
+            if not stream.is_due(frame):
+                continue
+            force = stream.force_keyframe and now - stream.keyframe_at > KEYFRAME_INTERVAL
+            if force:
+                stream.force_keyframe = False
+                stream.keyframe_at = now
+            encoding = stream.packets.encoding
+            request = EncodeRequest(
+                frame=frame,
+                format=stream.format,
+                force_keyframe=force,
+                scale_down_by=encoding.scale_resolution_down_by,
+                max_bitrate=encoding.max_bitrate,
+                estimate=self._estimate // len(active) if self._estimate is not None else None,
+                shared=shared,
+                disabled=not enabled,
+                tells_turns=bool(stream.packets.template.turned),
+                bitrate_limit=encoding.bitrate_limit,
+            )
+            try:
+                encoded = await self._encode(stream, request)
+            except Exception as exc:
+                self._failed(exc)
+                continue
+            if encoded is not None and stream in self._streams:
+                level = SILENCE_DBOV
+                if enabled and isinstance(frame, AudioFrame) and stream.packets.template.audio_level:
+                    level = level_to_dbov(self._source.level)
+                self._send_encoded(stream, encoded, level)
+
+    async def _encode(self, stream: SendStream, request: EncodeRequest) -> EncodedPayloads | None:
+        if stream.job is not None and not stream.job.done():
+            await asyncio.wait([stream.job])
+        if self._stopped:
+            return None
+        loop = asyncio.get_running_loop()
+        stream.job = loop.run_in_executor(self._workers.acquire(), stream.encoder.encode, request)
+        stream.job.add_done_callback(_retrieve)
+        # shielded: a cancelled task must not make a running job look finished
+        return await asyncio.shield(stream.job)
+
+    def _send_encoded(self, stream: SendStream, encoded: EncodedPayloads, level: int) -> None:
+        packets = stream.packets
+        now = wall_time()
+        if encoded.epoch != stream.epoch:
+            stream.epoch = encoded.epoch
+            packets.rebase()
+        timestamp = packets.map_timestamp(encoded.timestamp, now)
+        if self.kind == "video":
+            stream.send_picture(encoded, timestamp, now)
+            return
+        if self._tones is not None:
+            if not self._tones.finished:
+                return
+            self._tones = None
+            if stream.redundancy is not None:
+                stream.redundancy.forget()
+        stream.send_sound(encoded, timestamp, level)
+
+    def _failed(self, exc: Exception) -> None:
+        """A frame could not be encoded: said once per kind of failure, then the next frame is tried."""
+        kind = f"{type(exc).__name__}: {exc}"
+        if kind not in self._failures:
+            self._failures.add(kind)
+            logger.warning("%s cannot encode a frame: %s", self._name or self.kind, kind)
+            if self.on_error is not None:
+                self.on_error(exc)
+
+
+def _retrieve(job: asyncio.Future[Any]) -> None:
+    """The error of a job whose task is gone is nobody's."""
+    if not job.cancelled():
+        job.exception()
+
+
+def _drop(_packet: bytes) -> None:
+    """Before there is a transport."""

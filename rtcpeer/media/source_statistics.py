@@ -1,0 +1,57 @@
+"""What RTCMediaSourceStats says about the frames of a local track."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from av import AudioFrame, VideoFrame
+from av.frame import Frame
+from av.packet import Packet
+
+from rtcpeer.aio import wall_time
+from rtcpeer.rtp.audio_level import audio_level
+
+
+@dataclass(slots=True)
+class SourceNumbers:
+    """Counts the frames that a sender was given; `level` is that of the last one."""
+
+    frames: int = 0
+    width: int = 0
+    height: int = 0
+    level: float = 0.0
+    energy: float = 0.0
+    duration: float = 0.0
+    frames_per_second: float = 0.0
+    _second: int = 0
+    _second_frames: int = 0
+
+    def count(self, frame: Frame | Packet[Any]) -> None:
+        """Take note of a frame."""
+        self.frames += 1
+        if isinstance(frame, AudioFrame):
+            self.level = audio_level(frame)
+            duration = frame.samples / (frame.sample_rate or 48000)
+            self.duration += duration
+            self.energy += self.level * self.level * duration
+        elif isinstance(frame, VideoFrame):
+            self.width, self.height = frame.width, frame.height
+            second = int(wall_time())
+            if second != self._second:
+                self.frames_per_second = float(self._second_frames)
+                self._second, self._second_frames = second, 0
+            self._second_frames += 1
+
+    def stats(self, kind: str) -> dict[str, object]:
+        """Members of RTCAudioSourceStats or RTCVideoSourceStats by their W3C names."""
+        stats: dict[str, object] = {"type": "media-source", "kind": kind}
+        if kind == "audio":
+            stats.update(
+                audioLevel=self.level, totalAudioEnergy=self.energy, totalSamplesDuration=self.duration
+            )
+        else:
+            stats.update(frames=self.frames, framesPerSecond=self.frames_per_second)
+            if self.width:
+                stats.update(width=self.width, height=self.height)
+        return stats

@@ -1,0 +1,1 @@
+"""Video codecs beyond aiortc's, one file each."""

@@ -1,0 +1,124 @@
+"""Which encoder, decoder and payload format a negotiated video codec has; which codecs libav has here at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Literal
+
+from av.codec import Codec as LibavCodec
+from av.codec.codec import UnknownCodecError
+
+from rtcpeer.media import aiortc_adapter
+from rtcpeer.media.video import av1, h265, vp9
+from rtcpeer.media.video.h264 import H264HighEncoder
+from rtcpeer.values import Codec
+
+# (encoder, decoder) by their names in libav; a build of PyAV may be without
+_NEEDED = {
+    "VP9": ("libvpx-vp9", "libvpx-vp9"),
+    "AV1": ("libsvtav1", "libdav1d"),
+    "H265": ("libx265", "hevc"),
+}
+_ENCODERS: dict[str, Callable[[], aiortc_adapter.Encoder]] = {
+    "VP9": vp9.Vp9Encoder,
+    "AV1": av1.Av1Encoder,
+    "H265": h265.H265Encoder,
+}
+_DECODERS: dict[str, Callable[[], aiortc_adapter.Decoder]] = {
+    "VP9": vp9.Vp9Decoder,
+    "AV1": av1.Av1Decoder,
+    "H265": h265.H265Decoder,
+}
+_VP8, _H264 = (aiortc_adapter.codec_parameters(f"video/{name}", 90000, None) for name in ("VP8", "H264"))
+# profile_idc of a profile-level-id (RFC 6184 section 8.1)
+_HIGH, _HIGH_444 = 0x64, 0xF4
+
+
+def _join_vp8(payloads: list[bytes]) -> bytes:
+    if not payloads[0] or not payloads[0][0] & 0x10:
+        raise ValueError("the beginning of the picture is missing")
+    return b"".join([aiortc_adapter.depayload(_VP8, payload) for payload in payloads])
+
+
+def _join_h264(payloads: list[bytes]) -> bytes:
+    return b"".join([aiortc_adapter.depayload(_H264, payload) for payload in payloads])
+
+
+_DEPACKETIZERS: dict[str, Callable[[list[bytes]], bytes]] = {
+    "VP8": _join_vp8,
+    "H264": _join_h264,
+    "VP9": vp9.depacketize,
+    "AV1": av1.depacketize,
+    "H265": h265.depacketize,
+}
+NAMES = frozenset(_DEPACKETIZERS)
+"""The video codecs whose payloads can be read, in upper case."""
+
+
+@cache
+def can_encode(name: str) -> bool:
+    """Whether libav has here what our encoder of this codec needs."""
+    return name not in _NEEDED or _has(_NEEDED[name][0], "w")
+
+
+@cache
+def can_decode(name: str) -> bool:
+    """Whether libav has here what our decoder of this codec needs."""
+    return name not in _NEEDED or _has(_NEEDED[name][1], "r")
+
+
+def _has(name: str, mode: Literal["r", "w"]) -> bool:
+    try:
+        LibavCodec(name, mode)
+    except UnknownCodecError:
+        return False
+    return True
+
+
+def make_encoder(codec: Codec) -> aiortc_adapter.Encoder:
+    """The encoder of a negotiated codec, of any kind.
+
+    Raises:
+        ValueError: there is none.
+    """
+    name = codec.name.upper()
+    ours = _ENCODERS.get(name)
+    if ours is not None:
+        return ours()
+    profile = (codec.parameter("profile-level-id") or "")[:2].upper()
+    if name == "H264" and profile in (f"{_HIGH:X}", f"{_HIGH_444:X}"):
+        return H264HighEncoder(keeps_colour=profile == f"{_HIGH_444:X}")
+    return aiortc_adapter.get_encoder(
+        aiortc_adapter.codec_parameters(codec.mime_type, codec.clock_rate, codec.channels)
+    )
+
+
+def make_decoder(codec: Codec) -> aiortc_adapter.Decoder:
+    """The decoder of a negotiated codec, of any kind.
+
+    Raises:
+        ValueError: there is none.
+    """
+    ours = _DECODERS.get(codec.name.upper())
+    if ours is vp9.Vp9Decoder and (codec.parameter("profile-id") or "0") not in ("0", "1"):
+        return vp9.Vp9DeepDecoder()
+    if ours is not None:
+        return ours()
+    return aiortc_adapter.get_decoder(
+        aiortc_adapter.codec_parameters(codec.mime_type, codec.clock_rate, codec.channels)
+    )
+
+
+def depacketize(name: str, payloads: list[bytes]) -> bytes:
+    """The encoded picture in the payloads of one timestamp; what is no picture is taken as it is.
+
+    Args:
+        name: of the codec, in upper case.
+        payloads: at least one.
+
+    Raises:
+        ValueError: they are malformed, or a piece of the picture is missing.
+    """
+    join = _DEPACKETIZERS.get(name)
+    return b"".join(payloads) if join is None else join(payloads)

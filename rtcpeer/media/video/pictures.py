@@ -1,0 +1,224 @@
+"""Encoders and decoders of pictures on libav, for the codecs that aiortc has not: what they have in common.
+
+An encoder takes a frame and gives payloads, in one step and without delay; when its size or bitrate changes,
+a new one of libav's takes its place, which begins with a key frame, as aiortc's do.
+Owns: contexts of libav. Never: how a codec's payloads look (each codec's module knows).
+"""
+
+from __future__ import annotations
+
+import fractions
+import os
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+from av import CodecContext, VideoFrame
+from av.codec.context import Flags
+from av.error import ArgumentError
+from av.frame import Frame
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType
+
+from rtcpeer.media import aiortc_adapter
+from rtcpeer.media.scheduling import ordinary_scheduling
+
+CLOCK_RATE = 90000
+TIME_BASE = fractions.Fraction(1, CLOCK_RATE)
+# Payloads stay below this: with RTP header, extensions, SRTP, UDP and IPv6 that is within 1280 bytes + a margin.
+PAYLOAD_MAX = 1180
+FRAMERATE = 30
+# What the bandwidth estimation may ask for; `maxBitrate` may go beyond.
+BITRATE_DEFAULT = 500_000
+BITRATE_MIN = 100_000
+BITRATE_MAX = 2_500_000
+# A new encoder for less than this would cost more, by its key frame, than it gives.
+_BITRATE_STEP = 0.1
+# Steps of a track's time beyond this (in ticks) are a new time line.
+_STEP_MAX = 5 * CLOCK_RATE
+# No picture needs key frames that nobody asked for.
+_KEYFRAME_DISTANCE = 30_000
+# The largest picture that is decoded: 8192 x 4320. More is an attack on our memory.
+_PIXELS_MAX = 8192 * 4320
+
+
+def threads_for(width: int, height: int) -> int:
+    """How many threads one picture is worth; other connections want processors too."""
+    processors = os.cpu_count() or 1
+    if width * height > 1280 * 720 and processors >= 4:
+        return 4
+    return 2 if width * height > 640 * 480 and processors >= 2 else 1
+
+
+def ticks(pts: int | None, time_base: fractions.Fraction | None) -> int:
+    """A time in ticks of the video clock.
+
+    Raises:
+        ValueError: the frame has no time.
+    """
+    if pts is None or time_base is None:
+        raise ValueError("a picture needs pts and time_base")
+    return int(pts * time_base * CLOCK_RATE)
+
+
+class PictureEncoder(aiortc_adapter.Encoder):
+    """One encoder with one codec's settings.
+
+    Attributes:
+        is_key: whether the picture encoded last can be decoded by itself.
+        size: its width and height, as encoded; (0, 0) when they are not known.
+    """
+
+    # name of the encoder in libav
+    coder: ClassVar[str]
+    # the smallest picture that it takes; smaller ones are enlarged
+    smallest: ClassVar[int] = 2
+
+    def __init__(self) -> None:
+        self.is_key = False
+        self.size = (0, 0)
+        self._codec: VideoCodecContext | None = None
+        self._bitrate = BITRATE_DEFAULT
+        # the encoder's own time line, which only ever goes forward
+        self._source: int | None = None
+        self._time = 0
+
+    @abstractmethod
+    def options(self, width: int, height: int, bitrate: int) -> dict[str, str]:
+        """Settings for conversation: no delay, constant bitrate, key frames on demand only."""
+
+    @abstractmethod
+    def packetize(self, data: bytes) -> list[bytes]:
+        """The payloads of one encoded picture, of which `is_key` and `size` tell."""
+
+    def adapt(self, codec: VideoCodecContext) -> None:
+        """Further settings of a context that is about to be opened."""
+
+    def picture_format(self, frame: VideoFrame) -> str:
+        """The pixel format in which a frame is encoded."""
+        return "yuv420p"
+
+    @property
+    def target_bitrate(self) -> int:
+        """In bit/s. Setting it keeps it within what is good for a picture of usual size."""
+        return self._bitrate
+
+    @target_bitrate.setter
+    def target_bitrate(self, bitrate: int) -> None:
+        self._bitrate = max(BITRATE_MIN, min(bitrate, BITRATE_MAX))
+
+    def set_target_bitrate(self, bitrate: int) -> None:
+        """Set it beyond that."""
+        self._bitrate = bitrate
+
+    def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
+        """Encode one picture: its payloads and its time in ticks.
+
+        Raises:
+            ValueError: the frame has no time.
+            FFmpegError: libav's encoder refuses it.
+        """
+        if not isinstance(frame, VideoFrame):
+            raise TypeError(f"a picture is needed, not {type(frame).__name__}")
+        timestamp = ticks(frame.pts, frame.time_base)
+        picture = self._fit(frame)
+        codec = self._codec
+        if (
+            codec is None
+            or (codec.width, codec.height, codec.pix_fmt)
+            != (picture.width, picture.height, picture.format.name)
+            or abs(self._bitrate - (codec.bit_rate or 0)) > _BITRATE_STEP * (codec.bit_rate or 0)
+        ):
+            codec = self._codec = self._open(picture)
+            self._source, self._time = None, 0
+        step = 0 if self._source is None else timestamp - self._source
+        self._source = timestamp
+        self._time += step if 0 < step < _STEP_MAX else CLOCK_RATE // FRAMERATE
+        packets = self._encode(codec, picture, force_keyframe)
+        data = b"".join([bytes(packet) for packet in packets])
+        self.is_key = any(packet.is_keyframe for packet in packets)
+        self.size = (picture.width, picture.height)
+        return (self.packetize(data) if data else []), timestamp
+
+    def pack(self, packet: Packet[Any]) -> tuple[list[bytes], int]:
+        """Cut a picture that is encoded already: its payloads and its time in ticks."""
+        self.is_key = bool(packet.is_keyframe)
+        self.size = (0, 0)
+        return self.packetize(bytes(packet)), ticks(packet.pts, packet.time_base)
+
+    def _fit(self, frame: VideoFrame) -> VideoFrame:
+        """The frame in a size and format that the encoder takes: even, and not too small."""
+        scale = max(1.0, self.smallest / min(frame.width, frame.height))
+        width, height = (max(2, round(side * scale) // 2 * 2) for side in (frame.width, frame.height))
+        form = self.picture_format(frame)
+        if (width, height, form) == (frame.width, frame.height, frame.format.name):
+            return frame
+        return frame.reformat(width=width, height=height, format=form)
+
+    def _open(self, picture: VideoFrame) -> VideoCodecContext:
+        codec = CodecContext.create(self.coder, "w")
+        assert isinstance(codec, VideoCodecContext)
+        codec.width, codec.height = picture.width, picture.height
+        codec.pix_fmt = picture.format.name
+        codec.bit_rate = self._bitrate
+        codec.time_base = TIME_BASE
+        codec.framerate = fractions.Fraction(FRAMERATE, 1)
+        codec.gop_size = _KEYFRAME_DISTANCE
+        codec.options = self.options(picture.width, picture.height, self._bitrate)
+        self.adapt(codec)
+        # not by the first picture: SVT-AV1 raises the priority of every thread that it sees when it is opened
+        with ordinary_scheduling():
+            codec.open()
+        return codec
+
+    def _encode(self, codec: VideoCodecContext, picture: VideoFrame, is_forced: bool) -> list[Packet[Any]]:
+        """Encode on the encoder's own time line; the frame is as before afterwards, it may be the user's."""
+        pts, time_base = picture.pts, picture.time_base
+        try:
+            picture.pts, picture.time_base = self._time, TIME_BASE
+            picture.pict_type = PictureType.I if is_forced else PictureType.NONE
+            return codec.encode(picture)
+        except ArgumentError:
+            # it refuses this picture: try anew with the next one
+            self._codec = None
+            raise
+        finally:
+            picture.pict_type = PictureType.NONE
+            picture.pts = pts
+            if time_base is not None:
+                picture.time_base = time_base
+
+
+class PictureDecoder(aiortc_adapter.Decoder):
+    """One decoder: a whole encoded picture in, frames of 8 bits and halved colour out, at once.
+
+    Args:
+        name: of the decoder in libav.
+    """
+
+    def __init__(self, name: str) -> None:
+        codec = CodecContext.create(name, "r")
+        assert isinstance(codec, VideoCodecContext)
+        # one thread and no frame kept back: each picture leaves when it has come
+        codec.thread_count = 1
+        codec.flags |= Flags.low_delay
+        codec.options = {"max_pixels": str(_PIXELS_MAX)}
+        self._codec = codec
+
+    def decode(self, encoded_frame: aiortc_adapter.JitterFrame) -> list[Frame]:
+        """Decode one picture; raises what libav raises."""
+        packet: Packet[Any] = Packet(encoded_frame.data)
+        packet.pts = encoded_frame.timestamp
+        packet.time_base = TIME_BASE
+        return [_plain(frame) for frame in self._codec.decode(packet) if isinstance(frame, VideoFrame)]
+
+
+def _plain(frame: VideoFrame) -> VideoFrame:
+    """The frame as all programs expect it: 4:2:0 with 8 bits."""
+    if frame.format.name in ("yuv420p", "yuvj420p"):
+        return frame
+    plain = frame.reformat(format="yuv420p")
+    plain.pts = frame.pts
+    if frame.time_base is not None:
+        plain.time_base = frame.time_base
+    return plain

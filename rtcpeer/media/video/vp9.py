@@ -1,0 +1,173 @@
+"""VP9: payload format (RFC 9628), encoder and decoder.
+
+We send flexible mode, where each picture names the one before it; that says all there is to say of a stream
+without layers. We receive both modes and spatial layers: the layers of a picture have one timestamp, and the
+decoder takes them one behind the other.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import ClassVar
+
+from rtcpeer.media.video.pictures import PAYLOAD_MAX, PictureDecoder, PictureEncoder, threads_for
+
+# The first octet of the descriptor (RFC 9628 section 4.2)
+_PICTURE_ID, _INTER, _LAYERS, _FLEXIBLE, _BEGIN, _END, _STRUCTURE = 0x80, 0x40, 0x20, 0x10, 0x08, 0x04, 0x02
+# Each picture refers to the one before it: P_DIFF 1, no more references.
+_REFERENCE = b"\x02"
+# Scalability structure of one spatial layer, with its resolution, without picture groups.
+_RESOLUTION = 0x10
+_REFERENCES_MAX = 3
+
+
+def packetize(data: bytes, picture_id: int, *, is_key: bool, size: tuple[int, int]) -> list[bytes]:
+    """The payloads of one picture.
+
+    Args:
+        data: what the encoder gave.
+        picture_id: 15 bits.
+        is_key: whether it refers to no other.
+        size: width and height, told with key frames; (0, 0) is not told.
+    """
+    number = (0x8000 | picture_id).to_bytes(2, "big")
+    octet, tail = _PICTURE_ID | _FLEXIBLE, b""
+    if not is_key:
+        octet |= _INTER
+        tail = _REFERENCE
+    elif all(0 < side < 0x10000 for side in size):
+        octet |= _STRUCTURE
+        tail = bytes((_RESOLUTION,)) + b"".join([side.to_bytes(2, "big") for side in size])
+    room = PAYLOAD_MAX - 3 - len(tail)
+    payloads = []
+    for at in range(0, len(data), room):
+        begins, ends = at == 0, at + room >= len(data)
+        # the structure stands in the first packet only, the references in all (section 4.2)
+        first = octet if begins or not is_key else octet & ~_STRUCTURE
+        first |= (_BEGIN if begins else 0) | (_END if ends else 0)
+        extra = tail if begins or not is_key else b""
+        payloads.append(bytes((first,)) + number + extra + data[at : at + room])
+    return payloads
+
+
+def _structure_end(payload: bytes, at: int) -> int:
+    """Where the scalability structure ends that begins at `at` (RFC 9628 section 4.2.1)."""
+    octet = payload[at]
+    at += 1
+    if octet & 0x10:
+        at += 4 * ((octet >> 5) + 1)
+    if octet & 0x08:
+        pictures = payload[at]
+        at += 1
+        for _ in range(pictures):
+            at += 1 + (payload[at] >> 2 & 3)
+    return at
+
+
+def _descriptor_end(payload: bytes) -> int:
+    """How long the payload descriptor is.
+
+    Raises:
+        IndexError, ValueError: it is cut off, or malformed.
+    """
+    octet = payload[0]
+    at = 1
+    if octet & _PICTURE_ID:
+        at += 2 if payload[at] & 0x80 else 1
+    elif octet & _FLEXIBLE:
+        raise ValueError("flexible mode without a picture id")
+    if octet & _LAYERS:
+        at += 1 if octet & _FLEXIBLE else 2
+    if octet & _FLEXIBLE and octet & _INTER:
+        for count in range(_REFERENCES_MAX + 1):
+            if count == _REFERENCES_MAX:
+                raise ValueError("more than three references")
+            more = payload[at] & 1
+            at += 1
+            if not more:
+                break
+    if octet & _STRUCTURE:
+        at = _structure_end(payload, at)
+    return at
+
+
+def depacketize(payloads: list[bytes]) -> bytes:
+    """The encoded picture in the payloads of one timestamp, with all its spatial layers.
+
+    Raises:
+        ValueError: they are malformed, or the beginning of the picture is missing.
+    """
+    parts = []
+    is_open = False
+    for payload in payloads:
+        try:
+            at = _descriptor_end(payload)
+        except IndexError as exc:
+            raise ValueError("a VP9 descriptor is cut off") from exc
+        if at >= len(payload):
+            raise ValueError("a VP9 payload is empty")
+        # a layer frame begins where none is open, and nowhere else
+        if bool(payload[0] & _BEGIN) is is_open:
+            raise ValueError("a piece of a VP9 picture is missing")
+        is_open = not payload[0] & _END
+        parts.append(payload[at:])
+    if is_open or not parts:
+        raise ValueError("the end of a VP9 picture is missing")
+    return b"".join(parts)
+
+
+def is_keyframe(data: bytes) -> bool:
+    """Whether a picture needs no other: the uncompressed header of its lowest layer says so (VP9 section 6.2)."""
+    octet = data[0]
+    if octet >> 6 != 2:
+        return False
+    # frame marker (2), profile (2), a reserved bit in profile 3, show_existing_frame, frame_type (0 is key)
+    rest = octet << 1 if octet & 0x30 == 0x30 else octet
+    return not rest & 0x0C
+
+
+class Vp9Encoder(PictureEncoder):
+    """Libvpx in real time."""
+
+    coder: ClassVar[str] = "libvpx-vp9"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._picture_id = random.getrandbits(15)
+
+    def options(self, width: int, height: int, bitrate: int) -> dict[str, str]:
+        """See `PictureEncoder`."""
+        rate = str(bitrate)
+        return {
+            "deadline": "realtime",
+            "cpu-used": "8",
+            "lag-in-frames": "0",
+            # equal: constant bitrate, over a second
+            "minrate": rate,
+            "maxrate": rate,
+            "bufsize": rate,
+            "undershoot-pct": "100",
+            "overshoot-pct": "15",
+            "aq-mode": "3",
+            "row-mt": "1",
+            "threads": str(threads_for(width, height)),
+        }
+
+    def packetize(self, data: bytes) -> list[bytes]:
+        """See `PictureEncoder`."""
+        number, self._picture_id = self._picture_id, self._picture_id + 1 & 0x7FFF
+        return packetize(data, number, is_key=self.is_key, size=self.size)
+
+
+class Vp9Decoder(PictureDecoder):
+    """Libvpx: unlike libav's own decoder it takes spatial layers without an index of them."""
+
+    def __init__(self) -> None:
+        super().__init__("libvpx-vp9")
+
+
+class Vp9DeepDecoder(PictureDecoder):
+    """Libav's own, for pictures of more than 8 bits, which most builds of libvpx do not take."""
+
+    def __init__(self) -> None:
+        super().__init__("vp9")

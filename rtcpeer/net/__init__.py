@@ -1,0 +1,1 @@
+"""The network: protocols, the system's sockets, interfaces and their changes, mDNS."""

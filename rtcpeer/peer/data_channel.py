@@ -1,0 +1,228 @@
+"""RTCDataChannel (webrtc-pc 6.2): its face, and the reading of what `createDataChannel` is given.
+
+Owns: the W3C names and the WebIDL conversions. Never: the life of a channel (`channelcore`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from rtcpeer import webidl
+from rtcpeer.media.event_target import EventTarget, handler
+from rtcpeer.peer.messages import STREAM_BOUND_BYTES, MessageStream
+from rtcpeer.peer.session.channel import ChannelOwner, DataChannelCore
+from rtcpeer.rtp.parameters import ChannelParameters, Priority
+from rtcpeer.values import DataChannelState
+
+__all__ = [
+    "ChannelOwner",
+    "DataChannelCore",
+    "MessageStream",
+    "RTCDataChannel",
+    "read_data_channel_init",
+]
+
+# RFC 8832 section 5.1: the length fields of label and protocol have 16 bits
+MAX_LABEL_BYTES = 65535
+# RFC 8831 section 6.5: 65535 is not used
+RESERVED_ID = 65535
+
+BINARY_TYPES = ("blob", "arraybuffer")
+
+
+def read_data_channel_init(label: Any, init: Any = None, /, **keywords: Any) -> ChannelParameters:
+    """Convert the arguments of `createDataChannel`.
+
+    Implements: WebIDL of RTCDataChannelInit; webrtc-pc 6.1 "createDataChannel" steps 4 to 20.
+
+    Args:
+        label: of the channel.
+        init: a mapping or dataclass with ordered, maxPacketLifeTime, maxRetransmits, protocol, negotiated,
+            id, priority; None means absent.
+        **keywords: the same members; they win.
+
+    Raises:
+        TypeError: a member has the wrong type or range, label or protocol is too long, both limits of
+            reliability are given, or a negotiated channel has no id.
+    """
+    given = webidl.members("RTCDataChannelInit", init, keywords)
+    text = _bounded("label", webidl.usv_string("label", label))
+    life_time = webidl.optional_unsigned(
+        "maxPacketLifeTime", given.get("maxPacketLifeTime"), webidl.UNSIGNED_SHORT
+    )
+    retransmits = webidl.optional_unsigned(
+        "maxRetransmits", given.get("maxRetransmits"), webidl.UNSIGNED_SHORT
+    )
+    ordered = given.get("ordered")
+    protocol = given.get("protocol")
+    protocol_text = _bounded("protocol", webidl.usv_string("protocol", "" if protocol is None else protocol))
+    negotiated = bool(given.get("negotiated"))
+    # converted, so checked, even where it is ignored
+    number = webidl.optional_unsigned("id", given.get("id"), webidl.UNSIGNED_SHORT)
+    priority = given.get("priority")
+    if not negotiated:
+        number = None
+    elif number is None:
+        raise TypeError("a negotiated data channel needs an id")
+    if life_time is not None and retransmits is not None:
+        raise TypeError("maxPacketLifeTime and maxRetransmits exclude each other")
+    if number == RESERVED_ID:
+        raise TypeError(f"id must be in 0..{RESERVED_ID - 1}, not {number}")
+    return ChannelParameters(
+        label=text,
+        protocol=protocol_text,
+        ordered=True if ordered is None else bool(ordered),
+        max_packet_life_time=life_time,
+        max_retransmits=retransmits,
+        negotiated=negotiated,
+        id=number,
+        priority=Priority.LOW if priority is None else webidl.enumeration("priority", priority, Priority),
+    )
+
+
+def _bounded(name: str, text: str) -> str:
+    # no text of so few characters can be too long
+    if len(text) * 3 > MAX_LABEL_BYTES and len(text.encode()) > MAX_LABEL_BYTES:
+        raise TypeError(f"{name} must have at most {MAX_LABEL_BYTES} bytes as UTF-8")
+    return text
+
+
+class RTCDataChannel(EventTarget):
+    """A channel for messages in both directions (webrtc-pc 6.2). Made by `createDataChannel`.
+
+    Events: open, message, bufferedamountlow, error, closing, close. Beside W3C's interface: `opened`,
+    `send_async`, `messages`, ``async for message in channel``.
+    """
+
+    onopen = handler("open")
+    onmessage = handler("message")
+    onbufferedamountlow = handler("bufferedamountlow")
+    onerror = handler("error")
+    onclosing = handler("closing")
+    onclose = handler("close")
+
+    def __init__(self, core: DataChannelCore | None = None) -> None:
+        if not isinstance(core, DataChannelCore):
+            raise TypeError("Illegal constructor: data channels are made by createDataChannel()")
+        self._core = core
+        self._binary_type = "arraybuffer"
+
+    @property
+    def label(self) -> str:
+        """Its name; several channels may have the same."""
+        return self._core.channel.parameters.label
+
+    @property
+    def ordered(self) -> bool:
+        """Whether messages arrive in the order in which they were sent."""
+        return self._core.channel.parameters.ordered
+
+    @property
+    def maxPacketLifeTime(self) -> int | None:
+        """For how many milliseconds a message is tried; None = until it arrives."""
+        return self._core.channel.parameters.max_packet_life_time
+
+    @property
+    def maxRetransmits(self) -> int | None:
+        """How often a message is repeated; None = until it arrives."""
+        return self._core.channel.parameters.max_retransmits
+
+    @property
+    def protocol(self) -> str:
+        """The application's protocol on it."""
+        return self._core.channel.parameters.protocol
+
+    @property
+    def negotiated(self) -> bool:
+        """Whether the application made it on both ends itself."""
+        return self._core.channel.parameters.negotiated
+
+    @property
+    def id(self) -> int | None:
+        """The SCTP stream; None until the DTLS roles are known."""
+        return self._core.channel.id
+
+    @property
+    def priority(self) -> Priority:
+        """Its share when several channels have something to send (webrtc-priority)."""
+        return self._core.channel.parameters.priority
+
+    @property
+    def readyState(self) -> DataChannelState:
+        """Its state: "connecting", "open", "closing" or "closed"."""
+        return self._core.state
+
+    @property
+    def bufferedAmount(self) -> int:
+        """Bytes given to `send` that SCTP has not taken yet."""
+        return self._core.channel.buffered_amount
+
+    @property
+    def bufferedAmountLowThreshold(self) -> int:
+        """``bufferedamountlow`` fires when `bufferedAmount` falls to this or below."""
+        return self._core.threshold
+
+    @bufferedAmountLowThreshold.setter
+    def bufferedAmountLowThreshold(self, value: int) -> None:
+        self._core.set_threshold(webidl.unsigned("bufferedAmountLowThreshold", value))
+
+    @property
+    def binaryType(self) -> str:
+        """Remembered ("arraybuffer" or "blob"), without effect: binary messages are ``bytes``."""
+        return self._binary_type
+
+    @binaryType.setter
+    def binaryType(self, value: str) -> None:
+        if value not in BINARY_TYPES:
+            raise TypeError(f"binaryType must be one of 'blob', 'arraybuffer', not {value!r}")
+        self._binary_type = str(value)
+
+    def send(self, data: str | bytes | bytearray | memoryview) -> None:
+        """Queue a message.
+
+        Raises:
+            InvalidStateError: the channel is not open.
+            TypeError: `data` is neither str nor bytes-like, or larger than `RTCSctpTransport.maxMessageSize`.
+            OperationError: more than 16 MiB wait to be sent.
+        """
+        self._core.send(data)
+
+    async def send_async(self, data: str | bytes | bytearray | memoryview) -> None:
+        """Send a message as soon as the channel is open and has room.
+
+        Raises:
+            InvalidStateError: the channel closed before the message could be queued.
+            TypeError: as `send`.
+        """
+        await self._core.send_async(data)
+
+    async def opened(self, timeout: float | None = None) -> Self:
+        """Wait until the channel is open.
+
+        Args:
+            timeout: in seconds.
+
+        Raises:
+            InvalidStateError: it is closing or closed.
+            RTCTimeoutError: it took longer.
+        """
+        await self._core.opened(timeout)
+        return self
+
+    def close(self) -> None:
+        """Close it; what was sent before is still delivered."""
+        self._core.close()
+
+    def messages(self, bound_bytes: int = STREAM_BOUND_BYTES) -> MessageStream:
+        """The messages from now on (and those that came before anybody listened), until the channel closes.
+
+        Args:
+            bound_bytes: when more than this waits to be read, the iterator raises `OperationError`.
+        """
+        return self._core.messages(bound_bytes)
+
+    def __aiter__(self) -> MessageStream:
+        return self.messages()
+
+    def __repr__(self) -> str:
+        return f"<RTCDataChannel {self.label!r} {self.readyState.value}, id {self.id}>"

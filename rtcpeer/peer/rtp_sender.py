@@ -1,0 +1,219 @@
+"""RTCRtpSender (webrtc-pc 5.2): a thin view over a `TransceiverCore`.
+
+Owns: [[LastReturnedParameters]]. Never: what was negotiated; that is read from the engine's record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from rtcpeer import webidl
+from rtcpeer.errors import InvalidModificationError, InvalidStateError
+from rtcpeer.jsep import encodings as encoding_rules
+from rtcpeer.peer import parameters as dictionaries
+from rtcpeer.peer.errors import w3c_errors
+from rtcpeer.peer.parameters import RTCRtpCapabilities, RTCRtpSendParameters
+from rtcpeer.peer.session.transceiver import TransceiverCore
+from rtcpeer.values import MediaKind
+
+if TYPE_CHECKING:
+    from rtcpeer.media.stream import MediaStream
+    from rtcpeer.peer.dtmf import RTCDTMFSender
+    from rtcpeer.peer.stats import RTCStatsReport
+    from rtcpeer.peer.transports import RTCDtlsTransport
+
+
+class RTCRtpSender:
+    """Controls how a track is encoded and sent (webrtc-pc 5.2). Made by `addTrack` and `addTransceiver`."""
+
+    def __init__(self, core: TransceiverCore) -> None:
+        if not isinstance(core, TransceiverCore):
+            raise TypeError("Illegal constructor: senders are made by addTrack() and addTransceiver()")
+        self._core = core
+        self._dtmf: RTCDTMFSender | None = None
+        # [[LastReturnedParameters]], valid in the task in which it was given
+        self._returned: RTCRtpSendParameters | None = None
+        # of the record when it was given: a description that was applied since invalidates it
+        self._returned_revision = 0
+
+    @property
+    def track(self) -> Any:
+        """The track being sent, or None."""
+        return self._core.track
+
+    @property
+    def transport(self) -> RTCDtlsTransport | None:
+        """The DTLS transport it sends over; None before it is negotiated."""
+        return self._core.face_transport
+
+    @property
+    def kind(self) -> str:
+        """The kind: "audio" or "video" (as aiortc has it)."""
+        return self._core.kind.value
+
+    @property
+    def dtmf(self) -> RTCDTMFSender | None:
+        """Sends DTMF tones; None for video (webrtc-pc 7)."""
+        if self._core.kind is not MediaKind.AUDIO:
+            return None
+        if self._dtmf is None:
+            from rtcpeer.peer.dtmf import RTCDTMFSender
+
+            self._dtmf = RTCDTMFSender(self._core)
+        return self._dtmf
+
+    @staticmethod
+    def getCapabilities(kind: str) -> RTCRtpCapabilities | None:
+        """What can be sent of a kind; None when the kind is unknown (webrtc-pc 5.2)."""
+        from rtcpeer.peer.session.capabilities import capabilities
+
+        return capabilities(kind, sending=True)
+
+    def getParameters(self) -> RTCRtpSendParameters:
+        """The parameters in force, to be changed and handed to `setParameters` in the same turn of the loop."""
+        record = self._core.record
+        if self._returned is not None and self._returned_revision == record.parameters_revision:
+            return self._copy(self._returned)
+        extensions = record.send_header_extensions
+        parameters = RTCRtpSendParameters(
+            transactionId=secrets.token_hex(8),
+            encodings=[dictionaries.encoding_parameters(e, kind=record.kind.value) for e in record.encodings],
+            headerExtensions=dictionaries.header_extension_parameters(extensions),
+            rtcp=dictionaries.RTCRtcpParameters(
+                cname=self._core.session.engine.state.cname or None, reducedSize=record.reduced_size_rtcp
+            ),
+            codecs=dictionaries.codec_parameters(record.send_codecs),
+        )
+        self._returned = parameters
+        self._returned_revision = record.parameters_revision
+        self._core.session.queue_task(self._forget_returned, parameters)
+        return self._copy(parameters)
+
+    @staticmethod
+    def _copy(parameters: RTCRtpSendParameters) -> RTCRtpSendParameters:
+        return dataclasses.replace(
+            parameters,
+            encodings=[dataclasses.replace(e) for e in parameters.encodings],
+            headerExtensions=[dataclasses.replace(e) for e in parameters.headerExtensions],
+            rtcp=dataclasses.replace(parameters.rtcp),
+            codecs=[dataclasses.replace(c) for c in parameters.codecs],
+        )
+
+    def _forget_returned(self, parameters: RTCRtpSendParameters) -> None:
+        if self._returned is parameters:
+            self._returned = None
+
+    @w3c_errors
+    async def setParameters(self, parameters: Any, options: Any = None, **keywords: Any) -> None:
+        """Change how the track is sent, without negotiation (webrtc-pc 5.2 setParameters).
+
+        Args:
+            parameters: what `getParameters` gave, with `encodings` changed: active, maxBitrate (bit/s),
+                maxFramerate (1/s), scaleResolutionDownBy, priority, codec.
+            options: `encodingOptions` (also as keyword) is a list of mappings with `keyFrame`.
+
+        Raises:
+            InvalidStateError: the transceiver is stopped, or `getParameters` was not called in this turn.
+            InvalidModificationError: something else than the above was changed.
+            RTCRangeError: a number is out of range.
+            TypeError: a member has the wrong type.
+        """
+        core = self._core
+        given = dictionaries.members("parameters", parameters)
+        for member in ("transactionId", "encodings", "codecs", "headerExtensions", "rtcp"):
+            if member not in given:
+                raise TypeError(f"parameters: the member {member!r} is required")
+        encodings = tuple(
+            dictionaries.read_encoding(f"encodings[{i}]", e)
+            for i, e in enumerate(dictionaries.sequence("encodings", given["encodings"]))
+        )
+        returned, record = self._returned, core.record
+        if record.stopping:
+            raise InvalidStateError("the transceiver is stopped: its parameters cannot be set")
+        if returned is None or self._returned_revision != record.parameters_revision:
+            raise InvalidStateError(
+                "call getParameters() first, and setParameters() in the same turn of the loop"
+            )
+        self._check_unchanged(given, returned)
+        capabilities = core.session.engine.settings.capabilities(core.kind).send
+        encodings = encoding_rules.check_update(
+            core.kind, record.encodings, encodings, record.send_codecs, capabilities
+        )
+        key_frames = self._key_frames(webidl.members("options", options, keywords), len(encodings))
+        with core.session.parameters_pending:
+            await asyncio.sleep(0)
+            self._returned = None
+            if core.session.closed:
+                raise InvalidStateError("the connection was closed")
+            core.session.carry_out(core.session.engine.plan_set_encodings(core.id, encodings))
+        if any(key_frames):
+            core.sender_media.request_keyframe()
+
+    @staticmethod
+    def _check_unchanged(given: dict[str, Any], returned: RTCRtpSendParameters) -> None:
+        if given["transactionId"] != returned.transactionId:
+            raise InvalidModificationError("transactionId is not that of the last getParameters()")
+        for member, kept in (("codecs", returned.codecs), ("headerExtensions", returned.headerExtensions)):
+            items = [dictionaries.members(member, i) for i in dictionaries.sequence(member, given[member])]
+            if items != [dictionaries.members(member, i) for i in kept]:
+                raise InvalidModificationError(f"{member} is read-only in setParameters()")
+        if dictionaries.members("rtcp", given["rtcp"]) != dictionaries.members("rtcp", returned.rtcp):
+            raise InvalidModificationError("rtcp is read-only in setParameters()")
+
+    @staticmethod
+    def _key_frames(options: Any, count: int) -> list[bool]:
+        given = dictionaries.members("options", options)
+        wanted = dictionaries.sequence("encodingOptions", given.get("encodingOptions", ()))
+        if wanted and len(wanted) != count:
+            raise InvalidModificationError(f"encodingOptions has {len(wanted)} items for {count} encodings")
+        return [bool(dictionaries.members("encodingOptions", w).get("keyFrame", False)) for w in wanted]
+
+    @w3c_errors
+    async def replaceTrack(self, track: Any) -> None:
+        """Send another track of the same kind, or None, without negotiation (webrtc-pc 5.2).
+
+        Raises:
+            TypeError: the track is of another kind.
+            InvalidStateError: the transceiver is stopped, or the connection closed.
+        """
+        core = self._core
+        if track is not None and getattr(track, "kind", None) != core.kind:
+            raise TypeError(f"a sender of {core.kind} cannot send {getattr(track, 'kind', track)!r}")
+
+        async def replace() -> None:
+            if core.record.stopping:
+                raise InvalidStateError("the transceiver is stopped: its track cannot be replaced")
+            await asyncio.sleep(0)
+            if core.session.closed:
+                raise InvalidStateError("the connection was closed")
+            core.use_track(track)
+            engine = core.session.engine
+            core.session.carry_out(engine.plan_set_track(core.id, None if track is None else track.id))
+
+        await core.session.chain.run(replace)
+
+    @w3c_errors
+    def setStreams(self, *streams: MediaStream) -> None:
+        """Say which streams the receiving end shall put the track in; takes a negotiation (webrtc-pc 5.2).
+
+        Raises:
+            InvalidStateError: the connection is closed.
+            TypeError: an argument is not a stream.
+        """
+        core = self._core
+        for stream in streams:
+            if not hasattr(stream, "getTracks"):
+                raise TypeError(f"setStreams() takes MediaStream objects, not {type(stream).__name__}")
+        if core.session.closed:
+            raise InvalidStateError("the connection is closed")
+        core.session.carry_out(core.session.engine.plan_set_streams(core.id, [s.id for s in streams]))
+
+    async def getStats(self) -> RTCStatsReport:
+        """Statistics about this sender only (webrtc-pc 5.2, 8.5)."""
+        return await self._core.session.get_stats(self)
+
+    def __repr__(self) -> str:
+        return f"<RTCRtpSender {self._core.kind} {self._core.record.mid or 'unnegotiated'}>"

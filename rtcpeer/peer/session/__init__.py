@@ -1,0 +1,1 @@
+"""The session behind the W3C face."""

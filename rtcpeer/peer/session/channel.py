@@ -1,0 +1,388 @@
+"""The life of one data channel, between its face and SCTP (webrtc-pc 6.2).
+
+Owns: the state that listeners see, the order of events, the waiting for room, who reads the messages.
+Never: ids, SCTP, or the set of channels of a connection (`sctp.transport`, `peer.connection`).
+
+Theory of operation. The transport tells a core what happens; the core sets its state, tells its owner, then
+the listeners. A channel that the other end opened is announced in a later turn of the loop than its
+``datachannel`` event, so that handlers can be attached; what arrives until then waits in `_deferred`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from rtcpeer.errors import RTCError as InnerRTCError
+from rtcpeer.media.event_target import Event
+from rtcpeer.peer.errors import InvalidStateError, OperationError, RTCError, RTCTimeoutError, to_face
+from rtcpeer.peer.events import MessageEvent, RTCErrorEvent
+from rtcpeer.peer.messages import MessageStream, outgoing
+from rtcpeer.rtp.parameters import ChannelParameters
+from rtcpeer.sctp.transport import ChannelListener, DataChannel
+from rtcpeer.values import DataChannelState
+
+if TYPE_CHECKING:
+    from rtcpeer.peer.data_channel import RTCDataChannel
+
+# webrtc-pc 6.1.1.1 makes [[MaxBufferSize]] "the larger of" the two sides' message sizes, 256 kB as a rule. A
+# program that sends a file in a loop, as those written for browsers do, would fail there; they take 16 MiB.
+MAX_BUFFERED_BYTES = 16 * 1024 * 1024
+# `send_async` waits above the first and goes on below the second: enough to keep a fast path busy.
+HIGH_WATER_BYTES = 1024 * 1024
+LOW_WATER_BYTES = 256 * 1024
+# Messages that come before anybody listens wait for the first iterator: so many bytes and so many messages.
+BACKLOG_BYTES = 1024 * 1024
+BACKLOG_MESSAGES = 1024
+
+_State = DataChannelState
+
+
+class ChannelOwner(Protocol):
+    """The connection, as its channels know it."""
+
+    @property
+    def max_message_size(self) -> float | None:
+        """[[MaxMessageSize]]: the largest message, `inf` for any; None before it is known."""
+
+    def on_channel_open(self, core: DataChannelCore) -> None:
+        """The channel is open (called before the ``open`` event)."""
+
+    def on_channel_left(self, core: DataChannelCore) -> None:
+        """Closing began, or it is closed: remove it from [[DataChannels]]. Called once, before any event."""
+
+    def on_channel_closed(self, core: DataChannelCore) -> None:
+        """It is closed. Called once, before ``error`` and ``close``."""
+
+
+class DataChannelCore:
+    """One channel, between its face and the transport. Implements `sctp.transport.ChannelListener`.
+
+    Make one with `DataChannelCore.opening` or `DataChannelCore.incoming`.
+
+    Attributes:
+        face: the RTCDataChannel.
+        channel: the transport's channel.
+        state: [[ReadyState]].
+        was_open: whether it ever was open (for statistics).
+        error: why it closed, if not by anybody's wish.
+    """
+
+    def __init__(self, owner: ChannelOwner) -> None:
+        self.owner = owner
+        # set by the makers below; the transport calls nothing before
+        self.channel: DataChannel
+        self.state: DataChannelState = _State.CONNECTING
+        self.was_open = False
+        self.error: RTCError | None = None
+        self.threshold = 0
+        self._face: RTCDataChannel | None = None
+        # whether the buffered amount was above the threshold when last looked at
+        self._above = False
+        # what happened before the channel was announced; None = it is announced
+        self._deferred: list[Callable[[], None]] | None = None
+        self._left = False
+        self._open_waiters: list[asyncio.Future[None]] = []
+        self._room_waiters: deque[asyncio.Future[None]] = deque()
+        self._streams: list[weakref.ref[MessageStream]] = []
+        # messages that came while nobody had ever listened; None = somebody has
+        self._backlog: deque[str | bytes] | None = deque()
+        self._backlog_bytes = 0
+
+    @classmethod
+    def opening(
+        cls,
+        open_channel: Callable[[ChannelParameters, ChannelListener], DataChannel],
+        parameters: ChannelParameters,
+        owner: ChannelOwner,
+    ) -> Self:
+        """A channel of our own.
+
+        Args:
+            open_channel: `DataTransport.open`.
+            parameters: from `read_data_channel_init`.
+            owner: the connection.
+
+        Raises:
+            OperationError: the id is taken or none is left. Nothing was made.
+        """
+        core = cls(owner)
+        core.channel = open_channel(parameters, core)
+        return core
+
+    @classmethod
+    def incoming(cls, channel: DataChannel, owner: ChannelOwner) -> Self:
+        """A channel that the other end opened: open, but not announced.
+
+        The owner fires ``datachannel`` and then calls `announce`.
+        """
+        core = cls(owner)
+        core.channel = channel
+        core.state = _State.OPEN
+        core._deferred = []
+        channel.listener = core
+        return core
+
+    @property
+    def face(self) -> RTCDataChannel:
+        """The RTCDataChannel."""
+        if self._face is None:
+            # the face knows its core, so its module imports this one
+            from rtcpeer.peer.data_channel import RTCDataChannel
+
+            self._face = RTCDataChannel(self)
+        return self._face
+
+    @face.setter
+    def face(self, face: RTCDataChannel) -> None:
+        # a program that was written for other conventions is shown another class (`rtcpeer.aiortc`)
+        self._face = face
+
+    # -- told by the transport ---------------------------------------------------------------------
+
+    def announce(self) -> None:
+        """Webrtc-pc "announce the channel as open", in a later turn of the loop."""
+        asyncio.get_running_loop().call_soon(self._announce)
+
+    def _announce(self) -> None:
+        deferred, self._deferred = self._deferred, None
+        if self.state is _State.OPEN:
+            self._set_open()
+        for step in deferred or ():
+            step()
+
+    def on_open(self) -> None:
+        """See `ChannelListener`."""
+        if self.state is _State.CONNECTING:
+            self.state = _State.OPEN
+            self._set_open()
+
+    def _set_open(self) -> None:
+        self.was_open = True
+        self.owner.on_channel_open(self)
+        self._finish(self._open_waiters, None)
+        self.face.fire(Event("open"))
+
+    def on_message(self, data: str | bytes) -> None:
+        """See `ChannelListener`; webrtc-pc 6.2 "receiving messages on a data channel"."""
+        if self._deferred is not None:
+            self._deferred.append(functools.partial(self.on_message, data))
+            return
+        if self.state is not _State.OPEN:
+            return
+        streamed = self._push(data) if self._streams else False
+        if self.face.has_listeners("message"):
+            self._backlog = None
+            self.face.fire(MessageEvent.carrying(data))
+        elif not streamed and self._backlog is not None:
+            self._keep(data)
+
+    def _push(self, data: str | bytes) -> bool:
+        found = False
+        for ref in self._streams:
+            stream = ref()
+            if stream is not None:
+                stream.push(data)
+                found = True
+        if not found:
+            self._streams.clear()
+        return found
+
+    def _keep(self, data: str | bytes) -> None:
+        assert self._backlog is not None
+        size = len(data)
+        if self._backlog_bytes + size <= BACKLOG_BYTES and len(self._backlog) < BACKLOG_MESSAGES:
+            self._backlog.append(data)
+            self._backlog_bytes += size
+
+    def on_buffered_amount_low(self) -> None:
+        """See `ChannelListener`."""
+        if self._deferred is not None:
+            self._deferred.append(self.on_buffered_amount_low)
+            return
+        amount = self.channel.buffered_amount
+        fell = self._above and amount <= self.threshold
+        if fell:
+            self._above = False
+        if amount <= LOW_WATER_BYTES:
+            self._wake_sender()
+        self._arm()
+        if fell and self.state is not _State.CLOSED:
+            self.face.fire(Event("bufferedamountlow"))
+
+    def on_closing(self) -> None:
+        """See `ChannelListener`; webrtc-pc 6.2 "closing procedure", not initiated by our `close`."""
+        if self._deferred is not None:
+            self._deferred.append(self.on_closing)
+            return
+        if self.state in (_State.CONNECTING, _State.OPEN):
+            self.state = _State.CLOSING
+            self._leave()
+            self._refuse_waiters()
+            self.face.fire(Event("closing"))
+
+    def on_closed(self, error: InnerRTCError | None) -> None:
+        """See `ChannelListener`; webrtc-pc 6.2 "announcing a data channel as closed"."""
+        if self._deferred is not None:
+            self._deferred.append(functools.partial(self.on_closed, error))
+            return
+        if self.state is _State.CLOSED:
+            return
+        if error is not None:
+            face_error = to_face(error)
+            assert isinstance(face_error, RTCError)
+            self.error = face_error
+        self._end()
+        if self.error is not None:
+            self.face.fire(RTCErrorEvent("error", {"error": self.error}))
+        self.face.fire(Event("close"))
+        self.face.close_events()
+
+    # -- told by the connection --------------------------------------------------------------------
+
+    def shut(self) -> None:
+        """The connection was closed: closed at once and without an event (webrtc-pc 4.4.2 "close")."""
+        if self.state is not _State.CLOSED:
+            self._deferred = None
+            self._end()
+            self.face.close_events()
+
+    def _end(self) -> None:
+        self.state = _State.CLOSED
+        self._leave()
+        self.owner.on_channel_closed(self)
+        self._refuse_waiters()
+        for ref in self._streams:
+            stream = ref()
+            if stream is not None:
+                stream.end()
+        self._streams.clear()
+
+    def _leave(self) -> None:
+        if not self._left:
+            self._left = True
+            self.owner.on_channel_left(self)
+
+    # -- told by the user --------------------------------------------------------------------------
+
+    def send(self, data: Any) -> None:
+        """webrtc-pc 6.2 "send() algorithm"."""
+        if self.state is not _State.OPEN:
+            raise InvalidStateError(f"the data channel is {self.state.value}, not open")
+        message, size = outgoing(data)
+        limit = self.owner.max_message_size
+        if limit is not None and size > limit:
+            raise TypeError(f"a message of {size} bytes is larger than the other end takes ({limit:.0f})")
+        amount = self.channel.buffered_amount
+        if amount and amount + size > MAX_BUFFERED_BYTES:
+            raise OperationError(f"the buffer of the data channel is full ({amount} bytes); use send_async()")
+        self.channel.send(message)
+        if amount + size > self.threshold and not self._above:
+            self._above = True
+            self._arm()
+
+    async def send_async(self, data: Any) -> None:
+        """`send`, once it is open and there is room."""
+        if self.state is _State.CONNECTING:
+            await self.opened(None)
+        if self._room_waiters or self.channel.buffered_amount >= HIGH_WATER_BYTES:
+            await self._wait_for_room()
+        self.send(data)
+        if self.channel.buffered_amount < HIGH_WATER_BYTES:
+            self._wake_sender()
+
+    async def _wait_for_room(self) -> None:
+        if self.state is not _State.OPEN:
+            raise InvalidStateError(f"the data channel is {self.state.value}, not open")
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._room_waiters.append(turn)
+        self._arm()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn in self._room_waiters:
+                self._room_waiters.remove(turn)
+            else:
+                self._wake_sender()  # it had its turn and does not take it
+            raise
+
+    def _wake_sender(self) -> None:
+        while self._room_waiters:
+            turn = self._room_waiters.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def _arm(self) -> None:
+        """Have the transport call at the next level that anybody waits for; it knows one at a time."""
+        levels = [self.threshold] if self._above else []
+        if self._room_waiters and self.channel.buffered_amount > LOW_WATER_BYTES:
+            levels.append(LOW_WATER_BYTES)
+        self.channel.buffered_amount_low_threshold = max(levels, default=self.threshold)
+
+    def set_threshold(self, value: int) -> None:
+        """BufferedAmountLowThreshold."""
+        self.threshold = value
+        self._above = self.channel.buffered_amount > value
+        self._arm()
+
+    async def opened(self, timeout: float | None) -> None:
+        """Wait until it is open."""
+        if self.state is _State.OPEN:
+            return
+        if self.state is not _State.CONNECTING:
+            raise InvalidStateError(f"the data channel is {self.state.value}: it will not open")
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._open_waiters.append(waiter)
+        try:
+            async with asyncio.timeout(timeout):
+                await waiter
+        except TimeoutError:
+            raise RTCTimeoutError(
+                f"the data channel did not open within {timeout} s", fault="network"
+            ) from None
+        finally:
+            if waiter in self._open_waiters:
+                self._open_waiters.remove(waiter)
+
+    def close(self) -> None:
+        """webrtc-pc 6.2 "close"."""
+        if self.state in (_State.CONNECTING, _State.OPEN):
+            self.state = _State.CLOSING
+            self._leave()
+            self._refuse_waiters()
+            self.channel.close()
+
+    def messages(self, bound_bytes: int) -> MessageStream:
+        """An iterator over messages from now on, and over those that came before anybody listened."""
+        stream = MessageStream(bound_bytes)
+        backlog, self._backlog = self._backlog, None
+        for message in backlog or ():
+            stream.push(message)
+        if self.state is _State.CLOSED:
+            stream.end()
+        else:
+            self._streams.append(weakref.ref(stream))
+        return stream
+
+    def _refuse_waiters(self) -> None:
+        error = InvalidStateError(f"the data channel is {self.state.value}")
+        self._finish(self._open_waiters, error)
+        self._finish(self._room_waiters, error)
+
+    @staticmethod
+    def _finish(
+        waiters: list[asyncio.Future[None]] | deque[asyncio.Future[None]], error: Exception | None
+    ) -> None:
+        for waiter in waiters:
+            if waiter.done():
+                continue
+            if error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(error)
+        waiters.clear()

@@ -1,0 +1,128 @@
+"""One transceiver behind its face objects: what sends, what receives, and where the engine's record is.
+
+Owns: the link between a record of the engine and the media objects. Stores nothing that was negotiated: that is
+read from the record. Never: W3C argument conversion (the face's), decisions (the engine's).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rtcpeer.jsep.effects import Plan
+from rtcpeer.jsep.engine import Engine
+from rtcpeer.jsep.state import Transceiver as Record
+from rtcpeer.peer.session.aggregates import Aggregates
+from rtcpeer.peer.session.operations import OperationsChain, Pending
+from rtcpeer.values import Direction, MediaKind, PeerConnectionState
+
+if TYPE_CHECKING:
+    from rtcpeer.media.receiver import MediaReceiver
+    from rtcpeer.media.sender import MediaSender
+    from rtcpeer.media.track import RemoteTrack
+    from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpTransceiver
+    from rtcpeer.peer.rtp_sender import RTCRtpSender
+    from rtcpeer.peer.stats import RTCStatsReport
+    from rtcpeer.peer.transports import DtlsTransportCore, RTCDtlsTransport
+
+
+class SessionPort(Protocol):
+    """What a transceiver needs of its connection."""
+
+    closed: bool
+    engine: Engine
+    chain: OperationsChain
+    parameters_pending: Pending
+    aggregates: Aggregates
+
+    def carry_out(self, plan: Plan) -> None:
+        """Do everything a plan says, now."""
+
+    def queue_task(self, step: Any, *args: Any) -> None:
+        """Run `step` in a later turn of the loop."""
+
+    async def get_stats(self, selector: Any) -> RTCStatsReport:
+        """Statistics of one sender or receiver."""
+
+
+class TransceiverCore:
+    """One transceiver's objects, and its record in the engine.
+
+    Attributes:
+        id: of the record.
+        sender_media, receiver_media: what sends and receives.
+        transport: of sender and receiver; None is W3C's null.
+        track: what is being sent, or None.
+        transceiver, sender, receiver: the face objects, given by `show_as`.
+    """
+
+    transceiver: RTCRtpTransceiver
+    sender: RTCRtpSender
+    receiver: RTCRtpReceiver
+
+    def __init__(
+        self,
+        session: SessionPort,
+        id: int,
+        kind: MediaKind,
+        sender_media: MediaSender,
+        receiver_media: MediaReceiver,
+        receiver_track: RemoteTrack,
+    ) -> None:
+        self.session = session
+        self.id = id
+        self.kind = kind
+        self.sender_media = sender_media
+        self.receiver_media = receiver_media
+        self.receiver_track = receiver_track
+        self.transport: DtlsTransportCore | None = None
+        self.track: Any = None
+        # the record as last seen: it leaves the engine's set when the transceiver is removed
+        self._last = Record(id, kind, Direction.INACTIVE)
+
+    @property
+    def record(self) -> Record:
+        """The engine's record; the last one, when the transceiver has left the set."""
+        record = self.session.engine.state.transceiver(self.id)
+        if record is not None:
+            self._last = record
+        return self._last
+
+    def show_as(self, transceiver: RTCRtpTransceiver, sender: RTCRtpSender, receiver: RTCRtpReceiver) -> None:
+        """Show these faces from now on: W3C's, or those of other conventions (`rtcpeer.aiortc`)."""
+        self.transceiver, self.sender, self.receiver = transceiver, sender, receiver
+
+    def use_track(self, track: Any) -> None:
+        """Send this track, or nothing, from now on."""
+        self.track = track
+        self.sender_media.set_track(track)
+
+    @property
+    def can_insert_dtmf(self) -> bool:
+        """Whether tones can be sent now (webrtc-pc 7.2 "determine if DTMF can be sent")."""
+        record = self.record
+        return (
+            self.session.aggregates.connection is PeerConnectionState.CONNECTED
+            and not record.stopping
+            and record.current_direction is not None
+            and record.current_direction.sends
+            and bool(record.encodings)
+            and record.encodings[0].active
+            and self.sender_media.can_insert_dtmf
+        )
+
+    def insert_tone(self, tone: str, duration_ms: int) -> None:
+        """Play one tone."""
+        self.sender_media.insert_tone(tone, duration_ms)
+
+    def removed(self) -> None:
+        """The record has left the engine's set: what is shown from now on is a stopped transceiver."""
+        self._last = dataclasses.replace(
+            self._last, mid=None, stopping=True, stopped=True, current_direction=None
+        )
+        self.transport = None
+
+    @property
+    def face_transport(self) -> RTCDtlsTransport | None:
+        """`transport` as the user sees it."""
+        return None if self.transport is None else self.transport.face

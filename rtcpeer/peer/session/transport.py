@@ -1,0 +1,266 @@
+"""One ICE agent with its DTLS transport, linked to a connection.
+
+The floors below call in the middle of their own work, and in the middle of ours. Here their news become tasks of
+the loop ("queue a task"), in order; only what must not wait is done at once: a path that came back wakes
+the timers of DTLS and SCTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rtcpeer.dtls.transport import DtlsTransport
+from rtcpeer.errors import RTCError
+from rtcpeer.ice.agent.agent import IceAgent
+from rtcpeer.ice.agent.listener import IceCandidateError, SelectedPair
+from rtcpeer.jsep.effects import LocalCandidate
+from rtcpeer.peer.descriptions import RTCIceCandidate
+from rtcpeer.peer.events import RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent
+from rtcpeer.peer.ice_transport import ICE_UP
+from rtcpeer.peer.transports import Announcement, DtlsTransportCore, IceTransportCore, SctpTransportCore
+from rtcpeer.values import (
+    Candidate,
+    DtlsRole,
+    DtlsTransportState,
+    Fingerprint,
+    IceGatheringState,
+    IceRole,
+    IceTransportState,
+)
+
+if TYPE_CHECKING:
+    from rtcpeer.peer.session.session import PeerSession
+    from rtcpeer.sctp.transport import DataChannel
+
+# server errors that are kept per transport, for `explain()`
+_ERRORS_KEPT = 32
+
+
+class PeerTransport:
+    """One transport of a connection: agent, DTLS, and their cores. Implements `TransportOwner`.
+
+    Attributes:
+        id: the engine's name for it.
+        agent, dtls_transport: what does the work.
+        ice, dtls: what the user sees.
+        errors: why servers gave no candidate, newest last, of the newest gathering; bounded.
+        gathering_since: when the newest gathering began, by the loop's clock.
+    """
+
+    def __init__(self, session: PeerSession, id: int) -> None:
+        self.id = id
+        self._session = session
+        self._name = f"{session.name}/{id}"
+        self.errors: deque[IceCandidateError] = deque(maxlen=_ERRORS_KEPT)
+        self.gathering_since: float | None = None
+        self.ice = IceTransportCore(self)
+        self._listener = _QueuedIce(self, session)
+        self.agent = IceAgent(
+            session.network,
+            session.ice_settings(),
+            IceRole.UNKNOWN,
+            self._listener,
+            name=self._name,
+        )
+        self.ice.agent = self.agent
+        self.dtls = DtlsTransportCore(self, self.ice)
+        self._make_dtls()
+
+    def _make_dtls(self) -> None:
+        self.dtls_transport = DtlsTransport(
+            self.agent,
+            self._session.certificates[0],
+            _QueuedDtls(self, self._session),
+            alternatives=self._session.certificates[1:],
+            name=self._name,
+        )
+        self.dtls.transport = self.dtls_transport
+
+    # --- told by the executor ---------------------------------------------------------------------
+
+    def start_dtls(self, role: DtlsRole, fingerprints: Sequence[Fingerprint]) -> None:
+        """Begin the handshake, or take the fingerprints of a later description."""
+        if self.dtls_transport.state is DtlsTransportState.NEW:
+            self.dtls_transport.start(role, fingerprints)
+        else:
+            self.dtls_transport.update_fingerprints(fingerprints)
+
+    def replace_dtls(self) -> None:
+        """The other end has a new certificate: a new association (RFC 8842 section 5.5).
+
+        With new ICE credentials too it is another end; what the one before still sends must not reach the handshake.
+        """
+        self.dtls_transport.stop()
+        self.agent.disown_older()
+        self._make_dtls()
+        self.dtls.on_dtls_state(DtlsTransportState.NEW, None)
+
+    def add_remote_candidate(self, candidate: Candidate) -> None:
+        """A candidate of the other side, from a description or trickled."""
+        mid, index = self._remote_section()
+        face = RTCIceCandidate.of(candidate, mid=mid, mline_index=index, ufrag=candidate.ufrag)
+        self.ice.add_remote(face)
+        self.agent.add_remote_candidate(candidate)
+
+    def _remote_section(self) -> tuple[str | None, int | None]:
+        """The mid, if it was said, and the index of the first section of the other side that uses this transport."""
+        state = self._session.engine.state
+        ours = {mid for mid, transport in state.bindings if transport == self.id}
+        remote = state.remote_description
+        for index, media in enumerate(() if remote is None else remote.session.media):
+            if media.mid in ours:
+                return None if media.mid_implied else media.mid, index
+        return None, None
+
+    def wake(self) -> None:
+        """There is a path (again): send now what waits for a timer."""
+        self.dtls_transport.wake()
+
+    def close(self) -> list[Awaitable[Any]]:
+        """Stop DTLS, then ICE; nothing is told."""
+        waits = [self.dtls_transport.stop(), self.agent.close()]
+        if self._session.closed:
+            self.dtls.close()
+            self.ice.close()
+        return waits
+
+    def release(self) -> None:
+        """It is gone: nobody below or above knows us any more, so that no cycle waits for the collector."""
+        self._listener.release()
+        self.ice.release()
+        self.dtls.release()
+        del self._session
+
+    def announce_closed(self) -> None:
+        """It was closed while the connection lives on: tell the listeners of the transports."""
+        self.dtls.close(announce=True)
+        self.ice.close(announce=True)
+
+    # --- TransportOwner ---------------------------------------------------------------------------
+
+    def ice_changed(self, ice: IceTransportCore) -> Announcement:
+        """See `TransportOwner`."""
+        if ice.state in ICE_UP:
+            self._session.queue_task(self.dtls.on_path)  # its news follow those of ICE
+        return self._session.aggregates.derive()
+
+    def ice_gathering_changed(self, ice: IceTransportCore) -> Announcement:
+        """See `TransportOwner`."""
+        if ice.gathering_state is IceGatheringState.GATHERING:
+            self.gathering_since = asyncio.get_running_loop().time()
+            self.errors.clear()
+        return self._session.aggregates.derive_gathering()
+
+    def ice_candidate(self, ice: IceTransportCore, candidate: Candidate | None) -> None:
+        """See `TransportOwner`: into the descriptions, and out as an event."""
+        session = self._session
+        record = session.engine.state.transport(self.id)
+        if candidate is not None:
+            ufrag = candidate.ufrag
+        else:
+            ufrag = None if record is None or record.local is None else record.local.ufrag
+        if session.closed or record is None or ufrag is None:
+            return
+        plan = session.engine.plan_local_candidate(self.id, ufrag, candidate)
+        session.engine.commit(plan)
+        for effect in plan.announce:
+            if not isinstance(effect, LocalCandidate):
+                continue
+            face = RTCIceCandidate.of(
+                effect.candidate,
+                mid=effect.mid,
+                mline_index=effect.mline_index,
+                ufrag=effect.ufrag,
+                text=effect.text,
+            )
+            if candidate is not None:
+                ice.add_local(face)
+            url = None if candidate is None else candidate.url
+            session.fire(RTCPeerConnectionIceEvent("icecandidate", {"candidate": face, "url": url}))
+
+    def ice_candidate_error(self, ice: IceTransportCore, error: IceCandidateError) -> None:
+        """See `TransportOwner`."""
+        self.errors.append(error)
+        init = {
+            "address": error.address,
+            "port": error.port,
+            "url": error.url,
+            "errorCode": error.error_code,
+            "errorText": error.error_text,
+        }
+        self._session.fire(RTCPeerConnectionIceErrorEvent("icecandidateerror", init))
+
+    def ice_network_changed(self, ice: IceTransportCore) -> None:
+        """See `TransportOwner`."""
+        self._session.network_changed()
+
+    def dtls_changed(self, dtls: DtlsTransportCore) -> Announcement:
+        """See `TransportOwner`."""
+        return self._session.aggregates.derive_connection()
+
+    def data_channel(self, sctp: SctpTransportCore, channel: DataChannel) -> None:
+        """See `TransportOwner`."""
+        self._session.executor.data.incoming(channel)
+
+
+class _QueuedIce:
+    """Makes tasks of an agent's news. Implements `rtcpeer.ice.agent.listener.IceListener`."""
+
+    __slots__ = ("_link", "_session")
+
+    def __init__(self, link: PeerTransport, session: PeerSession) -> None:
+        self._link: PeerTransport | None = link
+        self._session: PeerSession | None = session
+
+    def release(self) -> None:
+        """Let go of the connection; nothing is told any more."""
+        self._link = self._session = None
+
+    def _queue(self, step: Callable[..., None], *args: Any) -> None:
+        if self._session is not None and self._link is not None:
+            self._session.queue_task(step, self._link.ice, *args)
+
+    def on_candidate(self, candidate: Candidate) -> None:
+        self._queue(IceTransportCore.on_candidate, candidate)
+
+    def on_gathering_state(self, state: IceGatheringState) -> None:
+        self._queue(IceTransportCore.on_gathering_state, state)
+
+    def on_candidate_error(self, error: IceCandidateError) -> None:
+        self._queue(IceTransportCore.on_candidate_error, error)
+
+    def on_state(self, state: IceTransportState) -> None:
+        if state in ICE_UP and self._link is not None:
+            self._link.wake()
+        self._queue(IceTransportCore.on_state, state)
+
+    def on_wake(self) -> None:
+        if self._link is not None:
+            self._link.wake()
+
+    def on_selected_pair(self, pair: SelectedPair) -> None:
+        if self._link is not None:
+            self._link.wake()
+        self._queue(IceTransportCore.on_selected_pair, pair)
+
+    def on_role(self, role: IceRole) -> None:
+        self._queue(IceTransportCore.on_role, role)
+
+    def on_network_change(self) -> None:
+        self._queue(IceTransportCore.on_network_change)
+
+
+class _QueuedDtls:
+    """Makes tasks of a DTLS transport's news. Implements `rtcpeer.dtls.transport.DtlsListener`."""
+
+    __slots__ = ("_link", "_session")
+
+    def __init__(self, link: PeerTransport, session: PeerSession) -> None:
+        self._link = link
+        self._session = session
+
+    def on_dtls_state(self, state: DtlsTransportState, error: RTCError | None) -> None:
+        self._session.queue_task(self._link.dtls.on_dtls_state, state, error)

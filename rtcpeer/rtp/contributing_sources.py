@@ -1,0 +1,60 @@
+"""Who was heard lately: the contributing and synchronization sources of one section (webrtc-pc 5.3).
+
+Owns: a bounded table. Never: reads a clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rtcpeer.rtp.audio_level import dbov_to_level
+from rtcpeer.rtp.packet import RtpPacket
+
+SOURCES_MAX = 64
+# getSynchronizationSources looks back ten seconds (webrtc-pc 5.3)
+SOURCE_LIFETIME = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class RtpSource:
+    """A contributing or synchronization source (webrtc-pc 5.3 "RTCRtpContributingSource").
+
+    Attributes:
+        timestamp_ms: when its last packet came, in ms since the epoch.
+        audio_level: 0.0 to 1.0, None if unknown.
+    """
+
+    source: int
+    timestamp_ms: float
+    rtp_timestamp: int
+    audio_level: float | None
+    is_csrc: bool
+
+
+class ContributingSources:
+    """The sources of one section."""
+
+    def __init__(self) -> None:
+        # (is a contributing source, SSRC) -> (time in s, RTP timestamp, level)
+        self._sources: dict[tuple[bool, int], tuple[float, int, float | None]] = {}
+
+    def note(self, packet: RtpPacket, now: float) -> None:
+        """A packet came."""
+        level = None
+        if packet.audio_level is not None:
+            level = dbov_to_level(packet.audio_level[1])
+        if len(self._sources) > SOURCES_MAX:
+            self._sources.pop(next(iter(self._sources)))
+        self._sources[False, packet.ssrc] = (now, packet.timestamp, level)
+        for source in packet.csrc:
+            self._sources[True, source] = (now, packet.timestamp, None)
+
+    def recent(self, now: float) -> list[RtpSource]:
+        """Those of the last ten seconds, the latest first."""
+        oldest = now - SOURCE_LIFETIME
+        recent = [
+            RtpSource(source, at * 1000, timestamp, level, is_csrc)
+            for (is_csrc, source), (at, timestamp, level) in self._sources.items()
+            if at >= oldest
+        ]
+        return sorted(recent, key=lambda source: source.timestamp_ms, reverse=True)

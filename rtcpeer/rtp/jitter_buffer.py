@@ -1,0 +1,234 @@
+"""From packets to frames in order: what waits for what is missing, and when waiting ends.
+
+Nothing is held back that is complete and in order; only a gap makes frames wait, for a time. So there is no
+delay without loss or reordering. Pure: `now` is an argument, nothing is sent from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from rtcpeer.rtp.packet import RtpPacket
+
+# A gap ends after this, in seconds: audio must go on; video waits for retransmissions (some round trips).
+AUDIO_WAIT = 0.06
+VIDEO_WAIT = 0.5
+AUDIO_PACKETS_MAX = 64
+VIDEO_PACKETS_MAX = 2048
+# A jump of sequence numbers larger than this is a new beginning, not a loss.
+JUMP = 1000
+# Video goes on behind a gap at once that comes after a silence of so many seconds: that was an outage, and the
+# sender does not keep packets for as long.
+OUTAGE = 1.0
+OUTAGE_GAP = 8
+# So many packets are asked for at once.
+NACK_MAX = 128
+
+
+@dataclass(slots=True)
+class EncodedFrame:
+    """The packets of one frame, in order; `received_at` is when its first packet came."""
+
+    timestamp: int
+    packets: list[RtpPacket]
+    received_at: float
+
+
+@dataclass(slots=True)
+class _Waiting:
+    packet: RtpPacket
+    at: float
+
+
+class SequenceUnwrapper:
+    """16-bit sequence numbers on an endless line, which begins one cycle above 0."""
+
+    __slots__ = ("last",)
+
+    OFFSET: ClassVar[int] = 0x10000
+
+    def __init__(self) -> None:
+        self.last: int | None = None
+
+    def unwrap(self, number: int) -> int:
+        """The nearest number to the last one that ends in these 16 bits."""
+        last = self.last
+        if last is None:
+            # far from 0, so that packets from before the first one are not negative
+            result = number + self.OFFSET
+        else:
+            result = last + ((number - last + 0x8000) & 0xFFFF) - 0x8000
+        if last is None or result > last:
+            self.last = result
+        return result
+
+
+@dataclass(slots=True)
+class FrameBuffer:
+    """Packets of one stream, until they are frames.
+
+    Args:
+        is_video: frames of several packets, retransmissions; else each packet is a frame.
+        wait: how long a gap may last.
+
+    Attributes:
+        lost: whether a gap was given up since this was last set to False: video needs a key frame then.
+        discarded: packets that came too late or twice.
+    """
+
+    is_video: bool
+    wait: float = 0.0
+    lost: bool = False
+    discarded: int = 0
+    _packets: dict[int, _Waiting] = field(default_factory=dict)
+    _unwrapper: SequenceUnwrapper = field(default_factory=SequenceUnwrapper)
+    # the next number to deliver; None before the first packet
+    _next: int | None = None
+    # all of the frame that begins at _next is here, up to this number
+    _scan: int = 0
+    # since when _next has been missing although later ones are here
+    _gap_since: float | None = None
+    # when the last packet came
+    _heard_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.wait = self.wait or (VIDEO_WAIT if self.is_video else AUDIO_WAIT)
+
+    def add(self, packet: RtpPacket, now: float) -> list[EncodedFrame]:
+        """Take a packet; give the frames that are complete with it."""
+        last = self._unwrapper.last
+        number = self._unwrapper.unwrap(packet.sequence_number)
+        silence, self._heard_at = now - self._heard_at, now
+        if last is not None and (
+            not -JUMP < number - last < JUMP
+            or (self.is_video and silence > OUTAGE and number - last > OUTAGE_GAP)
+        ):
+            self._restart(packet)
+            number = self._unwrapper.last or 0
+        if self._next is None:
+            self._next = self._scan = number
+        if number < self._next or number in self._packets:
+            self.discarded += 1
+            return []
+        self._packets[number] = _Waiting(packet, now)
+        if not self.is_video and number == self._next and len(self._packets) == 1:
+            # the usual case: audio in order
+            del self._packets[number]
+            self._next = number + 1
+            self._gap_since = None
+            return [EncodedFrame(packet.timestamp, [packet], now)] if packet.payload else []
+        frames = self._complete()
+        if self._next in self._packets or not self._packets:
+            self._gap_since = None
+        elif self._gap_since is None:
+            self._gap_since = now
+        limit = VIDEO_PACKETS_MAX if self.is_video else AUDIO_PACKETS_MAX
+        if len(self._packets) > limit or (self._has_waited(now)):
+            self._give_up(now)
+            frames += self._complete()
+        return frames
+
+    def lacks(self, sequence_number: int) -> bool:
+        """Whether a packet is missing that is still waited for, or would be next."""
+        first, last = self._next, self._unwrapper.last
+        if first is None or last is None:
+            return False
+        number = last + ((sequence_number - last + 0x8000) & 0xFFFF) - 0x8000
+        return number >= first and number not in self._packets
+
+    def missing(self) -> list[int]:
+        """The sequence numbers that are missing between what was delivered and what has come."""
+        first, last = self._next, self._unwrapper.last
+        if first is None or last is None or last - first + 1 <= len(self._packets):
+            return []
+        found = [n & 0xFFFF for n in range(first, last) if n not in self._packets]
+        return found[-NACK_MAX:]
+
+    def _restart(self, packet: RtpPacket) -> None:
+        self._packets.clear()
+        self._unwrapper = SequenceUnwrapper()
+        self._unwrapper.unwrap(packet.sequence_number)
+        self._next = None
+        self._gap_since = None
+        self.lost = True
+
+    def _has_waited(self, now: float) -> bool:
+        # A frame whose end is missing waits as well: something later has come, the gap is behind _next.
+        if self._gap_since is not None:
+            return now - self._gap_since > self.wait
+        if self._packets and self._next is not None and self._scan not in self._packets:
+            last = self._unwrapper.last
+            first = self._packets.get(self._next)
+            return last is not None and last > self._scan and first is not None and now - first.at > self.wait
+        return False
+
+    def _complete(self) -> list[EncodedFrame]:
+        """Take the complete frames from the front."""
+        frames: list[EncodedFrame] = []
+        packets = self._packets
+        position = self._next
+        assert position is not None
+        while (first := packets.get(position)) is not None:
+            if not first.packet.payload:
+                # padding, sent to probe the path
+                del packets[position]
+                position += 1
+                continue
+            if not self.is_video:
+                del packets[position]
+                position += 1
+                frames.append(EncodedFrame(first.packet.timestamp, [first.packet], first.at))
+                continue
+            end = self._end_of_frame(max(position, self._scan), first.packet.timestamp)
+            if end is None:
+                break
+            taken = [packets.pop(number).packet for number in range(position, end)]
+            frames.append(EncodedFrame(first.packet.timestamp, taken, first.at))
+            position = end
+        self._next = position
+        self._scan = max(position, self._scan)
+        return frames
+
+    def _end_of_frame(self, scan: int, timestamp: int) -> int | None:
+        """Where the frame ends that is whole up to `scan`; None while its end is not here."""
+        packets = self._packets
+        while (waiting := packets.get(scan)) is not None:
+            packet = waiting.packet
+            if packet.timestamp != timestamp:
+                return scan
+            scan += 1
+            if packet.marker:
+                return scan
+        self._scan = scan
+        return None
+
+    def _give_up(self, now: float) -> None:
+        """Go on behind the gap: audio with the next packet, video with the next beginning of a frame."""
+        self.lost = True
+        packets = self._packets
+        numbers = sorted(packets)
+        start = None
+        # behind the frame that is torn, if the gap is inside one
+        torn = packets[self._next].packet.timestamp if self._next in packets else None
+        for index, number in enumerate(numbers):
+            packet = packets[number].packet
+            if not self.is_video:
+                start = number
+                break
+            if packet.timestamp == torn:
+                continue
+            before = packets.get(number - 1)
+            if (before is not None and before.packet.timestamp != packet.timestamp) or (
+                index and packet.timestamp != packets[numbers[index - 1]].packet.timestamp
+            ):
+                start = number
+                break
+        if start is None:
+            start = numbers[-1] + 1 if numbers else self._next
+        for number in numbers:
+            if start is not None and number < start:
+                del packets[number]
+                self.discarded += 1
+        self._next = self._scan = start if start is not None else 0
+        self._gap_since = now if packets and self._next not in packets else None

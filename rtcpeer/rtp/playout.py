@@ -1,0 +1,99 @@
+"""The hold-back of a receiver: frames leave when their time has come (W3C jitterBufferTarget).
+
+Without a target a frame leaves as soon as it is whole. With one, frames are held so that each leaves as late
+as the quickest of them, plus the target: those that come late have used some of it up, and the track gets an
+even flow. Lowering the target lets frames go that are due by it.
+Owns: held frames, one timer. Never: packets, decoding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from rtcpeer.aio import wall_time
+from rtcpeer.rtp.inbound import InboundStream
+from rtcpeer.rtp.jitter_buffer import EncodedFrame
+
+# Frames held at most: four seconds, the largest target there is, at 60 pictures or 50 pieces of audio a second
+HELD_MAX = 256
+# How fast the quickest way is forgotten, per frame: clocks drift, paths change
+FORGET = 0.01
+
+
+class Playout:
+    """Holds the frames of one section back.
+
+    Args:
+        emit: takes a frame of a stream, its presentation time in ticks, and `clock.wall_time()`.
+    """
+
+    def __init__(self, emit: Callable[[InboundStream, EncodedFrame, int, float], None]) -> None:
+        self._emit = emit
+        self._target = 0.0
+        # frame, its presentation time, and when it would leave with a target of zero
+        self._held: deque[tuple[InboundStream, EncodedFrame, int, float]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def target(self) -> float:
+        """How long frames are held, in seconds."""
+        return self._target
+
+    @target.setter
+    def target(self, value: float) -> None:
+        self._target = value
+        if self._held:
+            self._release()
+
+    def push(self, stream: InboundStream, frame: EncodedFrame, now: float) -> None:
+        """A frame that is whole, in the order of its stream."""
+        presentation = stream.map_timestamp(frame.timestamp)
+        if not self._target and not self._held:
+            # the usual case
+            stream.note_passed(frame, now)
+            self._emit(stream, frame, presentation, now)
+            return
+        stream.note_whole(frame, now)
+        at = presentation / stream.clock_rate
+        transit = frame.received_at - at
+        quickest = stream.quickest
+        # a timeline that jumped is a new one
+        if quickest is None or transit < quickest or transit - quickest > 1 + self._target:
+            quickest = transit
+        else:
+            quickest += (transit - quickest) * FORGET
+        stream.quickest = quickest
+        self._held.append((stream, frame, presentation, at + quickest))
+        if len(self._held) > HELD_MAX:
+            self._leave(*self._held.popleft()[:3], now)
+        if self._timer is None or len(self._held) == 1:
+            self._release()
+
+    def clear(self) -> None:
+        """Forget what is held."""
+        self._held.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _release(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = wall_time()
+        held = self._held
+        while held:
+            stream, frame, presentation, at = held[0]
+            wait = at + self._target - now
+            # a millisecond is what timers are good for
+            if self._target and wait > 0.001:
+                self._timer = asyncio.get_running_loop().call_later(wait, self._release)
+                return
+            held.popleft()
+            self._leave(stream, frame, presentation, now)
+
+    def _leave(self, stream: InboundStream, frame: EncodedFrame, presentation: int, now: float) -> None:
+        stream.note_emitted(frame, now, self._target)
+        self._emit(stream, frame, presentation, now)

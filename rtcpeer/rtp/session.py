@@ -1,0 +1,346 @@
+"""The RTP session of one DTLS transport: SRTP, routing of packets, one RTCP timer.
+
+Incoming packets are given to receivers by MID, then SSRC, then payload type (RFC 9143 section 9.2), feedback
+to senders by SSRC. Reports of all senders and receivers go out together.
+Owns: the tables and the timer. Never: codecs, tracks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import struct
+from collections.abc import Callable
+from typing import Protocol
+
+import pylibsrtp
+
+from rtcpeer.aio import wall_time
+from rtcpeer.rtp import rtcp
+from rtcpeer.rtp.packet import ExtensionIds, RtpPacket, parse_rtp_untrusted
+from rtcpeer.rtp.srtp import SrtpSessions
+from rtcpeer.values import HeaderExtension
+
+logger = logging.getLogger(__name__)
+
+# SSRCs that nobody announced are remembered up to this number per transport
+LEARNED_SSRCS_MAX = 256
+# RFC 3550 section 6.2 with the reduced minimum of AVPF; browsers use 1 s for video too
+RTCP_INTERVAL = 1.0
+# one compound packet stays below this
+RTCP_MTU = 1200
+REPORTS_MAX = 31
+
+
+class RtpReceiver(Protocol):
+    """Who receives the packets of one media section."""
+
+    def on_rtp(self, packet: RtpPacket, now: float) -> None:
+        """A packet; `now` is `clock.wall_time()`."""
+
+    def on_sender_report(self, report: rtcp.SenderReport, now: float) -> None:
+        """A sender report of one of its streams."""
+
+    def on_bye(self, ssrc: int) -> None:
+        """A stream ended, for now."""
+
+    def reports(self, now: float) -> list[rtcp.ReceiverInfo]:
+        """What to tell its senders."""
+
+    def on_transport(self, connected: bool) -> None:
+        """Packets can be sent from now on, or no longer."""
+
+
+class RtpSender(Protocol):
+    """Who sends streams of one media section."""
+
+    def on_feedback(self, ssrc: int, packet: rtcp.Feedback, now: float) -> None:
+        """A report block's packet, NACK, PLI, FIR or REMB that concerns this SSRC."""
+
+    def sender_reports(self, now: float) -> list[bytes]:
+        """A sender report and source description per stream that sent, as bytes."""
+
+    def on_transport(self, connected: bool) -> None:
+        """Packets can be sent from now on, or no longer."""
+
+
+class RtpSession:
+    """SRTP, routing and RTCP of one transport.
+
+    Args:
+        make_srtp: gives the keyed sessions once DTLS is connected, None if there are none.
+        send: sends one datagram.
+        name: for logs.
+
+    Attributes:
+        connected: whether packets can be sent.
+    """
+
+    def __init__(
+        self, make_srtp: Callable[[], SrtpSessions | None], send: Callable[[bytes], None], *, name: str = ""
+    ) -> None:
+        self.connected = False
+        self._make_srtp = make_srtp
+        self._send = send
+        self._name = name
+        self._srtp: SrtpSessions | None = None
+        self._ids = ExtensionIds()
+        self._receivers: list[RtpReceiver] = []
+        self._by_mid: dict[str, RtpReceiver] = {}
+        self._by_ssrc: dict[int, RtpReceiver] = {}
+        self._by_payload_type: dict[int, list[RtpReceiver]] = {}
+        # SSRCs in _by_ssrc that were learned from packets, oldest first
+        self._learned: dict[int, None] = {}
+        self._senders: dict[int, RtpSender] = {}
+        # section -> the first SSRC that is sent there
+        self._voices: dict[str, int] = {}
+        self._feedback_ssrc = random.getrandbits(32)
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- users -------------------------------------------------------------------------------------
+
+    def add_receiver(
+        self,
+        receiver: RtpReceiver,
+        mid: str,
+        ssrcs: list[int],
+        payload_types: list[int],
+        extensions: tuple[HeaderExtension, ...],
+    ) -> None:
+        """Route packets to a receiver; again with other values replaces what was said before."""
+        self.remove_receiver(receiver)
+        self._receivers.append(receiver)
+        self._ids.add(extensions)
+        if mid:
+            self._by_mid[mid] = receiver
+        for ssrc in ssrcs:
+            self._by_ssrc[ssrc] = receiver
+            self._learned.pop(ssrc, None)
+        for payload_type in payload_types:
+            self._by_payload_type.setdefault(payload_type, []).append(receiver)
+        self._arm()
+
+    def remove_receiver(self, receiver: RtpReceiver) -> None:
+        """Route nothing to a receiver any more."""
+        if receiver not in self._receivers:
+            return
+        self._receivers.remove(receiver)
+        self._by_mid = {k: r for k, r in self._by_mid.items() if r is not receiver}
+        self._by_ssrc = {k: r for k, r in self._by_ssrc.items() if r is not receiver}
+        self._learned = {k: None for k in self._learned if k in self._by_ssrc}
+        for receivers in self._by_payload_type.values():
+            if receiver in receivers:
+                receivers.remove(receiver)
+        self._disarm_if_idle()
+
+    def add_sender(
+        self, sender: RtpSender, mid: str, ssrcs: list[int], extensions: tuple[HeaderExtension, ...]
+    ) -> None:
+        """Route feedback about these streams to a sender; again replaces."""
+        self.remove_sender(sender)
+        self._ids.add(extensions)
+        if ssrcs:
+            self._voices[mid] = ssrcs[0]
+        for ssrc in ssrcs:
+            self._senders[ssrc] = sender
+        self._arm()
+
+    def remove_sender(self, sender: RtpSender) -> None:
+        """Route nothing to a sender any more."""
+        self._senders = {k: s for k, s in self._senders.items() if s is not sender}
+        self._voices = {mid: ssrc for mid, ssrc in self._voices.items() if ssrc in self._senders}
+        self._disarm_if_idle()
+
+    def voice(self, mid: str) -> int:
+        """The SSRC that speaks about what arrives in a section: one that is sent there, or else one that is sent.
+
+        Janus takes RTCP for the section whose SSRC speaks, whatever it is about; browsers speak like this.
+        """
+        return self._voices.get(mid) or next(iter(self._senders), self._feedback_ssrc)
+
+    # -- out ---------------------------------------------------------------------------------------
+
+    def send_rtp(self, packet: bytes) -> None:
+        """Protect and send an RTP packet; dropped unless connected."""
+        srtp = self._srtp
+        if srtp is None:
+            srtp = self._key()
+            if srtp is None:
+                return
+        try:
+            self._send(srtp.protect(packet))
+        except (pylibsrtp.Error, ValueError) as exc:
+            logger.debug("%s cannot protect a packet: %s", self._name, exc)
+
+    def send_rtcp(self, packet: bytes) -> None:
+        """Protect and send a (compound) RTCP packet; dropped unless connected."""
+        srtp = self._srtp or self._key()
+        if srtp is None:
+            return
+        try:
+            self._send(srtp.protect_rtcp(packet))
+        except (pylibsrtp.Error, ValueError) as exc:
+            logger.debug("%s cannot protect RTCP: %s", self._name, exc)
+
+    def send_feedback(self, mid: str, report: rtcp.ReceiverInfo, write: Callable[[int], bytes]) -> None:
+        """Send feedback about what arrives in a section, behind a report about the same stream.
+
+        "All RTCP packets MUST be sent in a compound packet" that begins with a report (RFC 3550 6.1); reduced size has
+        to be negotiated, and Janus finds the section of a peer that sends nothing by the report alone.
+
+        Args:
+            write: makes the packet, given the SSRC that speaks.
+        """
+        ssrc = self.voice(mid)
+        self.send_rtcp(rtcp.write_receiver_report(ssrc, [report]) + write(ssrc))
+
+    def _key(self) -> SrtpSessions | None:
+        if self.connected:
+            self._srtp = self._make_srtp()
+        return self._srtp
+
+    # -- in ----------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Take an SRTP or SRTCP packet from the network."""
+        srtp = self._srtp
+        if srtp is None:
+            srtp = self._key()
+            if srtp is None:
+                return
+        if len(data) < 8:
+            return
+        try:
+            # RFC 5761 section 4: payload types 64 to 95 would look like RTCP and are not used
+            if 192 <= data[1] <= 223:
+                self._receive_rtcp(srtp.unprotect_rtcp(data))
+            else:
+                self._receive_rtp(srtp.unprotect(data))
+        except (pylibsrtp.Error, ValueError) as exc:
+            logger.debug("%s ignores a packet: %s", self._name, exc)
+
+    def _receive_rtp(self, data: bytes) -> None:
+        packet = parse_rtp_untrusted(data, self._ids)
+        receiver = self._by_ssrc.get(packet.ssrc)
+        mid = packet.mid
+        if mid is not None:
+            by_mid = self._by_mid.get(mid)
+            if by_mid is not receiver:
+                # the MID says more than an earlier guess, or than an announcement (RFC 9143 section 9.2)
+                if by_mid is None:
+                    return
+                receiver = by_mid
+                self._learn(packet.ssrc, receiver)
+        if receiver is None:
+            candidates = self._by_payload_type.get(packet.payload_type)
+            if candidates is None or len(candidates) != 1:
+                return
+            receiver = candidates[0]
+            self._learn(packet.ssrc, receiver)
+        receiver.on_rtp(packet, wall_time())
+
+    def _learn(self, ssrc: int, receiver: RtpReceiver) -> None:
+        if len(self._learned) >= LEARNED_SSRCS_MAX:
+            oldest = next(iter(self._learned))
+            del self._learned[oldest]
+            self._by_ssrc.pop(oldest, None)
+        self._learned[ssrc] = None
+        self._by_ssrc[ssrc] = receiver
+
+    def _receive_rtcp(self, data: bytes) -> None:
+        now = wall_time()
+        try:
+            packets = rtcp.parse_rtcp_untrusted(data)
+        except (ValueError, struct.error, IndexError) as exc:
+            logger.debug("%s ignores RTCP: %s", self._name, exc)
+            return
+        for packet in packets:
+            if isinstance(packet, rtcp.SenderReport):
+                receiver = self._by_ssrc.get(packet.ssrc)
+                if receiver is not None:
+                    receiver.on_sender_report(packet, now)
+            elif isinstance(packet, rtcp.Bye):
+                for ssrc in packet.sources:
+                    receiver = self._by_ssrc.get(ssrc)
+                    if receiver is not None:
+                        receiver.on_bye(ssrc)
+            if isinstance(packet, rtcp.SenderReport | rtcp.ReceiverReport):
+                for report in packet.reports:
+                    self._feed(report.ssrc, packet, now)
+            elif isinstance(packet, rtcp.PayloadFeedback | rtcp.TransportFeedback):
+                for ssrc in rtcp.feedback_targets(packet):
+                    self._feed(ssrc, packet, now)
+
+    def _feed(self, ssrc: int, packet: rtcp.Feedback, now: float) -> None:
+        sender = self._senders.get(ssrc)
+        if sender is not None:
+            sender.on_feedback(ssrc, packet, now)
+
+    # -- life --------------------------------------------------------------------------------------
+
+    def on_connected(self) -> None:
+        """DTLS is connected."""
+        self.connected = True
+        self._tell(True)
+        self._arm()
+
+    def on_closed(self) -> None:
+        """DTLS has ended."""
+        self.connected = False
+        self._srtp = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._tell(False)
+
+    def _tell(self, connected: bool) -> None:
+        for receiver in list(self._receivers):
+            receiver.on_transport(connected)
+        for sender in list(dict.fromkeys(self._senders.values())):
+            sender.on_transport(connected)
+
+    # -- reports -----------------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        if self._timer is None and self.connected and (self._receivers or self._senders):
+            # RFC 3550 section 6.3.1: between half and one and a half of the interval
+            delay = RTCP_INTERVAL * (0.5 + random.random())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._report)
+
+    def _disarm_if_idle(self) -> None:
+        if self._timer is not None and not self._receivers and not self._senders:
+            self._timer.cancel()
+            self._timer = None
+
+    def _send_parts(self, parts: list[bytes]) -> None:
+        compound = b""
+        for part in parts:
+            if compound and len(compound) + len(part) > RTCP_MTU:
+                self.send_rtcp(compound)
+                compound = b""
+            compound += part
+        if compound:
+            self.send_rtcp(compound)
+
+    def _report(self) -> None:
+        self._timer = None
+        now = wall_time()
+        # one compound packet per section that sends, as browsers have it; sections that only receive share one
+        spoken: dict[int, list[bytes]] = {}
+        said: set[RtpSender] = set()
+        for ssrc, sender in self._senders.items():
+            if sender not in said:
+                said.add(sender)
+                spoken[ssrc] = sender.sender_reports(now)
+        mids = {receiver: mid for mid, receiver in self._by_mid.items()}
+        heard: dict[int, list[rtcp.ReceiverInfo]] = {}
+        for receiver in self._receivers:
+            heard.setdefault(self.voice(mids.get(receiver, "")), []).extend(receiver.reports(now))
+        for ssrc, blocks in heard.items():
+            for start in range(0, len(blocks), REPORTS_MAX):
+                report = rtcp.write_receiver_report(ssrc, blocks[start : start + REPORTS_MAX])
+                spoken.setdefault(ssrc, []).append(report)
+        for parts in spoken.values():
+            self._send_parts(parts)
+        self._arm()

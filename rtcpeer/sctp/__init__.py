@@ -1,0 +1,1 @@
+"""SCTP and data channels."""

@@ -1,0 +1,445 @@
+"""Data channels over SCTP (RFC 8831, RFC 8832), on aiortc's association.
+
+Owns: the channels of one transport, their ids, their queues. Never: W3C's checks of arguments (the peer
+does them), or an event emitter.
+
+A message is queued with its channel and given to SCTP in a callback of the loop, once per turn for all
+channels, so that `buffered_amount` does not shrink inside the caller's own step (webrtc-pc 6.2). Channels
+take turns, longer ones by priority (RFC 8831 section 6.4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Any, Protocol
+
+from rtcpeer.aio import Gone
+from rtcpeer.dtls.transport import DtlsTransport
+from rtcpeer.errors import InvalidStateError, OperationError, RTCError
+from rtcpeer.rtp.parameters import ChannelParameters
+from rtcpeer.sctp.aiortc_association import Association
+from rtcpeer.sctp.channel import (
+    DCEP_ACK,
+    DCEP_OPEN,
+    MAX_CHANNEL_ID,
+    PPID_BINARY,
+    PPID_BINARY_EMPTY,
+    PPID_DCEP,
+    PPID_STRING,
+    PPID_STRING_EMPTY,
+    ChannelListener,
+    DataChannel,
+    free_id,
+    read_open_untrusted,
+    write_open,
+)
+from rtcpeer.values import DataChannelState, DtlsRole, SctpTransportState
+
+__all__ = [
+    "DEFAULT_MAX_MESSAGE_SIZE",
+    "LOCAL_MAX_MESSAGE_SIZE",
+    "ChannelListener",
+    "DataChannel",
+    "DataListener",
+    "DataTransport",
+]
+
+logger = logging.getLogger(__name__)
+
+# What we say in a=max-message-size, and take (RFC 8841 section 6)
+LOCAL_MAX_MESSAGE_SIZE = 262144
+# What the other end takes if it does not say
+DEFAULT_MAX_MESSAGE_SIZE = 65536
+
+
+class DataListener(Protocol):
+    """Who is told what happens to the transport."""
+
+    def on_sctp_state(self, state: SctpTransportState, error: RTCError | None) -> None:
+        """The state changed."""
+
+    def on_channel(self, channel: DataChannel) -> None:
+        """The other end opened a channel; it is open already. Set its `listener` here."""
+
+
+class DataTransport:
+    """The SCTP association of one connection and its channels.
+
+    It may exist before any DTLS transport; channels can be opened at once and go out when the association
+    is established. `attach` and `start` may come in any order.
+
+    Args:
+        listener: told about the state and about channels that the other end opens.
+        name: for logs.
+
+    Attributes:
+        state: see webrtc-pc 6.1.2.
+        dtls: what it runs over, once attached.
+    """
+
+    def __init__(self, listener: DataListener, *, name: str = "") -> None:
+        self.state = SctpTransportState.CONNECTING
+        self.dtls: DtlsTransport | None = None
+        self._listener: DataListener | None = listener
+        self._name = name
+        self._association: Association | None = None
+        # what start() was told: the other end's port, ours
+        self._ports: tuple[int, int] | None = None
+        self._remote_max_message_size = DEFAULT_MAX_MESSAGE_SIZE
+        self._role = DtlsRole.AUTO
+        self._connected = False
+        self._by_id: dict[int, DataChannel] = {}
+        # channels that wait for an id
+        self._nameless: list[DataChannel] = []
+        # channels that have something to send, in their order of turn
+        self._ready: dict[DataChannel, None] = {}
+        self._scheduled: asyncio.Handle | None = None
+        self._writing = False
+
+    # -- life --------------------------------------------------------------------------------------
+
+    def attach(self, dtls: DtlsTransport) -> None:
+        """Run over this DTLS transport; the association begins once that is connected and `start` called."""
+        if self.dtls is dtls or self.state is SctpTransportState.CLOSED:
+            return
+        self.dtls = dtls
+        dtls.set_data_user(self)
+
+    def start(
+        self,
+        remote_port: int,
+        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+        *,
+        local_port: int = 5000,
+        role: DtlsRole = DtlsRole.AUTO,
+    ) -> None:
+        """Say what the descriptions agreed on; again only changes the message size.
+
+        Args:
+            remote_port: a=sctp-port of the other end.
+            max_message_size: its a=max-message-size; 0 for any size.
+            local_port: ours.
+            role: our DTLS role if it is known: channels get their ids now, else when DTLS is connected.
+        """
+        self._remote_max_message_size = max_message_size
+        if self._ports is None:
+            self._ports = (remote_port, local_port)
+        if self._role is DtlsRole.AUTO and role is not DtlsRole.AUTO:
+            self._role = role
+            self._assign_ids()
+        self._connect()
+
+    def detach(self) -> None:
+        """What would have carried it was taken back (a rollback): channels go on waiting, for another one."""
+        if self.dtls is not None and self._ports is None:
+            self.dtls.set_data_user(None)
+            self.dtls = None
+            self._connected = False
+
+    def stop(self) -> Awaitable[None]:
+        """Abort the association, telling the other end. Channels are closed, without a callback."""
+        self._listener = None
+        if self._association is not None and self.state is not SctpTransportState.CLOSED:
+            self._association.close()
+        self._end(None, tell=False)
+        if self.dtls is not None:
+            self.dtls.set_data_user(None)
+        return Gone()
+
+    def _connect(self) -> None:
+        if (
+            self._association is None
+            and self._connected
+            and self._ports is not None
+            and self.dtls is not None
+        ):
+            remote_port, local_port = self._ports
+            if self._role is DtlsRole.AUTO:
+                self._role = self.dtls.role
+            self._assign_ids()
+            self._association = Association(
+                self,
+                self.dtls.send_data,
+                is_server=self._role is DtlsRole.SERVER,
+                local_port=local_port,
+                round_trip_time=self.dtls.round_trip_time,
+            )
+            for stream_id in self._by_id:
+                self._association.open_stream(stream_id)
+            self._association.connect(remote_port)
+
+    # -- channels ----------------------------------------------------------------------------------
+
+    @property
+    def max_message_size(self) -> int | None:
+        """The largest message that `send` may be given; None for any."""
+        return self._remote_max_message_size or None
+
+    @property
+    def max_channels(self) -> int | None:
+        """How many channels there can be; None before the association is established."""
+        association = self._association
+        if association is None or not association.is_established:
+            return None
+        return association.maxChannels
+
+    @property
+    def channels(self) -> list[DataChannel]:
+        """All channels that are not closed."""
+        return [*self._by_id.values(), *self._nameless]
+
+    def open(self, parameters: ChannelParameters, listener: ChannelListener | None = None) -> DataChannel:
+        """Open a channel; it is announced to the other end when the association is there.
+
+        Raises:
+            OperationError: the id is taken, is too large, or none is left.
+            InvalidStateError: the transport is closed.
+        """
+        if self.state is SctpTransportState.CLOSED:
+            raise InvalidStateError("the SCTP transport is closed")
+        if parameters.id is not None and parameters.id in self._by_id:
+            raise OperationError(f"the id {parameters.id} is taken by another data channel")
+        limit = self.max_channels
+        if limit is not None and parameters.id is not None and parameters.id >= limit:
+            raise OperationError(
+                f"the id {parameters.id} is larger than the association allows ({limit - 1})"
+            )
+        channel = DataChannel(self, parameters, listener)
+        if not parameters.negotiated:
+            channel.queue_control(write_open(parameters))
+        if channel.id is not None:
+            self._register(channel, channel.id)
+        elif self._role is DtlsRole.AUTO:
+            self._nameless.append(channel)
+        else:
+            number = free_id(self._by_id, self._role, self.max_channels)
+            if number is None:
+                raise OperationError("no id is left for another data channel")
+            self._register(channel, number)
+        if self._association is not None and self._association.is_established:
+            # not in the caller's own step: the handlers of its user are set after this call
+            asyncio.get_running_loop().call_soon(self._open_late, channel)
+        return channel
+
+    def _open_late(self, channel: DataChannel) -> None:
+        if channel.state is DataChannelState.CONNECTING and channel.id in self._by_id:
+            self.schedule(channel)
+            channel.opened(tell=True)
+
+    def _register(self, channel: DataChannel, number: int) -> None:
+        channel.id = number
+        self._by_id[number] = channel
+        if self._association is not None:
+            self._association.open_stream(number)
+
+    def _assign_ids(self) -> None:
+        nameless, self._nameless = self._nameless, []
+        for channel in nameless:
+            if channel.state is DataChannelState.CLOSED:
+                continue
+            number = free_id(self._by_id, self._role, self.max_channels)
+            if number is None:
+                channel.closed(RTCError("data-channel-failure", "no id is left for this data channel"))
+            else:
+                self._register(channel, number)
+
+    # -- out ---------------------------------------------------------------------------------------
+
+    def schedule(self, channel: DataChannel) -> None:
+        """A channel has something to send."""
+        self._ready[channel] = None
+        if self._scheduled is None and self._association is not None and self._association.is_established:
+            self._scheduled = asyncio.get_running_loop().call_soon(self._on_turn)
+
+    def schedule_close(self, channel: DataChannel) -> None:
+        """A channel is closing: once its queue is empty, its stream is reset."""
+        if self._association is None or not self._association.is_established:
+            # never announced: there is nothing to tell the other end
+            asyncio.get_running_loop().call_soon(self._forget, channel, None)
+        else:
+            self.schedule(channel)
+
+    def _on_turn(self) -> None:
+        self._scheduled = None
+        self.on_writable()
+
+    def on_writable(self) -> None:
+        """Give queued messages to SCTP while it takes them; reset the streams of channels that are done."""
+        association = self._association
+        if self._writing or association is None or not association.is_established:
+            return
+        self._writing = True
+        low: list[DataChannel] = []
+        try:
+            while self._ready:
+                channel = next(iter(self._ready))
+                del self._ready[channel]
+                for _turn in range(channel.turns):
+                    if not channel.pending or not association.is_writable:
+                        break
+                    if channel.write_one(association):
+                        low.append(channel)
+                if channel.pending:
+                    self._ready[channel] = None
+                    if not association.is_writable:
+                        break
+                elif (
+                    channel.state is DataChannelState.CLOSING
+                    and channel.id is not None
+                    and channel.take_reset()
+                ):
+                    association.reset_stream(channel.id)
+            association.flush()
+        finally:
+            self._writing = False
+        for channel in low:
+            if channel.listener is not None and channel.state is not DataChannelState.CLOSED:
+                channel.listener.on_buffered_amount_low()
+
+    # -- DTLS --------------------------------------------------------------------------------------
+
+    def on_dtls_connected(self) -> None:
+        """See `dtls.DataUser`."""
+        self._connected = True
+        self._connect()
+
+    def on_dtls_data(self, data: bytes) -> None:
+        """See `dtls.DataUser`."""
+        if self._association is not None:
+            self._association.receive(data)
+
+    def on_dtls_closed(self, error: RTCError | None) -> None:
+        """See `dtls.DataUser`."""
+        if self._association is not None and self.state is not SctpTransportState.CLOSED:
+            self._association.close()
+        self._end(error, tell=True)
+
+    def on_dtls_wake(self) -> None:
+        """See `dtls.DataUser`."""
+        if self._association is not None:
+            self._association.wake()
+
+    # -- SCTP --------------------------------------------------------------------------------------
+
+    def on_established(self) -> None:
+        """See `neighbours.AssociationUser`."""
+        association = self._association
+        if association is None:
+            return
+        limit = association.maxChannels or MAX_CHANNEL_ID + 1
+        self._set_state(SctpTransportState.CONNECTED)
+        for channel in list(self._by_id.values()):
+            if channel.id is not None and channel.id >= limit:
+                message = f"the association has only {limit} streams"
+                self._forget(channel, RTCError("data-channel-failure", message))
+            elif channel.state is DataChannelState.CONNECTING:
+                self._ready[channel] = None
+                channel.opened(tell=True)
+        self.on_writable()
+
+    def on_message(self, stream_id: int, protocol: int, data: bytes) -> None:
+        """See `neighbours.AssociationUser`."""
+        if protocol == PPID_DCEP:
+            self._receive_control_untrusted(stream_id, data)
+            return
+        channel = self._by_id.get(stream_id)
+        if channel is None:
+            return
+        if protocol == PPID_BINARY:
+            channel.receive(data, len(data))
+        elif protocol == PPID_STRING:
+            channel.receive(data.decode("utf-8", "replace"), len(data))
+        elif protocol == PPID_STRING_EMPTY:
+            channel.receive("", 0)
+        elif protocol == PPID_BINARY_EMPTY:
+            channel.receive(b"", 0)
+
+    def _receive_control_untrusted(self, stream_id: int, data: bytes) -> None:
+        kind = data[0] if data else -1
+        channel = self._by_id.get(stream_id)
+        if kind == DCEP_ACK and channel is not None:
+            channel.acknowledge()
+        elif kind == DCEP_OPEN and self._association is not None:
+            try:
+                parameters = read_open_untrusted(stream_id, data)
+            except ValueError as exc:
+                logger.debug("%s refuses a data channel: %s", self._name, exc)
+                if channel is None:
+                    self._association.reset_stream(stream_id)
+                return
+            if channel is not None or self._listener is None:
+                logger.debug("%s refuses a data channel on stream %d, which is taken", self._name, stream_id)
+                return
+            channel = DataChannel(self, parameters, None)
+            channel.acknowledge()
+            self._register(channel, stream_id)
+            channel.queue_control(bytes((DCEP_ACK,)))
+            self._ready[channel] = None
+            channel.opened(tell=False)
+            self.on_writable()
+            self._listener.on_channel(channel)
+
+    def on_stream_closing(self, stream_id: int) -> None:
+        """See `neighbours.AssociationUser`."""
+        channel = self._by_id.get(stream_id)
+        if channel is not None:
+            channel.closing()
+            self._ready[channel] = None
+            self.on_writable()
+
+    def on_stream_closed(self, stream_id: int) -> None:
+        """See `neighbours.AssociationUser`."""
+        channel = self._by_id.get(stream_id)
+        if channel is not None:
+            self._forget(channel, None)
+
+    def on_association_closed(self, cause: int | None, aborted: bool) -> None:
+        """See `neighbours.AssociationUser`."""
+        message = "the other end ended the association" if aborted else "the association was given up"
+        self._end(RTCError("sctp-failure", message, sctpCauseCode=cause), tell=True)
+
+    def _forget(self, channel: DataChannel, error: RTCError | None) -> None:
+        self._ready.pop(channel, None)
+        if channel in self._nameless:
+            self._nameless.remove(channel)
+        if channel.id is not None and self._by_id.get(channel.id) is channel:
+            del self._by_id[channel.id]
+            if self._association is not None:
+                self._association.forget_stream(channel.id)
+        channel.closed(error)
+
+    def _end(self, error: RTCError | None, *, tell: bool) -> None:
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
+        channels = self.channels
+        self._by_id.clear()
+        self._nameless.clear()
+        self._ready.clear()
+        self._association = None
+        if self.state is not SctpTransportState.CLOSED:
+            self._set_state(SctpTransportState.CLOSED, error)
+        for channel in channels:
+            channel.closed(error, tell=tell)
+
+    def _set_state(self, state: SctpTransportState, error: RTCError | None = None) -> None:
+        self.state = state
+        if self._listener is not None:
+            self._listener.on_sctp_state(state, error)
+
+    def stats(self) -> dict[str, Any]:
+        """Members of RTCSctpTransportStats by their W3C names."""
+        if self._association is None:
+            return {}
+        numbers = self._association.numbers()
+        stats: dict[str, Any] = {
+            "congestionWindow": numbers.congestion_window,
+            "receiverWindow": numbers.receiver_window,
+            "mtu": numbers.mtu,
+            "unackData": numbers.unacknowledged,
+        }
+        if numbers.smoothed_rtt is not None:
+            stats["smoothedRoundTripTime"] = numbers.smoothed_rtt
+        return stats

@@ -1,0 +1,459 @@
+"""What a supervised peer does: makes connections, reads signaling, watches, asks its policy, acts, ends.
+
+Owns: the present connection and its negotiator, the generations, the reading of the signaling channel, the one
+task that acts. Never: a decision (that is `policy`), the counting (`episode`), the face (`lifecycle`).
+
+Two remedies. *Resume*: the newest servers are put into force, then ICE is restarted; DTLS, channels and tracks
+live on. *Recreate*: a new RTCPeerConnection of the next generation, to which everything the application has asked
+for is said again; the old one is closed when the other side has answered the new one.
+
+The other side need not be supervised. That it has begun anew is seen in its descriptions, which come from another
+session (see `signaling.glance`); what it has to do for ours is the same: an offer of another session asks for a
+new connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from rtcpeer.config.configuration import RTCConfiguration
+from rtcpeer.config.provider import IceServerProvider
+from rtcpeer.config.readers import IceServerGrant
+from rtcpeer.media.event_target import EventTarget
+from rtcpeer.peer.errors import InvalidStateError
+from rtcpeer.signaling.channel import Message, SignalingChannel, read_message_untrusted
+from rtcpeer.signaling.glance import is_other_connection_untrusted, origin_untrusted, ufrags_untrusted
+from rtcpeer.signaling.negotiator import Negotiator
+from rtcpeer.supervisor.channel import QueueLimits, copy_event
+from rtcpeer.supervisor.events import GaveUp, ServersErrorEvent, SignalingErrorEvent, StateEvent
+from rtcpeer.supervisor.intents import Intents
+from rtcpeer.supervisor.observe import bytes_received, dtls_state, dtls_transports
+from rtcpeer.supervisor.policy import Action, Decision, DefaultPolicy, PeerState, Policy, Reason
+from rtcpeer.supervisor.recovery import RecoveryRecord
+from rtcpeer.supervisor.servers import Servers
+from rtcpeer.values import DtlsTransportState, PeerConnectionState
+
+# events of the connection that are told here as well, with `generation` and `reason`
+_FORWARDED = (
+    "track",
+    "connectionstatechange",
+    "iceconnectionstatechange",
+    "icegatheringstatechange",
+    "signalingstatechange",
+    "icecandidateerror",
+    "networkchange",
+)
+# how often bytes are counted while nothing arrives
+_COUNT_INTERVAL = 0.5
+# no decision is repeated faster than this, whatever a policy says
+_PAUSE = 0.01
+ENDED = (PeerState.FAILED, PeerState.CLOSED)
+_HISTORY = 1000
+# tasks that only tidy up are not cancelled by the end
+_SHIELDED = " (tidies up)"
+_PAST = 64
+
+
+class Controller(EventTarget):
+    """The inside of `SupervisedPeer`; its arguments are described there."""
+
+    def __init__(
+        self,
+        channel: SignalingChannel,
+        *,
+        polite: bool,
+        configuration: RTCConfiguration,
+        provider: IceServerProvider | None,
+        owner: bool,
+        policy: Policy,
+        make_connection: Callable[[RTCConfiguration], Any],
+        queue: QueueLimits,
+        resend_after: float,
+        random_source: random.Random,
+    ) -> None:
+        self._channel = channel
+        self._polite = polite
+        self._servers = Servers(configuration, provider, self._servers_failed)
+        self._policy = policy
+        self._make_connection = make_connection
+        self._intents = Intents(queue, self._is_sendable, self._complain)
+        self._resend_after = resend_after
+        self._random = random_source
+        self._state = PeerState.NEW
+        self._reason = Reason.START
+        self._generation = 0
+        self._pc: Any = None
+        self._negotiator: Negotiator | None = None
+        self._recovery = RecoveryRecord(owner=owner, draw=self._random.random)
+        self._old: list[Any] = []  # connections that are closed when the present one is answered
+        self._past: deque[str] = deque(maxlen=_PAST)  # remote session ids of former generations
+        self._ufrags_before: frozenset[str] = frozenset()  # the remote ones when the attempt began
+        self._watched: list[Any] = []  # DTLS transports whose state is listened to
+        self._bytes = 0
+        self._history: deque[StateEvent] = deque(maxlen=_HISTORY)
+        self._error: GaveUp | None = None
+        self._wake = asyncio.Event()
+        self._changed = asyncio.Event()  # set and replaced at each change of state
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stop_lag: Callable[[], None] | None = None
+        self._finishing: asyncio.Task[None] | None = None
+
+    # -- one generation ----------------------------------------------------------------------------
+
+    def _begin(self, reason: Reason) -> None:
+        """Make the connection of the next generation and say everything to it."""
+        # it may raise: nothing has changed yet
+        pc = self._make_connection(self._servers.newest())
+        self._retire(reason)
+        self._generation += 1
+        self._reason = reason
+        self._recovery.new_generation()
+        self._watched.clear()
+        self._bytes = 0
+        self._servers.begin_connection()
+        self._pc = pc
+        for type_ in _FORWARDED:
+            pc.addEventListener(type_, self._forward)
+        pc.addEventListener("datachannel", self._on_datachannel)
+        negotiator = self._negotiator = Negotiator(
+            pc,
+            self._channel,
+            polite=self._polite,
+            resend_after=self._resend_after,
+            on_error=self._signaling_failed,
+        )
+        negotiator.start(read=False)
+        for unfinished in self._intents.say_to(pc, self._generation):
+            self._spawn(unfinished, "parameters")
+        if self._generation > 1 and reason != Reason.REMOTE and not self._intents.are_any:
+            # nothing of ours asks for an offer, but the other side has to learn that we begin anew
+            self._spawn(negotiator.negotiate(), "offer")
+
+    def _retire(self, reason: Reason) -> None:
+        """The present connection is not in force any more. It is closed when the next one is answered."""
+        pc, negotiator = self._pc, self._negotiator
+        if pc is None or negotiator is None:
+            return
+        if pc.remoteDescription is not None:
+            origin = origin_untrusted(pc.remoteDescription.sdp)
+            if origin is not None:
+                self._past.append(origin[0])
+        for type_ in _FORWARDED:
+            pc.removeEventListener(type_, self._forward)
+        pc.removeEventListener("datachannel", self._on_datachannel)
+        self._intents.detach(self._recovery.unhealthy_since, reason)
+        negotiator.stop()
+        self._spawn(negotiator.close(), f"negotiator{_SHIELDED}")
+        self._close_old()
+        self._old.append(pc)
+
+    def _close_old(self) -> None:
+        old, self._old = self._old, []
+        for pc in old:
+            self._spawn(_closed(pc), f"connection{_SHIELDED}")
+
+    def _forward(self, event: Any) -> None:
+        if event.type == "networkchange":
+            self._recovery.network_changed_at = self._now()
+        self._observe()
+        if self._state not in ENDED:
+            self.fire(copy_event(event, generation=self._generation, reason=self._reason))
+
+    def _on_datachannel(self, event: Any) -> None:
+        channel = self._intents.take_channel(event.channel, self._generation)
+        if channel is not None:
+            event = copy_event(event, generation=self._generation, reason=self._reason)
+            event.channel = channel
+            self.fire(event)
+
+    # -- signaling ---------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        try:
+            async for value in self._channel:
+                try:
+                    message = read_message_untrusted(value)
+                    if "candidate" not in message:
+                        self._look_at(message)
+                    if self._negotiator is not None:
+                        await self._negotiator.receive(message)
+                    self._observe()
+                except Exception as error:
+                    self._signaling_failed(error)
+        except Exception as error:
+            self._signaling_failed(error)
+        # The channel has ended. The connection may live on; what needs signaling will fail in its time.
+
+    def _look_at(self, message: Message) -> None:
+        """Whose description it is: of the present remote connection, a former or a new one."""
+        sdp = str(message.get("sdp", ""))
+        origin = origin_untrusted(sdp)
+        remote = self._pc.remoteDescription
+        if origin is not None and origin[0] in self._past:
+            # The first offer of a connection that has not heard our answer may still find us, if nobody else has
+            first = message["type"] == "offer" and message.get("number", 1) == 1
+            if remote is not None or not first:
+                raise InvalidStateError("a former connection of the other side speaks", fault="remote")
+        if remote is None:
+            return
+        if is_other_connection_untrusted(remote.sdp, sdp):
+            if message["type"] != "offer":  # it took our restart for a beginning; so let us begin
+                self._ask(Action.RECREATE)
+                raise InvalidStateError("the other side answered from a new connection", fault="remote")
+            self._begin_attempt(Action.RECREATE, Reason.REMOTE, remote=True)
+            self._begin(Reason.REMOTE)
+            self._close_old()
+            self._set_state(PeerState.RECREATING, Reason.REMOTE)
+        elif (
+            message["type"] == "offer"
+            and not ufrags_untrusted(sdp) & ufrags_untrusted(remote.sdp)
+            and self._state in (PeerState.DISCONNECTED, PeerState.RESUMING)
+            and not self._recovery.attempt
+        ):
+            self._begin_attempt(Action.RESTART, Reason.REMOTE, remote=True)
+            self._set_state(PeerState.RESUMING, Reason.REMOTE)
+
+    def _signaling_failed(self, error: Exception) -> None:
+        if self._state not in ENDED:
+            self.fire(SignalingErrorEvent(error, self._generation))
+
+    # -- observing ---------------------------------------------------------------------------------
+
+    def _observe(self, _event: Any = None) -> None:
+        """Look at the connection; whatever has changed goes into the book, and the policy is asked."""
+        if self._state in ENDED or self._pc is None:
+            return
+        now, episode = self._now(), self._recovery
+        self._look_at_dtls(now)
+        if self._pc.remoteDescription is not None:
+            episode.answer(now, self._generation)
+            if self._state == PeerState.NEW:
+                self._set_state(PeerState.CONNECTING, Reason.START)
+            self._close_old()
+        connection = PeerConnectionState(str(self._pc.connectionState))
+        trouble = episode.trouble_since is not None
+        if connection == PeerConnectionState.CONNECTED:
+            self._bytes = 0  # counted from anew in the next silence
+        if episode.state(connection, now, negotiated=self._is_negotiated()):
+            self._set_state(
+                PeerState.CONNECTED, Reason.RECOVERED if self._state != PeerState.CONNECTING else self._reason
+            )
+            self._intents.flush()
+            self._renew()
+        elif episode.trouble_since is not None and not trouble and self._state == PeerState.CONNECTED:
+            self._set_state(PeerState.DISCONNECTED, Reason.NETWORK)
+        self._wake.set()
+
+    def _look_at_dtls(self, now: float) -> None:
+        transports = dtls_transports(self._pc)
+        for transport in transports:
+            if not any(transport is watched for watched in self._watched):
+                self._watched.append(transport)
+                transport.addEventListener("statechange", self._observe)
+        episode = self._recovery
+        episode.dtls = dtls_state(transports)
+        if episode.dtls == DtlsTransportState.CLOSED and episode.remote_closed_at is None:
+            episode.remote_closed_at = now
+
+    def _is_negotiated(self) -> bool:
+        """Whether both sides have new ICE credentials since the attempt began."""
+        remote = self._pc.remoteDescription
+        return (
+            remote is not None
+            and str(self._pc.signalingState) == "stable"
+            and not ufrags_untrusted(remote.sdp) & self._ufrags_before
+        )
+
+    def _is_sendable(self) -> bool:
+        return self._recovery.connection == PeerConnectionState.CONNECTED and self._recovery.dtls in (
+            None,
+            DtlsTransportState.CONNECTED,
+        )
+
+    def _stalled(self, lost: float) -> None:
+        self._recovery.stalled(lost, self._now())
+        self._wake.set()
+
+    async def _count_bytes(self) -> None:
+        """Bytes that arrive while the connection seems dead show that it is not."""
+        with contextlib.suppress(InvalidStateError):
+            total = await bytes_received(self._pc)
+            if total > self._bytes > 0:
+                self._recovery.quiet_since = self._now()
+            self._bytes = max(total, 1)
+
+    # -- acting ------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        """The one task that acts: asks the policy, does what it says, waits."""
+        while self._state not in ENDED:
+            self._wake.clear()
+            counting = (
+                self._recovery.connection == PeerConnectionState.DISCONNECTED and not self._recovery.attempt
+            )
+            if counting:
+                await self._count_bytes()
+            decision = self._decide()
+            if decision.action != Action.WAIT:
+                try:
+                    await self._act(decision)
+                except Exception as error:
+                    self._recovery.end_attempt(self._now(), error)
+                    self._complain(f"{decision.action} failed", error)
+                if self._state not in ENDED:
+                    await asyncio.sleep(_PAUSE)
+                continue
+            wait = None if decision.at is None else max(_PAUSE, decision.at - self._now())
+            if counting:
+                wait = _COUNT_INTERVAL if wait is None else min(wait, _COUNT_INTERVAL)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
+
+    def _decide(self) -> Decision:
+        seen = self._recovery.observation(self._now())
+        try:
+            return self._policy.decide(seen)
+        except Exception as error:
+            self._complain("the policy failed; the default one decides", error)
+            return DefaultPolicy().decide(seen)
+
+    async def _act(self, decision: Decision) -> None:
+        action, reason = decision.action, decision.reason or Reason.POLICY
+        if action == Action.RESTART:
+            self._begin_attempt(action, reason)
+            self._set_state(PeerState.RESUMING, reason)
+            await self._fetch_servers()
+            if self._state == PeerState.RESUMING:
+                self._pc.restartIce()
+        elif action == Action.RECREATE:
+            fresh = not self._recovery.was_connected
+            generation = self._generation
+            self._begin_attempt(action, reason)
+            self._set_state(PeerState.RECREATING, reason)
+            await self._fetch_servers(fresh=fresh)
+            # the other side may have begun anew while we fetched
+            if self._state == PeerState.RECREATING and self._generation == generation:
+                self._begin(reason)
+        elif action == Action.ABANDON:
+            self._recovery.recovered(self._now())
+            self._set_state(PeerState.CONNECTED, reason)
+        elif action == Action.CLOSE:
+            self._finish(PeerState.CLOSED, reason)
+        elif action == Action.GIVE_UP:
+            self._error = GaveUp(tuple(self._recovery.attempts))
+            self._finish(PeerState.FAILED, reason)
+
+    def _begin_attempt(self, action: Action, reason: Reason, *, remote: bool = False) -> None:
+        remote_description = self._pc.remoteDescription
+        self._ufrags_before = (
+            frozenset() if remote_description is None else ufrags_untrusted(remote_description.sdp)
+        )
+        self._servers.begin_attempt()
+        self._recovery.begin(action, reason, self._generation, self._now(), remote=remote)
+
+    def _ask(self, action: Action, reason: Reason = Reason.API) -> None:
+        self._check_open()
+        if self._pc is None:
+            raise InvalidStateError("the peer was not started yet")
+        self._recovery.asked, self._recovery.asked_reason = action, reason
+        self._wake.set()
+
+    # -- servers -----------------------------------------------------------------------------------
+
+    async def _fetch_servers(self, *, fresh: bool = False) -> None:
+        """Put the newest servers into force, if there are some."""
+        if await self._servers.fetch(fresh=fresh):
+            self._servers.apply(self._pc)
+
+    def _rotate(self, grant: IceServerGrant) -> None:
+        """The provider has other servers."""
+        if self._state not in ENDED and self._pc is not None:
+            self._servers.rotate(self._pc, grant)
+            self._renew()
+
+    def _renew(self) -> None:
+        """Restart if the path depends on servers that were taken away, also while there was trouble."""
+        connected = self._state == PeerState.CONNECTED
+        if connected and self._servers.is_restart_due(self._pc, self._is_negotiated):
+            self._ask(Action.RESTART, Reason.CREDENTIALS)
+
+    def _servers_failed(self, error: Exception) -> None:
+        self.fire(ServersErrorEvent(error, self._generation))
+
+    # -- ending ------------------------------------------------------------------------------------
+
+    def _finish(self, state: PeerState, reason: Reason) -> None:
+        """Take the whole effect of the end at once; sockets and tasks follow in `_end`."""
+        if self._state in ENDED:
+            if state == PeerState.CLOSED:
+                self._set_state(state, reason if self._state == PeerState.FAILED else self._reason)
+            return
+        self._set_state(state, reason)
+        self._intents.end(reason)
+        self._servers.close()
+        if self._stop_lag is not None:
+            self._stop_lag()
+        if self._negotiator is not None:
+            self._negotiator.stop()
+        old, self._old = self._old, []
+        connections = [pc.close() for pc in (*old, self._pc) if pc is not None]
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            if not task.get_name().endswith(_SHIELDED):
+                task.cancel()
+        self.close_events()
+        self._wake.set()
+        self._finishing = asyncio.get_running_loop().create_task(self._end(connections, tasks))
+
+    async def _end(self, connections: list[Any], tasks: list[asyncio.Task[Any]]) -> None:
+        async def done(waiting: Any) -> None:
+            try:
+                await waiting
+            except Exception as error:
+                self._complain("closing failed", error)
+
+        await asyncio.gather(*(done(connection) for connection in connections), done(self._channel.close()))
+        if self._negotiator is not None:
+            await self._negotiator.close()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _set_state(self, state: PeerState, reason: Reason) -> None:
+        previous = self._state
+        if state == previous:
+            return
+        self._state, self._reason = state, reason
+        event = StateEvent(state, previous, self._generation, reason)
+        self._history.append(event)
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+        self.fire(event)
+
+    def _check_open(self) -> None:
+        if self._error is not None:
+            raise self._error
+        if self._state in ENDED:
+            raise InvalidStateError("the peer is closed")
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _spawn(self, coroutine: Any, name: str) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine, name=f"rtcpeer supervisor: {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _complain(self, message: str, error: Exception) -> None:
+        asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+
+
+async def _closed(pc: Any) -> None:
+    await pc.close()

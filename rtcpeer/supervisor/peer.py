@@ -1,0 +1,268 @@
+"""A peer that stays: one object for hours, over as many connections as it takes.
+
+Owns: the face of the supervisor. What it does is in `life`, what it decides in `policy`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self
+
+from rtcpeer.config.configuration import RTCConfiguration, RTCIceServer, read_configuration
+from rtcpeer.config.manager import Difference, difference
+from rtcpeer.config.provider import IceServerProvider
+from rtcpeer.media.event_target import handler
+from rtcpeer.peer.connection import RTCPeerConnection
+from rtcpeer.peer.errors import InvalidStateError, RTCTimeoutError, w3c_errors
+from rtcpeer.signaling.channel import SignalingChannel
+from rtcpeer.supervisor.channel import QueueLimits, SupervisedChannel
+from rtcpeer.supervisor.controller import ENDED, Controller
+from rtcpeer.supervisor.events import StateEvent
+from rtcpeer.supervisor.intents import SupervisedSender
+from rtcpeer.supervisor.lag import LagMonitor
+from rtcpeer.supervisor.policy import Action, DefaultPolicy, PeerState, Policy, Reason
+
+
+class SupervisedPeer(Controller):
+    """A logical peer over one signaling channel.
+
+        async with SupervisedPeer(channel, polite=True, iceServers=[...]) as peer:
+            chat = peer.createDataChannel("chat")
+            peer.addTrack(track)
+            await peer.connected()
+            await peer.closed()     # hours later; raises GaveUp when everything was tried
+
+    Events: `statechange` (a `StateEvent`), `track`, `datachannel` (its `channel` is a `SupervisedChannel`),
+    `connectionstatechange` and the other states of the connection, `signalingerror`, `serverserror`. Each
+    carries `generation`, and those of the connection `reason` too. Listeners stay over all generations.
+
+    Args:
+        channel: the way to the other side; read by this object alone, and closed with it.
+        polite: whether we give way when both sides offer at once. Exactly one side is polite.
+        configuration: as for RTCPeerConnection.
+        provider: where the servers come from, instead of `iceServers`.
+        owner: whether we restart first; the other side waits twice as long. By default the impolite side.
+        policy: decides what to do; see `policy`.
+        make_connection: makes a connection from an `RTCConfiguration`; RTCPeerConnection by default.
+        queue: how much may wait in each data channel.
+        resend_after: repeat an unanswered offer after so many seconds; see `Negotiator`.
+        random_source: for jitter.
+        **members: single members of the configuration.
+    """
+
+    onstatechange = handler("statechange")
+    ontrack = handler("track")
+    ondatachannel = handler("datachannel")
+    onconnectionstatechange = handler("connectionstatechange")
+    onsignalingerror = handler("signalingerror")
+    onserverserror = handler("serverserror")
+
+    @w3c_errors
+    def __init__(
+        self,
+        channel: SignalingChannel,
+        *,
+        polite: bool,
+        configuration: Any = None,
+        provider: IceServerProvider | None = None,
+        owner: bool | None = None,
+        policy: Policy | None = None,
+        make_connection: Callable[[RTCConfiguration], Any] | None = None,
+        queue: QueueLimits | None = None,
+        resend_after: float = 1.0,
+        random_source: random.Random | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(
+            channel,
+            polite=polite,
+            configuration=read_configuration(configuration, **members),
+            provider=provider,
+            owner=not polite if owner is None else owner,
+            policy=policy or DefaultPolicy(),
+            make_connection=make_connection or RTCPeerConnection,
+            queue=queue or QueueLimits(),
+            resend_after=resend_after,
+            random_source=random_source or random.Random(),
+        )
+
+    def __repr__(self) -> str:
+        return f"<SupervisedPeer {self._state}, generation {self._generation}, {self._reason}>"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # -- what can be asked -------------------------------------------------------------------------
+
+    @property
+    def state(self) -> PeerState:
+        """See `policy.TRANSITIONS`."""
+        return self._state
+
+    @property
+    def reason(self) -> Reason:
+        """Why it is in this state."""
+        return self._reason
+
+    @property
+    def generation(self) -> int:
+        """Of the connection in force, from 1; 0 before `start`."""
+        return self._generation
+
+    @property
+    def pc(self) -> Any:
+        """The RTCPeerConnection in force. Another one after each recreation; None before `start`."""
+        return self._pc
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it is closed or has given up."""
+        return self._state in ENDED
+
+    @property
+    def history(self) -> tuple[StateEvent, ...]:
+        """The newest changes of state, at most a thousand."""
+        return tuple(self._history)
+
+    @property
+    def channels(self) -> tuple[SupervisedChannel, ...]:
+        """The data channels of both sides that are not closed."""
+        return tuple(self._intents.channels)
+
+    async def connected(self, timeout: float | None = None) -> None:
+        """Wait until it is connected; at once, if it is.
+
+        Raises:
+            GaveUp: everything was tried.
+            InvalidStateError: it was closed.
+            RTCTimeoutError: it took longer than `timeout`.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while self._state != PeerState.CONNECTED:
+                    self._check_open()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise RTCTimeoutError(f"not connected within {timeout:g} s", fault="network") from None
+
+    async def closed(self) -> Reason:
+        """Wait until it has ended.
+
+        Returns:
+            Why: API (`close()` was called) or REMOTE_CLOSED.
+
+        Raises:
+            GaveUp: everything was tried; `.attempts` tells what.
+        """
+        while self._state not in ENDED:
+            await self._changed.wait()
+        if self._error is not None:
+            raise self._error
+        return self._reason
+
+    # -- what can be done --------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Make the first connection and begin to read the channel. `async with` does it.
+
+        Raises:
+            InvalidStateError: it was started before, or is closed.
+        """
+        self._check_open()
+        if self._generation:
+            raise InvalidStateError("the peer was started already")
+        loop = asyncio.get_running_loop()
+        self._stop_lag = LagMonitor.of(loop).listen(self._stalled)
+        await self._servers.fetch()
+        self._check_open()
+        self._servers.subscribe(self._rotate)
+        self._begin(Reason.START)
+        self._spawn(self._read(), "reader")
+        self._spawn(self._run(), "policy")
+
+    @w3c_errors
+    def createDataChannel(
+        self, label: str, options: Mapping[str, Any] | None = None, **members: Any
+    ) -> SupervisedChannel:
+        """As of RTCPeerConnection; the channel is made again on every new connection.
+
+        Raises:
+            InvalidStateError: the peer has ended.
+            TypeError: an option is not valid.
+        """
+        self._check_open()
+        options = {**(options or {}), **members}
+        return self._intents.open_channel(self._pc, self._generation, label, options)
+
+    def addTrack(self, track: Any, *streams: Any) -> SupervisedSender:
+        """As of RTCPeerConnection; the track is added to every new connection. It is never stopped."""
+        self._check_open()
+        return self._intents.add_sender(self._pc, SupervisedSender(track, streams))
+
+    def addTransceiver(
+        self, track_or_kind: Any, init: Mapping[str, Any] | None = None, **members: Any
+    ) -> SupervisedSender:
+        """As of RTCPeerConnection; it is added to every new connection."""
+        self._check_open()
+        sender = SupervisedSender(track_or_kind, init={**(init or {}), **members})
+        return self._intents.add_sender(self._pc, sender)
+
+    def removeTrack(self, sender: SupervisedSender) -> None:
+        """Send no more what `addTrack` or `addTransceiver` has added."""
+        self._intents.remove_sender(sender)
+
+    def getConfiguration(self) -> RTCConfiguration:
+        """The configuration of the present and the next connections; a copy."""
+        return read_configuration(self._servers.configuration)
+
+    @w3c_errors
+    def setConfiguration(self, configuration: Any = None, **members: Any) -> None:
+        """As of RTCPeerConnection, for the present and the next connections. It restarts nothing.
+
+        Raises:
+            InvalidStateError: the peer has ended.
+            InvalidModificationError, TypeError, RTCSyntaxError, InvalidAccessError: nothing was changed.
+        """
+        self._check_open()
+        read = read_configuration(configuration, **members)
+        if self._pc is not None:
+            self._pc.setConfiguration(read)
+        self._servers.configuration = read
+
+    @w3c_errors
+    def replace_servers(self, servers: Iterable[RTCIceServer | Mapping[str, Any]]) -> Difference:
+        """Put other servers into force, and leave the rest of the configuration. It restarts nothing.
+
+        Raises:
+            InvalidStateError: the peer has ended.
+            TypeError, RTCSyntaxError, InvalidAccessError: nothing was changed.
+        """
+        old = self._servers.configuration
+        self.setConfiguration(old, iceServers=list(servers))
+        return difference(old, self._servers.configuration)
+
+    def restart(self) -> None:
+        """Restart ICE now, with the servers in force."""
+        self._ask(Action.RESTART)
+
+    def recreate(self) -> None:
+        """Make a new connection now."""
+        self._ask(Action.RECREATE)
+
+    def network_changed(self) -> None:
+        """Own addresses have changed: restart soon. RTCPeerConnection tells it by itself."""
+        if self._state not in ENDED and self._pc is not None:
+            self._recovery.network_changed_at = self._now()
+            self._wake.set()
+
+    async def close(self) -> None:
+        """End it: connection, channel, tasks. Idempotent; tracks of the user go on."""
+        self._finish(PeerState.CLOSED, Reason.API)
+        if self._finishing is not None:
+            await asyncio.shield(self._finishing)

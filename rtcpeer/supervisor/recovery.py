@@ -1,0 +1,202 @@
+"""The book that is kept about one generation and one episode of trouble; observations are made from it.
+
+Owns: since when what is so, and which attempts were made. Never: a clock (`now` is an argument), asyncio.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rtcpeer.supervisor.policy import Action, Observation, Reason
+from rtcpeer.values import DtlsTransportState, PeerConnectionState
+
+# how long nothing has arrived when a connection becomes "disconnected" (pion's number, and ours: 5 s)
+_SILENCE_BEFORE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of an episode of trouble.
+
+    Attributes:
+        action: RESTART or RECREATE.
+        reason: why.
+        generation: the generation it belongs to.
+        began: loop time.
+        remote: whether the other side began it.
+        error: what it failed with at once, if it did.
+    """
+
+    action: Action
+    reason: Reason
+    generation: int
+    began: float
+    remote: bool = False
+    error: Exception | None = None
+
+    def __str__(self) -> str:
+        told = f"{self.action} (generation {self.generation}, {self.reason})"
+        return f"{told}: {self.error}" if self.error is not None else told
+
+
+class RecoveryRecord:
+    """What `SupervisedPeer` remembers to ask its policy.
+
+    Args:
+        owner: whether we own restarts.
+        draw: a random number in 0..1.
+    """
+
+    def __init__(self, *, owner: bool, draw: Callable[[], float]) -> None:
+        self.owner = owner
+        self._draw = draw
+        self.connection = PeerConnectionState.NEW
+        self.dtls: DtlsTransportState | None = None
+        self.answered = False
+        self.was_connected = False
+        self.asked: Action | None = None
+        self.asked_reason = Reason.API
+        self.unhealthy_since: float | None = None
+        self.quiet_since: float | None = None
+        self.trouble_since: float | None = None
+        self.remote_closed_at: float | None = None
+        self.network_changed_at: float | None = None
+        self.stalled_at: float | None = None
+        self.attempt: Attempt | None = None
+        self.attempt_ended = -math.inf
+        self.attempts: list[Attempt] = []
+        self._restarts = 0
+        self._jitter = draw()
+        self._moved = False  # the connection left `failed` since the attempt began
+        self._was_healthy = False  # the attempt began on a healthy connection
+
+    def observation(self, now: float) -> Observation:
+        """What a policy may know."""
+        return Observation(
+            now=now,
+            connection=self.connection,
+            dtls=self.dtls,
+            answered=self.answered,
+            was_connected=self.was_connected,
+            owner=self.owner,
+            unhealthy_since=self.unhealthy_since,
+            quiet_since=self.quiet_since,
+            trouble_since=self.trouble_since,
+            remote_closed_at=self.remote_closed_at,
+            network_changed_at=self.network_changed_at,
+            stalled_at=self.stalled_at,
+            asked=self.asked,
+            asked_reason=self.asked_reason,
+            attempt=self.attempt.action if self.attempt is not None else None,
+            attempt_since=self.attempt.began if self.attempt is not None else -math.inf,
+            attempt_ended=self.attempt_ended,
+            attempts=len(self.attempts),
+            restarts=self._restarts,
+            recreates=sum(a.action == Action.RECREATE and not a.remote for a in self.attempts),
+            jitter=self._jitter,
+        )
+
+    def new_generation(self) -> None:
+        """Another connection is in force."""
+        self.connection = PeerConnectionState.NEW
+        self.dtls = None
+        self.was_connected = False
+        self.unhealthy_since = self.quiet_since = self.remote_closed_at = self.network_changed_at = None
+        self._restarts = 0
+
+    def answer(self, now: float, generation: int) -> None:
+        """The other side has said something for the first time: the first attempt begins."""
+        if not self.answered:
+            self.answered = True
+            self.trouble_since = now
+            self.attempt = Attempt(Action.RECREATE, Reason.START, generation, now)
+
+    def state(self, connection: PeerConnectionState, now: float, *, negotiated: bool) -> bool:
+        """The state of the connection.
+
+        Args:
+            connection: the state.
+            now: the present.
+            negotiated: whether there was an exchange of descriptions with new ICE credentials since the
+                attempt began.
+
+        Returns:
+            Whether an episode or an attempt ended well.
+        """
+        changed = connection != self.connection
+        self.connection = connection
+        if connection == PeerConnectionState.CONNECTED:
+            self.was_connected = True
+            self.unhealthy_since = self.quiet_since = None
+            if self._was_healthy and self.attempt is not None and not negotiated:
+                return False
+            if self.trouble_since is None and self.attempt is None:
+                return False
+            self.recovered(now)
+            return True
+        if connection in (PeerConnectionState.DISCONNECTED, PeerConnectionState.FAILED):
+            if self.unhealthy_since is None:
+                self.unhealthy_since = now
+                self.quiet_since = now - _SILENCE_BEFORE
+            if self.trouble_since is None:
+                self.trouble_since = now
+            if (
+                connection == PeerConnectionState.FAILED
+                and changed
+                and self._moved
+                and self.attempt is not None
+            ):
+                self.end_attempt(now)
+        elif changed:
+            self._moved = True
+        return False
+
+    def begin(
+        self, action: Action, reason: Reason, generation: int, now: float, *, remote: bool = False
+    ) -> Attempt:
+        """An attempt begins."""
+        if self.trouble_since is None:
+            self.trouble_since = now
+        self._was_healthy = self.connection == PeerConnectionState.CONNECTED
+        self._moved = action == Action.RECREATE
+        self._jitter = self._draw()
+        self._restarts += action == Action.RESTART and not remote
+        self.asked = self.network_changed_at = None
+        self.attempt = Attempt(action, reason, generation, now, remote)
+        self.attempts.append(self.attempt)
+        return self.attempt
+
+    def end_attempt(self, now: float, error: Exception | None = None) -> None:
+        """The attempt under way has failed."""
+        if self.attempt is None:
+            return
+        if error is not None and self.attempts and self.attempts[-1] is self.attempt:
+            a = self.attempt
+            self.attempts[-1] = Attempt(a.action, a.reason, a.generation, a.began, a.remote, error)
+        self.attempt = None
+        self.attempt_ended = now
+
+    def recovered(self, now: float) -> None:
+        """The episode is over."""
+        self.attempt = None
+        self.attempts = []
+        self.attempt_ended = now
+        self.trouble_since = None
+        self._restarts = 0
+        self._was_healthy = self._moved = False
+
+    def stalled(self, lost: float, now: float) -> None:
+        """The loop stood still: no time has passed for those who wait for packets."""
+        self.stalled_at = now
+        for name in ("unhealthy_since", "quiet_since", "trouble_since", "remote_closed_at"):
+            since = getattr(self, name)
+            if since is not None:
+                setattr(self, name, min(now, since + lost))
+        if self.attempt is not None:
+            a = self.attempt
+            moved = Attempt(a.action, a.reason, a.generation, min(now, a.began + lost), a.remote, a.error)
+            if self.attempts and self.attempts[-1] is a:
+                self.attempts[-1] = moved
+            self.attempt = moved

@@ -1,0 +1,355 @@
+"""Hosts of the virtual network, and the `Network` that programs on them see.
+
+Owns: interfaces, sockets and streams of one host.  Never: what lies between hosts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from rtcpeer.net.current import (
+    Address,
+    DatagramReceiver,
+    Interface,
+    StreamReceiver,
+    StreamSocket,
+    current_network,
+)
+from rtcpeer.testing.net.host_network import HostNetwork
+from rtcpeer.testing.net.link import Link
+from rtcpeer.testing.net.packet import Packet, Protocol, TcpSegment, canonical, family_of
+from rtcpeer.testing.net.sockets import WILDCARDS, VirtualListener, VirtualUdpSocket
+from rtcpeer.testing.net.tcp import TcpStream
+from rtcpeer.testing.net.topology import Port, Segment
+
+if TYPE_CHECKING:
+    from rtcpeer.testing.net.network import VirtualNetwork
+
+LOOPBACKS = {"127.0.0.1": 8, "::1": 128}
+FIRST_EPHEMERAL, LAST_EPHEMERAL = 49152, 65535
+
+
+class Host:
+    """A computer on the virtual network.
+
+    Attributes:
+        name: its DNS name as well.
+        network: what programs on it use; hand it to whoever takes a `Network`, or use `active`.
+    """
+
+    def __init__(self, network: VirtualNetwork, name: str) -> None:
+        self.name = name
+        self.network = HostNetwork(self)
+        self.world = network
+        self._ports: dict[str, Port] = {}
+        self._udp: dict[Address, VirtualUdpSocket] = {}
+        self._listeners: dict[Address, VirtualListener] = {}
+        self._streams: dict[tuple[Address, Address], TcpStream] = {}
+        # streams that are accepted, not yet established: to their listener
+        self._accepting: dict[TcpStream, VirtualListener] = {}
+        self._next_port = FIRST_EPHEMERAL
+        self._watchers: list[Callable[[], None]] = []
+        # why programs get no socket, for tests of that: an OSError, or None
+        self.socket_error: OSError | None = None
+
+    def __repr__(self) -> str:
+        return f"<Host {self.name} {', '.join(self.addresses)}>"
+
+    @contextlib.contextmanager
+    def active(self) -> Iterator[HostNetwork]:
+        """Connections that are made inside belong to this host."""
+        token = current_network.set(self.network)
+        try:
+            yield self.network
+        finally:
+            current_network.reset(token)
+
+    # -- interfaces --------------------------------------------------------------------------------
+
+    @property
+    def addresses(self) -> list[str]:
+        """All addresses but loopback."""
+        return [a for port in self._ports.values() if port.is_up for a in port.addresses]
+
+    @property
+    def address(self) -> str:
+        """The first address."""
+        return self.addresses[0]
+
+    @property
+    def link(self) -> Link:
+        """The link of the first interface."""
+        return next(iter(self._ports.values())).link
+
+    def plugged_ports(self) -> list[Port]:
+        """All interfaces that are up."""
+        return [port for port in self._ports.values() if port.is_up]
+
+    def interface(self, name: str = "eth0") -> Port:
+        """An interface by its name."""
+        return self._ports[name]
+
+    def add_interface(
+        self,
+        name: str,
+        segment: Segment | None = None,
+        *,
+        addresses: tuple[str, ...] = (),
+        delay: float | None = None,
+    ) -> Port:
+        """Plug an interface into a segment; watchers are told.
+
+        Args:
+            name: "wlan0".
+            segment: the internet, or a router's ``segment``.
+            addresses: default: one per family that the host has already.
+            delay: of its link.
+
+        Raises:
+            ValueError: name or address are taken.
+        """
+        if name in self._ports:
+            raise ValueError(f"{self.name} has an interface {name} already")
+        segment = segment or self.world.internet
+        port = Port(self.world, self, name, segment, delay)
+        if not addresses:
+            own = {family_of(address) for address in self.addresses} or set(segment.prefixes)
+            addresses = tuple(segment.new_address(f) for f in segment.prefixes if f in own)
+        for address in addresses:
+            segment.plug(port, canonical(address))
+        self._ports[name] = port
+        self._changed()
+        return port
+
+    def remove_interface(self, name: str) -> None:
+        """Unplug an interface and take its addresses away."""
+        port = self._ports.pop(name)
+        for address in list(port.addresses):
+            port.segment.unplug(port, address)
+        port.is_up = False
+        self._changed()
+
+    def set_up(self, name: str, up: bool) -> None:
+        """Switch an interface off (its addresses vanish from `interfaces`) or on again."""
+        port = self._ports[name]
+        if port.is_up != up:
+            port.is_up = up
+            self._changed()
+
+    def change_address(self, name: str = "eth0", address: str | None = None) -> str:
+        """Give an interface another address of the same family (IPv4 by default); returns it."""
+        port = self._ports[name]
+        family = family_of(address) if address else "ipv4"
+        new = canonical(address) if address else port.segment.new_address(family)
+        for old in [a for a in port.addresses if family_of(a) == family]:
+            port.segment.unplug(port, old)
+        port.segment.plug(port, new)
+        self._changed()
+        return new
+
+    def move(self, name: str, segment: Segment) -> list[str]:
+        """Plug an interface into another segment, where it gets new addresses; returns those."""
+        port = self._ports[name]
+        families = {family_of(address) for address in port.addresses}
+        for old in list(port.addresses):
+            port.segment.unplug(port, old)
+        port.segment = segment
+        for family in segment.prefixes:
+            if family in families:
+                segment.plug(port, segment.new_address(family))
+        self._changed()
+        return list(port.addresses)
+
+    def _changed(self) -> None:
+        for watcher in list(self._watchers):
+            asyncio.get_running_loop().call_soon(self._tell, watcher)
+
+    def _tell(self, watcher: Callable[[], None]) -> None:
+        if watcher in self._watchers:
+            watcher()
+
+    def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back after each change; returns a function that stops it."""
+        self._watchers.append(callback)
+
+        def stop() -> None:
+            if callback in self._watchers:
+                self._watchers.remove(callback)
+
+        return stop
+
+    def interfaces(self) -> list[Interface]:
+        """All addresses of interfaces that are up, loopback included."""
+        found = [
+            Interface(port.name, address, port.prefix_length(address), family_of(address))
+            for port in self._ports.values()
+            if port.is_up
+            for address in port.addresses
+        ]
+        families = {i.family for i in found} | {"ipv4"}
+        for address, length in LOOPBACKS.items():
+            if family_of(address) in families:
+                found.append(Interface("lo", address, length, family_of(address), is_loopback=True))
+        return found
+
+    def source_address(self, destination: str) -> str | None:
+        """The address from which packets to `destination` leave; None without a route."""
+        if destination in LOOPBACKS or destination in self.addresses:
+            return destination
+        family = family_of(destination)
+        fallback: str | None = None
+        for port in self._ports.values():
+            own = next((a for a in port.addresses if family_of(a) == family), None)
+            if own is None or not port.is_up:
+                continue
+            if port.segment.has(destination):
+                return own
+            if fallback is None and port.segment.next_hop(destination) is not None:
+                fallback = own
+        return fallback
+
+    # -- sockets -----------------------------------------------------------------------------------
+
+    @property
+    def sockets(self) -> list[object]:
+        """UDP sockets, listeners and streams that programs have not closed."""
+        streams = [stream for stream in self._streams.values() if not stream.is_closed]
+        return [*self._udp.values(), *self._listeners.values(), *streams]
+
+    def bind(self, protocol: Protocol, host: str, port: int, port_range: tuple[int, int] | None) -> Address:
+        """Find a free local endpoint.
+
+        Raises:
+            OSError: the address is not ours, or no port is free.
+        """
+        if self.socket_error is not None:
+            raise self.socket_error
+        host = canonical(host)
+        if host not in WILDCARDS and host not in LOOPBACKS and host not in self.addresses:
+            raise OSError(99, f"cannot assign requested address: {host} is not on {self.name}")
+        if port:
+            if not self._is_free(protocol, (host, port)):
+                raise OSError(98, f"address already in use: {host} port {port}")
+            return host, port
+        first, last = port_range or (FIRST_EPHEMERAL, LAST_EPHEMERAL)
+        start = self._next_port if port_range is None else first
+        for offset in range(last - first + 1):
+            port = first + (start - first + offset) % (last - first + 1)
+            if self._is_free(protocol, (host, port)):
+                if port_range is None:
+                    self._next_port = port + 1 if port < LAST_EPHEMERAL else FIRST_EPHEMERAL
+                return host, port
+        raise OSError(98, f"no free port on {host}")
+
+    def _is_free(self, protocol: Protocol, address: Address) -> bool:
+        taken = self._udp if protocol == "udp" else self._listeners
+        if address in taken or any((wild, address[1]) in taken for wild in WILDCARDS):
+            return False
+        return protocol == "udp" or all(local != address for local, _ in self._streams)
+
+    def release(self, protocol: Protocol, address: Address) -> None:
+        """A socket or a listener is closed."""
+        if protocol == "udp":
+            self._udp.pop(address, None)
+        else:
+            self._listeners.pop(address, None)
+
+    def transmit(self, packet: Packet) -> None:
+        """Send a packet from one of our addresses; from any other it vanishes."""
+        world = self.world
+        world.sent(packet)
+        destination = packet.destination[0]
+        if destination in LOOPBACKS or destination in self.addresses:
+            world.schedule(world.time(), self._deliver, packet)
+            return
+        for port in self._ports.values():
+            if packet.source[0] in port.addresses and port.is_up:
+                port.send(packet)
+                return
+        world.dropped(packet, "no interface")
+
+    def receive(self, packet: Packet, port: Port) -> None:
+        """A packet has come down a link: handed over in the next turn, never inside somebody's send."""
+        self.world.schedule(self.world.time(), self._deliver, packet)
+
+    def _deliver(self, packet: Packet) -> None:
+        address, number = packet.destination
+        if address not in LOOPBACKS and address not in self.addresses:
+            self.world.dropped(packet, "no such address")
+            return
+        if packet.protocol == "tcp":
+            self._deliver_tcp(packet)
+            return
+        target = self._udp.get(packet.destination)
+        if target is None:
+            target = self._udp.get(("::" if ":" in address else "0.0.0.0", number))
+        if target is None:
+            self.world.dropped(packet, "no socket")
+            return
+        self.world.delivered(packet)
+        target.receive(packet)
+
+    # -- streams -----------------------------------------------------------------------------------
+
+    def _deliver_tcp(self, packet: Packet) -> None:
+        stream = self._streams.get((packet.destination, packet.source))
+        if stream is not None:
+            self.world.delivered(packet)
+            stream.receive(packet)
+            return
+        segment = packet.tcp
+        if segment is None or segment.kind == "rst":
+            return
+        address, number = packet.destination
+        listener = self._listeners.get(packet.destination) or self._listeners.get(
+            ("::" if ":" in address else "0.0.0.0", number)
+        )
+        if segment.kind == "syn" and listener is not None:
+            stream = TcpStream(self, packet.destination, packet.source, None)
+            self._streams[packet.destination, packet.source] = stream
+            self._accepting[stream] = listener
+            stream.start_accepting()
+        elif segment.kind != "ack":
+            self.transmit(Packet("tcp", packet.destination, packet.source, b"", TcpSegment("rst")))
+
+    def stream_established(self, stream: TcpStream) -> None:
+        """The handshake is done: an accepted stream gets its receiver."""
+        listener = self._accepting.pop(stream, None)
+        if listener is not None:
+            stream.set_receiver(listener.acceptor(stream))
+
+    def stream_gone(self, stream: TcpStream) -> None:
+        """Forget a stream."""
+        self._accepting.pop(stream, None)
+        self._streams.pop((stream.local_address, stream.remote_address), None)
+
+    def add_udp(self, address: Address, receiver: DatagramReceiver) -> VirtualUdpSocket:
+        """Open a socket on an endpoint that `bind` has found."""
+        found = self._udp[address] = VirtualUdpSocket(self, address, receiver)
+        return found
+
+    def add_listener(
+        self, address: Address, acceptor: Callable[[StreamSocket], StreamReceiver]
+    ) -> VirtualListener:
+        """Listen on an endpoint that `bind` has found."""
+        found = self._listeners[address] = VirtualListener(self, address, acceptor)
+        return found
+
+    def add_stream(self, local: Address, remote: Address, receiver: StreamReceiver) -> TcpStream:
+        """Begin to connect."""
+        stream = self._streams[local, remote] = TcpStream(self, local, remote, receiver)
+        stream.start_connecting()
+        return stream
+
+    def close(self) -> None:
+        """Drop all sockets: the host is switched off."""
+        for udp in list(self._udp.values()):
+            udp.close()
+        for listener in list(self._listeners.values()):
+            listener.close()
+        for stream in list(self._streams.values()):
+            stream.abort()
+        self._watchers.clear()

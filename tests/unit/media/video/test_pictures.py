@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import contextlib
+import random
+
+import av
+import pytest
+from av.error import FFmpegError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtcpeer.media import aiortc_adapter
+from rtcpeer.media.codecs import payload_format
+from rtcpeer.media.encoding import EncodeRequest, StreamEncoder
+from rtcpeer.media.frames import is_keyframe
+from rtcpeer.media.video import choice, pictures
+from rtcpeer.media.video.pictures import BITRATE_MAX, BITRATE_MIN, ticks
+from rtcpeer.media.video.vp9 import Vp9Decoder, Vp9DeepDecoder
+from rtcpeer.values import Codec
+from tests.unit.media.video.pictures import luma, picture
+
+HIGH = Codec("video/H264", 90000, None, (("profile-level-id", "64001f"),))
+HIGH_444 = Codec("video/H264", 90000, None, (("profile-level-id", "F4001F"),))
+VP9, AV1, H265 = (Codec(f"video/{name}", 90000) for name in ("VP9", "AV1", "H265"))
+CODECS = [VP9, AV1, H265, HIGH]
+
+
+def names(codec: Codec) -> str:
+    return codec.name + (codec.parameter("profile-level-id") or "")
+
+
+def through(decoder, codec, payloads, timestamp):
+    data = choice.depacketize(codec.name, payloads)
+    return decoder.decode(aiortc_adapter.JitterFrame(data, timestamp)), data
+
+
+@pytest.mark.parametrize("codec", CODECS, ids=names)
+def test_one_picture_in_one_out(codec):
+    encoder, decoder = choice.make_encoder(codec), choice.make_decoder(codec)
+    keys = []
+
+    for number in range(12):
+        payloads, timestamp = encoder.encode(picture(number, grey=180), number == 6)
+        frames, data = through(decoder, codec, payloads, timestamp)
+        assert timestamp == number * 3000
+        assert encoder.is_key is is_keyframe(codec.name, data)
+        if encoder.is_key:
+            keys.append(number)
+        if codec is not HIGH:
+            (frame,) = frames
+            assert (frame.width, frame.height, frame.pts) == (128, 96, timestamp)
+            assert abs(luma(frame, 127, 95) - 180) < 12
+
+    assert keys == [0, 6]
+
+
+@pytest.mark.parametrize("codec", CODECS, ids=names)
+def test_size_and_bitrate_may_change(codec):
+    encoder = choice.make_encoder(codec)
+    keys = []
+
+    for number, (size, bitrate) in enumerate(
+        [
+            ((128, 96), 500_000),
+            ((128, 96), 520_000),
+            ((128, 96), 900_000),
+            ((160, 96), 900_000),
+            ((160, 96), 0),
+        ]
+    ):
+        encoder.target_bitrate = bitrate
+        payloads, _ = encoder.encode(picture(number, *size))
+        assert payloads
+        assert encoder.size == size
+        keys.append(encoder.is_key)
+
+    # less than a tenth is not worth a new encoder
+    assert keys == [True, False, True, True, True]
+    assert encoder.target_bitrate == BITRATE_MIN
+    encoder.target_bitrate = 1 << 40
+    assert encoder.target_bitrate == BITRATE_MAX
+    encoder.set_target_bitrate(BITRATE_MAX * 2)
+    assert encoder.target_bitrate == BITRATE_MAX * 2
+
+
+@pytest.mark.parametrize("codec", CODECS, ids=names)
+@pytest.mark.parametrize("size", [(2, 2), (17, 33), (65, 65), (150, 31)])
+def test_odd_and_small_pictures(codec, size):
+    encoder, decoder = choice.make_encoder(codec), choice.make_decoder(codec)
+    frame = picture(0, 200, 200).reformat(width=size[0], height=size[1])
+    frame.pts, frame.time_base = 0, picture(0).time_base
+
+    payloads, _ = encoder.encode(frame)
+
+    width, height = encoder.size
+    assert width % 2 == height % 2 == 0
+    if codec is not HIGH:
+        (decoded,), _ = through(decoder, codec, payloads, 0)
+        assert (decoded.width, decoded.height) == (width, height)
+
+
+@pytest.mark.parametrize("codec", CODECS, ids=names)
+def test_time_that_jumps_stops_no_encoder(codec):
+    encoder = choice.make_encoder(codec)
+    frame = picture(0)
+
+    for time in (10**9, 10**9 + 3000, 5, 5, 3005, 10**12):
+        frame.pts = time
+        payloads, timestamp = encoder.encode(frame)
+        assert payloads
+        assert timestamp == time
+        # the frame is the user's
+        assert frame.pts == time
+
+
+def test_a_frame_without_time_is_refused():
+    encoder = choice.make_encoder(VP9)
+    frame = picture(0)
+    frame.pts = None
+
+    with pytest.raises(ValueError):
+        encoder.encode(frame)
+    with pytest.raises(TypeError):
+        encoder.encode(av.AudioFrame())
+    with pytest.raises(ValueError):
+        ticks(5, None)
+
+
+@pytest.mark.parametrize("codec", CODECS, ids=names)
+def test_what_is_encoded_already_is_only_cut(codec):
+    encoder = choice.make_encoder(codec)
+    source = av.CodecContext.create(type(encoder).coder, "w")
+    source.width, source.height, source.pix_fmt = 128, 96, "yuv420p"
+    source.bit_rate, source.time_base, source.framerate = 500_000, picture(0).time_base, 30
+    source.options = encoder.options(128, 96, 500_000)
+    (packet,) = source.encode(picture(0))
+
+    payloads, timestamp = encoder.pack(packet)
+
+    assert (timestamp, encoder.is_key, encoder.size) == (0, True, (0, 0))
+    assert is_keyframe(codec.name, choice.depacketize(codec.name, payloads))
+
+
+def test_full_colour_is_kept_where_it_was_agreed():
+    decoder = av.CodecContext.create("h264", "r")
+    decoder.thread_count = 1
+    formats = []
+    for codec, fmt in ((HIGH_444, "yuv444p"), (HIGH_444, "yuv420p"), (HIGH, "yuv444p")):
+        payloads, _ = choice.make_encoder(codec).encode(picture(0, fmt=fmt))
+        frames = decoder.decode(av.Packet(choice.depacketize("H264", payloads))) + decoder.decode(None)
+        decoder = av.CodecContext.create("h264", "r")
+        formats.append(frames[0].format.name)
+
+    assert formats == ["yuv444p", "yuv420p", "yuv420p"]
+
+
+def test_ten_bits_arrive_as_eight():
+    source = av.CodecContext.create("libx265", "w")
+    source.width, source.height, source.pix_fmt = 128, 96, "yuv420p10le"
+    source.time_base = picture(0).time_base
+    source.options = choice.make_encoder(H265).options(128, 96, 500_000)
+    frame = picture(0, grey=180).reformat(format="yuv420p10le")
+    frame.pts, frame.time_base = 0, picture(0).time_base
+    (packet,) = source.encode(frame)
+
+    (decoded,) = choice.make_decoder(H265).decode(aiortc_adapter.JitterFrame(bytes(packet), 77))
+
+    assert (decoded.format.name, decoded.pts) == ("yuv420p", 77)
+    assert abs(luma(decoded, 127, 95) - 180) < 12
+
+
+def test_pictures_of_more_bits_have_another_decoder():
+    assert isinstance(choice.make_decoder(VP9), Vp9Decoder)
+    deep = choice.make_decoder(Codec("video/VP9", 90000, None, (("profile-id", "2"),)))
+    assert isinstance(deep, Vp9DeepDecoder)
+    assert len(deep.decode(aiortc_adapter.JitterFrame(GOOD["VP9"], 0))) == 1
+
+
+def encoded(codec: Codec) -> bytes:
+    return choice.depacketize(codec.name, choice.make_encoder(codec).encode(picture(0))[0])
+
+
+GOOD = {codec.name: encoded(codec) for codec in CODECS if codec is not HIGH}
+
+
+@pytest.mark.parametrize("name", GOOD)
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_garbage_stops_a_decoder(name, data):
+    """What libav says of it is an error of its own kind, and the next good picture is shown."""
+    good = bytearray(GOOD[name])
+    for _ in range(data.draw(st.integers(1, 12))):
+        good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(1, len(good)))
+    decoder = choice.make_decoder(Codec(f"video/{name}", 90000))
+
+    for garbage in (bytes(good[:cut]), bytes(good)):
+        with contextlib.suppress(FFmpegError, ValueError):
+            decoder.decode(aiortc_adapter.JitterFrame(garbage, 0))
+
+    assert len(decoder.decode(aiortc_adapter.JitterFrame(GOOD[name], 3000))) == 1
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_picture_that_is_too_large_is_not_decoded(name, monkeypatch):
+    monkeypatch.setattr(pictures, "_PIXELS_MAX", 128 * 96 - 1)
+    decoder = choice.make_decoder(Codec(f"video/{name}", 90000))
+
+    with pytest.raises(FFmpegError):
+        decoder.decode(aiortc_adapter.JitterFrame(GOOD[name], 0))
+
+
+def test_a_codec_that_libav_lacks_is_not_offered(monkeypatch):
+    monkeypatch.setitem(choice._NEEDED, "AV1", ("no-such-encoder", "no-such-decoder"))
+    choice.can_encode.cache_clear()
+    choice.can_decode.cache_clear()
+    try:
+        assert not choice.can_encode("AV1")
+        assert not choice.can_decode("AV1")
+        assert choice.can_encode("VP9")
+        assert choice.can_decode("VP8")
+    finally:
+        choice.can_encode.cache_clear()
+        choice.can_decode.cache_clear()
+
+
+def test_another_profile_is_another_encoder():
+    encoder = StreamEncoder()
+    for number, profile in enumerate(("42e01f", "42e01f", "640034")):
+        codec = Codec("video/H264", 90000, None, (("profile-level-id", profile),), payload_type=96)
+        request = EncodeRequest(
+            picture(number), payload_format(codec), False, 1.0, 700_000, 600_000, False, False
+        )
+        result = encoder.encode(request)
+        assert result is not None
+        assert result.epoch == (2 if profile == "640034" else 1)
+        assert encoder.target == 600_000
+
+
+def test_seeded_noise_does_not_break_a_decoder_for_good():
+    rng = random.Random(7)
+    for name in GOOD:
+        decoder = choice.make_decoder(Codec(f"video/{name}", 90000))
+        for _ in range(20):
+            with contextlib.suppress(FFmpegError, ValueError):
+                decoder.decode(aiortc_adapter.JitterFrame(rng.randbytes(rng.randrange(1, 400)), 0))
+        assert len(decoder.decode(aiortc_adapter.JitterFrame(GOOD[name], 3000))) == 1

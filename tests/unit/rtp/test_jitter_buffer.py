@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtcpeer.rtp.jitter_buffer import AUDIO_WAIT, VIDEO_WAIT, FrameBuffer, SequenceUnwrapper
+from rtcpeer.rtp.packet import RtpPacket
+
+
+def packet(number, timestamp, *, last=False, payload=b"x"):
+    return RtpPacket(96, int(last), number & 0xFFFF, timestamp, 1, payload)
+
+
+def pictures(count, size=3, first=0):
+    """Packets of `count` pictures."""
+    return [
+        packet(first + n * size + k, n * 3000, last=k == size - 1) for n in range(count) for k in range(size)
+    ]
+
+
+def timestamps(frames):
+    return [frame.timestamp for frame in frames]
+
+
+def feed(buffer, packets, start=0.0, step=0.001):
+    frames = []
+    for n, one in enumerate(packets):
+        frames += buffer.add(one, start + n * step)
+    return frames
+
+
+def test_a_picture_is_given_with_its_last_packet():
+    buffer = FrameBuffer(True)
+
+    given_ = [len(buffer.add(one, 0.0)) for one in pictures(2)]
+
+    assert given_ == [0, 0, 1, 0, 0, 1]
+
+
+def test_a_picture_without_marker_is_given_with_the_next():
+    buffer = FrameBuffer(True)
+
+    frames = feed(buffer, [packet(0, 0), packet(1, 0), packet(2, 9)])
+
+    assert [len(frame.packets) for frame in frames] == [2]
+
+
+def test_audio_passes_at_once():
+    buffer = FrameBuffer(False)
+
+    assert timestamps(feed(buffer, [packet(n, n * 960) for n in range(5)])) == [n * 960 for n in range(5)]
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**32), st.integers(0, 0xFFFF), st.booleans())
+def test_reordering_changes_nothing(seed, first, is_video):
+    packets = pictures(20, 3 if is_video else 1, first)
+    # the first one comes first: what is before it is not known to be missing
+    shuffled = list(packets)
+    rng = random.Random(seed)
+    for n in range(1, len(shuffled) - 4):
+        m = rng.randrange(n, n + 4)
+        shuffled[n], shuffled[m] = shuffled[m], shuffled[n]
+
+    frames = feed(FrameBuffer(is_video), shuffled)
+
+    assert timestamps(frames) == [n * 3000 for n in range(20)]
+
+
+def test_duplicates_are_dropped():
+    buffer = FrameBuffer(True)
+    packets = pictures(3)
+
+    frames = feed(buffer, [p for p in packets for _ in range(2)])
+
+    assert timestamps(frames) == [0, 3000, 6000]
+    assert buffer.discarded == 9
+
+
+def test_what_is_missing_is_named_and_may_come_late():
+    buffer = FrameBuffer(True)
+    packets = pictures(4, first=0xFFFE)
+    late = packets.pop(4)
+
+    frames = feed(buffer, packets)
+    assert timestamps(frames) == [0]
+    assert buffer.missing() == [late.sequence_number]
+    frames = buffer.add(late, 0.1)
+
+    assert timestamps(frames) == [3000, 6000, 9000]
+    assert buffer.missing() == []
+    assert not buffer.lost
+
+
+@pytest.mark.parametrize("gone", [3, 4, 5])
+def test_video_gives_up_and_goes_on_with_a_whole_picture(gone):
+    buffer = FrameBuffer(True)
+    packets = pictures(6)
+    del packets[gone]
+
+    frames = feed(buffer, packets[:8])
+    assert timestamps(frames) == [0]
+    frames = feed(buffer, packets[8:], start=VIDEO_WAIT + 0.1)
+
+    assert buffer.lost
+    assert timestamps(frames)[-3:] == [9000, 12000, 15000]
+    assert all(len(frame.packets) == 3 for frame in frames if frame.timestamp > 6000)
+
+
+def test_audio_skips_a_gap_after_a_while():
+    buffer = FrameBuffer(False)
+    buffer.add(packet(0, 0), 0.0)
+
+    assert buffer.add(packet(2, 2), 0.01) == []
+    assert buffer.add(packet(3, 3), 0.03) == []
+    assert timestamps(buffer.add(packet(4, 4), 0.02 + AUDIO_WAIT)) == [2, 3, 4]
+    assert buffer.add(packet(1, 1), 0.2) == []
+    assert buffer.discarded == 1
+
+
+def test_padding_is_passed_over():
+    buffer = FrameBuffer(True)
+    one, two = pictures(2)[:3], [packet(5, 3000, last=True)]
+    padding = [packet(3, 0, payload=b""), packet(4, 0, payload=b"")]
+
+    frames = feed(buffer, one + padding + two)
+
+    assert timestamps(frames) == [0, 3000]
+
+
+def test_a_jump_begins_anew():
+    buffer = FrameBuffer(True)
+    feed(buffer, pictures(2))
+
+    frames = feed(buffer, pictures(2, first=30_000))
+
+    assert timestamps(frames) == [0, 3000]
+    assert buffer.lost
+
+
+@pytest.mark.parametrize("is_video", [True, False])
+def test_memory_is_bounded(is_video):
+    buffer = FrameBuffer(is_video)
+    buffer.add(packet(0, 0, last=True), 0.0)
+
+    for n in range(2, 30_000):
+        # one picture without end, behind a gap
+        buffer.add(packet(n, 1), 0.0)
+
+    assert len(buffer._packets) <= 2049
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32), st.booleans(), st.floats(0.0, 0.6))
+def test_any_loss_leaves_frames_in_order_and_whole(seed, is_video, loss):
+    rng = random.Random(seed)
+    size = 3 if is_video else 1
+    packets = [p for p in pictures(200, size, rng.randrange(0x10000)) if rng.random() >= loss]
+
+    frames = feed(FrameBuffer(is_video), packets, step=0.02)
+
+    stamps = timestamps(frames)
+    assert stamps == sorted(set(stamps))
+    if is_video:
+        assert all(frame.packets[-1].marker or len(frame.packets) < size + 1 for frame in frames)
+
+
+def test_unwrapping():
+    unwrapper = SequenceUnwrapper()
+    numbers = [65530, 65535, 2, 65534, 3]
+
+    line = [unwrapper.unwrap(number) for number in numbers]
+
+    assert [n - line[0] for n in line] == [0, 5, 8, 4, 9]
+
+
+def test_after_an_outage_video_goes_on_at_once():
+    buffer = FrameBuffer(True)
+    feed(buffer, pictures(3))
+    frames = feed(buffer, pictures(2, first=60), start=8.0)
+
+    assert len(frames) == 2
+    assert buffer.lost
+    assert not buffer.missing()
+
+
+def test_a_pause_or_a_packet_lost_in_it_is_no_outage():
+    buffer = FrameBuffer(True)
+    feed(buffer, pictures(3))
+    assert len(feed(buffer, pictures(1, first=9), start=8.0)) == 1
+    feed(buffer, pictures(1, first=15), start=16.0)
+
+    assert not buffer.lost
+    assert buffer.missing() == [12, 13, 14]

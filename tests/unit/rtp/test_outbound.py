@@ -1,0 +1,96 @@
+"""One stream that is sent: what is sent again, and what no more."""
+
+from __future__ import annotations
+
+import pytest
+
+from rtcpeer.rtp.outbound import HISTORY, REPEAT_BURST, HeaderTemplate, OutboundStream
+from rtcpeer.rtp.parameters import SendEncoding
+
+
+class Clock:
+    def __init__(self, monkeypatch):
+        self.now = 1000.0
+        monkeypatch.setattr("rtcpeer.rtp.outbound.wall_time", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    return Clock(monkeypatch)
+
+
+@pytest.fixture
+def sent():
+    return []
+
+
+@pytest.fixture
+def stream(sent):
+    stream = OutboundStream(SendEncoding(1, 2), sent.append, HeaderTemplate((), "", None))
+    stream.rtx_payload_types = {96: 97}
+    stream.keep_history(True)
+    return stream
+
+
+def send(stream, payloads, timestamp=0):
+    first = stream.sequence_number
+    stream.send_frame(96, payloads, timestamp, marker=True, level=0)
+    return [first + n & 0xFFFF for n in range(len(payloads))]
+
+
+def test_what_is_young_is_sent_again(stream, sent, clock):
+    numbers = send(stream, [b"a" * 100] * 3)
+    clock.now += 0.1
+
+    assert stream.repeat(numbers[1:], clock.now) is False
+    assert len(sent) == 5
+    assert stream.retransmitted_packets == 2
+
+
+def test_what_is_old_is_not(stream, sent, clock):
+    numbers = send(stream, [b"a" * 100] * 3)
+    clock.now += 1.5
+
+    assert stream.repeat(numbers, clock.now) is True
+    assert len(sent) == 3
+
+
+def test_a_repetition_does_not_make_it_young(stream, sent, clock):
+    numbers = send(stream, [b"a"])
+    for _ in range(3):
+        clock.now += 0.4
+        stream.repeat(numbers, clock.now)
+
+    assert len(sent) == 3
+
+
+def test_what_was_forgotten_cannot_come(stream, clock):
+    (first,) = send(stream, [b"a"])
+    send(stream, [b"b"] * HISTORY)
+
+    assert stream.repeat([first], clock.now) is True
+
+
+def test_not_again_before_the_copy_can_have_arrived(stream, sent, clock):
+    numbers = send(stream, [b"a"])
+    stream.round_trip = 0.1
+    for _ in range(4):
+        clock.now += 0.06
+        assert stream.repeat(numbers, clock.now) is False
+
+    assert len(sent) == 1 + 2
+
+
+def test_the_rate_is_bounded(stream, sent, clock):
+    """After an outage whole seconds are missing: a burst of them would fill the path that has just come back."""
+    numbers = send(stream, [b"a" * 1000] * 200)
+    again = 0
+    for _ in range(20):
+        clock.now += 0.02
+        before = stream.retransmitted_bytes
+        is_beyond = stream.repeat(numbers[-128:], clock.now)
+        again += stream.retransmitted_bytes - before
+        numbers += send(stream, [b"b" * 1000] * 2)
+
+    assert is_beyond
+    assert again < 1.1 * REPEAT_BURST + 20 * 2 * 1100

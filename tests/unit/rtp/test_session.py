@@ -1,0 +1,96 @@
+"""Who speaks in RTCP, and in which packets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rtcpeer.rtp import rtcp
+from rtcpeer.rtp.rtcp import PayloadFeedback, ReceiverInfo, ReceiverReport, SenderReport
+from rtcpeer.rtp.session import RtpSession
+from tests.unit.media.pipes import until
+
+
+class Plain:
+    """SRTP that protects nothing."""
+
+    def protect_rtcp(self, packet: bytes) -> bytes:
+        return packet
+
+
+class Receiver:
+    def __init__(self, ssrc: int) -> None:
+        self.info = ReceiverInfo(ssrc, 0, 0, 0, 0, 0, 0)
+
+    def reports(self, now: float) -> list[ReceiverInfo]:
+        return [self.info]
+
+    def on_transport(self, connected: bool) -> None:
+        pass
+
+
+class Sender:
+    def __init__(self, ssrc: int) -> None:
+        self.ssrc = ssrc
+
+    def sender_reports(self, now: float) -> list[bytes]:
+        return [rtcp.write_sender_report(self.ssrc, 0, 0, 1, 1, "c")]
+
+    def on_transport(self, connected: bool) -> None:
+        pass
+
+
+@pytest.fixture
+def sent() -> list[list[Any]]:
+    return []
+
+
+@pytest.fixture
+async def session(sent: list[list[Any]]) -> Any:
+    session = RtpSession(Plain, lambda data: sent.append(rtcp.parse_rtcp_untrusted(data)))  # type: ignore[arg-type]
+    session.on_connected()
+    yield session
+    session.on_closed()
+
+
+def add(session: RtpSession, mid: str, receives: int, sends: int | None = None) -> Receiver:
+    receiver = Receiver(receives)
+    session.add_receiver(receiver, mid, [receives], [], ())  # type: ignore[arg-type]
+    if sends is not None:
+        session.add_sender(Sender(sends), mid, [sends], ())  # type: ignore[arg-type]
+    return receiver
+
+
+async def test_feedback_comes_from_what_is_sent_in_the_section_behind_a_report(session, sent):
+    """Janus takes a packet for the section of the SSRC that speaks; it passed key-frame requests to the sound."""
+    add(session, "sound", 1, 11)
+    picture = add(session, "picture", 2, 12)
+    session.send_feedback("picture", picture.info, lambda ssrc: rtcp.write_pli(ssrc, 2))
+    ((report, request),) = sent
+    assert isinstance(report, ReceiverReport)
+    assert (report.ssrc, [block.ssrc for block in report.reports]) == (12, [2])
+    assert isinstance(request, PayloadFeedback)
+    assert (request.ssrc, request.media_ssrc) == (12, 2)
+
+
+async def test_one_voice_where_nothing_is_sent(session, sent):
+    first, second = add(session, "0", 1), add(session, "1", 2)
+    session.send_feedback("0", first.info, lambda ssrc: rtcp.write_pli(ssrc, 1))
+    session.send_feedback("1", second.info, lambda ssrc: rtcp.write_pli(ssrc, 2))
+    assert len({packet.ssrc for compound in sent for packet in compound}) == 1
+    assert [compound[0].reports[0].ssrc for compound in sent] == [1, 2]
+
+
+async def test_each_section_reports_for_itself(session, sent, monkeypatch):
+    monkeypatch.setattr("rtcpeer.rtp.session.RTCP_INTERVAL", 0.01)
+    add(session, "sound", 1, 11)
+    add(session, "picture", 2, 12)
+    add(session, "other", 3)
+    await until(lambda: len(sent) >= 2)
+    first, second = sent[:2]
+    for compound, ssrc, blocks in ((first, 11, [1, 3]), (second, 12, [2])):
+        assert isinstance(compound[0], SenderReport)
+        assert compound[0].ssrc == ssrc
+        (report,) = [packet for packet in compound if isinstance(packet, ReceiverReport)]
+        assert (report.ssrc, [block.ssrc for block in report.reports]) == (ssrc, blocks)

@@ -1,0 +1,355 @@
+"""The sending half of SCTP by itself: a clock made of numbers, packets in a list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+from struct import unpack_from
+
+import pytest
+
+from rtcpeer.sctp.send_queue import BACKOFF_MAX, BODY_MAX, BURST, PACKET_MAX, SendQueue
+
+FIRST = 1000
+WINDOW = 1 << 20
+
+
+@dataclass
+class Path:
+    """A queue, the packets that left it, and an end that takes what arrives."""
+
+    first: int = FIRST
+    now: float = 100.0
+    wall: float = 5000.0
+    packets: list[list[bytes]] = field(default_factory=list)
+    received: dict[int, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.queue = SendQueue(self.first, self.packets.append)
+        self.queue.open(WINDOW)
+        self.cumulative = self.first - 1 & 0xFFFFFFFF
+
+    def write(self, data: bytes = b"message", count: int = 1, **options) -> None:
+        for _ in range(count):
+            self.queue.write(
+                1, 0, 53, data, **{"ordered": True, "expiry": None, "max_retransmits": None} | options
+            )
+
+    def transmit(self) -> list[list[bytes]]:
+        del self.packets[:]
+        self.queue.transmit(self.now, self.wall)
+        return self.packets
+
+    def pass_time(self, seconds: float) -> list[list[bytes]]:
+        """Let time pass, and the timer end when it is due; what was sent."""
+        del self.packets[:]
+        end = self.now + seconds
+        while self.queue.deadline is not None and self.queue.deadline <= end:
+            self.wall += self.queue.deadline - self.now
+            self.now = self.queue.deadline
+            self.queue.expire(self.now, self.wall)
+        self.wall += end - self.now
+        self.now = end
+        return list(self.packets)
+
+    def arrive(self, packet: list[bytes]) -> None:
+        for chunk in packet:
+            if chunk[0] == 192:
+                skipped = int.from_bytes(chunk[4:8])
+                if 0 < (skipped - self.cumulative) % 2**32 < 2**31:
+                    self.cumulative = skipped
+            else:
+                self.received[int.from_bytes(chunk[4:8])] = chunk[16 : chunk[2] << 8 | chunk[3]]
+        while (self.cumulative + 1) % 2**32 in self.received:
+            self.cumulative = (self.cumulative + 1) % 2**32
+
+    def sack(self, window: int = WINDOW) -> None:
+        """What the other end says now; the queue goes on with it."""
+        offsets = sorted(
+            offset for tsn in self.received if 0 < (offset := (tsn - self.cumulative) % 2**32) < 2**31
+        )
+        self.queue.acknowledge(
+            self.cumulative, [(offset, offset) for offset in offsets], window, self.now, self.wall
+        )
+        self.queue.transmit(self.now, self.wall)
+
+
+@pytest.fixture
+def path():
+    return Path()
+
+
+def tsns(packets):
+    return [unpack_from("!L", chunk, 4)[0] for packet in packets for chunk in packet]
+
+
+def test_small_messages_share_a_packet(path):
+    path.write(b"x" * 100, 9)
+
+    packets = path.transmit()
+
+    assert [len(packet) for packet in packets] == [9]
+    assert tsns(packets) == list(range(FIRST, FIRST + 9))
+    assert path.queue.flight == sum(map(len, packets[0]))
+
+
+def test_no_packet_is_too_large_and_the_window_counts_headers(path):
+    for size in (1, 3, 400, 1159, 1160, 1161, 5000, 40_000):
+        path.write(bytes(size))
+    sent = path.transmit()
+
+    assert all(sum(map(len, packet)) <= BODY_MAX for packet in sent)
+    assert path.queue.cwnd <= path.queue.flight < path.queue.cwnd + PACKET_MAX
+    assert path.queue.flight == sum(len(chunk) for packet in sent for chunk in packet)
+
+
+def test_fragments_are_marked(path):
+    path.write(bytes(3000))
+
+    flags = [chunk[1] for packet in path.transmit() for chunk in packet]
+
+    assert flags == [2, 0, 1]
+
+
+def test_acknowledged_data_makes_room(path):
+    path.write(bytes(100_000))
+    path.transmit()
+    rounds = 0
+    while path.queue.outstanding:
+        path.now += 0.02
+        flying, path.packets[:] = list(path.packets), []
+        for packet in flying:
+            path.arrive(packet)
+            path.sack()
+        rounds += 1
+        assert rounds < 20
+
+    assert b"".join(path.received[tsn] for tsn in sorted(path.received)) == bytes(100_000)
+    assert path.queue.flight == 0
+    assert path.queue.deadline is None
+    assert path.queue.srtt == pytest.approx(0.02)
+    assert path.queue.cwnd > 4 * PACKET_MAX
+
+
+def test_numbers_wrap():
+    path = Path(first=2**32 - 3)
+    path.write(b"x", 6)
+
+    for packet in path.transmit():
+        path.arrive(packet)
+    path.sack()
+
+    assert path.queue.outstanding == 0
+    assert path.queue.tsn == 3
+
+
+def test_a_dead_path_costs_a_packet_now_and_then(path):
+    """8 s of 100 small messages a second, nothing is heard."""
+    sent = []
+    for _ in range(800):
+        path.write(b"x" * 100)
+        sent += path.transmit()
+        sent += path.pass_time(0.01)
+
+    before_the_timer = [packet for packet in sent if len(packet) == 1]
+    probes = [packet for packet in sent if len(packet) > 1]
+    assert len(before_the_timer) <= 50
+    assert 6 <= len(probes) <= 9
+    assert all(tsns([packet])[0] == FIRST for packet in probes)
+
+
+def test_the_wait_doubles_to_a_bound(path):
+    path.write()
+    path.transmit()
+    waits = []
+    for _ in range(8):
+        before = path.now
+        path.pass_time(path.queue.deadline - path.now)
+        waits.append(path.now - before)
+
+    assert waits == pytest.approx([0.5] + 7 * [BACKOFF_MAX])
+
+
+def test_a_path_that_is_back_is_used_at_once(path):
+    path.write(b"x" * 500, 40)
+    path.transmit()
+    path.pass_time(20)
+    del path.packets[:]
+
+    path.queue.wake(path.now, path.wall)
+
+    assert 1 < len(path.packets) <= 5
+    assert tsns(path.packets)[0] == FIRST
+    assert path.queue.backoff == 0
+
+
+def test_hearing_the_other_end_is_as_good(path):
+    path.write()
+    path.transmit()
+    path.pass_time(10)
+    path.pass_time(path.queue.deadline - path.now)
+    del path.packets[:]
+
+    path.queue.heard(path.now + 0.1, path.wall)
+    assert not path.packets
+    path.queue.heard(path.now + 1, path.wall)
+    assert tsns(path.packets) == [FIRST]
+
+
+def test_an_exchanged_path_does_not_repeat_what_is_under_way(path):
+    path.write(bytes(200_000))
+    for packet in path.transmit():
+        path.arrive(packet)
+    for _ in range(10):
+        path.now += 0.01
+        path.sack()
+        for packet in path.packets:
+            path.arrive(packet)
+    del path.packets[:]
+    assert path.queue.flight > BURST
+
+    path.queue.wake(path.now, path.wall)
+
+    assert not path.packets
+
+
+def test_after_an_outage_all_arrives_soon(path):
+    path.write(b"x" * 100)
+    path.transmit()
+    for _ in range(800):
+        path.write(b"x" * 100)
+        path.transmit()
+        path.pass_time(0.01)
+    del path.packets[:]
+    path.queue.wake(path.now, path.wall)
+
+    trips = 0
+    while path.queue.outstanding or path.queue.queued:
+        arriving = list(path.packets)
+        del path.packets[:]
+        for packet in arriving:
+            path.arrive(packet)
+            path.sack()
+        path.now += 0.03
+        trips += 1
+        assert trips < 15
+    assert len(path.received) == 801
+
+
+def test_one_lost_packet_is_sent_again_without_waiting(path):
+    path.write(b"x" * 1000, 12)
+    first, *others = path.transmit()
+    for packet in others:
+        path.arrive(packet)
+        path.sack()
+    for packet in list(path.packets[4:]):
+        path.arrive(packet)
+        path.sack()
+
+    assert tsns(path.packets).count(FIRST) == 2
+    assert BURST <= path.queue.cwnd <= BURST + PACKET_MAX
+    path.arrive(first)
+    path.sack()
+    assert FIRST not in tsns(path.transmit())
+
+
+def test_what_is_taken_back_is_sent_again(path):
+    path.write(b"x" * 1000, 4)
+    path.transmit()
+    path.queue.acknowledge(FIRST - 1, [(2, 4)], WINDOW, path.now, path.wall)
+    # the other end has thrown it away
+    sent = path.pass_time(0.6)
+    assert tsns(sent) == [FIRST]
+    path.queue.acknowledge(FIRST, [], WINDOW, path.now, path.wall)
+
+    sent = path.pass_time(1) + path.pass_time(1)
+
+    assert FIRST + 1 in tsns(sent)
+
+
+def test_a_closed_window_is_probed(path):
+    path.queue.open(1200)
+    path.write(b"x" * 1000, 5)
+    assert tsns(path.transmit()) == [FIRST]
+    path.arrive(path.packets[0])
+    del path.packets[:]
+
+    path.sack(window=0)
+    assert tsns(path.packets) == [FIRST + 1]
+    path.sack(window=0)
+    assert len(path.packets) == 1
+    path.arrive(path.packets[0])
+    path.sack()
+    assert tsns(path.packets) == [FIRST + n for n in range(1, 5)]
+
+
+def test_a_message_that_may_be_sent_once_is_given_up(path):
+    path.write(bytes(3000), max_retransmits=0)
+    path.write(b"kept")
+    path.transmit()
+
+    sent = path.pass_time(0.6)
+
+    assert sent[0][0][0] == 192
+    assert unpack_from("!LHH", sent[0][0], 4) == (FIRST + 2, 1, 0)
+    assert tsns([sent[0][1:]]) == [FIRST + 3]
+
+
+def test_giving_up_is_said_until_it_is_heard(path):
+    path.write(max_retransmits=0, ordered=False)
+    path.transmit()
+    sent = path.pass_time(6)
+
+    assert len(sent) >= 3
+    assert all(packet[0][0] == 192 and len(packet[0]) == 8 for packet in sent)
+    path.arrive(sent[0])
+    path.sack()
+    assert path.queue.deadline is None
+    assert not path.pass_time(10)
+
+
+def test_a_message_whose_time_is_over_before_it_was_sent(path):
+    path.write(bytes(20_000), expiry=path.wall + 0.2)
+    path.write(b"late", expiry=path.wall + 0.2)
+    path.write(b"whole")
+    path.transmit()
+    sent = path.pass_time(0.7)
+
+    assert b"late" not in b"".join(chunk for packet in sent for chunk in packet)
+    for packet in sent:
+        path.arrive(packet)
+    path.sack()
+    for packet in path.packets:
+        path.arrive(packet)
+    assert b"whole" in path.received.values()
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("limit", [None, 1])
+def test_whatever_is_lost_all_that_must_arrive_does(seed, limit):
+    random = Random(seed)
+    path = Path(first=random.getrandbits(32))
+    wanted = set()
+    for number in range(200):
+        may_be_lost = limit is not None and random.random() < 0.5
+        data = b"%06d" % number + bytes(random.choice((0, 50, 1500, 3000)))
+        path.write(data, max_retransmits=limit if may_be_lost else None, ordered=random.random() < 0.5)
+        if not may_be_lost:
+            wanted.add(data[:6])
+    path.transmit()
+    for _ in range(20_000):
+        flying, path.packets[:] = list(path.packets), []
+        for packet in flying:
+            if random.random() < 0.8:
+                path.arrive(packet)
+        path.now += 0.02
+        if flying and random.random() < 0.8:
+            path.sack()
+        if path.queue.deadline is not None and path.queue.deadline <= path.now:
+            path.queue.expire(path.now, path.wall)
+        if not path.queue.outstanding and not path.queue.queued:
+            break
+
+    assert path.queue.flight == 0
+    assert path.queue.queued == 0
+    assert wanted <= {data[:6] for data in path.received.values()}

@@ -1,0 +1,686 @@
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from rtcpeer.errors import InvalidStateError, OperationError
+from rtcpeer.rtp.parameters import ChannelParameters, Priority
+from rtcpeer.sctp.channel import read_open_untrusted, write_open
+from rtcpeer.values import DataChannelState, DtlsRole, SctpTransportState
+from tests.unit.media.pipes import lossy, until
+from tests.unit.media.rig import ChannelLog, connect, connect_data, make_ends
+
+OPEN = DataChannelState.OPEN
+CLOSED = DataChannelState.CLOSED
+
+
+async def stop(*ends):
+    for end in ends:
+        await end.stop()
+
+
+async def channel_pair(a, b, **options):
+    log = ChannelLog()
+    before = len(b.channels)
+    channel = a.data.open(ChannelParameters("x", **options), log)
+    await until(lambda: channel.state is OPEN and len(b.channels) > before)
+    return channel, log, b.channels[-1], b.logs[-1]
+
+
+async def test_a_channel_opened_before_there_is_a_transport():
+    a, b = make_ends()
+    log = ChannelLog()
+    channel = a.data.open(ChannelParameters("early", protocol="p"), log)
+    assert channel.id is None
+
+    await connect_data(a, b)
+    await until(lambda: b.channels)
+
+    assert log.events == ["open"]
+    assert channel.id == 1
+    assert b.channels[0].parameters.label == "early"
+    assert b.channels[0].parameters.protocol == "p"
+    assert b.channels[0].state is OPEN
+    await stop(a, b)
+
+
+async def test_ids_are_known_with_the_role():
+    a, _b = make_ends()
+    channels = [a.data.open(ChannelParameters(str(n))) for n in range(3)]
+    a.data.open(ChannelParameters("taken", negotiated=True, id=2))
+
+    a.data.start(5000, role=DtlsRole.CLIENT)
+
+    assert [channel.id for channel in channels] == [0, 4, 6]
+    assert a.data.open(ChannelParameters("later")).id == 8
+    await a.stop()
+
+
+async def test_both_ends_open_channels_with_ids_of_their_own():
+    a, b = make_ends()
+    await connect_data(a, b)
+
+    one, _, other, _ = await channel_pair(a, b)
+    two, _, _, _ = await channel_pair(b, a)
+
+    assert (one.id, two.id, other.id) == (1, 0, 1)
+    assert b.data.channels == [other, two]
+    await stop(a, b)
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["hello", "grüße 🎉", "", b"", b"\0\1\2", bytes(200_000), "x" * 200_000],
+    ids=lambda m: f"{type(m).__name__}{len(m)}",
+)
+async def test_messages(message):
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, _, log = await channel_pair(a, b)
+
+    channel.send(message)
+    await until(lambda: log.messages)
+
+    assert log.messages == [message]
+    assert type(log.messages[0]) is type(message)
+    await stop(a, b)
+
+
+async def test_what_is_like_bytes_and_lone_surrogates():
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, _, log = await channel_pair(a, b)
+
+    channel.send(bytearray(b"one"))
+    channel.send(memoryview(b"two"))
+    channel.send("a\ud800b")
+    await until(lambda: len(log.messages) == 3)
+
+    assert log.messages == [b"one", b"two", "a\ufffdb"]
+    await stop(a, b)
+
+
+async def test_buffered_amount_falls_in_a_later_step():
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, log, _, other = await channel_pair(a, b)
+    channel.buffered_amount_low_threshold = 10
+
+    channel.send("x" * 20)
+    channel.send(b"")
+    assert channel.buffered_amount == 20
+    await until(lambda: len(other.messages) == 2)
+
+    assert channel.buffered_amount == 0
+    assert log.events == ["open", "low"]
+    await stop(a, b)
+
+
+async def test_order_and_volume_with_back_pressure():
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, log, _, other = await channel_pair(a, b)
+    channel.buffered_amount_low_threshold = 100_000
+    left = list(range(100))
+
+    def feed():
+        while left and channel.buffered_amount < 300_000:
+            channel.send(left.pop(0).to_bytes(4, "big") + bytes(30_000))
+
+    log.on_low = feed
+    feed()
+    await until(lambda: len(other.messages) == 100)
+
+    assert [int.from_bytes(m[:4], "big") for m in other.messages] == list(range(100))
+    await stop(a, b)
+
+
+async def test_close_sends_what_is_queued_and_closes_both():
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, log, other, other_log = await channel_pair(a, b)
+
+    channel.send(bytes(250_000))
+    channel.send("last")
+    channel.close()
+    assert channel.state is DataChannelState.CLOSING
+    with pytest.raises(InvalidStateError):
+        channel.send("too late")
+    await until(lambda: channel.state is other.state is CLOSED)
+
+    assert other_log.messages[-1] == "last"
+    assert [e for e in log.events if e != "low"] == ["open", ("closed", None)]
+    assert other_log.events == ["closing", ("closed", None)]
+    assert a.data.channels == b.data.channels == []
+    await stop(a, b)
+
+
+async def test_an_id_is_used_again_after_the_close():
+    a, b = make_ends()
+    await connect_data(a, b)
+    for _ in range(3):
+        channel, _, other, other_log = await channel_pair(a, b)
+        channel.send("x")
+        await until(lambda log=other_log: log.messages)
+        assert channel.id == 1
+        channel.close()
+        await until(lambda c=channel, o=other: c.state is o.state is CLOSED)
+    await stop(a, b)
+
+
+async def test_both_ends_close_at_once():
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, other, _ = await channel_pair(a, b)
+
+    channel.close()
+    other.close()
+    await until(lambda: channel.state is other.state is CLOSED)
+
+    await stop(a, b)
+
+
+async def test_a_channel_closed_before_the_association_is_there():
+    a, b = make_ends()
+    log = ChannelLog()
+    channel = a.data.open(ChannelParameters("x"), log)
+    channel.close()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert log.events == [("closed", None)]
+
+    await connect_data(a, b)
+    await asyncio.sleep(0.01)
+
+    assert b.channels == []
+    await stop(a, b)
+
+
+async def test_negotiated_channels():
+    a, b = make_ends()
+    logs = ChannelLog(), ChannelLog()
+    options = ChannelParameters("n", negotiated=True, id=7)
+    one, two = a.data.open(options, logs[0]), b.data.open(options, logs[1])
+
+    await connect_data(a, b)
+    one.send("hi")
+    await until(lambda: logs[1].messages)
+
+    assert (one.id, two.id, two.state) == (7, 7, OPEN)
+    assert logs[0].events[0] == "open"
+    assert a.channels == b.channels == []
+    await stop(a, b)
+
+
+async def test_ids_that_cannot_be():
+    a, b = make_ends()
+    a.data.open(ChannelParameters("x", negotiated=True, id=3))
+    with pytest.raises(OperationError):
+        a.data.open(ChannelParameters("y", negotiated=True, id=3))
+    await connect_data(a, b)
+    limit = a.data.max_channels
+    assert limit == 65535
+
+    with pytest.raises(OperationError):
+        a.data.open(ChannelParameters("y", negotiated=True, id=limit))
+
+    await stop(a, b)
+    with pytest.raises(InvalidStateError):
+        a.data.open(ChannelParameters("z"))
+
+
+async def test_no_id_is_left(monkeypatch):
+    monkeypatch.setattr("rtcpeer.sctp.channel.MAX_CHANNEL_ID", 5)
+    a, _b = make_ends()
+    logs = [ChannelLog() for _ in range(5)]
+    for log in logs:
+        a.data.open(ChannelParameters("x"), log)
+
+    a.data.start(5000, role=DtlsRole.SERVER)
+
+    (closed, error) = logs[3].events[0]
+    assert closed == "closed"
+    assert error.errorDetail == "data-channel-failure"
+    assert [log.events for log in logs[:3]] == [[], [], []]
+    with pytest.raises(OperationError):
+        a.data.open(ChannelParameters("y"))
+    await a.stop()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ordered": False},
+        {"max_retransmits": 3},
+        {"max_packet_life_time": 500, "ordered": False},
+        {"priority": Priority.HIGH},
+        {"max_retransmits": 0, "ordered": False, "priority": Priority.VERY_LOW},
+    ],
+)
+async def test_options_arrive(options):
+    a, b = make_ends()
+    await connect_data(a, b)
+
+    channel, _, other, log = await channel_pair(a, b, **options)
+    for n in range(20):
+        channel.send(str(n))
+    await until(lambda: len(log.messages) == 20)
+
+    assert {name: getattr(other.parameters, name) for name in options} == options
+    await stop(a, b)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_reliable_over_a_lossy_path(seed):
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, _, log = await channel_pair(a, b)
+    a.pipe.drop, b.pipe.drop = lossy(seed, 0.03), lossy(seed + 50, 0.03)
+
+    for n in range(60):
+        channel.send(bytes((n,)) * 5000)
+    await until(lambda: len(log.messages) == 60, 15)
+
+    assert [m[0] for m in log.messages] == list(range(60))
+    a.pipe.drop = b.pipe.drop = lambda data: False
+    await stop(a, b)
+
+
+async def test_unreliable_messages_may_be_lost_but_later_ones_come():
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, _, log = await channel_pair(a, b, max_retransmits=0, ordered=False)
+    channel.send("first")
+    await until(lambda: log.messages)
+    a.pipe.blocked = True
+    for _ in range(3):
+        channel.send("lost")
+    await asyncio.sleep(0.01)
+    a.pipe.blocked = False
+    a.dtls.wake()
+
+    channel.send("second")
+    await until(lambda: "second" in log.messages)
+
+    await stop(a, b)
+
+
+async def test_after_an_outage_data_goes_at_once():
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, _, log = await channel_pair(a, b)
+    a.pipe.blocked = b.pipe.blocked = True
+    channel.send("held")
+    await asyncio.sleep(0.02)
+    a.pipe.blocked = b.pipe.blocked = False
+
+    started = asyncio.get_running_loop().time()
+    a.dtls.wake()
+    await until(lambda: log.messages)
+
+    assert asyncio.get_running_loop().time() - started < 0.1
+    await stop(a, b)
+
+
+async def test_association_that_lost_its_first_packets_is_woken():
+    a, b = make_ends()
+    for end in (a, b):
+        end.data.attach(end.dtls)
+    await connect(a, b)
+    a.pipe.blocked = b.pipe.blocked = True
+    for end in (a, b):
+        end.data.start(5000)
+    await asyncio.sleep(0.01)
+    a.pipe.blocked = b.pipe.blocked = False
+
+    a.dtls.wake()
+    await until(lambda: a.data.state is b.data.state is SctpTransportState.CONNECTED, 0.3)
+
+    await stop(a, b)
+
+
+async def test_the_other_end_stops_its_association():
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, log, _, other_log = await channel_pair(a, b)
+
+    await a.data.stop()
+    await until(lambda: b.data.state is SctpTransportState.CLOSED)
+
+    (closed, error) = other_log.events[-1]
+    assert (closed, error.errorDetail, error.sctpCauseCode) == ("closed", "sctp-failure", 12)
+    # nobody is told on the end that stopped
+    assert log.events == ["open"]
+    assert channel.state is CLOSED
+    await stop(a, b)
+
+
+async def test_the_other_end_ends_dtls():
+    a, b = make_ends()
+    await connect_data(a, b)
+    _, _, _, other_log = await channel_pair(a, b)
+
+    await a.dtls.stop()
+    await until(lambda: b.data.state is SctpTransportState.CLOSED)
+
+    assert other_log.events == [("closed", None)]
+    await stop(a, b)
+
+
+async def test_no_task_no_timer_is_left():
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, _, _ = await channel_pair(a, b)
+    channel.send(bytes(200_000))
+    await asyncio.sleep(0)
+    association = a.data._association
+
+    await stop(a, b)
+
+    assert len(asyncio.all_tasks()) == 1
+    for name in ("_t1_handle", "_t2_handle", "_t3_handle", "_reconfig_handle"):
+        assert getattr(association, name) is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"\3",
+        b"\3\0\0",
+        bytes(12),
+        b"\3\x7f" + bytes(10),
+        b"\3\0" + bytes(8) + b"\xff\xff",
+        b"\2",
+        b"\1",
+        b"\x09" * 40,
+    ],
+)
+async def test_malformed_control_messages(message):
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, _, log = await channel_pair(a, b)
+
+    for stream in (1, 2, 9):
+        a.data._association.write(stream, 50, message or b"\0")
+    channel.send("alive")
+    await until(lambda: log.messages)
+
+    assert b.data.state is SctpTransportState.CONNECTED
+    assert len(b.channels) == 1
+    await stop(a, b)
+
+
+async def test_a_stream_that_is_taken_is_not_opened_again():
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, other, log = await channel_pair(a, b)
+
+    a.data._association.write(1, 50, write_open(ChannelParameters("again")))
+    channel.send("alive")
+    await until(lambda: log.messages)
+
+    assert b.channels == [other]
+    await stop(a, b)
+
+
+async def test_invalid_utf8_and_unknown_protocols():
+    a, b = make_ends()
+    await connect_data(a, b)
+    _, _, _, log = await channel_pair(a, b)
+
+    a.data._association.write(1, 51, b"\xff\xfe")
+    a.data._association.write(1, 99, b"what")
+    a.data._association.write(77, 51, b"nobody")
+    a.data._association.write(1, 53, b"end")
+    a.data._association.flush()
+    await until(lambda: b"end" in log.messages)
+
+    assert log.messages == ["\ufffd\ufffd", b"end"]
+    await stop(a, b)
+
+
+@pytest.mark.parametrize(
+    "packet", [b"", bytes(11), bytes(40), b"\x13\x88\x13\x88" + bytes(30), b"\xff" * 200]
+)
+async def test_malformed_sctp_is_ignored(packet):
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, _, log = await channel_pair(a, b)
+
+    b.data.on_dtls_data(packet)
+    channel.send("alive")
+    await until(lambda: log.messages)
+
+    await stop(a, b)
+
+
+async def test_chunks_that_make_no_sense(caplog):
+    from aiortc import rtcsctptransport as sctp
+
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, _, log = await channel_pair(a, b)
+    association = b.data._association
+    tag = association._local_verification_tag
+
+    for chunk_type in range(256):
+        for body in (b"", b"\0", b"\0" * 7, b"\xff" * 16, b"\0\x0d\0\4", b"\0\x10\0\4", b"\0\x11\0\4"):
+            if chunk_type in (1, 2, 3, 6, 7, 8, 10, 14):
+                # those end or restart the association by right, or acknowledge what was not sent
+                continue
+            chunk = sctp.Chunk(body=body)
+            chunk.type = chunk_type
+            b.data.on_dtls_data(sctp.serialize_packet(5000, 5000, tag, chunk))
+    channel.send("alive")
+    await until(lambda: log.messages)
+
+    assert not caplog.records
+    await stop(a, b)
+
+
+async def test_acknowledgements_of_what_was_never_sent_cost_nothing():
+    from aiortc import rtcsctptransport as sctp
+
+    a, b = make_ends()
+    await connect_data(a, b)
+    association = b.data._association
+    sack = sctp.SackChunk()
+    sack.cumulative_tsn, sack.advertised_rwnd = association._last_sacked_tsn, 100_000
+    sack.gaps = [(1, 65535)] * 200
+    packet = sctp.serialize_packet(5000, 5000, association._local_verification_tag, sack)
+
+    started = time.process_time()
+    b.data.on_dtls_data(packet)
+
+    assert time.process_time() - started < 0.1
+    await stop(a, b)
+
+
+async def test_data_before_the_association_is_ignored():
+    from aiortc import rtcsctptransport as sctp
+
+    a, b = make_ends()
+    for end in (a, b):
+        end.data.attach(end.dtls)
+    await connect(a, b)
+    b.pipe.blocked = True
+    b.data.start(5000)
+    association = b.data._association
+    chunk = sctp.DataChunk(body=bytes(20))
+
+    b.data.on_dtls_data(sctp.serialize_packet(5000, 5000, association._local_verification_tag, chunk))
+
+    await stop(a, b)
+
+
+async def test_an_endless_message_does_not_fill_the_memory():
+    from aiortc import rtcsctptransport as sctp
+
+    a, b = make_ends()
+    await connect_data(a, b)
+    association = b.data._association
+    tag, tsn = association._local_verification_tag, association._last_received_tsn
+
+    for n in range(3000):
+        chunk = sctp.DataChunk(flags=2 if n == 0 else 0)
+        chunk.tsn, chunk.stream_id, chunk.protocol, chunk.user_data = (
+            (tsn + 1 + n) % 2**32,
+            4,
+            53,
+            bytes(1100),
+        )
+        b.data.on_dtls_data(sctp.serialize_packet(5000, 5000, tag, chunk))
+    kept = sum(len(c.user_data) for s in association._inbound_streams.values() for c in s.reassembly)
+
+    assert kept < 1_400_000
+    await stop(a, b)
+
+
+async def test_a_listener_that_closes_or_sends_inside_its_callback():
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, log, other, other_log = await channel_pair(a, b)
+    other_log.on_message = lambda data: (other.send(b"echo"), other.close())
+
+    channel.send("x")
+    await until(lambda: channel.state is CLOSED)
+
+    assert log.messages == [b"echo"]
+    await stop(a, b)
+
+
+async def test_a_busy_channel_does_not_starve_another():
+    a, b = make_ends()
+    await connect_data(a, b)
+    bulk, _, _, bulk_log = await channel_pair(a, b)
+    small, _, _, small_log = await channel_pair(a, b)
+    before_it = []
+    small_log.on_message = lambda _: before_it.append(len(bulk_log.messages))
+
+    for _ in range(50):
+        bulk.send(bytes(60_000))
+    small.send("me too")
+    await until(lambda: before_it)
+
+    assert before_it[0] < 10
+    await stop(a, b)
+
+
+async def test_max_message_size_can_be_updated():
+    a, _b = make_ends()
+    assert a.data.max_message_size == 65536
+    a.data.start(5000, 0)
+    assert a.data.max_message_size is None
+    a.data.start(5000, 1000)
+    assert a.data.max_message_size == 1000
+    await a.stop()
+
+
+async def test_statistics():
+    a, b = make_ends()
+    assert a.data.stats() == {}
+    await connect_data(a, b)
+    channel, _, other, log = await channel_pair(a, b)
+    channel.send("four")
+    channel.send(b"12")
+    await until(lambda: len(log.messages) == 2)
+
+    assert channel.stats()["messagesSent"] == other.stats()["messagesReceived"] == 2
+    assert channel.stats()["bytesSent"] == other.stats()["bytesReceived"] == 6
+    assert a.data.stats()["congestionWindow"] > 1000
+    assert a.data.stats()["smoothedRoundTripTime"] > 0
+    await stop(a, b)
+
+
+@pytest.mark.parametrize("priority", list(Priority))
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("limit", [{}, {"max_retransmits": 5}, {"max_packet_life_time": 9}])
+def test_open_message_and_back(priority, ordered, limit):
+    parameters = ChannelParameters("läbel", "proto", ordered=ordered, priority=priority, id=4, **limit)
+
+    assert read_open_untrusted(4, write_open(parameters)) == parameters
+
+
+async def test_small_messages_share_packets_and_acknowledgements_ride_along():
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, log, other, other_log = await channel_pair(a, b)
+    other_log.on_message = lambda data: other.send(data)
+    await asyncio.sleep(0.06)
+    for end in (a, b):
+        end.pipe.keep = True
+
+    for number in range(40):
+        channel.send(b"%03d" % number * 20)
+    await until(lambda: len(log.messages) == 40)
+
+    assert log.messages == [b"%03d" % number * 20 for number in range(40)]
+    assert len(a.pipe.sent) + len(b.pipe.sent) < 20
+    assert all(len(packet) <= 1228 for packet in a.pipe.sent)
+    await stop(a, b)
+
+
+async def test_a_dead_path_is_not_flooded():
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, _, log = await channel_pair(a, b)
+    a.pipe.blocked = b.pipe.blocked = True
+    for number in range(60):
+        channel.send(b"%03d" % number)
+        await asyncio.sleep(0.01)
+    a.pipe.keep = True
+
+    for number in range(60, 100):
+        channel.send(b"%03d" % number)
+        await asyncio.sleep(0.01)
+    assert len(a.pipe.sent) <= 2
+    a.pipe.blocked = b.pipe.blocked = False
+    started = asyncio.get_running_loop().time()
+    a.dtls.wake()
+    await until(lambda: len(log.messages) == 100)
+
+    assert asyncio.get_running_loop().time() - started < 0.2
+    assert log.messages == [b"%03d" % number for number in range(100)]
+    await stop(a, b)
+
+
+@pytest.mark.parametrize(("measured", "sent"), [(None, 2), (0.02, 4), (0.4, 1)])
+async def test_an_init_is_repeated_by_the_round_trip_that_ice_measured(measured, sent):
+    """Its waits double from three round trips (or half a second) to half a second."""
+    a, b = make_ends()
+    a.pipe.round_trip_time = measured
+    await connect(a, b)
+    a.data.attach(a.dtls)
+    a.pipe.blocked = a.pipe.keep = True
+    a.data.start(5000, 262144)
+    await asyncio.sleep(0.95)
+    assert len(a.pipe.sent) == sent
+    a.pipe.blocked = False
+    await a.stop()
+    await b.stop()
+
+
+async def test_a_late_copy_of_an_init_changes_nothing():
+    a, b = make_ends()
+    inits = []
+    send = a.dtls.send_data
+
+    def watch(packet):
+        if packet[12] == 1:  # RFC 9260 section 3.3.2
+            inits.append(packet)
+        send(packet)
+
+    a.dtls.send_data = watch
+    await connect_data(a, b)
+    channel, _, _, log = await channel_pair(a, b)
+    channel.send(b"one")
+    await until(lambda: log.messages == [b"one"])
+    send(inits[0])
+    channel.send(b"two")
+    await until(lambda: log.messages == [b"one", b"two"])
+    # and what arrives is acknowledged
+    await until(lambda: a.data.stats()["unackData"] == 0, 5)
+    await stop(a, b)

@@ -1,0 +1,138 @@
+"""Our STUN codec against aioice's, and against bad input."""
+
+from __future__ import annotations
+
+import pytest
+from aioice import stun as reference
+
+from rtcpeer.stun import message as stun
+
+TXID = bytes(range(12))
+
+
+@pytest.mark.parametrize("address", [("192.0.2.7", 1234), ("2001:db8::7", 65535)])
+def test_aioice_reads_what_we_write(address: tuple[str, int]) -> None:
+    body = stun.attribute(stun.USERNAME, b"abcd:efgh1") + stun.u32(stun.PRIORITY, 12345)
+    body += stun.attribute(stun.ICE_CONTROLLING, (77).to_bytes(8, "big")) + stun.attribute(
+        stun.USE_CANDIDATE, b""
+    )
+    body += stun.xor_address(stun.XOR_MAPPED_ADDRESS, address, TXID)
+    message = reference.parse_message(stun.encode(stun.BINDING_REQUEST, TXID, body, b"secret"))
+    assert message.check_message_integrity(b"secret")
+    assert not message.check_message_integrity(b"other")
+    attributes = message.attributes
+    assert attributes["USERNAME"] == "abcd:efgh1"
+    assert attributes["PRIORITY"] == 12345
+    assert attributes["ICE-CONTROLLING"] == 77
+    assert "USE-CANDIDATE" in attributes
+    assert attributes["XOR-MAPPED-ADDRESS"] == address
+    assert attributes["FINGERPRINT"] == reference.message_fingerprint(
+        stun.encode(stun.BINDING_REQUEST, TXID, body, b"secret")[:-8]
+    )
+
+
+@pytest.mark.parametrize("address", [("192.0.2.7", 1234), ("2001:db8::7", 80)])
+def test_we_read_what_aioice_writes(address: tuple[str, int]) -> None:
+    theirs = reference.Message(reference.Method.BINDING, reference.Class.ERROR, TXID)
+    theirs.attributes["ERROR-CODE"] = (487, "Role Conflict")
+    theirs.attributes["XOR-MAPPED-ADDRESS"] = address
+    theirs.attributes["REALM"] = "example"
+    theirs.attributes["LIFETIME"] = 600
+    theirs.add_message_integrity(b"secret")
+    message = stun.parse_untrusted(bytes(theirs))
+    assert message.kind == stun.BINDING_ERROR
+    assert message.transaction_id == TXID
+    assert message.authentic(b"secret")
+    assert not message.authentic(b"wrong")
+    assert message.error == (487, "Role Conflict")
+    assert message.mapped_address == address
+    assert message.text(stun.REALM) == "example"
+    assert message.number(stun.LIFETIME) == 600
+
+
+def test_attributes_after_integrity_do_not_count() -> None:
+    signed = stun.encode(stun.BINDING_REQUEST, TXID, stun.u32(stun.PRIORITY, 1), b"k", fingerprint=False)
+    forged = signed[:2] + (len(signed) - 20 + 4).to_bytes(2, "big") + signed[4:]
+    forged += stun.attribute(stun.USE_CANDIDATE, b"")
+    message = stun.parse_untrusted(forged)
+    assert message.authentic(b"k")
+    assert stun.USE_CANDIDATE not in message.attributes
+
+
+def test_a_message_without_integrity_is_not_authentic() -> None:
+    assert not stun.parse_untrusted(stun.encode(stun.BINDING_REQUEST, TXID, b"")).authentic(b"")
+
+
+def test_the_second_of_a_kind_is_kept_apart() -> None:
+    body = stun.u32(stun.PRIORITY, 1) + stun.u32(stun.PRIORITY, 2)
+    message = stun.parse_untrusted(stun.encode(stun.BINDING_REQUEST, TXID, body))
+    assert message.number(stun.PRIORITY) == 1
+    assert message.repeated == ((stun.PRIORITY, b"\0\0\0\2"),)
+
+
+def test_plain_addresses() -> None:
+    value = b"\0\1" + (3478).to_bytes(2, "big") + bytes((192, 0, 2, 9))
+    message = stun.parse_untrusted(
+        stun.encode(stun.BINDING_SUCCESS, TXID, stun.attribute(stun.ALTERNATE_SERVER, value))
+    )
+    assert message.plain_address(stun.ALTERNATE_SERVER) == ("192.0.2.9", 3478)
+    assert message.plain_address(stun.MAPPED_ADDRESS) is None
+    bad = stun.encode(stun.BINDING_SUCCESS, TXID, stun.attribute(stun.MAPPED_ADDRESS, b"\0\2" + value[2:]))
+    assert stun.parse_untrusted(bad).mapped_address is None
+
+
+def test_malformed_attributes_read_as_absent() -> None:
+    body = (
+        stun.attribute(stun.PRIORITY, b"\1")
+        + stun.attribute(stun.ICE_CONTROLLED, b"\1")
+        + stun.attribute(stun.ERROR_CODE, b"\1")
+        + stun.attribute(stun.USERNAME, b"\xff\xfe")
+        + stun.attribute(stun.XOR_MAPPED_ADDRESS, b"\0\1\0\0")
+    )
+    message = stun.parse_untrusted(stun.encode(stun.BINDING_REQUEST, TXID, body))
+    assert message.number(stun.PRIORITY) is None
+    assert message.long_number(stun.ICE_CONTROLLED) is None
+    assert message.error == (0, "")
+    assert message.username == ""
+    assert message.mapped_address is None
+
+
+def test_unknown_required_attributes() -> None:
+    body = stun.attribute(0x7001, b"") + stun.attribute(0x9001, b"") + stun.u32(stun.PRIORITY, 1)
+    message = stun.parse_untrusted(stun.encode(stun.BINDING_REQUEST, TXID, body))
+    assert message.unknown_required() == [0x7001]
+
+
+GOOD = stun.encode(stun.BINDING_REQUEST, TXID, stun.u32(stun.PRIORITY, 1), b"key")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\0" * 19,
+        b"\0" * 20,
+        GOOD[:-1],
+        GOOD + b"\0\0\0\0",
+        GOOD[:4] + b"\0\0\0\0" + GOOD[8:],
+        GOOD[:-1] + bytes((GOOD[-1] ^ 1,)),
+        stun.encode(1, TXID, b"\0\x24\0\x20\0\0\0\0", fingerprint=False),
+        stun.encode(1, TXID, stun.attribute(stun.MESSAGE_INTEGRITY, b"short"), fingerprint=False),
+        stun.encode(1, TXID, stun.attribute(stun.FINGERPRINT, b"12345678"), fingerprint=False),
+        stun.encode(1, TXID, stun.u32(stun.PRIORITY, 1) * 41),
+        b"\x40" + GOOD[1:],
+    ],
+)
+def test_what_is_no_message_is_refused(data: bytes) -> None:
+    with pytest.raises(stun.StunError):
+        stun.parse_untrusted(data)
+
+
+def test_looks_like_stun() -> None:
+    assert stun.looks_like_stun(GOOD)
+    assert not stun.looks_like_stun(b"\x80" + GOOD[1:])
+    assert not stun.looks_like_stun(GOOD[:10])
+
+
+def test_long_term_key() -> None:
+    assert stun.long_term_key("user", "realm", "pass").hex() == "8493fbc53ba582fb4c044c456bdc40eb"
