@@ -1,4 +1,4 @@
-"""Tasks with an owner, and the awaitables that `stop` methods return."""
+"""asyncio helpers: owned tasks, awaitables of `stop` methods, one timer for many deadlines, the time of day."""
 
 from __future__ import annotations
 
@@ -63,10 +63,9 @@ class TaskSet:
             logger.error("%s: a task failed", self._name, exc_info=exc)
 
 
-# ---- Tasks that may be left behind when their loop is closed, as nothing is lost with them.
-#
-# Owns: one private attribute of asyncio's tasks. `asyncio.run` cancels the tasks that it sees when its program ends;
-# what a callback begins after that look is destroyed pending, and asyncio would complain about it.
+# ---- Tasks that may be left behind when their loop is closed: one private attribute of asyncio's tasks.
+# `asyncio.run` cancels the tasks that it sees when its program ends; what a callback begins after that look is
+# destroyed pending, and asyncio would complain about it.
 
 
 def quiet(task: asyncio.Task[Any]) -> None:
@@ -75,9 +74,8 @@ def quiet(task: asyncio.Task[Any]) -> None:
         task._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
-# ---- The time of day as the running loop has it.
-#
-# A loop on virtual time (see `rtcpeer.testing.clock`) offers ``wall_time()``; reports, gaps and expiries must follow it.
+# ---- The time of day. A loop on virtual time (`rtcpeer.testing.clock`) offers ``wall_time()``; reports, gaps and
+# expiries must follow it.
 
 
 def wall_time() -> float:
@@ -90,10 +88,8 @@ def wall_time() -> float:
     return time.time() if read is None else float(read())
 
 
-# ---- One timer for everything that is due at some time.
-#
-# Owns: the timer.  It may fire a little too early; then it is set again, which is cheaper than moving it each time that
-# something is put off: on idle paths each packet puts off what is due.
+# ---- One timer for many deadlines. It may fire a little too early; then it is set again, which is cheaper than
+# moving it each time that something is put off: on idle paths each packet puts off what is due.
 
 
 # The loop's clock and its timers may disagree by this much.

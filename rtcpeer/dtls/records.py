@@ -42,7 +42,7 @@ def reason(exc: SSL.Error) -> str:
     return str(errors[-1][-1]) if errors else str(exc) or type(exc).__name__
 
 
-# ---- Reading what OpenSSL leaves unsaid about associations between peers: alerts, names. Pure functions.
+# ---- Alerts and names of associations between peers.
 
 
 # RFC 5246 section 7.2: OpenSSL names the alert, W3C wants its number.

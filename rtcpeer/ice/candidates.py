@@ -172,7 +172,7 @@ def broadcast_addresses(interfaces: Iterable[Interface]) -> frozenset[str]:
     return frozenset(found)
 
 
-# ---- Fresh ICE credentials (RFC 8445 5.3: at least 24 and 128 bits of randomness).
+# ---- ICE credentials (RFC 8445 5.3: at least 24 and 128 bits of randomness).
 
 
 _ICE_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

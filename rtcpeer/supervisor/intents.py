@@ -156,10 +156,7 @@ async def _set_encodings(sender: Any, encodings: tuple[Any, ...]) -> None:
         await sender.setParameters(parameters)
 
 
-# ---- Everything the application has asked of its peer, kept so that it can be said to the next connection again.
-#
-# Owns: the channels and senders of a supervised peer over all generations. Never: a decision, a connection of
-# its own.
+# ---- Channels and senders of a supervised peer over all generations.
 
 
 # what is read of a channel that the other side has made

@@ -119,9 +119,7 @@ class Servers:
         self.configuration = read_configuration(self.configuration, iceServers=servers)
 
 
-# ---- New ICE servers for a living connection, with a restart only where its path depends on the old ones.
-#
-# Owns: the question whether it does; the wiring between a provider and one connection. Never: fetching.
+# ---- Replacing the ICE servers of a live connection, with a restart only where its path depends on the old ones.
 
 
 def replace_servers(pc: Any, servers: Iterable[RTCIceServer]) -> Difference:

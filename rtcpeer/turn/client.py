@@ -1,6 +1,11 @@
-"""What a TURN client keeps of its requests and peers, and what it tells.
+"""A TURN client without I/O (RFC 8656): one allocation on one path to one server.
 
-Owns: plain records.  Never: a decision.
+Owns: the allocation, its permissions and channels, retransmission.  Never: sockets,
+the clock; `now` is an argument, bytes leave through the `send` that was given.
+
+aioice's client spends a task per packet and hides error codes; here data costs a dictionary look-up and a
+4-byte header, and every failure keeps its code.  Over TCP and TLS the same messages are framed by their own
+lengths (RFC 8656 2.1, channel data padded to four bytes) and never retransmitted.
 """
 
 from __future__ import annotations
@@ -105,16 +110,6 @@ class Channel:
         self.bound = False
         self.refused = False
         self.refresh_at = NEVER
-
-
-# ---- A TURN client without I/O (RFC 8656): one allocation on one path to one server.
-#
-# Owns: the allocation, its permissions and channels, retransmission.  Never: sockets,
-# the clock; `now` is an argument, bytes leave through the `send` that was given.
-#
-# aioice's client spends a task per packet and hides error codes; here data costs a dictionary look-up and a
-# 4-byte header, and every failure keeps its code.  Over TCP and TLS the same messages are framed by their own
-# lengths (RFC 8656 2.1, channel data padded to four bytes) and never retransmitted.
 
 
 _SLACK = 0.001

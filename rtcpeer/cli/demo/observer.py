@@ -12,7 +12,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aiortc.mediastreams import MediaStreamError
+from rtcpeer.media.track import MediaStreamError
 
 # Measuring every picture would cost as much as decoding it
 MEASURE_EVERY = 10

@@ -1,7 +1,7 @@
 """``rtcpeer doctor``: tests STUN and TURN servers and says what is wrong with them, one sentence each.
 
 Owns: where servers and credentials are read from, what is printed, the exit status (0 all servers work, 1 one does
-not, 2 wrong use). Never: the tests (`checkup`), a credential in any output.
+not, 2 wrong use). Never: the tests (`run`), a credential in any output.
 """
 
 from __future__ import annotations

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import av
-from aiortc.mediastreams import MediaStreamError
 
-from rtcpeer.media.track import MediaStreamTrack
+from rtcpeer.media.track import MediaStreamError, MediaStreamTrack
 
 VIDEO_TIME_BASE = fractions.Fraction(1, 90000)
 SAMPLE_RATE = 48000

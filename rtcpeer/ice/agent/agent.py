@@ -228,7 +228,7 @@ class IceAgent:
             self.flush()
 
     def add_remote_candidate(self, candidate: Candidate) -> None:
-        """A remote candidate, at any time; see `rtcpeer.ice.agent.remote_candidates` for what is refused without a word."""
+        """A remote candidate, at any time; `rtcpeer.ice.agent.remote_candidates` says which are refused silently."""
         if self._closed is None:
             self._candidate_filter.take(candidate, self._settings)
 

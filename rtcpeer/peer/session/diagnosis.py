@@ -72,10 +72,7 @@ def _snapshot_transport(session: PeerSession, link: PeerTransport) -> TransportS
     )
 
 
-# ---- What `explain` reads and what it says: plain records, and words that others need too.
-#
-# Owns: the shape of a picture of a connection and of a sentence about it, the meaning of servers' error codes.
-# Never: a connection, a clock, I/O. Credentials are in no picture.
+# ---- Findings of `explain`, and the meaning of servers' error codes. No credential is in a snapshot.
 
 
 _TEXT_LIMIT = 200

@@ -48,9 +48,9 @@ def codes_of(file: str, *patterns: str) -> set[str]:
 
 EXPLAIN = codes_of("peer/session/explain.py", r'Finding\(\s*"([a-z-]+)"', r'State\.\w+: \(\s*"([a-z-]+)"')
 DOCTOR = {"works", "silent", "no-route", "refused"}
-for _file in ("verdicts", "surroundings", "asking", "relaying", "run"):
+for _file in ("verdicts", "context", "stun_check", "turn_check", "run"):
     DOCTOR |= codes_of(
-        f"cli/checkup/{_file}.py", r'outcome = "([a-z-]+)"', r'problem = "([a-z-]+)"', r'case "([a-z-]+)"'
+        f"cli/doctor/{_file}.py", r'outcome = "([a-z-]+)"', r'problem = "([a-z-]+)"', r'case "([a-z-]+)"'
     )
 
 

@@ -682,7 +682,7 @@ async def test_the_receivers_estimate_reaches_the_encoder(codec, monkeypatch):
             assert abs(abs_send_time / 262144 - (arrival_time_ms / 1000) % 64) < 1
             return 300_000, [ssrc]
 
-    monkeypatch.setattr(aiortc_adapter, "RemoteBitrateEstimator", Estimator)
+    monkeypatch.setattr(rtcp_packets, "RemoteBitrateEstimator", Estimator)
     call = Call("video", codec)
     await call.begin(Pictures())
 
