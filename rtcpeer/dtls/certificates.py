@@ -213,7 +213,8 @@ def _context() -> SSL.Context:
     """The DTLS context of this process; it has no certificate of its own."""
     context = SSL.Context(SSL.DTLS_METHOD)
     # The path MTU is ours to know: the memory BIO has none to be asked for.
-    context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_QUERY_MTU)
+    # A renegotiation would change keys and certificate behind the back of what was verified.
+    context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_QUERY_MTU | SSL.OP_NO_RENEGOTIATION)
     # No session is resumed, so none needs to be kept (a shared context would keep 20,000).
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(_MODE_RELEASE_BUFFERS)

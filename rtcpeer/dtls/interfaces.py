@@ -22,6 +22,10 @@ class Pipe(Protocol):
     def round_trip_time(self) -> float | None:
         """What was measured last on the path, in seconds; None before that."""
 
+    @property
+    def has_path(self) -> bool:
+        """Whether what is sent now can be expected to arrive."""
+
     def send(self, data: bytes) -> None:
         """Send a datagram; dropped while there is no path."""
 

@@ -74,6 +74,11 @@ def received_alert(exc: SSL.Error) -> tuple[str, int | None] | None:
     return (text, _ALERTS.get(name)) if found else None
 
 
+def alert_name(number: int) -> str:
+    """The description of an alert (RFC 5246 section 7.2) in words."""
+    return next((name for name, known in _ALERTS.items() if known == number), f"alert {number}")
+
+
 def srtp_name(profile: bytes) -> str | None:
     """The name of an SRTP profile as IANA has it."""
     names = {b"SRTP_AES128_CM_SHA1_80": "SRTP_AES128_CM_HMAC_SHA1_80"}

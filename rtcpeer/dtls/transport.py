@@ -4,7 +4,7 @@ Theory of operation. The pipe (an ICE agent) calls `_receive` straight from its 
 byte (RFC 7983) decides: DTLS goes through OpenSSL's memory BIOs to the data user, SRTP to the RTP session.
 No task, queue or future lies between.
 
-The last flight is repeated until it is answered (`rtcpeer.dtls.flight`), and at once when a path comes back.
+The handshake is `rtcpeer.media.handshake`'s; its last flight is repeated for an end that asks for it.
 
 Owns: the association, its role and certificate, the fingerprints, counters of datagrams.
 Never: ends because the path is gone; that is no business of DTLS (the peer decides).
@@ -22,19 +22,12 @@ from rtcpeer.aio import Gone
 from rtcpeer.dtls.certificates import Certificate, is_named
 from rtcpeer.dtls.flight import Flight, written
 from rtcpeer.dtls.interfaces import DataUser, DtlsListener, Pipe
-from rtcpeer.dtls.records import (
-    APPLICATION_DATA,
-    HANDSHAKE_MTU,
-    RECORD_HEADER,
-    is_clear_data,
-    reason,
-    received_alert,
-    srtp_name,
-    standard_cipher,
-)
+from rtcpeer.dtls.records import APPLICATION_DATA, RECORD_HEADER, received_alert, srtp_name, standard_cipher
 from rtcpeer.errors import InvalidStateError, RTCError
+from rtcpeer.ice.handshakefilter import ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE
+from rtcpeer.media.handshake import Attempt, Handshake
 from rtcpeer.rtp.session import RtpSession
-from rtcpeer.rtp.srtp import SrtpSessions, make_sessions
+from rtcpeer.rtp.srtp import SrtpKeys, SrtpSessions, export_keys, make_sessions
 from rtcpeer.values import DtlsRole, DtlsTransportState, Fingerprint, IceRole
 
 __all__ = ["DataUser", "DtlsListener", "DtlsTransport", "Pipe"]
@@ -46,7 +39,7 @@ logger = logging.getLogger(__name__)
 FLIGHT_RTO_INITIAL = 0.2
 FLIGHT_RTO_MIN = 0.05
 FLIGHT_RTO_MAX = 0.5
-# A finished handshake is repeated for the other end this often at most.
+# A finished handshake is repeated for the other end this often at most: anybody can ask, each time for a whole flight.
 LATE_REPEATS_MAX = 20
 # DTLS datagrams that arrive before `start` (a ClientHello can overtake the answer) wait here.
 EARLY_DATAGRAMS_MAX = 16
@@ -80,17 +73,21 @@ class DtlsTransport:
         self._pipe = pipe
         self._listener: DtlsListener | None = listener
         self._name = name
+        # there while the handshake lasts
+        self._handshake: Handshake | None = None
+        # there while data can flow
         self._ssl: SSL.Connection | None = None
-        # the leaf certificate of the other end, DER; set by the handshake
+        # the leaf certificate of the other end, DER; set by the handshake, and only if it is one of those announced
         self._remote_certificate: bytes | None = None
-        self._mismatch = False
+        self._refused = False
         # DTLS datagrams that came before start()
         self._early: list[bytes] = []
-        # the last flight we sent, from `start` on
+        # our last flight, once the handshake is over
         self._flight: Flight | None = None
         self._late_repeats = 0
         self._data_user: DataUser | None = None
         self._rtp: RtpSession | None = None
+        self._srtp_keys: SrtpKeys | None = None
         self._srtp: SrtpSessions | None = None
         self._rtp_receive: Callable[[bytes], None] | None = None
         self._rx_bytes = self._rx_packets = self._tx_bytes = self._tx_packets = 0
@@ -116,21 +113,29 @@ class DtlsTransport:
             role = DtlsRole.SERVER if controlling else DtlsRole.CLIENT
         self.role = role
         self.fingerprints = tuple(fingerprints)
-        ssl = self.certificate.open_connection(self._alternatives)
-        ssl.set_ciphertext_mtu(HANDSHAKE_MTU)
-        ssl.set_app_data(self)
-        if role is DtlsRole.SERVER:
-            ssl.set_accept_state()
-        else:
-            ssl.set_connect_state()
-        self._ssl = ssl
-        self._flight = Flight(ssl, self._send_packet, first_rto=self._first_rto, rto_max=FLIGHT_RTO_MAX)
+        self._handshake = Handshake(
+            self._open_connection,
+            is_server=role is DtlsRole.SERVER,
+            send=self._send_packet,
+            first_rto=self._first_rto,
+            rto_max=FLIGHT_RTO_MAX,
+            has_path=lambda: self._pipe.has_path,
+            refused=lambda: _fingerprint_failure() if self._refused else None,
+            on_connected=self._on_connected,
+            on_failed=self._fail,
+        )
         self._set_state(DtlsTransportState.CONNECTING)
         early, self._early = self._early, []
-        if role is DtlsRole.CLIENT:
-            self._handshake()
+        if self._handshake is not None:
+            self._handshake.begin()
         for datagram in early:
             self._receive_dtls(datagram)
+
+    def _open_connection(self) -> SSL.Connection:
+        ssl = self.certificate.open_connection(self._alternatives)
+        ssl.set_app_data(self)
+        self._refused = False
+        return ssl
 
     def update_fingerprints(self, fingerprints: Sequence[Fingerprint]) -> None:
         """Take the fingerprints of a later description; fail if our peer's certificate is not among them."""
@@ -145,13 +150,12 @@ class DtlsTransport:
 
     def accepts(self, certificate: bytes) -> bool:
         """Whether a certificate of the other end is one that its description names (RFC 8122 section 5)."""
-        self._remote_certificate = certificate
         return is_named(certificate, self.fingerprints)
 
     def wake(self) -> None:
         """A path came (back): what waits for a timer goes out now."""
-        if self.state is DtlsTransportState.CONNECTING and self._flight is not None:
-            self._flight.restart()
+        if self._handshake is not None:
+            self._handshake.wake()
         elif self.state is DtlsTransportState.CONNECTED and self._data_user is not None:
             self._data_user.on_dtls_wake()
 
@@ -251,11 +255,7 @@ class DtlsTransport:
 
     def _receive_dtls(self, data: bytes) -> None:
         ssl = self._ssl
-        if ssl is None:
-            if self.state is DtlsTransportState.NEW and len(self._early) < EARLY_DATAGRAMS_MAX:
-                self._early.append(data)
-            return
-        if self.state is DtlsTransportState.CONNECTED:
+        if ssl is not None:
             size = len(data)
             if (
                 data[0] == APPLICATION_DATA
@@ -267,10 +267,11 @@ class DtlsTransport:
                 self._read_record(ssl, size)
                 return
             ssl.bio_write(data)
-            self._read_all(ssl)
-        elif self.state is DtlsTransportState.CONNECTING and not is_clear_data(data):
-            ssl.bio_write(data)
-            self._handshake()
+            self._read_all(ssl, asks_again=data[0] in (CHANGE_CIPHER_SPEC, HANDSHAKE))
+        elif self._handshake is not None:
+            self._handshake.receive_untrusted(data)
+        elif self.state is DtlsTransportState.NEW and len(self._early) < EARLY_DATAGRAMS_MAX:
+            self._early.append(data)
 
     def _read_record(self, ssl: SSL.Connection, size: int) -> bool:
         """Read one record; False if there is none."""
@@ -288,18 +289,26 @@ class DtlsTransport:
             self._data_user.on_dtls_data(plain)
         return True
 
-    def _read_all(self, ssl: SSL.Connection) -> None:
-        """Read what is not plain data: several records, alerts, repetitions of the handshake."""
+    def _read_all(self, ssl: SSL.Connection, *, asks_again: bool) -> None:
+        """Read what is not plain data: several records, alerts, repetitions of the handshake.
+
+        Args:
+            asks_again: it may be the other end's last flight once more.
+        """
         while self.state is DtlsTransportState.CONNECTED:
             if not self._read_record(ssl, 16384):
                 break
-        flight = self._flight
-        if self.state is not DtlsTransportState.CONNECTED or flight is None or flight.flush():
+        if self.state is not DtlsTransportState.CONNECTED:
             return
+        # What OpenSSL would answer without an error: its last flight once more, or the warning that there is no
+        # renegotiation, which ends at ends that insist. They may go on without instead (RFC 5246 section 7.4.1.1).
+        answers = [datagram for datagram in written(ssl) if datagram[0] != ALERT]
+        for datagram in answers:
+            self._send_packet(datagram)
         # the other end repeats itself: it has not had our last flight
-        if self._late_repeats < LATE_REPEATS_MAX:
+        if asks_again and not answers and self._late_repeats < LATE_REPEATS_MAX and self._flight is not None:
             self._late_repeats += 1
-            flight.send()
+            self._flight.send()
 
     def _read_error(self, exc: SSL.Error) -> None:
         alert = received_alert(exc)
@@ -309,6 +318,9 @@ class DtlsTransport:
             )
         else:
             logger.debug("%s ignores a DTLS record: %s", self._name, exc)
+            if self._ssl is not None:
+                for datagram in written(self._ssl):  # an alert
+                    self._send_packet(datagram)
 
     def _remote_close(self) -> None:
         """close_notify: answer it, then we are closed (RFC 5246 section 7.2.1)."""
@@ -317,26 +329,24 @@ class DtlsTransport:
 
     # -- handshake ---------------------------------------------------------------------------------
 
-    def _handshake(self) -> None:
-        ssl, flight = self._ssl, self._flight
-        if ssl is None or flight is None:
-            return
-        try:
-            ssl.do_handshake()
-        except SSL.WantReadError:
-            flight.flush()
-            return
-        except SSL.Error as exc:
-            flight.flush()
-            self._handshake_failed(exc)
-            return
-        flight.flush()
+    def _on_connected(self, attempt: Attempt) -> None:
+        """The handshake is over: both ends have proven who they are."""
+        ssl, flight = attempt.connection, attempt.flight
+        self._handshake = None
+        self._ssl, self._flight = ssl, flight
         if self.role is DtlsRole.CLIENT:
             # the server has the last word: nothing of ours will be asked for again
             flight.forget()
         else:
             flight.settle()
+        shown = ssl.get_peer_certificate()
+        if shown is not None:
+            self._remote_certificate = crypto.dump_certificate(crypto.FILETYPE_ASN1, shown)
         self._note_certificate(ssl)
+        self._srtp_keys = export_keys(ssl.get_selected_srtp_profile(), ssl.export_keying_material)
+        if self._rtp is not None and self._srtp_keys is None:
+            self._fail(_no_profile())
+            return
         self._set_state(DtlsTransportState.CONNECTED)
         if self.state is DtlsTransportState.CONNECTED:
             if self._rtp is not None:
@@ -360,18 +370,6 @@ class DtlsTransport:
             der = crypto.dump_certificate(crypto.FILETYPE_ASN1, shown)
             known = (self.certificate, *self._alternatives)
             self.certificate = next((c for c in known if c.der == der), self.certificate)
-
-    def _handshake_failed(self, exc: SSL.Error) -> None:
-        if self._mismatch:
-            self._fail(_fingerprint_failure())
-            return
-        alert = received_alert(exc)
-        message = alert[0] if alert else reason(exc)
-        self._fail(
-            RTCError(
-                "dtls-failure", f"DTLS handshake failed: {message}", receivedAlert=alert[1] if alert else None
-            )
-        )
 
     def _send_packet(self, datagram: bytes) -> None:
         self._tx_bytes += len(datagram)
@@ -397,17 +395,19 @@ class DtlsTransport:
             self._send_packet(datagram)
 
     def _fail(self, error: RTCError) -> None:
-        if self.state is DtlsTransportState.CONNECTED:
-            self._say_goodbye()
+        self._say_goodbye()
         self._end(DtlsTransportState.FAILED, error)
 
     def _end(self, state: DtlsTransportState, error: RTCError | None) -> None:
+        if self._handshake is not None:
+            self._handshake.stop()
+            self._handshake = None
         if self._flight is not None:
             self._flight.forget()
             self._flight = None
         self._early = []
         self._ssl = None
-        self._srtp = None
+        self._srtp = self._srtp_keys = None
         self._rtp_receive = None
         if self._rtp is not None:
             self._rtp.on_closed()
@@ -425,20 +425,15 @@ class DtlsTransport:
     # -- keys --------------------------------------------------------------------------------------
 
     def _make_srtp(self) -> SrtpSessions | None:
-        """The SRTP sessions, keyed when media needs them first; None without a common profile."""
-        ssl = self._ssl
-        if self._srtp is None and ssl is not None and self.is_connected:
-            self._srtp = make_sessions(
-                ssl.get_selected_srtp_profile(),
-                ssl.export_keying_material,
-                is_server=self.role is DtlsRole.SERVER,
-            )
+        """The SRTP sessions, made when media needs them first; None without a common profile."""
+        if self._srtp is None and self._srtp_keys is not None:
+            self._srtp = make_sessions(self._srtp_keys, is_server=self.role is DtlsRole.SERVER)
         return self._srtp
 
     def check_certificate(self, certificate: crypto.X509) -> bool:
         """Called by OpenSSL during the handshake with the leaf certificate of the other end."""
         accepted = self.accepts(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate))
-        self._mismatch = not accepted
+        self._refused = not accepted
         return accepted
 
     def __repr__(self) -> str:
@@ -448,4 +443,10 @@ class DtlsTransport:
 def _fingerprint_failure() -> RTCError:
     return RTCError(
         "fingerprint-failure", "the certificate of the other end is not the one that its description names"
+    )
+
+
+def _no_profile() -> RTCError:
+    return RTCError(
+        "dtls-failure", "DTLS agreed on no SRTP profile (RFC 5764 section 4.1.2), so that no media can flow"
     )

@@ -56,15 +56,19 @@ class SrtpSessions(NamedTuple):
     unprotect_rtcp: Callable[[bytes], bytes]
 
 
-def make_sessions(
-    profile_name: bytes, export: Callable[[bytes, int], bytes], *, is_server: bool
-) -> SrtpSessions | None:
-    """Key both directions from the DTLS association (RFC 5764 section 4.2).
+class SrtpKeys(NamedTuple):
+    """What a DTLS association gave for SRTP (RFC 5764 section 4.2): the profile, and what its exporter gave."""
+
+    profile: Profile
+    material: bytes
+
+
+def export_keys(profile_name: bytes, export: Callable[[bytes, int], bytes]) -> SrtpKeys | None:
+    """Take the keys of both directions out of a DTLS association.
 
     Args:
         profile_name: what the handshake agreed on; b"" for nothing.
         export: the exporter of the association: (label, length) -> bytes.
-        is_server: our DTLS role.
 
     Returns:
         None if the handshake agreed on no profile that we know.
@@ -72,8 +76,18 @@ def make_sessions(
     profile = next((p for p in PROFILES if p.name == profile_name), None)
     if profile is None:
         return None
+    return SrtpKeys(profile, export(b"EXTRACTOR-dtls_srtp", 2 * (profile.key_length + profile.salt_length)))
+
+
+def make_sessions(keys: SrtpKeys, *, is_server: bool) -> SrtpSessions:
+    """Key both directions (RFC 5764 section 4.2).
+
+    Args:
+        keys: of the DTLS association.
+        is_server: our DTLS role.
+    """
+    profile, material = keys
     key, salt = profile.key_length, profile.salt_length
-    material = export(b"EXTRACTOR-dtls_srtp", 2 * (key + salt))
     client = material[:key] + material[2 * key : 2 * key + salt]
     server = material[key : 2 * key] + material[2 * key + salt :]
     local, remote = (server, client) if is_server else (client, server)

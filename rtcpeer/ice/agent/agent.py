@@ -157,6 +157,14 @@ class IceAgent:
         return self._route.rtt if self._route is not None else None
 
     @property
+    def has_path(self) -> bool:
+        """Whether the path that carries data has been answered lately."""
+        return self._route is not None and self.state in (
+            IceTransportState.CONNECTED,
+            IceTransportState.COMPLETED,
+        )
+
+    @property
     def local_candidates(self) -> tuple[Candidate, ...]:
         """Those of the newest generation, in the order in which they were found."""
         newest = self.core.newest

@@ -260,12 +260,14 @@ async def test_stop_in_the_middle_of_the_handshake_leaves_no_timer():
     b.pipe.blocked = True
     b.dtls.start(DtlsRole.CLIENT, a.certificate.fingerprints)
 
-    flight = b.dtls._flight
+    handshake = b.dtls._handshake
+    flight = handshake.flight
     assert flight._timer is not None
 
     await b.dtls.stop()
 
     assert flight._timer is None
+    assert handshake._tick_timer is None
     await stop(a)
 
 
@@ -527,6 +529,7 @@ async def test_ends_without_a_common_suite(monkeypatch):
     await until(lambda: a.dtls.state is b.dtls.state is FAILED)
 
     assert a.states[-1][1].errorDetail == b.states[-1][1].errorDetail == "dtls-failure"
+    assert "no shared cipher" in str(a.states[-1][1])
     await stop(a, b)
 
 

@@ -12,6 +12,7 @@ from rtcpeer.values import IceRole
 class Pipe:
     def __init__(self, role: IceRole) -> None:
         self.role = role
+        self.has_path = True
         self.round_trip_time: float | None = None
         self.receiver: Callable[[bytes], None] | None = None
         self.other: Pipe | None = None

@@ -1,0 +1,395 @@
+"""Handshakes that somebody disturbs with forged packets, and handshakes that cannot end well."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+
+import pytest
+from OpenSSL import SSL
+
+from rtcpeer.dtls.certificates import Certificate
+from rtcpeer.dtls.records import split_records
+from rtcpeer.media.handshake import PATIENCE, PATIENCE_IN_DOUBT
+from rtcpeer.values import DtlsRole, DtlsTransportState
+from tests.unit.media.pipes import until
+from tests.unit.media.rig import connect, make_ends, start
+
+CONNECTED = DtlsTransportState.CONNECTED
+CONNECTING = DtlsTransportState.CONNECTING
+FAILED = DtlsTransportState.FAILED
+CASES = int(os.environ.get("RTCPEER_FUZZ_CASES", "20000"))
+
+
+def record(kind, body, epoch=0, number=0, version=b"\xfe\xfd"):
+    return (
+        bytes((kind,))
+        + version
+        + epoch.to_bytes(2, "big")
+        + number.to_bytes(6, "big")
+        + len(body).to_bytes(2, "big")
+        + body
+    )
+
+
+def message(kind, body, number=0, offset=0, length=None):
+    whole = len(body) if length is None else length
+    return (
+        bytes((kind,))
+        + whole.to_bytes(3, "big")
+        + number.to_bytes(2, "big")
+        + offset.to_bytes(3, "big")
+        + len(body).to_bytes(3, "big")
+        + body
+    )
+
+
+RANDOM = random.Random(5)
+FORGED = {
+    "alert": record(21, b"\x02\x28"),
+    "close_notify": record(21, b"\x01\x00"),
+    "alert with a high number": record(21, b"\x02\x28", 0, 0xFFFF),
+    "malformed alert": record(21, b"\x02"),
+    "early ChangeCipherSpec": record(20, b"\x01"),
+    "bad ChangeCipherSpec": record(20, b"\x02"),
+    "HelloRequest": record(22, message(0, b"")),
+    "garbage": record(22, b"\xff" * 50),
+    "ServerHello": record(22, message(2, b"\xfe\xfd" + RANDOM.randbytes(60))),
+    "ServerHello of another server": record(
+        22, message(2, b"\xfe\xfd" + RANDOM.randbytes(32) + b"\x00\xc0\x2b\x00")
+    ),
+    "ServerHelloDone": record(22, message(14, b"")),
+    "truncated ClientHello": record(22, message(1, b"\xfe\xfd" + b"A" * 10)),
+    "HelloVerifyRequest": record(22, message(3, b"\xfe\xfd\x10" + b"c" * 16)),
+    "fragment of a huge message": record(22, message(1, b"x" * 16, length=0xFFFFFF)),
+    "fragment of another length": record(22, message(11, b"x" * 16, 1, length=0x3000)),
+    "messages ahead": b"".join(record(22, message(11, b"x", n), 0, n) for n in range(5, 12)),
+    "CertificateVerify": record(22, message(15, b"\x04\x03\x00\x04abcd", 3)),
+    "clear data": record(23, b"hello"),
+    "clear data and an alert": record(23, b"hello") + record(21, b"\x02\x28", 0, 5),
+    "warning and clear data": record(21, b"\x01\x5a") + record(23, b"hello", 0, 7),
+    "handshake record of epoch 1": record(22, RANDOM.randbytes(40), 1, 1),
+    "alert of epoch 1": record(21, RANDOM.randbytes(26), 1, 1),
+    "record that is cut off": b"\x16\xfe\xfd" + bytes(8) + b"\xff\xff" + b"x" * 20,
+    "record of TLS": record(22, message(1, b"x" * 40), version=b"\x03\x01"),
+    "heartbeat": record(24, b"\x01\x40\x00"),
+    "unknown type": record(40, b"zz"),
+}
+
+
+class User:
+    def __init__(self):
+        self.data = []
+
+    def on_dtls_connected(self):
+        pass
+
+    def on_dtls_data(self, data):
+        self.data.append(data)
+
+    def on_dtls_closed(self, error):
+        pass
+
+    def on_dtls_wake(self):
+        pass
+
+
+def inject(pipe, place, forged):
+    """Put a datagram before the one that has this place among those that arrive at an end."""
+    deliver, arrived = pipe.receiver, 0
+
+    def receive(data):
+        nonlocal arrived
+        if arrived == place:
+            deliver(forged)
+        arrived += 1
+        deliver(data)
+
+    pipe.receiver = receive
+
+
+async def assert_usable(a, b):
+    users = User(), User()
+    a.dtls.set_data_user(users[0])
+    b.dtls.set_data_user(users[1])
+    a.dtls.send_data(b"to b")
+    b.dtls.send_data(b"to a")
+    await until(lambda: users[0].data and users[1].data, 5)
+    assert (users[0].data, users[1].data) == ([b"to a"], [b"to b"])
+
+
+@pytest.mark.parametrize("victim", ["server", "client"])
+@pytest.mark.parametrize("name", FORGED)
+async def test_forged_packets_do_not_end_a_handshake(name, victim):
+    for place in ("before", 0, 1, 2, "after"):
+        a, b = make_ends()
+        pipe = (a if victim == "server" else b).pipe
+        if place == "before":
+            pipe.receiver(FORGED[name])
+        elif place != "after":
+            inject(pipe, place, FORGED[name])
+        start(a, b)
+        await until(lambda: a.dtls.is_connected and b.dtls.is_connected, 3)  # noqa: B023
+        if place == "after":
+            pipe.receiver(FORGED[name])
+
+        await assert_usable(a, b)
+        await a.stop()
+        await b.stop()
+
+
+@pytest.mark.parametrize("victim", ["server", "client"])
+async def test_a_flood_delays_a_handshake_and_does_not_end_it(victim):
+    a, b = make_ends()
+    pipe = (a if victim == "server" else b).pipe
+    opened = 0
+    open_connection = Certificate.open_connection
+
+    def count(certificate, others=()):
+        nonlocal opened
+        opened += 1
+        return open_connection(certificate, others)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Certificate, "open_connection", count)
+        start(a, b)
+        for second in range(20):
+            for number in range(50):
+                noise = random.Random(second * 50 + number).randbytes(32)
+                if victim == "server":
+                    hello = b"\xfe\xfd" + noise + b"\x00\x00\x00\x02\xc0\x2b\x01\x00"
+                    pipe.receiver(record(22, message(1, hello)))
+                else:
+                    pipe.receiver(record(22, message(2, b"\xfe\xfd" + noise + b"\x00\xc0\x2b\x00")))
+            if a.dtls.is_connected and b.dtls.is_connected:
+                break
+            await asyncio.sleep(1)
+            assert FAILED not in (a.dtls.state, b.dtls.state)
+    # one for each end, ten at once, and two a second
+    assert opened <= 2 * (12 + 2 * (second + 1))
+    await until(lambda: a.dtls.is_connected and b.dtls.is_connected, 10)
+
+    await assert_usable(a, b)
+    await a.stop()
+    await b.stop()
+
+
+@pytest.mark.parametrize("role", [DtlsRole.SERVER, DtlsRole.CLIENT])
+async def test_ends_with_the_same_role_fail(role):
+    a, b = make_ends()
+    a.dtls.start(role, b.certificate.fingerprints)
+    b.dtls.start(role, a.certificate.fingerprints)
+    patience = PATIENCE if role is DtlsRole.SERVER else PATIENCE_IN_DOUBT
+
+    await asyncio.sleep(patience - 1)
+    assert (a.dtls.state, b.dtls.state) == (CONNECTING, CONNECTING)
+    await asyncio.sleep(3)
+
+    for end in (a, b):
+        state, error = end.states[-1]
+        assert state is FAILED
+        assert error.errorDetail == "dtls-failure"
+        assert ("a=setup:passive" if role is DtlsRole.SERVER else "same DTLS role") in str(error)
+    await a.stop()
+    await b.stop()
+
+
+async def test_a_handshake_waits_for_a_path_as_long_as_it_takes():
+    a, b = make_ends()
+    for end in (a, b):
+        end.pipe.blocked, end.pipe.has_path = True, False
+    start(a, b)
+    await asyncio.sleep(600)
+    assert (a.dtls.state, b.dtls.state) == (CONNECTING, CONNECTING)
+
+    for end in (a, b):
+        end.pipe.blocked, end.pipe.has_path = False, True
+        end.dtls.wake()
+    await until(lambda: a.dtls.is_connected and b.dtls.is_connected, 1)
+
+    await a.stop()
+    await b.stop()
+
+
+async def test_a_client_without_a_certificate_is_refused():
+    a, b = make_ends()
+    a.pipe.keep = a.pipe.blocked = True
+    a.dtls.start(DtlsRole.SERVER, b.certificate.fingerprints)
+    client = raw_client(None)
+
+    await shake(a, client)
+    await until(lambda: a.dtls.state is FAILED, PATIENCE + 1)
+
+    assert a.dtls.remote_certificates == []
+    await a.stop()
+    await b.stop()
+
+
+async def test_the_keys_of_srtp_are_those_of_the_handshake():
+    a, b = make_ends()
+    await connect(a, b)
+
+    # nobody has asked for media yet
+    assert a.dtls._srtp_keys == b.dtls._srtp_keys
+    assert len(a.dtls._srtp_keys.material) == 56
+    await a.stop()
+    await b.stop()
+
+
+@pytest.mark.parametrize("media", [False, True])
+async def test_without_an_srtp_profile_media_is_an_error_and_data_is_none(media):
+    a, b = make_ends()
+    if media:
+        assert not a.dtls.rtp.connected
+    a.pipe.keep = a.pipe.blocked = True
+    a.dtls.start(DtlsRole.SERVER, b.certificate.fingerprints)
+    client = raw_client(b.certificate)
+
+    await shake(a, client)
+
+    if media:
+        assert a.dtls.state is FAILED
+        assert "SRTP profile" in str(a.states[-1][1])
+    else:
+        assert a.dtls.state is CONNECTED
+        assert a.dtls.stats()["srtpCipher"] is None
+    await a.stop()
+    await b.stop()
+
+
+@pytest.mark.parametrize("role", [DtlsRole.SERVER, DtlsRole.CLIENT])
+@pytest.mark.parametrize("other", [False, True])
+async def test_there_is_no_renegotiation(role, other):
+    a, b = make_ends()
+    certificate, second = b.certificate, Certificate.generate()
+    a.pipe.keep = a.pipe.blocked = True
+    a.dtls.start(role, certificate.fingerprints)
+    peer = raw_client(certificate, is_server=role is DtlsRole.CLIENT)
+    await shake(a, peer)
+    assert a.dtls.state is CONNECTED
+    keys = a.dtls._ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", 56)
+
+    if other:
+        peer.use_certificate(second._certificate)
+        peer.use_privatekey(second._key)
+    peer.renegotiate()
+    await shake(a, peer)
+
+    assert a.dtls.state is CONNECTED
+    assert a.dtls._ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", 56) == keys
+    assert a.dtls.remote_certificates == [certificate.der]
+    a.dtls.update_fingerprints(second.fingerprints)
+    assert a.dtls.state is FAILED
+    await a.stop()
+    await b.stop()
+
+
+async def test_a_refused_certificate_is_never_the_remote_one():
+    a, b = make_ends()
+    await connect(a, b)
+
+    assert not a.dtls.accepts(Certificate.generate().der)
+
+    assert a.dtls.remote_certificates == [b.certificate.der]
+    await a.stop()
+    await b.stop()
+
+
+async def test_the_last_flight_is_repeated_twenty_times_at_most():
+    a, b = make_ends()
+    b.pipe.keep = True
+    await connect(a, b)
+    last = next(data for data in reversed(b.pipe.sent) if data[0] in (20, 22))
+    a.pipe.keep = True
+
+    for _ in range(100):
+        a.pipe.receiver(last)
+
+    assert len(a.pipe.sent) == 20
+    await a.stop()
+    await b.stop()
+
+
+async def test_who_does_not_repeat_a_handshake_gets_no_flight():
+    a, b = make_ends()
+    await connect(a, b)
+    a.pipe.keep = True
+
+    for _ in range(10):
+        a.pipe.receiver(record(21, b"\x02\x28", 1, 9))
+        a.pipe.receiver(record(23, b"clear", 0, 9))
+
+    assert a.pipe.sent == []
+    await a.stop()
+    await b.stop()
+
+
+def raw_client(certificate: Certificate | None, *, is_server: bool = False) -> SSL.Connection:
+    """An end of OpenSSL's own that shows what it likes, and offers no SRTP."""
+    context = SSL.Context(SSL.DTLS_METHOD)
+    context.set_options(SSL.OP_NO_QUERY_MTU | SSL.OP_NO_TICKET | 0x100)  # ALLOW_CLIENT_RENEGOTIATION
+    context.set_verify(SSL.VERIFY_PEER if is_server else SSL.VERIFY_NONE, lambda *_: True)
+    connection = SSL.Connection(context)
+    if certificate is not None:
+        connection.use_certificate(certificate._certificate)
+        connection.use_privatekey(certificate._key)
+    connection.set_ciphertext_mtu(1200)
+    if is_server:
+        connection.set_accept_state()
+    else:
+        connection.set_connect_state()
+    return connection
+
+
+async def shake(end, peer: SSL.Connection) -> None:
+    """Carry datagrams between an end and a connection until both are silent."""
+    for _ in range(20):
+        for call in (peer.do_handshake, lambda: peer.recv(1000)):
+            # nothing to read, or the end of it: what matters is seen at our end
+            with contextlib.suppress(SSL.Error):
+                call()
+        try:
+            datagrams = split_records(peer.bio_read(65536), 1200)
+        except SSL.WantReadError:
+            datagrams = []
+        for datagram in datagrams:
+            if end.pipe.receiver is not None:
+                end.pipe.receiver(datagram)
+        for datagram in end.pipe.sent:
+            peer.bio_write(datagram)
+        end.pipe.sent.clear()
+        await asyncio.sleep(0)
+
+
+async def test_fuzz_records_of_a_handshake_survives():
+    """Mutated copies of genuine datagrams, before each of them, at both ends; then the handshake is finished."""
+    rng = random.Random(8)
+    for _ in range(max(4, CASES // 2000)):
+        a, b = make_ends()
+        for end in (a, b):
+            disturb(end.pipe, rng)
+        start(a, b)
+        await until(lambda: CONNECTED is a.dtls.state is b.dtls.state, 60)  # noqa: B023
+        await assert_usable(a, b)
+        await a.stop()
+        await b.stop()
+
+
+def disturb(pipe, rng: random.Random) -> None:
+    deliver = pipe.receiver
+
+    def receive(data):
+        for _ in range(rng.randrange(6)):
+            mutant = bytearray(data)
+            for _ in range(rng.randrange(1, 4)):
+                # bytes of headers count more than those of keys; never the certificate itself, whose
+                # forgery is a fingerprint mismatch
+                mutant[rng.randrange(min(len(mutant), 26))] = rng.choice(
+                    (0, 1, 2, 11, 14, 20, 255, rng.randrange(256))
+                )
+            deliver(bytes(mutant[: rng.randrange(1, len(mutant) + 1)] if rng.random() < 0.3 else mutant))
+        deliver(data)
+
+    pipe.receiver = receive
