@@ -4,7 +4,7 @@ Theory of operation. The pipe (an ICE agent) calls `_receive` straight from its 
 byte (RFC 7983) decides: DTLS goes through OpenSSL's memory BIOs to the data user, SRTP to the RTP session.
 No task, queue or future lies between.
 
-The handshake is `rtcpeer.media.handshake`'s; its last flight is repeated for an end that asks for it.
+The handshake is `rtcpeer.dtls.handshake`'s; its last flight is repeated for an end that asks for it.
 
 Owns: the association, its role and certificate, the fingerprints, counters of datagrams.
 Never: ends because the path is gone; that is no business of DTLS (the peer decides).
@@ -21,11 +21,11 @@ from OpenSSL import SSL, crypto
 from rtcpeer.aio import Gone
 from rtcpeer.dtls.certificates import Certificate, is_named
 from rtcpeer.dtls.flight import Flight, written
+from rtcpeer.dtls.handshake import Attempt, Handshake
+from rtcpeer.dtls.handshake_filter import ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE
 from rtcpeer.dtls.interfaces import DataUser, DtlsListener, Pipe
 from rtcpeer.dtls.records import APPLICATION_DATA, RECORD_HEADER, received_alert, srtp_name, standard_cipher
 from rtcpeer.errors import InvalidStateError, RTCError
-from rtcpeer.ice.handshakefilter import ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE
-from rtcpeer.media.handshake import Attempt, Handshake
 from rtcpeer.rtp.session import RtpSession
 from rtcpeer.rtp.srtp import SrtpKeys, SrtpSessions, export_keys, make_sessions
 from rtcpeer.values import DtlsRole, DtlsTransportState, Fingerprint, IceRole

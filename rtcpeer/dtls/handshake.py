@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from OpenSSL import SSL
 
 from rtcpeer.dtls.flight import Flight, written
+from rtcpeer.dtls.handshake_filter import BeginsAnew, HandshakeFilter
 from rtcpeer.dtls.records import HANDSHAKE_MTU, alert_name, reason, received_alert
 from rtcpeer.errors import RTCError
-from rtcpeer.ice.handshakefilter import BeginsAnew, HandshakeFilter
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import pytest
 from OpenSSL import SSL
 
 from rtcpeer.dtls.certificates import Certificate
+from rtcpeer.dtls.handshake import PATIENCE, PATIENCE_IN_DOUBT
 from rtcpeer.dtls.records import split_records
-from rtcpeer.media.handshake import PATIENCE, PATIENCE_IN_DOUBT
 from rtcpeer.values import DtlsRole, DtlsTransportState
 from tests.unit.media.pipes import until
 from tests.unit.media.rig import connect, make_ends, start

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from rtcpeer.ice.handshakefilter import BeginsAnew, HandshakeFilter
+from rtcpeer.dtls.handshake_filter import BeginsAnew, HandshakeFilter
 
 
 def record(kind, body, epoch=0, number=0):
