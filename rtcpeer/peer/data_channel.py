@@ -158,6 +158,15 @@ class RTCDataChannel(EventTarget):
         return self._core.channel.buffered_amount
 
     @property
+    def unacknowledgedMessages(self) -> int:
+        """How many of the newest messages given to `send` may not have arrived; not in W3C's interface.
+
+        They begin with the oldest one that SCTP has not acknowledged (RFC 9260 section 6.2). Counting takes time
+        proportional to what waits and what is on its way. A closed channel keeps its last number.
+        """
+        return self._core.channel.unacknowledged
+
+    @property
     def bufferedAmountLowThreshold(self) -> int:
         """``bufferedamountlow`` fires when `bufferedAmount` falls to this or below."""
         return self._core.threshold

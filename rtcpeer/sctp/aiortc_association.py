@@ -176,6 +176,13 @@ class Association(_sctp.RTCSctpTransport):
         """Whether most of what was written is on its way."""
         return self._outgoing.is_writable
 
+    def unacknowledged(self, stream_id: int, except_protocol: int) -> int:
+        """How many messages of a stream may not have arrived: the oldest one not acknowledged, and all behind it.
+
+        Also after the association has ended: what it never heard of again. Messages of `except_protocol` do not count.
+        """
+        return self._outgoing.unacknowledged(stream_id, except_protocol)
+
     @property
     def is_established(self) -> bool:
         """Whether messages can be sent."""

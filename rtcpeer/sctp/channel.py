@@ -62,6 +62,9 @@ class ChannelOwner(Protocol):
     def schedule_close(self, channel: DataChannel) -> None:
         """The channel is closing."""
 
+    def unacknowledged(self, channel: DataChannel) -> int:
+        """How many of the messages that SCTP was given for the channel may not have arrived."""
+
 
 class DataChannel:
     """One data channel; made by `DataTransport.open` or by the other end.
@@ -84,6 +87,7 @@ class DataChannel:
         "_owner",
         "_queue",
         "_reset_sent",
+        "_unacknowledged",
         "buffered_amount",
         "buffered_amount_low_threshold",
         "id",
@@ -106,6 +110,8 @@ class DataChannel:
         # RFC 8832 section 6: until the OPEN is acknowledged, messages are sent in order
         self._acknowledged = parameters.negotiated
         self._reset_sent = False
+        # of a channel that is closed
+        self._unacknowledged: int | None = None
         self._messages_sent = self._messages_received = self._bytes_sent = self._bytes_received = 0
 
     def send(self, data: str | bytes | bytearray | memoryview) -> None:
@@ -149,7 +155,23 @@ class DataChannel:
             "bytesReceived": self._bytes_received,
         }
 
+    @property
+    def unacknowledged(self) -> int:
+        """How many of the newest messages given to `send` may not have arrived.
+
+        They begin with the oldest one that the other end has not acknowledged. A closed channel keeps the number.
+        """
+        if self._unacknowledged is not None:
+            return self._unacknowledged
+        queued = sum(protocol != PPID_DCEP for protocol, _body, _size in self._queue)
+        return queued + self._owner.unacknowledged(self)
+
     # -- what the transport does with it -----------------------------------------------------------
+
+    def keep_unacknowledged(self) -> None:
+        """The association is about to go: what has not arrived by now never will, by it."""
+        if self._unacknowledged is None:
+            self._unacknowledged = self.unacknowledged
 
     @property
     def pending(self) -> bool:
@@ -222,6 +244,7 @@ class DataChannel:
         """It is over."""
         if self.state is DataChannelState.CLOSED:
             return
+        self.keep_unacknowledged()
         self.state = DataChannelState.CLOSED
         self._queue.clear()
         listener, self.listener = self.listener, None

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import chain, islice
 from struct import Struct
 from typing import Final
 
@@ -109,6 +109,21 @@ class SendQueue:
     def outstanding(self) -> int:
         """Chunks that are on their way."""
         return len(self._sent)
+
+    def unacknowledged(self, stream_id: int, except_protocol: int) -> int:
+        """How many messages of a stream may not have arrived: the oldest one not acknowledged, and all behind it.
+
+        Takes time proportional to what is queued and on its way. A message counts as one however many fragments it
+        has; what was given up (RFC 3758) does not count, nor do messages of `except_protocol`.
+        """
+        count, is_missing = 0, False
+        for chunk in chain(self._sent, self._queue):
+            if chunk.stream[0] != stream_id or _DATA.unpack_from(chunk.body)[6] == except_protocol:
+                continue
+            is_missing = is_missing or not (chunk.acked or chunk.abandoned)
+            if is_missing and chunk.flags & LAST:
+                count += 1
+        return count
 
     def open(self, receiver_window: int) -> None:
         """The association is there; what the other end said about its window."""

@@ -261,6 +261,12 @@ class DataTransport:
         else:
             self.schedule(channel)
 
+    def unacknowledged(self, channel: DataChannel) -> int:
+        """See `channel.ChannelOwner`."""
+        if self._association is None or channel.id is None:
+            return 0
+        return self._association.unacknowledged(channel.id, PPID_DCEP)
+
     def _on_turn(self) -> None:
         self._scheduled = None
         self.on_writable()
@@ -404,6 +410,7 @@ class DataTransport:
         self._ready.pop(channel, None)
         if channel in self._nameless:
             self._nameless.remove(channel)
+        channel.keep_unacknowledged()
         if channel.id is not None and self._by_id.get(channel.id) is channel:
             del self._by_id[channel.id]
             if self._association is not None:
@@ -415,6 +422,8 @@ class DataTransport:
             self._scheduled.cancel()
             self._scheduled = None
         channels = self.channels
+        for channel in channels:
+            channel.keep_unacknowledged()
         self._by_id.clear()
         self._nameless.clear()
         self._ready.clear()

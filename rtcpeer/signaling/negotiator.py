@@ -68,6 +68,7 @@ class Negotiator:
             many seconds, then after longer waits; None: never.
         on_error: called with each exception that concerns a message (the negotiation goes on); by default the
             loop's exception handler is told.
+        sign: called with each description before it is sent; it may add members of its own.
     """
 
     def __init__(
@@ -78,12 +79,14 @@ class Negotiator:
         polite: bool,
         resend_after: float | None = None,
         on_error: Callable[[Exception], object] | None = None,
+        sign: Callable[[dict[str, Any]], object] | None = None,
     ) -> None:
         self.pc = pc
         self.channel = channel
         self.polite = polite
         self._resend_after = resend_after
         self._on_error = on_error
+        self._add_members = sign
         self._making_offer = False  # from the event on until the offer stands in localDescription
         self._ignored_offer = False  # the last remote offer was ignored: its candidates may be unknown
         self._answer_pending = False  # setRemoteDescription(answer) is under way
@@ -250,6 +253,8 @@ class Negotiator:
             offer = origin_untrusted(self.pc.remoteDescription.sdp)
             if offer is not None:
                 description[_ANSWER_TO] = f"{offer[0]} {offer[1]}"
+        if self._add_members is not None:
+            self._add_members(description)
 
     async def _send_all(self) -> None:
         failures = 0

@@ -1,13 +1,14 @@
 """A data channel that outlives its connection.
 
-Owns: the options with which the channel is made again, the messages that wait while there is no connection,
-the record of those that were sent last. Never: a decision about the connection.
+Owns: the options with which the channel is made again, the messages that wait while there is no connection.
+Never: a decision about the connection, the record of what was delivered (`delivery`).
 
 What happens to a message: while the peer is connected and the channel open it is sent at once. Otherwise it
 waits, within `QueueLimits`; when that is exceeded the oldest is dropped and told (`messageslost`, certain). A
-restart of ICE loses nothing, SCTP repeats. When the connection is made anew, what was handed to the old one
-shortly before is told too (`messageslost`, not certain). Messages of a channel that is not reliable never
-wait: they would be old.
+restart of ICE loses nothing, SCTP repeats. When the connection is made anew, what the old one had not seen
+acknowledged is sent again, before all that waits, if the other side is supervised too (see `handover`);
+otherwise it is told (`messageslost`, not certain). Messages of a channel that is not reliable never wait and
+are never sent again: they would be old.
 """
 
 from __future__ import annotations
@@ -16,34 +17,18 @@ import asyncio
 import copy
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rtcpeer.media.event_target import Event, EventTarget, handler
 from rtcpeer.peer.errors import InvalidStateError
+from rtcpeer.supervisor.delivery import DeliveryRecord, QueueLimits
 from rtcpeer.supervisor.events import MessagesLostEvent
 from rtcpeer.supervisor.policy import Reason
 
+__all__ = ["QueueLimits", "SupervisedChannel", "copy_event"]
+
 _CLOSE_DELAY = 0.1
-# seconds within which SCTP has delivered, or repeated, what it was given
-_HEALTHY_DOUBT = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class QueueLimits:
-    """How much may wait in a channel.
-
-    Attributes:
-        messages: how many messages.
-        size_bytes: of all together.
-        doubt_time: messages that were sent within so many seconds before the trouble was noticed are in
-            doubt when the connection has to be made anew: ICE notices after 5 s that nothing arrives. Of a
-            healthy connection only the last second is in doubt.
-    """
-
-    messages: int = 1000
-    size_bytes: int = 1_000_000
-    doubt_time: float = 7.0
 
 
 class SupervisedChannel(EventTarget):
@@ -81,9 +66,14 @@ class SupervisedChannel(EventTarget):
         self._generation = 0
         self._queue: deque[Any] = deque()
         self._queued_bytes = 0
-        self._sent: deque[tuple[float, Any]] = deque()  # what may have to be doubted
-        self._sent_bytes = 0
-        self._untracked: deque[float] = deque(maxlen=10_000)  # times of what was sent and had no room
+        self._again: deque[Any] = deque()  # what an earlier connection did not deliver; goes before the queue
+        self._again_bytes = 0
+        self.delivery = DeliveryRecord(limits)
+        # the channel of an earlier connection, whose messages are in doubt until the other peer has spoken, with
+        # the reason why it is not in force any more
+        self._former: Any = None
+        self._former_reason = Reason.START
+        self._former_generation = 0
         self._room = asyncio.Event()
         self._room.set()
         self._low_threshold = 0
@@ -91,7 +81,8 @@ class SupervisedChannel(EventTarget):
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"<SupervisedChannel {self.label!r} {self.readyState}, {len(self._queue)} waiting>"
+        waiting = len(self._again) + len(self._queue)
+        return f"<SupervisedChannel {self.label!r} {self.readyState}, {waiting} waiting>"
 
     @property
     def channel(self) -> Any:
@@ -133,7 +124,8 @@ class SupervisedChannel(EventTarget):
     @property
     def bufferedAmount(self) -> int:
         """Bytes that wait here and in the connection."""
-        return self._queued_bytes + (self._channel.bufferedAmount if self._channel is not None else 0)
+        handed = self._channel.bufferedAmount if self._channel is not None else 0
+        return self._again_bytes + self._queued_bytes + handed
 
     @property
     def bufferedAmountLowThreshold(self) -> int:
@@ -159,9 +151,8 @@ class SupervisedChannel(EventTarget):
             raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
         if not isinstance(data, (str, bytes)):
             data = bytes(data)  # it may wait, and the caller may go on writing into it
-        if self._can_send() and not self._queue:
-            self._channel.send(data)
-            self._remember(data)
+        if self._can_send() and not self._is_waiting:
+            self._hand_over(data)
         elif self.is_reliable:
             self._enqueue(data)
         else:
@@ -196,49 +187,61 @@ class SupervisedChannel(EventTarget):
             channel.bufferedAmountLowThreshold = self._low_threshold
         channel.addEventListener("open", self._on_open)
         channel.addEventListener("close", self._on_close)
-        for type_ in ("message", "bufferedamountlow", "error"):
+        for type_ in ("bufferedamountlow", "error"):
             channel.addEventListener(type_, self._forward)
+        # it stays until the connection is closed: messages may arrive by it while the next one is made
+        channel.addEventListener("message", partial(self._on_message, generation))
         if channel.readyState == "open":
             self._on_open(Event("open"))
 
     def detach(self, unhealthy_since: float | None, reason: Reason) -> None:
-        """The connection is gone and will be made anew; tell what is in doubt."""
+        """The connection is not in force any more. What it may not have delivered is in doubt until `settle`."""
         channel, self._channel = self._channel, None
-        if channel is not None:
-            channel.removeEventListener("open", self._on_open)
-            channel.removeEventListener("close", self._on_close)
-            for type_ in ("message", "bufferedamountlow", "error"):
-                channel.removeEventListener(type_, self._forward)
-        now = asyncio.get_running_loop().time()
-        if unhealthy_since is None:
-            since = now - min(_HEALTHY_DOUBT, self._limits.doubt_time)
-        else:
-            since = unhealthy_since - self._limits.doubt_time
-        doubted = tuple(data for when, data in self._sent if when >= since)
-        untracked = sum(when >= since for when in self._untracked)
-        self._sent.clear()
-        self._untracked.clear()
-        self._sent_bytes = 0
-        if doubted or untracked:
-            event = MessagesLostEvent(
-                doubted, certain=False, untracked=untracked, generation=self._generation, reason=reason
-            )
-            self.fire(event)
+        if channel is None:
+            return
+        channel.removeEventListener("open", self._on_open)
+        channel.removeEventListener("close", self._on_close)
+        for type_ in ("bufferedamountlow", "error"):
+            channel.removeEventListener(type_, self._forward)
+        if self._former is None:  # else nothing was sent by this one: the other peer never took it
+            self.delivery.doubt(channel, unhealthy_since, asyncio.get_running_loop().time())
+            self._former, self._former_reason = channel, reason
+            self._former_generation = self._generation
+
+    def settle(self, *, resend: bool, arrived: int | None, is_final: bool = True) -> None:
+        """The other peer has taken a new connection: send again, or tell, what the earlier one did not deliver.
+
+        Args:
+            resend: whether the other peer is supervised, so that what is sent again finds its place.
+            arrived: how many messages have arrived there, if it has counted them.
+            is_final: whether nothing can have arrived since it counted.
+        """
+        if self._former is None:
+            return
+        former, self._former = self._former, None
+        self.delivery.acknowledge(former)
+        if arrived is not None and self.is_reliable:
+            self.delivery.compare(arrived, is_ordered=self.ordered, is_final=is_final)
+        messages, untracked = self.delivery.take()
+        if resend and self.is_reliable:
+            self._again.extend(messages)
+            self._again_bytes += sum(map(_size, messages))
+            messages = ()
+        self._tell_doubted(messages, untracked, self._former_generation, self._former_reason)
+        self.flush()
 
     def flush(self) -> None:
         """Send what waits, as far as the connection takes it."""
-        while self._queue and self._can_send():
-            data = self._queue[0]
+        while self._is_waiting and self._can_send():
+            data = self._again[0] if self._again else self._queue[0]
             try:
-                self._channel.send(data)
+                self._hand_over(data)
             except Exception:
-                if self._can_send():  # it is this message: others must not wait for it for ever
-                    self._unqueue()
-                    self._tell_lost((data,), Reason.API)
-                    continue
-                break
+                if not self._can_send():
+                    break
+                # it is this message: others must not wait for it for ever
+                self._tell_lost((data,), Reason.API)
             self._unqueue()
-            self._remember(data)
 
     def end(self, reason: Reason) -> None:
         """The peer has ended."""
@@ -247,10 +250,19 @@ class SupervisedChannel(EventTarget):
     # -- inside ------------------------------------------------------------------------------------
 
     def _can_send(self) -> bool:
-        return self._channel is not None and self._channel.readyState == "open" and self._is_connected()
+        return (
+            self._former is None
+            and self._channel is not None
+            and self._channel.readyState == "open"
+            and self._is_connected()
+        )
+
+    @property
+    def _is_waiting(self) -> bool:
+        return bool(self._again or self._queue)
 
     def _is_full(self, data: Any) -> bool:
-        if self._can_send() and not self._queue:
+        if self._can_send() and not self._is_waiting:
             return False
         limits = self._limits
         size = self._queued_bytes + _size(data)
@@ -261,30 +273,38 @@ class SupervisedChannel(EventTarget):
         self._queued_bytes += _size(data)
         dropped = []
         while len(self._queue) > self._limits.messages or self._queued_bytes > self._limits.size_bytes:
-            dropped.append(self._unqueue())
+            dropped.append(self._queue.popleft())
+            self._queued_bytes -= _size(dropped[-1])
         if dropped:
             self._tell_lost(tuple(dropped), Reason.POLICY)
 
-    def _unqueue(self) -> Any:
-        data = self._queue.popleft()
-        self._queued_bytes -= _size(data)
+    def _unqueue(self) -> None:
+        """What has waited longest has left."""
+        if self._again:
+            self._again_bytes -= _size(self._again.popleft())
+            return
+        self._queued_bytes -= _size(self._queue.popleft())
         self._room.set()
-        return data
 
-    def _remember(self, data: str | bytes) -> None:
-        now = asyncio.get_running_loop().time()
-        self._sent.append((now, data))
-        self._sent_bytes += _size(data)
-        while self._sent and (
-            self._sent[0][0] < now - 2 * self._limits.doubt_time or self._sent_bytes > self._limits.size_bytes
-        ):
-            when, old = self._sent.popleft()
-            self._sent_bytes -= _size(old)
-            if when >= now - 2 * self._limits.doubt_time:
-                self._untracked.append(when)
+    def _hand_over(self, data: str | bytes) -> None:
+        self._channel.send(data)
+        self.delivery.note_sent(data, _size(data), asyncio.get_running_loop().time(), self._channel)
 
     def _tell_lost(self, messages: tuple[Any, ...], reason: Reason) -> None:
         self.fire(MessagesLostEvent(messages, certain=True, generation=self._generation, reason=reason))
+
+    def _tell_doubted(
+        self, messages: tuple[Any, ...], untracked: int, generation: int, reason: Reason
+    ) -> None:
+        if messages or untracked:
+            event = MessagesLostEvent(
+                messages, certain=False, untracked=untracked, generation=generation, reason=reason
+            )
+            self.fire(event)
+
+    def _on_message(self, generation: int, event: Any) -> None:
+        if self.delivery.note_received():
+            self.fire(copy_event(event, generation=generation))
 
     def _on_open(self, _event: Any) -> None:
         if not self._closed:
@@ -307,9 +327,17 @@ class SupervisedChannel(EventTarget):
             return
         self._closed = True
         self._room.set()
+        last = self._channel if self._former is None else self._former
+        if last is not None:
+            self.delivery.acknowledge(last)
+        doubted, untracked = self.delivery.take()
+        if reason == Reason.API:  # whoever closes it has chosen not to wait for what is on its way
+            doubted, untracked = (), 0
+        self._tell_doubted((*doubted, *self._again), untracked, self._generation, reason)
         waiting = tuple(self._queue)
+        self._again.clear()
         self._queue.clear()
-        self._queued_bytes = 0
+        self._queued_bytes = self._again_bytes = 0
         if waiting:
             self._tell_lost(waiting, reason)
         self._on_closed(self)

@@ -17,8 +17,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from rtcpeer.config.configuration import RTCConfiguration
@@ -31,6 +32,7 @@ from rtcpeer.signaling.glance import is_other_connection_untrusted, origin_untru
 from rtcpeer.signaling.negotiator import Negotiator
 from rtcpeer.supervisor.channel import QueueLimits, copy_event
 from rtcpeer.supervisor.events import GaveUp, ServersErrorEvent, SignalingErrorEvent, StateEvent
+from rtcpeer.supervisor.handover import Handover
 from rtcpeer.supervisor.intents import Intents
 from rtcpeer.supervisor.observe import bytes_received, dtls_state, dtls_transports
 from rtcpeer.supervisor.policy import Action, Decision, DefaultPolicy, PeerState, Policy, Reason
@@ -82,6 +84,9 @@ class Controller(EventTarget):
         self._policy = policy
         self._make_connection = make_connection
         self._intents = Intents(queue, self._is_sendable, self._complain)
+        self._handover = Handover(
+            secrets.token_hex(16), polite=polite, channels=lambda: self._intents.channels
+        )
         self._resend_after = resend_after
         self._random = random_source
         self._state = PeerState.NEW
@@ -116,6 +121,7 @@ class Controller(EventTarget):
         self._watched.clear()
         self._bytes = 0
         self._servers.begin_connection()
+        self._handover.begin_connection()
         self._pc = pc
         for type_ in _FORWARDED:
             pc.addEventListener(type_, self._forward)
@@ -126,6 +132,7 @@ class Controller(EventTarget):
             polite=self._polite,
             resend_after=self._resend_after,
             on_error=self._signaling_failed,
+            sign=self._handover.sign,
         )
         negotiator.start(read=False)
         for unfinished in self._intents.say_to(pc, self._generation):
@@ -155,7 +162,8 @@ class Controller(EventTarget):
     def _close_old(self) -> None:
         old, self._old = self._old, []
         for pc in old:
-            self._spawn(_closed(pc), f"connection{_SHIELDED}")
+            # at once: nothing that arrives by it after this is counted
+            self._spawn(_closed(pc.close()), f"connection{_SHIELDED}")
 
     def _forward(self, event: Any) -> None:
         if event.type == "networkchange":
@@ -180,8 +188,11 @@ class Controller(EventTarget):
                     message = read_message_untrusted(value)
                     if "candidate" not in message:
                         self._look_at(message)
+                        self._handover.hear(message)
                     if self._negotiator is not None:
                         await self._negotiator.receive(message)
+                    if self._pc.remoteDescription is not None:
+                        self._handover.settle()
                     self._observe()
                 except Exception as error:
                     self._signaling_failed(error)
@@ -455,5 +466,5 @@ class Controller(EventTarget):
         asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
 
 
-async def _closed(pc: Any) -> None:
-    await pc.close()
+async def _closed(closing: Awaitable[None]) -> None:
+    await closing

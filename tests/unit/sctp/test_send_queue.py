@@ -11,6 +11,7 @@ import pytest
 from rtcpeer.sctp.send_queue import BACKOFF_MAX, BODY_MAX, BURST, PACKET_MAX, SendQueue
 
 FIRST = 1000
+DCEP = 50
 WINDOW = 1 << 20
 
 
@@ -353,3 +354,33 @@ def test_whatever_is_lost_all_that_must_arrive_does(seed, limit):
     assert path.queue.flight == 0
     assert path.queue.queued == 0
     assert wanted <= {data[:6] for data in path.received.values()}
+
+
+def test_messages_that_were_not_acknowledged() -> None:
+    path = Path()
+    path.queue.write(1, 0, DCEP, b"open", ordered=True, expiry=None, max_retransmits=None)
+    path.write(bytes(3000))
+    path.write(count=3)
+    path.queue.write(2, 0, 53, b"another stream", ordered=True, expiry=None, max_retransmits=None)
+    assert path.queue.unacknowledged(1, DCEP) == 4  # nothing was sent
+    path.transmit()
+    assert [path.queue.unacknowledged(number, DCEP) for number in (1, 2, 3)] == [4, 1, 0]
+    # the open, and the first of three fragments
+    path.queue.acknowledge(FIRST + 1, (), WINDOW, path.now, path.wall)
+    assert path.queue.unacknowledged(1, DCEP) == 4
+    # the last fragment and the next message, behind a gap: the message is not whole, and all behind it wait for it
+    path.queue.acknowledge(FIRST + 1, ((2, 3),), WINDOW, path.now, path.wall)
+    assert path.queue.unacknowledged(1, DCEP) == 4
+    path.queue.acknowledge(FIRST + 4, (), WINDOW, path.now, path.wall)
+    assert path.queue.unacknowledged(1, DCEP) == 2
+    path.queue.acknowledge(FIRST + 6, (), WINDOW, path.now, path.wall)
+    assert [path.queue.unacknowledged(number, DCEP) for number in (1, 2)] == [0, 1]
+
+
+def test_what_was_given_up_is_not_waited_for() -> None:
+    path = Path()
+    path.write(max_retransmits=0)
+    path.transmit()
+    assert path.queue.unacknowledged(1, DCEP) == 1
+    path.pass_time(1)
+    assert path.queue.unacknowledged(1, DCEP) == 0

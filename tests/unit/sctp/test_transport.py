@@ -357,6 +357,35 @@ async def test_the_other_end_stops_its_association():
     await stop(a, b)
 
 
+@pytest.mark.parametrize("end", ["abort", "stop", "dtls"])
+async def test_a_channel_knows_what_was_not_acknowledged_also_after_the_end(end):
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, other, log = await channel_pair(a, b)
+    await until(lambda: channel.unacknowledged == 0)
+
+    channel.send("arrives")
+    assert channel.unacknowledged == 1
+    await until(lambda: log.messages and channel.unacknowledged == 0)
+    a.pipe.blocked = True
+    for _ in range(300):
+        channel.send("x" * 1000)
+    assert channel.unacknowledged == 300
+    await asyncio.sleep(0)
+    assert channel.unacknowledged == 300
+    if end == "abort":
+        await b.data.stop()
+        await until(lambda: channel.state is CLOSED)
+    elif end == "stop":
+        await a.data.stop()
+    else:
+        a.data.on_dtls_closed(None)
+
+    assert (channel.state, channel.unacknowledged) == (CLOSED, 300)
+    assert other.unacknowledged == 0
+    await stop(a, b)
+
+
 async def test_the_other_end_ends_dtls():
     a, b = make_ends()
     await connect_data(a, b)

@@ -122,6 +122,9 @@ async def test_what_was_sent_shortly_before_is_in_doubt() -> None:
     case.channel.send("waiting")
     await asyncio.sleep(5)
     case.channel.detach(since, Reason.NETWORK)
+    assert case.lost == []  # nobody knows yet whether the other side can say what has arrived
+    await asyncio.sleep(5)
+    case.channel.settle(resend=False, arrived=None)
     (event,) = case.lost
     assert (event.messages, event.certain, event.generation) == (("doubtful",), False, 1)
     assert repr(event) == "<MessagesLostEvent 1 in doubt, network>"
@@ -133,6 +136,7 @@ async def test_what_was_sent_shortly_before_is_in_doubt() -> None:
     second.become("open", "open")
     assert second.sent == ["waiting"]
     case.channel.detach(None, Reason.API)
+    case.channel.settle(resend=False, arrived=None)
     assert case.lost[-1].messages == ("waiting",)
 
 
@@ -143,9 +147,113 @@ async def test_the_record_is_bounded_and_says_so() -> None:
     for _ in range(100):
         case.channel.send("x" * 10)
     case.channel.detach(None, Reason.DTLS)
+    case.channel.settle(resend=False, arrived=None)
     (event,) = case.lost
     assert len(event.messages) == 10
     assert event.untracked == 90
+
+
+class Telling(Inner):
+    """A channel that can say how many of the newest messages were not acknowledged."""
+
+    def __init__(self, state: str = "open") -> None:
+        super().__init__(state)
+        self.unacknowledgedMessages = 0
+
+    def send(self, data: Any) -> None:
+        super().send(data)
+        self.unacknowledgedMessages += 1
+
+
+@virtual
+async def test_all_that_is_not_acknowledged_is_told_however_old_it_is() -> None:
+    case, inner = Case(), Telling()
+    case.channel.attach(inner, 1)
+    for number in range(200):
+        case.channel.send(str(number))
+        inner.unacknowledgedMessages = min(inner.unacknowledgedMessages, 150)
+    await asyncio.sleep(100)
+    inner.unacknowledgedMessages = 120
+    case.channel.detach(None, Reason.API)
+    case.channel.settle(resend=False, arrived=None)
+    (event,) = case.lost
+    assert event.messages == tuple(map(str, range(80, 200)))
+    assert (event.certain, event.untracked, event.reason) == (False, 0, Reason.API)
+
+
+@virtual
+async def test_what_did_not_arrive_is_sent_again_before_all_that_waits() -> None:
+    case, inner = Case(messages=1), Telling()
+    case.channel.attach(inner, 1)
+    for text in "abcd":
+        case.channel.send(text)
+    inner.unacknowledgedMessages = 3
+    case.channel.detach(None, Reason.REMOTE)
+    second = Telling("connecting")
+    case.channel.attach(second, 2)
+    case.channel.send("e")
+    second.become("open", "open")
+    assert second.sent == []  # not before one knows what has arrived
+    assert case.channel.readyState == "connecting"
+    case.channel.settle(resend=True, arrived=2)
+    assert second.sent == ["c", "d", "e"]
+    assert case.lost == []
+    # the numbers go on where the other side has counted
+    second.unacknowledgedMessages = 3
+    case.channel.detach(None, Reason.REMOTE)
+    third = Telling()
+    case.channel.attach(third, 3)
+    case.channel.settle(resend=True, arrived=4)
+    assert third.sent == ["e"]
+
+
+@virtual
+async def test_what_arrives_by_the_old_connection_until_it_is_closed() -> None:
+    case, inner = Case(), Telling()
+    got: list[tuple[str, int]] = []
+    case.channel.onmessage = lambda e: got.append((e.data, e.generation))
+
+    def arrive(channel: Telling, data: str) -> None:
+        event = Event("message")
+        event.data = data  # type: ignore[attr-defined]
+        channel.fire(event)
+
+    case.channel.attach(inner, 1)
+    arrive(inner, "a")
+    case.channel.detach(None, Reason.API)
+    arrive(inner, "b")
+    second = Telling()
+    case.channel.attach(second, 2)
+    case.channel.settle(resend=True, arrived=0)
+    case.channel.delivery.resume(2, is_ordered=True)  # the other side could not know of "b"
+    arrive(second, "b")
+    arrive(second, "c")
+    assert got == [("a", 1), ("b", 1), ("c", 2)]
+    assert case.channel.delivery.received == 3
+
+
+@virtual
+async def test_the_end_tells_what_is_in_doubt() -> None:
+    case, inner = Case(), Telling()
+    case.channel.attach(inner, 1)
+    case.channel.send("a")
+    case.channel.send("b")
+    inner.unacknowledgedMessages = 1
+    case.channel.end(Reason.REMOTE_CLOSED)
+    assert [(e.messages, e.certain) for e in case.lost] == [(("b",), False)]
+
+
+@virtual
+async def test_an_unreliable_channel_sends_nothing_again() -> None:
+    case, inner = Case({"maxRetransmits": 0}), Telling()
+    case.channel.attach(inner, 1)
+    case.channel.send("a")
+    case.channel.detach(None, Reason.REMOTE)
+    second = Telling()
+    case.channel.attach(second, 2)
+    case.channel.settle(resend=True, arrived=0)
+    assert second.sent == []
+    assert [e.messages for e in case.lost] == [("a",)]
 
 
 @virtual

@@ -1,0 +1,67 @@
+"""The delivery record alone: which messages are in doubt, and the counts of two peers."""
+
+import pytest
+
+from rtcpeer.supervisor.delivery import DeliveryRecord, QueueLimits
+
+
+class Acknowledging:
+    unacknowledgedMessages = 0
+
+
+def filled(count: int) -> DeliveryRecord:
+    record, channel = DeliveryRecord(QueueLimits()), Acknowledging()
+    channel.unacknowledgedMessages = count
+    for number in range(1, count + 1):
+        record.note_sent(number, 1, 0.0, channel)
+    return record
+
+
+@pytest.mark.parametrize("is_final", [True, False])
+@pytest.mark.parametrize(
+    ("acknowledged", "arrived", "is_ordered", "again"),
+    [
+        (0, 0, True, (1, 2, 3, 4, 5)),
+        (0, 3, True, (4, 5)),
+        (2, 3, True, (4, 5)),
+        (3, 1, True, (4, 5)),  # acknowledged, and nevertheless not counted: it cannot be had any more
+        (0, 5, True, ()),
+        (0, 99, True, ()),
+        (1, 3, False, (2, 3, 4, 5)),  # unordered: which three is not known
+        (1, 5, False, ()),
+    ],
+)
+def test_comparison(
+    acknowledged: int, arrived: int, is_ordered: bool, again: tuple[int, ...], is_final: bool
+) -> None:
+    record, channel = filled(5), Acknowledging()
+    channel.unacknowledgedMessages = 5 - acknowledged
+    record.acknowledge(channel)
+    record.compare(arrived, is_ordered=is_ordered, is_final=is_final)
+    assert record.sent == (min(arrived, 5) if is_final else 5 - len(again))
+    assert record.take() == (again, 0)
+    assert record.take() == ((), 0)
+
+
+def test_only_the_newest_are_kept() -> None:
+    record, channel = DeliveryRecord(QueueLimits()), Acknowledging()
+    channel.unacknowledgedMessages = 3
+    for number in range(10_000):
+        record.note_sent(number, 1, 0.0, channel)
+        assert len(record._kept) <= 64
+    record.acknowledge(channel)
+    assert record.take() == ((9997, 9998, 9999), 0)
+    assert record.sent == 10_000
+
+
+def test_repetitions_are_recognised_by_their_number() -> None:
+    record = DeliveryRecord(QueueLimits())
+    assert all(record.note_received() for _ in range(5))
+    record.resume(4, is_ordered=True)
+    assert [record.note_received() for _ in range(3)] == [False, False, True]
+    assert record.received == 6
+    record.resume(4, is_ordered=False)  # unordered: nobody knows which ones come again
+    assert record.note_received()
+    assert record.received == 4
+    record.begin_again()
+    assert (record.sent, record.received) == (0, 0)

@@ -1,0 +1,176 @@
+"""What two supervised peers tell each other in descriptions, and what comes of it."""
+
+from typing import Any
+
+import pytest
+
+from rtcpeer.supervisor.channel import QueueLimits, SupervisedChannel
+from rtcpeer.supervisor.handover import MEMBER, Handover, read_report_untrusted
+from rtcpeer.supervisor.policy import Reason
+from tests.unit.config.virtual import virtual
+from tests.unit.supervisor.test_channel import Telling
+
+
+class Side:
+    """One peer with its handover, without connections."""
+
+    def __init__(self, identity: str, *, polite: bool) -> None:
+        self.polite = polite
+        self.channels: list[SupervisedChannel] = []
+        self.told: list[Any] = []
+        self.handover = Handover(identity, polite=polite, channels=lambda: self.channels)
+
+    def channel(self, label: str, *, ours: bool, **options: Any) -> SupervisedChannel:
+        channel = SupervisedChannel(
+            label,
+            options,
+            is_ours=ours,
+            is_connected=lambda: True,
+            limits=QueueLimits(),
+            on_closed=self.channels.remove,
+        )
+        channel.onmessageslost = lambda e: self.told.extend(e.messages)
+        self.channels.append(channel)
+        return channel
+
+    def say(self, type: str) -> dict[str, Any]:
+        description: dict[str, Any] = {"type": type, "sdp": ""}
+        self.handover.sign(description)
+        return description
+
+    def begin(self) -> None:
+        for channel in self.channels:
+            channel.detach(None, Reason.API)
+        self.handover.begin_connection()
+
+
+def introduce(first: Side, second: Side) -> None:
+    second.handover.hear(first.say("offer"))
+    first.handover.hear(second.say("answer"))
+    first.handover.settle()
+
+
+def pair() -> tuple[Side, Side, list[SupervisedChannel], list[Telling]]:
+    a, b = Side("A", polite=True), Side("B", polite=False)
+    introduce(a, b)
+    ours = [
+        a.channel("x", ours=True),
+        a.channel("x", ours=True),
+        a.channel("n", ours=True, negotiated=True, id=9),
+    ]
+    for label, options in (("x", {}), ("x", {}), ("n", {"negotiated": True, "id": 9})):
+        b.channel(label, ours="id" in options, **options)
+    inners = [Telling() for _ in ours]
+    for channel, inner in zip(ours, inners, strict=True):
+        channel.attach(inner, 1)
+        for number in range(5):
+            channel.send(f"{channel.label} {number}")
+    return a, b, ours, inners
+
+
+@virtual
+@pytest.mark.parametrize("a_offers", [True, False])
+async def test_the_counts_of_each_channel_decide(a_offers: bool) -> None:
+    a, b, ours, _inners = pair()
+    for channel, count in zip(b.channels, (1, 4, 5), strict=True):
+        channel.delivery.received = count
+    a.begin()
+    b.begin()
+    introduce(*((a, b) if a_offers else (b, a)))
+    for channel, again in zip(ours, (4, 1, 0), strict=True):
+        inner = Telling()
+        channel.attach(inner, 2)
+        channel.flush()
+        assert inner.sent == [f"{channel.label} {number}" for number in range(5 - again, 5)]
+    assert a.told == []
+
+
+@virtual
+async def test_what_the_offerer_received_meanwhile_is_recognised() -> None:
+    a, b, ours, _inners = pair()
+    b.channels[0].delivery.received = 2
+    b.begin()
+    a.begin()
+    a.handover.hear(b.say("offer"))
+    assert b.channels[0].delivery.note_received()  # by its old connection, after its offer
+    b.handover.hear(a.say("answer"))
+    b.handover.settle()
+    inner = Telling()
+    ours[0].attach(inner, 2)
+    ours[0].flush()
+    assert inner.sent == ["x 2", "x 3", "x 4"]
+    assert [b.channels[0].delivery.note_received() for _ in inner.sent] == [False, True, True]
+    assert b.channels[0].delivery.received == 5
+
+
+@virtual
+async def test_a_program_that_was_started_again_gets_what_was_not_acknowledged() -> None:
+    a, _b, ours, inners = pair()
+    inners[0].unacknowledgedMessages = 2
+    a.begin()
+    introduce(Side("another", polite=False), a)
+    inner = Telling()
+    ours[0].attach(inner, 2)
+    ours[0].flush()
+    assert inner.sent == ["x 3", "x 4"]
+    assert a.told == []
+    assert ours[0].delivery.sent == 2
+
+
+@virtual
+async def test_where_nobody_counts_the_application_is_told() -> None:
+    a, _b, ours, inners = pair()
+    inners[0].unacknowledgedMessages = 2
+    inners[1].unacknowledgedMessages = inners[2].unacknowledgedMessages = 0
+    a.begin()
+    a.say("offer")
+    a.handover.hear({"type": "answer", "sdp": ""})
+    a.handover.settle()
+    assert a.told == ["x 3", "x 4"]
+    inner = Telling()
+    ours[0].attach(inner, 2)
+    ours[0].flush()
+    assert inner.sent == []
+
+
+@virtual
+async def test_an_offer_that_was_ignored_settles_nothing() -> None:
+    a, b, ours, _inners = pair()
+    a.begin()
+    b.begin()
+    a.handover.hear(b.say("offer"))  # glare; ours stands
+    b.channels[0].delivery.received = 5
+    b.handover.hear(a.say("offer"))
+    a.handover.hear(b.say("answer"))
+    a.handover.settle()
+    inner = Telling()
+    ours[0].attach(inner, 2)
+    ours[0].flush()
+    assert inner.sent == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        5,
+        [],
+        {},
+        {"peer": ""},
+        {"peer": 5},
+        {"peer": "x" * 65},
+        {"peer": "x", "of": 5},
+    ],
+)
+def test_reports_that_make_no_sense(said: Any) -> None:
+    assert read_report_untrusted({"type": "offer", MEMBER: said}) is None
+
+
+def test_counts_that_make_no_sense_are_left_out() -> None:
+    counts = {"a": -1, "b": True, "c": 1.5, "d": "1", "e": 2**60, "f": 7}
+    report = read_report_untrusted({MEMBER: {"peer": "x", "of": "y", "received": counts, "resumes": [1]}})
+    assert report is not None
+    assert (report.received, report.resumes) == ({"f": 7}, {})
+    flood = {str(number): 1 for number in range(5000)}
+    report = read_report_untrusted({MEMBER: {"peer": "x", "received": flood}})
+    assert report is not None and report.received == {}
