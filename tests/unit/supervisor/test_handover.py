@@ -173,4 +173,5 @@ def test_counts_that_make_no_sense_are_left_out() -> None:
     assert (report.received, report.resumes) == ({"f": 7}, {})
     flood = {str(number): 1 for number in range(5000)}
     report = read_report_untrusted({MEMBER: {"peer": "x", "received": flood}})
-    assert report is not None and report.received == {}
+    assert report is not None
+    assert report.received == {}
