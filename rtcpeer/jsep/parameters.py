@@ -117,7 +117,7 @@ class ReceiveParameters:
         codecs: with the payload types that our own description gave.
         sources: announced SSRCs; may be empty (then packets are found by mid, rid or payload type).
         rids: layers that the remote side may send to us, in order, when simulcast reception was negotiated.
-        active: whether we are receptive; False keeps the receiver but drops media.
+        active: whether we are receptive ([[Receptive]]); False keeps the receiver but drops media.
     """
 
     mid: str

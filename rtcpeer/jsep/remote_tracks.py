@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rtcpeer.jsep.draft import Draft
-from rtcpeer.jsep.effects import AddRemoteTrack, FireTrack, MuteTrack, RemoveRemoteTrack
+from rtcpeer.jsep.effects import AddRemoteTrack, ConfigureReceiver, FireTrack, MuteTrack, RemoveRemoteTrack
 from rtcpeer.jsep.state import Transceiver
 from rtcpeer.values import Direction
 
@@ -20,11 +20,20 @@ def process_remote_tracks(
     receives = direction is not None and direction.receives
     if receives and (not fired or len(draft.additions) > before):
         draft.tracks.append(FireTrack(record.id, msids))
-    if not receives:
-        record = replace(record, receptive=False)
-        if fired:
-            draft.mutes.append(MuteTrack(record.id))
+    if fired and not receives:
+        draft.mutes.append(MuteTrack(record.id))
+        record = _unreceptive(draft, record)
     return draft.put(replace(record, fired_direction=direction))
+
+
+def _unreceptive(draft: Draft, record: Transceiver) -> Transceiver:
+    """[[Receptive]] becomes false: what still arrives is dropped, until an answer or a rollback says otherwise."""
+    parameters = record.receive_parameters
+    if parameters is None or not parameters.active:
+        return record
+    parameters = replace(parameters, active=False)
+    draft.start.append(ConfigureReceiver(record.id, parameters))
+    return draft.put(replace(record, receive_parameters=parameters))
 
 
 def set_associated_streams(draft: Draft, record: Transceiver, msids: tuple[str, ...]) -> Transceiver:

@@ -86,7 +86,6 @@ def _created_since(draft: Draft, record: Transceiver, *, remote: bool) -> None:
             mline_index=None,
             receive_codecs=(),
             receive_parameters=None,
-            receptive=False,
             encodings=encodings,
             parameters_revision=_revision(record, encodings),
             created_by_remote=False,
@@ -119,7 +118,6 @@ def _restore(draft: Draft, record: Transceiver, before: Transceiver, *, remote: 
             mline_index=before.mline_index,
             encodings=encodings,
             parameters_revision=_revision(record, encodings),
-            receptive=before.receptive and not record.stopped,
             receive_codecs=before.receive_codecs,
             receive_parameters=receiving,
         )

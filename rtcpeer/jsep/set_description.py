@@ -17,6 +17,7 @@ from rtcpeer.jsep.effects import (
     AttachData,
     CreateData,
 )
+from rtcpeer.jsep.extensions import intersect
 from rtcpeer.jsep.negotiated import configure, configure_offered
 from rtcpeer.jsep.parameters import SendEncoding, TransceiverInit
 from rtcpeer.jsep.remote_tracks import process_remote_tracks, withdraw_track
@@ -60,7 +61,6 @@ def apply_local_offer(engine: Engine, draft: Draft, created: Created) -> None:
                 continue
             record = draft.attach(record, draft.bindings[mid])
             # webrtc-pc sets [[ReceiveCodecs]] here; browsers, and the W3C suite, wait for the answer
-            record = draft.put(replace(record, receptive=media.direction.receives))
             configure_offered(draft, record, media)
         elif media.is_data and not media.rejected:
             _bind_data(draft, mid, draft.bindings[mid])
@@ -261,20 +261,18 @@ def apply_answer(
             continue
         record = draft.attach(record, draft.bindings[mid])
         record = _prune_encodings(draft, record, ours, theirs)
+        # an answer is inside its offer (RFC 3264 6.1), or it was refused; were it not, it would still widen nothing
+        direction = intersect(ours.direction, theirs.direction.reversed)
         if from_remote:
-            direction = theirs.direction.reversed
             record = process_remote_tracks(draft, record, direction, _msids(engine, theirs, direction))
         else:
-            direction = ours.direction
             if (
                 not direction.receives
                 and record.fired_direction is not None
                 and record.fired_direction.receives
             ):
                 record = withdraw_track(draft, record)
-            record = replace(record, receptive=direction.receives, fired_direction=direction)
-        if from_remote:
-            record = replace(record, receptive=direction.receives)
+            record = replace(record, fired_direction=direction)
         record = replace(record, current_direction=direction, has_sent=record.has_sent or direction.sends)
         configure(engine, draft, draft.put(record), ours, theirs, answered_by_us=not from_remote)
     if final:

@@ -81,7 +81,7 @@ class Transceiver:
         mline_index: the m-section it was offered in or associated with; None before.
         direction: [[Direction]] (the preferred one); while stopping the face shows "stopped".
         current_direction: [[CurrentDirection]]; None before negotiation and after stopping.
-        fired_direction, receptive, stopping, stopped: the slots of these names.
+        fired_direction, stopping, stopped: the slots of these names. [[Receptive]] is ``receive_parameters.active``.
         preferred_codecs: [[PreferredCodecs]].
         has_track: whether the sender has a track now; track_id: id of its (last) track, for msid.
         used_add_track: a track was attached by addTrack (such a transceiver survives rollback).
@@ -109,7 +109,6 @@ class Transceiver:
     mline_index: int | None = None
     current_direction: Direction | None = None
     fired_direction: Direction | None = None
-    receptive: bool = False
     stopping: bool = False
     stopped: bool = False
     preferred_codecs: tuple[Codec, ...] = ()

@@ -86,9 +86,7 @@ def stop(draft: Draft, record: Transceiver) -> Transceiver:
     """webrtc-pc 5.4 "stop the RTCRtpTransceiver"."""
     if not record.stopping:
         record = stop_sending_and_receiving(draft, record)
-    return draft.put(
-        replace(record, stopped=True, receptive=False, current_direction=None, remote_stream_ids=())
-    )
+    return draft.put(replace(record, stopped=True, current_direction=None, remote_stream_ids=()))
 
 
 def is_reusable_for_track(record: Transceiver, kind: MediaKind) -> bool:

@@ -237,6 +237,7 @@ def _check_answer(session: Session, offer: Session, type_: SdpType) -> None:
             raise _bad(f"section {ours.mid!r} was answered with protocol {theirs.protocol!r}")
         if theirs.is_data != ours.is_data:
             raise _bad(f"section {ours.mid!r}: {ours.protocol} was answered with {theirs.protocol}")
+        _check_direction(theirs, ours)
         if theirs.setup in (Setup.ACTPASS, Setup.HOLDCONN):
             raise _bad(f"section {ours.mid!r}: a=setup of an answer is active or passive, not {theirs.setup}")
         by_id = {e.id: e.uri for e in ours.header_extensions}
@@ -247,6 +248,22 @@ def _check_answer(session: Session, offer: Session, type_: SdpType) -> None:
     for group in session.groups:
         if group.semantics == "BUNDLE":
             _check_answered_group(group, offered)
+
+
+def _check_direction(theirs: Media, ours: Media) -> None:
+    """An answer takes no more than was offered (RFC 3264 6.1); without a direction it says sendrecv."""
+    if not theirs.is_rtp:
+        return
+    for wants, offered, verb, word in (
+        (theirs.direction.receives, ours.direction.sends, "receive", "send"),
+        (theirs.direction.sends, ours.direction.receives, "send", "receive"),
+    ):
+        if wants and not offered:
+            said = theirs.direction.value if theirs.has_direction else "no direction, which means sendrecv"
+            raise _bad(
+                f"section {ours.mid!r} was offered as {ours.direction.value} and answered with {said}: "
+                f"the answer wants to {verb}, the offer does not want to {word}"
+            )
 
 
 def _check_answered_group(group: Group, offered: dict[str, Group]) -> None:

@@ -178,6 +178,11 @@ class MediaReceiver:
         self._workers.release()
         return Gone([self._decoding] if self._decoding is not None else [])
 
+    def mute(self) -> None:
+        """The track is muted by a description (webrtc-pc 5.1.1); the next packet that is taken unmutes it."""
+        self._flowing = False
+        self._sink.on_flow(False)
+
     def _register(self) -> None:
         session, parameters = self._session, self._parameters
         if session is None:

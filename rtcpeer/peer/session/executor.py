@@ -243,7 +243,8 @@ class Executor:
         return stream
 
     def _mute_track(self, effect: fx.MuteTrack) -> None:
-        self._known[effect.transceiver].receiver_track.set_muted(True)
+        # the receiver alone says whether media flows
+        self._known[effect.transceiver].receiver_media.mute()
 
     def _remove_remote_track(self, effect: fx.RemoveRemoteTrack) -> None:
         stream = self._streams.get(effect.stream_id)

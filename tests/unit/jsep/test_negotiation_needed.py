@@ -82,7 +82,11 @@ def test_direction_of_the_answerer_is_what_was_offered_at_most() -> None:
     a.transceiver("audio", Direction.SENDONLY)
     negotiate(a, b)
     b.carry_out(b.engine.plan_set_direction(0, Direction.SENDRECV))
-    assert not b.engine.negotiation_needed() or b.record(0).stream_ids == ()
+    # the answer had no a=msid, and there is something to say now (webrtc-pc 4.7.3); sending it is not
+    assert b.engine.negotiation_needed()
+    negotiate(a, b)
+    assert b.record(0).current_direction == "recvonly"
+    assert not b.engine.negotiation_needed()
     b.carry_out(b.engine.plan_set_direction(0, Direction.INACTIVE))
     assert b.engine.negotiation_needed()
 

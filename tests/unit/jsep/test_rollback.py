@@ -105,9 +105,13 @@ def test_a_direction_that_went_away_comes_back() -> None:
     a.carry_out(a.engine.plan_set_direction(0, Direction.RECVONLY))
     b.remote(SdpType.OFFER, a.local())
     assert b.record(0).fired_direction == "sendonly"
+    withdrawn = b.objects.receivers[0]
+    assert not withdrawn.active  # [[Receptive]] is false from the offer on
     b.remote(SdpType.ROLLBACK, "")
     assert len(b.tracks()) == 2
-    assert b.record(0).receptive
+    parameters = b.record(0).receive_parameters
+    assert parameters is not None
+    assert parameters.active
 
 
 def test_candidates_that_come_between_survive() -> None:
