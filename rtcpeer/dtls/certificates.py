@@ -57,6 +57,9 @@ _HASHES: dict[str, hashes.SHA256 | hashes.SHA384 | hashes.SHA512] = {
 # Strongest first; weaker or unknown ones prove nothing (RFC 8122 section 5).
 _FINGERPRINT_HASHES = ("sha-512", "sha-384", "sha-256", "sha-224", "sha-1")
 
+# a handshake in memory takes half as many turns
+_FLIGHTS_MAX = 10
+
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -121,14 +124,22 @@ class Certificate:
             .not_valid_before(now - BACKDATE)
             .not_valid_after(now + datetime.timedelta(seconds=expires_in))
         )
-        return cls(key, builder.sign(key, digest))
+        made = cls(key, builder.sign(key, digest))
+        if algorithm.name != "ECDSA":  # that one is usable wherever DTLS is
+            try:
+                made.check_usable()
+            except ValueError as exc:
+                raise NotSupportedError(
+                    f"{algorithm.name} with {algorithm.modulus_length} bits: {exc}"
+                ) from exc
+        return made
 
     @classmethod
     def from_pem(cls, text: str | bytes) -> Self:
         """Read a private key and a certificate, in any order, from one text.
 
         Raises:
-            ValueError: it holds no usable pair.
+            ValueError: it holds no usable pair: none at all, or one that DTLS here would refuse.
         """
         data = text.encode() if isinstance(text, str) else text
         key = serialization.load_pem_private_key(_block(data, b"PRIVATE KEY"), None)
@@ -137,7 +148,37 @@ class Certificate:
         certificate = x509.load_pem_x509_certificate(_block(data, b"CERTIFICATE"))
         if certificate.public_key() != key.public_key():
             raise ValueError("the certificate does not belong to the key")
-        return cls(key, certificate)
+        read = cls(key, certificate)
+        read.check_usable()
+        return read
+
+    def check_usable(self) -> None:
+        """Shake hands with ourselves: what DTLS would refuse later is refused now. Blocks: 1 to 5 ms.
+
+        The TLS library has its own mind about key sizes, curves and hashes (OpenSSL's security level).
+
+        Raises:
+            ValueError: no connection can be made with this certificate.
+        """
+        try:
+            client, server = self.open_connection(), self.open_connection()
+            client.set_connect_state()
+            server.set_accept_state()
+            waiting = [client, server]
+            for end in waiting:
+                end.set_app_data(_Anybody())
+                end.set_ciphertext_mtu(1200)
+            for _ in range(_FLIGHTS_MAX):
+                waiting = [end for end in waiting if not _step(end)]
+                for source, target in ((client, server), (server, client)):
+                    for record in _written(source):
+                        target.bio_write(record)
+                if not waiting:
+                    return
+        except SSL.Error as exc:
+            reasons = ", ".join(str(part[-1]) for part in exc.args[0]) if exc.args else "it was not said why"
+            raise ValueError(f"this certificate cannot be used for DTLS here: {reasons}") from exc
+        raise ValueError("this certificate cannot be used for DTLS here: a handshake with it does not end")
 
     def to_pem(self) -> str:
         """The private key (unencrypted) and the certificate, as `from_pem` reads them."""
@@ -197,6 +238,31 @@ class CertificateUser(Protocol):
 
     def check_certificate(self, certificate: crypto.X509) -> bool:
         """Whether this is the certificate of the other end."""
+
+
+class _Anybody:
+    """A `CertificateUser` that expects nobody in particular."""
+
+    def check_certificate(self, _certificate: crypto.X509) -> bool:
+        """Any will do."""
+        return True
+
+
+def _step(end: SSL.Connection) -> bool:
+    """Go on with a handshake; whether it has ended."""
+    try:
+        end.do_handshake()
+    except SSL.WantReadError:
+        return False
+    return True
+
+
+def _written(end: SSL.Connection) -> list[bytes]:
+    """What a connection wants to have sent."""
+    try:
+        return [end.bio_read(65536)]
+    except SSL.WantReadError:
+        return []
 
 
 def _verify(connection: SSL.Connection, certificate: crypto.X509, _error: int, depth: int, _ok: int) -> bool:

@@ -46,6 +46,22 @@ def configure_offered(draft: Draft, record: Transceiver, offered: Media) -> None
         draft.put(replace(record, receive_parameters=parameters))
 
 
+def withdraw_offered(draft: Draft, record: Transceiver, offered: Media) -> Transceiver:
+    """What our own offer takes back stops with it, whatever becomes of the offer; a rollback gives it back.
+
+    Who has muted himself is not heard until an answer comes, or for ever because it was refused.  webrtc-pc 4.4.1.5
+    has [[Receptive]] follow the offer; sending does so in libwebrtc, where both descriptions must permit it.
+    """
+    sending, receiving = record.send_parameters, record.receive_parameters
+    if sending is not None and sending.active and not offered.direction.sends:
+        sending = replace(sending, active=False)
+        draft.start.append(ConfigureSender(record.id, sending))
+    if receiving is not None and receiving.active and not offered.direction.receives:
+        receiving = replace(receiving, active=False)
+        draft.start.append(ConfigureReceiver(record.id, receiving))
+    return draft.put(replace(record, send_parameters=sending, receive_parameters=receiving))
+
+
 def configure(
     engine: Engine, draft: Draft, record: Transceiver, ours: Media, theirs: Media, *, answered_by_us: bool
 ) -> Transceiver:

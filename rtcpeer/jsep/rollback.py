@@ -16,6 +16,7 @@ from rtcpeer.jsep.effects import (
     CloseData,
     CloseTransport,
     ConfigureReceiver,
+    ConfigureSender,
     CreateData,
     RollbackIce,
 )
@@ -110,9 +111,15 @@ def _restore(draft: Draft, record: Transceiver, before: Transceiver, *, remote: 
         receiving = None
     elif record.receive_parameters != receiving:
         draft.start.append(ConfigureReceiver(record.id, receiving))
+    sending = record.send_parameters
+    if sending is not None and before.send_parameters is not None:
+        sending = replace(sending, active=before.send_parameters.active)
+        if sending != record.send_parameters:
+            draft.start.append(ConfigureSender(record.id, sending))
     draft.put(
         replace(
             record,
+            send_parameters=sending,
             mid=before.mid,
             jsep_mid=before.jsep_mid,
             mline_index=before.mline_index,

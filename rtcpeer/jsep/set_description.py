@@ -18,7 +18,7 @@ from rtcpeer.jsep.effects import (
     CreateData,
 )
 from rtcpeer.jsep.extensions import intersect
-from rtcpeer.jsep.negotiated import configure, configure_offered
+from rtcpeer.jsep.negotiated import configure, configure_offered, withdraw_offered
 from rtcpeer.jsep.parameters import SendEncoding, TransceiverInit
 from rtcpeer.jsep.remote_tracks import process_remote_tracks, withdraw_track
 from rtcpeer.jsep.sections import is_supported
@@ -61,7 +61,7 @@ def apply_local_offer(engine: Engine, draft: Draft, created: Created) -> None:
                 continue
             record = draft.attach(record, draft.bindings[mid])
             # webrtc-pc sets [[ReceiveCodecs]] here; browsers, and the W3C suite, wait for the answer
-            configure_offered(draft, record, media)
+            configure_offered(draft, withdraw_offered(draft, record, media), media)
         elif media.is_data and not media.rejected:
             _bind_data(draft, mid, draft.bindings[mid])
     started: set[int] = set()

@@ -145,3 +145,44 @@ async def test_the_call_is_handed_over_by_a_new_offer_and_back(scene):
             await last.opened()
             last.send("there")
             assert await got.get() == "there"
+
+
+@pytest.mark.parametrize("final", ["bundled", "apart"])
+@scenario
+async def test_the_states_under_a_provisional_answer_that_bundles(scene, final):
+    """What it bundles away waits for the final answer, and the states of the connection do not wait for it."""
+    caller, callee = peer(scene, "caller"), peer(scene, "callee")
+    async with caller, callee:
+        trickle(caller, callee)
+        trickle(callee, caller)
+        caller.addTransceiver("audio")
+        caller.addTransceiver("video")
+        channel = caller.createDataChannel("x")
+        await caller.setLocalDescription()
+        assert len({id(t.sender.transport) for t in caller.getTransceivers()}) == 2
+        await callee.setRemoteDescription(caller.localDescription)
+        await callee.setLocalDescription({"type": "pranswer", "sdp": (await callee.createAnswer()).sdp})
+        await caller.setRemoteDescription({"type": "pranswer", "sdp": callee.localDescription.sdp})
+        await channel.opened()
+        for side, state in ((caller, "have-remote-pranswer"), (callee, "have-local-pranswer")):
+            await side.connected(timeout=10)
+            assert side.signalingState == state
+            assert side.connectionState == "connected"
+            await until(lambda side=side: side.iceGatheringState == "complete")
+            assert side.iceConnectionState in ("connected", "completed")
+        if final == "apart":  # another end answers, that does not bundle
+            other = peer(scene, "other")
+            async with other:
+                trickle(other, caller)
+                text = caller.localDescription.sdp.replace("a=group:BUNDLE 0 1 2", "a=group:BUNDLE 0")
+                await other.setRemoteDescription({"type": "offer", "sdp": text})
+                await other.setLocalDescription()
+                await caller.setRemoteDescription(other.localDescription)
+                assert caller.connectionState == "connecting"  # the others are needed again
+                assert len({id(t.sender.transport) for t in caller.getTransceivers()}) == 2
+                await caller.connected(timeout=10)
+            return
+        await callee.setLocalDescription()
+        await caller.setRemoteDescription(callee.localDescription)
+        assert caller.connectionState == callee.connectionState == "connected"
+        assert caller.iceGatheringState == "complete"

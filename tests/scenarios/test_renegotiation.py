@@ -340,3 +340,35 @@ async def test_twenty_rounds_from_both_sides(scene):
         assert len(pair.offerer.getTransceivers()) == len(pair.answerer.getTransceivers()) == 12
         assert pair.offerer.connectionState == "connected"
         assert not await numbers.stop()
+
+
+@pytest.mark.parametrize("end", ["rollback", "answer"])
+@scenario
+async def test_a_track_that_an_offer_mutes_is_unmuted_by_a_rollback_alone(scene, end):
+    """`muted` has one owner: what a description takes away, the next packet that is taken gives back."""
+    async with PeerPair(network=scene.network) as pair:
+        a, b = pair.offerer, pair.answerer
+        got = tracks_of(b)
+        a.addTrack(synthetic_track("audio"))
+        await pair.connect()
+        track, log = got[0].track, []
+        await frames(track)
+        assert not track.muted
+        for name in ("mute", "unmute"):
+            track.addEventListener(name, lambda e: log.append(e.type))
+        offer = {"type": "offer", "sdp": a.localDescription.sdp.replace("a=sendrecv", "a=inactive")}
+        await b.setRemoteDescription(offer)  # a itself sends all the time
+        await asyncio.sleep(1)
+        assert track.muted
+        assert log == ["mute"]
+        if end == "rollback":
+            await b.setRemoteDescription({"type": "rollback"})
+            await until(lambda: not track.muted)
+            await frames(track)
+            assert log == ["mute", "unmute"]
+        else:
+            await b.setLocalDescription()
+            await asyncio.sleep(1)
+            assert track.muted
+            assert log == ["mute"]
+        assert len(got) == (2 if end == "rollback" else 1)

@@ -6,7 +6,7 @@ by the ids that the engine gave. Decides nothing; each effect is one short metho
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -24,7 +24,7 @@ from rtcpeer.peer.session.data_channels import DataChannelSet
 from rtcpeer.peer.session.media_parameters import receive_parameters, send_parameters
 from rtcpeer.peer.session.transceiver import TransceiverCore
 from rtcpeer.peer.session.transport import PeerTransport
-from rtcpeer.values import DtlsTransportState, IceGatheringState, IceTransportState
+from rtcpeer.values import DtlsTransportState, IceGatheringState, IceTransportState, SignalingState
 
 if TYPE_CHECKING:
     from rtcpeer.peer.session.session import PeerSession
@@ -60,40 +60,73 @@ class Executor:
                 _EFFECTS[type(effect)](self, effect)
                 made.append(effect)
         except BaseException:
-            for effect in reversed(made):
-                self._undo(effect)
+            self._undo_all(made)
             raise
+
+    def undo(self, plan: Plan) -> None:
+        """Let go of what was prepared for a plan that does not come to be."""
+        self._undo_all(plan.prepare)
+
+    def _undo_all(self, made: Sequence[fx.Prepare]) -> None:
+        for effect in reversed(made):
+            self._undo(effect)
 
     def _undo(self, effect: fx.Prepare) -> None:
         if isinstance(effect, fx.CreateTransport):
             self._close_transport(fx.CloseTransport(effect.transport))
         elif isinstance(effect, fx.CreateTransceiver):
             del self.transceivers[effect.transceiver]
+        else:
+            self._close_data(fx.CloseData(rolled_back=True))
 
     def start(self, plan: Plan) -> None:
         """Make the objects do what was decided."""
         for effect in plan.start:
+            self._carry_out(effect)
+
+    def _carry_out(self, effect: fx.Start | fx.Announce) -> None:
+        """One effect of a description that is committed: when it fails, that is reported and the others follow.
+
+        What was decided is in force already; to stop half way would leave media, transports and descriptions at odds.
+        A transport that could not do its part has failed, and its states say so.
+        """
+        try:
             _EFFECTS[type(effect)](self, effect)
+        except Exception as error:
+            self._session.report_failure(f"could not carry out {type(effect).__name__}", error)
+            if isinstance(effect, _VITAL) and (link := self.transports.get(effect.transport)) is not None:
+                self._closing.append(link.fail(error))
 
     def announce(self, plan: Plan) -> None:
         """Tell the listeners; one of them may close the connection, and then no event follows."""
         for effect in plan.announce:
             if self._session.closed:
                 break
-            _EFFECTS[type(effect)](self, effect)
+            self._carry_out(effect)
         self._leaving.clear()
-        if self._transports_gone:
+        if self._transports_gone or {plan.base.signaling, plan.next.signaling} & _PROVISIONAL:
             self._transports_gone = False
             self._session.aggregates.announce_all()
 
     # --- transports -------------------------------------------------------------------------------
 
+    def _used(self) -> list[PeerTransport]:
+        """The transports that a description uses, the newest one or the last stable one.
+
+        Under a provisional answer those that it bundles away wait for the final one, which may need them: they do
+        nothing, and the states of the connection do not depend on them.
+        """
+        state = self._session.engine.state
+        bindings = state.bindings if state.stable is None else state.bindings + state.stable.bindings
+        ids = {transport for _mid, transport in bindings}
+        return [link for id, link in self.transports.items() if id in ids]
+
     def ice_states(self) -> list[IceTransportState]:
-        """The states of all ICE transports."""
-        return [link.ice.state for link in self.transports.values()]
+        """The states of all ICE transports in use."""
+        return [link.ice.state for link in self._used()]
 
     def gathering_states(self) -> list[IceGatheringState]:
-        """How all ICE transports gather.
+        """How all ICE transports in use gather.
 
         One whose news are still on their way counts as gathering: the connection's state goes forward only.
         """
@@ -102,12 +135,12 @@ class Executor:
             if link.ice.gathering_state is IceGatheringState.NEW
             and link.agent.gathering_state is not IceGatheringState.NEW
             else link.ice.gathering_state
-            for link in self.transports.values()
+            for link in self._used()
         ]
 
     def dtls_states(self) -> list[DtlsTransportState]:
-        """The states of all DTLS transports."""
-        return [link.dtls.state for link in self.transports.values()]
+        """The states of all DTLS transports in use."""
+        return [link.dtls.state for link in self._used()]
 
     def _create_transport(self, effect: fx.CreateTransport) -> None:
         self.transports[effect.transport] = PeerTransport(self._session, effect.transport)
@@ -320,7 +353,7 @@ class Executor:
         try:
             gone = part()
         except Exception as error:
-            self._session.report_close_failure(error)
+            self._session.report_failure("failed to close a part", error)
         else:
             self._closing += gone if isinstance(gone, list) else [gone]
 
@@ -331,6 +364,10 @@ class Executor:
         self.data.release()
         del self._session
 
+
+# without these a transport cannot carry anything
+_VITAL = (fx.SetIceRole, fx.StartIceGeneration, fx.SetRemoteIce, fx.StartDtls, fx.StartData, fx.AttachData)
+_PROVISIONAL = {SignalingState.HAVE_LOCAL_PRANSWER, SignalingState.HAVE_REMOTE_PRANSWER}
 
 # one table for all connections: what to do for each effect
 _EFFECTS: dict[type, Callable[[Executor, Any], None]] = {

@@ -7,6 +7,7 @@ last announced. Never: SDP (the engine's), sockets and codecs (the executor's), 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import secrets
@@ -141,7 +142,11 @@ class PeerSession:
     def carry_out(self, plan: Plan) -> None:
         """Do what a plan says: make, commit, start, announce. Nothing has happened if it raises."""
         self.executor.prepare(plan)
-        self.engine.commit(plan)
+        try:
+            self.engine.commit(plan)
+        except BaseException:
+            self.executor.undo(plan)
+            raise
         self.executor.start(plan)
         self.executor.announce(plan)
 
@@ -389,16 +394,20 @@ class PeerSession:
                 await asyncio.wait(late)
             for future in done:
                 if not future.cancelled() and (error := future.exception()) is not None:
-                    self.report_close_failure(error)
+                    self.report_failure("failed to close a part", error)
         self._let_go()
 
-    def report_close_failure(self, error: BaseException) -> None:
-        """A part could not be closed: its loop's exception handler is told, `close()` never raises."""
-        context = {"message": f"rtcpeer: {self.name} failed to close a part", "exception": error}
-        if self._loop is None or self._loop.is_closed():
+    def report_failure(self, what: str, error: BaseException) -> None:
+        """A part failed where no call can raise it: the loop's exception handler is told."""
+        context = {"message": f"rtcpeer: {self.name} {what}", "exception": error}
+        loop = self._loop
+        if loop is None:  # nothing of ours has run yet; who calls may have a loop all the same
+            with contextlib.suppress(RuntimeError):
+                loop = asyncio.get_running_loop()
+        if loop is None or loop.is_closed():
             logger.error("%s", context["message"], exc_info=error)
         else:
-            self._loop.call_exception_handler(context)
+            loop.call_exception_handler(context)
 
     def _let_go(self) -> None:
         """Let go of each other, so that closed connections do not wait for the garbage collector."""

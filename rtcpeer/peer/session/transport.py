@@ -70,10 +70,11 @@ class PeerTransport:
         self._make_dtls()
 
     def _make_dtls(self) -> None:
+        self._dtls_listener = _QueuedDtls(self, self._session)
         self.dtls_transport = DtlsTransport(
             self.agent,
             self._session.certificates[0],
-            _QueuedDtls(self, self._session),
+            self._dtls_listener,
             alternatives=self._session.certificates[1:],
             name=self._name,
         )
@@ -114,6 +115,15 @@ class PeerTransport:
             if media.mid in ours:
                 return None if media.mid_implied else media.mid, index
         return None, None
+
+    def fail(self, error: Exception) -> Awaitable[Any]:
+        """It could not do what a description decided: DTLS ends as failed; what is given back ends when it is gone."""
+        self._dtls_listener.release()
+        reason = RTCError(
+            "dtls-failure", f"the transport could not be set up: {error or type(error).__name__}"
+        )
+        self._session.queue_task(self.dtls.on_dtls_state, DtlsTransportState.FAILED, reason)
+        return self.dtls_transport.stop()
 
     def wake(self) -> None:
         """There is a path (again): send now what waits for a timer."""
@@ -259,8 +269,13 @@ class _QueuedDtls:
     __slots__ = ("_link", "_session")
 
     def __init__(self, link: PeerTransport, session: PeerSession) -> None:
-        self._link = link
-        self._session = session
+        self._link: PeerTransport | None = link
+        self._session: PeerSession | None = session
+
+    def release(self) -> None:
+        """Nothing is told any more."""
+        self._link = self._session = None
 
     def on_dtls_state(self, state: DtlsTransportState, error: RTCError | None) -> None:
-        self._session.queue_task(self._link.dtls.on_dtls_state, state, error)
+        if self._session is not None and self._link is not None:
+            self._session.queue_task(self._link.dtls.on_dtls_state, state, error)

@@ -107,3 +107,19 @@ def test_a_rejected_section_and_data_have_no_direction_to_check() -> None:
     assert a.state.data is not None
     assert a.state.data.started
     assert not [t for t in a.state.transceivers if t.kind is MediaKind.AUDIO]
+
+
+def test_our_own_offer_takes_back_at_once_and_a_rollback_gives_back() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    b.track("audio", "t")
+    negotiate(a, b)
+    before = a.record(0)
+    a.carry_out(a.engine.plan_set_direction(0, Direction.INACTIVE))
+    a.local()
+    assert not a.objects.senders[0].active
+    assert not a.objects.receivers[0].active
+    assert a.record(0).current_direction == "sendrecv"  # that is for an answer to change
+    a.local(SdpType.ROLLBACK)
+    assert a.record(0).send_parameters == before.send_parameters
+    assert a.record(0).receive_parameters == before.receive_parameters

@@ -1,9 +1,13 @@
+import datetime
 import time
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from rtcpeer import RTCPeerConnection
-from rtcpeer.dtls.certificates import KeyAlgorithm
+from rtcpeer.dtls.certificates import Certificate, KeyAlgorithm
 from rtcpeer.errors import NotSupportedError, RTCSyntaxError
 from rtcpeer.peer.certificate import RTCCertificate, generate_certificate, read_algorithm
 
@@ -29,9 +33,26 @@ async def test_ecdsa():
 
 
 async def test_rsa():
-    certificate = await generate_certificate(RSA | {"modulusLength": 1024})
+    certificate = await generate_certificate(RSA)
     assert "PRIVATE KEY" in certificate.to_pem()
     assert certificate.expires > time.time() * 1000
+
+
+async def test_a_certificate_that_no_handshake_would_take_is_refused_when_it_is_made():
+    """OpenSSL refuses it, at the security level of most systems: not after a description was applied."""
+    with pytest.raises(NotSupportedError, match=r"1024 bits.*key too small"):
+        await generate_certificate(RSA | {"modulusLength": 1024})
+
+
+def test_a_certificate_that_no_handshake_would_take_is_refused_when_it_is_read():
+    key = ec.generate_private_key(ec.SECP256K1())  # no curve of TLS 1.2 as it is spoken here
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "odd")])
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(5).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+    text = Certificate(key, builder.sign(key, hashes.SHA256())).to_pem()
+    with pytest.raises(RTCSyntaxError, match="cannot be used for DTLS"):
+        RTCCertificate.from_pem(text)
 
 
 async def test_expires():
