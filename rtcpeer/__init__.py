@@ -90,6 +90,7 @@ _EXPORTS = {
         "RTCSyntaxError",
         "RTCTimeoutError",
         "RtcPeerError",
+        "SignalingRefused",
     ),
 }
 
@@ -170,6 +171,7 @@ __all__ = [
     "RTCTrackEventInit",
     "RtcPeerError",
     "Session",
+    "SignalingRefused",
     "SupervisedPeer",
     "check_signaling_channel",
     "memory_pair",
@@ -191,6 +193,7 @@ if TYPE_CHECKING:
         RTCRangeError,
         RTCSyntaxError,
         RTCTimeoutError,
+        SignalingRefused,
     )
     from rtcpeer.ice.settings import IceSettings
     from rtcpeer.media.event_target import Event, EventTarget

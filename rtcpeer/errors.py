@@ -10,6 +10,7 @@
       RTCRangeError                 W3C "RangeError"; also a ValueError
       OverconstrainedError          mediacapture-streams: a track cannot be made to fit; .constraint names the member
       NetworkError, RTCTimeoutError, AbortError
+        SignalingRefused            a NetworkError: the signaling service said no; .status, .retry_after, .fatal
       RTCError                      W3C RTCError: errorDetail and its numbers
 
 W3C's TypeError is Python's own ``TypeError``.
@@ -92,6 +93,42 @@ class NetworkError(RtcPeerError):
     """A network error occurred."""
 
     name = "NetworkError"
+
+
+class SignalingRefused(NetworkError):
+    """The signaling service has refused a message, a session or a member.
+
+    A channel raises it from `send`; handlers of `WhipServer` and `WhepServer` raise it to refuse a client.
+
+    Args:
+        reason: what the service says, for people; never a credential.
+        status: an HTTP status or a close code of a WebSocket, if there is one.
+        retry_after: seconds after which another attempt is welcome, if the service says so.
+        fatal: whether another attempt is pointless; by default for 400 to 499 without `retry_after`, but for
+            408, 409, 425 and 429, which pass with time.
+    """
+
+    name = "NetworkError"
+
+    def __init__(
+        self,
+        reason: str = "",
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        fatal: bool | None = None,
+        fault: Fault = "remote",
+    ) -> None:
+        if fatal is None:
+            passing = retry_after is not None or status in (408, 409, 425, 429)
+            fatal = status is not None and 400 <= status < 500 and not passing
+        said = f"the signaling service refuses{'' if status is None else f' ({status})'}"
+        when = "" if retry_after is None else f"; it may be tried again in {retry_after:g} s"
+        super().__init__(f"{said}: {reason or 'no reason given'}{when}", fault=fault)
+        self.status = status
+        self.reason = reason
+        self.retry_after = retry_after
+        self.fatal = fatal
 
 
 class RTCTimeoutError(RtcPeerError, TimeoutError):

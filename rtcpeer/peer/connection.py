@@ -20,6 +20,7 @@ from rtcpeer.peer.descriptions import (
     read_description,
 )
 from rtcpeer.peer.errors import InvalidAccessError, w3c_errors
+from rtcpeer.peer.negotiatorlink import NegotiatorLink
 from rtcpeer.peer.parameters import kind_of_track, read_offer_options, read_transceiver_init
 from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from rtcpeer.peer.session.session import PeerSession
@@ -266,6 +267,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting):
             if not hasattr(stream, "getTracks"):
                 raise TypeError(f"addTrack() takes MediaStream objects after the track, not {stream!r}")
         session.check_open()
+        session.check_change("addTrack()")
         if any(sender.track is track for sender in self.getSenders()):
             raise InvalidAccessError("this track is already being sent on this connection")
         init = TransceiverInit(
@@ -317,6 +319,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting):
             kind, track = kind_of_track(trackOrKind), trackOrKind
         options = read_transceiver_init(init, keywords)
         session.check_open()
+        session.check_change("addTransceiver()")
         encodings = session.check_new_encodings(kind, options.encodings)
         plan = session.engine.plan_add_transceiver(
             TransceiverInit(
@@ -360,6 +363,8 @@ class RTCPeerConnection(ShownDescriptions, Awaiting):
         session = self._session
         parameters = read_data_channel_init(label, dataChannelDict, **keywords)
         session.check_open()
+        if session.executor.data.core is None:  # the first one takes a negotiation
+            session.check_change("createDataChannel()")
         return session.executor.data.open(parameters)
 
     # --- statistics -------------------------------------------------------------------------------
@@ -372,6 +377,21 @@ class RTCPeerConnection(ShownDescriptions, Awaiting):
             InvalidAccessError: no sender or receiver, or more than one, has this track.
         """
         return await self._session.get_stats(selector)
+
+    # --- ours, not W3C's --------------------------------------------------------------------------
+
+    @property
+    def negotiator(self) -> NegotiatorLink | None:
+        """Who negotiates for this connection; a `Negotiator` puts itself here. None: the application does.
+
+        It is asked before a change that needs an offer (which raises NotSupportedError where its signaling path
+        can carry none), and `explain()` names the messages that were of no use to it.
+        """
+        return self._session.negotiator
+
+    @negotiator.setter
+    def negotiator(self, value: NegotiatorLink | None) -> None:
+        self._session.negotiator = value
 
     # --- the end ----------------------------------------------------------------------------------
 

@@ -1,0 +1,63 @@
+"""Signaling: how descriptions and candidates reach the other side.
+
+In reading order: `capabilities` and `channel` (the contract, an in-memory pair), `check` (a test for channels of one's
+own), `negotiator` with its `outbox`, `notices` and `glance`; then the services: `rooms`, `roomclient` and `roomserver`.
+
+The names below are loaded on demand; those of services need the extra ``rtcpeer[signaling]`` (aiohttp).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_EXPORTS = {
+    "rtcpeer.errors": ("SignalingRefused",),
+    "rtcpeer.signaling.capabilities": ("ChannelCapabilities", "capabilities_of"),
+    "rtcpeer.signaling.channel": ("SignalingChannel", "memory_pair"),
+    "rtcpeer.signaling.check": ("check_signaling_channel",),
+    "rtcpeer.signaling.negotiator": ("Negotiator",),
+    "rtcpeer.signaling.roomclient": ("Room", "RoomClient", "RoomMember"),
+    "rtcpeer.signaling.rooms": ("RoomError",),
+    "rtcpeer.signaling.roomserver": ("RoomServer",),
+}
+
+_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+
+__all__ = [
+    "ChannelCapabilities",
+    "Negotiator",
+    "Room",
+    "RoomClient",
+    "RoomError",
+    "RoomMember",
+    "RoomServer",
+    "SignalingChannel",
+    "SignalingRefused",
+    "capabilities_of",
+    "check_signaling_channel",
+    "memory_pair",
+]
+
+if TYPE_CHECKING:
+    from rtcpeer.errors import SignalingRefused
+    from rtcpeer.signaling.capabilities import ChannelCapabilities, capabilities_of
+    from rtcpeer.signaling.channel import SignalingChannel, memory_pair
+    from rtcpeer.signaling.check import check_signaling_channel
+    from rtcpeer.signaling.negotiator import Negotiator
+    from rtcpeer.signaling.roomclient import Room, RoomClient, RoomMember
+    from rtcpeer.signaling.rooms import RoomError
+    from rtcpeer.signaling.roomserver import RoomServer
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOME.get(name)
+    if module is None:
+        raise AttributeError(f"module 'rtcpeer.signaling' has no attribute {name!r}")
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

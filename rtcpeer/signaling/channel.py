@@ -6,7 +6,7 @@ negotiation.
 A message is a session description or an ICE candidate in the form that a browser's ``JSON.stringify`` gives:
 ``{"type": "offer", "sdp": "v=0..."}`` or ``{"candidate": "candidate:...", "sdpMid": "0", ...}``. Nothing else
 needs to pass, so any path of an existing application will do. It may lose, repeat and reorder messages: the
-negotiator copes, slower.
+negotiator copes, slower. What a path promises beyond that, and what it cannot do, its `capabilities` say.
 """
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ class SignalingChannel(Protocol):
     returns when the message is on its way and raises if it certainly is not. Iteration yields messages as
     mappings, in the order in which they arrived, and ends when the channel is closed from either end. `close`
     is idempotent.
+
+    Three things more are read where a channel has them: `capabilities`, a `ChannelCapabilities`, says what it promises
+    and cannot do; ``await send_candidates(messages)`` takes the candidates of up to 20 ms together; where
+    `capabilities.restart` is "ask", ``await request_restart()`` asks the other side for a restart of ICE. A service
+    that says no makes `send` raise `SignalingRefused`.
     """
 
     async def send(self, message: Any, /) -> None:

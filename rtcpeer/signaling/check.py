@@ -1,4 +1,8 @@
-"""`check_signaling_channel`: does a signaling path do what negotiator and supervisor rely on?"""
+"""`check_signaling_channel`: does a signaling path do what negotiator and supervisor rely on?
+
+What a channel's capabilities rule out is not asked of it: order where it is not `ordered`; where only one side makes
+offers, the offer goes that way and the answer the other.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from rtcpeer.signaling.capabilities import ChannelCapabilities, capabilities_of
 from rtcpeer.signaling.channel import Message, SignalingChannel
 
 Pair = tuple[SignalingChannel, SignalingChannel]
@@ -49,8 +54,10 @@ async def check_signaling_channel(
     """
     tasks = asyncio.all_tasks()
     for check in (
+        _capabilities_fit,
         _passes_unchanged,
         _keeps_order,
+        _candidates_together,
         _both_directions_at_once,
         _closes,
         _remote_close_ends_iteration,
@@ -86,7 +93,48 @@ async def _passes_unchanged(first: SignalingChannel, second: SignalingChannel, t
     _expect(arrived.get("usernameFragment") == "abcd", "an object with toJSON() arrived changed")
 
 
+async def _capabilities_fit(first: SignalingChannel, second: SignalingChannel, timeout: float) -> None:
+    """They are the record that everybody reads, they do not contradict themselves nor the other end's."""
+    ends: list[ChannelCapabilities] = []
+    for channel in (first, second):
+        try:
+            ends.append(capabilities_of(channel))
+        except TypeError as error:
+            raise AssertionError(str(error)) from None
+    for channel, mine, theirs in ((first, *ends), (second, *reversed(ends))):
+        _expect(mine.restart in ("offer", "ask", "no"), f"restart is {mine.restart!r}")
+        _expect(mine.trickle in (True, False, "auto"), f"trickle is {mine.trickle!r}")
+        _expect(mine.gathering_time >= 0, f"gathering_time is {mine.gathering_time!r}")
+        _expect(mine.offers in ("both", "local", "remote"), f"offers is {mine.offers!r}")
+        _expect(
+            (mine.offers, theirs.offers) in (("both", "both"), ("local", "remote"), ("remote", "local")),
+            f"one end says that offers come from {mine.offers!r}, the other from {theirs.offers!r}",
+        )
+        if mine.restart == "ask":
+            _expect(
+                hasattr(channel, "request_restart"), 'restart is "ask", and there is no request_restart()'
+            )
+        if mine.offers == "remote":
+            _expect(mine.restart != "offer", 'restart is "offer" where only the other side makes offers')
+        if mine.polite is not None and theirs.polite is not None:
+            _expect(mine.polite != theirs.polite, "both ends are polite, or none is")
+
+
+async def _candidates_together(first: SignalingChannel, second: SignalingChannel, timeout: float) -> None:
+    send = getattr(first, "send_candidates", None)
+    if send is None:
+        return
+    await first.send(_OFFER)
+    await send([_CANDIDATE, _END])
+    arrived = await _receive(second, 3, timeout)
+    _expect(
+        [m.get("candidate") for m in arrived[1:]] == [_CANDIDATE["candidate"], ""], "a batch arrived changed"
+    )
+
+
 async def _keeps_order(first: SignalingChannel, second: SignalingChannel, timeout: float) -> None:
+    if not capabilities_of(first).ordered:
+        return
     for number in range(50):
         await first.send(_CANDIDATE | {"sdpMLineIndex": number})
     arrived = await _receive(second, 50, timeout)

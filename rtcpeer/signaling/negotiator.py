@@ -14,18 +14,22 @@ Implements: webrtc-pc 10.7 ("perfect negotiation"), and beyond it what an unreli
   what is older than what was applied, or answers an older offer, is dropped. Browsers ignore these members,
   and paths may drop them: then the version in the ``o=`` line has to do;
 - a candidate that arrives before its description waits for it, one of an old generation is dropped.
+
+What the channel cannot do (`signaling.capabilities`) is obeyed: nothing is repeated on a reliable one, a description
+waits for its candidates where none may follow, no offer is made where the other side alone makes them, and where
+only one exchange is possible a change that needs another one raises at the call.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from rtcpeer.errors import InvalidStateError
+from rtcpeer.errors import InvalidStateError, NotSupportedError, RTCSyntaxError, SignalingRefused
+from rtcpeer.signaling.capabilities import ChannelCapabilities, capabilities_of, politeness
 from rtcpeer.signaling.channel import Message, SignalingChannel, as_message, read_message_untrusted
 from rtcpeer.signaling.glance import (
     candidate_ufrag_untrusted,
@@ -34,15 +38,13 @@ from rtcpeer.signaling.glance import (
     origin_untrusted,
     ufrags_untrusted,
 )
-
-logger = logging.getLogger(__name__)
+from rtcpeer.signaling.notices import Notices
+from rtcpeer.signaling.outbox import Outbox
 
 # candidates that wait for their description; a generation has a few dozen
 _EARLY_BOUND = 256
 # user fragments that are known to be of the past
 _PAST_BOUND = 64
-# waits before a failed send is tried again, in seconds; after the last one the message is given up
-_RETRIES = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 _ANSWER_TO = "answerTo"
 _NUMBER = "number"
@@ -63,12 +65,19 @@ class Negotiator:
     Args:
         pc: an `RTCPeerConnection`, on which nobody else negotiates.
         channel: see `SignalingChannel`. Closed neither by the negotiator nor by its end.
-        polite: whether we give way when both sides offer at once. Exactly one side must be polite.
+        polite: whether we give way when both sides offer at once. Exactly one side must be polite. None: as the
+            channel knows it, which the channels of this package do.
         resend_after: repeat an offer that has no answer, and candidates while there is no path, first after so
             many seconds, then after longer waits; None: never.
         on_error: called with each exception that concerns a message (the negotiation goes on); by default the
             loop's exception handler is told.
         sign: called with each description before it is sent; it may add members of its own.
+
+    Attributes:
+        notices: messages that were of no use, counted by kind; `explain()` of the connection names the last one.
+
+    Raises:
+        TypeError: `polite` is None and the channel does not know it.
     """
 
     def __init__(
@@ -76,14 +85,15 @@ class Negotiator:
         pc: Any,
         channel: SignalingChannel,
         *,
-        polite: bool,
+        polite: bool | None = None,
         resend_after: float | None = None,
         on_error: Callable[[Exception], object] | None = None,
         sign: Callable[[dict[str, Any]], object] | None = None,
     ) -> None:
         self.pc = pc
         self.channel = channel
-        self.polite = polite
+        self.polite = politeness(channel, polite)
+        self.notices = Notices()
         self._resend_after = resend_after
         self._on_error = on_error
         self._add_members = sign
@@ -93,12 +103,15 @@ class Negotiator:
         self._applying = False  # a remote offer is being applied and answered
         self._describing = 0  # setLocalDescription calls under way: candidates wait for the description
         self._held: list[Any] = []  # those candidates
-        self._outbox: deque[dict[str, Any]] = deque()
+        self._described = ""  # the newest description that was sent, as it was then
+        self._gathered = asyncio.Event()  # all candidates of the present generation are known
+        self._restart_refused = False
+        self._refusal: SignalingRefused | None = None  # the channel will take no description any more
+        self._outbox = Outbox(channel, failed=self._not_sent, refused=self._refused)
         self._told: list[dict[str, Any]] = []  # candidates of the newest description, to tell them again
         self._resends = 0  # how often they were
         self._repeated = 0  # how often anything of it was: the waits grow
-        self._outbox_filled = asyncio.Event()
-        self._early: deque[Message] = deque(maxlen=_EARLY_BOUND)
+        self._early: deque[Message] = deque()
         self._past: deque[str] = deque(maxlen=_PAST_BOUND)
         self._remote: tuple[str, str] | None = None  # type and essence of the one in force
         self._remote_origin: tuple[str, int] | None = None
@@ -130,9 +143,11 @@ class Negotiator:
         if self._started or self._closed:
             return
         self._started = True
+        if hasattr(type(self.pc), "negotiator"):
+            self.pc.negotiator = self  # so that it asks `check_change`, and `explain` our notices
         self.pc.addEventListener("negotiationneeded", self._on_negotiation_needed)
         self.pc.addEventListener("icecandidate", self._on_candidate)
-        self._spawn(self._send_all(), "signaling sender")
+        self._spawn(self._outbox.run(), "signaling sender")
         if read:
             self._spawn(self._read_all(), "signaling reader")
 
@@ -147,6 +162,7 @@ class Negotiator:
     def stop(self) -> None:
         """What `close` does at once: nothing more is sent, heard or told."""
         self._closed = True
+        self._outbox.close()
         self._cancel_resend()
         if self._started:
             self.pc.removeEventListener("negotiationneeded", self._on_negotiation_needed)
@@ -162,8 +178,29 @@ class Negotiator:
         if tasks:
             await asyncio.wait(tasks)
 
+    def check_change(self, what: str) -> None:
+        """Refuse a change that needs an offer which the channel cannot carry; the connection asks this.
+
+        Raises:
+            NotSupportedError: only one exchange is possible, and it has begun; or this side makes no offers.
+        """
+        capabilities = capabilities_of(self.channel)
+        state = str(self.pc.signalingState)
+        if self._closed or state not in ("stable", "have-local-offer"):
+            return  # what is said before the answer goes into the answer
+        if not capabilities.renegotiate and self.pc.localDescription is not None:
+            raise NotSupportedError(
+                f"{what}: {type(self.channel).__name__} carries one offer and one answer, and cannot negotiate again. "
+                "Add everything before the first offer; replaceTrack() changes what is sent"
+            )
+
     async def negotiate(self) -> None:
-        """Offer now. Not needed normally: the connection says by itself when negotiation is needed."""
+        """Offer now. Not needed normally: the connection says by itself when negotiation is needed.
+
+        Nothing happens where the other side alone makes offers.
+        """
+        if capabilities_of(self.channel).offers == "remote":
+            return
         self._making_offer = True
         await self._make_offer()
 
@@ -177,16 +214,26 @@ class Negotiator:
                 return
             try:
                 message = read_message_untrusted(value)
-                if "candidate" in message:
+            except RTCSyntaxError as error:
+                self.notices.add("unreadable", str(error))
+                self._report(error)
+                return
+            kind = "candidate" if "candidate" in message else "description"
+            try:
+                if kind == "candidate":
                     await self._receive_candidate(message)
                 else:
                     await self._receive_description(message)
             except Exception as error:
+                if not self._is_over(error):
+                    self.notices.add(f"refused {kind}", f"{type(error).__name__}: {error}")
                 self._report(error)
 
     # -- what we say -------------------------------------------------------------------------------
 
     def _on_negotiation_needed(self, _event: Any) -> None:
+        if capabilities_of(self.channel).offers == "remote":
+            return  # what was added goes into our next answer
         # marked here and not in the task: what arrives before the task runs must see it
         self._making_offer = True
         self._spawn(self._make_offer(), "negotiation")
@@ -195,33 +242,82 @@ class Negotiator:
         try:
             if self._applying or self.pc.signalingState != "stable":
                 return  # a remote offer came first; the connection asks again when it is answered
-            await self._describe()
+            if self._refusal is not None:
+                return  # it was told when it happened
+            capabilities = capabilities_of(self.channel)
+            if capabilities.renegotiate or self.pc.localDescription is None:
+                await self._describe()
+            elif capabilities.restart == "offer" and not self._restart_refused:
+                await self._restart()
+            else:
+                self._cannot("an ICE restart or a change of the session is needed")
         except Exception as error:
+            if not self._is_over(error):
+                self.notices.add("failed offer", f"{type(error).__name__}: {error}")
             self._report(error)
         finally:
             self._making_offer = False
 
-    async def _describe(self) -> None:
+    async def _restart(self) -> None:
+        """An offer on a channel that carries one exchange: only a restart of ICE can follow it."""
+        offer = await self.pc.createOffer()
+        if ufrags_untrusted(offer.sdp) & ufrags_untrusted(self.pc.localDescription.sdp):
+            self._cannot("a change of the session needs another offer")
+        else:
+            await self._describe(offer)
+
+    def _cannot(self, what: str) -> None:
+        name = type(self.channel).__name__
+        if not self.notices.counts["impossible"]:
+            self._report(NotSupportedError(f"{what}, and {name} cannot carry it"))
+        self.notices.add("impossible", what)
+
+    async def _describe(self, description: Any = None) -> None:
         """setLocalDescription(), then send it, then the candidates that came meanwhile."""
         self._describing += 1
+        self._gathered.clear()
         try:
-            await self.pc.setLocalDescription()
+            if description is None:
+                await self.pc.setLocalDescription()
+            else:
+                await self.pc.setLocalDescription(description)
+            capabilities = capabilities_of(self.channel)
+            if capabilities.trickle is not True:
+                await self._wait_for_candidates(capabilities)
             self._post(self.pc.localDescription)
         finally:
             self._describing -= 1
             if not self._describing:
                 held, self._held = self._held, []
                 for candidate in held:
-                    self._post(candidate)
+                    self._post_candidate(candidate)
+
+    async def _wait_for_candidates(self, capabilities: ChannelCapabilities) -> None:
+        """Until all are gathered, within the time that the channel allows; the description has them then."""
+        if str(getattr(self.pc, "iceGatheringState", "")) == "complete":
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(capabilities.gathering_time):
+                await self._gathered.wait()
 
     def _on_candidate(self, event: Any) -> None:
-        # None says that all is gathered: the empty candidates have told the other side
         if event.candidate is None:
-            return
-        if self._describing:
+            # all is gathered: the empty candidates have told the other side
+            self._gathered.set()
+        elif self._describing:
             self._held.append(event.candidate)
         else:
-            self._post(event.candidate)
+            self._post_candidate(event.candidate)
+
+    def _post_candidate(self, candidate: Any) -> None:
+        """Send a candidate, unless the channel takes none or the description that was sent has it."""
+        trickle = capabilities_of(self.channel).trickle
+        if trickle is False:
+            return
+        line = as_message(candidate).get("candidate")
+        if trickle == "auto" and line and line in self._described:
+            return
+        self._post(candidate)
 
     def _post(self, value: Any, *, again: bool = False) -> None:
         if self._closed or value is None:
@@ -229,18 +325,14 @@ class Negotiator:
         message = as_message(value)
         if "type" in message:
             self._sign(message)
-        if message.get("type") == "offer":
-            # what has not left yet is superseded: the description has all candidates. An answer is still awaited.
-            answers = [m for m in self._outbox if m.get("type") not in (None, "offer")]
-            self._outbox = deque(answers)
+            self._described = message["sdp"]
         if "type" not in message:
             self._told.append(message)
         elif not again:
             self._told = []
             self._resends = self._repeated = 0
             self._arm_resend()
-        self._outbox.append(message)
-        self._outbox_filled.set()
+        self._outbox.put(message)
 
     def _sign(self, description: dict[str, Any]) -> None:
         """Say how new a description is, and what it answers. A copy has the number of the first one."""
@@ -256,30 +348,39 @@ class Negotiator:
         if self._add_members is not None:
             self._add_members(description)
 
-    async def _send_all(self) -> None:
-        failures = 0
-        # not "while True": a channel's send may swallow our cancellation (asyncio.wait_for did until Python 3.12)
-        while not self._closed:
-            while not self._outbox:
-                self._outbox_filled.clear()
-                await self._outbox_filled.wait()
-            message = self._outbox[0]
+    def _not_sent(self, message: dict[str, Any], error: Exception) -> None:
+        """A message was given up. An offer that was refused is taken back, so that the session stays as it was."""
+        what = message.get("type", "candidate")
+        self.notices.add("not sent", f"{what}: {type(error).__name__}: {error}")
+        if isinstance(error, SignalingRefused):
+            if error.fatal:
+                self._refusal = error
+                self._outbox.close()
+            if what == "offer":
+                self._restart_refused = True
+                self._spawn(self._take_back(message), "rollback")
+        self._report(error)
+
+    async def _take_back(self, message: dict[str, Any]) -> None:
+        # a first offer stays: what it asks for is still wanted, and the application may have begun to look at it
+        local = self.pc.currentLocalDescription
+        pending = self.pc.signalingState == "have-local-offer" and self.pc.localDescription is not None
+        if local is None or not pending:
+            return
+        if essence_untrusted(self.pc.localDescription.sdp) == essence_untrusted(message["sdp"]):
             try:
-                await self.channel.send(message)
+                await self.pc.setLocalDescription({"type": "rollback", "sdp": ""})
             except Exception as error:
-                failures += 1
-                if failures <= len(_RETRIES):
-                    await asyncio.sleep(_RETRIES[failures - 1])
-                    continue
                 self._report(error)
-            failures = 0
-            # it may have been superseded while it was on its way
-            if self._outbox and self._outbox[0] is message:
-                self._outbox.popleft()
+
+    def _refused(self, error: SignalingRefused) -> None:
+        """A message has to wait, as the service says."""
+        self.notices.add("refused for now", str(error))
+        self._report(error)
 
     def _arm_resend(self) -> None:
         self._cancel_resend()
-        if self._resend_after is not None:
+        if self._resend_after is not None and not capabilities_of(self.channel).reliable:
             delay = self._resend_after * min(_RESEND_LIMIT, _RESEND_GROWTH**self._repeated)
             self._repeated = min(self._repeated + 1, 10)  # enough for the limit
             self._resend_timer = asyncio.get_running_loop().call_later(delay, self._resend)
@@ -313,6 +414,7 @@ class Negotiator:
             async for message in self.channel:
                 await self.receive(message)
         except Exception as error:
+            self.notices.add("channel failed", f"{type(error).__name__}: {error}")
             self._report(error)
 
     async def _receive_description(self, description: Message) -> None:
@@ -329,7 +431,7 @@ class Negotiator:
         if self._ignored_offer:
             return
         if kind in ("answer", "pranswer") and self.pc.signalingState in ("stable", "have-remote-offer"):
-            logger.debug("an answer arrived that nobody waits for")
+            self.notices.add("unexpected answer", "an answer arrived that nobody waits for")
             return
         self._answer_pending = kind == "answer"
         self._applying = kind == "offer"
@@ -362,7 +464,9 @@ class Negotiator:
         else:
             old = now[1] < before[1]
         if old:
-            logger.debug("a description arrived after a newer one")
+            self.notices.add(
+                "older description", "a description arrived after a newer one of the same session"
+            )
         return old
 
     def _answers_another(self, description: Message) -> bool:
@@ -375,7 +479,7 @@ class Negotiator:
         # another id: somebody between us rewrites descriptions, and the member says nothing
         other = identity == ours[0] and version != str(ours[1])
         if other:
-            logger.debug("an answer arrived for an offer that is not in force any more")
+            self.notices.add("late answer", "an answer arrived for an offer that is not in force any more")
         return other
 
     def _applied(self, description: Message, essence: str, known: frozenset[str]) -> None:
@@ -391,6 +495,12 @@ class Negotiator:
         if self.pc.remoteDescription is None or (ufrag is not None and ufrag not in known):
             if ufrag not in self._past:
                 self._early.append(candidate)
+                if len(self._early) > _EARLY_BOUND:
+                    self._early.popleft()
+                    self.notices.add(
+                        "early candidate",
+                        f"more than {_EARLY_BOUND} candidates arrived before their description",
+                    )
             return
         try:
             await self.pc.addIceCandidate(dict(candidate))
@@ -399,11 +509,12 @@ class Negotiator:
                 raise
 
     async def _add_early(self) -> None:
-        early, self._early = self._early, deque(maxlen=_EARLY_BOUND)
+        early, self._early = self._early, deque()
         for candidate in early:
             try:
                 await self._receive_candidate(candidate)
             except Exception as error:
+                self.notices.add("refused candidate", f"{type(error).__name__}: {error}")
                 self._report(error)
 
     def _known_ufrags(self) -> frozenset[str]:
@@ -417,10 +528,12 @@ class Negotiator:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _is_over(self, error: Exception) -> bool:
+        """Whether an error only says that somebody has closed the connection or this negotiator."""
+        return self._closed or (isinstance(error, InvalidStateError) and self.pc.signalingState == "closed")
+
     def _report(self, error: Exception) -> None:
-        if isinstance(error, InvalidStateError) and self.pc.signalingState == "closed":
-            return
-        if self._closed:
+        if self._is_over(error):
             return
         loop = asyncio.get_running_loop()
         if self._on_error is not None:

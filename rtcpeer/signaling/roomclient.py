@@ -18,6 +18,7 @@ import aiohttp
 from rtcpeer.config.configuration import RTCIceServer, read_configuration
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError
 from rtcpeer.media.event_target import Event, EventTarget, handler
+from rtcpeer.signaling.capabilities import ChannelCapabilities
 from rtcpeer.signaling.channel import Message, as_message
 from rtcpeer.signaling.rooms import MAX_FRAME, Mode, RoomError, read_frame_untrusted
 
@@ -61,6 +62,11 @@ class RoomMember:
 
     def __repr__(self) -> str:
         return f"<RoomMember {self.name or self.id}{', closed' if self._closed else ''}>"
+
+    @property
+    def capabilities(self) -> ChannelCapabilities:
+        """Those of a plain path, and who is polite."""
+        return ChannelCapabilities(polite=self.polite)
 
     @property
     def is_closed(self) -> bool:

@@ -25,11 +25,14 @@ from typing import Any
 from rtcpeer.config.configuration import RTCConfiguration
 from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.config.readers import IceServerGrant
+from rtcpeer.errors import RTCSyntaxError, SignalingRefused
 from rtcpeer.media.event_target import EventTarget
-from rtcpeer.peer.errors import InvalidStateError
+from rtcpeer.peer.errors import InvalidStateError, NotSupportedError
+from rtcpeer.signaling.capabilities import capabilities_of
 from rtcpeer.signaling.channel import Message, SignalingChannel, read_message_untrusted
 from rtcpeer.signaling.glance import is_other_connection_untrusted, origin_untrusted, ufrags_untrusted
 from rtcpeer.signaling.negotiator import Negotiator
+from rtcpeer.signaling.notices import Notices
 from rtcpeer.supervisor.channel import QueueLimits, copy_event
 from rtcpeer.supervisor.events import GaveUp, ServersErrorEvent, SignalingErrorEvent, StateEvent
 from rtcpeer.supervisor.handover import Handover
@@ -100,6 +103,7 @@ class Controller(EventTarget):
         self._ufrags_before: frozenset[str] = frozenset()  # the remote ones when the attempt began
         self._watched: list[Any] = []  # DTLS transports whose state is listened to
         self._bytes = 0
+        self._notices = Notices()  # of messages that did not get as far as the negotiator
         self._history: deque[StateEvent] = deque(maxlen=_HISTORY)
         self._error: GaveUp | None = None
         self._wake = asyncio.Event()
@@ -195,6 +199,8 @@ class Controller(EventTarget):
                         self._handover.settle()
                     self._observe()
                 except Exception as error:
+                    kind = "unreadable" if isinstance(error, RTCSyntaxError) else "not for this connection"
+                    self._notices.add(kind, f"{type(error).__name__}: {error}")
                     self._signaling_failed(error)
         except Exception as error:
             self._signaling_failed(error)
@@ -230,8 +236,33 @@ class Controller(EventTarget):
             self._set_state(PeerState.RESUMING, Reason.REMOTE)
 
     def _signaling_failed(self, error: Exception) -> None:
-        if self._state not in ENDED:
-            self.fire(SignalingErrorEvent(error, self._generation))
+        if self._state in ENDED:
+            return
+        self.fire(SignalingErrorEvent(error, self._generation))
+        if isinstance(error, SignalingRefused) and self._state not in ENDED:
+            self._take_refusal(error)
+
+    def _take_refusal(self, error: SignalingRefused) -> None:
+        """The signaling service has said no: for good, for a while, or to this one restart."""
+        episode, now = self._recovery, self._now()
+        if error.fatal:
+            episode.refused = error
+        if error.retry_after is not None:
+            episode.held_until = now + error.retry_after
+        elif episode.attempt is not None and episode.attempt.action == Action.RESTART:
+            episode.restart_refused = True
+            episode.end_attempt(now, error)
+        self._wake.set()
+
+    def _why(self) -> str:
+        """What went wrong in signaling lately, as the end of a sentence."""
+        notices = [self._notices] if self._negotiator is None else [self._notices, self._negotiator.notices]
+        return "".join(f"; {text}" for text in map(str, notices) if text)
+
+    def _check_change(self, what: str) -> None:
+        """Refuse what needs an offer that the channel cannot carry; see `Negotiator.check_change`."""
+        if self._negotiator is not None:
+            self._negotiator.check_change(what)
 
     # -- observing ---------------------------------------------------------------------------------
 
@@ -327,6 +358,7 @@ class Controller(EventTarget):
                     await self._wake.wait()
 
     def _decide(self) -> Decision:
+        self._recovery.capabilities = capabilities_of(self._channel)
         seen = self._recovery.observation(self._now())
         try:
             return self._policy.decide(seen)
@@ -341,7 +373,7 @@ class Controller(EventTarget):
             self._set_state(PeerState.RESUMING, reason)
             await self._fetch_servers()
             if self._state == PeerState.RESUMING:
-                self._pc.restartIce()
+                await self._restart()
         elif action == Action.RECREATE:
             fresh = not self._recovery.was_connected
             generation = self._generation
@@ -357,8 +389,16 @@ class Controller(EventTarget):
         elif action == Action.CLOSE:
             self._finish(PeerState.CLOSED, reason)
         elif action == Action.GIVE_UP:
-            self._error = GaveUp(tuple(self._recovery.attempts))
+            refusal = self._recovery.refused if reason == Reason.SIGNALING_REFUSED else None
+            self._error = GaveUp(tuple(self._recovery.attempts), refusal)
             self._finish(PeerState.FAILED, reason)
+
+    async def _restart(self) -> None:
+        """Restart ICE as the channel can: by our offer, or by asking the other side for its."""
+        if capabilities_of(self._channel).restart == "ask":
+            await self._channel.request_restart()  # type: ignore[attr-defined]
+        else:
+            self._pc.restartIce()
 
     def _begin_attempt(self, action: Action, reason: Reason, *, remote: bool = False) -> None:
         remote_description = self._pc.remoteDescription
@@ -372,6 +412,13 @@ class Controller(EventTarget):
         self._check_open()
         if self._pc is None:
             raise InvalidStateError("the peer was not started yet")
+        if self._recovery.refused is not None:
+            raise self._recovery.refused
+        capabilities = capabilities_of(self._channel)
+        if (action == Action.RESTART and capabilities.restart == "no") or (
+            action == Action.RECREATE and capabilities.offers == "remote"
+        ):
+            raise NotSupportedError(f"{type(self._channel).__name__} cannot carry what a {action} needs")
         self._recovery.asked, self._recovery.asked_reason = action, reason
         self._wake.set()
 
@@ -391,7 +438,8 @@ class Controller(EventTarget):
     def _renew(self) -> None:
         """Restart if the path depends on servers that were taken away, also while there was trouble."""
         connected = self._state == PeerState.CONNECTED
-        if connected and self._servers.is_restart_due(self._pc, self._is_negotiated):
+        can_restart = capabilities_of(self._channel).restart != "no" and self._recovery.refused is None
+        if connected and can_restart and self._servers.is_restart_due(self._pc, self._is_negotiated):
             self._ask(Action.RESTART, Reason.CREDENTIALS)
 
     def _servers_failed(self, error: Exception) -> None:

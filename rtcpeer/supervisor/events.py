@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rtcpeer.errors import SignalingRefused
 from rtcpeer.media.event_target import Event
 from rtcpeer.peer.errors import OperationError
 from rtcpeer.supervisor.policy import PeerState, Reason
@@ -97,9 +98,12 @@ class GaveUp(OperationError):
 
     Attributes:
         attempts: all attempts of the last episode of trouble.
+        refusal: what the signaling service said, where that has ended it; else None.
     """
 
-    def __init__(self, attempts: tuple[Attempt, ...]) -> None:
+    def __init__(self, attempts: tuple[Attempt, ...], refusal: SignalingRefused | None = None) -> None:
         tried = "; ".join(map(str, attempts)) or "nothing could be tried"
-        super().__init__(f"the peer could not be connected again. Tried: {tried}", fault="network")
+        why = "" if refusal is None else f", since {refusal}"
+        super().__init__(f"the peer could not be connected again{why}. Tried: {tried}", fault="network")
         self.attempts = attempts
+        self.refusal = refusal

@@ -16,6 +16,7 @@ from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.media.event_target import handler
 from rtcpeer.peer.connection import RTCPeerConnection
 from rtcpeer.peer.errors import InvalidStateError, RTCTimeoutError, w3c_errors
+from rtcpeer.signaling.capabilities import politeness
 from rtcpeer.signaling.channel import SignalingChannel
 from rtcpeer.supervisor.channel import QueueLimits, SupervisedChannel
 from rtcpeer.supervisor.controller import ENDED, Controller
@@ -40,7 +41,8 @@ class SupervisedPeer(Controller):
 
     Args:
         channel: the way to the other side; read by this object alone, and closed with it.
-        polite: whether we give way when both sides offer at once. Exactly one side is polite.
+        polite: whether we give way when both sides offer at once. Exactly one side is polite. None: as the channel
+            knows it, which the channels of this package do.
         configuration: as for RTCPeerConnection.
         provider: where the servers come from, instead of `iceServers`.
         owner: whether we restart first; the other side waits twice as long. By default the impolite side.
@@ -64,7 +66,7 @@ class SupervisedPeer(Controller):
         self,
         channel: SignalingChannel,
         *,
-        polite: bool,
+        polite: bool | None = None,
         configuration: Any = None,
         provider: IceServerProvider | None = None,
         owner: bool | None = None,
@@ -75,6 +77,7 @@ class SupervisedPeer(Controller):
         random_source: random.Random | None = None,
         **members: Any,
     ) -> None:
+        polite = politeness(channel, polite)
         super().__init__(
             channel,
             polite=polite,
@@ -149,7 +152,9 @@ class SupervisedPeer(Controller):
                     self._check_open()
                     await self._changed.wait()
         except TimeoutError:
-            raise RTCTimeoutError(f"not connected within {timeout:g} s", fault="network") from None
+            raise RTCTimeoutError(
+                f"not connected within {timeout:g} s: {self._state}{self._why()}", fault="network"
+            ) from None
 
     async def closed(self) -> Reason:
         """Wait until it has ended.
@@ -195,21 +200,36 @@ class SupervisedPeer(Controller):
         Raises:
             InvalidStateError: the peer has ended.
             TypeError: an option is not valid.
+            NotSupportedError: it is the first channel, and the signaling channel carries no further offer.
         """
         self._check_open()
+        if not self._intents.channels:
+            self._check_change("createDataChannel()")
         options = {**(options or {}), **members}
         return self._intents.open_channel(self._pc, self._generation, label, options)
 
     def addTrack(self, track: Any, *streams: Any) -> SupervisedSender:
-        """As of RTCPeerConnection; the track is added to every new connection. It is never stopped."""
+        """As of RTCPeerConnection; the track is added to every new connection. It is never stopped.
+
+        Raises:
+            InvalidStateError: the peer has ended.
+            NotSupportedError: the signaling channel carries no further offer.
+        """
         self._check_open()
+        self._check_change("addTrack()")
         return self._intents.add_sender(self._pc, SupervisedSender(track, streams))
 
     def addTransceiver(
         self, track_or_kind: Any, init: Mapping[str, Any] | None = None, **members: Any
     ) -> SupervisedSender:
-        """As of RTCPeerConnection; it is added to every new connection."""
+        """As of RTCPeerConnection; it is added to every new connection.
+
+        Raises:
+            InvalidStateError: the peer has ended.
+            NotSupportedError: the signaling channel carries no further offer.
+        """
         self._check_open()
+        self._check_change("addTransceiver()")
         sender = SupervisedSender(track_or_kind, init={**(init or {}), **members})
         return self._intents.add_sender(self._pc, sender)
 
@@ -248,11 +268,23 @@ class SupervisedPeer(Controller):
         return difference(old, self._servers.configuration)
 
     def restart(self) -> None:
-        """Restart ICE now, with the servers in force."""
+        """Restart ICE now, with the servers in force.
+
+        Raises:
+            InvalidStateError: the peer has ended, or was not started.
+            NotSupportedError: the signaling channel cannot carry a restart.
+            SignalingRefused: the signaling service has said no for good.
+        """
         self._ask(Action.RESTART)
 
     def recreate(self) -> None:
-        """Make a new connection now."""
+        """Make a new connection now.
+
+        Raises:
+            InvalidStateError: the peer has ended, or was not started.
+            NotSupportedError: the other side alone makes offers on this signaling channel.
+            SignalingRefused: the signaling service has said no for good.
+        """
         self._ask(Action.RECREATE)
 
     def network_changed(self) -> None:

@@ -5,13 +5,13 @@ caller and handed in), a change of anything.
 
 The rules, in the order in which they are asked (the first that applies decides):
 
-    =============================================================
-    ================================================ observation
-         action =============================================================
-         ================================================
+    the first that applies                                         action
+    -------------------------------------------------------------  ----------------------------------------------
     closed, or nobody has answered yet                             wait
     the remote side closed cleanly                                 close, unless it begins anew within a grace
-    time the application asked for a restart or a recreation            that
+                                                                   time
+    the signaling service said no for good, and not connected      give up
+    the application asked for a restart or a recreation            that
     own addresses changed                                          restart, debounced
     connected                                                      wait; abandon a restart that nobody answers
     trouble for too long, or too many recreations                  give up
@@ -19,10 +19,12 @@ The rules, in the order in which they are asked (the first that applies decides)
     an attempt is under way                                        wait for it
     DTLS failed                                                    recreate
     failed, and this connection never connected                    recreate (with fresh servers)
-    failed, and it was connected                                   restart (recreate when restarts have
-    failed) disconnected for a while, and no bytes                         restart, if we own restarts; else
-    twice as late =============================================================
-    ================================================
+    failed, and it was connected                                   restart (recreate when restarts have failed)
+    disconnected for a while, and no bytes                         restart, if we own restarts; else twice as late
+
+What the signaling channel cannot carry is replaced by what it can: a restart by a recreation and the reverse; where
+neither is possible the other side has to begin, until it is time to give up. No attempt begins before the signaling
+service takes one.
 
 Each attempt waits for its back-off. `docs/staying-connected.md` shows the diagram that is made of
 `TRANSITIONS`.
@@ -120,6 +122,7 @@ class Reason(StrEnum):
     REMOTE_CLOSED = "remote-closed"
     RECOVERED = "recovered"
     EXHAUSTED = "exhausted"
+    SIGNALING_REFUSED = "signaling-refused"  # the signaling service said no, for good
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +188,10 @@ class Observation:
         restarts: how many of them were restarts of the present generation.
         recreates: how many were recreations.
         jitter: a number in 0..1, drawn once for the next attempt.
+        can_restart: whether the signaling channel can carry a restart, or ask for one.
+        can_recreate: whether this side can begin a new connection; it cannot where the other side makes all offers.
+        refused: whether the signaling service has said no, for good.
+        held_until: no attempt before this: the signaling service said so.
     """
 
     now: float
@@ -208,6 +215,10 @@ class Observation:
     restarts: int = 0
     recreates: int = 0
     jitter: float = 1.0
+    can_restart: bool = True
+    can_recreate: bool = True
+    refused: bool = False
+    held_until: float = -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +262,8 @@ class DefaultPolicy:
         if seen.remote_closed_at is not None:
             due = seen.remote_closed_at + s.remote_close_grace
             return _at(seen, due, Decision(Action.CLOSE, Reason.REMOTE_CLOSED))
+        if seen.refused and seen.connection != PeerConnectionState.CONNECTED:
+            return Decision(Action.GIVE_UP, Reason.SIGNALING_REFUSED)
         if seen.asked is not None:
             return Decision(seen.asked, seen.asked_reason)
         if not seen.answered:
@@ -265,7 +278,7 @@ class DefaultPolicy:
         return _earliest(self._give_up(seen), self._recover(seen))
 
     def _network_change(self, seen: Observation) -> Decision | None:
-        if seen.network_changed_at is None:
+        if seen.network_changed_at is None or seen.refused or not seen.can_restart:
             return None
         due = seen.network_changed_at + self.settings.network_change_wait
         if seen.now < due:
@@ -320,6 +333,12 @@ class DefaultPolicy:
     def _next_attempt(self, seen: Observation, due: float, ended: float) -> Decision:
         s = self.settings
         action, reason = self._choose(seen)
+        if action == Action.RESTART and not seen.can_restart:
+            action = Action.RECREATE
+        if action == Action.RECREATE and not seen.can_recreate:
+            if not seen.can_restart or seen.dtls == DtlsTransportState.FAILED:
+                return WAIT  # the other side may begin anew; the time to give up goes on
+            action = Action.RESTART
         if action == Action.RECREATE and s.max_recreates is not None and seen.recreates >= s.max_recreates:
             return Decision(Action.GIVE_UP, Reason.EXHAUSTED)
         wait = s.waits[min(seen.attempts, len(s.waits) - 1)]
@@ -327,6 +346,7 @@ class DefaultPolicy:
             wait *= 0.5 + 0.5 * seen.jitter
         if seen.attempts:
             due = max(due, ended + wait)
+        due = max(due, seen.held_until)
         return _at(seen, due, Decision(action, reason))
 
     def _choose(self, seen: Observation) -> tuple[Action, Reason]:

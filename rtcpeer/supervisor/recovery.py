@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rtcpeer.errors import SignalingRefused
+from rtcpeer.signaling.capabilities import DEFAULT_CAPABILITIES
 from rtcpeer.supervisor.policy import Action, Observation, Reason
 from rtcpeer.values import DtlsTransportState, PeerConnectionState
 
@@ -64,6 +66,10 @@ class RecoveryRecord:
         self.remote_closed_at: float | None = None
         self.network_changed_at: float | None = None
         self.stalled_at: float | None = None
+        self.capabilities = DEFAULT_CAPABILITIES  # of the signaling channel
+        self.refused: SignalingRefused | None = None  # the signaling service's last word
+        self.restart_refused = False  # ... this generation's restart
+        self.held_until = -math.inf  # before this time the signaling service takes no attempt
         self.attempt: Attempt | None = None
         self.attempt_ended = -math.inf
         self.attempts: list[Attempt] = []
@@ -96,6 +102,10 @@ class RecoveryRecord:
             restarts=self._restarts,
             recreates=sum(a.action == Action.RECREATE and not a.remote for a in self.attempts),
             jitter=self._jitter,
+            can_restart=self.capabilities.restart != "no" and not self.restart_refused,
+            can_recreate=self.capabilities.offers != "remote",
+            refused=self.refused is not None,
+            held_until=self.held_until,
         )
 
     def new_generation(self) -> None:
@@ -105,6 +115,7 @@ class RecoveryRecord:
         self.was_connected = False
         self.unhealthy_since = self.quiet_since = self.remote_closed_at = self.network_changed_at = None
         self._restarts = 0
+        self.restart_refused = False
 
     def answer(self, now: float, generation: int) -> None:
         """The other side has said something for the first time: the first attempt begins."""

@@ -134,7 +134,9 @@ class Session:
         self._live.add(pc)
         return pc
 
-    def supervise(self, channel: SignalingChannel, *, polite: bool, **options: Any) -> SupervisedPeer:
+    def supervise(
+        self, channel: SignalingChannel, *, polite: bool | None = None, **options: Any
+    ) -> SupervisedPeer:
         """Make a `SupervisedPeer`; `options` are its keyword arguments."""
         peer = SupervisedPeer(channel, polite=polite, configuration=self.configuration, **options)
         self._live.add(peer)

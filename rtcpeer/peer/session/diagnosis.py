@@ -56,6 +56,7 @@ def take_snapshot(session: PeerSession) -> ConnectionSnapshot:
             channel.face.readyState is DataChannelState.CONNECTING for channel in data.channels
         ),
         silence_allowed=ice.disconnected_after + ice.failed_after,
+        notices="" if session.negotiator is None else str(session.negotiator.notices),
     )
 
 
@@ -139,6 +140,7 @@ class ConnectionSnapshot:
         sctp: state of the association, None when there is none.
         channels_waiting: data channels that are not open yet.
         silence_allowed: seconds from ``disconnected`` to ``failed``, counted from the last packet.
+        notices: what the negotiator says of messages that were of no use, without the full stop; "": nothing.
     """
 
     now: float
@@ -154,6 +156,7 @@ class ConnectionSnapshot:
     sctp: SctpTransportState | None = None
     channels_waiting: int = 0
     silence_allowed: float = 30.0
+    notices: str = ""
 
 
 #: What STUN error codes mean for whoever set up the server or the credential (RFC 8489 14.8, RFC 8656 19).

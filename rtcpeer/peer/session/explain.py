@@ -92,6 +92,10 @@ _SIGNALING = {
 
 
 def _signaling(picture: ConnectionSnapshot) -> Iterator[Finding]:
+    if picture.notices:
+        up = picture.state is PeerConnectionState.CONNECTED
+        text = printable(picture.notices[:1].upper() + picture.notices[1:].rstrip("."))
+        yield Finding("signaling-trouble", f"{text}.", Level.FACT if up else Level.PROBLEM)
     waiting = _SIGNALING.get(picture.signaling)
     if waiting is not None:
         yield Finding(*waiting, Level.WAITING)

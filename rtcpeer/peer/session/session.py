@@ -26,6 +26,7 @@ from rtcpeer.jsep.engine import Engine
 from rtcpeer.jsep.parameters import EngineSettings, OfferOptions, SendEncoding
 from rtcpeer.media.event_target import Event
 from rtcpeer.net.current import current_network
+from rtcpeer.peer.negotiatorlink import NegotiatorLink
 from rtcpeer.peer.session.aggregates import Aggregates
 from rtcpeer.peer.session.capabilities import engine_capabilities
 from rtcpeer.peer.session.entropy import SystemEntropy
@@ -86,6 +87,8 @@ class PeerSession:
         # makes the ids of statistics stable within the connection and meaningless outside it
         self.stats_salt = secrets.token_hex(4)
         self.closed = False
+        # who negotiates for this connection, if somebody does: asked before changes, and named by explain()
+        self.negotiator: NegotiatorLink | None = None
         self._certificates: tuple[Certificate, ...] = ()
         self._closing: asyncio.Task[None] | None = None
         # where everything of ours runs; None until something does
@@ -97,6 +100,15 @@ class PeerSession:
         self._update_on_empty_chain = False
         self._network_change_queued = False
         self.aggregates = Aggregates(self.name, self.executor, self.fire)
+
+    def check_change(self, what: str) -> None:
+        """Let the negotiator refuse a change that needs an offer which its signaling path cannot carry.
+
+        Raises:
+            NotSupportedError: it does.
+        """
+        if self.negotiator is not None:
+            self.negotiator.check_change(what)
 
     # --- the loop ---------------------------------------------------------------------------------
 

@@ -230,11 +230,24 @@ class FakePC(EventTarget):
             f"a=ice-ufrag:{self.ufrag}\r\na=fingerprint:sha-256 AB:{self.number}\r\n"
         )
 
+    async def createOffer(self) -> Description:
+        again = self.restart or self.server_restart
+        ufrag = f"ufrag-{self.number}-{self.generation + 1}" if again else self.ufrag
+        return Description(
+            "offer", f"v=0\r\no=- {10_000 + self.number} 0 IN IP4 0.0.0.0\r\na=ice-ufrag:{ufrag}\r\n"
+        )
+
     async def setLocalDescription(self, description: Any = None) -> None:
         async def operation() -> None:
             self.calls.append("setLocalDescription")
             if "setLocalDescription" in self.fail:
                 raise self.fail.pop("setLocalDescription")
+            if getattr(description, "type", None) is None and description is not None:
+                assert description["type"] == "rollback"
+                self.localDescription, self.remoteDescription = self.stable
+                self.set_signaling("stable")
+                self.needed = True
+                return
             if self.signalingState in ("stable", "have-local-offer"):
                 if self.restart or self.server_restart:
                     self.new_generation()
