@@ -60,7 +60,8 @@ def as_message(value: Any) -> dict[str, Any]:
     """The JSON form of a description or candidate.
 
     Args:
-        value: an `RTCSessionDescription`, an `RTCIceCandidate`, or anything with ``toJSON()``; or a mapping.
+        value: an `RTCSessionDescription`, an `RTCIceCandidate`, or anything with ``toJSON()``; a description of
+            another stack, with `type` and `sdp`; or a mapping.
 
     Raises:
         TypeError: it is none of these.
@@ -68,6 +69,8 @@ def as_message(value: Any) -> dict[str, Any]:
     to_json = getattr(value, "toJSON", None)
     if callable(to_json):
         value = to_json()
+    elif hasattr(value, "sdp") and hasattr(value, "type"):
+        value = {"type": str(value.type), "sdp": value.sdp}
     if not isinstance(value, Mapping):
         raise TypeError(f"a message is a description or a candidate, not {type(value).__name__}")
     return {str(key): getattr(member, "value", member) for key, member in value.items()}

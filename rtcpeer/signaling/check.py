@@ -101,7 +101,7 @@ async def _capabilities_fit(first: SignalingChannel, second: SignalingChannel, t
             ends.append(capabilities_of(channel))
         except TypeError as error:
             raise AssertionError(str(error)) from None
-    for channel, mine, theirs in ((first, *ends), (second, *reversed(ends))):
+    for channel, mine, theirs in ((first, ends[0], ends[1]), (second, ends[1], ends[0])):
         _expect(mine.restart in ("offer", "ask", "no"), f"restart is {mine.restart!r}")
         _expect(mine.trickle in (True, False, "auto"), f"trickle is {mine.trickle!r}")
         _expect(mine.gathering_time >= 0, f"gathering_time is {mine.gathering_time!r}")
