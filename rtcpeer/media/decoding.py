@@ -32,9 +32,14 @@ class DecodeJob:
 
 
 class StreamDecoder:
-    """A decoder, used by one job at a time in a thread of the pool."""
+    """A decoder, used by one job at a time in a thread of the pool.
 
-    def __init__(self) -> None:
+    Args:
+        pixels_max: of the largest picture that is decoded.
+    """
+
+    def __init__(self, pixels_max: int) -> None:
+        self._pixels_max = pixels_max
         # what the decoder was made for: name and parameters
         self._key: tuple[object, ...] = ()
         self._decoder: aiortc_adapter.Decoder | None = None
@@ -45,7 +50,7 @@ class StreamDecoder:
         started = time.perf_counter()
         key = (job.format.name, job.format.codec.fmtp)
         if self._decoder is None or key != self._key:
-            self._decoder = choice.make_decoder(job.format.codec)
+            self._decoder = choice.make_decoder(job.format.codec, self._pixels_max)
             self._key = key
         frames = self._decoder.decode(aiortc_adapter.JitterFrame(job.data, job.presentation))
         if job.turns:

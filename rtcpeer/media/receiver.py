@@ -50,6 +50,10 @@ SILENCE = 5.0
 # Of several streams of one section (simulcast, a new SSRC) one is shown; another one when it has been silent
 # for this long.
 SWITCH_AFTER = 0.5
+# The largest picture that is decoded, if nobody says otherwise; in either orientation.
+PICTURE_MAX = (4096, 2304)
+# A sender whose pictures are too large is not asked for another key frame sooner than this.
+OVERSIZED_PAUSE = 5.0
 
 
 class MediaReceiver:
@@ -59,11 +63,14 @@ class MediaReceiver:
         kind: "audio" or "video".
         sink: the remote track.
         name: for logs.
-
+        picture_max: longer and shorter side of the largest picture that is decoded; larger ones are dropped.
     """
 
-    def __init__(self, kind: str, sink: FrameSink, *, name: str = "") -> None:
+    def __init__(
+        self, kind: str, sink: FrameSink, *, name: str = "", picture_max: tuple[int, int] = PICTURE_MAX
+    ) -> None:
         self.kind = kind
+        self._picture_max = max(picture_max), min(picture_max)
         self._target: float | None = None
         self._playout = Playout(self._take_frame)
         self._sink = sink
@@ -81,7 +88,7 @@ class MediaReceiver:
         self._estimator: rtcp.RemoteBitrateEstimator | None = None
         self._flowing = False
         self._stopped = False
-        self._decoder = StreamDecoder()
+        self._decoder = StreamDecoder(picture_max[0] * picture_max[1])
         self._queue: deque[DecodeJob] = deque()
         self._decoding: asyncio.Future[list[Frame]] | None = None
         self._workers = Workers()
@@ -377,6 +384,11 @@ class MediaReceiver:
             return
         try:
             data = choice.depacketize(form.name, [p.payload for p in frame.packets if p.payload])
+            if is_video and self._is_oversized(stream, form, data):
+                stream.needs_keyframe = True
+                stream.frames_dropped += 1
+                stream.pli_at = now + OVERSIZED_PAUSE
+                return
         except ValueError as exc:
             logger.debug("%s cannot read a frame: %s", self._name, exc)
             data = b""
@@ -398,6 +410,16 @@ class MediaReceiver:
         self._queue.append(DecodeJob(stream, form, data, presentation, is_key, stream.turns))
         if self._decoding is None:
             self._decode_next()
+
+    def _is_oversized(self, stream: InboundStream, form: PayloadFormat, data: bytes) -> bool:
+        """Whether a picture is larger than what is decoded: a few bytes can ask for gigabytes."""
+        size = choice.picture_size(form.name, data)
+        if size is None or (max(size) <= self._picture_max[0] and min(size) <= self._picture_max[1]):
+            return False
+        if not stream.oversized_frames:
+            logger.warning("%s drops pictures of %d x %d, above the limit", self._name, *size)
+        stream.oversized_frames += 1
+        return True
 
     def _is_shown(self, stream: InboundStream, now: float) -> bool:
         """Whether the track gets the frames of this stream; a silent one gives way."""

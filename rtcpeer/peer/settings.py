@@ -18,6 +18,8 @@ class PeerSettings:
         network: where sockets, names and interfaces come from; None is the network in force where the
             connection is made (`rtcpeer.net.current.current_network`).
         close_timeout: seconds after which `close()` stops waiting for others and ends by force.
+        max_picture_size: longer and shorter side, in pixels, of the largest received picture that is decoded; what
+            announces more is dropped, and counted as `oversizedFrames` in `inbound-rtp`.
         max_message_size: the largest data-channel message that is accepted, in bytes.
     """
 
@@ -25,3 +27,4 @@ class PeerSettings:
     network: Network | None = None
     close_timeout: float = 5.0
     max_message_size: int = 262144
+    max_picture_size: tuple[int, int] = (4096, 2304)

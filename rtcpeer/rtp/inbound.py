@@ -37,6 +37,8 @@ class InboundStream:
     frames_decoded: int = 0
     key_frames_decoded: int = 0
     frames_dropped: int = 0
+    # of those dropped: larger than what is decoded
+    oversized_frames: int = 0
     emitted: int = 0
     buffer_delay: float = 0.0
     target_delay: float = 0.0
@@ -240,6 +242,7 @@ class InboundStream:
                 framesDecoded=self.frames_decoded,
                 keyFramesDecoded=self.key_frames_decoded,
                 framesDropped=self.frames_dropped,
+                oversizedFrames=self.oversized_frames,
                 framesPerSecond=self.frames_per_second,
                 totalDecodeTime=self.decode_time,
                 firCount=0,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import ClassVar
 
+from rtcpeer.media.video.bits import BitReader
 from rtcpeer.media.video.pictures import PAYLOAD_MAX, PictureDecoder, PictureEncoder, threads_for
 
 # The aggregation header (section 4.4)
@@ -180,6 +181,44 @@ def is_keyframe(data: bytes) -> bool:
     return at < len(data) and _kind(data[at]) == _SEQUENCE_HEADER
 
 
+def picture_size(data: bytes) -> tuple[int, int] | None:
+    """The largest width and height that the sequence headers of a temporal unit allow; None without one.
+
+    Raises:
+        ValueError: they are malformed.
+    """
+    headers = [unit for unit in split_units(data) if _kind(unit[0]) == _SEQUENCE_HEADER]
+    sizes = [_sequence_size(BitReader(u[2 if u[0] & _HAS_EXTENSION else 1 :][:256])) for u in headers]
+    return max(sizes, key=lambda size: size[0] * size[1], default=None)
+
+
+def _sequence_size(bits: BitReader) -> tuple[int, int]:
+    """AV1 section 5.5.1."""
+    bits.read(4)
+    if bits.read(1):
+        bits.read(5)
+    else:
+        delay = 0
+        if bits.read(1):
+            bits.read(64)
+            if bits.read(1):
+                bits.unsigned()
+            if bits.read(1):
+                delay = bits.read(5) + 1
+                bits.read(42)
+        has_display_delay = bits.read(1)
+        for _ in range(bits.read(5) + 1):
+            bits.read(12)
+            if bits.read(5) > 7:
+                bits.read(1)
+            if delay and bits.read(1):
+                bits.read(2 * delay + 1)
+            if has_display_delay and bits.read(1):
+                bits.read(4)
+    wide, high = bits.read(4) + 1, bits.read(4) + 1
+    return bits.read(wide) + 1, bits.read(high) + 1
+
+
 class Av1Encoder(PictureEncoder):
     """SVT-AV1 in real time, in its low-delay structure: one picture in, one out."""
 
@@ -207,5 +246,4 @@ class Av1Encoder(PictureEncoder):
 class Av1Decoder(PictureDecoder):
     """Dav1d; of spatial layers it shows the highest."""
 
-    def __init__(self) -> None:
-        super().__init__("libdav1d")
+    coder: ClassVar[str] = "libdav1d"

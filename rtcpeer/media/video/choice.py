@@ -10,13 +10,14 @@ from av.codec import Codec as LibavCodec
 from av.codec.codec import UnknownCodecError
 
 from rtcpeer.media import aiortc_adapter
-from rtcpeer.media.video import av1, h265, vp9
+from rtcpeer.media.video import av1, h264, h265, vp8, vp9
 from rtcpeer.media.video.h264 import H264HighEncoder
+from rtcpeer.media.video.pictures import PictureDecoder
 from rtcpeer.values import Codec
 
 # (encoder, decoder) by their names in libav; a build of PyAV may be without
 _NEEDED = {
-    "VP9": ("libvpx-vp9", "libvpx-vp9"),
+    "VP9": ("libvpx-vp9", "vp9"),
     "AV1": ("libsvtav1", "libdav1d"),
     "H265": ("libx265", "hevc"),
 }
@@ -25,10 +26,19 @@ _ENCODERS: dict[str, Callable[[], aiortc_adapter.Encoder]] = {
     "AV1": av1.Av1Encoder,
     "H265": h265.H265Encoder,
 }
-_DECODERS: dict[str, Callable[[], aiortc_adapter.Decoder]] = {
+_DECODERS: dict[str, type[PictureDecoder]] = {
+    "VP8": vp8.Vp8Decoder,
+    "H264": h264.H264Decoder,
     "VP9": vp9.Vp9Decoder,
     "AV1": av1.Av1Decoder,
     "H265": h265.H265Decoder,
+}
+_SIZES: dict[str, Callable[[bytes], tuple[int, int] | None]] = {
+    "VP8": vp8.picture_size,
+    "H264": h264.picture_size,
+    "VP9": vp9.picture_size,
+    "AV1": av1.picture_size,
+    "H265": h265.picture_size,
 }
 _VP8, _H264 = (aiortc_adapter.codec_parameters(f"video/{name}", 90000, None) for name in ("VP8", "H264"))
 # profile_idc of a profile-level-id (RFC 6184 section 8.1)
@@ -94,20 +104,38 @@ def make_encoder(codec: Codec) -> aiortc_adapter.Encoder:
     )
 
 
-def make_decoder(codec: Codec) -> aiortc_adapter.Decoder:
+def make_decoder(codec: Codec, pixels_max: int) -> aiortc_adapter.Decoder:
     """The decoder of a negotiated codec, of any kind.
+
+    Args:
+        pixels_max: of the largest picture that will be decoded.
 
     Raises:
         ValueError: there is none.
     """
     ours = _DECODERS.get(codec.name.upper())
-    if ours is vp9.Vp9Decoder and (codec.parameter("profile-id") or "0") not in ("0", "1"):
-        return vp9.Vp9DeepDecoder()
     if ours is not None:
-        return ours()
+        return ours(pixels_max)
     return aiortc_adapter.get_decoder(
         aiortc_adapter.codec_parameters(codec.mime_type, codec.clock_rate, codec.channels)
     )
+
+
+def picture_size(name: str, data: bytes) -> tuple[int, int] | None:
+    """Width and height that an encoded picture announces, before it is decoded.
+
+    Args:
+        name: of the codec, in upper case.
+        data: as `depacketize` gives it.
+
+    Returns:
+        None if it has the size of those before it.
+
+    Raises:
+        ValueError: its headers are malformed.
+    """
+    read = _SIZES.get(name)
+    return None if read is None or not data else read(data)
 
 
 def depacketize(name: str, payloads: list[bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""H.264 beyond aiortc's: an encoder for the high profiles, which need fewer bits for the same picture.
+"""H.264 beyond aiortc's: parameter sets, a decoder, and an encoder for the high profiles (fewer bits, same picture).
 
 Payloads are aiortc's (RFC 6184), as for the baseline profile. High 4:4:4 Predictive keeps the colours of
 pictures that have them in full; others are encoded as High, which each decoder of that profile takes.
@@ -12,7 +12,8 @@ from av import VideoFrame
 
 from rtcpeer.media import aiortc_adapter
 from rtcpeer.media.video import annexb
-from rtcpeer.media.video.pictures import PictureEncoder, threads_for
+from rtcpeer.media.video.bits import BitReader
+from rtcpeer.media.video.pictures import PictureDecoder, PictureEncoder, threads_for
 
 _FULL_COLOUR = (
     "yuv444p",
@@ -27,6 +28,64 @@ _FULL_COLOUR = (
     "bgr0",
     "rgb0",
 )
+
+_SEQUENCE_PARAMETERS = 7
+# Section 7.3.2.1.1: profiles whose parameter sets say more of colours and scaling
+_WITH_CHROMA_FORMAT = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
+# As much of a parameter set as is read, in bytes: scaling lists are the longest part.
+_PARAMETERS_MAX = 1024
+
+
+def picture_size(data: bytes) -> tuple[int, int] | None:
+    """The largest width and height that the sequence parameter sets of a byte stream announce; None without one.
+
+    What is cropped counts as well: it is decoded.
+
+    Raises:
+        ValueError: a parameter set is malformed.
+    """
+    sizes = [_sequence_size(unit) for unit in annexb.units(data) if unit[0] & 0x1F == _SEQUENCE_PARAMETERS]
+    return max(sizes, key=lambda size: size[0] * size[1], default=None)
+
+
+def _sequence_size(unit: bytes) -> tuple[int, int]:
+    bits = BitReader(annexb.plain(unit, _PARAMETERS_MAX)[1:])
+    profile = bits.read(24) >> 16
+    bits.unsigned()
+    if profile in _WITH_CHROMA_FORMAT:
+        chroma = bits.unsigned()
+        if chroma == 3:
+            bits.read(1)
+        bits.unsigned()
+        bits.unsigned()
+        bits.read(1)
+        if bits.read(1):
+            for index in range(12 if chroma == 3 else 8):
+                if bits.read(1):
+                    _skip_scaling_list(bits, 16 if index < 6 else 64)
+    bits.unsigned()
+    order = bits.unsigned()
+    if order == 0:
+        bits.unsigned()
+    elif order == 1:
+        bits.read(1)
+        bits.signed()
+        bits.signed()
+        for _ in range(bits.unsigned()):
+            bits.signed()
+    bits.unsigned()
+    bits.read(1)
+    width, height = bits.unsigned() + 1, bits.unsigned() + 1
+    return 16 * width, 16 * height * (2 - bits.read(1))
+
+
+def _skip_scaling_list(bits: BitReader, size: int) -> None:
+    """Section 7.3.2.1.1.1."""
+    last = following = 8
+    for _ in range(size):
+        if following:
+            following = (last + bits.signed()) & 0xFF
+        last = following or last
 
 
 class H264HighEncoder(PictureEncoder):
@@ -61,3 +120,10 @@ class H264HighEncoder(PictureEncoder):
     def packetize(self, data: bytes) -> list[bytes]:
         """See `PictureEncoder`."""
         return aiortc_adapter.packetize_h264(list(annexb.units(data)))
+
+
+class H264Decoder(PictureDecoder):
+    """Libav's own; cameras send pictures out of their order, so it may keep some back."""
+
+    coder: ClassVar[str] = "h264"
+    low_delay: ClassVar[bool] = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rtcpeer.media.video import annexb
+from rtcpeer.media.video.bits import BitReader
 from rtcpeer.media.video.pictures import PAYLOAD_MAX, PictureDecoder, PictureEncoder, threads_for
 
 _AGGREGATION, _FRAGMENT = 48, 49
@@ -16,6 +17,9 @@ _FIRST, _LAST = 0x80, 0x40
 # H.265 table 7-1: pictures that need no other, and the parameter sets
 _RANDOM_ACCESS = range(16, 24)
 _PARAMETER_SETS = (32, 33)
+_SEQUENCE_PARAMETERS = 33
+# As much of a parameter set as is read, in bytes: its size stands before all that is long.
+_PARAMETERS_MAX = 256
 
 
 def _kind(unit: bytes) -> int:
@@ -129,6 +133,34 @@ def is_keyframe(data: bytes) -> bool:
     return any(_kind(u) in _RANDOM_ACCESS or _kind(u) in _PARAMETER_SETS for u in annexb.units(data))
 
 
+def picture_size(data: bytes) -> tuple[int, int] | None:
+    """The largest width and height that the sequence parameter sets of a byte stream announce; None without one.
+
+    Raises:
+        ValueError: a parameter set is malformed.
+    """
+    sizes = [_sequence_size(unit) for unit in annexb.units(data) if _kind(unit) == _SEQUENCE_PARAMETERS]
+    return max(sizes, key=lambda size: size[0] * size[1], default=None)
+
+
+def _sequence_size(unit: bytes) -> tuple[int, int]:
+    """Section 7.3.2.2.1, and 7.3.3 for profile, tier and level."""
+    bits = BitReader(annexb.plain(unit, _PARAMETERS_MAX)[2:])
+    bits.read(4)
+    layers = bits.read(3)
+    bits.read(1)
+    bits.read(96)
+    present = [bits.read(2) for _ in range(layers)]
+    if layers:
+        bits.read(2 * (8 - layers))
+    for flags in present:
+        bits.read((88 if flags & 2 else 0) + (8 if flags & 1 else 0))
+    bits.unsigned()
+    if bits.unsigned() == 3:
+        bits.read(1)
+    return bits.unsigned(), bits.unsigned()
+
+
 class H265Encoder(PictureEncoder):
     """X265 without delay: a key frame brings its parameter sets."""
 
@@ -164,5 +196,4 @@ class H265Encoder(PictureEncoder):
 class H265Decoder(PictureDecoder):
     """Libav's own."""
 
-    def __init__(self) -> None:
-        super().__init__("hevc")
+    coder: ClassVar[str] = "hevc"

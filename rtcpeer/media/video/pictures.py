@@ -38,8 +38,6 @@ _BITRATE_STEP = 0.1
 _STEP_MAX = 5 * CLOCK_RATE
 # No picture needs key frames that nobody asked for.
 _KEYFRAME_DISTANCE = 30_000
-# The largest picture that is decoded: 8192 x 4320. More is an attack on our memory.
-_PIXELS_MAX = 8192 * 4320
 
 
 def threads_for(width: int, height: int) -> int:
@@ -193,16 +191,23 @@ class PictureDecoder(aiortc_adapter.Decoder):
     """One decoder: a whole encoded picture in, frames of 8 bits and halved colour out, at once.
 
     Args:
-        name: of the decoder in libav.
+        pixels_max: a larger picture is refused, as libav counts it. libvpx does not: see `choice.picture_size`.
     """
 
-    def __init__(self, name: str) -> None:
-        codec = CodecContext.create(name, "r")
+    coder: ClassVar[str]
+    """Libav's name of the decoder."""
+    low_delay: ClassVar[bool] = True
+    """Whether pictures leave in the order in which they come."""
+
+    def __init__(self, pixels_max: int) -> None:
+        codec = CodecContext.create(self.coder, "r")
         assert isinstance(codec, VideoCodecContext)
         # one thread and no frame kept back: each picture leaves when it has come
         codec.thread_count = 1
-        codec.flags |= Flags.low_delay
-        codec.options = {"max_pixels": str(_PIXELS_MAX)}
+        if self.low_delay:
+            codec.flags |= Flags.low_delay
+        # what is allocated is a little more than the picture
+        codec.options = {"max_pixels": str(pixels_max * 9 // 8)}
         self._codec = codec
 
     def decode(self, encoded_frame: aiortc_adapter.JitterFrame) -> list[Frame]:

@@ -2,7 +2,7 @@
 
 We send flexible mode, where each picture names the one before it; that says all there is to say of a stream
 without layers. We receive both modes and spatial layers: the layers of a picture have one timestamp, and the
-decoder takes them one behind the other.
+decoder takes them by the index of a superframe.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ from __future__ import annotations
 import random
 from typing import ClassVar
 
+from av.frame import Frame
+
+from rtcpeer.media import aiortc_adapter
+from rtcpeer.media.video.bits import BitReader
 from rtcpeer.media.video.pictures import PAYLOAD_MAX, PictureDecoder, PictureEncoder, threads_for
 
 # The first octet of the descriptor (RFC 9628 section 4.2)
@@ -19,6 +23,8 @@ _REFERENCE = b"\x02"
 # Scalability structure of one spatial layer, with its resolution, without picture groups.
 _RESOLUTION = 0x10
 _REFERENCES_MAX = 3
+_LAYERS_MAX = 8
+_SYNC_CODE, _RGB = 0x498342, 7
 
 
 def packetize(data: bytes, picture_id: int, *, is_key: bool, size: tuple[int, int]) -> list[bytes]:
@@ -92,12 +98,12 @@ def _descriptor_end(payload: bytes) -> int:
 
 
 def depacketize(payloads: list[bytes]) -> bytes:
-    """The encoded picture in the payloads of one timestamp, with all its spatial layers.
+    """The encoded picture in the payloads of one timestamp; of several spatial layers, a superframe.
 
     Raises:
         ValueError: they are malformed, or the beginning of the picture is missing.
     """
-    parts = []
+    layers: list[bytes] = []
     is_open = False
     for payload in payloads:
         try:
@@ -110,10 +116,90 @@ def depacketize(payloads: list[bytes]) -> bytes:
         if bool(payload[0] & _BEGIN) is is_open:
             raise ValueError("a piece of a VP9 picture is missing")
         is_open = not payload[0] & _END
-        parts.append(payload[at:])
-    if is_open or not parts:
+        if payload[0] & _BEGIN:
+            layers.append(payload[at:])
+        else:
+            layers[-1] += payload[at:]
+    if is_open or not layers:
         raise ValueError("the end of a VP9 picture is missing")
-    return b"".join(parts)
+    if len(layers) > _LAYERS_MAX:
+        raise ValueError("a VP9 picture has too many layers")
+    return _superframe(layers) if len(layers) > 1 else layers[0]
+
+
+def _superframe(frames: list[bytes]) -> bytes:
+    """Frames with an index behind them, by which a decoder takes them apart (VP9 annex B)."""
+    marker = bytes((0xC0 | 3 << 3 | len(frames) - 1,))
+    sizes = b"".join([len(frame).to_bytes(4, "little") for frame in frames])
+    return b"".join(frames) + marker + sizes + marker
+
+
+def _frames(data: bytes) -> list[bytes]:
+    """The frames of a superframe, or the one that it is."""
+    marker = data[-1]
+    width, count = (marker >> 3 & 3) + 1, (marker & 7) + 1
+    begin = len(data) - 2 - width * count
+    if marker & 0xE0 != 0xC0 or begin < 0 or data[begin] != marker:
+        return [data]
+    frames, at = [], 0
+    for index in range(count):
+        place = begin + 1 + width * index
+        size = int.from_bytes(data[place : place + width], "little")
+        frames.append(data[at : at + size])
+        at += size
+    return [frame for frame in frames if frame]
+
+
+def picture_size(data: bytes) -> tuple[int, int] | None:
+    """The largest width and height that the frames of a picture have; None if they have those of others.
+
+    Raises:
+        ValueError: a frame is malformed.
+    """
+    sizes = [size for frame in _frames(data) if (size := _frame_size(BitReader(frame[:64]))) is not None]
+    return max(sizes, key=lambda size: size[0] * size[1], default=None)
+
+
+def _frame_size(bits: BitReader) -> tuple[int, int] | None:
+    """The size in an uncompressed header (VP9 section 6.2), if it has one."""
+    if bits.read(2) != 2:
+        raise ValueError("this is no VP9 frame")
+    profile = bits.read(1) | bits.read(1) << 1
+    if profile == 3:
+        bits.read(1)
+    if bits.read(1):
+        return None
+    is_inter, is_shown, is_resilient = bits.read(1), bits.read(1), bits.read(1)
+    if not is_inter:
+        _skip_colours(bits, profile)
+    else:
+        is_intra_only = 0 if is_shown else bits.read(1)
+        if not is_resilient:
+            bits.read(2)
+        if is_intra_only:
+            if profile:
+                _skip_colours(bits, profile)
+            else:
+                bits.read(24)
+            bits.read(8)
+        else:
+            # which frames are replaced, and three references; the size may be one of theirs
+            bits.read(8 + 3 * 4)
+            if any(bits.read(1) for _ in range(3)):
+                return None
+    return bits.read(16) + 1, bits.read(16) + 1
+
+
+def _skip_colours(bits: BitReader, profile: int) -> None:
+    """The sync code, and section 6.2.2."""
+    if bits.read(24) != _SYNC_CODE:
+        raise ValueError("a VP9 frame has no sync code")
+    if profile >= 2:
+        bits.read(1)
+    if bits.read(3) != _RGB:
+        bits.read(4 if profile & 1 else 1)
+    elif profile & 1:
+        bits.read(1)
 
 
 def is_keyframe(data: bytes) -> bool:
@@ -160,14 +246,10 @@ class Vp9Encoder(PictureEncoder):
 
 
 class Vp9Decoder(PictureDecoder):
-    """Libvpx: unlike libav's own decoder it takes spatial layers without an index of them."""
+    """Libav's own: unlike libvpx it keeps to a limit of sizes, and takes pictures of more than 8 bits."""
 
-    def __init__(self) -> None:
-        super().__init__("libvpx-vp9")
+    coder: ClassVar[str] = "vp9"
 
-
-class Vp9DeepDecoder(PictureDecoder):
-    """Libav's own, for pictures of more than 8 bits, which most builds of libvpx do not take."""
-
-    def __init__(self) -> None:
-        super().__init__("vp9")
+    def decode(self, encoded_frame: aiortc_adapter.JitterFrame) -> list[Frame]:
+        """Decode one picture; of several spatial layers the highest is shown."""
+        return super().decode(encoded_frame)[-1:]

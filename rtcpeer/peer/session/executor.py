@@ -196,7 +196,9 @@ class Executor:
             effect.transceiver,
             effect.kind,
             MediaSender(effect.kind.value, name=name),
-            MediaReceiver(effect.kind.value, track, name=name),
+            MediaReceiver(
+                effect.kind.value, track, name=name, picture_max=self._session.settings.max_picture_size
+            ),
             track,
         )
         core.show_as(RTCRtpTransceiver(core), RTCRtpSender(core), RTCRtpReceiver(core))

@@ -44,7 +44,11 @@ def test_the_descriptor_of_a_key_picture_and_of_others():
         # flexible with layers and two references
         ([b"\xfc\x85\x06\x10\x03\x04DELTA"], b"DELTA"),
         # two spatial layers in one picture, the second in two packets
-        ([b"\xac\x85\x06\x00\x08low", b"\xa8\x85\x06\x03\x08hi", b"\xa4\x85\x06\x03\x08gh"], b"lowhigh"),
+        (
+            [b"\xac\x85\x06\x00\x08low", b"\xa8\x85\x06\x03\x08hi", b"\xa4\x85\x06\x03\x08gh"],
+            # a superframe with its index (VP9 annex B)
+            b"lowhigh\xd9\x03\0\0\0\x04\0\0\0\xd9",
+        ),
         # without anything
         ([b"\x0cx"], b"x"),
         # structure of three layers with resolutions
@@ -83,7 +87,8 @@ def test_any_bytes_are_a_picture_or_refused(payloads):
         data = vp9.depacketize(payloads)
     except ValueError:
         return
-    assert 0 < len(data) <= sum(map(len, payloads))
+    # of several layers it has an index
+    assert 0 < len(data) <= sum(map(len, payloads)) + 2 + 4 * 8
     vp9.is_keyframe(data)
 
 
