@@ -25,6 +25,7 @@ _EXPORTS = {
         "RTCIceParameters",
     ),
     "rtcpeer.peer.data_channel": ("RTCDataChannel",),
+    "rtcpeer.peer.forwarder": ("Forwarder", "ForwarderOutput"),
     "rtcpeer.peer.rtp": ("RTCRtpSender", "RTCRtpReceiver", "RTCRtpTransceiver"),
     "rtcpeer.peer.parameters": (
         "RTCRtpCapabilities",
@@ -175,6 +176,8 @@ __all__ = [
     "SupervisedPeer",
     "check_signaling_channel",
     "memory_pair",
+    "Forwarder",
+    "ForwarderOutput",
 ]
 
 if TYPE_CHECKING:
@@ -229,6 +232,7 @@ if TYPE_CHECKING:
         RTCPeerConnectionIceEvent,
         RTCTrackEvent,
     )
+    from rtcpeer.peer.forwarder import Forwarder, ForwarderOutput
     from rtcpeer.peer.parameters import (
         RTCRtcpParameters,
         RTCRtpCapabilities,

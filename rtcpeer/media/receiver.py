@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from av.error import FFmpegError
@@ -24,16 +24,18 @@ from rtcpeer.media.decoding import DecodeJob, StreamDecoder
 from rtcpeer.media.depacketizer import RedDepacketizer
 from rtcpeer.media.frames import is_keyframe
 from rtcpeer.media.interfaces import FrameSink
+from rtcpeer.media.tapping import ReceiverTap
 from rtcpeer.media.video import choice
 from rtcpeer.media.workers import Workers
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.contributing_sources import ContributingSources, RtpSource
-from rtcpeer.rtp.inbound import InboundStream
+from rtcpeer.rtp.inbound import CountedPacket, InboundStream
 from rtcpeer.rtp.jitter_buffer import AUDIO_WAIT, VIDEO_WAIT, EncodedFrame, FrameBuffer
 from rtcpeer.rtp.packet import RtpPacket, unwrap_rtx
 from rtcpeer.rtp.parameters import ReceiveParameters
 from rtcpeer.rtp.playout import Playout
 from rtcpeer.rtp.session import RtpSession
+from rtcpeer.rtp.source import Source
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +66,9 @@ class MediaReceiver:
         sink: the remote track.
         name: for logs.
         picture_max: longer and shorter side of the largest picture that is decoded; larger ones are dropped.
+
+    Attributes:
+        reads: whether somebody wants frames; while not, what is forwarded is not buffered.
     """
 
     def __init__(
@@ -92,6 +97,10 @@ class MediaReceiver:
         self._queue: deque[DecodeJob] = deque()
         self._decoding: asyncio.Future[list[Frame]] | None = None
         self._workers = Workers()
+        # forwards what arrives; made when somebody wants that
+        self._tap: ReceiverTap | None = None
+        self.reads = True
+        self._watchers: list[Callable[[], None]] = []
         sink.set_control(self)
 
     # -- what the peer calls -----------------------------------------------------------------------
@@ -104,7 +113,20 @@ class MediaReceiver:
         if self._session is not None:
             self._session.remove_receiver(self)
         self._session = session
+        if self._tap is not None:
+            self._tap.attach(session)
         self._register()
+
+    @property
+    def source(self) -> Source:
+        """What arrives, to be forwarded as it is."""
+        if self._tap is None:
+            self._tap = ReceiverTap(self, name=self._name)
+            self._tap.attach(self._session)
+            self.reads = self._sink.wants_frames()
+            if self._stopped:
+                self._tap.close()
+        return self._tap.source
 
     def configure(self, parameters: ReceiveParameters | None) -> None:
         """Receive with these parameters from now on, or nothing; as often as descriptions change."""
@@ -130,6 +152,17 @@ class MediaReceiver:
                 if encoding.rtx_ssrc is not None and encoding.ssrc is not None:
                     self._repairs[encoding.rtx_ssrc] = encoding.ssrc
         self._register()
+        for changed in tuple(self._watchers):
+            changed()
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call `changed` whenever it is told to receive something else."""
+        self._watchers.append(changed)
+
+    def unwatch(self, changed: Callable[[], None]) -> None:
+        """Call it no more."""
+        if changed in self._watchers:
+            self._watchers.remove(changed)
 
     @property
     def jitter_buffer_target(self) -> float | None:
@@ -181,6 +214,8 @@ class MediaReceiver:
         self._stopped = True
         if self._session is not None:
             self._session.remove_receiver(self)
+        if self._tap is not None:
+            self._tap.close()
         self._queue.clear()
         self._workers.release()
         return Gone([self._decoding] if self._decoding is not None else [])
@@ -209,15 +244,62 @@ class MediaReceiver:
         if form is None:
             return
         if packet.abs_send_time is not None and self.kind == "video":
-            self._estimate(packet, form, now)
+            size = len(packet.payload) + packet.padding_size
+            self.estimate(packet.abs_send_time, size, packet.ssrc, form, now)
+        if self._tap is not None and not self._tap.knows(packet.ssrc):
+            self._tap.learn(packet.ssrc, packet.raw, now)
         if form.name == "RTX":
             self._on_repair(packet, form, now)
         elif form.name == "RED":
             self._on_redundant(packet, now)
         else:
-            self._buffer(self._count(packet, form, now), packet, form, now)
+            stream = self.count(packet, form, now)
+            if packet.rid is not None and stream.rid is None:
+                stream.rid = packet.rid
+            self._buffer(stream, packet, form, now)
 
-    def _count(self, packet: RtpPacket, form: PayloadFormat, now: float) -> InboundStream:
+    # -- what the tap calls ------------------------------------------------------------------------
+
+    @property
+    def formats(self) -> Mapping[int, PayloadFormat]:
+        """Of its section, by payload type."""
+        return self._formats
+
+    @property
+    def mid(self) -> str:
+        """Of its section."""
+        return self._parameters.mid if self._parameters is not None else ""
+
+    def repaired_ssrc(self, ssrc: int, repaired_rid: str | None) -> int | None:
+        """The SSRC that a retransmission stream repairs (RFC 4588); None if that cannot be told."""
+        repaired = self._repairs.get(ssrc)
+        if repaired is not None or len(self._repairs) >= 2 * STREAMS_MAX:
+            return repaired
+        if repaired_rid is not None:
+            # RFC 8852 section 3.2: the layer that it repairs
+            repaired = next((s.ssrc for s in self._streams.values() if s.rid == repaired_rid), None)
+        elif len(self._streams) == 1:
+            # not announced, but there is only one stream that it can repair
+            repaired = next(iter(self._streams))
+        if repaired is not None:
+            self._repairs[ssrc] = repaired
+        return repaired
+
+    def feed_back(self, ssrc: int, now: float, write: Callable[[int], bytes]) -> None:
+        """Send feedback about a stream."""
+        stream = self._streams.get(ssrc)
+        if stream is not None:
+            self._feed_back(stream, now, write)
+
+    def ask_keyframe(self, ssrc: int, now: float) -> None:
+        """Send a request for a key frame of a stream that is forwarded."""
+        stream = self._streams.get(ssrc)
+        if stream is not None:
+            stream.pli_at = now
+            stream.plis += 1
+            self._feed_back(stream, now, lambda own: rtcp.write_pli(own, ssrc))
+
+    def count(self, packet: CountedPacket, form: PayloadFormat, now: float) -> InboundStream:
         """Take note of a packet that came, in its stream; `form` is that of what it carries."""
         stream = self._streams.get(packet.ssrc)
         if stream is None:
@@ -239,6 +321,8 @@ class MediaReceiver:
         stream = self._streams.get(report.ssrc)
         if stream is not None:
             stream.take_report(report, now)
+        if self._tap is not None:
+            self._tap.on_sender_report(report, now)
 
     def on_bye(self, ssrc: int) -> None:
         """See `rtp.RtpReceiver`: the track is muted, not ended (webrtc-pc 5.3)."""
@@ -261,6 +345,12 @@ class MediaReceiver:
 
     def on_demand(self) -> None:
         """See `neighbours.ReceiverControl`: decoding begins with a key frame."""
+        if not self.reads:
+            # what was only forwarded until now is not in the buffers
+            self.reads = True
+            for stream in self._streams.values():
+                stream.buffer = FrameBuffer(self.kind == "video", self._wait)
+                stream.needs_keyframe = True
         if self.kind == "video":
             now = wall_time()
             for stream in self._streams.values():
@@ -273,6 +363,8 @@ class MediaReceiver:
         if len(self._streams) >= STREAMS_MAX:
             oldest = min(self._streams.values(), key=lambda s: s.last_packet_at)
             del self._streams[oldest.ssrc]
+            if self._tap is not None:
+                self._tap.forget(oldest.ssrc)
         stream = InboundStream(ssrc, FrameBuffer(self.kind == "video", self._wait), form.clock_rate)
         if self._streams:
             # the time of the track goes on where the previous stream is
@@ -289,7 +381,7 @@ class MediaReceiver:
             logger.debug("%s ignores a packet: %s", self._name, exc)
             return
         if form is not None:
-            stream = self._count(packet, form, now)
+            stream = self.count(packet, form, now)
         elif stream is not None:
             stream.count(packet, now)
             form = self._formats.get(stream.payload_type)
@@ -302,12 +394,9 @@ class MediaReceiver:
         """A retransmission (RFC 4588): put the original in its place."""
         if form.apt is None or form.apt not in self._formats:
             return
-        ssrc = self._repairs.get(packet.ssrc)
+        ssrc = self.repaired_ssrc(packet.ssrc, packet.repaired_rid)
         if ssrc is None:
-            if len(self._streams) != 1 or len(self._repairs) >= STREAMS_MAX:
-                return
-            # not announced, but there is only one stream that it can repair
-            ssrc = self._repairs[packet.ssrc] = next(iter(self._streams))
+            return
         stream = self._streams.get(ssrc)
         original = unwrap_rtx(packet, form.apt, ssrc)
         if stream is None or original is None:
@@ -342,7 +431,11 @@ class MediaReceiver:
             self._feed_back(stream, now, lambda ssrc: rtcp.write_nack(ssrc, stream.ssrc, missing))
 
     def _send_pli(self, stream: InboundStream, now: float, *, force: bool = False) -> None:
-        if self._session is not None and (force or now - stream.pli_at > PLI_INTERVAL):
+        forwarded = self._tap.source.streams.get(stream.ssrc) if self._tap is not None else None
+        if self._tap is not None and forwarded is not None and not force:
+            # together with those who get it forwarded
+            self._tap.source.ask(forwarded, now)
+        elif self._session is not None and (force or now - stream.pli_at > PLI_INTERVAL):
             stream.pli_at = now
             stream.plis += 1
             self._feed_back(stream, now, lambda ssrc: rtcp.write_pli(ssrc, stream.ssrc))
@@ -351,22 +444,27 @@ class MediaReceiver:
         if self._session is not None and self._parameters is not None:
             self._session.send_feedback(self._parameters.mid, stream.report(now), write)
 
-    def _estimate(self, packet: RtpPacket, form: PayloadFormat, now: float) -> None:
-        """Tell the sender what the path seems to bear (goog-remb)."""
+    def estimate(self, send_time: int, size: int, ssrc: int, form: PayloadFormat, now: float) -> None:
+        """Tell the sender what the path seems to bear (goog-remb).
+
+        Args:
+            send_time: of a packet, as abs-send-time has it.
+            size: of its payload and padding, in bytes.
+        """
         if self._estimator is None:
             if not (form.remb or any(f.remb for f in self._formats.values())):
                 return
             self._estimator = rtcp.RemoteBitrateEstimator()
         estimate = self._estimator.add(
             arrival_time_ms=int(now * 1000),
-            abs_send_time=packet.abs_send_time or 0,
-            payload_size=len(packet.payload) + packet.padding_size,
-            ssrc=packet.ssrc,
+            abs_send_time=send_time,
+            payload_size=size,
+            ssrc=ssrc,
         )
-        stream = self._streams.get(packet.ssrc)
+        stream = self._streams.get(ssrc)
         if estimate is not None and stream is not None:
             bitrate, ssrcs = estimate
-            self._feed_back(stream, now, lambda ssrc: rtcp.write_remb(ssrc, bitrate, ssrcs[-16:]))
+            self._feed_back(stream, now, lambda own: rtcp.write_remb(own, bitrate, ssrcs[-16:]))
 
     # -- frames ------------------------------------------------------------------------------------
 
@@ -379,8 +477,12 @@ class MediaReceiver:
         for packet in frame.packets:
             if packet.turns is not None:
                 stream.turns = packet.turns
-        if not self._is_shown(stream, now) or not self._sink.wants_frames():
+        if not self._is_shown(stream, now):
             stream.needs_keyframe = True
+            return
+        if not self._sink.wants_frames():
+            stream.needs_keyframe = True
+            self.reads = self._tap is None
             return
         try:
             data = choice.depacketize(form.name, [p.payload for p in frame.packets if p.payload])

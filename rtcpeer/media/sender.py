@@ -23,6 +23,8 @@ from rtcpeer.errors import InvalidStateError
 from rtcpeer.media.codecs import PayloadFormat, payload_format, preferred_redundancy, protection_of
 from rtcpeer.media.dtmf import TonePlayer
 from rtcpeer.media.encoding import EncodedPayloads, EncodeRequest
+from rtcpeer.media.receiver import MediaReceiver
+from rtcpeer.media.relaying import Relay
 from rtcpeer.media.send_stream import SendStream
 from rtcpeer.media.source import SourceTrack, Subscription, TrackSource
 from rtcpeer.media.source_statistics import SourceNumbers
@@ -40,6 +42,8 @@ logger = logging.getLogger(__name__)
 KEYFRAME_INTERVAL = 0.2
 # And one that nobody asked for in so many words, because of packets that cannot be sent again, is rarer.
 REFRESH_INTERVAL = 1.0
+# What statistics name as the encoder of a stream that is forwarded as it came.
+FORWARDED = "forwarded"
 
 
 class MediaSender:
@@ -72,6 +76,8 @@ class MediaSender:
         self._estimate: int | None = None
         self._tones: TonePlayer | None = None
         self._source = SourceNumbers()
+        # what is forwarded in place of the track
+        self._relay: Relay | None = None
 
     # -- what the peer calls -----------------------------------------------------------------------
 
@@ -120,6 +126,35 @@ class MediaSender:
         self._register()
         self._update()
 
+    def forward(self, receiver: MediaReceiver, layer: str | None = None) -> Relay:
+        """Send what a receiver gets, as it is, in place of the track.
+
+        Args:
+            receiver: of the same kind.
+            layer: the rid that is wanted of several; None for the best one.
+
+        Raises:
+            InvalidStateError: the sender has been stopped.
+        """
+        if self._stopped:
+            raise InvalidStateError("the sender has been stopped: nothing can be forwarded with it")
+        if self._relay is not None:
+            self._relay.close()
+        self._relay = Relay(receiver, layer)
+        self._update()
+        return self._relay
+
+    def stop_forwarding(self, relay: Relay) -> None:
+        """Send the track again, if `relay` is still what is sent."""
+        if relay is not self._relay:
+            return
+        relay.close()
+        self._relay = None
+        for stream in self._known.values():
+            stream.packets.rebase()
+            stream.force_keyframe = True
+        self._update()
+
     def request_keyframe(self) -> None:
         """Make the next picture one that can be decoded by itself."""
         for stream in self._streams:
@@ -150,8 +185,14 @@ class MediaSender:
         """RTCOutboundRtpStreamStats and RTCRemoteInboundRtpStreamStats, without ids."""
         result: list[dict[str, object]] = []
         mid = self._parameters.mid if self._parameters is not None else None
+        relayed = self._relayed()
+        if self._relay is not None:
+            self._relay.stats()
         for index, stream in enumerate(self._streams):  # as many as encodings, or none
-            result += stream.stats(self.kind, mid, index)
+            told = stream.stats(self.kind, mid, index)
+            if stream is relayed:
+                told[0]["encoderImplementation"] = FORWARDED
+            result += told
         return result
 
     def source_stats(self) -> dict[str, object]:
@@ -165,6 +206,8 @@ class MediaSender:
         """Send nothing more, for ever, and say so (BYE). The track is not stopped."""
         if self._stopped:
             return Gone()
+        if self._relay is not None:
+            self._relay.close()
         session = self._session
         if session is not None and session.connected:
             sent = [
@@ -174,6 +217,7 @@ class MediaSender:
                 session.send_rtcp(rtcp.write_receiver_report(sent[0], []) + rtcp.write_bye(sent))
         self.configure(None)
         self._stopped = True
+        self._relay = None
         self._track = None
         self._swap_subscription()
         self._workers.release()
@@ -235,9 +279,30 @@ class MediaSender:
             and self._session is not None
             and self._session.connected
             and any(stream.packets.encoding.active for stream in self._streams)
+            and self._relay is None
         )
 
+    def _relayed(self) -> SendStream | None:
+        """The stream that is forwarded now."""
+        relay = self._relay
+        return self._relay_stream() if relay is not None and relay.is_running else None
+
+    def _relay_stream(self) -> SendStream | None:
+        return next((stream for stream in self._streams if stream.packets.encoding.active), None)
+
+    def _update_relay(self) -> None:
+        """Begin or end forwarding, as the transport and the parameters have it."""
+        relay, session, parameters = self._relay, self._session, self._parameters
+        if relay is None:
+            return
+        stream = self._relay_stream()
+        if stream is None or session is None or parameters is None or not session.connected:
+            relay.halt()
+            return
+        relay.run(stream.packets, session, parameters, [payload_format(codec) for codec in parameters.codecs])
+
     def _update(self) -> None:
+        self._update_relay()
         if self._should_run:
             if self._subscription is None:
                 self._swap_subscription()
@@ -278,14 +343,20 @@ class MediaSender:
         if stream is None:
             return
         packets = stream.packets
+        relay = self._relay if stream is self._relayed() else None
         if isinstance(packet, rtcp.SenderReport | rtcp.ReceiverReport):
             for block in packet.reports:
-                if block.ssrc == ssrc:
+                if block.ssrc == ssrc and relay is not None:
+                    relay.on_report(block, now)
+                elif block.ssrc == ssrc:
                     packets.take_report(block, now)
             return
         lost = rtcp.lost_packets(packet)
         if lost is not None:
             packets.nacks += 1
+            if relay is not None:
+                relay.on_nack(lost, now)
+                return
             # asked for again and again while the key frame is on its way: not more than one a second
             if packets.repeat(lost, now) and now - stream.keyframe_at > REFRESH_INTERVAL:
                 stream.force_keyframe = True
@@ -294,16 +365,27 @@ class MediaSender:
         if request is not None:
             packets.plis += request == "pli"
             packets.firs += request == "fir"
+            if relay is not None:
+                relay.request_keyframe()
+                return
             stream.force_keyframe = True
             return
         bitrate = rtcp.estimated_bitrate(packet)
         if bitrate is not None:
             self._estimate = bitrate
+            if relay is not None:
+                relay.on_estimate(bitrate)
 
     def sender_reports(self, now: float) -> list[bytes]:
         """See `rtp.RtpSender`."""
         cname = self._parameters.cname if self._parameters is not None else ""
-        reports = (stream.packets.write_report(cname, now) for stream in self._streams)
+        relayed = self._relayed()
+        reports = (
+            self._relay.write_report(cname, now)
+            if self._relay is not None and stream is relayed
+            else stream.packets.write_report(cname, now)
+            for stream in self._streams
+        )
         return [report for report in reports if report is not None]
 
     # -- frames ------------------------------------------------------------------------------------

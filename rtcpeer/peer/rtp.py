@@ -31,6 +31,11 @@ __all__ = ["RTCRtpReceiver", "RTCRtpSender", "RTCRtpTransceiver", "TransceiverCo
 _Source = TypeVar("_Source", bound=RTCRtpContributingSource)
 
 
+def core_of(receiver: RTCRtpReceiver) -> TransceiverCore:
+    """What stands behind a receiver, for other classes of the face."""
+    return receiver._core
+
+
 class RTCRtpReceiver:
     """Gives the track that arrives (webrtc-pc 5.3)."""
 

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from rtcpeer.peer.transports import RTCDtlsTransport
 
 
+def core_of(sender: RTCRtpSender) -> TransceiverCore:
+    """What stands behind a sender, for other classes of the face."""
+    return sender._core
+
+
 class RTCRtpSender:
     """Controls how a track is encoded and sent (webrtc-pc 5.2). Made by `addTrack` and `addTransceiver`."""
 

@@ -6,9 +6,9 @@ Owns: a bounded table. Never: reads a clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from rtcpeer.rtp.audio_level import dbov_to_level
-from rtcpeer.rtp.packet import RtpPacket
 
 SOURCES_MAX = 64
 # getSynchronizationSources looks back ten seconds (webrtc-pc 5.3)
@@ -31,6 +31,26 @@ class RtpSource:
     is_csrc: bool
 
 
+class HeardPacket(Protocol):
+    """What is noted of a packet, parsed whole or on its way through a relay."""
+
+    @property
+    def ssrc(self) -> int:
+        """Whose it is."""
+
+    @property
+    def csrc(self) -> tuple[int, ...]:
+        """Who contributed to it."""
+
+    @property
+    def timestamp(self) -> int:
+        """Its RTP timestamp."""
+
+    @property
+    def audio_level(self) -> tuple[bool, int] | None:
+        """Voice activity and -dBov."""
+
+
 class ContributingSources:
     """The sources of one section."""
 
@@ -38,7 +58,7 @@ class ContributingSources:
         # (is a contributing source, SSRC) -> (time in s, RTP timestamp, level)
         self._sources: dict[tuple[bool, int], tuple[float, int, float | None]] = {}
 
-    def note(self, packet: RtpPacket, now: float) -> None:
+    def note(self, packet: HeardPacket, now: float) -> None:
         """A packet came."""
         level = None
         if packet.audio_level is not None:

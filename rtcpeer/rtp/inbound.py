@@ -6,16 +6,33 @@ Owns: counters and the frame buffer of one SSRC. Never: sends, decodes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from av import AudioFrame, VideoFrame
 from av.frame import Frame
 
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.audio_level import audio_level
+from rtcpeer.rtp.contributing_sources import HeardPacket
 from rtcpeer.rtp.jitter_buffer import EncodedFrame, FrameBuffer, SequenceUnwrapper
-from rtcpeer.rtp.packet import RtpPacket
 
 _NTP_EPOCH = 2208988800
+
+
+class CountedPacket(HeardPacket, Protocol):
+    """What is counted of a packet, parsed whole or on its way through a relay."""
+
+    @property
+    def sequence_number(self) -> int:
+        """16 bits."""
+
+    @property
+    def payload(self) -> bytes:
+        """Without padding."""
+
+    @property
+    def padding_size(self) -> int:
+        """In bytes."""
 
 
 @dataclass(slots=True)
@@ -40,6 +57,8 @@ class InboundStream:
     # of those dropped: larger than what is decoded
     oversized_frames: int = 0
     emitted: int = 0
+    # its name among simulcast layers, once a packet told it
+    rid: str | None = None
     buffer_delay: float = 0.0
     target_delay: float = 0.0
     minimum_delay: float = 0.0
@@ -86,7 +105,7 @@ class InboundStream:
         # until two pieces tell: 20 ms
         self._weight = 1 if self.buffer.is_video else self.clock_rate // 50
 
-    def count(self, packet: RtpPacket, now: float) -> None:
+    def count(self, packet: CountedPacket, now: float) -> None:
         """Take note of a packet that arrived."""
         if not self.packets_received:
             self.first_packet_at = now

@@ -136,6 +136,19 @@ class OutboundStream:
         """The next frame comes from another source: its time goes on where this one stopped."""
         self._source = None
 
+    @property
+    def sent_at(self) -> float:
+        """When the last frame was sent; 0.0 before the first one."""
+        return self._sent_at
+
+    def go_on(self, number: int, timestamp: int, sent_at: float, rtx_number: int) -> None:
+        """Packets were sent in this stream by somebody else: what comes next goes on from there."""
+        self.sequence_number = number & 0xFFFF
+        self.timestamp = timestamp
+        self._sent_at = sent_at
+        self.rtx_sequence_number = rtx_number
+        self.rebase()
+
     def map_timestamp(self, source: int, now: float) -> int:
         """The RTP timestamp of a frame whose own clock says `source` (in ticks)."""
         previous = self._source
@@ -249,8 +262,12 @@ class OutboundStream:
             self.retransmitted_bytes += len(packet)
         return is_beyond
 
-    def write_report(self, cname: str, now: float) -> bytes | None:
-        """A sender report with a source description; None before the first packet."""
+    def write_report(self, cname: str, now: float, timestamp: int | None = None) -> bytes | None:
+        """A sender report with a source description; None before the first packet.
+
+        Args:
+            timestamp: the RTP timestamp of what is captured now, where that is known better than from here.
+        """
         if not self.packets_sent:
             return None
         stamp = ntp(now)
@@ -258,7 +275,7 @@ class OutboundStream:
         self._reported_at = now
         # the timestamp that a frame would have now (RFC 3550 section 6.4.1)
         since = int((now - self._sent_at) * self.clock_rate) if self._sent_at else 0
-        current = self.timestamp + since & 0xFFFFFFFF
+        current = self.timestamp + since & 0xFFFFFFFF if timestamp is None else timestamp
         return rtcp.write_sender_report(
             self.encoding.ssrc, stamp, current, self.packets_sent, self.bytes_sent, cname
         )

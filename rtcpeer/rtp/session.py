@@ -11,14 +11,16 @@ import asyncio
 import logging
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import pylibsrtp
 
 from rtcpeer.aio import wall_time
 from rtcpeer.rtp import rtcp
+from rtcpeer.rtp.clocks import RemoteClock
 from rtcpeer.rtp.packet import ExtensionIds, RtpPacket, parse_rtp_untrusted
+from rtcpeer.rtp.relay_packet import HEADER
 from rtcpeer.rtp.srtp import SrtpSessions
 from rtcpeer.values import HeaderExtension
 
@@ -65,6 +67,21 @@ class RtpSender(Protocol):
         """Packets can be sent from now on, or no longer."""
 
 
+class Pacer(Protocol):
+    """Decides when packets of media leave; without one, they leave at once.
+
+    The place for congestion control: every packet of media of a transport passes here before it is protected, first
+    transmissions and retransmissions, made here or forwarded. `RtpSession.release` sends one.
+    """
+
+    def take(self, packet: bytes) -> None:
+        """An RTP packet that is ready to leave."""
+
+
+Tap = Callable[[bytes, float], bool]
+"""Takes an RTP packet and the time of day; says whether nobody else wants it."""
+
+
 class RtpSession:
     """SRTP, routing and RTCP of one transport.
 
@@ -75,12 +92,19 @@ class RtpSession:
 
     Attributes:
         connected: whether packets can be sent.
+        pacer: holds packets of media back; None to send them at once.
+        remote_clock: the clock of the other end, as its sender reports tell.
+        unsendable: packets that could not be protected.
     """
 
     def __init__(
         self, make_srtp: Callable[[], SrtpSessions | None], send: Callable[[bytes], None], *, name: str = ""
     ) -> None:
         self.connected = False
+        self.pacer: Pacer | None = None
+        self.remote_clock = RemoteClock()
+        self.unsendable = 0
+        self._taps: dict[int, Tap] = {}
         self._make_srtp = make_srtp
         self._send = send
         self._name = name
@@ -163,15 +187,63 @@ class RtpSession:
 
     def send_rtp(self, packet: bytes) -> None:
         """Protect and send an RTP packet; dropped unless connected."""
+        if self.pacer is not None:
+            self.pacer.take(packet)
+        else:
+            self.release(packet)
+
+    def release(self, packet: bytes) -> None:
+        """Protect and send an RTP packet now, past the pacer; dropped unless connected."""
         srtp = self._srtp
         if srtp is None:
             srtp = self._key()
             if srtp is None:
                 return
         try:
-            self._send(srtp.protect(packet))
+            protected = srtp.protect(packet)
         except (pylibsrtp.Error, ValueError) as exc:
-            logger.debug("%s cannot protect a packet: %s", self._name, exc)
+            self._not_protected(exc)
+            return
+        self._send(protected)
+
+    def send_parts(
+        self,
+        first: int,
+        second: int,
+        number: int,
+        timestamp: int,
+        ssrc: int,
+        body: bytes,
+        patch_at: int = 0,
+        patch: bytes = b"",
+    ) -> None:
+        """Write, protect and send an RTP packet, in one step; dropped unless connected.
+
+        Args:
+            first, second: the first two octets of the header.
+            body: what follows the fixed header.
+            patch: overwrites bytes of the body at `patch_at`.
+        """
+        srtp = self._srtp
+        if srtp is None:
+            srtp = self._key()
+            if srtp is None:
+                return
+        if self.pacer is not None:
+            if patch:
+                body = body[:patch_at] + patch + body[patch_at + len(patch) :]
+            self.pacer.take(HEADER.pack(first, second, number, timestamp, ssrc) + body)
+            return
+        try:
+            protected = srtp.protect_parts(first, second, number, timestamp, ssrc, body, patch_at, patch)
+        except (pylibsrtp.Error, ValueError) as exc:
+            self._not_protected(exc)
+            return
+        self._send(protected)
+
+    def _not_protected(self, exc: Exception) -> None:
+        self.unsendable += 1
+        logger.debug("%s cannot protect a packet: %s", self._name, exc)
 
     def send_rtcp(self, packet: bytes) -> None:
         """Protect and send a (compound) RTCP packet; dropped unless connected."""
@@ -220,7 +292,24 @@ class RtpSession:
         except (pylibsrtp.Error, ValueError) as exc:
             logger.debug("%s ignores a packet: %s", self._name, exc)
 
+    def tap(self, ssrc: int, tap: Tap) -> None:
+        """Give the packets of an SSRC to `tap` before anything is made of them."""
+        self._taps[ssrc] = tap
+
+    def untap(self, ssrc: int) -> None:
+        """No longer give them to it."""
+        self._taps.pop(ssrc, None)
+
+    @property
+    def extension_uris(self) -> Mapping[int, str]:
+        """What each header-extension id means."""
+        return self._ids.by_id
+
     def _receive_rtp(self, data: bytes) -> None:
+        if self._taps:
+            tap = self._taps.get(int.from_bytes(data[8:12], "big"))
+            if tap is not None and tap(data, wall_time()):
+                return
         packet = parse_rtp_untrusted(data, self._ids)
         receiver = self._by_ssrc.get(packet.ssrc)
         mid = packet.mid

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import pylibsrtp
 from pylibsrtp import Policy, Session
 
+from rtcpeer.rtp import libsrtp
+
 
 class Profile(NamedTuple):
     """One SRTP protection profile: its names in OpenSSL and libsrtp, sizes of key and salt in bytes."""
@@ -47,10 +49,14 @@ WINDOW = 1024
 
 
 class SrtpSessions(NamedTuple):
-    """Both directions: functions from packet to packet that raise `pylibsrtp.Error`."""
+    """Both directions: functions from packet to packet that raise `pylibsrtp.Error`, or ValueError for a long one.
+
+    `protect_parts` writes a packet from its parts and protects it in one step (see `libsrtp.ProtectParts`).
+    """
 
     profile: Profile
     protect: Callable[[bytes], bytes]
+    protect_parts: libsrtp.ProtectParts
     protect_rtcp: Callable[[bytes], bytes]
     unprotect: Callable[[bytes], bytes]
     unprotect_rtcp: Callable[[bytes], bytes]
@@ -94,7 +100,12 @@ def make_sessions(keys: SrtpKeys, *, is_server: bool) -> SrtpSessions:
     outbound = _session(profile, local, Policy.SSRC_ANY_OUTBOUND)
     inbound = _session(profile, remote, Policy.SSRC_ANY_INBOUND)
     return SrtpSessions(
-        profile, outbound.protect, outbound.protect_rtcp, inbound.unprotect, inbound.unprotect_rtcp
+        profile,
+        libsrtp.protector(outbound),
+        libsrtp.parts_protector(outbound),
+        libsrtp.rtcp_protector(outbound),
+        libsrtp.unprotector(inbound),
+        libsrtp.rtcp_unprotector(inbound),
     )
 
 

@@ -11,6 +11,7 @@ import importlib
 import inspect
 from pathlib import Path
 
+import pylibsrtp
 import pytest
 from aiortc import rtcsctptransport
 from aiortc.codecs.h264 import H264Encoder
@@ -96,6 +97,26 @@ MODULE_NAMES = [
     ("aiortc.rtp", "pack_remb_fci"),
     ("aiortc.rtp", "unpack_remb_fci"),
 ]
+
+
+SRTP_FUNCTIONS = ["srtp_protect", "srtp_protect_rtcp", "srtp_unprotect", "srtp_unprotect_rtcp"]
+
+
+@pytest.mark.parametrize("name", SRTP_FUNCTIONS)
+def test_function_of_libsrtp(name):
+    from pylibsrtp._binding import ffi, lib
+
+    policy = pylibsrtp.Policy(key=bytes(30), ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+    session = pylibsrtp.Session(policy)
+    # the handle is a pointer to libsrtp's, freed with the session; packets are changed in place, with their length
+    data, length = ffi.new("char[]", 64), ffi.new("int *")
+    length[0] = 0
+    assert getattr(lib, name)(session._srtp[0], data, length) != lib.srtp_err_status_ok
+    assert lib.srtp_err_status_ok == 0
+
+
+def test_errors_of_libsrtp_have_names():
+    assert "authentication failure" in pylibsrtp.ERRORS
 
 
 class Transport:

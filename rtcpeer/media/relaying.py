@@ -1,0 +1,349 @@
+"""A sender that forwards: what arrives at a receiver leaves in the sender's stream, without being decoded.
+
+The stream's numbers, times and counters go on over the change from encoding to forwarding and back.
+Owns: one output of the receiver's source. Never: the stream itself (the sender's), decodes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+from rtcpeer.aio import wall_time
+from rtcpeer.media.codecs import PayloadFormat
+from rtcpeer.media.receiver import MediaReceiver
+from rtcpeer.rtp import rtcp
+from rtcpeer.rtp.forwarding import Output
+from rtcpeer.rtp.headers import HeaderPlan
+from rtcpeer.rtp.outbound import OutboundStream
+from rtcpeer.rtp.parameters import SendParameters
+from rtcpeer.rtp.session import RtpSession
+from rtcpeer.rtp.source import Source
+
+# What changes how a payload is read; of parameters that are not here, receivers take any value.
+_ESSENTIAL = {
+    "H264": ("packetization-mode", "profile-level-id"),
+    "H265": ("profile-id", "tx-mode"),
+    "VP9": ("profile-id",),
+    "AV1": ("profile",),
+}
+_DEFAULTS = {
+    "packetization-mode": "0",
+    "profile-id": "0",
+    "profile": "0",
+    "tx-mode": "SRST",
+    "profile-level-id": "420010",
+}
+# Sequence numbers of an output begin so far up, so that what comes before the first packet is not negative.
+_OFFSET = 0x10000
+
+
+def same_codec(one: PayloadFormat, other: PayloadFormat) -> bool:
+    """Whether a payload of one format can be sent as another: the same codec, profile and packetization."""
+    if one.name != other.name or one.clock_rate != other.clock_rate:
+        return False
+    if (one.codec.channels or 1) != (other.codec.channels or 1):
+        return False
+    for name in _ESSENTIAL.get(one.name, ()):
+        ours = one.codec.parameter(name) or _DEFAULTS[name]
+        theirs = other.codec.parameter(name) or _DEFAULTS[name]
+        if one.name == "H264" and name == "profile-level-id":
+            # the level at the end is a limit, and baseline is constrained baseline with more allowed
+            ours, theirs = ours[:2].lower(), theirs[:2].lower()
+        if one.name == "H265" and name == "profile-id":
+            ours, theirs = ours if ours != "0" else "1", theirs if theirs != "0" else "1"
+        if ours != theirs:
+            return False
+    return True
+
+
+def payload_type_map(received: Iterable[PayloadFormat], sent: list[PayloadFormat]) -> dict[int, int]:
+    """Payload types that are sent, by those that arrive; what has no counterpart is left out."""
+    result: dict[int, int] = {}
+    for form in received:
+        if form.is_media or form.name == "TELEPHONE-EVENT":
+            match = next((other for other in sent if same_codec(form, other)), None)
+            if match is not None:
+                result[form.payload_type] = match.payload_type
+    return result
+
+
+class Relay:
+    """What one sender forwards.
+
+    Args:
+        receiver: where it comes from.
+        layer: the rid that is wanted; None for the best one.
+
+    Attributes:
+        on_begin: called when the first packet of a source is about to leave.
+    """
+
+    def __init__(self, receiver: MediaReceiver, layer: str | None = None) -> None:
+        self.on_begin: Callable[[], None] | None = None
+        self._receiver = receiver
+        self._source: Source = receiver.source
+        receiver.watch(self._update_plan)
+        self._layer = layer
+        self._paused = False
+        self._closed = False
+        self._output: Output | None = None
+        self._packets: OutboundStream | None = None
+        self._session: RtpSession | None = None
+        self._parameters = SendParameters("", (), ())
+        self._formats: list[PayloadFormat] = []
+        # counted in the stream already
+        self._settled = (0, 0, 0, 0, 0)
+        self.keyframe_requests = 0
+
+    @property
+    def receiver(self) -> MediaReceiver:
+        """Where it comes from."""
+        return self._receiver
+
+    @property
+    def is_running(self) -> bool:
+        """Whether packets are forwarded, or would be if any came."""
+        return self._output is not None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether packets of the source leave."""
+        return self._output is not None and self._output.stream is not None
+
+    # -- what the user says ------------------------------------------------------------------------
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is forwarded; numbers and times go on without a gap afterwards."""
+        return self._paused
+
+    @paused.setter
+    def paused(self, value: bool) -> None:
+        self._paused = value
+        output = self._output
+        if output is None:
+            return
+        if value:
+            self._settle()
+            self._source.remove(output)
+        elif output not in self._source.outputs:
+            self._source.add(output, self._layer, wall_time())
+
+    @property
+    def layer(self) -> str | None:
+        """The rid that is wanted; None for the best one that the way to the subscriber bears."""
+        return self._layer
+
+    @layer.setter
+    def layer(self, value: str | None) -> None:
+        self._layer = value
+        if self._output is not None:
+            self._source.prefer(self._output, value, wall_time())
+
+    @property
+    def current_layer(self) -> str | None:
+        """The rid of what is forwarded now; None if it has none, or nothing is."""
+        stream = None if self._output is None else self._output.stream
+        return None if stream is None else stream.rid
+
+    def switch(self, receiver: MediaReceiver) -> None:
+        """Forward what another receiver gets, from its next key frame on; until then, go on as before."""
+        if receiver is self._receiver:
+            return
+        before, self._source = self._source, receiver.source
+        self._receiver.unwatch(self._update_plan)
+        receiver.watch(self._update_plan)
+        self._receiver = receiver
+        output = self._output
+        if output is not None and output in before.outputs:
+            before.hand_over(output)
+            self._source.add(output, self._layer, wall_time())
+        self._update_plan()
+
+    def request_keyframe(self) -> None:
+        """The subscriber needs a picture that can be decoded by itself."""
+        self.keyframe_requests += 1
+        if self._output is not None:
+            self._source.request_keyframe(self._output, wall_time())
+
+    # -- what the sender says ----------------------------------------------------------------------
+
+    def run(
+        self,
+        packets: OutboundStream,
+        session: RtpSession,
+        parameters: SendParameters,
+        formats: list[PayloadFormat],
+    ) -> None:
+        """Forward in this stream, or go on so with what was negotiated now."""
+        if self._closed:
+            return
+        if self._output is not None and (packets is not self._packets or session is not self._session):
+            self.halt()
+        self._packets, self._session = packets, session
+        self._parameters, self._formats = parameters, formats
+        plan = self._plan()
+        if self._output is None:
+            self._start(packets, session, plan)
+        else:
+            self._output.use(plan)
+        self._set_rtx()
+
+    def halt(self) -> None:
+        """Forward nothing; the stream goes on from here."""
+        output, packets = self._output, self._packets
+        if output is None or packets is None:
+            return
+        self._settle()
+        self._source.remove(output)
+        self._output = None
+        timestamp, sent_at = output.last_timestamp
+        if output.begun and timestamp is not None:
+            packets.go_on(output.next_number, timestamp, sent_at, output.rtx_number)
+        output.on_begin = None
+
+    def close(self) -> None:
+        """Forward nothing, for ever."""
+        self.halt()
+        self._closed = True
+        self._receiver.unwatch(self._update_plan)
+        self.on_begin = None
+
+    def _start(self, packets: OutboundStream, session: RtpSession, plan: HeaderPlan) -> None:
+        self._settled = (0, 0, 0, 0, 0)
+        output = self._output = Output(
+            packets.encoding.ssrc,
+            plan,
+            session.send_parts,
+            number=packets.sequence_number + _OFFSET,
+            timestamp=packets.timestamp if packets.sent_at else None,
+            sent_at=packets.sent_at,
+            clock_rate=self._clock_rate(plan),
+        )
+        output.rtx_number = packets.rtx_sequence_number
+        output.round_trip = packets.round_trip
+        output.on_begin = self._begun
+        if not self._paused:
+            self._source.add(output, self._layer, wall_time())
+
+    def _begun(self) -> None:
+        if self.on_begin is not None:
+            self.on_begin()
+
+    def _clock_rate(self, plan: HeaderPlan) -> int:
+        sent = set(plan.payload_types.values())
+        rates = [f.clock_rate for f in self._formats if f.payload_type in sent and f.is_media]
+        return rates[0] if rates else 90000
+
+    def _plan(self) -> HeaderPlan:
+        types = payload_type_map(self._receiver.formats.values(), self._formats)
+        extensions = self._parameters.header_extensions
+        ids = {e.uri: e.id for e in extensions if e.id is not None and 0 < e.id < 256}
+        return HeaderPlan(types, self._parameters.mid, ids)
+
+    def _update_plan(self) -> None:
+        if self._output is not None:
+            plan = self._plan()
+            self._output.clock_rate = self._clock_rate(plan)
+            self._output.use(plan)
+            self._set_rtx()
+
+    def _set_rtx(self) -> None:
+        output, packets = self._output, self._packets
+        if output is None or packets is None:
+            return
+        ssrc, types = packets.encoding.rtx_ssrc, packets.rtx_payload_types
+        output.rtx = None if ssrc is None or not types else (ssrc, dict(types))
+
+    # -- what the other end says -------------------------------------------------------------------
+
+    def on_report(self, block: rtcp.ReceiverInfo, now: float) -> None:
+        """The subscriber reports: packets that we never had are no loss of its own."""
+        packets, output = self._packets, self._output
+        if packets is None or output is None:
+            return
+        holes = output.holes()
+        expected = output.counts()[0] + holes
+        if holes and expected:
+            lost = max(0, block.packets_lost - holes)
+            fraction = max(0, block.fraction_lost - 256 * holes // expected)
+            block = dataclasses.replace(block, packets_lost=lost, fraction_lost=fraction)
+        packets.take_report(block, now)
+        output.round_trip = packets.round_trip
+
+    def on_nack(self, numbers: list[int], now: float) -> None:
+        """The subscriber misses packets."""
+        output = self._output
+        if output is not None and output.repeat(numbers, now):
+            self._source.request_keyframe(output, now)
+
+    def on_estimate(self, bitrate: int) -> None:
+        """What the way to the subscriber bears, in bit/s."""
+        if self._output is not None:
+            self._output.estimate = bitrate
+            self._source.choose_output(self._output, wall_time())
+
+    def write_report(self, cname: str, now: float) -> bytes | None:
+        """A sender report that keeps sound and picture of the source together; None before the first packet."""
+        packets, output = self._packets, self._output
+        if packets is None or output is None:
+            return None
+        self._settle()
+        timestamp = None
+        stream = output.stream
+        if stream is not None:
+            captured = None if stream.clock is None else stream.clock.timestamp_at(now)
+            if captured is None:
+                # as long as the source has not reported: as if its last packet had been captured when it came
+                captured = stream.timestamp + int((now - stream.timestamp_at) * stream.clock_rate)
+            timestamp = captured + output.time_offset & 0xFFFFFFFF
+        elif output.last_timestamp[0] is not None:
+            last, sent_at = output.last_timestamp
+            timestamp = (last or 0) + int((now - sent_at) * output.clock_rate) & 0xFFFFFFFF
+        return packets.write_report(cname, now, timestamp)
+
+    # -- counters ----------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Count in the stream what went out since the last time."""
+        output, packets = self._output, self._packets
+        if output is None or packets is None:
+            return
+        counted = (*output.counts(), output.repeated_packets, output.repeated_bytes)
+        sent, size, frames, again, again_size = (
+            now - before for now, before in zip(counted, self._settled, strict=True)
+        )
+        self._settled = counted
+        packets.packets_sent += sent
+        packets.bytes_sent += size
+        packets.header_bytes_sent += sent * (12 + output.plan.overhead)
+        packets.frames_sent += frames
+        packets.retransmitted_packets += again
+        packets.retransmitted_bytes += again_size
+
+    def stats(self) -> dict[str, object]:
+        """What is forwarded, since forwarding began or the stream was changed.
+
+        Returns:
+            packets, bytes, frames, retransmittedPackets, retransmittedBytes, keyFrameRequests; `layer`, the rid that
+            is forwarded now; `layers`, those that the source gives; `waiting` for a key frame; `missing`, packets
+            that never reached us; `estimate` in bit/s or None; `roundTripTime` in s or None.
+        """
+        output = self._output
+        self._settle()
+        packets, size, frames = (0, 0, 0) if output is None else output.counts()
+        return {
+            "packets": packets,
+            "bytes": size,
+            "frames": frames,
+            "retransmittedPackets": 0 if output is None else output.repeated_packets,
+            "retransmittedBytes": 0 if output is None else output.repeated_bytes,
+            "keyFrameRequests": self.keyframe_requests,
+            "layer": self.current_layer,
+            "layers": self._source.layers,
+            "waiting": output is not None and (self._source.awaited(output) is not None or not output.begun),
+            "missing": 0 if output is None else output.holes(),
+            "estimate": None if output is None else output.estimate,
+            "roundTripTime": None if output is None else output.round_trip,
+        }

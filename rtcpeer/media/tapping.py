@@ -1,0 +1,265 @@
+"""The tap of a receiver: its packets go to the outputs of its `Source` before anything is made of them.
+
+While nobody reads the track, that is all that is done with them, beside counting and asking for what is missing; else
+they take the usual way as well. Packets are unwrapped from RTX and RED, corrections and padding are left out.
+Owns: the source, one timer, what is registered at the session. Never: decodes, buffers pictures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from rtcpeer.aio import wall_time
+from rtcpeer.media.codecs import PayloadFormat
+from rtcpeer.rtp import rtcp
+from rtcpeer.rtp.clocks import StreamClock
+from rtcpeer.rtp.forwarding import SourceStream
+from rtcpeer.rtp.inbound import InboundStream
+from rtcpeer.rtp.packet import URI_ABS_SEND_TIME, URI_MID, URI_REPAIRED_RID, URI_RID
+from rtcpeer.rtp.relay_packet import (
+    RelayPacket,
+    read_packet_untrusted,
+    unwrap_red_untrusted,
+    unwrap_rtx_untrusted,
+)
+from rtcpeer.rtp.session import RtpSession
+from rtcpeer.rtp.source import Source
+
+logger = logging.getLogger(__name__)
+
+_CORRECTIONS = frozenset(("ULPFEC", "FLEXFEC", "FLEXFEC-03"))
+
+
+class TappedReceiver(Protocol):
+    """What the tap needs of its receiver."""
+
+    kind: str
+    # whether packets are wanted behind the tap too
+    reads: bool
+
+    @property
+    def formats(self) -> Mapping[int, PayloadFormat]:
+        """By payload type."""
+
+    @property
+    def mid(self) -> str:
+        """Of its section."""
+
+    def count(self, packet: RelayPacket, form: PayloadFormat, now: float) -> InboundStream:
+        """Take note of a packet."""
+
+    def repaired_ssrc(self, ssrc: int, repaired_rid: str | None) -> int | None:
+        """The SSRC that a retransmission stream repairs; None if that cannot be told."""
+
+    def estimate(self, send_time: int, size: int, ssrc: int, form: PayloadFormat, now: float) -> None:
+        """Take note of when a packet was sent and came."""
+
+    def feed_back(self, ssrc: int, now: float, write: Callable[[int], bytes]) -> None:
+        """Send feedback about a stream."""
+
+    def ask_keyframe(self, ssrc: int, now: float) -> None:
+        """Send a request for a key frame."""
+
+
+class ReceiverTap:
+    """Forwards what one receiver gets.
+
+    Args:
+        receiver: whose packets these are.
+        name: for logs.
+
+    Attributes:
+        source: what outputs join.
+        malformed: packets that could not be read.
+    """
+
+    def __init__(self, receiver: TappedReceiver, *, name: str = "") -> None:
+        self.malformed = 0
+        self._receiver = receiver
+        self._name = name
+        self._session: RtpSession | None = None
+        self._ssrcs: set[int] = set()
+        self._clocks: dict[int, StreamClock] = {}
+        self._timer: asyncio.Handle | None = None
+        self.source = Source(receiver.kind, self._ask, self._wake)
+
+    def attach(self, session: RtpSession | None) -> None:
+        """Packets come from here; SSRCs are learned again as they come."""
+        if session is self._session:
+            return
+        self._untap()
+        self._session = session
+
+    def knows(self, ssrc: int) -> bool:
+        """Whether packets of an SSRC come by the tap already."""
+        return ssrc in self._ssrcs
+
+    def learn(self, ssrc: int, data: bytes, now: float) -> None:
+        """A packet of an SSRC came that takes only the usual way so far."""
+        if self._session is None:
+            return
+        self._ssrcs.add(ssrc)
+        self._session.tap(ssrc, self._receive)
+        self._forward(data, now, is_counted=True)
+
+    def on_sender_report(self, report: rtcp.SenderReport, now: float) -> None:
+        """See `rtp.RtpReceiver`."""
+        clock = self._clocks.get(report.ssrc)
+        if clock is not None:
+            info = report.sender_info
+            clock.note(info.ntp_timestamp, info.rtp_timestamp, now)
+
+    def forget(self, ssrc: int) -> None:
+        """A stream is over."""
+        self._ssrcs.discard(ssrc)
+        self._clocks.pop(ssrc, None)
+        if self._session is not None:
+            self._session.untap(ssrc)
+        self.source.remove_stream(ssrc, wall_time())
+
+    def close(self) -> None:
+        """Forward nothing more."""
+        self._untap()
+        self._session = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for output in list(self.source.outputs):
+            self.source.remove(output)
+
+    def _untap(self) -> None:
+        if self._session is not None:
+            for ssrc in self._ssrcs:
+                self._session.untap(ssrc)
+        self._ssrcs.clear()
+
+    # -- packets -----------------------------------------------------------------------------------
+
+    def _receive(self, data: bytes, now: float) -> bool:
+        is_read = self._receiver.reads
+        return self._forward(data, now, is_counted=is_read) and not is_read
+
+    def _forward(self, data: bytes, now: float, *, is_counted: bool) -> bool:
+        """Forward a packet.
+
+        Args:
+            is_counted: somebody else takes note of it, and asks for what is missing.
+
+        Returns:
+            False if it belongs to another receiver.
+        """
+        receiver, session = self._receiver, self._session
+        if session is None:
+            return False
+        try:
+            packet = read_packet_untrusted(data, session.extension_uris)
+            rid, repaired_rid = None, None
+            for uri, value in packet.elements:
+                if uri == URI_MID:
+                    if value.decode("ascii", "replace") != receiver.mid:
+                        return False
+                elif uri == URI_ABS_SEND_TIME:
+                    form = receiver.formats.get(packet.payload_type)
+                    if not is_counted and form is not None and receiver.kind == "video":
+                        size = len(packet.payload) + packet.padding_size
+                        receiver.estimate(int.from_bytes(value, "big"), size, packet.ssrc, form, now)
+                elif uri == URI_RID:
+                    rid = value.decode("ascii", "replace")
+                elif uri == URI_REPAIRED_RID:
+                    repaired_rid = value.decode("ascii", "replace")
+            self._unwrap(packet, rid, repaired_rid, now, is_counted=is_counted)
+        except ValueError as exc:
+            self.malformed += 1
+            logger.debug("%s forwards no malformed packet: %s", self._name, exc)
+        return True
+
+    def _unwrap(
+        self, packet: RelayPacket, rid: str | None, repaired_rid: str | None, now: float, *, is_counted: bool
+    ) -> None:
+        receiver = self._receiver
+        form = receiver.formats.get(packet.payload_type)
+        if form is None:
+            return
+        is_repair = form.name == "RTX"
+        if is_repair:
+            ssrc = receiver.repaired_ssrc(packet.ssrc, repaired_rid)
+            size = len(packet.payload)
+            if ssrc is None or form.apt is None or not unwrap_rtx_untrusted(packet, form.apt, ssrc):
+                return
+            form, rid = receiver.formats.get(form.apt), repaired_rid
+            if form is None:
+                return
+        inner = form
+        if form.name == "RED":
+            unwrap_red_untrusted(packet)
+            inner = receiver.formats.get(packet.payload_type, form)
+        is_media = inner.is_media or inner.name == "TELEPHONE-EVENT"
+        stream = self.source.streams.get(packet.ssrc)
+        if stream is None:
+            if not is_media:
+                return
+            stream = self._add(packet, inner, rid, now)
+        if stream.rid is None and rid is not None:
+            stream.rid = rid
+        inbound: InboundStream | None = None
+        if not is_counted:
+            inbound = receiver.count(packet, inner if is_media else form, now)
+            if inbound.rid is None:
+                inbound.rid = rid
+            if is_repair:
+                inbound.retransmitted_packets += 1
+                inbound.retransmitted_bytes += size
+        if not packet.payload or inner.name in _CORRECTIONS:
+            stream.skip(packet.sequence_number, now)
+        elif is_media:
+            stream.take(packet, inner.name, now)
+        if stream.reception.lacking:
+            self._ask_again(stream, inbound, inner, now)
+
+    def _add(self, packet: RelayPacket, form: PayloadFormat, rid: str | None, now: float) -> SourceStream:
+        assert self._session is not None
+        clock = self._clocks[packet.ssrc] = StreamClock(self._session.remote_clock, form.clock_rate)
+        stream = self.source.add_stream(
+            packet.ssrc, clock_rate=form.clock_rate, rid=rid, clock=clock, now=now
+        )
+        for ssrc in [ssrc for ssrc in self._clocks if ssrc not in self.source.streams]:
+            del self._clocks[ssrc]
+        return stream
+
+    # -- feedback ----------------------------------------------------------------------------------
+
+    def _ask_again(
+        self, stream: SourceStream, inbound: InboundStream | None, form: PayloadFormat, now: float
+    ) -> None:
+        """Ask for packets that are missing, unless somebody else does; where they do not come, for a key frame."""
+        reception = stream.reception
+        if reception.give_up(now) and stream.is_video and stream.is_used:
+            self.source.ask(stream, now)
+        if inbound is None or not form.nack:
+            return
+        wanted = reception.wanted(now)
+        if wanted:
+            numbers = [stream.numbers.sequence_number(number) for number in wanted]
+            inbound.nacks += 1
+            self._receiver.feed_back(
+                stream.ssrc, now, lambda ssrc: rtcp.write_nack(ssrc, stream.ssrc, numbers)
+            )
+
+    def _ask(self, stream: SourceStream) -> None:
+        self._receiver.ask_keyframe(stream.ssrc, wall_time())
+
+    def _wake(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_soon(self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now = wall_time()
+        due = self.source.poll(now)
+        if due is not None and self._timer is None:
+            delay = max(0.001, due - now)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)

@@ -1,0 +1,589 @@
+"""From the streams of one source to its outputs: each packet is read once and written once per output.
+
+A `SourceStream` is one SSRC that arrives; a `Source` is all of one receiver (simulcast has several, by rid); an
+`Output` is one stream that leaves towards one subscriber. An output moves from one stream to another where a key frame
+begins, and its numbers and times go on. What an output has counted is worked out from its stream when somebody asks:
+forwarding a packet changes nothing in the output.
+Pure: `now` is an argument, sending and asking are callables that were handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from rtcpeer.rtp.headers import HeaderPlan, Written
+from rtcpeer.rtp.history import History
+from rtcpeer.rtp.keyframes import KeyframeRequests
+from rtcpeer.rtp.munging import PictureNumbers, Renumbering, Segment, later, move_pictures
+from rtcpeer.rtp.payloads import begins_keyframe_untrusted, read_vp8_untrusted
+from rtcpeer.rtp.reception import Reception
+from rtcpeer.rtp.relay_packet import U16, U32, RelayPacket
+
+# Sound is asked for again at once or not at all.
+AUDIO_HISTORY = 64
+# Who joins gets the last key frame from the history if it is no older, in seconds, and has no more packets behind it.
+REPLAY_AGE = 0.5
+REPLAY_PACKETS = 128
+# Changes of the source that an output remembers, for packets that come late or are asked for again.
+SEGMENTS_MAX = 16
+# A packet is sent again no sooner than this after the last time, nor sooner than its copy could have been heard of.
+REPEAT_INTERVAL = 0.01
+REPEAT_INTERVAL_MAX = 0.25
+# Nor when it is older than this: its picture would come too late, and a key frame says more.
+REPEAT_MAX_AGE = 1.0
+# Bytes that may be sent again at once; after that, as many as are sent for the first time, or as an estimate allows.
+REPEAT_BURST = 60_000
+REPEAT_SHARE = 1.25
+REPEATS_MAX = 256
+# Two sources of one clock are aligned by their sender reports if arrival says the same within so many seconds.
+ALIGN_MAX = 0.3
+
+
+class Write(Protocol):
+    """Sends one packet: the fixed header in parts, and what follows it; `patch` overwrites bytes at `patch_at`."""
+
+    def __call__(
+        self,
+        first: int,
+        second: int,
+        number: int,
+        timestamp: int,
+        ssrc: int,
+        body: bytes,
+        patch_at: int = 0,
+        patch: bytes = b"",
+    ) -> None:
+        """Send it, or drop it; never raises for what the network does."""
+
+
+class Rate:
+    """Bytes per second, over the last whole second."""
+
+    __slots__ = ("_bytes", "_since", "value")
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._since: float | None = None
+        self.value = 0.0
+
+    def add(self, size: int, now: float) -> None:
+        """So many bytes came."""
+        since = self._since
+        if since is None:
+            self._since = since = now
+        elif now - since >= 1.0:
+            self.value = self._bytes / (now - since)
+            self._bytes = 0
+            self._since = now
+        self._bytes += size
+
+    def current(self, now: float) -> float:
+        """Bytes per second; of the second that has begun if there was none before, 0.0 after two without any."""
+        if self._since is None or now - self._since > 2.0:
+            return 0.0
+        return self.value or self._bytes / max(0.2, now - self._since)
+
+
+class SenderClock(Protocol):
+    """The last sender report of a stream, in our own time."""
+
+    def timestamp_at(self, now: float) -> int | None:
+        """The RTP timestamp of what is captured at a time of day of ours; None before the first report."""
+
+
+class SourceStream:
+    """One SSRC of a source: its numbers, its history, the outputs that get it.
+
+    Args:
+        ssrc: of the media stream.
+        is_video: whether pictures begin with key frames.
+        clock_rate: of its timestamps, in Hz.
+
+    Attributes:
+        rid: its name among the layers, once known.
+        rate: its bitrate.
+        clock: its sender reports, if there are any.
+        packets, bytes: forwarded for the first time, without headers.
+        last_at: when its last packet arrived.
+        dropped: packets that nobody could get: twice, too late, malformed.
+    """
+
+    def __init__(self, ssrc: int, *, is_video: bool, clock_rate: int) -> None:
+        self.ssrc = ssrc
+        self.is_video = is_video
+        self.clock_rate = clock_rate
+        self.rid: str | None = None
+        self.rate = Rate()
+        self.clock: SenderClock | None = None
+        self.keyframes = KeyframeRequests()
+        self.reception = Reception()
+        self.history = History() if is_video else History(AUDIO_HISTORY)
+        self.packets = 0
+        self.bytes = 0
+        self.frames = 0
+        self.dropped = 0
+        self.last_at = 0.0
+        self.numbers = Renumbering()
+        # of the packet with the highest number
+        self.highest = -1
+        self.timestamp = 0
+        self.timestamp_at = 0.0
+        self.pictures = PictureNumbers()
+        # where the last key frame began
+        self._key: RelayPacket | None = None
+        # outputs by the way their packets are written; replaced, never changed, so that a loop over it is safe
+        self.groups: tuple[tuple[HeaderPlan, tuple[Output, ...]], ...] = ()
+        self.waiting: tuple[Output, ...] = ()
+
+    # -- packets -----------------------------------------------------------------------------------
+
+    def skip(self, sequence_number: int, now: float) -> None:
+        """A packet came that is not forwarded: padding, a correction."""
+        extended = self.numbers.extend(sequence_number)
+        self.reception.note(extended, now)
+        self.last_at = now
+        if not self.numbers.leave_out(extended):
+            self.dropped += 1
+
+    def take(self, packet: RelayPacket, codec_name: str, now: float) -> None:
+        """Forward a packet to all outputs of the stream.
+
+        Args:
+            codec_name: of its payload, in upper case.
+            now: the time of day.
+
+        Raises:
+            ValueError: the payload is malformed; the packet is dropped.
+        """
+        extended = self.numbers.extend(packet.sequence_number)
+        self.reception.note(extended, now)
+        self.last_at = packet.at = now
+        number = self.numbers.number(extended)
+        if number is None:
+            self.dropped += 1
+            return
+        packet.number = number
+        if self.is_video:
+            try:
+                packet.begins = begins_keyframe_untrusted(codec_name, packet.payload)
+                if codec_name == "VP8":
+                    packet.vp8 = read_vp8_untrusted(packet.payload)
+            except ValueError:
+                self.dropped += 1
+                raise
+        else:
+            packet.begins = True
+        is_newest = number > self.highest
+        if not self.history.add(packet):
+            self.dropped += 1
+            return
+        self.packets += 1
+        self.bytes += len(packet.payload)
+        self.rate.add(len(packet.payload), now)
+        if is_newest:
+            if packet.timestamp != self.timestamp:
+                self.frames += 1
+            self.highest = number
+            self.timestamp, self.timestamp_at = packet.timestamp, now
+            if packet.vp8 is not None:
+                self.pictures.note(packet.payload, packet.vp8)
+        if packet.begins:
+            self._on_beginning(packet, now, is_newest)
+        self._fan_out(packet, now)
+
+    def _on_beginning(self, packet: RelayPacket, now: float, is_newest: bool) -> None:
+        if self.is_video:
+            self.keyframes.seen(now)
+            key = self._key
+            if key is None or packet.number > key.number:
+                self._key = packet
+        waiting, self.waiting = self.waiting, ()
+        for output in waiting:
+            output.begin(self, packet)
+            output.count(packet)
+            if not is_newest:
+                # it came late: what is behind it has passed already
+                self._replay(output, packet.number + 1, now)
+
+    def _fan_out(self, packet: RelayPacket, now: float) -> None:
+        number, timestamp = packet.number, packet.timestamp
+        for plan, outputs in self.groups:
+            written = plan.write(packet, now)
+            if written is None:
+                continue
+            first, second, body, at = written
+            for output in outputs:
+                if number < output.start:
+                    if not output.send_late(self, packet, written):
+                        output.count(packet, -1)
+                elif output.patches and packet.vp8 is not None:
+                    patch = move_pictures(packet.payload, packet.vp8, output.segment)
+                    output.write(
+                        first,
+                        second,
+                        number + output.offset & U16,
+                        timestamp + output.time_offset & U32,
+                        output.ssrc,
+                        body,
+                        at,
+                        patch,
+                    )
+                else:
+                    output.write(
+                        first,
+                        second,
+                        number + output.offset & U16,
+                        timestamp + output.time_offset & U32,
+                        output.ssrc,
+                        body,
+                    )
+
+    # -- outputs -----------------------------------------------------------------------------------
+
+    def join(self, output: Output, now: float) -> None:
+        """Send this stream to an output from its next beginning on, or from one that is just past."""
+        key = self._key
+        if key is not None and output.may_replay(key) and now - key.at <= REPLAY_AGE and self._is_whole(key):
+            output.begin(self, key)
+            self._replay(output, key.number, now)
+            return
+        self.waiting = (*self.waiting, output)
+
+    def leave(self, output: Output) -> None:
+        """Send nothing more to an output."""
+        self.waiting = tuple([other for other in self.waiting if other is not output])
+        groups = []
+        for plan, outputs in self.groups:
+            kept = tuple([other for other in outputs if other is not output])
+            if kept:
+                groups.append((plan, kept))
+        self.groups = tuple(groups)
+
+    def put(self, output: Output) -> None:
+        """Send every packet to an output from now on."""
+        for index, (plan, outputs) in enumerate(self.groups):
+            if plan == output.plan:
+                grown = (plan, (*outputs, output))
+                self.groups = (*self.groups[:index], grown, *self.groups[index + 1 :])
+                return
+        self.groups = (*self.groups, (output.plan, (output,)))
+
+    @property
+    def is_used(self) -> bool:
+        """Whether an output gets it or waits for it."""
+        return bool(self.groups or self.waiting)
+
+    def _is_whole(self, key: RelayPacket) -> bool:
+        if self.highest - key.number >= REPLAY_PACKETS:
+            return False
+        return all(self.history.get(n) is not None for n in range(key.number, self.highest + 1))
+
+    def _replay(self, output: Output, start: int, now: float) -> None:
+        for number in range(max(start, self.highest - REPLAY_PACKETS), self.highest + 1):
+            packet = self.history.get(number)
+            written = None if packet is None else output.plan.write(packet, now)
+            if packet is not None and written is not None and output.send_late(self, packet, written):
+                output.count(packet)
+
+
+class Output:
+    """One stream that leaves: where it comes from, and its numbers.
+
+    Args:
+        ssrc: it is sent with.
+        plan: how its packets are written.
+        write: sends one.
+        number: the sequence number of its first packet.
+        timestamp: what the first packet's timestamp has to go on from; None if nothing was sent before.
+        sent_at: when that was.
+        clock_rate: of its timestamps, in Hz.
+
+    Attributes:
+        rtx: SSRC of its retransmissions (RFC 4588) and their payload types by the repeated one; None without.
+        round_trip: to the subscriber, in seconds; None while unknown.
+        estimate: what the way to the subscriber bears, in bit/s; None while unknown.
+        on_begin: called when it begins to get a stream.
+        repeated_packets, repeated_bytes: sent again.
+    """
+
+    def __init__(
+        self,
+        ssrc: int,
+        plan: HeaderPlan,
+        write: Write,
+        *,
+        number: int,
+        timestamp: int | None,
+        sent_at: float,
+        clock_rate: int,
+    ) -> None:
+        self.ssrc = ssrc
+        self.plan = plan
+        self.write = write
+        self.clock_rate = clock_rate
+        self.rtx: tuple[int, dict[int, int]] | None = None
+        self.rtx_number = 0
+        self.round_trip: float | None = None
+        self.estimate: int | None = None
+        self.on_begin: Callable[[], None] | None = None
+        self.stream: SourceStream | None = None
+        self.begun = False
+        # the segment in force, its values once more for the loop over all outputs
+        self.segment = Segment(None, 0, 0, 0)
+        self.start = 0
+        self.offset = 0
+        self.time_offset = 0
+        self.patches = False
+        self._segments: list[Segment] = []
+        # what went out last when no stream is joined: the next number, the last timestamp and when
+        self._next = number
+        self._timestamp = timestamp
+        self._sent_at = sent_at
+        self._pictures = PictureNumbers()
+        # counters: of streams that were left, and where the one that is joined stood
+        self._packets = self._bytes = self._frames = 0
+        self._base = (0, 0, 0)
+        # numbers that went out unused: the source lacked them
+        self._first: int | None = None
+        self.repeated_packets = 0
+        self.repeated_bytes = 0
+        self._repeated: dict[int, float] = {}
+        self._tokens = float(REPEAT_BURST)
+        self._tokens_at = 0.0
+        self._tokens_base = 0
+
+    # -- where it comes from -----------------------------------------------------------------------
+
+    def may_replay(self, key: RelayPacket) -> bool:
+        """Whether packets from before now may begin it: not from before what it has sent already."""
+        return self.stream is None and (self._timestamp is None or key.at >= self._sent_at)
+
+    def begin(self, stream: SourceStream, packet: RelayPacket) -> None:
+        """Go on with this packet of a stream; the numbers and times that go out have no gap."""
+        before = self.stream
+        last = self._last()
+        if before is not None:
+            self.settle()
+            before.leave(self)
+        number, timestamp, sent_at, pictures = last
+        if timestamp is None:
+            moved = packet.timestamp
+        else:
+            elapsed = max(1, int((packet.at - sent_at) * self.clock_rate))
+            moved = timestamp + self._align(before, stream, packet, timestamp, elapsed) & U32
+        segment = Segment(stream, packet.number, number, moved - packet.timestamp & U32)
+        if packet.vp8 is not None:
+            pictures.align(segment, packet.payload, packet.vp8)
+        self.segment = segment
+        self._segments.append(segment)
+        if len(self._segments) > SEGMENTS_MAX:
+            del self._segments[0]
+        self.start, self.offset, self.time_offset = segment.start, segment.offset, segment.time_offset
+        self.patches = segment.rewrites_pictures
+        self.stream = stream
+        self.begun = True
+        if self._first is None:
+            self._first = number
+        self._base = (stream.packets, stream.bytes, stream.frames)
+        self._frames += 1
+        stream.put(self)
+        if self.on_begin is not None:
+            self.on_begin()
+
+    def detach(self) -> None:
+        """Get nothing any more; what comes next goes on from here."""
+        stream = self.stream
+        if stream is None:
+            return
+        self._next, self._timestamp, self._sent_at, self._pictures = self._last()
+        self.settle()
+        self.stream = None
+        stream.leave(self)
+
+    def use(self, plan: HeaderPlan) -> None:
+        """Write packets in another way from now on."""
+        if plan == self.plan:
+            return
+        stream = self.stream
+        if stream is not None:
+            stream.leave(self)
+        self.plan = plan
+        if stream is not None:
+            stream.put(self)
+
+    def _last(self) -> tuple[int, int | None, float, PictureNumbers]:
+        """The next number, the last timestamp and when it was, and the last VP8 numbers."""
+        stream = self.stream
+        if stream is None:
+            return self._next, self._timestamp, self._sent_at, self._pictures
+        timestamp = stream.timestamp + self.time_offset & U32
+        pictures = stream.pictures.moved(self.segment)
+        return max(stream.highest, self.start) + self.offset + 1, timestamp, stream.timestamp_at, pictures
+
+    def _align(
+        self, before: SourceStream | None, stream: SourceStream, packet: RelayPacket, last: int, elapsed: int
+    ) -> int:
+        """How many ticks after the last one the first packet of another stream is.
+
+        Arrival says it roughly; sender reports of both streams say it exactly, if their clocks are one.
+        """
+        if before is None or before is stream or before.clock is None or stream.clock is None:
+            return elapsed
+        old, new = before.clock.timestamp_at(packet.at), stream.clock.timestamp_at(packet.at)
+        if old is None or new is None:
+            return elapsed
+        # both timestamps at one moment: what this packet would have had in the old stream
+        moved = packet.timestamp - new + old + self.time_offset & U32
+        exact = later(moved, last)
+        return exact if exact > 0 and abs(exact - elapsed) < ALIGN_MAX * self.clock_rate else elapsed
+
+    # -- numbers for those who ask -----------------------------------------------------------------
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next packet, beyond 16 bits."""
+        return self._last()[0]
+
+    @property
+    def last_timestamp(self) -> tuple[int | None, float]:
+        """The timestamp that went out last, and when it arrived here."""
+        _number, timestamp, sent_at, _pictures = self._last()
+        return timestamp, sent_at
+
+    def counts(self) -> tuple[int, int, int]:
+        """Packets, bytes of payload and pictures that went out for the first time."""
+        packets, size, frames = self._packets, self._bytes, self._frames
+        if self.stream is not None:
+            packets += self.stream.packets - self._base[0]
+            size += self.stream.bytes - self._base[1]
+            frames += self.stream.frames - self._base[2]
+        return packets, size, frames
+
+    def count(self, packet: RelayPacket, times: int = 1) -> None:
+        """A packet went out that the stream has counted without us; -1: one did not that it has counted for us."""
+        self._packets += times
+        self._bytes += times * len(packet.payload)
+
+    def holes(self) -> int:
+        """How many numbers went by without a packet: the source never gave it to us."""
+        if self._first is None:
+            return 0
+        return max(0, self.next_number - self._first - self.counts()[0])
+
+    def settle(self) -> None:
+        """Keep what was counted so far, before the stream or its counters change."""
+        stream = self.stream
+        if stream is None:
+            return
+        self._packets += stream.packets - self._base[0]
+        self._bytes += stream.bytes - self._base[1]
+        self._frames += stream.frames - self._base[2]
+        self._base = (stream.packets, stream.bytes, stream.frames)
+
+    # -- packets beside the loop -------------------------------------------------------------------
+
+    def send_late(self, stream: SourceStream, packet: RelayPacket, written: Written) -> bool:
+        """Send a packet that belongs to an earlier segment, or comes from the history.
+
+        Returns:
+            False if it has no place between what went out: it came before this output got the stream.
+        """
+        segment = self._segment_of(stream, packet.number)
+        if segment is not None:
+            self._send_in(segment, packet, written)
+        return segment is not None
+
+    def _send_in(self, segment: Segment, packet: RelayPacket, written: Written) -> None:
+        first, second, body, at = written
+        patch = b""
+        if segment.rewrites_pictures and packet.vp8 is not None:
+            patch = move_pictures(packet.payload, packet.vp8, segment)
+        number = packet.number + segment.offset & U16
+        timestamp = packet.timestamp + segment.time_offset & U32
+        self.write(first, second, number, timestamp, self.ssrc, body, at if patch else 0, patch)
+
+    def _segment_of(self, stream: SourceStream, number: int) -> Segment | None:
+        """The segment in which a stream's packet goes out; None if it would take the place of another."""
+        end: int | None = None
+        for segment in reversed(self._segments):
+            if segment.stream is stream and number >= segment.start:
+                return segment if end is None or number + segment.offset < end else None
+            end = segment.first
+        return None
+
+    def repeat(self, numbers: list[int], now: float) -> bool:
+        """Send packets again that the subscriber misses, from the history that all share.
+
+        Args:
+            numbers: as they went out, 16 bits each.
+            now: the time of day.
+
+        Returns:
+            Whether some will never come: too old, or too many at once. Only a key frame helps then.
+        """
+        is_beyond = False
+        last = self.next_number - 1
+        self._refill(now)
+        interval = min(max(REPEAT_INTERVAL, self.round_trip or 0.0), REPEAT_INTERVAL_MAX)
+        for sequence_number in numbers:
+            number = last - (last - sequence_number & U16)
+            found = self._find(number)
+            if found is None:
+                continue
+            segment, packet = found
+            if packet is None or now - packet.at > REPEAT_MAX_AGE:
+                # what the source still lacks will be forwarded when it comes
+                is_beyond = is_beyond or packet is not None or self._is_over(segment)
+                continue
+            if now - self._repeated.get(number, -1.0) < interval:
+                continue
+            if len(packet.payload) > self._tokens:
+                return True
+            self._send_again(segment, packet, number, now)
+        return is_beyond
+
+    def _find(self, number: int) -> tuple[Segment, RelayPacket | None] | None:
+        for segment in reversed(self._segments):
+            if number >= segment.first:
+                stream = segment.stream
+                assert isinstance(stream, SourceStream)
+                return segment, stream.history.get(number - segment.offset)
+        return None
+
+    @staticmethod
+    def _is_over(segment: Segment) -> bool:
+        stream = segment.stream
+        assert isinstance(stream, SourceStream)
+        return not stream.reception.lacking
+
+    def _refill(self, now: float) -> None:
+        sent = self.counts()[1]
+        gained = float(max(0, sent - self._tokens_base))
+        if self.estimate is not None and self._tokens_at:
+            gained = min(gained, self.estimate / 8 * REPEAT_SHARE * max(0.0, now - self._tokens_at))
+        self._tokens = min(float(REPEAT_BURST), self._tokens + gained)
+        self._tokens_at, self._tokens_base = now, sent
+
+    def _send_again(self, segment: Segment, packet: RelayPacket, number: int, now: float) -> None:
+        written = self.plan.write(packet, now)
+        if written is None:
+            return
+        self._tokens -= len(packet.payload)
+        self._repeated[number] = now
+        if len(self._repeated) > REPEATS_MAX:
+            del self._repeated[next(iter(self._repeated))]
+        self.repeated_packets += 1
+        self.repeated_bytes += len(packet.payload)
+        first, second, body, at = written
+        type_again = None if self.rtx is None else self.rtx[1].get(second & 0x7F)
+        if self.rtx is None or type_again is None:
+            self._send_in(segment, packet, written)
+            return
+        if segment.rewrites_pictures and packet.vp8 is not None:
+            patch = move_pictures(packet.payload, packet.vp8, segment)
+            body = body[:at] + patch + body[at + len(patch) :]
+        body = body[:at] + (number & U16).to_bytes(2, "big") + body[at:]
+        timestamp = packet.timestamp + segment.time_offset & U32
+        self.write(first, second & 0x80 | type_again, self.rtx_number, timestamp, self.rtx[0], body)
+        self.rtx_number = self.rtx_number + 1 & U16

@@ -1,0 +1,65 @@
+"""Which of the streams of a source an output gets: one simulcast layer of several, or the stream that lives.
+
+Pure: `now` is an argument, bitrates were measured by the streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rtcpeer.rtp.forwarding import SourceStream
+
+# A stream that gives nothing for so many seconds gives way to another one.
+SILENCE = 0.5
+# An estimate has to be so much above a layer's bitrate to move up to it, and may be so much below to stay.
+UP = 1.15
+STAY = 0.9
+# Without an estimate, a layer of so much more bitrate is a better one.
+BETTER = 1.2
+
+
+def choose(
+    streams: Iterable[SourceStream],
+    *,
+    wanted: str | None,
+    estimate: int | None,
+    current: SourceStream | None,
+    now: float,
+) -> SourceStream | None:
+    """The stream that an output should get now.
+
+    Args:
+        streams: of the source.
+        wanted: the rid that was asked for; another one is given as long as that is silent. None: the best one.
+        estimate: what the way to the subscriber bears, in bit/s; None while unknown.
+        current: what it gets.
+        now: the time of day.
+
+    Returns:
+        None if there is none at all.
+    """
+    known = list(streams)
+    alive = [stream for stream in known if now - stream.last_at < SILENCE]
+    if not alive:
+        return current if current in known else max(known, key=lambda s: s.last_at, default=None)
+    if wanted is not None:
+        for stream in alive:
+            if stream.rid == wanted:
+                return stream
+    if len(alive) == 1:
+        return alive[0]
+    if all(stream.rid is None for stream in alive):
+        # a new SSRC of the same picture, not layers: the one that began last, but no hopping to and fro
+        return current if current in alive else max(alive, key=lambda s: s.last_at)
+    ranked = sorted(alive, key=lambda s: s.rate.current(now))
+    if estimate is None:
+        best = ranked[-1]
+        if current in alive and current.rate.current(now) * BETTER >= best.rate.current(now):
+            return current
+        return best
+    chosen = ranked[0]
+    for stream in ranked[1:]:
+        bits = 8 * stream.rate.current(now)
+        if estimate >= bits * (STAY if stream is current else UP):
+            chosen = stream
+    return chosen

@@ -1,0 +1,133 @@
+"""libsrtp without copies that are not needed, through pylibsrtp's own cffi library.
+
+pylibsrtp's `Session` copies a packet three times, allocates for each, and refuses packets above 1,356 bytes. Here a
+packet is put together in one buffer, protected there, and copied out once. The buffer is one per event loop: a packet
+has left it before the function returns, so sessions of one loop can share it, and other threads have their own.
+`tests/architecture/test_upstream_names.py` names what is used of pylibsrtp's inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from struct import Struct
+from typing import Any
+
+from pylibsrtp import ERRORS, Error, Session
+from pylibsrtp._binding import ffi, lib
+
+# The longest packet that is protected, and what protection adds to it (libsrtp's SRTP_MAX_TRAILER_LEN with its index).
+PACKET_MAX = 2048
+TRAILER_MAX = 4 + 16 + 128
+_HEADER = Struct("!BBHLL")
+_HEADER_SIZE = 12
+
+ProtectParts = Callable[[int, int, int, int, int, bytes, int, bytes], bytes]
+"""Writes and protects a packet: the fixed header in parts, what follows it, and bytes that overwrite some of that."""
+
+
+class _Buffer:
+    """Memory that libsrtp works in, and the length of what is in it."""
+
+    __slots__ = ("data", "length", "read", "view")
+
+    def __init__(self) -> None:
+        self.data = ffi.new("char[]", PACKET_MAX + TRAILER_MAX)
+        self.read = ffi.buffer(self.data)
+        self.view = memoryview(self.read)
+        self.length = ffi.new("int *")
+
+
+_buffers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Buffer] = weakref.WeakKeyDictionary()
+
+
+def _buffer() -> _Buffer:
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return _Buffer()
+    buffer = _buffers.get(loop)
+    if buffer is None:
+        buffer = _buffers[loop] = _Buffer()
+    return buffer
+
+
+def _failure(code: int) -> Error:
+    return Error(ERRORS[code] if 0 <= code < len(ERRORS) else f"libsrtp's error {code}")
+
+
+def _in_place(session: Session, work: Callable[..., int], limit: int) -> Callable[[bytes], bytes]:
+    buffer = _buffer()
+    view, read, data, length = buffer.view, buffer.read, buffer.data, buffer.length
+    # the session object frees libsrtp's memory when it goes: the function holds it
+    handle: Any = session._srtp
+
+    def process(packet: bytes) -> bytes:
+        size = len(packet)
+        if size > limit:
+            raise ValueError(f"a packet of {size} bytes is too long: the limit is {limit}")
+        view[:size] = packet
+        length[0] = size
+        code = work(handle[0], data, length)
+        if code:
+            raise _failure(code)
+        result: bytes = read[: length[0]]
+        return result
+
+    return process
+
+
+def protector(session: Session) -> Callable[[bytes], bytes]:
+    """From an RTP packet to an SRTP packet; raises `pylibsrtp.Error`, or ValueError for one that is too long."""
+    return _in_place(session, lib.srtp_protect, PACKET_MAX)
+
+
+def rtcp_protector(session: Session) -> Callable[[bytes], bytes]:
+    """Likewise for RTCP."""
+    return _in_place(session, lib.srtp_protect_rtcp, PACKET_MAX)
+
+
+def unprotector(session: Session) -> Callable[[bytes], bytes]:
+    """From an SRTP packet to an RTP packet."""
+    return _in_place(session, lib.srtp_unprotect, PACKET_MAX + TRAILER_MAX)
+
+
+def rtcp_unprotector(session: Session) -> Callable[[bytes], bytes]:
+    """Likewise for RTCP."""
+    return _in_place(session, lib.srtp_unprotect_rtcp, PACKET_MAX + TRAILER_MAX)
+
+
+def parts_protector(session: Session) -> ProtectParts:
+    """Writes an RTP packet from its parts and protects it, in one step."""
+    buffer = _buffer()
+    view, read, data, length = buffer.view, buffer.read, buffer.data, buffer.length
+    handle: Any = session._srtp
+    pack, protect = _HEADER.pack_into, lib.srtp_protect
+
+    def process(
+        first: int,
+        second: int,
+        number: int,
+        timestamp: int,
+        ssrc: int,
+        body: bytes,
+        patch_at: int,
+        patch: bytes,
+    ) -> bytes:
+        end = _HEADER_SIZE + len(body)
+        if end > PACKET_MAX:
+            raise ValueError(f"a packet of {end} bytes is too long: the limit is {PACKET_MAX}")
+        pack(view, 0, first, second, number, timestamp, ssrc)
+        view[_HEADER_SIZE:end] = body
+        if patch:
+            start = _HEADER_SIZE + patch_at
+            view[start : start + len(patch)] = patch
+        length[0] = end
+        code = protect(handle[0], data, length)
+        if code:
+            raise _failure(code)
+        result: bytes = read[: length[0]]
+        return result
+
+    return process

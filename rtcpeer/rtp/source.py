@@ -1,0 +1,183 @@
+"""All streams of one receiver as the source of outputs: who gets which, and key frames asked for.
+
+Pure: time is an argument; asking and waking are callables that were handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rtcpeer.rtp.forwarding import Output, SenderClock, SourceStream
+from rtcpeer.rtp.layers import choose
+
+# How often layers are chosen anew while there are several.
+CHOICE_INTERVAL = 0.5
+# Streams of one source; older ones are forgotten.
+STREAMS_MAX = 16
+
+
+class Source:
+    """What one receiver gives to outputs.
+
+    Args:
+        kind: "audio" or "video".
+        ask: sends a request for a key frame of a stream.
+        wake: called when `poll` should be called: something may be due earlier than it said.
+
+    Attributes:
+        streams: by SSRC.
+        outputs: those that get one, and the layer (rid) that each asked for.
+    """
+
+    def __init__(self, kind: str, ask: Callable[[SourceStream], None], wake: Callable[[], None]) -> None:
+        self.kind = kind
+        self.streams: dict[int, SourceStream] = {}
+        self.outputs: dict[Output, str | None] = {}
+        self._ask = ask
+        self._wake = wake
+        # the stream that an output waits for, behind the one that it gets
+        self._awaited: dict[Output, SourceStream] = {}
+        self._chosen_at = 0.0
+
+    # -- streams -----------------------------------------------------------------------------------
+
+    def add_stream(
+        self, ssrc: int, *, clock_rate: int, rid: str | None, clock: SenderClock | None, now: float
+    ) -> SourceStream:
+        """The stream with this SSRC, which has begun to arrive."""
+        stream = self.streams.get(ssrc)
+        if stream is None:
+            if len(self.streams) >= STREAMS_MAX:
+                self.remove_stream(min(self.streams.values(), key=lambda s: s.last_at).ssrc, now)
+            stream = SourceStream(ssrc, is_video=self.kind == "video", clock_rate=clock_rate)
+            stream.clock = clock
+            stream.last_at = now
+            self.streams[ssrc] = stream
+            stream.rid = rid
+            self.choose_all(now)
+            self._wake()
+        return stream
+
+    def remove_stream(self, ssrc: int, now: float) -> None:
+        """Forget a stream; its outputs get another one, if there is any."""
+        stream = self.streams.pop(ssrc, None)
+        if stream is None:
+            return
+        for output in [o for o, awaited in self._awaited.items() if awaited is stream]:
+            self._stop_waiting(output)
+        for output in list(self.outputs):
+            if output.stream is stream:
+                output.detach()
+                self._choose(output, now)
+
+    @property
+    def layers(self) -> list[str]:
+        """The rids of the streams that have been seen, the smallest bitrate first."""
+        named = [stream for stream in self.streams.values() if stream.rid is not None]
+        named.sort(key=lambda s: s.rate.current(s.last_at))
+        return [stream.rid for stream in named if stream.rid is not None]
+
+    # -- outputs -----------------------------------------------------------------------------------
+
+    def add(self, output: Output, layer: str | None, now: float) -> None:
+        """Give the best stream to an output, or this layer; from its next key frame on."""
+        self.outputs[output] = layer
+        self._choose(output, now)
+
+    def remove(self, output: Output) -> None:
+        """Give nothing to an output any more."""
+        if output in self.outputs:
+            del self.outputs[output]
+            self._stop_waiting(output)
+            output.detach()
+
+    def hand_over(self, output: Output) -> None:
+        """Leave an output to another source; it gets what it gets until that has a key frame for it."""
+        if output in self.outputs:
+            del self.outputs[output]
+            self._stop_waiting(output)
+
+    def choose_output(self, output: Output, now: float) -> None:
+        """Look again which stream an output should get."""
+        if output in self.outputs:
+            self._choose(output, now)
+
+    def prefer(self, output: Output, layer: str | None, now: float) -> None:
+        """Give this layer to an output from its next key frame on; None for the best one that fits."""
+        if output in self.outputs:
+            self.outputs[output] = layer
+            self._choose(output, now)
+
+    def choose_all(self, now: float) -> None:
+        """Look again which stream each output should get."""
+        self._chosen_at = now
+        for output in list(self.outputs):
+            self._choose(output, now)
+
+    def awaited(self, output: Output) -> SourceStream | None:
+        """The stream whose key frame an output waits for; None if it waits for none."""
+        stream = self._awaited.get(output)
+        if stream is not None and output.stream is stream:
+            del self._awaited[output]
+            return None
+        return stream
+
+    def _choose(self, output: Output, now: float) -> None:
+        awaited = self.awaited(output)
+        stream = choose(
+            self.streams.values(),
+            wanted=self.outputs[output],
+            estimate=output.estimate,
+            current=output.stream,
+            now=now,
+        )
+        if stream is awaited and stream is not None:
+            return
+        self._stop_waiting(output)
+        if stream is None or stream is output.stream:
+            return
+        stream.join(output, now)
+        if output.stream is not stream:
+            self._awaited[output] = stream
+            if stream.is_video:
+                self.ask(stream, now)
+
+    def _stop_waiting(self, output: Output) -> None:
+        stream = self._awaited.pop(output, None)
+        if stream is not None:
+            stream.waiting = tuple([other for other in stream.waiting if other is not output])
+
+    # -- key frames --------------------------------------------------------------------------------
+
+    def request_keyframe(self, output: Output, now: float) -> None:
+        """A subscriber needs a key frame of what it gets."""
+        stream = self.awaited(output) or output.stream
+        if stream is not None and stream.is_video:
+            self.ask(stream, now)
+
+    def ask(self, stream: SourceStream, now: float) -> None:
+        """Ask for a key frame of a stream, now or as soon as the last request is old enough."""
+        if stream.keyframes.ask(now):
+            self._ask(stream)
+        self._wake()
+
+    def poll(self, now: float) -> float | None:
+        """Do what is due.
+
+        Returns:
+            When to call again; None for not before `wake`.
+        """
+        times: list[float] = []
+        if len(self.streams) > 1 and self.outputs:
+            if now - self._chosen_at >= CHOICE_INTERVAL:
+                self.choose_all(now)
+            times.append(self._chosen_at + CHOICE_INTERVAL)
+        for stream in self.streams.values():
+            if not stream.is_used:
+                continue
+            if stream.keyframes.poll(now):
+                self._ask(stream)
+            due = stream.keyframes.due()
+            if due is not None:
+                times.append(max(due, now))
+        return min(times, default=None)

@@ -1,0 +1,284 @@
+"""Packets from one stream to its outputs: numbers, late packets, retransmissions, counters."""
+
+import itertools
+import random
+
+import pytest
+
+from rtcpeer.rtp import forwarding
+from rtcpeer.rtp.headers import HeaderPlan
+from rtcpeer.rtp.relay_packet import RelayPacket
+from rtcpeer.rtp.source import Source
+from tests.unit.rtp.packets import PLAN, Publisher, Subscriber, vp8
+
+
+def steps(values, bits=16):
+    size = 1 << bits
+    return [(b - a + size // 2) % size - size // 2 for a, b in itertools.pairwise(values)]
+
+
+def test_an_output_begins_with_a_key_frame_and_has_no_gap():
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    for _ in range(3):
+        publisher.send(count=2)
+    assert subscriber.sent == []
+    publisher.send(key=True, count=3)
+    for _ in range(1000):
+        publisher.send(count=2)
+    assert subscriber.sent[0].is_key
+    assert subscriber.numbers[0] == 500
+    assert set(steps(subscriber.numbers)) == {1}
+    assert {p.payload_type for p in subscriber.sent} == {100}
+    assert {p.ssrc for p in subscriber.sent} == {7}
+    assert subscriber.output.counts()[0] == len(subscriber.sent) == 2003
+    assert subscriber.output.counts()[2] == 1001
+    assert subscriber.output.holes() == 0
+
+
+def test_who_joins_behind_a_key_frame_gets_it_from_the_history():
+    publisher, first, second, late = Publisher(), Subscriber(), Subscriber(), Subscriber()
+    publisher.stream.join(first.output, 0.0)
+    publisher.send(0.0, key=True, count=4)
+    publisher.send(0.03, count=2)
+    publisher.stream.join(second.output, 0.1)
+    assert len(second.sent) == 6
+    assert second.sent[0].is_key
+    publisher.send(0.13, count=1)
+    assert set(steps(second.numbers)) == {1}
+    assert second.output.counts()[0] == 7
+    publisher.stream.join(late.output, 2.0)
+    assert late.sent == []
+
+
+def test_late_and_repeated_packets_keep_their_numbers():
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(key=True)
+    packets = publisher.picture_packets(count=6)
+    for index in (0, 1, 4, 5, 3, 3, 2, 0):
+        publisher.take(packets[index])
+    assert subscriber.numbers == [500, 501, 502, 505, 506, 504, 503]
+    assert publisher.stream.dropped == 2
+    assert subscriber.output.holes() == 0
+
+
+def test_a_key_frame_whose_beginning_came_late_is_sent_whole():
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    publisher.send()
+    packets = publisher.picture_packets(key=True, count=4)
+    for index in (1, 2, 0, 3):
+        publisher.take(packets[index])
+    publisher.send()
+    assert sorted(subscriber.numbers) == [500, 501, 502, 503, 504]
+    assert subscriber.output.counts()[0] == 5
+
+
+def test_what_nobody_gets_leaves_no_gap():
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(key=True)
+    for _ in range(300):
+        publisher.stream.skip(publisher.number, 0.0)
+        publisher.number = publisher.number + 1 & 0xFFFF
+        publisher.send()
+    assert set(steps(subscriber.numbers)) == {1}
+    assert not publisher.stream.reception.lacking
+
+
+def test_a_jump_of_the_sources_numbers_leaves_one_number_out():
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(key=True)
+    for jump in (30000, 50000, 1001, 65000 - 1001):
+        publisher.number = publisher.number + jump & 0xFFFF
+        publisher.send()
+        publisher.send()
+    assert steps(subscriber.numbers) == [2, 1] * 4
+
+
+def test_a_thousand_switches_between_three_sources():
+    """No gap and no step back in numbers, times and pictures; a first picture that is a key frame after each."""
+    choice = random.Random(7)
+    sources = [
+        Publisher(
+            ssrc,
+            number=choice.getrandbits(16),
+            timestamp=choice.getrandbits(32),
+            picture=choice.getrandbits(15),
+        )
+        for ssrc in (1, 2, 3)
+    ]
+    subscriber = Subscriber()
+    now, begun = 0.0, []
+    subscriber.output.on_begin = lambda: begun.append(len(subscriber.sent))
+    wanted = sources[0]
+    wanted.stream.join(subscriber.output, now)
+    switches = 0
+    while switches < 1000:
+        now += 1 / 30
+        for source in sources:
+            key = bool(source.stream.waiting) and choice.random() < 0.5
+            source.send(now, key=key, count=choice.randint(1, 3))
+        if subscriber.output.stream is wanted.stream and choice.random() < 0.6:
+            wanted = choice.choice([s for s in sources if s is not wanted])
+            wanted.stream.join(subscriber.output, now)
+            switches += 1
+    assert set(steps(subscriber.numbers)) == {1}
+    times = steps([p.timestamp for p in subscriber.sent], 32)
+    assert min(times) >= 0
+    # one picture in 33 ms, and a beginning behind others of the same moment
+    assert max(times) <= 2 * 3000 + 1
+    assert set(steps([p.picture for p in subscriber.sent], 15)) <= {0, 1}
+    assert set(steps([p.layer for p in subscriber.sent], 8)) <= {0, 1}
+    assert len(begun) >= 1000
+    assert all(subscriber.sent[index].is_key for index in begun)
+    assert len(subscriber.output._segments) <= forwarding.SEGMENTS_MAX
+
+
+def test_ten_percent_loss_is_repaired_from_the_history():
+    publisher = Publisher()
+    publisher.stream.history = forwarding.History()
+    lost = random.Random(3)
+    subscribers = [Subscriber(rtx=(70 + n, {100: 101})) for n in range(5)]
+    got = [set() for _ in subscribers]
+    seen = [0 for _ in subscribers]
+    for subscriber in subscribers:
+        publisher.stream.join(subscriber.output, 0.0)
+    now = 0.0
+    for picture in range(2000):
+        now += 1 / 30
+        publisher.send(now, key=picture == 0, count=4)
+        for _round in range(4):
+            for index, subscriber in enumerate(subscribers):
+                for packet in subscriber.sent[seen[index] :]:
+                    if lost.random() < 0.9:
+                        number = packet.number
+                        if packet.payload_type == 101:
+                            assert packet.ssrc == 70 + index
+                            number = packet.body[0] << 8 | packet.body[1]
+                        got[index].add(number)
+                seen[index] = len(subscriber.sent)
+                highest = subscriber.output.next_number - 1
+                missing = [
+                    n & 0xFFFF
+                    for n in range(max(0x10000 + 500, highest - 30), highest)
+                    if n & 0xFFFF not in got[index]
+                ]
+                subscriber.output.repeat(missing, now + 0.02 * _round)
+    for subscriber, numbers in zip(subscribers, got, strict=True):
+        sent = subscriber.output.counts()[0]
+        assert sent == 8000
+        assert sent - len(numbers) < sent * 0.001
+        assert subscriber.output.repeated_packets < sent * 0.2
+    # the history and what an output remembers do not grow
+    assert publisher.stream.history.bytes <= 1024 * 40
+    assert all(len(s.output._repeated) <= forwarding.REPEATS_MAX for s in subscribers)
+
+
+def test_a_retransmission_carries_the_payload_of_its_segment():
+    first, second, subscriber = Publisher(1), Publisher(2, picture=5), Subscriber()
+    first.stream.join(subscriber.output, 0.0)
+    first.send(0.0, key=True)
+    second.stream.join(subscriber.output, 0.01)
+    second.send(0.04, key=True)
+    second.send(0.07)
+    original = subscriber.sent[-1]
+    subscriber.output.repeat([original.number, 499, 600], 0.2)
+    (again,) = subscriber.sent[3:]
+    assert (again.number, again.timestamp, again.body) == (original.number, original.timestamp, original.body)
+    # and of the one before
+    subscriber.output.repeat([500], 0.2)
+    assert subscriber.sent[-1].body == subscriber.sent[0].body
+
+
+def test_a_subscriber_cannot_make_the_relay_send_without_end():
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(0.0, key=True, count=900)
+    size = subscriber.output.counts()[1]
+    for round_ in range(300):
+        subscriber.output.repeat([n & 0xFFFF for n in range(65536)], 0.001 * round_)
+    assert subscriber.output.repeated_bytes <= size + forwarding.REPEAT_BURST
+    # nor more than its estimate bears
+    subscriber.output.estimate = 100_000
+    before = subscriber.output.repeated_bytes
+    for second in range(10):
+        publisher.send(1.0 + second, count=900)
+        for part in range(10):
+            subscriber.output.repeat([n & 0xFFFF for n in range(65536)], 1.0 + second + part / 10)
+    assert subscriber.output.repeated_bytes - before <= 1.25 * 100_000 / 8 * 11
+
+
+def test_pause_and_go_on():
+    publisher, subscriber = Publisher(), Subscriber()
+    source = Source("video", lambda stream: None, lambda: None)
+    source.streams[1] = publisher.stream
+    source.add(subscriber.output, None, 0.0)
+    publisher.send(0.0, key=True)
+    source.remove(subscriber.output)
+    for index in range(90):
+        publisher.send(index / 30)
+    assert len(subscriber.sent) == 1
+    source.add(subscriber.output, None, 3.0)
+    publisher.send(3.0, key=True)
+    assert steps(subscriber.numbers) == [1]
+    assert steps([p.timestamp for p in subscriber.sent], 32) == [270000]
+    assert steps([p.picture for p in subscriber.sent], 15) == [1]
+
+
+def test_other_parameters_take_effect_at_once():
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(key=True)
+    subscriber.output.use(HeaderPlan({96: 120}, "5", {}))
+    publisher.send()
+    subscriber.output.use(HeaderPlan({}, "5", {}))
+    publisher.send()
+    assert [p.payload_type for p in subscriber.sent] == [100, 120]
+
+
+def test_sound_begins_at_once():
+    publisher, subscriber = Publisher(is_video=False), Subscriber(clock_rate=48000)
+    publisher.stream.join(subscriber.output, 0.0)
+    for index in range(100):
+        publisher.send(index * 0.02)
+    assert len(subscriber.sent) == 100
+    assert set(steps(subscriber.numbers)) == {1}
+
+
+def test_malformed_payloads_are_dropped_and_counted():
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(key=True)
+    for payload in (b"", b"\x90", b"\x90\x80", b"\x80\xf0\x80"):
+        packet = RelayPacket(96, 0, publisher.number, 0, 1, payload)
+        publisher.number = publisher.number + 1 & 0xFFFF
+        with pytest.raises(ValueError, match="VP8"):
+            publisher.stream.take(packet, "VP8", 0.0)
+    assert publisher.stream.dropped == 4
+    assert len(subscriber.sent) == 1
+
+
+def test_outputs_of_one_kind_share_what_is_written(monkeypatch):
+    publisher = Publisher()
+    subscribers = [Subscriber(plan=HeaderPlan({96: 100}, "0", {})) for _ in range(5)]
+    for subscriber in subscribers:
+        publisher.stream.join(subscriber.output, 0.0)
+    written = []
+    write = HeaderPlan.write
+    monkeypatch.setattr(HeaderPlan, "write", lambda self, *args: written.append(1) or write(self, *args))
+    publisher.send(key=True)
+    assert all(len(s.sent) == 1 for s in subscribers)
+    assert len(written) == 1
+    assert subscribers[0].output.plan == PLAN
+
+
+def test_the_payload_is_untouched_where_nothing_was_switched():
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    payload = vp8(77, key=True)
+    publisher.stream.take(RelayPacket(96, 0x80, 5, 9, 1, payload), "VP8", 0.0)
+    assert subscriber.sent[0].body == payload
+    assert subscriber.sent[0].marker == 1
