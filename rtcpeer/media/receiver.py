@@ -184,6 +184,13 @@ class MediaReceiver:
             return AUDIO_WAIT if target is None else max(0.001, target)
         return VIDEO_WAIT if target is None else max(VIDEO_WAIT, target)
 
+    def set_sink(self, sink: FrameSink) -> None:
+        """Give the frames to another track from now on: to one that outlives the connection it came with."""
+        self._sink = sink
+        sink.set_control(self)
+        sink.on_flow(self._flowing)
+        self.on_demand()
+
     def request_keyframe(self) -> None:
         """Ask the other end for a picture that can be decoded by itself."""
         now = wall_time()

@@ -30,6 +30,9 @@ MediaStreamError = aiortc_adapter.MediaStreamError
 # A track that nobody has read for this long is not decoded any more
 DEMAND_LIFETIME = 1.0
 
+# Between the last frame of one receiver and the first of the next one there is at least this, in seconds
+_FRAME_MIN = 0.001
+
 # webrtc-pc 9.2: what a remote track has is up to the other end
 _REMOTE_CONSTRAINTS = ("width", "height", "frameRate", "aspectRatio")
 
@@ -206,6 +209,10 @@ class RemoteTrack(MediaStreamTrack):
         # clones and senders of this track: they get frames beside its reader, and outlive its stop()
         self._taps: list[tuple[Callable[[Any], None], Callable[[], None]]] = []
         self._source_ended = False
+        # when the last frame was given, on the track's own time line and by `wall_time`; None before the first
+        self._given: tuple[float, float] | None = None
+        # what is added to the times of the present receiver, in seconds; None: to be found with its first frame
+        self._shift: float | None = 0.0
 
     # -- reader ------------------------------------------------------------------------------------
 
@@ -301,7 +308,12 @@ class RemoteTrack(MediaStreamTrack):
     # -- receiver (see transport.neighbours.FrameSink) ---------------------------------------------
 
     def set_control(self, control: ReceiverControl) -> None:
-        """Who is asked for frames when somebody begins to read."""
+        """Who is asked for frames when somebody begins to read.
+
+        Another receiver than before begins its times anew; the track's own time goes on.
+        """
+        if self._control is not None and self._control is not control:
+            self._shift = None
         self._control = control
 
     def wants_frames(self) -> bool:
@@ -314,6 +326,7 @@ class RemoteTrack(MediaStreamTrack):
 
     def push_frame(self, frame: Frame) -> None:
         """A decoded frame."""
+        self._place(frame)
         for push, _end in self._taps:
             push(frame)
         if self.readyState != "live" or not self._is_read():
@@ -322,6 +335,19 @@ class RemoteTrack(MediaStreamTrack):
         self._last = frame
         self._frames.push(frame, wall_time())
         self._wake()
+
+    def _place(self, frame: Frame) -> None:
+        """Put a frame on the track's own time line, which goes on over receivers."""
+        if frame.pts is None or not frame.time_base:
+            return
+        at, now = float(frame.pts * frame.time_base), wall_time()
+        if self._shift is None:
+            before = self._given
+            self._shift = 0.0 if before is None else before[0] + max(now - before[1], _FRAME_MIN) - at
+        if self._shift:
+            frame.pts += round(self._shift / frame.time_base)
+            at += self._shift
+        self._given = (at, now)
 
     def _measure(self, frame: Frame) -> None:
         before = self._last

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rtcpeer import webidl
 from rtcpeer.errors import InvalidStateError, RTCRangeError
+from rtcpeer.media.track import RemoteTrack
 from rtcpeer.peer import parameters as dictionaries
 from rtcpeer.peer.errors import w3c_errors
 from rtcpeer.peer.parameters import (
@@ -100,6 +101,31 @@ class RTCRtpReceiver:
             for s in self._core.receiver_media.sources()
             if s.is_csrc is csrc
         ]
+
+    def exchangeTrack(self, track: RemoteTrack | None = None) -> RemoteTrack:
+        """Feed another remote track from now on; ours, not W3C's.
+
+        So a track outlives its connection: the receiver of the next one feeds it, and whoever reads it or sends it on
+        sees a pause, and then frames whose times go on. A receiver whose connection is closed would end it.
+
+        Args:
+            track: a live remote track of the same kind, from another receiver; None: a new one.
+
+        Returns:
+            The track that was fed until now. Nothing feeds or ends it any more.
+
+        Raises:
+            TypeError: it is no remote track, or of another kind.
+            InvalidStateError: it has ended.
+        """
+        kind = self._core.kind.value
+        if track is None:
+            track = RemoteTrack(kind)
+        if not isinstance(track, RemoteTrack) or track.kind != kind:
+            raise TypeError(f"a remote {kind} track is needed, not {track!r}")
+        if track.readyState != "live":
+            raise InvalidStateError(f"{track!r} has ended")
+        return self._core.exchange_receiver_track(track)
 
     def requestKeyFrame(self) -> None:
         """Ask the sender for a complete picture (PLI); ours, not W3C's. Does nothing for audio."""

@@ -40,12 +40,12 @@ from rtcpeer.supervisor.intents import Intents
 from rtcpeer.supervisor.observe import bytes_received, dtls_state, dtls_transports
 from rtcpeer.supervisor.policy import Action, Decision, DefaultPolicy, PeerState, Policy, Reason
 from rtcpeer.supervisor.recovery import RecoveryRecord
+from rtcpeer.supervisor.remote_tracks import RemoteTracks
 from rtcpeer.supervisor.servers import Servers
 from rtcpeer.values import DtlsTransportState, PeerConnectionState
 
 # events of the connection that are told here as well, with `generation` and `reason`
 _FORWARDED = (
-    "track",
     "connectionstatechange",
     "iceconnectionstatechange",
     "icegatheringstatechange",
@@ -57,6 +57,8 @@ _FORWARDED = (
 _COUNT_INTERVAL = 0.5
 # no decision is repeated faster than this, whatever a policy says
 _PAUSE = 0.01
+# how long after a new connection is there a track of the old one may be sent again
+_TRACK_WAIT = 5.0
 ENDED = (PeerState.FAILED, PeerState.CLOSED)
 _HISTORY = 1000
 # tasks that only tidy up are not cancelled by the end
@@ -88,8 +90,13 @@ class Controller(EventTarget):
         self._make_connection = make_connection
         self._intents = Intents(queue, self._is_sendable, self._complain)
         self._handover = Handover(
-            secrets.token_hex(16), polite=polite, channels=lambda: self._intents.channels
+            secrets.token_hex(16),
+            polite=polite,
+            channels=lambda: self._intents.channels,
+            senders=self._intents.numbers,
         )
+        self._tracks = RemoteTracks()
+        self._track_timer: asyncio.TimerHandle | None = None  # until unmatched tracks end
         self._resend_after = resend_after
         self._random = random_source
         self._state = PeerState.NEW
@@ -130,6 +137,7 @@ class Controller(EventTarget):
         for type_ in _FORWARDED:
             pc.addEventListener(type_, self._forward)
         pc.addEventListener("datachannel", self._on_datachannel)
+        pc.addEventListener("track", self._on_track)
         negotiator = self._negotiator = Negotiator(
             pc,
             self._channel,
@@ -157,7 +165,10 @@ class Controller(EventTarget):
         for type_ in _FORWARDED:
             pc.removeEventListener(type_, self._forward)
         pc.removeEventListener("datachannel", self._on_datachannel)
+        pc.removeEventListener("track", self._on_track)
         self._intents.detach(self._recovery.unhealthy_since, reason)
+        if self._track_timer is not None:
+            self._track_timer.cancel()
         negotiator.stop()
         self._spawn(negotiator.close(), f"negotiator{_SHIELDED}")
         self._close_old()
@@ -166,6 +177,7 @@ class Controller(EventTarget):
     def _close_old(self) -> None:
         old, self._old = self._old, []
         for pc in old:
+            self._tracks.detach(pc)
             # at once: nothing that arrives by it after this is counted
             self._spawn(_closed(pc.close()), f"connection{_SHIELDED}")
 
@@ -175,6 +187,17 @@ class Controller(EventTarget):
         self._observe()
         if self._state not in ENDED:
             self.fire(copy_event(event, generation=self._generation, reason=self._reason))
+
+    def _on_track(self, event: Any) -> None:
+        sender = self._handover.sender_of(event.transceiver.mid)
+        if self._tracks.take(self._pc, event, sender):
+            self._forward(event)
+
+    def _wait_for_tracks(self) -> None:
+        """The other side has a moment to send again what it sent before; other tracks end."""
+        if self._track_timer is not None:
+            self._track_timer.cancel()
+        self._track_timer = asyncio.get_running_loop().call_later(_TRACK_WAIT, self._tracks.end_unmatched)
 
     def _on_datachannel(self, event: Any) -> None:
         channel = self._intents.take_channel(event.channel, self._generation)
@@ -286,6 +309,7 @@ class Controller(EventTarget):
                 PeerState.CONNECTED, Reason.RECOVERED if self._state != PeerState.CONNECTING else self._reason
             )
             self._intents.flush()
+            self._wait_for_tracks()
             self._renew()
         elif episode.trouble_since is not None and not trouble and self._state == PeerState.CONNECTED:
             self._set_state(PeerState.DISCONNECTED, Reason.NETWORK)
@@ -462,6 +486,9 @@ class Controller(EventTarget):
             self._negotiator.stop()
         old, self._old = self._old, []
         connections = [pc.close() for pc in (*old, self._pc) if pc is not None]
+        if self._track_timer is not None:
+            self._track_timer.cancel()
+        self._tracks.end_unmatched()
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             if not task.get_name().endswith(_SHIELDED):

@@ -1,4 +1,4 @@
-"""What two supervised peers say to each other beside their descriptions, so that no message is lost or doubled.
+"""What two supervised peers say to each other beside their descriptions, so that messages and tracks are found again.
 
 Owns: the member "supervised" of descriptions, who the other peer is, and the one comparison of counts that follows
 each new connection. Never: a queue, a connection.
@@ -36,12 +36,14 @@ class Report:
         of: identity of the peer whose messages it has counted; "" if it has heard none.
         received: how many messages of each channel have arrived.
         resumes: the number of the message with which each channel goes on; only in answers.
+        senders: the number of the sender of each media section, by mid; it stays over connections.
     """
 
     peer: str
     of: str = ""
     received: Mapping[str, int] = field(default_factory=dict)
     resumes: Mapping[str, int] = field(default_factory=dict)
+    senders: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_report_untrusted(message: Mapping[str, Any]) -> Report | None:
@@ -52,7 +54,8 @@ def read_report_untrusted(message: Mapping[str, Any]) -> Report | None:
     peer, of = value.get("peer"), value.get("of", "")
     if not isinstance(peer, str) or not isinstance(of, str) or not 0 < len(peer) <= _IDENTITY_MAX:
         return None
-    return Report(peer, of, _read_counts(value.get("received")), _read_counts(value.get("resumes")))
+    counts = (_read_counts(value.get(name)) for name in ("received", "resumes", "senders"))
+    return Report(peer, of, *counts)
 
 
 def _read_counts(value: Any) -> dict[str, int]:
@@ -72,14 +75,21 @@ class Handover:
         identity: of this peer, unlike that of any other one.
         polite: which of the two it is; both name channels by who opened them.
         channels: those of the peer, in the order in which they were made.
+        senders: the number of each sender by the mid of its section.
     """
 
     def __init__(
-        self, identity: str, *, polite: bool, channels: Callable[[], Sequence[SupervisedChannel]]
+        self,
+        identity: str,
+        *,
+        polite: bool,
+        channels: Callable[[], Sequence[SupervisedChannel]],
+        senders: Callable[[], Mapping[str, int]],
     ) -> None:
         self._identity = identity
         self._polite = polite
         self._channels = channels
+        self._senders = senders
         self._remote = ""  # identity of the other peer
         self._heard: Mapping[str, Any] = {}  # the newest description that arrived
         self._settled = False
@@ -100,6 +110,9 @@ class Handover:
         if is_answer:
             self.settle()
         said: dict[str, Any] = {"peer": self._identity}
+        senders = self._senders()
+        if senders:
+            said["senders"] = dict(senders)
         if self._remote:
             said["of"] = self._remote
             said["received"] = {
@@ -110,6 +123,11 @@ class Handover:
             if is_answer:
                 said["resumes"] = self._resumes
         description[MEMBER] = said
+
+    def sender_of(self, mid: str) -> int | None:
+        """Which of the other peer's senders a section is, by the description that was heard last."""
+        report = read_report_untrusted(self._heard)
+        return None if report is None else report.senders.get(mid)
 
     def settle(self) -> None:
         """The description that was heard last is in force: whatever is in doubt is sent again or told."""

@@ -32,6 +32,7 @@ class SupervisedSender:
         self._pc: Any = None
         self._transceiver: Any = None
         self._removed = False
+        self.number = 0  # among the senders of its peer; given when it is added
 
     def __repr__(self) -> str:
         return f"<SupervisedSender {self.kind}{', removed' if self._removed else ''}>"
@@ -183,6 +184,7 @@ class Intents:
         self._on_error = on_error
         self.channels: list[SupervisedChannel] = []
         self.senders: list[SupervisedSender] = []
+        self._numbered = 0
 
     @property
     def are_any(self) -> bool:
@@ -270,8 +272,15 @@ class Intents:
         """Add a sender; to the connection at once, if there is one."""
         if pc is not None:
             sender.apply(pc)
+        self._numbered += 1
+        sender.number = self._numbered
         self.senders.append(sender)
         return sender
+
+    def numbers(self) -> dict[str, int]:
+        """The number of each sender by the mid of its section in the connection in force."""
+        sections = ((getattr(sender.transceiver, "mid", None), sender.number) for sender in self.senders)
+        return {mid: number for mid, number in sections if mid is not None}
 
     def remove_sender(self, sender: SupervisedSender) -> None:
         """Remove it; unknown ones are ignored."""

@@ -92,6 +92,12 @@ class TransceiverCore:
         """Show these faces from now on: W3C's, or those of other conventions (`rtcpeer.aiortc`)."""
         self.transceiver, self.sender, self.receiver = transceiver, sender, receiver
 
+    def exchange_receiver_track(self, track: RemoteTrack) -> RemoteTrack:
+        """Feed another remote track from now on; the one that was fed until now."""
+        before, self.receiver_track = self.receiver_track, track
+        self.receiver_media.set_sink(track)
+        return before
+
     def use_track(self, track: Any) -> None:
         """Send this track, or nothing, from now on."""
         self.track = track

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from fractions import Fraction
+from itertools import pairwise
 
 import aiortc
 import av
@@ -446,3 +447,27 @@ def test_a_repr():
     track = RemoteTrack("audio", "x")
 
     assert repr(track) == "<RemoteTrack audio x live>"
+
+
+def timed(seconds, time_base=Fraction(1, 90000)):
+    frame = picture()
+    frame.pts, frame.time_base = round(seconds / time_base), time_base
+    return frame
+
+
+def test_times_go_on_over_receivers(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("rtcpeer.media.track.wall_time", lambda: clock[0])
+    track = RemoteTrack("video")
+    seen = []
+    track.add_tap(lambda frame: seen.append(float(frame.pts * frame.time_base)), lambda: None)
+    track.set_control(Control())
+    track.push_frame(timed(7.0))
+    track.set_control(Control())  # another receiver, whose times begin at 0, two seconds later
+    clock[0] += 2
+    track.push_frame(timed(0.0, Fraction(1, 48000)))
+    track.push_frame(timed(0.5, Fraction(1, 48000)))
+    track.set_control(Control())  # and one whose times are far ahead, at once
+    track.push_frame(timed(5000.0))
+    assert seen == pytest.approx([7.0, 9.0, 9.5, 9.501], abs=0.0002)
+    assert all(later > earlier for earlier, later in pairwise(seen))

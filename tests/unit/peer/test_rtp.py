@@ -311,3 +311,35 @@ async def test_candidates_of_a_transport_name_their_section(virtual_network, pee
         found = [*ice.getLocalCandidates(), *ice.getRemoteCandidates(), ice.getSelectedCandidatePair().remote]
         assert [(c.sdpMid, c.sdpMLineIndex) for c in found] == [("0", 0)] * len(found)
         assert len(found) >= 3
+
+
+async def test_a_track_goes_over_to_the_receiver_of_another_connection(pc, other):
+    first, second = pc.addTransceiver("video").receiver, other.addTransceiver("video").receiver
+    track, unseen = first.track, second.track
+    assert second.exchangeTrack(track) is unseen
+    assert first.exchangeTrack(unseen) is track
+    assert (first.track, second.track) == (unseen, track)
+    await pc.close()
+    await asyncio.sleep(0)
+    assert (unseen.readyState, track.readyState) == ("ended", "live")
+    fed = second.exchangeTrack()
+    assert fed is track
+    assert second.track.kind == "video"
+    await other.close()
+    await asyncio.sleep(0)
+    assert track.readyState == "live"  # nobody feeds it any more, and nobody ends it
+    track.end()
+
+
+async def test_tracks_that_a_receiver_cannot_feed(pc, other):
+    receiver = pc.addTransceiver("video").receiver
+    before = receiver.track
+    with pytest.raises(TypeError, match="a remote video track is needed"):
+        receiver.exchangeTrack(other.addTransceiver("audio").receiver.track)
+    with pytest.raises(TypeError, match="a remote video track is needed"):
+        receiver.exchangeTrack(synthetic_track("video"))
+    ended = other.addTransceiver("video").receiver.track
+    ended.stop()
+    with pytest.raises(InvalidStateError, match="has ended"):
+        receiver.exchangeTrack(ended)
+    assert receiver.track is before

@@ -17,8 +17,11 @@ class Side:
     def __init__(self, identity: str, *, polite: bool) -> None:
         self.polite = polite
         self.channels: list[SupervisedChannel] = []
+        self.senders: dict[str, int] = {}
         self.told: list[Any] = []
-        self.handover = Handover(identity, polite=polite, channels=lambda: self.channels)
+        self.handover = Handover(
+            identity, polite=polite, channels=lambda: self.channels, senders=lambda: self.senders
+        )
 
     def channel(self, label: str, *, ours: bool, **options: Any) -> SupervisedChannel:
         channel = SupervisedChannel(
