@@ -26,6 +26,10 @@ class Pipe(Protocol):
     def has_path(self) -> bool:
         """Whether what is sent now can be expected to arrive."""
 
+    @property
+    def has_route(self) -> bool:
+        """Whether there is a path now."""
+
     def send(self, data: bytes) -> None:
         """Send a datagram; dropped while there is no path."""
 

@@ -190,7 +190,9 @@ class DtlsTransport:
     def rtp(self) -> RtpSession:
         """The RTP session of this transport; made when first asked for."""
         if self._rtp is None:
-            self._rtp = RtpSession(self._make_srtp, self._send_packet, name=self._name)
+            self._rtp = RtpSession(
+                self._make_srtp, self._send_packet, has_route=self._has_route, name=self._name
+            )
             self._rtp_receive = self._rtp.receive
             if self.is_connected:
                 self._rtp.on_connected()
@@ -375,6 +377,9 @@ class DtlsTransport:
         self._tx_bytes += len(datagram)
         self._tx_packets += 1
         self._send(datagram)
+
+    def _has_route(self) -> bool:
+        return self._pipe.has_route
 
     def _first_rto(self) -> float:
         """Twice the round trip, and what the other end's cryptography takes."""

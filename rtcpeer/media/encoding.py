@@ -10,15 +10,16 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from av import AudioFrame, AudioResampler, VideoFrame
+from av import AudioFrame, VideoFrame
 from av.frame import Frame
 from av.packet import Packet
 from av.video.frame import PictureType
 
-from rtcpeer.media import aiortc_adapter
+from rtcpeer.media import sound
 from rtcpeer.media.codecs import PayloadFormat
 from rtcpeer.media.frames import blank
 from rtcpeer.media.orientation import Turner, quarter_turns
+from rtcpeer.media.sound import SoundEncoder
 from rtcpeer.media.video import choice
 from rtcpeer.media.video.pictures import PictureEncoder
 
@@ -56,6 +57,7 @@ class EncodedPayloads:
 
     Attributes:
         turns: quarter turns clockwise that make the picture upright.
+        times: of each payload, in the same ticks, where each has its own: those of sound.
     """
 
     payloads: list[bytes]
@@ -65,6 +67,7 @@ class EncodedPayloads:
     width: int
     height: int
     turns: int = 0
+    times: tuple[int, ...] = ()
 
 
 class StreamEncoder:
@@ -73,6 +76,7 @@ class StreamEncoder:
     Attributes:
         epoch: counts the encoders: timestamps of different ones have nothing to do with each other.
         frames, key_frames, encode_time, target: for statistics.
+        rate_limit: how many pictures a second the other end takes, of the size of the last one; None for any.
     """
 
     def __init__(self) -> None:
@@ -82,10 +86,10 @@ class StreamEncoder:
         self.encode_time = 0.0
         self.target: int | None = None
         self.encoded_bytes_target = 0.0
-        self._encoder: aiortc_adapter.Encoder | None = None
+        self.rate_limit: float | None = None
+        self._pictures: PictureEncoder | None = None
+        self._sound: SoundEncoder | None = None
         self._key: tuple[object, ...] = ()
-        self._resampler: AudioResampler | None = None
-        self._resampler_key: tuple[object, ...] = ()
         self._turner = Turner()
 
     def encode(self, request: EncodeRequest) -> EncodedPayloads | None:
@@ -106,66 +110,66 @@ class StreamEncoder:
             self.key_frames += result.is_key
         return result
 
-    def _ensure(self, request: EncodeRequest, *what: object) -> aiortc_adapter.Encoder:
+    def _pictures_of(self, request: EncodeRequest) -> PictureEncoder:
         codec = request.format.codec
-        key = (codec.name.upper(), codec.fmtp, *what)
-        if self._encoder is None or key != self._key:
-            self._encoder = choice.make_encoder(codec)
+        key = (codec.name.upper(), codec.fmtp)
+        if self._pictures is None or key != self._key:
+            self._pictures = choice.make_encoder(codec)
             self._key = key
             self.epoch += 1
-        return self._encoder
+        return self._pictures
+
+    def _sound_of(self, request: EncodeRequest) -> SoundEncoder:
+        key = (request.format.name,)
+        if self._sound is None or key != self._key:
+            self._sound = SoundEncoder(request.format.name)
+            self._key = key
+            self.epoch += 1
+        return self._sound
 
     def _pack(self, request: EncodeRequest, packet: Packet[Any]) -> EncodedPayloads | None:
         """A packet that is encoded already: only cut it."""
-        encoder = self._ensure(request, "packets")
+        is_sound = request.format.name in sound.FORMATS
+        encoder = self._sound_of(request) if is_sound else self._pictures_of(request)
         payloads, timestamp = encoder.pack(packet)
         if not payloads:
             return None
-        return EncodedPayloads(payloads, timestamp, self.epoch, bool(packet.is_keyframe), 0, 0)
+        times = (timestamp,) if is_sound else ()
+        return EncodedPayloads(payloads, timestamp, self.epoch, bool(packet.is_keyframe), 0, 0, times=times)
 
     def _encode_video(self, request: EncodeRequest, frame: VideoFrame) -> EncodedPayloads | None:
-        encoder = self._ensure(request)
+        encoder = self._pictures_of(request)
         turns = quarter_turns(frame)
         if turns and not request.tells_turns:
             frame, turns = self._turner.turn(frame, turns), 0
         picture = prepare_picture(frame, request)
         self._set_bitrate(encoder, request)
         payloads, timestamp = encoder.encode(picture, request.force_keyframe)
+        self.rate_limit = encoder.rate_limit
         if not payloads:
             return None
-        name = request.format.name
-        first = payloads[0]
-        is_key, size = request.force_keyframe, (picture.width, picture.height)
-        if isinstance(encoder, PictureEncoder):
-            is_key, size = encoder.is_key, encoder.size
-        elif name == "VP8":
-            # behind the descriptor of 4 bytes that aiortc writes (RFC 7741 section 4.2)
-            is_key = len(first) > 4 and not first[4] & 1
-        elif name == "H264":
-            is_key = any(_starts_idr(payload) for payload in payloads[:4])
-        return EncodedPayloads(payloads, timestamp, self.epoch, is_key, *size, turns)
+        return EncodedPayloads(payloads, timestamp, self.epoch, encoder.is_key, *encoder.size, turns)
 
-    def _set_bitrate(self, encoder: aiortc_adapter.Encoder, request: EncodeRequest) -> None:
-        if request.estimate is not None and hasattr(encoder, "target_bitrate"):
+    def _set_bitrate(self, encoder: PictureEncoder, request: EncodeRequest) -> None:
+        if request.estimate is not None:
             # the property keeps it in the range that the codec is tuned for
             encoder.target_bitrate = request.estimate
         if request.max_bitrate is not None:
             wanted = request.max_bitrate
             if request.estimate is not None:
                 wanted = min(wanted, request.estimate)
-            _aim_at(encoder, wanted)
-        limit, target = request.bitrate_limit, aiortc_adapter.target_bitrate(encoder)
-        if limit is not None and target is not None and target > limit:
-            _aim_at(encoder, limit)
-        self.target = aiortc_adapter.target_bitrate(encoder)
-        self.encoded_bytes_target += (self.target or 0) / 8 / 30
+            encoder.set_target_bitrate(max(_VIDEO_BITRATE_MIN, wanted))
+        limit = request.bitrate_limit
+        if limit is not None and encoder.target_bitrate > limit:
+            encoder.set_target_bitrate(max(_VIDEO_BITRATE_MIN, limit))
+        self.target = encoder.target_bitrate
+        self.encoded_bytes_target += self.target / 8 / 30
 
     def _encode_audio(self, request: EncodeRequest, frame: AudioFrame) -> EncodedPayloads | None:
         if request.disabled:
             frame = blank(frame)  # type: ignore[assignment]
-        frame = self._to_s16(frame)
-        rate, layout = frame.sample_rate, frame.layout.name
-        bitrate = None
+        encoder = self._sound_of(request)
+        self.target = None
         if request.format.name == "OPUS":
             low, high = _OPUS_BITRATE_RANGE
             bitrate = AUDIO_BITRATE
@@ -173,36 +177,13 @@ class StreamEncoder:
                 bitrate = max(low, min(high, request.max_bitrate))
             if request.bitrate_limit is not None:
                 bitrate = max(low, min(bitrate, request.bitrate_limit))
-        encoder = self._ensure(request, rate, layout, bitrate)
-        if bitrate is not None and bitrate != AUDIO_BITRATE:
-            aiortc_adapter.set_audio_bitrate(encoder, bitrate)
-        self.target = bitrate
-        payloads, timestamp = encoder.encode(frame)
-        if not payloads or timestamp is None:
+            encoder.set_bitrate(bitrate)
+            self.target = bitrate
+        pieces = encoder.encode(frame)
+        if not pieces:
             return None
-        return EncodedPayloads(payloads, timestamp, self.epoch, False, 0, 0)
-
-    def _to_s16(self, frame: AudioFrame) -> AudioFrame:
-        """Aiortc's audio encoders take 16-bit mono or stereo only."""
-        name, layout = frame.format.name, frame.layout.name
-        if name == "s16" and layout in ("mono", "stereo"):
-            return frame
-        target = "mono" if len(frame.layout.channels) == 1 else "stereo"
-        key = (name, layout, frame.sample_rate)
-        if self._resampler is None or key != self._resampler_key:
-            self._resampler = AudioResampler(format="s16", layout=target, rate=frame.sample_rate)
-            self._resampler_key = key
-        converted = self._resampler.resample(frame)
-        return converted[0] if converted else frame
-
-
-def _aim_at(encoder: aiortc_adapter.Encoder, bitrate: int) -> None:
-    """Let an encoder of pictures aim at a bitrate, or at the least that makes a picture."""
-    bitrate = max(_VIDEO_BITRATE_MIN, bitrate)
-    if isinstance(encoder, PictureEncoder):
-        encoder.set_target_bitrate(bitrate)
-    else:
-        aiortc_adapter.set_target_bitrate(encoder, bitrate)
+        payloads, times = [payload for payload, _time in pieces], tuple([time for _payload, time in pieces])
+        return EncodedPayloads(payloads, times[0], self.epoch, False, 0, 0, times=times)
 
 
 def prepare_picture(frame: VideoFrame, request: EncodeRequest) -> VideoFrame:
@@ -245,13 +226,3 @@ def copy_picture(frame: VideoFrame) -> VideoFrame:
     if frame.time_base is not None:
         copy.time_base = frame.time_base
     return copy
-
-
-def _starts_idr(payload: bytes) -> bool:
-    """Whether an H.264 payload (RFC 6184) holds the beginning of an IDR picture or its parameter sets."""
-    kind = payload[0] & 0x1F
-    if kind == 28 and len(payload) > 1:
-        return payload[1] & 0x1F == 5 and bool(payload[1] & 0x80)
-    if kind == 24 and len(payload) > 3:
-        return payload[3] & 0x1F in (5, 7)
-    return kind in (5, 7)

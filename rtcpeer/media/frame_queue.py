@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from av import VideoFrame
+from av import AudioFrame, VideoFrame
 
 # A reader may stall for so long without losing anything, in seconds
 SPAN = 1.0
@@ -21,8 +21,10 @@ VIDEO_BYTES = 64 * 1024 * 1024
 # What a reader that is too slow keeps, and after how many pictures without a loss it is not too slow any more
 LATEST = 3
 RECOVERED = 30
-# What waits for an encoder: it shall send what is now
-AUDIO_BOUND_IMPATIENT = 25
+# Sound that waits for an encoder, in seconds: a program may speak faster than time, or catch up after a stall
+SOUND_SECONDS = 5.0
+# What a piece of sound lasts that does not say so: one that is encoded already
+_PIECE_SECONDS = 0.02
 
 
 class FrameQueue:
@@ -30,21 +32,36 @@ class FrameQueue:
 
     Args:
         kind: "audio" or "video".
-        patient: whether the reader may stall for a moment without losing pictures.
+        patient: whether the reader may stall for a moment without losing pictures; one that is not is an encoder,
+            which sends the latest pictures, and sound of up to `SOUND_SECONDS`.
 
     Attributes:
         dropped: frames that nobody read in time.
+        dropped_seconds: how much sound that was.
     """
 
-    __slots__ = ("_bound", "_frames", "_is_video", "_since_drop", "dropped")
+    __slots__ = (
+        "_bound",
+        "_frames",
+        "_is_bounded_by_seconds",
+        "_is_video",
+        "_seconds",
+        "_since_drop",
+        "dropped",
+        "dropped_seconds",
+    )
 
     def __init__(self, kind: str, *, patient: bool) -> None:
         self.dropped = 0
+        self.dropped_seconds = 0.0
         self._is_video = kind != "audio"
         if patient:
             self._bound = VIDEO_BOUND if self._is_video else AUDIO_BOUND
         else:
-            self._bound = LATEST if self._is_video else AUDIO_BOUND_IMPATIENT
+            self._bound = LATEST
+        self._is_bounded_by_seconds = not self._is_video and not patient
+        # of the sound that waits
+        self._seconds = 0.0
         # (when it came, frame)
         self._frames: deque[tuple[float, Any]] = deque()
         self._since_drop = RECOVERED
@@ -56,6 +73,13 @@ class FrameQueue:
         """A frame for the reader."""
         frames = self._frames
         frames.append((now, frame))
+        if self._is_bounded_by_seconds:
+            self._seconds += duration(frame)
+            while self._seconds > SOUND_SECONDS and len(frames) > 1:
+                lost = duration(self.pop())
+                self.dropped += 1
+                self.dropped_seconds += lost
+            return
         self._since_drop += 1
         if len(frames) <= 1:
             return
@@ -76,8 +100,19 @@ class FrameQueue:
 
     def pop(self) -> Any:
         """The oldest frame."""
-        return self._frames.popleft()[1]
+        frame = self._frames.popleft()[1]
+        if self._is_bounded_by_seconds:
+            self._seconds -= duration(frame)
+        return frame
 
     def clear(self) -> None:
         """Forget all."""
         self._frames.clear()
+        self._seconds = 0.0
+
+
+def duration(frame: Any) -> float:
+    """How long a piece of sound lasts, in seconds."""
+    if isinstance(frame, AudioFrame) and frame.sample_rate:
+        return frame.samples / frame.sample_rate
+    return _PIECE_SECONDS

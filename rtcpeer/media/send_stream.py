@@ -15,9 +15,14 @@ from av.packet import Packet
 
 from rtcpeer.media.codecs import PayloadFormat
 from rtcpeer.media.encoding import EncodedPayloads, StreamEncoder
+from rtcpeer.media.pacing import SoundPacer
+from rtcpeer.media.sound import PIECE_SECONDS
 from rtcpeer.rtp.fec import Protection
 from rtcpeer.rtp.outbound import OutboundStream
 from rtcpeer.rtp.red import Redundancy
+
+# An encoder that fails with every frame is made anew this often at most, in seconds.
+_RETRY_FIRST, _RETRY_MAX = 0.02, 1.0
 
 
 @dataclass(slots=True)
@@ -26,7 +31,9 @@ class SendStream:
 
     Attributes:
         turns: how the last picture was held, in quarter turns clockwise.
-        due: when the next frame is due under maxFramerate, in the track's own time.
+        due: when the next picture is due under maxFramerate and the level of the other end's decoder.
+        retry_at: when the encoder is tried again, after it has failed.
+        pacer: for sound that is there before its time.
         redundancy: repeats sound where that was preferred.
         protection: corrects pictures where that was negotiated.
         job: the one in the pool; an encoder is used by one at a time, also when its task was cancelled.
@@ -47,21 +54,35 @@ class SendStream:
     redundancy: Redundancy | None = None
     protection: Protection | None = None
     job: asyncio.Future[EncodedPayloads | None] | None = None
+    pacer: SoundPacer = field(default_factory=SoundPacer)
+    retry_at: float = 0.0
+    _failures: int = 0
     _second: int = 0
     _second_frames: int = 0
 
-    def send_sound(self, encoded: EncodedPayloads, timestamp: int, level: int) -> None:
-        """Send a piece of sound; `level` in -dBov."""
+    def send_sound(self, payload: bytes, time: int, now: float, level: int) -> None:
+        """Send a piece of sound.
+
+        Args:
+            payload: one packet's.
+            time: in ticks of the encoder.
+            now: the time of day.
+            level: in -dBov.
+        """
+        ticks = round(self.format.clock_rate * PIECE_SECONDS)
+        timestamp = self.packets.map_timestamp(time, now, least=ticks)
         # RFC 3551 section 4.1: the marker begins a talkspurt
         marker, self.fresh = self.fresh, False
-        payload_type, payloads = self.format.payload_type, encoded.payloads
+        payload_type = self.format.payload_type
         if self.redundancy is not None:
             payload_type = self.redundancy.payload_type
-            payloads = [self.redundancy.wrap(payload, timestamp) for payload in payloads]
-        self.packets.send_frame(payload_type, payloads, timestamp, marker=marker, level=level)
+            payload = self.redundancy.wrap(payload, timestamp)
+        self.packets.send_frame(payload_type, [payload], timestamp, marker=marker, level=level)
+        self.pacer.sent(PIECE_SECONDS, now)
 
-    def send_picture(self, encoded: EncodedPayloads, timestamp: int, now: float) -> None:
+    def send_picture(self, encoded: EncodedPayloads, now: float) -> None:
         """Send a picture, and how it is held."""
+        timestamp = self.packets.map_timestamp(encoded.timestamp, now)
         turns = None
         # 3GPP TS 26.114 section 7.4.5: with key frames and when it changes; browsers forget it with each frame
         if encoded.turns or encoded.is_key or self.turns:
@@ -85,24 +106,44 @@ class SendStream:
             protection=self.protection,
         )
 
-    def is_due(self, frame: Frame | Packet[Any]) -> bool:
-        """Whether a frame is sent under maxFramerate."""
-        limit = self.packets.encoding.max_framerate
+    def is_due(self, frame: Frame | Packet[Any], now: float) -> bool:
+        """Whether a frame is sent now: under maxFramerate, and as many as the other end decodes.
+
+        The clock decides, not the track's own time, which may stand still, go back or be in other units.
+        """
+        if now < self.retry_at:
+            return False
+        limit, able = self.packets.encoding.max_framerate, self.encoder.rate_limit
+        if limit is None or (able is not None and able < limit):
+            limit = able
         if limit is None or not isinstance(frame, VideoFrame):
             return True
         if limit <= 0:
             return False
-        if frame.pts is None or frame.time_base is None:
-            return True
-        at = float(frame.pts * frame.time_base)
         interval = 1 / limit
-        if abs(at - self.due) > 10 * interval + 1:
-            self.due = at
-        # half a frame of tolerance: sources jitter
-        if at + interval / 8 < self.due:
+        if self.due > now + 1.5 * interval:
+            # the limit has changed
+            self.due = now
+        # a part of a picture of tolerance: sources jitter
+        if now < self.due - interval / 4:
             return False
-        self.due = max(self.due + interval, at)
+        # after a pause the schedule begins anew
+        self.due = (self.due if now - self.due < interval else now) + interval
         return True
+
+    def pause(self) -> None:
+        """Nothing is sent from now on: what comes after it begins anew, and as much later."""
+        self.force_keyframe = self.fresh = True
+        self.packets.rebase()
+
+    def note_failure(self, now: float) -> None:
+        """The encoder has failed: it is tried again soon, and ever later when it fails again."""
+        self._failures += 1
+        self.retry_at = now + min(_RETRY_MAX, _RETRY_FIRST * 2**self._failures)
+
+    def note_success(self) -> None:
+        """The encoder works."""
+        self._failures = 0
 
     def stats(self, kind: str, mid: str | None, index: int) -> list[dict[str, object]]:
         """RTCOutboundRtpStreamStats, and RTCRemoteInboundRtpStreamStats once there was a report; without ids."""

@@ -19,12 +19,13 @@ from av.packet import Packet
 
 from rtcpeer.aio import Gone, TaskSet, wall_time
 from rtcpeer.dtls.transport import DtlsTransport
-from rtcpeer.errors import InvalidStateError
+from rtcpeer.errors import InvalidStateError, OperationError
 from rtcpeer.media.codecs import PayloadFormat, payload_format, preferred_redundancy, protection_of
 from rtcpeer.media.dtmf import TonePlayer
 from rtcpeer.media.encoding import EncodedPayloads, EncodeRequest
 from rtcpeer.media.receiver import MediaReceiver
 from rtcpeer.media.relaying import Relay
+from rtcpeer.media.frame_queue import SOUND_SECONDS
 from rtcpeer.media.send_stream import SendStream
 from rtcpeer.media.source import SourceTrack, Subscription, TrackSource
 from rtcpeer.media.source_statistics import SourceNumbers
@@ -44,6 +45,12 @@ KEYFRAME_INTERVAL = 0.2
 REFRESH_INTERVAL = 1.0
 # What statistics name as the encoder of a stream that is forwarded as it came.
 FORWARDED = "forwarded"
+# So many kinds of failures are told; those that differ in a number only would never end.
+_FAILURES_MAX = 20
+_TOO_FAST = (
+    f"a track gave sound faster than it is played: more than {SOUND_SECONDS:g} s waited, the oldest was dropped"
+    " (its recv() should give each frame when it is due)"
+)
 
 
 class MediaSender:
@@ -54,12 +61,13 @@ class MediaSender:
         name: for logs.
 
     Attributes:
-        on_error: called once per kind of failure of the encoder (a frame it cannot take); frames go on.
+        on_error: called once per kind of failure: a frame that the encoder cannot take, sound that came so fast that
+            some was dropped. Sending goes on.
     """
 
     def __init__(self, kind: str, *, name: str = "") -> None:
         self.kind = kind
-        self.on_error: Callable[[Exception], None] | None = None
+        self.on_error: Callable[[OperationError], None] | None = None
         self._name = name
         self._track: SourceTrack | None = None
         self._session: RtpSession | None = None
@@ -78,6 +86,8 @@ class MediaSender:
         self._source = SourceNumbers()
         # what is forwarded in place of the track
         self._relay: Relay | None = None
+        # sound of the running subscription that is counted already
+        self._dropped_seconds = 0.0
 
     # -- what the peer calls -----------------------------------------------------------------------
 
@@ -197,6 +207,7 @@ class MediaSender:
 
     def source_stats(self) -> dict[str, object]:
         """Members of RTCAudioSourceStats or RTCVideoSourceStats."""
+        self._note_drops()
         stats = self._source.stats(self.kind)
         if self._track is not None:
             stats["trackIdentifier"] = self._track.id
@@ -300,6 +311,8 @@ class MediaSender:
             relay.halt()
             return
         relay.run(stream.packets, session, parameters, [payload_format(codec) for codec in parameters.codecs])
+    def _has_route(self) -> bool:
+        return self._session is not None and self._session.has_route()
 
     def _update(self) -> None:
         self._update_relay()
@@ -312,11 +325,13 @@ class MediaSender:
             task, self._task = self._task, None
             task.cancel()
             for stream in self._known.values():
-                stream.force_keyframe = stream.fresh = True
+                stream.pause()
             self._swap_subscription()
 
     def _swap_subscription(self) -> None:
         old = self._subscription
+        self._note_drops()
+        self._dropped_seconds = 0.0
         self._subscription = None
         if self._track is not None and self._should_run:
             self._subscription = TrackSource.of(self._track).subscribe()
@@ -398,6 +413,7 @@ class MediaSender:
                     # the track has ended; another one begins a new task
                     self._subscription = None
                 continue
+            self._note_drops()
             await self._send(frame)
         self._task = None
 
@@ -407,10 +423,15 @@ class MediaSender:
         if track is None:
             return
         active = [stream for stream in self._streams if stream.packets.encoding.active]
+        if not self._has_route():
+            # numbers that nobody hears of would leave SRTP's count of their cycles behind (RFC 3711 section 3.3.1)
+            for stream in active:
+                stream.pause()
+            return
         enabled = bool(getattr(track, "enabled", True))
         shared = TrackSource.of(track).is_shared or len(active) > 1
         for stream in active:
-            if not stream.is_due(frame):
+            if not stream.is_due(frame, now):
                 continue
             force = stream.force_keyframe and now - stream.keyframe_at > KEYFRAME_INTERVAL
             if force:
@@ -432,13 +453,22 @@ class MediaSender:
             try:
                 encoded = await self._encode(stream, request)
             except Exception as exc:
-                self._failed(exc)
+                stream.note_failure(now)
+                if force:
+                    stream.force_keyframe = True
+                self._failed(stream, exc)
                 continue
-            if encoded is not None and stream in self._streams:
-                level = SILENCE_DBOV
-                if enabled and isinstance(frame, AudioFrame) and stream.packets.template.audio_level:
-                    level = level_to_dbov(self._source.level)
-                self._send_encoded(stream, encoded, level)
+            stream.note_success()
+            if encoded is None or stream not in self._streams:
+                continue
+            self._mind_epoch(stream, encoded)
+            if self.kind == "video":
+                stream.send_picture(encoded, wall_time())
+                continue
+            level = SILENCE_DBOV
+            if enabled and isinstance(frame, AudioFrame) and stream.packets.template.audio_level:
+                level = level_to_dbov(self._source.level)
+            await self._send_sound(stream, encoded, level)
 
     async def _encode(self, stream: SendStream, request: EncodeRequest) -> EncodedPayloads | None:
         if stream.job is not None and not stream.job.done():
@@ -451,32 +481,56 @@ class MediaSender:
         # shielded: a cancelled task must not make a running job look finished
         return await asyncio.shield(stream.job)
 
-    def _send_encoded(self, stream: SendStream, encoded: EncodedPayloads, level: int) -> None:
-        packets = stream.packets
-        now = wall_time()
+    def _mind_epoch(self, stream: SendStream, encoded: EncodedPayloads) -> None:
+        """A new encoder begins a new time line."""
         if encoded.epoch != stream.epoch:
             stream.epoch = encoded.epoch
-            packets.rebase()
-        timestamp = packets.map_timestamp(encoded.timestamp, now)
-        if self.kind == "video":
-            stream.send_picture(encoded, timestamp, now)
-            return
-        if self._tones is not None:
-            if not self._tones.finished:
-                return
-            self._tones = None
-            if stream.redundancy is not None:
-                stream.redundancy.forget()
-        stream.send_sound(encoded, timestamp, level)
+            stream.packets.rebase()
 
-    def _failed(self, exc: Exception) -> None:
-        """A frame could not be encoded: said once per kind of failure, then the next frame is tried."""
-        kind = f"{type(exc).__name__}: {exc}"
-        if kind not in self._failures:
-            self._failures.add(kind)
-            logger.warning("%s cannot encode a frame: %s", self._name or self.kind, kind)
-            if self.on_error is not None:
-                self.on_error(exc)
+    async def _send_sound(self, stream: SendStream, encoded: EncodedPayloads, level: int) -> None:
+        """Send the pieces of a frame, each when it is due."""
+        track = self._track
+        for payload, time in zip(encoded.payloads, encoded.times, strict=True):
+            delay = stream.pacer.delay(wall_time())
+            if delay > 0:
+                await asyncio.sleep(delay)
+                if self._track is not track or stream not in self._streams:
+                    # another one speaks now
+                    return
+            if self._tones is not None:
+                if not self._tones.finished:
+                    continue
+                self._tones = None
+                if stream.redundancy is not None:
+                    stream.redundancy.forget()
+            stream.send_sound(payload, time, wall_time(), level)
+
+    def _note_drops(self) -> None:
+        """Count the sound that the track gave faster than it can be sent, and say it once."""
+        subscription = self._subscription
+        if self.kind != "audio" or subscription is None:
+            return
+        more = subscription.dropped_seconds - self._dropped_seconds
+        if more > 0:
+            self._dropped_seconds += more
+            self._source.note_dropped(more)
+            self._report("dropped", OperationError(_TOO_FAST))
+
+    def _failed(self, stream: SendStream, exc: Exception) -> None:
+        """A frame could not be encoded: said once per kind of failure, then a later frame is tried."""
+        error = OperationError(
+            f"a frame cannot be encoded as {stream.format.codec.mime_type}: {type(exc).__name__}: {exc}"
+        )
+        error.__cause__ = exc
+        self._report(f"{type(exc).__name__}: {exc}", error)
+
+    def _report(self, kind: str, error: OperationError) -> None:
+        if kind in self._failures or len(self._failures) >= _FAILURES_MAX:
+            return
+        self._failures.add(kind)
+        logger.warning("%s: %s", self._name or self.kind, error)
+        if self.on_error is not None:
+            self.on_error(error)
 
 
 def _retrieve(job: asyncio.Future[Any]) -> None:

@@ -3,6 +3,10 @@
 A track gives each frame once. Two senders that pulled for themselves would halve its frames; so each track
 has one puller, which runs while somebody consumes and hands each frame to everybody. Consumers are bounded
 and drop their oldest frame, so a slow one slows nobody.
+
+Frames are pulled on demand: sound while the quickest consumer has little left, so that what is there before its time
+waits in the track; pictures as they come, as only the latest matter. A `recv()` that returns without ever suspending
+(it reads a camera, or has everything at hand) is called again only when the loop has turned and somebody waits.
 Owns: the puller's task. Never: stops a track that could go on; it belongs to the user.
 """
 
@@ -19,6 +23,11 @@ from rtcpeer.media.aiortc_adapter import MediaStreamError
 from rtcpeer.media.frame_queue import FrameQueue
 
 logger = logging.getLogger(__name__)
+
+# Sound is pulled while the quickest consumer has fewer frames than this.
+_SOUND_AHEAD = 2
+# Pictures of a recv() that never suspends are pulled at least this often, in seconds, lest its queue grows old.
+_PICTURE_PATIENCE = 1 / 30
 
 
 class SourceTrack(Protocol):
@@ -62,17 +71,35 @@ class Subscription:
         """How many frames came too fast for this consumer."""
         return self._frames.dropped
 
+    @property
+    def dropped_seconds(self) -> float:
+        """How much sound that was."""
+        return self._frames.dropped_seconds
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the consumer waits for a frame now."""
+        return self._waiter is not None and not self._waiter.done()
+
+    @property
+    def backlog(self) -> int:
+        """How many frames wait for the consumer."""
+        return len(self._frames)
+
     async def get(self) -> Any | None:
         """The next frame; None when the track has ended or `close` was called."""
         while not self._frames:
             if self._ended:
                 return None
             self._waiter = asyncio.get_running_loop().create_future()
+            self._source.note_demand()
             try:
                 await self._waiter
             finally:
                 self._waiter = None
-        return self._frames.pop()
+        frame = self._frames.pop()
+        self._source.note_demand()
+        return frame
 
     def push(self, frame: Any) -> None:
         """A frame for this consumer."""
@@ -109,6 +136,10 @@ class TrackSource:
         self._puller: asyncio.Task[None] | None = None
         # takes our tap off a PushingTrack
         self._untap: Callable[[], None] | None = None
+        # whether the last recv() suspended: the loop has turned since
+        self._suspended = True
+        # the puller waits for a consumer
+        self._demand: asyncio.Future[None] | None = None
 
     @classmethod
     def of(cls, track: SourceTrack) -> Self:
@@ -147,6 +178,11 @@ class TrackSource:
             if not self._consumers:
                 self.stop()
 
+    def note_demand(self) -> None:
+        """A consumer waits, or has taken a frame."""
+        if self._demand is not None and not self._demand.done():
+            self._demand.set_result(None)
+
     def stop(self) -> Awaitable[Any]:
         """End the puller."""
         self._puller = None
@@ -163,7 +199,7 @@ class TrackSource:
     async def _pull(self, track: SourceTrack) -> None:
         try:
             # some sources stop themselves and return nothing
-            while (frame := await track.recv()) is not None:
+            while (frame := await self._next(track)) is not None:
                 self._push(frame)
         except MediaStreamError:
             logger.debug("track %s ended", track.id)
@@ -174,6 +210,37 @@ class TrackSource:
             if end is not None:
                 end()
         self._end()
+
+    async def _next(self, track: SourceTrack) -> Any:
+        """Wait until a frame is wanted, then pull it."""
+        if not self._suspended:
+            # everybody else gets a turn first
+            await asyncio.sleep(0)
+        if self._kind == "audio":
+            await self._wait(lambda consumer: consumer.backlog < _SOUND_AHEAD)
+        elif not self._suspended:
+            await self._wait(lambda consumer: consumer.is_waiting, timeout=_PICTURE_PATIENCE)
+        self._suspended = False
+        # runs when the loop turns, so if and only if recv() suspends
+        turn = asyncio.get_running_loop().call_soon(self._note_turn)
+        try:
+            return await track.recv()
+        finally:
+            turn.cancel()
+
+    def _note_turn(self) -> None:
+        self._suspended = True
+
+    async def _wait(self, wants: Callable[[Subscription], bool], timeout: float | None = None) -> None:
+        """Wait until one of the consumers wants a frame."""
+        while not any(wants(consumer) for consumer in self._consumers):
+            self._demand = asyncio.get_running_loop().create_future()
+            try:
+                await asyncio.wait([self._demand], timeout=timeout)
+                if not self._demand.done():
+                    return
+            finally:
+                self._demand = None
 
     def _push(self, frame: Any) -> None:
         for consumer in self._consumers:

@@ -24,6 +24,8 @@ class SourceNumbers:
     energy: float = 0.0
     duration: float = 0.0
     frames_per_second: float = 0.0
+    dropped_seconds: float = 0.0
+    dropped_events: int = 0
     _second: int = 0
     _second_frames: int = 0
 
@@ -43,12 +45,21 @@ class SourceNumbers:
                 self._second, self._second_frames = second, 0
             self._second_frames += 1
 
+    def note_dropped(self, seconds: float) -> None:
+        """Sound that could not be sent."""
+        self.dropped_seconds += seconds
+        self.dropped_events += 1
+
     def stats(self, kind: str) -> dict[str, object]:
         """Members of RTCAudioSourceStats or RTCVideoSourceStats by their W3C names."""
         stats: dict[str, object] = {"type": "media-source", "kind": kind}
         if kind == "audio":
             stats.update(
-                audioLevel=self.level, totalAudioEnergy=self.energy, totalSamplesDuration=self.duration
+                audioLevel=self.level,
+                totalAudioEnergy=self.energy,
+                totalSamplesDuration=self.duration,
+                droppedSamplesDuration=self.dropped_seconds,
+                droppedSamplesEvents=self.dropped_events,
             )
         else:
             stats.update(frames=self.frames, framesPerSecond=self.frames_per_second)

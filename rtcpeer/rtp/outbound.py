@@ -30,6 +30,8 @@ REPEAT_MAX_AGE = 1.0
 REPEAT_BURST = 30_000
 # Timestamps that jump further than this, in seconds, are a new source.
 JUMP = 5.0
+# So is time that falls behind the clock by more than this, in seconds: a program that was silent counts on.
+BEHIND = 2.0
 # A report of loss counts for this long.
 LOSS_LIFETIME = 5.0
 _NTP_EPOCH = 2208988800
@@ -149,14 +151,18 @@ class OutboundStream:
         self.rtx_sequence_number = rtx_number
         self.rebase()
 
-    def map_timestamp(self, source: int, now: float) -> int:
-        """The RTP timestamp of a frame whose own clock says `source` (in ticks)."""
-        previous = self._source
+    def map_timestamp(self, source: int, now: float, *, least: int = 1) -> int:
+        """The RTP timestamp of a frame whose own clock says `source` (in ticks); it only ever rises.
+
+        Args:
+            least: ticks from the last frame to this one, at least, where the source's own are of no use.
+        """
+        previous, rate = self._source, self.clock_rate
         step = None if previous is None else source - previous
-        if step is None or step < 0 or step > JUMP * self.clock_rate:
+        elapsed = now - self._sent_at if self._sent_at else 0.0
+        if step is None or not 0 < step <= JUMP * rate or elapsed * rate - step > BEHIND * rate:
             # a new beginning: as much later as time has passed
-            elapsed = now - self._sent_at if self._sent_at else 0.0
-            step = max(1, int(elapsed * self.clock_rate)) if self._sent_at else 0
+            step = max(least, int(elapsed * rate)) if self._sent_at else 0
         self._source = source
         self._sent_at = now
         self.timestamp = self.timestamp + step & 0xFFFFFFFF

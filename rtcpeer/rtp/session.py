@@ -88,6 +88,7 @@ class RtpSession:
     Args:
         make_srtp: gives the keyed sessions once DTLS is connected, None if there are none.
         send: sends one datagram.
+        has_route: whether there is a path now.
         name: for logs.
 
     Attributes:
@@ -95,16 +96,23 @@ class RtpSession:
         pacer: holds packets of media back; None to send them at once.
         remote_clock: the clock of the other end, as its sender reports tell.
         unsendable: packets that could not be protected.
+        has_route: as given; senders ask it before they number packets.
     """
 
     def __init__(
-        self, make_srtp: Callable[[], SrtpSessions | None], send: Callable[[bytes], None], *, name: str = ""
+        self,
+        make_srtp: Callable[[], SrtpSessions | None],
+        send: Callable[[bytes], None],
+        *,
+        has_route: Callable[[], bool] = lambda: True,
+        name: str = "",
     ) -> None:
         self.connected = False
         self.pacer: Pacer | None = None
         self.remote_clock = RemoteClock()
         self.unsendable = 0
         self._taps: dict[int, Tap] = {}
+        self.has_route = has_route
         self._make_srtp = make_srtp
         self._send = send
         self._name = name

@@ -86,7 +86,6 @@ MODULE_NAMES = [
     ("aiortc.rtcsctptransport", "ForwardTsnChunk"),
     ("aiortc.codecs", "depayload"),
     ("aiortc.codecs", "get_decoder"),
-    ("aiortc.codecs", "get_encoder"),
     ("aiortc.jitterbuffer", "JitterFrame"),
     ("aiortc.mediastreams", "MediaStreamError"),
     ("aiortc.mediastreams", "MediaStreamTrack"),
@@ -195,25 +194,6 @@ def test_chunk_parameters_are_pairs():
     chunk.params.append((12, b""))
 
     assert rtcsctptransport.AbortChunk(body=bytes(chunk)[4:]).params == [(12, b"")]
-
-
-@pytest.mark.parametrize("mime_type", ["video/VP8", "video/H264"])
-def test_bitrate_of_an_encoder_can_leave_its_range(mime_type):
-    from rtcpeer.media import aiortc_adapter
-
-    encoder = aiortc_adapter.get_encoder(aiortc_adapter.codec_parameters(mime_type, 90000, None))
-    aiortc_adapter.set_target_bitrate(encoder, 123_456)
-
-    assert aiortc_adapter.target_bitrate(encoder) == 123_456
-
-
-def test_bitrate_of_an_opus_encoder_can_be_set_before_it_runs():
-    from rtcpeer.media import aiortc_adapter
-
-    encoder = aiortc_adapter.get_encoder(aiortc_adapter.codec_parameters("audio/opus", 48000, 2))
-    aiortc_adapter.set_audio_bitrate(encoder, 24_000)
-
-    assert encoder.codec.bit_rate == 24_000
 
 
 ADAPTERS = {

@@ -165,6 +165,11 @@ class IceAgent:
         )
 
     @property
+    def has_route(self) -> bool:
+        """Whether data can be sent: there is a pair, and the other side's consent to it has not expired (RFC 7675)."""
+        return self._route is not None
+
+    @property
     def local_candidates(self) -> tuple[Candidate, ...]:
         """Those of the newest generation, in the order in which they were found."""
         newest = self.core.newest

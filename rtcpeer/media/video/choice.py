@@ -11,8 +11,7 @@ from av.codec.codec import UnknownCodecError
 
 from rtcpeer.media import aiortc_adapter
 from rtcpeer.media.video import av1, h264, h265, vp8, vp9
-from rtcpeer.media.video.h264 import H264HighEncoder
-from rtcpeer.media.video.pictures import PictureDecoder
+from rtcpeer.media.video.pictures import PictureDecoder, PictureEncoder
 from rtcpeer.values import Codec
 
 # (encoder, decoder) by their names in libav; a build of PyAV may be without
@@ -21,10 +20,12 @@ _NEEDED = {
     "AV1": ("libsvtav1", "libdav1d"),
     "H265": ("libx265", "hevc"),
 }
-_ENCODERS: dict[str, Callable[[], aiortc_adapter.Encoder]] = {
-    "VP9": vp9.Vp9Encoder,
-    "AV1": av1.Av1Encoder,
-    "H265": h265.H265Encoder,
+_ENCODERS: dict[str, Callable[[Codec], PictureEncoder]] = {
+    "VP8": lambda _codec: vp8.Vp8Encoder(),
+    "H264": h264.H264Encoder,
+    "VP9": lambda _codec: vp9.Vp9Encoder(),
+    "AV1": lambda _codec: av1.Av1Encoder(),
+    "H265": lambda _codec: h265.H265Encoder(),
 }
 _DECODERS: dict[str, type[PictureDecoder]] = {
     "VP8": vp8.Vp8Decoder,
@@ -41,8 +42,6 @@ _SIZES: dict[str, Callable[[bytes], tuple[int, int] | None]] = {
     "H265": h265.picture_size,
 }
 _VP8, _H264 = (aiortc_adapter.codec_parameters(f"video/{name}", 90000, None) for name in ("VP8", "H264"))
-# profile_idc of a profile-level-id (RFC 6184 section 8.1)
-_HIGH, _HIGH_444 = 0x64, 0xF4
 
 
 def _join_vp8(payloads: list[bytes]) -> bytes:
@@ -86,22 +85,16 @@ def _has(name: str, mode: Literal["r", "w"]) -> bool:
     return True
 
 
-def make_encoder(codec: Codec) -> aiortc_adapter.Encoder:
-    """The encoder of a negotiated codec, of any kind.
+def make_encoder(codec: Codec) -> PictureEncoder:
+    """The encoder of a negotiated video codec; its parameters are the other end's.
 
     Raises:
         ValueError: there is none.
     """
-    name = codec.name.upper()
-    ours = _ENCODERS.get(name)
-    if ours is not None:
-        return ours()
-    profile = (codec.parameter("profile-level-id") or "")[:2].upper()
-    if name == "H264" and profile in (f"{_HIGH:X}", f"{_HIGH_444:X}"):
-        return H264HighEncoder(keeps_colour=profile == f"{_HIGH_444:X}")
-    return aiortc_adapter.get_encoder(
-        aiortc_adapter.codec_parameters(codec.mime_type, codec.clock_rate, codec.channels)
-    )
+    make = _ENCODERS.get(codec.name.upper())
+    if make is None:
+        raise ValueError(f"there is no encoder for {codec.mime_type}")
+    return make(codec)
 
 
 def make_decoder(codec: Codec, pixels_max: int) -> aiortc_adapter.Decoder:

@@ -1,7 +1,7 @@
-"""H.264 beyond aiortc's: parameter sets, a decoder, and an encoder for the high profiles (fewer bits, same picture).
+"""H.264: parameter sets, a decoder, and the encoder of the profiles that are negotiated.
 
-Payloads are aiortc's (RFC 6184), as for the baseline profile. High 4:4:4 Predictive keeps the colours of
-pictures that have them in full; others are encoded as High, which each decoder of that profile takes.
+Payloads are aiortc's (RFC 6184). What is sent keeps to the level of the other end's decoder (see `h264_levels`): larger
+pictures are scaled down, and too many of them left out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from av import VideoFrame
 from rtcpeer.media import aiortc_adapter
 from rtcpeer.media.video import annexb
 from rtcpeer.media.video.bits import BitReader
+from rtcpeer.media.video.h264_levels import HIGH, HIGH_444, limits_of, macroblocks
 from rtcpeer.media.video.pictures import PictureDecoder, PictureEncoder, threads_for
+from rtcpeer.values import Codec
 
 _FULL_COLOUR = (
     "yuv444p",
@@ -28,7 +30,6 @@ _FULL_COLOUR = (
     "bgr0",
     "rgb0",
 )
-
 _SEQUENCE_PARAMETERS = 7
 # Section 7.3.2.1.1: profiles whose parameter sets say more of colours and scaling
 _WITH_CHROMA_FORMAT = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
@@ -88,34 +89,59 @@ def _skip_scaling_list(bits: BitReader, size: int) -> None:
         last = following or last
 
 
-class H264HighEncoder(PictureEncoder):
-    """X264 without delay.
+class H264Encoder(PictureEncoder):
+    """X264 without delay, in one profile and within one level.
 
     Args:
-        keeps_colour: whether pictures in 4:4:4 stay so.
+        codec: as negotiated; its parameters are the other end's.
     """
 
     coder: ClassVar[str] = "libx264"
     smallest: ClassVar[int] = 16
+    bitrate_default: ClassVar[int] = 1_000_000
 
-    def __init__(self, *, keeps_colour: bool = False) -> None:
+    def __init__(self, codec: Codec) -> None:
         super().__init__()
-        self._keeps_colour = keeps_colour
+        profile = (codec.parameter("profile-level-id") or "")[:2].upper()
+        self._is_high = profile in (f"{HIGH:X}", f"{HIGH_444:X}")
+        # High 4:4:4 Predictive keeps the colours of pictures that have them in full; others are encoded as High,
+        # which each decoder of that profile takes
+        self._keeps_colour = profile == f"{HIGH_444:X}"
+        self._limits = limits_of(codec)
 
     def picture_format(self, frame: VideoFrame) -> str:
         """See `PictureEncoder`."""
         return "yuv444p" if self._keeps_colour and frame.format.name in _FULL_COLOUR else "yuv420p"
 
+    def allows(self, width: int, height: int) -> bool:
+        """See `PictureEncoder`."""
+        return self._limits.fits(width, height)
+
+    @property
+    def bitrate_limit(self) -> int:
+        """See `PictureEncoder`."""
+        return self._limits.bitrate
+
+    @property
+    def rate_limit(self) -> float | None:
+        """See `PictureEncoder`."""
+        width, height = self.size
+        return self._limits.per_second / macroblocks(width, height) if width else None
+
     def options(self, width: int, height: int, bitrate: int) -> dict[str, str]:
         """See `PictureEncoder`."""
-        return {
+        options = {
             "preset": "veryfast",
             "tune": "zerolatency",
             "forced-idr": "1",
+            "level": str(self._limits.level),
             "maxrate": str(bitrate),
             "bufsize": str(bitrate),
             "threads": str(threads_for(width, height)),
         }
+        if not self._is_high:
+            options["profile"] = "baseline"
+        return options
 
     def packetize(self, data: bytes) -> list[bytes]:
         """See `PictureEncoder`."""

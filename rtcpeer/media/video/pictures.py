@@ -1,7 +1,8 @@
 """Encoders and decoders of pictures on libav, for the codecs that aiortc has not: what they have in common.
 
 An encoder takes a frame and gives payloads, in one step and without delay; when its size or bitrate changes,
-a new one of libav's takes its place, which begins with a key frame, as aiortc's do.
+a new one of libav's takes its place, which begins with a key frame. Its time is its own and only goes forward,
+whatever the times of the frames do.
 Owns: contexts of libav. Never: how a codec's payloads look (each codec's module knows).
 """
 
@@ -9,12 +10,11 @@ from __future__ import annotations
 
 import fractions
 import os
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from av import CodecContext, VideoFrame
 from av.codec.context import Flags
-from av.error import ArgumentError
 from av.frame import Frame
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
@@ -36,6 +36,8 @@ BITRATE_MAX = 2_500_000
 _BITRATE_STEP = 0.1
 # Steps of a track's time beyond this (in ticks) are a new time line.
 _STEP_MAX = 5 * CLOCK_RATE
+# Pictures that are too large are made smaller in such steps.
+_SCALE_STEP = 0.99
 # No picture needs key frames that nobody asked for.
 _KEYFRAME_DISTANCE = 30_000
 
@@ -59,7 +61,7 @@ def ticks(pts: int | None, time_base: fractions.Fraction | None) -> int:
     return int(pts * time_base * CLOCK_RATE)
 
 
-class PictureEncoder(aiortc_adapter.Encoder):
+class PictureEncoder(ABC):
     """One encoder with one codec's settings.
 
     Attributes:
@@ -69,14 +71,18 @@ class PictureEncoder(aiortc_adapter.Encoder):
 
     # name of the encoder in libav
     coder: ClassVar[str]
-    # the smallest picture that it takes; smaller ones are enlarged
+    # the shortest and longest side of pictures that it takes; others are scaled
     smallest: ClassVar[int] = 2
+    largest: ClassVar[int] = 16384
+    bitrate_default: ClassVar[int] = BITRATE_DEFAULT
 
     def __init__(self) -> None:
         self.is_key = False
         self.size = (0, 0)
         self._codec: VideoCodecContext | None = None
-        self._bitrate = BITRATE_DEFAULT
+        self._bitrate = self.bitrate_default
+        # what `_fit` found for a size; pictures of one track have one
+        self._fitted: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
         # the encoder's own time line, which only ever goes forward
         self._source: int | None = None
         self._time = 0
@@ -89,12 +95,26 @@ class PictureEncoder(aiortc_adapter.Encoder):
     def packetize(self, data: bytes) -> list[bytes]:
         """The payloads of one encoded picture, of which `is_key` and `size` tell."""
 
-    def adapt(self, codec: VideoCodecContext) -> None:
+    def adapt(self, codec: VideoCodecContext) -> None:  # noqa: B027 - most have none
         """Further settings of a context that is about to be opened."""
 
     def picture_format(self, frame: VideoFrame) -> str:
         """The pixel format in which a frame is encoded."""
         return "yuv420p"
+
+    def allows(self, width: int, height: int) -> bool:
+        """Whether pictures of this size may be sent; larger ones are scaled down until they may."""
+        return True
+
+    @property
+    def bitrate_limit(self) -> int:
+        """The most that may be sent, in bit/s."""
+        return 1 << 31
+
+    @property
+    def rate_limit(self) -> float | None:
+        """How many pictures a second may be sent, of the size of the last one; None for any number."""
+        return None
 
     @property
     def target_bitrate(self) -> int:
@@ -103,11 +123,11 @@ class PictureEncoder(aiortc_adapter.Encoder):
 
     @target_bitrate.setter
     def target_bitrate(self, bitrate: int) -> None:
-        self._bitrate = max(BITRATE_MIN, min(bitrate, BITRATE_MAX))
+        self._bitrate = min(max(BITRATE_MIN, min(bitrate, BITRATE_MAX)), self.bitrate_limit)
 
     def set_target_bitrate(self, bitrate: int) -> None:
         """Set it beyond that."""
-        self._bitrate = bitrate
+        self._bitrate = min(bitrate, self.bitrate_limit)
 
     def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
         """Encode one picture: its payloads and its time in ticks.
@@ -145,13 +165,25 @@ class PictureEncoder(aiortc_adapter.Encoder):
         return self.packetize(bytes(packet)), ticks(packet.pts, packet.time_base)
 
     def _fit(self, frame: VideoFrame) -> VideoFrame:
-        """The frame in a size and format that the encoder takes: even, and not too small."""
-        scale = max(1.0, self.smallest / min(frame.width, frame.height))
-        width, height = (max(2, round(side * scale) // 2 * 2) for side in (frame.width, frame.height))
-        form = self.picture_format(frame)
-        if (width, height, form) == (frame.width, frame.height, frame.format.name):
+        """The frame in a size and format that the encoder takes and the other end decodes."""
+        given = (frame.width, frame.height)
+        if self._fitted[0] != given:
+            self._fitted = (given, self._fit_size(*given))
+        size, form = self._fitted[1], self.picture_format(frame)
+        if size == given and form == frame.format.name:
             return frame
-        return frame.reformat(width=width, height=height, format=form)
+        return frame.reformat(width=size[0], height=size[1], format=form)
+
+    def _fit_size(self, width: int, height: int) -> tuple[int, int]:
+        """Even sides, as near to those given as the codec allows; in their proportion, if that can be."""
+        least, most = self.smallest, self.largest
+        scale = max(1.0, least / min(width, height))
+        scale = min(scale, most / max(width, height))
+        while True:
+            sides = [max(least, min(most, round(side * scale) // 2 * 2)) for side in (width, height)]
+            if sides == [least, least] or self.allows(*sides):
+                return sides[0], sides[1]
+            scale *= _SCALE_STEP
 
     def _open(self, picture: VideoFrame) -> VideoCodecContext:
         codec = CodecContext.create(self.coder, "w")
@@ -176,8 +208,8 @@ class PictureEncoder(aiortc_adapter.Encoder):
             picture.pts, picture.time_base = self._time, TIME_BASE
             picture.pict_type = PictureType.I if is_forced else PictureType.NONE
             return codec.encode(picture)
-        except ArgumentError:
-            # it refuses this picture: try anew with the next one
+        except BaseException:
+            # one that has failed may crash when it is used again: the next picture gets a new one
             self._codec = None
             raise
         finally:

@@ -19,6 +19,7 @@ class Pipe:
         self.sent: list[bytes] = []
         self.keep = False
         self.blocked = False
+        self.has_route = True
         self.drop: Callable[[bytes], bool] = lambda data: False
 
     def send(self, data: bytes) -> None:

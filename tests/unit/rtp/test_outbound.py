@@ -94,3 +94,39 @@ def test_the_rate_is_bounded(stream, sent, clock):
 
     assert is_beyond
     assert again < 1.1 * REPEAT_BURST + 20 * 2 * 1100
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(lambda n: n % 27 * 3000, id="a loop"),
+        pytest.param(lambda n: 0, id="standing"),
+        pytest.param(lambda n: -n * 3000, id="backwards"),
+        pytest.param(lambda n: n * 3000 + (10**9 if n > 50 else 0), id="a leap"),
+        pytest.param(lambda n: n * 3000, id="steady"),
+    ],
+)
+def test_timestamps_rise_with_the_clock_whatever_the_source_says(stream, source):
+    first = stream.map_timestamp(source(0), 1000.0)
+    steps, last = [], first
+    for n in range(1, 100):
+        timestamp = stream.map_timestamp(source(n), 1000 + n / 30)
+        steps.append(timestamp - last & 0xFFFFFFFF)
+        last = timestamp
+
+    assert all(2990 <= step <= 3010 for step in steps)
+
+
+def test_a_pause_of_a_source_that_counts_on_is_a_pause():
+    stream = OutboundStream(
+        SendEncoding(1, 2), lambda data: None, HeaderTemplate((), "", None), clock_rate=48000
+    )
+    first = stream.map_timestamp(0, 1000.0)
+
+    # a second late: a stall, what comes is what was to come
+    assert stream.map_timestamp(960, 1001.0, least=960) - first & 0xFFFFFFFF == 960
+    # ten seconds: nothing was said
+    assert stream.map_timestamp(1920, 1011.0, least=960) - first & 0xFFFFFFFF == 960 + 480_000
+    # another source, at once: not on top of the last piece
+    stream.rebase()
+    assert stream.map_timestamp(5, 1011.001, least=960) - first & 0xFFFFFFFF == 960 + 480_000 + 960

@@ -1,0 +1,136 @@
+"""What is sent as H.264 is what the other end says it decodes (RFC 6184 section 8.1)."""
+
+from __future__ import annotations
+
+import pytest
+from av.error import ArgumentError
+
+from rtcpeer.media.video import annexb, choice
+from rtcpeer.media.video.h264 import Limits, limits_of, macroblocks
+from rtcpeer.media.video.pictures import PictureEncoder
+from rtcpeer.values import Codec
+from tests.unit.media.video.pictures import picture
+
+
+def h264(**fmtp) -> Codec:
+    return Codec("video/H264", 90000, None, tuple((k.replace("_", "-"), v) for k, v in fmtp.items()))
+
+
+@pytest.mark.parametrize(
+    ("fmtp", "limits"),
+    [
+        ({"profile_level_id": "42e01f"}, Limits(31, 108000, 3600, 14_000_000)),
+        ({"profile_level_id": "640034"}, Limits(52, 2073600, 36864, 240_000_000)),
+        # 1b is 1.1 with a flag, but in the high profiles 9
+        ({"profile_level_id": "42f00b"}, Limits(9, 1485, 99, 128_000)),
+        ({"profile_level_id": "64100b"}, Limits(11, 3000, 396, 192_000)),
+        ({"profile_level_id": "640009"}, Limits(9, 1485, 99, 128_000)),
+        # a level that does not exist is the one below; none, or nonsense, is what everybody decodes
+        ({"profile_level_id": "42e023"}, Limits(32, 216000, 5120, 20_000_000)),
+        ({"profile_level_id": "42e001"}, Limits(31, 108000, 3600, 14_000_000)),
+        ({"profile_level_id": "nonsense"}, Limits(31, 108000, 3600, 14_000_000)),
+        ({}, Limits(31, 108000, 3600, 14_000_000)),
+        (
+            {"profile_level_id": "42e01f", "max_fs": "8160", "max_mbps": "245000", "max_br": "20000"},
+            Limits(31, 245000, 8160, 20_000_000),
+        ),
+        # below the level's own, and nonsense, is ignored
+        (
+            {"profile_level_id": "42e01f", "max_fs": "99", "max_mbps": "-5", "max_br": "9" * 30},
+            Limits(31, 108000, 3600, 14_000_000),
+        ),
+    ],
+)
+def test_limits(fmtp, limits):
+    assert limits_of(h264(**fmtp)) == limits
+
+
+@pytest.mark.parametrize(
+    ("fmtp", "size", "expected"),
+    [
+        ({"profile_level_id": "42e01f"}, (3840, 2160), (1280, 720)),
+        ({"profile_level_id": "42e01f"}, (1280, 720), (1280, 720)),
+        ({"profile_level_id": "42e01f"}, (721, 1281), (720, 1280)),
+        ({"profile_level_id": "42e01f", "max_fs": "8160"}, (1920, 1080), (1920, 1080)),
+        ({"profile_level_id": "42e015"}, (640, 480), (504, 380)),
+        ({"profile_level_id": "42e00a"}, (640, 480), (176, 132)),
+    ],
+)
+def test_pictures_beyond_the_level_are_scaled_down(fmtp, size, expected):
+    encoder, limits = choice.make_encoder(h264(**fmtp)), limits_of(h264(**fmtp))
+
+    payloads, _ = encoder.encode(picture(0, *size))
+
+    assert payloads
+    width, height = encoder.size
+    assert limits.fits(width, height)
+    # in proportion, and not much smaller than it could be
+    assert width / height == pytest.approx(size[0] / size[1], rel=0.04)
+    assert width == pytest.approx(expected[0], rel=0.06)
+    assert encoder.rate_limit == limits.per_second / macroblocks(width, height)
+
+
+def test_the_stream_says_the_level_and_profile_of_the_answer():
+    for profile, level, iop in ((0x42, 30, 0xC0), (0x64, 40, 0)):
+        encoder = choice.make_encoder(h264(profile_level_id=f"{profile:02x}{iop:02x}{level:02x}"))
+        payloads, _ = encoder.encode(picture(0))
+        # single or aggregated: the sequence parameter set is in there, type 7
+        joined = choice.depacketize("H264", payloads)
+        sps = next(unit for unit in annexb.units(joined) if unit[0] & 0x1F == 7)
+        assert (sps[1], sps[3]) == (profile, level)
+
+
+def test_the_bitrate_keeps_to_the_level():
+    encoder = choice.make_encoder(h264(profile_level_id="42e00d"))
+
+    encoder.set_target_bitrate(5_000_000)
+    assert encoder.target_bitrate == 768_000
+    encoder.target_bitrate = 2_000_000
+    assert encoder.target_bitrate == 768_000
+
+
+@pytest.mark.parametrize("name", ["VP8", "VP9", "H264", "AV1", "H265"])
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (321, 241), (16400, 2), (2, 16400)])
+def test_every_size_is_encoded_as_something_even(name, size):
+    encoder = choice.make_encoder(Codec(f"video/{name}", 90000))
+    frame = picture(0, 640, 480).reformat(width=size[0], height=size[1])
+    frame.pts, frame.time_base = 0, picture(0).time_base
+
+    payloads, _ = encoder.encode(frame)
+
+    assert payloads
+    width, height = encoder.size
+    assert width % 2 == height % 2 == 0
+    assert encoder.smallest <= min(width, height) <= max(width, height) <= encoder.largest
+
+
+@pytest.mark.parametrize("name", ["VP8", "H264", "VP9"])
+def test_one_that_failed_is_never_used_again(name, monkeypatch):
+    encoder = choice.make_encoder(Codec(f"video/{name}", 90000))
+    opened = []
+    real = PictureEncoder._open
+
+    class Failing:
+        def __init__(self, codec):
+            self.width, self.height, self.pix_fmt, self.bit_rate = (
+                codec.width,
+                codec.height,
+                codec.pix_fmt,
+                codec.bit_rate,
+            )
+
+        def encode(self, picture):
+            raise ArgumentError(22, "no")
+
+    def open_one(self, frame):
+        codec = real(self, frame)
+        opened.append(codec)
+        return Failing(codec) if len(opened) == 1 else codec
+
+    monkeypatch.setattr(PictureEncoder, "_open", open_one)
+
+    with pytest.raises(ArgumentError):
+        encoder.encode(picture(0))
+    assert encoder.encode(picture(1))[0]
+    assert encoder.is_key
+    assert len(opened) == 2
