@@ -23,9 +23,9 @@ from rtcpeer.errors import InvalidStateError, OperationError
 from rtcpeer.media.codecs import PayloadFormat, payload_format, preferred_redundancy, protection_of
 from rtcpeer.media.dtmf import TonePlayer
 from rtcpeer.media.encoding import EncodedPayloads, EncodeRequest
+from rtcpeer.media.frame_queue import SOUND_SECONDS
 from rtcpeer.media.receiver import MediaReceiver
 from rtcpeer.media.relaying import Relay
-from rtcpeer.media.frame_queue import SOUND_SECONDS
 from rtcpeer.media.send_stream import SendStream
 from rtcpeer.media.source import SourceTrack, Subscription, TrackSource
 from rtcpeer.media.source_statistics import SourceNumbers
@@ -311,6 +311,7 @@ class MediaSender:
             relay.halt()
             return
         relay.run(stream.packets, session, parameters, [payload_format(codec) for codec in parameters.codecs])
+
     def _has_route(self) -> bool:
         return self._session is not None and self._session.has_route()
 

@@ -6,7 +6,7 @@ import pytest
 from av.error import ArgumentError
 
 from rtcpeer.media.video import annexb, choice
-from rtcpeer.media.video.h264 import Limits, limits_of, macroblocks
+from rtcpeer.media.video.h264_levels import Limits, limits_of, macroblocks
 from rtcpeer.media.video.pictures import PictureEncoder
 from rtcpeer.values import Codec
 from tests.unit.media.video.pictures import picture
