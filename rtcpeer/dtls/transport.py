@@ -200,6 +200,11 @@ class DtlsTransport:
                 self._rtp.on_closed()
         return self._rtp
 
+    @property
+    def undecrypted_for(self) -> float:
+        """For how many seconds media that arrive could not be decrypted; 0.0 while all is well."""
+        return self._rtp.undecrypted_for if self._rtp is not None else 0.0
+
     def set_data_user(self, user: DataUser | None) -> None:
         """Who gets application data; told at once if the transport is connected or has ended."""
         self._data_user = user
@@ -235,6 +240,9 @@ class DtlsTransport:
             "dtlsState": self.state.value,
             "dtlsRole": "unknown" if self.role is DtlsRole.AUTO else self.role.value,
         }
+        if self._rtp is not None:
+            stats["packetsUndecrypted"] = self._rtp.undecrypted
+            stats["undecryptedFor"] = self._rtp.undecrypted_for
         if self._ssl is not None and self.is_connected:
             stats["tlsVersion"] = f"{self._ssl.get_protocol_version():04X}"
             stats["dtlsCipher"] = standard_cipher(self._ssl.get_cipher_name() or "")

@@ -19,6 +19,7 @@ import pylibsrtp
 from rtcpeer.aio import wall_time
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.clocks import RemoteClock
+from rtcpeer.rtp.decryption import DecryptionWatch
 from rtcpeer.rtp.packet import ExtensionIds, RtpPacket, parse_rtp_untrusted
 from rtcpeer.rtp.relay_packet import HEADER
 from rtcpeer.rtp.srtp import SrtpSessions
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 # SSRCs that nobody announced are remembered up to this number per transport
 LEARNED_SSRCS_MAX = 256
+# libsrtp keeps some kilobytes for each SSRC that authenticates: the oldest of more than this is forgotten
+DECRYPTED_SSRCS_MAX = 1024
 # RFC 3550 section 6.2 with the reduced minimum of AVPF; browsers use 1 s for video too
 RTCP_INTERVAL = 1.0
 # one compound packet stays below this
@@ -124,6 +127,9 @@ class RtpSession:
         self._by_payload_type: dict[int, list[RtpReceiver]] = {}
         # SSRCs in _by_ssrc that were learned from packets, oldest first
         self._learned: dict[int, None] = {}
+        # SSRCs for which libsrtp keeps a state, oldest first
+        self._decrypted: dict[int, None] = {}
+        self._watch = DecryptionWatch()
         self._senders: dict[int, RtpSender] = {}
         # section -> the first SSRC that is sent there
         self._voices: dict[str, int] = {}
@@ -297,7 +303,10 @@ class RtpSession:
                 self._receive_rtcp(srtp.unprotect_rtcp(data))
             else:
                 self._receive_rtp(srtp.unprotect(data))
-        except (pylibsrtp.Error, ValueError) as exc:
+        except pylibsrtp.Error as exc:
+            logger.debug("%s cannot decrypt a packet: %s", self._name, exc)
+            self._note_undecrypted(data, exc)
+        except ValueError as exc:
             logger.debug("%s ignores a packet: %s", self._name, exc)
 
     def tap(self, ssrc: int, tap: Tap) -> None:
@@ -314,8 +323,13 @@ class RtpSession:
         return self._ids.by_id
 
     def _receive_rtp(self, data: bytes) -> None:
+        ssrc = int.from_bytes(data[8:12], "big")
+        if ssrc not in self._decrypted:
+            self._note_decrypted(ssrc)
+        if self._watch.runs:
+            self._watch.runs.pop(ssrc, None)
         if self._taps:
-            tap = self._taps.get(int.from_bytes(data[8:12], "big"))
+            tap = self._taps.get(ssrc)
             if tap is not None and tap(data, wall_time()):
                 return
         packet = parse_rtp_untrusted(data, self._ids)
@@ -337,6 +351,33 @@ class RtpSession:
             self._learn(packet.ssrc, receiver)
         receiver.on_rtp(packet, wall_time())
 
+    def _note_decrypted(self, ssrc: int) -> None:
+        """The first packet of a stream authenticates: libsrtp has a state for it now."""
+        if len(self._decrypted) >= DECRYPTED_SSRCS_MAX:
+            oldest = next((known for known in self._decrypted if known not in self._by_ssrc), None)
+            oldest = next(iter(self._decrypted)) if oldest is None else oldest
+            del self._decrypted[oldest]
+            if self._srtp is not None:
+                self._srtp.forget(oldest)
+        self._decrypted[ssrc] = None
+
+    def _note_undecrypted(self, data: bytes, exc: pylibsrtp.Error) -> None:
+        ssrc = int.from_bytes(data[8:12], "big")
+        # copies are no failures ("index too old" is: so a number looks that is half a cycle ahead), and what nobody
+        # knows anybody can send
+        if not 192 <= data[1] <= 223 and ssrc in self._by_ssrc and "bad index" not in str(exc):
+            self._watch.note_failure(ssrc, wall_time())
+
+    @property
+    def undecrypted(self) -> int:
+        """How many packets of known streams could not be decrypted."""
+        return self._watch.failed
+
+    @property
+    def undecrypted_for(self) -> float:
+        """For how many seconds nothing of a stream that arrives could be decrypted; 0.0 while all is well."""
+        return self._watch.failing_for(wall_time())
+
     def _learn(self, ssrc: int, receiver: RtpReceiver) -> None:
         if len(self._learned) >= LEARNED_SSRCS_MAX:
             oldest = next(iter(self._learned))
@@ -347,6 +388,9 @@ class RtpSession:
 
     def _receive_rtcp(self, data: bytes) -> None:
         now = wall_time()
+        ssrc = int.from_bytes(data[4:8], "big")
+        if ssrc not in self._decrypted:
+            self._note_decrypted(ssrc)
         try:
             packets = rtcp.parse_rtcp_untrusted(data)
         except (ValueError, struct.error, IndexError) as exc:
@@ -386,6 +430,7 @@ class RtpSession:
         """DTLS has ended."""
         self.connected = False
         self._srtp = None
+        self._watch.runs.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -51,7 +51,8 @@ WINDOW = 1024
 class SrtpSessions(NamedTuple):
     """Both directions: functions from packet to packet that raise `pylibsrtp.Error`, or ValueError for a long one.
 
-    `protect_parts` writes a packet from its parts and protects it in one step (see `libsrtp.ProtectParts`).
+    `protect_parts` writes a packet from its parts and protects it in one step (see `libsrtp.ProtectParts`);
+    `forget` drops the state of a received SSRC, which begins anew when it comes again.
     """
 
     profile: Profile
@@ -60,6 +61,7 @@ class SrtpSessions(NamedTuple):
     protect_rtcp: Callable[[bytes], bytes]
     unprotect: Callable[[bytes], bytes]
     unprotect_rtcp: Callable[[bytes], bytes]
+    forget: Callable[[int], None]
 
 
 class SrtpKeys(NamedTuple):
@@ -106,6 +108,7 @@ def make_sessions(keys: SrtpKeys, *, is_server: bool) -> SrtpSessions:
         libsrtp.rtcp_protector(outbound),
         libsrtp.unprotector(inbound),
         libsrtp.rtcp_unprotector(inbound),
+        inbound.remove_stream,
     )
 
 

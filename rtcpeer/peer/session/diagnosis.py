@@ -70,6 +70,7 @@ def _snapshot_transport(session: PeerSession, link: PeerTransport) -> TransportS
         signaled=len(link.ice.remote_candidates()),
         dtls=link.dtls.state,
         dtls_error=link.dtls.error,
+        undecrypted_for=link.dtls_transport.undecrypted_for,
     )
 
 
@@ -116,6 +117,7 @@ class TransportSnapshot:
         errors: of the newest gathering.
         signaled: how many candidates of the other side were handed to us for this generation.
         dtls, dtls_error: state, and why it failed.
+        undecrypted_for: seconds for which media that arrive could not be decrypted.
     """
 
     mids: tuple[str, ...]
@@ -126,6 +128,7 @@ class TransportSnapshot:
     signaled: int = 0
     dtls: DtlsTransportState = DtlsTransportState.NEW
     dtls_error: RTCError | None = None
+    undecrypted_for: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -406,6 +406,13 @@ def _dtls(transport: TransportSnapshot) -> Iterator[Finding]:
         yield Finding(
             "closed-by-remote", "The other side has closed the connection (DTLS close_notify).", Level.PROBLEM
         )
+    elif transport.undecrypted_for:
+        yield Finding(
+            "media-undecryptable",
+            f"Media arrive, but for {transport.undecrypted_for:.0f} s none could be decrypted: the other side went on "
+            "counting packets during a long outage (RFC 3711 3.3.1), or has other keys. A new connection heals it.",
+            Level.PROBLEM,
+        )
     elif up and transport.dtls is DtlsTransportState.CONNECTING:
         yield Finding("dtls-handshake", "There is a path; the DTLS handshake is under way.", Level.WAITING)
     elif up and transport.dtls is DtlsTransportState.NEW:

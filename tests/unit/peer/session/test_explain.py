@@ -377,3 +377,11 @@ def test_an_answerer_that_ignored_our_restart(state: str) -> None:
     assert "OLDu" in named.text
     assert named.level is (Level.FACT if state == "connected" else Level.PROBLEM)
     assert "restart-ignored" not in [f.code for f in explain(picture(transport(agent())))]
+
+
+def test_media_that_cannot_be_decrypted() -> None:
+    found = explain(
+        picture(transport(agent("connected"), dtls=DtlsTransportState.CONNECTED, undecrypted_for=7.4))
+    )
+
+    assert "for 7 s none could be decrypted" in text(found, "media-undecryptable")

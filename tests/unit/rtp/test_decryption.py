@@ -1,0 +1,147 @@
+"""SRTP at the receiving end: late packets, copies, runs of failures, streams without number."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from rtcpeer.rtp import session as rtp_session
+from rtcpeer.rtp.decryption import RUN_OVER, RUN_PACKETS, RUN_SECONDS, DecryptionWatch
+from tests.unit.media.rig import connect, make_ends
+
+
+class Receiver:
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+
+    def on_rtp(self, packet, now) -> None:
+        self.numbers.append(packet.sequence_number)
+
+    def on_transport(self, connected) -> None:
+        pass
+
+    def reports(self, now):
+        return []
+
+
+def packet(number: int, ssrc: int = 7, payload_type: int = 96) -> bytes:
+    head = bytes((0x80, payload_type)) + (number & 0xFFFF).to_bytes(2, "big")
+    return head + (3000 * number & 0xFFFFFFFF).to_bytes(4, "big") + ssrc.to_bytes(4, "big") + b"payload"
+
+
+@pytest.fixture
+async def path():
+    a, b = make_ends()
+    receiver = Receiver()
+    b.dtls.rtp.add_receiver(receiver, "0", [7], [96], ())
+    await connect(a, b)
+    yield a, b, receiver
+    await a.stop()
+    await b.stop()
+
+
+async def test_a_packet_that_is_500_late_is_decrypted_and_its_copy_is_not(path):
+    a, b, receiver = path
+    for number in range(1000):
+        a.pipe.blocked, a.pipe.keep = number == 499, True
+        a.dtls.rtp.send_rtp(packet(number))
+        if number == 499:
+            late = a.pipe.sent[-1]
+    await asyncio.sleep(0)
+
+    b.pipe.receiver(late)
+    b.pipe.receiver(late)
+
+    assert len(receiver.numbers) == 1000
+    assert receiver.numbers[-1] == 499
+    # a copy is no failure
+    assert b.dtls.stats()["packetsUndecrypted"] == 0
+
+
+async def test_a_sender_that_went_on_counting_is_noticed(path):
+    a, b, receiver = path
+    a.dtls.rtp.send_rtp(packet(30000))
+    a.pipe.blocked = True
+    for number in range(30001, 70000):
+        a.dtls.rtp.send_rtp(packet(number))
+    a.pipe.blocked = False
+    assert b.dtls.undecrypted_for == 0
+
+    for number in range(70000, 70100):
+        a.dtls.rtp.send_rtp(packet(number))
+        await asyncio.sleep(0.05)
+
+    assert receiver.numbers == [30000]
+    stats = b.dtls.stats()
+    assert stats["packetsUndecrypted"] == 100
+    assert 4.5 < stats["undecryptedFor"] < 5.5
+    # nothing comes any more: there is nothing to say
+    await asyncio.sleep(RUN_OVER + 1)
+    assert b.dtls.undecrypted_for == 0
+
+
+async def test_forged_packets_beside_good_ones_are_no_run(path):
+    a, b, _receiver = path
+    for number in range(100):
+        a.dtls.rtp.send_rtp(packet(number))
+        b.pipe.receiver(packet(number + 20000) + bytes(16))
+        await asyncio.sleep(0.05)
+
+    assert b.dtls.stats()["packetsUndecrypted"] == 100
+    assert b.dtls.undecrypted_for == 0
+
+
+async def test_forged_packets_of_unknown_streams_are_not_even_counted(path):
+    _a, b, _receiver = path
+    for ssrc in range(100, 200):
+        b.pipe.receiver(packet(1, ssrc) + bytes(16))
+
+    assert b.dtls.stats()["packetsUndecrypted"] == 0
+
+
+async def test_streams_that_authenticate_are_bounded(path, monkeypatch):
+    monkeypatch.setattr(rtp_session, "DECRYPTED_SSRCS_MAX", 10)
+    a, b, receiver = path
+    session = b.dtls.rtp
+    a.dtls.rtp.send_rtp(packet(0))
+    for ssrc in range(100, 200):
+        a.dtls.rtp.send_rtp(packet(1, ssrc, 50))
+    await asyncio.sleep(0)
+
+    assert len(session._decrypted) == 10
+    # the announced one is not forgotten, and goes on
+    assert 7 in session._decrypted
+    a.dtls.rtp.send_rtp(packet(1))
+    await asyncio.sleep(0)
+    assert receiver.numbers == [0, 1]
+
+
+async def test_learned_streams_are_bounded_and_the_oldest_goes(path, monkeypatch):
+    monkeypatch.setattr(rtp_session, "LEARNED_SSRCS_MAX", 8)
+    a, b, receiver = path
+    for ssrc in range(100, 120):
+        a.dtls.rtp.send_rtp(packet(1, ssrc))
+    await asyncio.sleep(0)
+
+    assert list(b.dtls.rtp._learned) == list(range(112, 120))
+    assert set(b.dtls.rtp._by_ssrc) == {7, *range(112, 120)}
+    assert len(receiver.numbers) == 20
+
+
+def test_a_run_needs_packets_and_time():
+    watch = DecryptionWatch()
+    for _ in range(RUN_PACKETS - 1):
+        watch.note_failure(1, 0.0)
+    watch.note_failure(1, RUN_SECONDS - 0.1)
+    assert watch.failing_for(RUN_SECONDS) == 0
+    watch.note_failure(1, RUN_SECONDS)
+    assert watch.failing_for(RUN_SECONDS + 2) == RUN_SECONDS + 2
+
+    # a new one after a pause
+    watch.note_failure(1, 100.0)
+    assert watch.failing_for(101.0) == 0
+    for ssrc in range(1000):
+        watch.note_failure(ssrc, 101.0)
+    assert len(watch.runs) == 64
+    assert watch.failed == RUN_PACKETS + 1002
