@@ -144,6 +144,34 @@ def canonical_address(address: str) -> str | None:
     return None if refused else str(parsed)
 
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+_COMPATIBLE = ipaddress.IPv6Network("::/96")
+
+
+@lru_cache(maxsize=1024)
+def reach_of(address: str) -> str | None:
+    """Where an address leads: "loopback", "link-local", or None for anywhere else.
+
+    The first two mean the host, or the link, of whoever sends there. IPv4 counts inside IPv6 too (mapped, compatible,
+    6to4, NAT64), and so does the unspecified address, which systems take for their own.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    if isinstance(parsed, ipaddress.IPv6Address) and not parsed.is_loopback:
+        inner = parsed.ipv4_mapped or parsed.sixtofour
+        if inner is None and (parsed in _NAT64 or parsed in _COMPATIBLE):
+            inner = ipaddress.IPv4Address(parsed.packed[12:])
+        if inner is not None:
+            return reach_of(str(inner))
+    if parsed.is_loopback or parsed.is_unspecified:
+        return "loopback"
+    return "link-local" if parsed.is_link_local else None
+
+
 @lru_cache(maxsize=1024)
 def is_ipv6(address: str) -> bool:
     """Whether the text of an address is IPv6."""

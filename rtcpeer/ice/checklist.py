@@ -10,6 +10,7 @@ checks; pairs start out waiting, as in libwebrtc.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from rtcpeer.ice.agent.stats import PairStatus
@@ -248,10 +249,12 @@ def rank_of(local: Candidate, remote: Candidate) -> int:
 class Checklist:
     """The pairs of one generation and the order in which they are checked."""
 
-    __slots__ = ("_limit", "_triggered", "in_progress", "pairs")
+    __slots__ = ("_limit", "_triggered", "in_progress", "on_discard", "pairs")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        # Called with a pair that is about to go.
+        self.on_discard: Callable[[Pair], None] = lambda pair: None
         # (base identity, remote address) -> pair; a dict keeps the order in which they were formed.
         self.pairs: dict[tuple[int, Address], Pair] = {}
         self.in_progress: list[Pair] = []
@@ -280,6 +283,7 @@ class Checklist:
 
     def discard(self, pair: Pair) -> None:
         """Forget a pair, and that data may come over it."""
+        self.on_discard(pair)
         self.pairs.pop((id(pair.base), pair.address), None)
         if pair.base.routes.get(pair.address) is pair:
             del pair.base.routes[pair.address]

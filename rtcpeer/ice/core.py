@@ -157,8 +157,7 @@ class IceCore:
     def add_remote(self, now: float, candidate: Candidate, address: Address) -> None:
         """A remote candidate, its address resolved; unknown generations are ignored."""
         generation = self.generation_of_remote(candidate.ufrag)
-        if generation is not None:
-            generation.pairing.add_remote(now, candidate, address)
+        if generation is not None and generation.pairing.add_remote(now, candidate, address):
             self._settle(now)
 
     def end_of_remote(self, now: float, ufrag: str | None) -> None:

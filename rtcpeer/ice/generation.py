@@ -59,6 +59,7 @@ class Generation:
         self._next_pace = 0.0
         self._checks = Transactions(context)
         self._early = EarlyChecks(settings.max_early_checks, settings.max_early_checks_per_source)
+        self.checklist.on_discard = self._discarded
         # A check of the other side has come: it knows our credentials.
         self._was_checked = False
 
@@ -179,6 +180,12 @@ class Generation:
     def _fail(self, now: float, pair: Pair) -> None:
         self.checklist.fail(now, pair, self._settings)
         self.nomination.withdraw(pair)
+
+    def _discarded(self, pair: Pair) -> None:
+        """A pair makes room for another: nothing that belongs to it is waited for any more."""
+        self.nomination.withdraw(pair)
+        if pair.check is not None:
+            self._checks.drop(pair.check)
 
     def fail_path(self, now: float, base: Base, address: Address) -> None:
         """The network says that nothing gets there (a TCP connection was refused): no need to wait."""

@@ -58,17 +58,25 @@ class Pairing:
             for remote in self.remotes:
                 self._form(now, local, local.base, remote)
 
-    def add_remote(self, now: float, candidate: Candidate, address: Address) -> None:
-        """A remote candidate arrived; one that we knew as peer-reflexive gets its real name."""
+    def add_remote(self, now: float, candidate: Candidate, address: Address) -> bool:
+        """A remote candidate arrived; one that we knew as peer-reflexive gets its real name.
+
+        Returns:
+            Whether that changed anything.
+        """
         for known in self.remotes:
             if known.address == address and known.candidate.protocol == candidate.protocol:
-                if known.candidate.type is CandidateType.PRFLX and candidate.type is not CandidateType.PRFLX:
+                named = (
+                    known.candidate.type is CandidateType.PRFLX and candidate.type is not CandidateType.PRFLX
+                )
+                if named:
                     known.candidate = candidate
                     self._regrade(known)
-                return
+                return named
         if len(self.remotes) >= self._settings.max_remote_candidates:
-            return
+            return False
         self._join(now, Remote(self._context.new_id("R"), candidate, address))
+        return True
 
     def _join(self, now: float, remote: Remote) -> None:
         self.remotes.append(remote)

@@ -70,6 +70,9 @@ class IceSettings:
         nat_1to1_type: "host" replaces the address of host candidates, "srflx" adds candidates.
         candidate_filter: local candidates for which it returns False are neither told nor used; a filter
             also sees what the address policy has left.
+        remote_candidate_filter: called with each remote candidate (its address resolved, peer-reflexive ones too);
+            nothing is sent to one for which it returns False. Loopback and link-local addresses are refused without
+            it, unless we offer such ourselves.
         mdns: publish ``.local`` names instead of host addresses.
         resolve_mdns: look up ``.local`` names of the remote side.
         relay_ipv6: ask TURN servers for an IPv6 address beside the IPv4 one.
@@ -133,6 +136,7 @@ class IceSettings:
     nat_1to1: Mapping[str, str] = field(default_factory=dict)
     nat_1to1_type: Literal["host", "srflx"] = "host"
     candidate_filter: Callable[[Candidate], bool] | None = None
+    remote_candidate_filter: Callable[[Candidate], bool] | None = None
     mdns: bool = False
     resolve_mdns: bool = True
     relay_ipv6: bool = True

@@ -66,6 +66,11 @@ class Transactions:
         if check.probe:
             self._probes -= 1
 
+    def drop(self, check: Check) -> None:
+        """No response to this one counts any more."""
+        if self._open.pop(check.data[8:20], None) is not None and check.probe:
+            self._probes -= 1
+
     def forget(self, now: float) -> None:
         """Probes, and checks that others have replaced, are not waited for longer than this."""
         if not self._probes:

@@ -47,9 +47,9 @@ class IceTransportCore:
         # told before the state that belongs to it
         self._next_pair: SelectedPair | None = None
         self._face: RTCIceTransport | None = None
-        # (ufrag, candidate) of the generations that may still matter
-        self._local: list[tuple[str | None, RTCIceCandidate]] = []
-        self._remote: list[tuple[str | None, RTCIceCandidate]] = []
+        # of the generations that may still matter
+        self._local = _Signaled()
+        self._remote = _Signaled()
 
     @property
     def face(self) -> RTCIceTransport:
@@ -143,13 +143,13 @@ class IceTransportCore:
     def add_local(self, candidate: RTCIceCandidate) -> None:
         """A local candidate that was surfaced in ``icecandidate``."""
         current = None if self.agent is None else self.agent.local_parameters
-        _remember(self._local, candidate.usernameFragment, candidate, current)
+        self._local.add(candidate.usernameFragment, candidate, current)
 
     def add_remote(self, candidate: RTCIceCandidate, ufrag: str | None = None) -> None:
         """A remote candidate that was signaled; `ufrag` when the candidate does not say it."""
         current = None if self.agent is None else self.agent.remote_parameters
         ufrag = candidate.usernameFragment or ufrag or (current.ufrag if current is not None else None)
-        _remember(self._remote, ufrag, candidate, current)
+        self._remote.add(ufrag, candidate, current)
 
     def close(self, *, announce: bool = False) -> None:
         """It is closed; with events only when the connection lives on (its section was bundled away)."""
@@ -169,11 +169,11 @@ class IceTransportCore:
 
     def local_candidates(self) -> list[RTCIceCandidate]:
         """Those of the agent's current generation that were surfaced."""
-        return _of_generation(self._local, None if self.agent is None else self.agent.local_parameters)
+        return self._local.of_generation(None if self.agent is None else self.agent.local_parameters)
 
     def remote_candidates(self) -> list[RTCIceCandidate]:
         """Those of the current generation that were signaled: no peer-reflexive ones."""
-        return _of_generation(self._remote, None if self.agent is None else self.agent.remote_parameters)
+        return self._remote.of_generation(None if self.agent is None else self.agent.remote_parameters)
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -188,35 +188,57 @@ class IceTransportCore:
         return RTCIceCandidatePair(_known(self._local, pair.local), _known(self._remote, pair.remote))
 
 
-_Known = list[tuple[str | None, RTCIceCandidate]]
+# How many candidates of one generation are remembered; more are checked, but not listed.
+_MAX_SIGNALED = 1000
 
 
-def _remember(
-    known: _Known, ufrag: str | None, candidate: RTCIceCandidate, current: IceParameters | None
-) -> None:
-    """Add a candidate; those of generations that are neither its own nor the current one are over."""
-    if candidate.parsed is None or (ufrag, candidate) in known:
-        return
-    kept = {ufrag, current.ufrag if current is not None else None}
-    known[:] = [item for item in known if item[0] in kept]
-    known.append((ufrag, candidate))
+class _Signaled:
+    """The candidates of one side that were signaled, by the generation (ufrag) that they belong to."""
+
+    __slots__ = ("_generations",)
+
+    def __init__(self) -> None:
+        # dicts keep the order and know at once what they have
+        self._generations: dict[str | None, dict[RTCIceCandidate, None]] = {}
+
+    def add(self, ufrag: str | None, candidate: RTCIceCandidate, current: IceParameters | None) -> None:
+        """Add a candidate; those of generations that are neither its own nor the current one are over."""
+        if candidate.parsed is None:
+            return
+        if ufrag not in self._generations:
+            kept = None if current is None else current.ufrag
+            self._generations = {k: v for k, v in self._generations.items() if k == kept}
+            self._generations[ufrag] = {}
+        known = self._generations[ufrag]
+        if len(known) < _MAX_SIGNALED:
+            known[candidate] = None
+
+    def of_generation(self, current: IceParameters | None) -> list[RTCIceCandidate]:
+        """Those of the current generation, or of any when none is known yet."""
+        return [
+            candidate
+            for ufrag, candidates in self._generations.items()
+            if current is None or ufrag in (None, current.ufrag)
+            for candidate in candidates
+        ]
+
+    def newest_first(self) -> list[RTCIceCandidate]:
+        """All of them."""
+        return [c for known in reversed(self._generations.values()) for c in reversed(known)]
 
 
-def _of_generation(known: _Known, current: IceParameters | None) -> list[RTCIceCandidate]:
-    return [candidate for ufrag, candidate in known if current is None or ufrag in (None, current.ufrag)]
-
-
-def _known(known: _Known, wanted: Candidate) -> RTCIceCandidate:
+def _known(known: _Signaled, wanted: Candidate) -> RTCIceCandidate:
     """The candidate as it was signaled, or one made from what the agent knows (a peer-reflexive one).
 
     Deviation from webrtc-pc 4.8.1.3: "By default, the user agent MUST leave the address attribute as null for
     any exposed remote candidate." That protects users from pages; here the program is the user's own.
     """
-    for _ufrag, candidate in reversed(known):
+    signaled = known.newest_first()
+    for candidate in signaled:
         parsed = candidate.parsed
         if parsed is not None and _address(parsed) == _address(wanted):
             return candidate
-    for _ufrag, candidate in reversed(known):
+    for candidate in signaled:
         parsed = candidate.parsed  # an mDNS name, which the agent has resolved
         if (
             parsed is not None

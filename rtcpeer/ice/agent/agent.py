@@ -81,6 +81,7 @@ class IceAgent:
             controlling=role is IceRole.CONTROLLING,
             tie_breaker=secrets.randbits(64),
             jitter=random.random,
+            accepts_remote=self._accepts_remote,
             prefix=secrets.token_hex(3),
         )
         self.core = IceCore(self.context, role_known=role is not IceRole.UNKNOWN)
@@ -108,7 +109,7 @@ class IceAgent:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop_watching: Callable[[], None] | None = None
         self._candidate_filter = RemoteCandidateFilter(
-            network, self._spawn, self.core.knows_remote, self._add_remote
+            network, self._spawn, self.core.knows_remote, self._accepts_remote, self._add_remote
         )
         self._closed: asyncio.Future[None] | None = None
 
@@ -244,6 +245,19 @@ class IceAgent:
         """A remote candidate, at any time; `rtcpeer.ice.agent.remote_candidates` says which are refused silently."""
         if self._closed is None:
             self._candidate_filter.take(candidate, self._settings)
+
+    def _accepts_remote(self, candidate: Candidate) -> bool:
+        """What the user's filter says; one that fails is reported, and nothing is sent there."""
+        allow = self._settings.remote_candidate_filter
+        if allow is None:
+            return True
+        try:
+            return bool(allow(candidate))
+        except Exception as exc:
+            self._loop.call_exception_handler(
+                {"message": f"{self!r}: the remote candidate filter failed", "exception": exc}
+            )
+            return False
 
     def _add_remote(self, candidate: Candidate, address: str) -> None:
         if self._closed is None:

@@ -13,7 +13,7 @@ from rtcpeer.dtls.trust import client_connection
 from rtcpeer.ice.agent.pool import BasePool
 from rtcpeer.ice.agent.relay import RelayPath
 from rtcpeer.ice.agent.sockets import Pipe
-from rtcpeer.ice.candidates import is_ipv6
+from rtcpeer.ice.candidates import canonical_address, is_ipv6, reach_of
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Address, Interface, Network
 from rtcpeer.net.system import default_tls_context
@@ -129,17 +129,15 @@ class AllocationAttempt:
             if outcome.code == 437 and retries:
                 retries -= 1
                 continue
-            alternate = outcome.alternate if isinstance(outcome, Refused) else None
-            if (
-                outcome.code == 300
-                and alternate
-                and alternate not in visited
-                and len(visited) <= _MAX_REDIRECTS
-            ):
-                visited.add(alternate)
-                server = alternate
-                continue
-            return outcome.code, outcome.text, local
+            alternate = outcome.alternate if isinstance(outcome, Refused) and outcome.code == 300 else None
+            if alternate is None or alternate in visited or len(visited) > _MAX_REDIRECTS:
+                return outcome.code, outcome.text, local
+            assert isinstance(outcome, Refused)
+            if not _may_follow(server, alternate, signed=outcome.signed):
+                text = f"it sends us to {alternate[0]}, which nothing but this host or its link could be"
+                return outcome.code, text, local
+            visited.add(alternate)
+            server = alternate
 
     async def _outcome(self, path: RelayPath, begin: Callable[[], None]) -> Allocated | Refused | Lost:
         future: asyncio.Future[Allocated | Refused | Lost] = asyncio.get_running_loop().create_future()
@@ -225,3 +223,15 @@ class AllocationAttempt:
         ):
             return routed
         return usable[0] if usable else None
+
+
+def _may_follow(server: Address, alternate: Address, *, signed: bool) -> bool:
+    """Whether a redirect (RFC 8489 10) is followed.
+
+    The first refusal comes before the server has told its realm, so that nothing proves who sent it; such a one must
+    not lead us to our own host or link, unless the server is there itself.
+    """
+    if canonical_address(alternate[0]) is None or not alternate[1]:
+        return False
+    reach = reach_of(alternate[0])
+    return reach is None or signed or reach == reach_of(server[0])

@@ -2,17 +2,20 @@
 
 Owns: the names that are being looked up, and their bound.  Never: a pair.
 
-Refused without a word, for they come from the remote side: addresses that are no unicast addresses, host names other
-than ``.local``, components other than 1, generations that we do not know, TCP where it is switched off or the port
-belongs to another protocol.
+Refused without a word, for they come from the remote side: addresses that are no unicast addresses, loopback and
+link-local ones unless we offer such ourselves (they would have us probe our own host and link, as a service that
+anybody may call must not), host names other than ``.local``, components other than 1, generations that we do not know,
+TCP where it is switched off or the port belongs to another protocol, and what the user's filter refuses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from rtcpeer.ice.agent.gathering import usable_interfaces
 from rtcpeer.ice.agent.tcp import Spawn
-from rtcpeer.ice.candidates import BLOCKED_PORTS, canonical_address, is_mdns_name
+from rtcpeer.ice.candidates import BLOCKED_PORTS, canonical_address, is_mdns_name, reach_of
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Network
 from rtcpeer.values import Candidate, IceTransportPolicy
@@ -24,6 +27,7 @@ class RemoteCandidateFilter:
     Args:
         spawn: starts a task that the agent owns.
         is_known: whether a candidate with this ufrag has a place to go.
+        accepts: whether the user's filter lets us send to a candidate.
         add: gets a candidate and its address.
 
     Attributes:
@@ -35,11 +39,13 @@ class RemoteCandidateFilter:
         network: Network,
         spawn: Spawn,
         is_known: Callable[[str | None], bool],
+        accepts: Callable[[Candidate], bool],
         add: Callable[[Candidate, str], None],
     ) -> None:
         self._network = network
         self._spawn = spawn
         self._is_known = is_known
+        self._accepts = accepts
         self._add = add
         self._lookups = 0
         self.broadcasts: frozenset[str] = frozenset()
@@ -52,20 +58,31 @@ class RemoteCandidateFilter:
             return
         address = canonical_address(candidate.address)
         if address is not None:
-            self._hand_on(candidate, address)
+            self._hand_on(candidate, address, settings)
         elif is_mdns_name(candidate.address) and self._may_look_up(candidate, settings):
             self._lookups += 1
-            self._spawn(self._look_up(candidate))
+            self._spawn(self._look_up(candidate, settings))
 
     def _may_look_up(self, candidate: Candidate, settings: IceSettings) -> bool:
         bounded = self._lookups < settings.max_remote_candidates
         return settings.resolve_mdns and bounded and self._is_known(candidate.ufrag)
 
-    def _hand_on(self, candidate: Candidate, address: str) -> None:
-        if address not in self.broadcasts:
+    def _hand_on(self, candidate: Candidate, address: str, settings: IceSettings) -> None:
+        if address in self.broadcasts or not self._is_known(candidate.ufrag):
+            return
+        reach = reach_of(address)
+        if reach is not None and not self._offers(reach, settings):
+            return
+        if self._accepts(replace(candidate, address=address)):
             self._add(candidate, address)
 
-    async def _look_up(self, candidate: Candidate) -> None:
+    def _offers(self, reach: str, settings: IceSettings) -> bool:
+        """Whether we offer loopback, or link-local, addresses of our own."""
+        if settings.policy is IceTransportPolicy.RELAY:
+            return False
+        return any(reach_of(i.address) == reach for i in usable_interfaces(self._network, settings))
+
+    async def _look_up(self, candidate: Candidate, settings: IceSettings) -> None:
         try:
             found = await self._network.resolve(candidate.address, None)
         except OSError:
@@ -75,7 +92,7 @@ class RemoteCandidateFilter:
         for name in found[:1]:
             address = canonical_address(name)
             if address is not None:
-                self._hand_on(candidate, address)
+                self._hand_on(candidate, address, settings)
 
 
 def _takes_tcp(candidate: Candidate, settings: IceSettings) -> bool:

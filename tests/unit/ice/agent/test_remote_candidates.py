@@ -1,0 +1,248 @@
+"""Remote candidates: which are taken, and where a TURN server may send us."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from rtcpeer.ice.agent.agent import IceAgent, new_credentials
+from rtcpeer.ice.agent.allocation import _may_follow
+from rtcpeer.ice.candidates import reach_of
+from rtcpeer.ice.settings import IceSettings
+from rtcpeer.testing import VirtualNetwork, run_virtual
+from rtcpeer.values import Candidate, CandidateType, IceRole, IceTransportPolicy
+from tests.unit.ice.agent.test_gathering import gather, serve
+from tests.unit.ice.agents import Recorder, Two, entry
+from tests.unit.ice.support import candidate
+
+HOUSE = [
+    ("127.0.0.1", "loopback"),
+    ("127.9.9.9", "loopback"),
+    ("::1", "loopback"),
+    ("::ffff:127.0.0.1", "loopback"),
+    ("::127.0.0.1", "loopback"),
+    ("64:ff9b::7f00:1", "loopback"),
+    ("2002:7f00:1::5", "loopback"),
+    ("0.0.0.0", "loopback"),
+    ("::", "loopback"),
+    ("169.254.169.254", "link-local"),
+    ("::ffff:169.254.169.254", "link-local"),
+    ("fe80::1", "link-local"),
+    ("192.168.1.1", None),
+    ("10.0.0.1", None),
+    ("2001:db8::1", None),
+    ("64:ff9b::c000:201", None),
+    ("example", None),
+]
+
+
+@pytest.mark.parametrize(("address", "reach"), HOUSE)
+def test_where_an_address_leads(address: str, reach: str | None) -> None:
+    assert reach_of(address) == reach
+
+
+async def taken(
+    settings: IceSettings, *told: Candidate, loopback_only: bool = False, link: bool = False
+) -> list[str]:
+    """Addresses of the candidates that an agent with these settings takes."""
+    network = VirtualNetwork()
+    host = network.add_host("alice")
+    host.interface().is_up = not loopback_only
+    if link:
+        host.add_interface("zeroconf0", addresses=("169.254.7.7",))
+    agent = IceAgent(host.network, settings, IceRole.CONTROLLING, Recorder())
+    theirs = new_credentials()
+    agent.start_generation(new_credentials())
+    agent.set_remote_parameters(theirs)
+    for one in told:
+        agent.add_remote_candidate(one)
+    await asyncio.sleep(0)
+    found = [c.address for c in agent.remote_candidates]
+    await agent.close()
+    return found
+
+
+def take(*args: Any, **how: Any) -> list[str]:
+    return run_virtual(taken(*args, **how))
+
+
+@pytest.mark.parametrize("address", [a for a, reach in HOUSE if reach is not None])
+def test_nobody_makes_us_probe_our_own_host_or_link(address: str) -> None:
+    assert take(IceSettings(), candidate(address), candidate("198.51.100.7")) == ["198.51.100.7"]
+
+
+@pytest.mark.parametrize("address", ["192.168.1.1", "10.0.0.1", "2001:db8::9"])
+def test_private_addresses_are_taken(address: str) -> None:
+    assert take(IceSettings(), candidate(address)) == [address]
+
+
+def test_who_offers_loopback_or_link_local_addresses_takes_such() -> None:
+    both = (candidate("127.0.0.1"), candidate("169.254.9.9"))
+    assert take(IceSettings(include_loopback=True), *both) == ["127.0.0.1"]
+    assert take(IceSettings(), *both, link=True) == ["169.254.9.9"]
+    # "auto" offers loopback where there is nothing else
+    assert take(IceSettings(), *both, loopback_only=True) == ["127.0.0.1"]
+    relay = IceSettings(include_loopback=True, policy=IceTransportPolicy.RELAY)
+    assert take(relay, *both, link=True) == []
+
+
+def test_a_name_that_resolves_to_our_own_host_is_refused() -> None:
+    async def main() -> list[str]:
+        network = VirtualNetwork()
+        alice = network.add_host("alice")
+        seen: list[str] = []
+        settings = IceSettings(remote_candidate_filter=lambda c: bool(seen.append(c.address)) or True)
+        agent = IceAgent(alice.network, settings, IceRole.CONTROLLING, Recorder())
+
+        async def resolve(host: str, family: object = None) -> list[str]:
+            return {"trap.local": ["127.0.0.1"], "good.local": ["198.51.100.7"]}[host]
+
+        alice.network.resolve = resolve  # type: ignore[method-assign,assignment]
+        agent.start_generation(new_credentials())
+        agent.set_remote_parameters(new_credentials())
+        agent.add_remote_candidate(candidate("trap.local"))
+        agent.add_remote_candidate(candidate("good.local", 2))
+        await asyncio.sleep(0.1)
+        found = [c.address for c in agent.remote_candidates]
+        await agent.close()
+        return [*seen, *found]
+
+    # the filter sees the address, not the name
+    assert run_virtual(main()) == ["198.51.100.7", "good.local"]
+
+
+def test_the_users_filter_refuses_and_nothing_is_sent_there() -> None:
+    async def main() -> None:
+        network = VirtualNetwork()
+        alice, bob = network.add_host("alice"), network.add_host("bob")
+        settings = IceSettings(remote_candidate_filter=lambda c: c.address == bob.address)
+        two = Two(alice.network, bob.network, settings, IceSettings())
+        two.left.start_generation(offer := new_credentials())
+        two.right.start_generation(answer := new_credentials())
+        two.left.set_remote_parameters(answer)
+        two.right.set_remote_parameters(offer)
+        two.left.add_remote_candidate(candidate("198.51.100.7", 9999))
+        await asyncio.wait_for(two.left_log.connected.wait(), 10)
+        assert {c.address for c in two.left.remote_candidates} == {bob.address}
+        assert {p.remote_candidate_id for p in two.left.stats().pairs} == {
+            c.id for c in two.left.stats().remote_candidates
+        }
+        await two.close()
+
+    run_virtual(main())
+
+
+def test_the_filter_holds_for_addresses_that_only_checks_reveal() -> None:
+    async def main() -> None:
+        network = VirtualNetwork()
+        alice, bob = network.add_host("alice"), network.add_host("bob")
+        types: list[CandidateType] = []
+
+        def refuse(c: Candidate) -> bool:
+            types.append(c.type)
+            return False
+
+        two = Two(alice.network, bob.network, IceSettings(remote_candidate_filter=refuse), IceSettings())
+        two.right_log.trickle = lambda _: False
+        two.start()
+        await asyncio.sleep(5)
+        assert set(types) == {CandidateType.PRFLX}
+        assert two.left.stats().pairs == ()
+        assert all(p.responses_received == 0 for p in two.right.stats().pairs)
+        await two.close()
+
+    run_virtual(main())
+
+
+def test_a_filter_that_fails_refuses_and_is_reported() -> None:
+    async def main() -> tuple[list[str], list[dict[str, Any]]]:
+        reports: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
+
+        def fail(c: Candidate) -> bool:
+            raise RuntimeError("broken")
+
+        return await taken(IceSettings(remote_candidate_filter=fail), candidate("198.51.100.7")), reports
+
+    found, reports = run_virtual(main())
+    assert found == []
+    assert [str(report["exception"]) for report in reports] == ["broken"]
+
+
+def test_each_candidate_costs_the_same_however_many_came_before() -> None:
+    """Counted, not timed: beyond the bound a candidate changes nothing, so nothing is looked at again."""
+
+    async def main() -> int:
+        network = VirtualNetwork()
+        alice = network.add_host("alice")
+        agent = IceAgent(alice.network, IceSettings(), IceRole.CONTROLLING, Recorder())
+        agent.start_generation(new_credentials())
+        agent.set_remote_parameters(new_credentials())
+        await asyncio.sleep(0.1)
+        settles = 0
+        settle = agent.core._settle
+
+        def count(now: float) -> None:
+            nonlocal settles
+            settles += 1
+            settle(now)
+
+        agent.core._settle = count  # type: ignore[method-assign]
+        for number in range(5000):
+            agent.add_remote_candidate(candidate(f"203.0.{number // 250}.{number % 250}", 9))
+        await agent.close()
+        return settles
+
+    assert run_virtual(main()) == IceSettings().max_remote_candidates
+
+
+# -- redirects -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("server", "alternate", "signed", "follows"),
+    [
+        ("192.0.2.1", "192.0.2.2", False, True),
+        ("192.0.2.1", "10.0.0.1", False, True),
+        ("192.0.2.1", "127.0.0.1", False, False),
+        ("192.0.2.1", "127.0.0.1", True, True),
+        ("127.0.0.1", "127.0.0.2", False, True),
+        ("127.0.0.1", "169.254.169.254", False, False),
+        ("192.0.2.1", "169.254.169.254", False, False),
+        ("2001:db8::1", "::ffff:127.0.0.1", True, False),
+        ("192.0.2.1", "0.0.0.0", True, False),
+        ("192.0.2.1", "224.0.0.1", True, False),
+    ],
+)
+def test_where_a_redirect_may_lead(server: str, alternate: str, signed: bool, follows: bool) -> None:
+    assert _may_follow((server, 3478), (alternate, 3478), signed=signed) is follows
+
+
+def test_a_redirect_to_our_own_host_is_an_error_of_that_server() -> None:
+    async def main() -> None:
+        network = VirtualNetwork()
+        alice = network.add_host("alice")
+        async with await serve(network, "turn") as server:
+            server.faults.redirect = ("127.0.0.1", 3478)
+            # what is answered before the credentials were asked for carries no signature
+            server._service._request = unsigned_redirect(server)  # type: ignore[union-attr,method-assign]
+            agent, log = await gather(alice, IceSettings(servers=(entry(server.turn_url, "u", "p"),)))
+            (error,) = log.of("error")
+            assert (error.error_code, "127.0.0.1" in error.error_text) == (300, True)
+            await agent.close()
+
+    run_virtual(main())
+
+
+def unsigned_redirect(server: Any) -> Any:
+    from rtcpeer.testing.turn.stun import Attribute, Kind, StunMessage
+
+    def answer(key: object, path: Any, request: StunMessage) -> None:
+        response = StunMessage(request.method, Kind.ERROR, request.transaction_id)
+        response.add_error(300, "Try Alternate")
+        response.add_address(Attribute.ALTERNATE_SERVER, ("127.0.0.1", 3478))
+        path.send(response.to_bytes(None))
+
+    return answer
