@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Serves a page on which a browser calls a Python bot. Needs aiohttp.",
     )
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    serve.add_argument("--port", type=int, default=8080, help="port, 0 for any (default: %(default)s)")
+    serve.add_argument("--port", type=_port, default=8080, help="port, 0 for any (default: %(default)s)")
     serve.add_argument("--no-browser", action="store_true", help="do not open the page in a browser")
 
     doctor = verbs.add_parser(
@@ -77,6 +77,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--json", action="store_true", help="print one JSON object with all details")
     return parser
+
+
+def _port(text: str) -> int:
+    """A port of the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not (text.isascii() and text.isdigit()) or int(text[:6]) > 65535:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is no port: 0 to 65535")
+    return int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

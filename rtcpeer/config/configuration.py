@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from rtcpeer.config.servers import IceServerEntry, parse_server_url
+from rtcpeer.config.servers import IceServerEntry, parse_server_url, shown_url
 from rtcpeer.errors import InvalidAccessError, NotSupportedError, RTCSyntaxError
 from rtcpeer.values import BundlePolicy, IceTransportPolicy, RtcpMuxPolicy
 
@@ -40,7 +40,8 @@ class RTCIceServer:
     credential: str | None = None
 
     def __repr__(self) -> str:
-        shown = f"urls={self.urls!r}"
+        urls = shown_url(self.urls) if isinstance(self.urls, str) else [shown_url(str(u)) for u in self.urls]
+        shown = f"urls={urls!r}"
         if self.username is not None:
             shown += f", username={self.username!r}"
         if self.credential is not None:

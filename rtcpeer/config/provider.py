@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import math
 import random
 import time
@@ -25,10 +26,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from rtcpeer.config.configuration import RTCIceServer, read_configuration
-from rtcpeer.config.readers import IceServerGrant, read_ice_servers
+from rtcpeer.config.configuration import RTCIceServer
+from rtcpeer.config.readers import IceServerGrant, read_ice_servers, usable_servers
 from rtcpeer.config.rest import expiry_of
 from rtcpeer.errors import InvalidStateError, OperationError, RtcPeerError
+
+logger = logging.getLogger(__name__)
 
 ProviderState = Literal["idle", "fetching", "fresh", "failing", "refused", "closed"]
 Fetch = Callable[[], Any]
@@ -42,6 +45,8 @@ _REFRESH_PART = 0.8
 _REFRESH_MARGIN = 600.0
 # however often somebody asks for fresh servers: a failing service is not asked more often than this
 _MIN_INTERVAL = 1.0
+# ... and a service whose answers live too short for that is asked at a pace that slows down to this
+_SLOWEST = 60.0
 
 
 class IceServersUnavailable(OperationError):
@@ -145,6 +150,8 @@ class IceServerProvider:
         self._expires_at: float | None = None  # loop time; None: never, or not known
         self._error: IceServersUnavailable | None = None  # of the last fetch; None after a good one
         self._failures = 0  # in a row
+        self._short_lives = 0  # answers in a row that were to be replaced within the shortest interval
+        self._dropped: tuple[str, ...] = ()  # what was reported of the newest answer
         self._started_at = -math.inf  # loop time at which the last fetch began
         self._task: asyncio.Task[None] | None = None  # the one fetch under way
         self._timer: asyncio.TimerHandle | None = None  # the next refresh or retry
@@ -194,8 +201,13 @@ class IceServerProvider:
             InvalidStateError: the provider is closed.
         """
         self._bind()
-        wanted = not self._is_good() or (fresh and self._now() >= self._started_at + _MIN_INTERVAL)
-        if wanted and self._state != "refused" and not self._has_just_failed():
+        rested = self._now() >= self._started_at + _MIN_INTERVAL
+        wanted = self._grant is None or ((fresh or not self._is_good()) and rested)
+        if (
+            (wanted or (self._task is not None and not self._is_good()))
+            and self._state != "refused"
+            and not self._has_just_failed()
+        ):
             # wait, not await: a waiter that is cancelled must not take the fetch from the others
             await asyncio.wait([self._start()])
             if self._state == "closed":
@@ -306,13 +318,14 @@ class IceServerProvider:
 
     def _read(self, answer: Any) -> IceServerGrant:
         if isinstance(answer, IceServerGrant):
-            servers, ttl = answer.servers, answer.ttl
-            read_configuration({"iceServers": servers})
+            servers, dropped = usable_servers(answer.servers)
+            ttl, dropped = answer.ttl, (*answer.dropped, *dropped)
         elif isinstance(answer, (str, bytes, Mapping)) or answer is None:
             grant = read_ice_servers(answer)
-            servers, ttl = grant.servers, grant.ttl
+            servers, ttl, dropped = grant.servers, grant.ttl, grant.dropped
         else:
-            servers, ttl = tuple(read_configuration({"iceServers": answer}).iceServers), None
+            servers, dropped = usable_servers(list(answer))
+            ttl = None
         if ttl is None:
             ttl = self._ttl
             stamps = [stamp for server in servers if (stamp := expiry_of(server.username)) is not None]
@@ -321,7 +334,7 @@ class IceServerProvider:
                 ttl = left if ttl is None else min(ttl, left)
         if ttl is not None and ttl <= 0:
             raise OperationError("the service returned credentials that have expired", fault="remote")
-        return IceServerGrant(tuple(servers), ttl)
+        return IceServerGrant(tuple(servers), ttl, dropped)
 
     def _succeeded(self, loop: asyncio.AbstractEventLoop, grant: IceServerGrant) -> None:
         if self._state == "closed":
@@ -330,6 +343,13 @@ class IceServerProvider:
         # counted from the question, not from the answer: the service may have counted from there
         self._expires_at = None if grant.ttl is None else self._started_at + grant.ttl
         self._state, self._error, self._failures = "fresh", None, 0
+        short = grant.ttl is not None and refresh_after(grant.ttl) < _MIN_INTERVAL
+        self._short_lives = min(self._short_lives + 1, 10) if short else 0
+        if grant.dropped and grant.dropped != self._dropped:
+            logger.warning(
+                "the service's answer has ICE servers that cannot be used: %s", "; ".join(grant.dropped)
+            )
+        self._dropped = grant.dropped
         self._plan()
         if before is not None and before.servers == grant.servers:
             return
@@ -385,7 +405,9 @@ class IceServerProvider:
         elif self._grant.ttl is not None:
             left = self.expires_in or 0.0
             early = 1.0 - 0.1 * self._random.random()  # processes that were started together drift apart
-            self._set_timer(max(0.0, left - self._grant.ttl + refresh_after(self._grant.ttl)) * early)
+            delay = max(0.0, left - self._grant.ttl + refresh_after(self._grant.ttl)) * early
+            floor = min(_MIN_INTERVAL * 2**self._short_lives / 2, _SLOWEST) if self._short_lives else 0.0
+            self._set_timer(max(delay, floor))
 
     def _set_timer(self, delay: float) -> None:
         assert self._loop is not None

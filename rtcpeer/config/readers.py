@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtcpeer.config.configuration import RTCIceServer, read_configuration
+from rtcpeer.config.servers import parse_server_url
 from rtcpeer.errors import RtcPeerError, RTCSyntaxError
 
 # an answer of any of these services has a few kilobytes
@@ -32,10 +33,12 @@ class IceServerGrant:
     Attributes:
         servers: validated.
         ttl: seconds from the moment of the answer; None when it did not say.
+        dropped: what of the answer cannot be used, a sentence for each URL or server, without credentials.
     """
 
     servers: tuple[RTCIceServer, ...]
     ttl: float | None = None
+    dropped: tuple[str, ...] = ()
 
 
 def read_ice_servers(document: Any) -> IceServerGrant:
@@ -182,11 +185,51 @@ def _grant(servers: Any, ttl: Any) -> IceServerGrant:
         if server.get("urls") is None and isinstance(server.get("url"), str):
             server["urls"] = server["url"]  # the name before 2014, which services still repeat
         normalised.append(server)
+    servers, dropped = usable_servers(normalised)
+    return IceServerGrant(servers, _seconds(ttl), dropped)
+
+
+def usable_servers(servers: Sequence[Any]) -> tuple[tuple[RTCIceServer, ...], tuple[str, ...]]:
+    """The servers of a service's answer that can be used, and why the others cannot.
+
+    Services write URLs that no browser takes beside good ones ("stun:...?transport=udp" is a classic); one of them must
+    not cost the others.
+
+    Args:
+        servers: mappings, or `RTCIceServer` objects.
+
+    Raises:
+        RTCSyntaxError: there are servers, and none can be used.
+    """
+    good: list[RTCIceServer] = []
+    dropped: list[str] = []
+    for index, server in enumerate(servers):
+        whole = isinstance(server, RTCIceServer)
+        entry = {m: getattr(server, m) for m in ("urls", "username", "credential")} if whole else dict(server)
+        if isinstance(entry.get("urls"), str):
+            entry["urls"] = [entry["urls"]]
+        if isinstance(entry.get("urls"), list | tuple):
+            entry["urls"] = [url for url in entry["urls"] if _is_usable(url, dropped)]
+            if not entry["urls"] and dropped:
+                continue
+        try:
+            good += read_configuration({"iceServers": [entry]}).iceServers
+        except (RtcPeerError, TypeError) as error:
+            dropped.append(str(error).replace("iceServers[0]", f"server {index}"))
+    if dropped and not good:
+        raise _wrong("; ".join(dropped[:3]))
+    return tuple(good), tuple(dropped)
+
+
+def _is_usable(url: Any, dropped: list[str]) -> bool:
+    if not isinstance(url, str):
+        return True  # the conversion says what is wrong with it
     try:
-        configuration = read_configuration({"iceServers": normalised})
-    except (RtcPeerError, TypeError) as error:
-        raise _wrong(str(error)) from None
-    return IceServerGrant(tuple(configuration.iceServers), _seconds(ttl))
+        parse_server_url(url)
+    except RTCSyntaxError as error:
+        dropped.append(str(error))
+        return False
+    return True
 
 
 def _seconds(value: Any) -> float | None:

@@ -36,6 +36,9 @@ _TRANSPORT = re.compile(r"transport=(udp|tcp)")
 # URL Standard, "forbidden domain code point"
 _FORBIDDEN = re.compile(r"[\x00-\x20\"#%/:<>?@\[\\\]^`{|}\x7f]")
 _HEX = re.compile(r"[0-9a-f]*")
+# What may be shown of a URL that is none: something like a scheme, something like a host
+_SHOWN_SCHEME = re.compile(r"[a-z]{1,6}", re.IGNORECASE)
+_SHOWN_HOST = re.compile(r"\[[0-9a-f:.]{1,45}\]|[a-z0-9._-]{1,80}", re.IGNORECASE)
 # URL Standard: removed before anything else is looked at
 _STRIPPED = "".join(map(chr, range(0x21)))
 _REMOVED = str.maketrans("", "", "\t\n\r")
@@ -100,7 +103,7 @@ def parse_server_url(url: str) -> ServerUrl:
         What the URL says.
 
     Raises:
-        RTCSyntaxError: it is not such a URL. The message shows it, without a user part if there is one.
+        RTCSyntaxError: it is not such a URL. The message shows its scheme and host, and nothing that may be secret.
     """
     text = url.strip(_STRIPPED).translate(_REMOVED)
     match = _URL.fullmatch(text)
@@ -108,7 +111,7 @@ def parse_server_url(url: str) -> ServerUrl:
         _refuse(url, "it does not begin with stun:, stuns:, turn: or turns:")
     scheme, rest = match[1].lower(), match[2]
     if scheme not in _SCHEMES:
-        _refuse(url, f"the scheme {scheme!r} is none of stun, stuns, turn, turns")
+        _refuse(url, "its scheme is none of stun, stuns, turn, turns")
     if "#" in rest:
         _refuse(url, "it has a fragment")
     path, mark, query = rest.partition("?")
@@ -205,9 +208,25 @@ def _number(part: str) -> int:
     return int(part, 8 if len(part) > 1 and part.startswith("0") else 10)
 
 
+def shown_url(url: str) -> str:
+    """A URL as messages and ``repr()`` may show it: whole when it is valid, else its scheme and host alone.
+
+    What is malformed may have a password anywhere: in a user part, in the query, before a colon that is missing.
+    """
+    try:
+        return parse_server_url(url).url
+    except RTCSyntaxError:
+        return _scheme_and_host(url)
+
+
+def _scheme_and_host(url: str) -> str:
+    scheme, colon, rest = url.strip(_STRIPPED).translate(_REMOVED)[:1000].partition(":")
+    if not colon or _SHOWN_SCHEME.fullmatch(scheme) is None:
+        return "..."
+    authority = re.split(r"[/\\?#]", rest.lstrip("/\\"), maxsplit=1)[0].rpartition("@")[2]
+    host = _SHOWN_HOST.match(authority)
+    return f"{scheme}:{host[0] if host is not None else '...'}"
+
+
 def _refuse(url: str, reason: str) -> NoReturn:
-    shown = url if len(url) <= 100 else url[:100] + "..."
-    if "@" in url:  # what stands before it may be a password
-        head, _, tail = url.rpartition("@")
-        shown = f"{head.partition(':')[0][:10]}:...@{tail[:80]}"
-    raise RTCSyntaxError(f"{shown!r} is not an ICE server URL: {reason}")
+    raise RTCSyntaxError(f"{_scheme_and_host(url)!r} is not an ICE server URL: {reason}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 from collections import Counter
 
@@ -24,6 +25,8 @@ DATA_BY = 9.0
 ANSWER_WITHIN = 4.5
 DATA_WITHIN = 2.5
 RELEASE_WITHIN = 0.5
+# A credential of so many characters is no part of a word by chance.
+_LONG = 6
 
 _CODES = {401: "credential", 441: "credential", 403: "forbidden", 438: "stale-nonce", 300: "redirect"}
 
@@ -98,8 +101,14 @@ def _without_tls(error: ssl.SSLError) -> str:
 
 
 def without_secrets(text: str, entry: IceServerEntry) -> str:
-    """What a server said, without our own credential should it repeat it."""
-    for secret in (entry.credential, entry.username):
-        if secret:
-            text = text.replace(secret, "...")
+    """What a server said, without our own credential should it repeat it.
+
+    A credential is taken out with the whole word that it stands in, so that nothing shows where it began. A short one
+    counts only where it is a word: "u" is in most sentences, and what is left of them would tell what it is.
+    """
+    for secret in sorted(filter(None, (entry.credential, entry.username)), key=len, reverse=True):
+        if len(secret) >= _LONG:
+            text = " ".join("..." if secret in word else word for word in text.split(" "))
+        else:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "...", text)
     return text

@@ -7,6 +7,7 @@ Never: the WebSocket; messages come in by `take` and go out by the function `sen
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any
@@ -15,9 +16,10 @@ from rtcpeer import MediaStream, RTCPeerConnection
 from rtcpeer.cli.demo.numbers import NumberedStream
 from rtcpeer.cli.demo.observer import MediaObserver
 from rtcpeer.cli.demo.party import STATES, ice_transport_of, ufrag_of
+from rtcpeer.cli.relays import Relays
 from rtcpeer.signaling.channel import Message, as_message
 from rtcpeer.signaling.negotiator import Negotiator
-from rtcpeer.testing import TurnServer
+from rtcpeer.testing import TurnServer, TurnSettings
 from rtcpeer.testing.net.outage import OutageNetwork
 
 Send = Callable[[dict[str, Any]], None]
@@ -183,7 +185,10 @@ class Bot:
             case "policy":
                 self._set_policy(message["policy"])
             case "outage":
-                self._begin_outage(float(message["seconds"]))
+                seconds = float(message["seconds"])
+                if not math.isfinite(seconds):
+                    raise ValueError("an outage lasts for a number of seconds")
+                self._begin_outage(seconds)
             case "mark":
                 if self.numbers is not None:
                     self.numbers.mark()
@@ -207,7 +212,9 @@ class Bot:
     async def _new_server(self) -> None:
         self._made_servers += 1
         user = f"server{self._made_servers}"
-        server = TurnServer(hosts=[self.host], users={user: secrets.token_urlsafe(12)})
+        settings = TurnSettings(allow_peer=Relays(self.host).allows)
+        users = {user: secrets.token_urlsafe(12)}
+        server = TurnServer(hosts=[self.host], users=users, settings=settings)
         await server.start()
         self._servers.append((f"server {self._made_servers}", server))
 

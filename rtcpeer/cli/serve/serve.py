@@ -80,10 +80,15 @@ class Site:
 
     def _check_host(self, request: web.Request) -> None:
         """Only our own page may talk to us: no foreign origin, no foreign name for a loopback address."""
-        if self._local_only and urlsplit(f"//{request.host}").hostname not in LOOPBACK:
+        try:
+            host = urlsplit(f"//{request.host}").hostname
+            origin = request.headers.get("Origin")
+            source = None if origin is None else urlsplit(origin).netloc
+        except ValueError:  # "[::1" and the like
+            raise web.HTTPBadRequest(text="the Host or Origin of this request is malformed") from None
+        if self._local_only and host not in LOOPBACK:
             raise web.HTTPForbidden(text="this server answers to localhost only")
-        origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != request.host:
+        if source is not None and source != request.host:
             raise web.HTTPForbidden(text="this server answers to its own page only")
 
     async def _signaling(self, request: web.Request) -> web.WebSocketResponse:
@@ -147,6 +152,8 @@ class Visit:
                     await self._hang_up()
                 else:
                     await self._bot.take(message)
+        except RecursionError:
+            self._outgoing.put_nowait({"type": "error", "call": call, "message": "SyntaxError: too deep"})
         except (RtcPeerError, ValueError, TypeError, KeyError, OSError) as error:
             # a page that says something wrong hears about it; its call goes on
             told = f"{getattr(error, 'name', type_name(error))}: {error}"
@@ -187,10 +194,9 @@ async def run_server(host: str, port: int, *, browser: bool = True) -> int:
     try:
         try:
             await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            print(
-                f"rtcpeer: cannot listen on {host}:{port}: {error.strerror} (try --port 0)", file=sys.stderr
-            )
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or "that is no host"
+            print(f"rtcpeer: cannot listen on {host}:{port}: {reason} (try --port 0)", file=sys.stderr)
             return 2
         address = runner.addresses[0]
         shown = f"[{address[0]}]" if ":" in address[0] else address[0]

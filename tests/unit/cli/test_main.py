@@ -35,3 +35,25 @@ def test_serve_without_aiohttp_says_what_to_install(
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     assert main(["serve"]) == 2
     assert "pip install 'rtcpeer[cli]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", ["80808", "65536", "-1", "8o", "", "\u0661", "9" * 5000])
+def test_a_port_that_is_none_is_said_in_a_sentence(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "--port", port])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "is no port" in said or "expected one argument" in said
+    assert len(said) < 1000
+
+
+@pytest.mark.parametrize("port", ["0", "8080", "65535"])
+def test_ports(port: str) -> None:
+    assert build_parser().parse_args(["serve", "--port", port]).port == int(port)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 300, "no such host"])
+def test_a_host_that_is_none_is_said_in_a_sentence(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("aiohttp")
+    assert main(["serve", "--host", host, "--port", "0", "--no-browser"]) == 2
+    assert "cannot listen on" in capsys.readouterr().err

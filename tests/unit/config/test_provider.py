@@ -402,3 +402,54 @@ def test_bad_arguments(options: dict[str, Any]) -> None:
 
 def test_repr() -> None:
     assert repr(provider(Service())) == "<IceServerProvider idle, 0 servers, 0 subscribers>"
+
+
+ODD = {"urls": ["stun:a.example?transport=udp", "stun:b.example"]}
+
+
+@virtual
+@pytest.mark.parametrize("answer", [{"iceServers": [ODD]}, [ODD], IceServerGrant((RTCIceServer(**ODD),))])
+async def test_an_odd_url_is_dropped_and_reported_once(answer: Any, caplog: pytest.LogCaptureFixture) -> None:
+    servers = provider(Service(answer, answer))
+    assert [s.urls for s in await servers.servers()] == [["stun:b.example"]]
+    await asyncio.sleep(2)
+    await servers.servers(fresh=True)
+    assert servers.current is not None
+    assert len(servers.current.dropped) == 1
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "stun:a.example" in caplog.text
+    await servers.close()
+
+
+@virtual
+@pytest.mark.parametrize("ttl", [0.0001, 0.5, 1.9])
+async def test_credentials_that_live_for_a_moment_are_not_fetched_in_a_loop(ttl: float) -> None:
+    service = Service(ttl=ttl, delay=0.0)
+    servers = provider(service)
+    servers.subscribe(lambda grant: None)
+    await asyncio.sleep(3600)
+    assert len(service.calls) < 70
+    gaps = [b - a for a, b in zip(service.calls, service.calls[1:], strict=False)]
+    assert gaps == sorted(gaps)
+    assert gaps[0] >= 0.99
+    assert gaps[-1] == pytest.approx(60, abs=0.1)
+    before = len(service.calls)
+    for _ in range(1000):
+        await servers.servers()
+        await asyncio.sleep(0.01)
+    # who asks meanwhile gets what there is, and makes a fetch once in a second
+    assert len(service.calls) - before <= 11
+    await servers.close()
+
+
+@virtual
+async def test_the_pace_is_as_before_when_lives_are_long_again() -> None:
+    short = IceServerGrant((RTCIceServer(["stun:s.example"]),), 0.1)
+    service = Service(*[short] * 6, ttl=100.0, delay=0.0)
+    servers = provider(service)
+    servers.subscribe(lambda grant: None)
+    await asyncio.sleep(400)
+    gaps = [b - a for a, b in zip(service.calls, service.calls[1:], strict=False)]
+    assert [round(gap) for gap in gaps[:6]] == [1, 2, 4, 8, 16, 32]
+    assert all(40 <= gap <= 80 for gap in gaps[6:])
+    await servers.close()

@@ -213,3 +213,43 @@ def test_rubbish(document: Any) -> None:
 def test_each_reader_refuses_other_documents(reader: Any, document: str) -> None:
     with pytest.raises(RTCSyntaxError):
         reader(document)
+
+
+ODD = [
+    "stun:a.example:5349?transport=udp",
+    "turnq:a.example",
+    "turn:a.example?transport=sctp",
+    "turn://a.example",
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_one_odd_url_costs_itself_alone_and_is_reported(odd: str) -> None:
+    good = "turn:b.example?transport=tcp"
+    server = {"urls": [odd, good], "username": "u", "credential": "hunter2"}
+    grant = read_cloudflare({"iceServers": [server]})
+    assert [s.urls for s in grant.servers] == [[good]]
+    (sentence,) = grant.dropped
+    assert "is not an ICE server URL" in sentence
+    assert "hunter2" not in sentence
+    rest = read_rest({"uris": [good, odd], "username": "u", "password": "p", "ttl": 60})
+    assert [s.urls for s in rest.servers] == [[good]]
+    assert len(rest.dropped) == 1
+
+
+def test_a_server_without_a_usable_url_or_with_something_missing_is_dropped_beside_good_ones() -> None:
+    servers = [
+        {"urls": "stun:a.example?transport=udp"},
+        {"urls": ["turn:b.example"], "username": "u"},
+        {"urls": "stun:c.example"},
+    ]
+    grant = read_cloudflare({"iceServers": servers})
+    assert [s.urls for s in grant.servers] == [["stun:c.example"]]
+    assert len(grant.dropped) == 2
+    assert "server 1: turn:b.example needs a credential" in grant.dropped[1]
+
+
+def test_an_answer_without_any_usable_server_is_none() -> None:
+    with pytest.raises(RTCSyntaxError, match="its scheme is none of"):
+        read_cloudflare({"iceServers": [{"urls": ["turnq:a.example"]}]})
+    assert read_cloudflare({"iceServers": []}).servers == ()

@@ -1,6 +1,7 @@
 import pytest
 
-from rtcpeer.config.servers import IceServerEntry, parse_server_url
+from rtcpeer.config.configuration import RTCIceServer
+from rtcpeer.config.servers import IceServerEntry, parse_server_url, shown_url
 from rtcpeer.errors import RTCSyntaxError
 
 
@@ -135,3 +136,46 @@ def test_entries_are_equal_with_equal_credentials_and_hide_them() -> None:
     assert entry == IceServerEntry(parse_server_url("turn:example.org"), "user", "hunter2")
     assert entry != IceServerEntry(url, "user", "other")
     assert "hunter2" not in repr(entry)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("turn:user:hunter2@example.org", "turn:example.org"),
+        ("turn://user:hunter2@example.org/x", "turn:example.org"),
+        ("turn:example.org?credential=hunter2", "turn:example.org"),
+        ("turn:example.org#hunter2", "turn:example.org"),
+        ("turn:example.org/hunter2", "turn:example.org"),
+        ("turn:example.org:hunter2", "turn:example.org"),
+        ("turn:[2001:db8::1]?hunter2", "turn:[2001:db8::1]"),
+        ("turnq:example.org", "turnq:example.org"),
+        ("turn:hunter2@a@example.org", "turn:example.org"),
+        ("turn:hunter2@", "turn:..."),
+        ("hunter2", "..."),
+        ("hunter2:example.org", "..."),
+    ],
+)
+def test_of_a_malformed_url_scheme_and_host_alone_are_shown(url: str, shown: str) -> None:
+    with pytest.raises(RTCSyntaxError) as caught:
+        parse_server_url(url)
+    assert repr(shown) in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert shown_url(url) == shown
+    assert "hunter2" not in repr(RTCIceServer(url))
+    assert "hunter2" not in repr(RTCIceServer([url]))
+
+
+def test_a_valid_url_is_shown_whole() -> None:
+    assert shown_url("turn:example.org:80?transport=tcp") == "turn:example.org:80?transport=tcp"
+
+
+@pytest.mark.parametrize(("port", "value"), [("0003478", 3478), ("00000000080", 80), ("065535", 65535)])
+def test_a_port_may_have_leading_zeros(port: str, value: int) -> None:
+    """URL Standard, "port state": digits are a number, however many."""
+    assert parse_server_url(f"stun:h.example:{port}").port == value
+
+
+@pytest.mark.parametrize("port", ["00000", "065536", "000100000"])
+def test_leading_zeros_make_no_port_of_a_wrong_number(port: str) -> None:
+    with pytest.raises(RTCSyntaxError, match="the port is not in"):
+        parse_server_url(f"stun:h.example:{port}")

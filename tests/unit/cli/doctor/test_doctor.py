@@ -198,6 +198,16 @@ def test_what_the_server_says_is_made_printable() -> None:
 def test_what_the_server_repeats_of_the_credential_is_removed() -> None:
     entry = IceServerEntry(parse_server_url("turn:a.example"), *reversed(SECRETS))
     assert without_secrets(f"no {SECRETS[0]} for {SECRETS[1]}", entry) == "no ... for ..."
+    # with the word it stands in, so that its end does not show
+    assert without_secrets(f"key=<{SECRETS[0]}> refused", entry) == "... refused"
+
+
+def test_a_short_credential_is_removed_where_it_is_a_word_and_nowhere_else() -> None:
+    entry = IceServerEntry(parse_server_url("turn:a.example"), "u", "pass")
+    said = "wrong password for user u (pass): unauthorized"
+    assert without_secrets(said, entry) == "wrong password for user ... (...): unauthorized"
+    assert without_secrets("", entry) == ""
+    assert without_secrets("x" * 60_000, entry) == "x" * 60_000
 
 
 def test_other_problems() -> None:
