@@ -246,6 +246,10 @@ class IceAgent:
         if self._closed is None:
             self._candidate_filter.take(candidate, self._settings)
 
+    def offered(self, address: str) -> None:
+        """A candidate of ours has this address: loopback or link-local, it opens that place for the other side."""
+        self._candidate_filter.offered(address)
+
     def _accepts_remote(self, candidate: Candidate) -> bool:
         """What the user's filter says; one that fails is reported, and nothing is sent there."""
         allow = self._settings.remote_candidate_filter

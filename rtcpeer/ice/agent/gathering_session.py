@@ -51,6 +51,9 @@ class GatheringHost(Protocol):
     def tell(self, step: Callable[..., None], *arguments: Any) -> None:
         """Call this of the listener when all state is consistent."""
 
+    def offered(self, address: str) -> None:
+        """A candidate with this address is ours."""
+
     def flush(self) -> None:
         """Tell, and set the timer."""
 
@@ -115,6 +118,7 @@ class GatheringSession:
         local = Local(host.context.new_id("L"), candidate, base, local_preference, network)
         host.tell(host.listener.on_candidate, candidate)
         host.core.add_local(host.clock(), generation, local)
+        host.offered(base.address[0] if base is not None else candidate.address)
         host.flush()
         return True
 

@@ -1,6 +1,7 @@
 """Remote candidates as they come from signaling: which are taken, and the look-up of ``.local`` names.
 
-Owns: the names that are being looked up, and their bound.  Never: a pair.
+Owns: the names that are being looked up, the candidates that wait to see what we offer, and their bounds.  Never: a
+pair.
 
 Refused without a word, for they come from the remote side: addresses that are no unicast addresses, loopback and
 link-local ones unless we offer such ourselves (they would have us probe our own host and link, as a service that
@@ -10,15 +11,18 @@ TCP where it is switched off or the port belongs to another protocol, and what t
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from rtcpeer.ice.agent.gathering import usable_interfaces
 from rtcpeer.ice.agent.tcp import Spawn
 from rtcpeer.ice.candidates import BLOCKED_PORTS, canonical_address, is_mdns_name, reach_of
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Network
 from rtcpeer.values import Candidate, IceTransportPolicy
+
+# Loopback and link-local candidates that wait for one of ours; the newest stay.
+_HELD = 16
 
 
 class RemoteCandidateFilter:
@@ -49,6 +53,10 @@ class RemoteCandidateFilter:
         self._add = add
         self._lookups = 0
         self.broadcasts: frozenset[str] = frozenset()
+        # "loopback", "link-local": where we offer addresses of our own.
+        self._offered: set[str] = set()
+        # Candidates at such places, while we do not (yet) offer one there: gathering may take a while.
+        self._held: deque[tuple[Candidate, str, IceSettings]] = deque(maxlen=_HELD)
 
     def take(self, candidate: Candidate, settings: IceSettings) -> None:
         """One candidate."""
@@ -71,16 +79,22 @@ class RemoteCandidateFilter:
         if address in self.broadcasts or not self._is_known(candidate.ufrag):
             return
         reach = reach_of(address)
-        if reach is not None and not self._offers(reach, settings):
+        if reach is not None and reach not in self._offered:
+            self._held.append((candidate, address, settings))
             return
         if self._accepts(replace(candidate, address=address)):
             self._add(candidate, address)
 
-    def _offers(self, reach: str, settings: IceSettings) -> bool:
-        """Whether we offer loopback, or link-local, addresses of our own."""
-        if settings.policy is IceTransportPolicy.RELAY:
-            return False
-        return any(reach_of(i.address) == reach for i in usable_interfaces(self._network, settings))
+    def offered(self, address: str) -> None:
+        """We offer a candidate with this address, host or relayed: there others may be too."""
+        reach = reach_of(address)
+        if reach is None or reach in self._offered:
+            return
+        self._offered.add(reach)
+        held = list(self._held)
+        self._held.clear()
+        for item in held:
+            self._hand_on(*item)
 
     async def _look_up(self, candidate: Candidate, settings: IceSettings) -> None:
         try:

@@ -11,7 +11,7 @@ from rtcpeer.ice.agent.agent import IceAgent, new_credentials
 from rtcpeer.ice.agent.allocation import _may_follow
 from rtcpeer.ice.candidates import reach_of
 from rtcpeer.ice.settings import IceSettings
-from rtcpeer.testing import VirtualNetwork, run_virtual
+from rtcpeer.testing import TurnServer, VirtualNetwork, run_virtual
 from rtcpeer.values import Candidate, CandidateType, IceRole, IceTransportPolicy
 from tests.unit.ice.agent.test_gathering import gather, serve
 from tests.unit.ice.agents import Recorder, Two, entry
@@ -58,7 +58,7 @@ async def taken(
     agent.set_remote_parameters(theirs)
     for one in told:
         agent.add_remote_candidate(one)
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.1)
     found = [c.address for c in agent.remote_candidates]
     await agent.close()
     return found
@@ -86,6 +86,36 @@ def test_who_offers_loopback_or_link_local_addresses_takes_such() -> None:
     assert take(IceSettings(), *both, loopback_only=True) == ["127.0.0.1"]
     relay = IceSettings(include_loopback=True, policy=IceTransportPolicy.RELAY)
     assert take(relay, *both, link=True) == []
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_relayed_loopback_address_of_ours_counts_too(early: bool) -> None:
+    """A TURN server on this host, as in demonstrations; the other side's candidates may come before ours."""
+
+    async def main() -> None:
+        network = VirtualNetwork()
+        alice = network.add_host("alice")
+        async with TurnServer({"u": "p"}, network=alice.network, hosts=["127.0.0.1"]) as server:
+            servers = (entry(server.turn_url, "u", "p"),)
+            settings = IceSettings(servers=servers, policy=IceTransportPolicy.RELAY)
+            two = Two(alice.network, alice.network, settings)
+            if not early:
+                two.right_log.trickle = lambda _: False
+            await_both = asyncio.gather(two.left_log.connected.wait(), two.right_log.connected.wait())
+            two.start()
+            if not early:
+                await asyncio.sleep(1)
+                for told in two.right.local_candidates:
+                    two.left.add_remote_candidate(told)
+            await asyncio.wait_for(await_both, 10)
+            await two.close()
+
+    run_virtual(main())
+
+
+def test_what_waits_to_see_our_candidates_is_bounded() -> None:
+    told = [candidate("127.0.0.1", 1 + number) for number in range(1000)]
+    assert len(take(IceSettings(include_loopback=True), *told)) == 16
 
 
 def test_a_name_that_resolves_to_our_own_host_is_refused() -> None:
