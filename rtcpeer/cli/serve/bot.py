@@ -16,7 +16,7 @@ from rtcpeer import MediaStream, RTCPeerConnection
 from rtcpeer.cli.demo.numbers import NumberedStream
 from rtcpeer.cli.demo.observer import MediaObserver
 from rtcpeer.cli.demo.party import STATES, ice_transport_of, ufrag_of
-from rtcpeer.cli.relays import Relays
+from rtcpeer.cli.serve.relays import Relays
 from rtcpeer.signaling.channel import Message, as_message
 from rtcpeer.signaling.negotiator import Negotiator
 from rtcpeer.testing import TurnServer, TurnSettings

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from rtcpeer.cli.relays import Relays
+from rtcpeer.cli.serve.relays import Relays
 from rtcpeer.net.network import Interface
 
 aiohttp = pytest.importorskip("aiohttp")
