@@ -68,6 +68,7 @@ _EXPORTS = {
         "RTCErrorEvent",
         "RTCPeerConnectionIceErrorEvent",
         "RTCPeerConnectionIceEvent",
+        "RTCSenderErrorEvent",
         "RTCTrackEvent",
     ),
     "rtcpeer.signaling.channel": ("memory_pair",),
@@ -162,6 +163,7 @@ __all__ = [
     "RTCRtpTransceiver",
     "RTCRtpTransceiverInit",
     "RTCSctpTransport",
+    "RTCSenderErrorEvent",
     "RTCSessionDescription",
     "RTCSessionDescriptionInit",
     "RTCStats",
@@ -230,6 +232,7 @@ if TYPE_CHECKING:
         RTCErrorEvent,
         RTCPeerConnectionIceErrorEvent,
         RTCPeerConnectionIceEvent,
+        RTCSenderErrorEvent,
         RTCTrackEvent,
     )
     from rtcpeer.peer.forwarder import Forwarder, ForwarderOutput

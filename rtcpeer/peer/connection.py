@@ -58,6 +58,8 @@ class RTCPeerConnection(ShownDescriptions, Awaiting):
     Events (in this order where several follow from one cause): `signalingstatechange`, `track`; then
     `icegatheringstatechange`, `icecandidate` (with candidate None at the end), `icecandidateerror`,
     `iceconnectionstatechange`, `connectionstatechange`, `datachannel`; `negotiationneeded` in a turn of its own.
+    Beside W3C's: `networkchange`, and `sendererror` (`RTCSenderErrorEvent`) when a frame could not be encoded or sound
+    was dropped.
     After `close()` no event follows.
     """
 
@@ -71,6 +73,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting):
     ontrack = handler("track")
     ondatachannel = handler("datachannel")
     onnetworkchange = handler("networkchange")
+    onsendererror = handler("sendererror")
 
     @w3c_errors
     def __init__(

@@ -14,7 +14,7 @@ from rtcpeer.errors import RTCError as InnerRTCError
 from rtcpeer.media.event_target import Event, EventTarget
 from rtcpeer.media.stream import MediaStreamTrackEvent
 from rtcpeer.peer.descriptions import RTCIceCandidate
-from rtcpeer.peer.errors import RTCError, to_face
+from rtcpeer.peer.errors import OperationError, RTCError, to_face
 
 if TYPE_CHECKING:
     from rtcpeer.peer.data_channel import RTCDataChannel
@@ -27,6 +27,7 @@ __all__ = [
     "RTCErrorEvent",
     "RTCPeerConnectionIceErrorEvent",
     "RTCPeerConnectionIceEvent",
+    "RTCSenderErrorEvent",
     "RTCTrackEvent",
 ]
 
@@ -167,6 +168,31 @@ class RTCErrorEvent(_InitEvent):
         face = to_face(error)
         assert isinstance(face, RTCError)
         self.error = face
+
+
+class RTCSenderErrorEvent(_InitEvent):
+    """Something of a track could not be sent; ours, not W3C's. Sending goes on with what can be.
+
+    Once per sender and kind: a frame that its encoder refuses, or sound that came so fast that some was dropped.
+
+    Attributes:
+        sender: the `RTCRtpSender`.
+        track: what it sends now; None if nothing.
+        error: an `OperationError` that names the codec and the reason; its ``__cause__`` is the encoder's exception.
+    """
+
+    sender: Any
+    track: Any
+    error: OperationError
+
+    def _read_init(self, given: dict[str, Any]) -> None:
+        name = "RTCSenderErrorEventInit"
+        self.sender = webidl.required(name, given, "sender")
+        self.track = given.get("track")
+        error = to_face(webidl.required(name, given, "error"))
+        if not isinstance(error, OperationError):
+            raise TypeError(f"error must be an OperationError, not {webidl.kind(error)}")
+        self.error = error
 
 
 class MessageEvent(_InitEvent):

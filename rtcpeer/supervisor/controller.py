@@ -52,6 +52,7 @@ _FORWARDED = (
     "signalingstatechange",
     "icecandidateerror",
     "networkchange",
+    "sendererror",
 )
 # how often bytes are counted while nothing arrives
 _COUNT_INTERVAL = 0.5

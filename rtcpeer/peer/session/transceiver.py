@@ -9,9 +9,12 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rtcpeer.errors import OperationError
 from rtcpeer.jsep.effects import Plan
 from rtcpeer.jsep.engine import Engine
 from rtcpeer.jsep.state import Transceiver as Record
+from rtcpeer.media.event_target import Event
+from rtcpeer.peer.events import RTCSenderErrorEvent
 from rtcpeer.peer.session.aggregates import Aggregates
 from rtcpeer.peer.session.operations import OperationsChain, Pending
 from rtcpeer.values import Direction, MediaKind, PeerConnectionState
@@ -37,6 +40,9 @@ class SessionPort(Protocol):
 
     def carry_out(self, plan: Plan) -> None:
         """Do everything a plan says, now."""
+
+    def fire(self, event: Event) -> None:
+        """Fire an event at the connection."""
 
     def queue_task(self, step: Any, *args: Any) -> None:
         """Run `step` in a later turn of the loop."""
@@ -73,6 +79,7 @@ class TransceiverCore:
         self.id = id
         self.kind = kind
         self.sender_media = sender_media
+        sender_media.on_error = self.report_sender_error
         self.receiver_media = receiver_media
         self.receiver_track = receiver_track
         self.transport: DtlsTransportCore | None = None
@@ -97,6 +104,11 @@ class TransceiverCore:
         before, self.receiver_track = self.receiver_track, track
         self.receiver_media.set_sink(track)
         return before
+
+    def report_sender_error(self, error: OperationError) -> None:
+        """Something of the track could not be sent: tell the user."""
+        init = {"sender": self.sender, "track": self.track, "error": error}
+        self.session.fire(RTCSenderErrorEvent("sendererror", init))
 
     def use_track(self, track: Any) -> None:
         """Send this track, or nothing, from now on."""
