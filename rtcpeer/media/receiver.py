@@ -36,6 +36,7 @@ from rtcpeer.rtp.parameters import ReceiveParameters
 from rtcpeer.rtp.playout import Playout
 from rtcpeer.rtp.session import RtpSession
 from rtcpeer.rtp.source import Source
+from rtcpeer.rtp.timeline import TrackTimeline
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ class MediaReceiver:
         self._streams: dict[int, InboundStream] = {}
         # the SSRC whose frames the track gets
         self._shown: int | None = None
+        self._timeline = TrackTimeline()
         self._heard = ContributingSources()
         self._estimator: rtcp.RemoteBitrateEstimator | None = None
         self._flowing = False
@@ -501,6 +503,11 @@ class MediaReceiver:
         except ValueError as exc:
             logger.debug("%s cannot read a frame: %s", self._name, exc)
             data = b""
+        if is_video and data:
+            if choice.is_configuration(form.name, data):
+                stream.keep_configuration(data)
+                return
+            data = stream.take_configuration() + data
         is_key = is_keyframe(form.name, data)
         if (is_video and not data) or (stream.needs_keyframe and not is_key):
             stream.needs_keyframe = True
@@ -516,7 +523,8 @@ class MediaReceiver:
             if stream.needs_keyframe:
                 self._send_pli(stream, now)
                 return
-        self._queue.append(DecodeJob(stream, form, data, presentation, is_key, stream.turns))
+        time = self._timeline.map(stream.ssrc, frame.timestamp, stream.clock_rate, frame.received_at)
+        self._queue.append(DecodeJob(stream, form, data, time, is_key, stream.turns))
         if self._decoding is None:
             self._decode_next()
 
@@ -535,7 +543,11 @@ class MediaReceiver:
         if stream.ssrc == self._shown:
             return True
         shown = self._streams.get(self._shown) if self._shown is not None else None
-        if shown is not None and now - shown.last_packet_at < SWITCH_AFTER:
+        # sound has no layers: what begins while another stream is shown follows it
+        follows = (
+            self.kind == "audio" and shown is not None and stream.first_packet_at > shown.first_packet_at
+        )
+        if shown is not None and not follows and now - shown.last_packet_at < SWITCH_AFTER:
             return False
         self._shown = stream.ssrc
         return True

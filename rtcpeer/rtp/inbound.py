@@ -17,6 +17,8 @@ from rtcpeer.rtp.contributing_sources import HeardPacket
 from rtcpeer.rtp.jitter_buffer import EncodedFrame, FrameBuffer, SequenceUnwrapper
 
 _NTP_EPOCH = 2208988800
+# Parameter sets that are kept for the next picture, in bytes.
+CONFIGURATION_MAX = 16384
 
 
 class CountedPacket(HeardPacket, Protocol):
@@ -96,6 +98,8 @@ class InboundStream:
     quickest: float | None = None
     # samples per piece of audio (W3C counts those), 1 for a picture
     _weight: int = 1
+    # parameter sets that came before the picture they belong to, in packets of their own
+    _configuration: bytes = b""
     # when missing packets were asked for last, and a key frame
     nacked_at: float = 0.0
     pli_at: float = 0.0
@@ -164,6 +168,17 @@ class InboundStream:
                 self._weight = step
         self._last_timestamp = timestamp
         return self.presentation
+
+    def keep_configuration(self, data: bytes) -> None:
+        """Parameter sets came without a picture: they belong to the next one."""
+        if len(self._configuration) + len(data) > CONFIGURATION_MAX:
+            self._configuration = b""
+        self._configuration += data[:CONFIGURATION_MAX]
+
+    def take_configuration(self) -> bytes:
+        """What was kept for the picture that comes now."""
+        data, self._configuration = self._configuration, b""
+        return data
 
     def note_whole(self, frame: EncodedFrame, now: float) -> None:
         """A frame is whole; what it has waited for so far was its own packets or earlier ones."""

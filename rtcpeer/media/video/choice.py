@@ -61,6 +61,10 @@ _DEPACKETIZERS: dict[str, Callable[[list[bytes]], bytes]] = {
     "AV1": av1.depacketize,
     "H265": h265.depacketize,
 }
+_CONFIGURATION_TESTS: dict[str, Callable[[bytes], bool]] = {
+    "H264": h264.is_configuration,
+    "H265": h265.is_configuration,
+}
 NAMES = frozenset(_DEPACKETIZERS)
 """The video codecs whose payloads can be read, in upper case."""
 
@@ -129,6 +133,12 @@ def picture_size(name: str, data: bytes) -> tuple[int, int] | None:
     """
     read = _SIZES.get(name)
     return None if read is None or not data else read(data)
+
+
+def is_configuration(name: str, data: bytes) -> bool:
+    """Whether these are parameter sets (or other words about pictures) without a picture: some cameras send them so."""
+    test = _CONFIGURATION_TESTS.get(name)
+    return test is not None and test(data)
 
 
 def depacketize(name: str, payloads: list[bytes]) -> bytes:

@@ -37,6 +37,11 @@ _WITH_CHROMA_FORMAT = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 
 _PARAMETERS_MAX = 1024
 
 
+def is_configuration(data: bytes) -> bool:
+    """Whether a byte stream has units, and no slice of a picture (table 7-1: types 1 to 5) among them."""
+    return all(not 0 < unit[0] & 0x1F < 6 for unit in annexb.units(data))
+
+
 def picture_size(data: bytes) -> tuple[int, int] | None:
     """The largest width and height that the sequence parameter sets of a byte stream announce; None without one.
 

@@ -133,6 +133,11 @@ def is_keyframe(data: bytes) -> bool:
     return any(_kind(u) in _RANDOM_ACCESS or _kind(u) in _PARAMETER_SETS for u in annexb.units(data))
 
 
+def is_configuration(data: bytes) -> bool:
+    """Whether a byte stream has no slice of a picture (table 7-1: types below 32)."""
+    return all(_kind(unit) >= 32 for unit in annexb.units(data))
+
+
 def picture_size(data: bytes) -> tuple[int, int] | None:
     """The largest width and height that the sequence parameter sets of a byte stream announce; None without one.
 

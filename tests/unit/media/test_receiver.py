@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
+from rtcpeer.aio import wall_time
 from rtcpeer.media.endpoints import MediaReceiver
-from tests.unit.media.rig import Pictures
+from rtcpeer.rtp.inbound import InboundStream
+from rtcpeer.rtp.jitter_buffer import FrameBuffer
+from rtcpeer.rtp.outbound import OutboundStream
+from rtcpeer.rtp.packet import RtpPacket
+from tests.unit.media.rig import Pictures, Tone
 from tests.unit.media.test_endpoints import Call
 
 
@@ -29,4 +35,134 @@ async def test_pictures_above_the_limit_are_dropped_and_counted(codec):
     frames = await reader
 
     assert {(frame.width, frame.height) for frame in frames} == {(64, 112)}
+    await call.end()
+
+
+def shift(monkeypatch, by):
+    """Timestamps of the sender are this much further; `by` is a list of one number."""
+    write = OutboundStream.map_timestamp
+    monkeypatch.setattr(
+        OutboundStream,
+        "map_timestamp",
+        lambda self, *given, **more: (write(self, *given, **more) + by[0]) & 0xFFFFFFFF,
+    )
+
+
+@pytest.mark.parametrize("leap", [-10, 10, 1 << 31])
+@pytest.mark.parametrize(("kind", "track", "rate"), [("video", Pictures, 90000), ("audio", Tone, 48000)])
+async def test_the_time_of_a_track_goes_on_when_timestamps_leap(monkeypatch, leap, kind, track, rate):
+    by = [0]
+    shift(monkeypatch, by)
+    call = Call(kind)
+    await call.begin(track(interval=0.02))
+    frames = await call.frames(20)
+
+    by[0] = leap if leap > 1000 else leap * rate
+    frames += await call.frames(20)
+
+    steps = [float((b.pts - a.pts) * a.time_base) for a, b in itertools.pairwise(frames)]
+    assert all(0 < step < 0.2 for step in steps)
+    await call.end()
+
+
+async def test_a_new_ssrc_of_sound_is_heard_at_once():
+    call = Call("audio")
+    await call.begin(Tone(interval=0.02))
+    await call.frames(10)
+
+    began = asyncio.get_running_loop().time()
+    call.update(ssrc=2000, rtx_ssrc=None)
+    while all(
+        stream["ssrc"] != 2000 or not stream["totalSamplesReceived"] for stream in call.receiver.stats()
+    ):
+        await call.frames(1)
+
+    assert asyncio.get_running_loop().time() - began < 0.15
+    await call.end()
+
+
+async def test_after_a_bye_another_stream_is_shown_at_once():
+    call = Call("video")
+    await call.begin(Pictures(interval=0.02))
+    await call.frames(5)
+    call.receiver._streams[9] = InboundStream(9, FrameBuffer(is_video=True), 90000)
+    now = wall_time()
+    other = call.receiver._streams[9]
+    assert not call.receiver._is_shown(other, now)
+
+    call.receiver.on_bye(1000)
+
+    assert call.receiver._is_shown(other, now)
+    await call.end()
+
+
+async def test_of_too_many_streams_the_oldest_goes():
+    call = Call("video")
+    await call.begin(Pictures(interval=0.02))
+    await call.frames(5)
+    form = call.receiver._formats[96]
+    for ssrc in range(5000, 5200):
+        now = wall_time()
+        call.receiver.on_rtp(RtpPacket(96, 1, 1, 0, ssrc, b"\x10\x00"), now)
+        call.receiver.on_rtp(RtpPacket(96, 1, ssrc, 0, 1000, b"\x10\x00"), now)
+        await asyncio.sleep(0.001)
+
+    known = list(call.receiver._streams)
+    assert form.name == "VP8"
+    assert len(known) == 16
+    # the one that goes on, and the newest of the others
+    assert set(known) == {1000, *range(5185, 5200)}
+    await call.end()
+
+
+@pytest.mark.parametrize("codec", ["H264", "H265"])
+@pytest.mark.parametrize("apart", ["marker", "time"])
+async def test_parameter_sets_that_come_apart(monkeypatch, codec, apart):
+    """Cameras send each in a packet with a marker, or a time, of its own."""
+    call = Call("video", codec)
+    receive, offset = call.receiver.on_rtp, 0
+
+    def is_parameters(payload):
+        kind = payload[0] & 31 if codec == "H264" else payload[0] >> 1 & 63
+        return kind in ((6, 7, 8) if codec == "H264" else range(32, 41))
+
+    def split(packet, now):
+        """Aggregates become packets of single units; parameter sets end a picture each."""
+        nonlocal offset
+        payload, first = packet.payload, packet.payload[0]
+        aggregate = first & 31 == 24 if codec == "H264" else first >> 1 & 63 == 48
+        units, at = [], 1 if codec == "H264" else 2
+        while aggregate and at < len(payload):
+            size = int.from_bytes(payload[at : at + 2], "big")
+            units.append(payload[at + 2 : at + 2 + size])
+            at += 2 + size
+        for index, unit in enumerate(units or [payload]):
+            offset += index > 0
+            alone = is_parameters(unit)
+            receive(
+                RtpPacket(
+                    packet.payload_type,
+                    1
+                    if alone and apart == "marker"
+                    else packet.marker
+                    if index == len(units or [0]) - 1
+                    else 0,
+                    packet.sequence_number + offset & 0xFFFF,
+                    packet.timestamp - (10 - index if alone and apart == "time" else 0) & 0xFFFFFFFF,
+                    packet.ssrc,
+                    unit,
+                ),
+                now,
+            )
+
+    monkeypatch.setattr(call.receiver, "on_rtp", split)
+    await call.begin(Pictures(96, 64, interval=0.03))
+    await call.frames(20)
+    for _ in range(3):
+        call.receiver.request_keyframe()
+        await call.frames(10)
+
+    assert offset >= 4
+    assert call.inbound["framesDropped"] <= 2
+    assert call.inbound["framesDecoded"] >= 50
     await call.end()
