@@ -132,9 +132,14 @@ class SignalingRefused(NetworkError):
 
 
 class RTCTimeoutError(RtcPeerError, TimeoutError):
-    """The operation took too long (W3C name ``TimeoutError``)."""
+    """The operation took too long (W3C name ``TimeoutError``).
+
+    Attributes:
+        findings: what `RTCPeerConnection.explain()` said of the connection at that time; () where there is none.
+    """
 
     name = "TimeoutError"
+    findings: tuple[object, ...] = ()
 
 
 class AbortError(RtcPeerError):

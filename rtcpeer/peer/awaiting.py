@@ -73,11 +73,13 @@ class Awaiting(EventTarget):
                 await wait
         except TimeoutError:
             session = self._session
-            raise RTCTimeoutError(
+            error = RTCTimeoutError(
                 f"not {what} within {timeout:g} s: connection {session.aggregates.connection}, "
                 f"ICE {session.aggregates.ice_connection}, gathering {session.aggregates.ice_gathering}, "
                 f"signaling {session.engine.state.signaling}{self._why()}"
-            ) from None
+            )
+            error.findings = tuple(self.explain())
+            raise error from None
 
     def _why(self) -> str:
         """What `explain` calls problems, for error messages."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 import secrets
 from collections import deque
@@ -37,7 +38,14 @@ from rtcpeer.supervisor.channel import QueueLimits, copy_event
 from rtcpeer.supervisor.events import GaveUp, ServersErrorEvent, SignalingErrorEvent, StateEvent
 from rtcpeer.supervisor.handover import Handover
 from rtcpeer.supervisor.intents import Intents
-from rtcpeer.supervisor.observe import bytes_received, dtls_state, dtls_transports
+from rtcpeer.supervisor.observe import (
+    bytes_received,
+    dtls_state,
+    dtls_transports,
+    findings_of,
+    has_media,
+    undecrypted_for,
+)
 from rtcpeer.supervisor.policy import Action, Decision, DefaultPolicy, PeerState, Policy, Reason
 from rtcpeer.supervisor.recovery import RecoveryRecord
 from rtcpeer.supervisor.remote_tracks import RemoteTracks
@@ -56,6 +64,8 @@ _FORWARDED = (
 )
 # how often bytes are counted while nothing arrives
 _COUNT_INTERVAL = 0.5
+# how often a connected connection is asked whether media can be decrypted
+_MEDIA_INTERVAL = 2.5
 # no decision is repeated faster than this, whatever a policy says
 _PAUSE = 0.01
 # how long after a new connection is there a track of the old one may be sent again
@@ -111,6 +121,7 @@ class Controller(EventTarget):
         self._ufrags_before: frozenset[str] = frozenset()  # the remote ones when the attempt began
         self._watched: list[Any] = []  # DTLS transports whose state is listened to
         self._bytes = 0
+        self._media_looked_at = -math.inf  # loop time
         self._notices = Notices()  # of messages that did not get as far as the negotiator
         self._history: deque[StateEvent] = deque(maxlen=_HISTORY)
         self._error: GaveUp | None = None
@@ -228,7 +239,9 @@ class Controller(EventTarget):
                     self._signaling_failed(error)
         except Exception as error:
             self._signaling_failed(error)
-        # The channel has ended. The connection may live on; what needs signaling will fail in its time.
+        # The connection may live on; what needs signaling cannot be begun any more (see `policy`).
+        self._recovery.signaling_ended = True
+        self._wake.set()
 
     def _look_at(self, message: Message) -> None:
         """Whose description it is: of the present remote connection, a former or a new one."""
@@ -297,6 +310,7 @@ class Controller(EventTarget):
         now, episode = self._now(), self._recovery
         self._look_at_dtls(now)
         if self._pc.remoteDescription is not None:
+            episode.described = True
             episode.answer(now, self._generation)
             if self._state == PeerState.NEW:
                 self._set_state(PeerState.CONNECTING, Reason.START)
@@ -354,6 +368,16 @@ class Controller(EventTarget):
                 self._recovery.quiet_since = self._now()
             self._bytes = max(total, 1)
 
+    async def _look_at_media(self) -> None:
+        """Media that arrive and cannot be decrypted: everything else says that all is well."""
+        now = self._now()
+        if now < self._media_looked_at + _MEDIA_INTERVAL:
+            return
+        self._media_looked_at = now
+        with contextlib.suppress(InvalidStateError):
+            broken_for = await undecrypted_for(self._pc)
+            self._recovery.undecrypted_since = now - broken_for if broken_for else None
+
     # -- acting ------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
@@ -365,6 +389,9 @@ class Controller(EventTarget):
             )
             if counting:
                 await self._count_bytes()
+            watching = self._state == PeerState.CONNECTED and has_media(self._pc)
+            if watching:
+                await self._look_at_media()
             decision = self._decide()
             if decision.action != Action.WAIT:
                 try:
@@ -378,6 +405,8 @@ class Controller(EventTarget):
             wait = None if decision.at is None else max(_PAUSE, decision.at - self._now())
             if counting:
                 wait = _COUNT_INTERVAL if wait is None else min(wait, _COUNT_INTERVAL)
+            if watching:
+                wait = _MEDIA_INTERVAL if wait is None else min(wait, _MEDIA_INTERVAL)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
@@ -415,7 +444,10 @@ class Controller(EventTarget):
             self._finish(PeerState.CLOSED, reason)
         elif action == Action.GIVE_UP:
             refusal = self._recovery.refused if reason == Reason.SIGNALING_REFUSED else None
-            self._error = GaveUp(tuple(self._recovery.attempts), refusal)
+            ended = "signaling has ended" if reason == Reason.SIGNALING_ENDED else None
+            self._error = GaveUp(
+                tuple(self._recovery.attempts), refusal, cause=ended, findings=findings_of(self._pc)
+            )
             self._finish(PeerState.FAILED, reason)
 
     async def _restart(self) -> None:
@@ -439,6 +471,8 @@ class Controller(EventTarget):
             raise InvalidStateError("the peer was not started yet")
         if self._recovery.refused is not None:
             raise self._recovery.refused
+        if self._recovery.signaling_ended:
+            raise InvalidStateError(f"the signaling channel has ended: nobody can be told of a {action}")
         capabilities = capabilities_of(self._channel)
         if (action == Action.RESTART and capabilities.restart == "no") or (
             action == Action.RECREATE and capabilities.offers == "remote"
@@ -463,7 +497,12 @@ class Controller(EventTarget):
     def _renew(self) -> None:
         """Restart if the path depends on servers that were taken away, also while there was trouble."""
         connected = self._state == PeerState.CONNECTED
-        can_restart = capabilities_of(self._channel).restart != "no" and self._recovery.refused is None
+        recovery = self._recovery
+        can_restart = (
+            capabilities_of(self._channel).restart != "no"
+            and recovery.refused is None
+            and not recovery.signaling_ended
+        )
         if connected and can_restart and self._servers.is_restart_due(self._pc, self._is_negotiated):
             self._ask(Action.RESTART, Reason.CREDENTIALS)
 
@@ -528,7 +567,7 @@ class Controller(EventTarget):
         if self._error is not None:
             raise self._error
         if self._state in ENDED:
-            raise InvalidStateError("the peer is closed")
+            raise InvalidStateError(f"the peer is closed: {self._reason}")
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -99,11 +99,28 @@ class GaveUp(OperationError):
     Attributes:
         attempts: all attempts of the last episode of trouble.
         refusal: what the signaling service said, where that has ended it; else None.
+        findings: what `explain()` said of the last connection.
     """
 
-    def __init__(self, attempts: tuple[Attempt, ...], refusal: SignalingRefused | None = None) -> None:
+    def __init__(
+        self,
+        attempts: tuple[Attempt, ...],
+        refusal: SignalingRefused | None = None,
+        *,
+        cause: str | None = None,
+        findings: tuple[Any, ...] = (),
+    ) -> None:
         tried = "; ".join(map(str, attempts)) or "nothing could be tried"
-        why = "" if refusal is None else f", since {refusal}"
-        super().__init__(f"the peer could not be connected again{why}. Tried: {tried}", fault="network")
+        cause = str(refusal) if refusal is not None else cause
+        why = "" if cause is None else f", since {cause}"
+        text = f"the peer could not be connected again{why}. Tried: {tried}{problems(findings)}"
+        super().__init__(text, fault="network")
         self.attempts = attempts
         self.refusal = refusal
+        self.findings = findings
+
+
+def problems(findings: tuple[Any, ...]) -> str:
+    """The first problems among what `explain()` says, for the end of an error's message."""
+    told = [str(finding) for finding in findings if finding.level == "problem"]
+    return "".join(f". {problem.rstrip('.')}" for problem in told[:3])

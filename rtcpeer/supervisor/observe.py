@@ -38,14 +38,35 @@ def dtls_state(transports: list[Any]) -> DtlsTransportState | None:
     return waiting[0] if waiting else (open_ones[0] if open_ones else None)
 
 
+def has_media(pc: Any) -> bool:
+    """Whether the connection has media sections."""
+    transceivers: Any = getattr(pc, "getTransceivers", tuple)()
+    return bool(transceivers)
+
+
+def findings_of(pc: Any) -> tuple[Any, ...]:
+    """What `explain()` says of a connection; nothing where another stack has no such thing."""
+    explain = getattr(pc, "explain", None)
+    return () if explain is None else tuple(explain())
+
+
 async def bytes_received(pc: Any) -> int:
     """What all transports have received so far."""
+    return sum(int(_member(stats, "bytesReceived") or 0) for stats in await _transport_stats(pc))
+
+
+async def undecrypted_for(pc: Any) -> float:
+    """For how many seconds media that arrive could not be decrypted: the longest of all transports.
+
+    It is a member of our own of the transports' statistics; 0.0 where another stack does not have it.
+    """
+    stats = await _transport_stats(pc)
+    return max((float(_member(each, "undecryptedFor") or 0.0) for each in stats), default=0.0)
+
+
+async def _transport_stats(pc: Any) -> list[Any]:
     report = await pc.getStats()
-    total = 0
-    for stats in report.values():
-        if _member(stats, "type") == "transport":
-            total += int(_member(stats, "bytesReceived") or 0)
-    return total
+    return [stats for stats in report.values() if _member(stats, "type") == "transport"]
 
 
 def _member(stats: Any, name: str) -> Any:

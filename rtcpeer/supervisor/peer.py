@@ -20,9 +20,10 @@ from rtcpeer.signaling.capabilities import politeness
 from rtcpeer.signaling.channel import SignalingChannel
 from rtcpeer.supervisor.channel import QueueLimits, SupervisedChannel
 from rtcpeer.supervisor.controller import ENDED, Controller
-from rtcpeer.supervisor.events import StateEvent
+from rtcpeer.supervisor.events import StateEvent, problems
 from rtcpeer.supervisor.intents import SupervisedSender
 from rtcpeer.supervisor.lag import LagMonitor
+from rtcpeer.supervisor.observe import findings_of
 from rtcpeer.supervisor.policy import Action, DefaultPolicy, PeerState, Policy, Reason
 
 
@@ -143,8 +144,8 @@ class SupervisedPeer(Controller):
 
         Raises:
             GaveUp: everything was tried.
-            InvalidStateError: it was closed.
-            RTCTimeoutError: it took longer than `timeout`.
+            InvalidStateError: it was closed, or signaling has ended before anybody had answered.
+            RTCTimeoutError: it took longer than `timeout`; its `findings` are what `explain()` says.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -152,15 +153,19 @@ class SupervisedPeer(Controller):
                     self._check_open()
                     await self._changed.wait()
         except TimeoutError:
-            raise RTCTimeoutError(
-                f"not connected within {timeout:g} s: {self._state}{self._why()}", fault="network"
-            ) from None
+            findings = findings_of(self._pc)
+            error = RTCTimeoutError(
+                f"not connected within {timeout:g} s: {self._state}{self._why()}{problems(findings)}",
+                fault="network",
+            )
+            error.findings = findings
+            raise error from None
 
     async def closed(self) -> Reason:
         """Wait until it has ended.
 
         Returns:
-            Why: API (`close()` was called) or REMOTE_CLOSED.
+            Why: API (`close()` was called), REMOTE_CLOSED, or SIGNALING_ENDED (before anybody had answered).
 
         Raises:
             GaveUp: everything was tried; `.attempts` tells what.

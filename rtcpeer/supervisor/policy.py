@@ -10,10 +10,13 @@ The rules, in the order in which they are asked (the first that applies decides)
     closed, or nobody has answered yet                             wait
     the remote side closed cleanly                                 close, unless it begins anew within a grace
                                                                    time
+    signaling has ended                                            close if nobody has answered; wait while the
+                                                                   connection may live; else give up
     the signaling service said no for good, and not connected      give up
     the application asked for a restart or a recreation            that
     own addresses changed                                          restart, debounced
     connected                                                      wait; abandon a restart that nobody answers
+    connected, and media that arrive cannot be decrypted           recreate: only DTLS makes new keys
     trouble for too long, or too many recreations                  give up
     the loop itself stood still                                    wait until packets had a chance to be read
     an attempt is under way                                        wait for it
@@ -58,7 +61,7 @@ TRANSITIONS: Final[dict[PeerState, dict[PeerState, str]]] = {
     PeerState.NEW: {
         PeerState.CONNECTING: "the other side answers",
         PeerState.RECREATING: "asked for",
-        PeerState.CLOSED: "close()",
+        PeerState.CLOSED: "close(), or signaling has ended",
     },
     PeerState.CONNECTING: {
         PeerState.CONNECTED: "a path is found",
@@ -70,7 +73,7 @@ TRANSITIONS: Final[dict[PeerState, dict[PeerState, str]]] = {
     PeerState.CONNECTED: {
         PeerState.DISCONNECTED: "nothing arrives",
         PeerState.RESUMING: "own addresses changed, credentials expire, or asked for",
-        PeerState.RECREATING: "DTLS failed, the other side began anew, or asked for",
+        PeerState.RECREATING: "DTLS failed, media cannot be decrypted, the other side began anew, or asked for",
         PeerState.CLOSED: "close(), or closed by the other side",
     },
     PeerState.DISCONNECTED: {
@@ -90,7 +93,7 @@ TRANSITIONS: Final[dict[PeerState, dict[PeerState, str]]] = {
         PeerState.CONNECTED: "a path is found",
         PeerState.RESUMING: "own addresses changed, or the other side restarts",
         PeerState.FAILED: "gave up",
-        PeerState.CLOSED: "close(), or closed by the other side",
+        PeerState.CLOSED: "close(), closed by the other side, or signaling has ended",
     },
     PeerState.FAILED: {PeerState.CLOSED: "close()"},
     PeerState.CLOSED: {},
@@ -117,6 +120,8 @@ class Reason(StrEnum):
     CREDENTIALS = "credentials"
     POLICY = "policy"  # restarts have failed
     DTLS = "dtls"
+    MEDIA = "media"  # what arrives cannot be decrypted
+    SIGNALING_ENDED = "signaling-ended"  # nothing can be told to anybody
     API = "api"
     REMOTE = "remote"  # the other side did it first
     REMOTE_CLOSED = "remote-closed"
@@ -145,6 +150,9 @@ class PolicySettings:
         max_recreates: recreations before giving up; None: without end.
         give_up_after: trouble that lasts longer ends it; None: never.
         stall_wait: how long to wait after the event loop stood still.
+        media_wait: for how long media that arrive on a connected connection cannot be decrypted before it is made
+            anew.
+        media_interval: how long after a recovery that is done again at the earliest.
     """
 
     disconnected_wait: float = 2.5
@@ -160,6 +168,8 @@ class PolicySettings:
     max_recreates: int | None = 5
     give_up_after: float | None = 120.0
     stall_wait: float = 1.0
+    media_wait: float = 5.0
+    media_interval: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +201,9 @@ class Observation:
         can_restart: whether the signaling channel can carry a restart, or ask for one.
         can_recreate: whether this side can begin a new connection; it cannot where the other side makes all offers.
         refused: whether the signaling service has said no, for good.
+        signaling_ended: whether the signaling channel has ended.
+        described: whether the connection in force has a description of the other side.
+        undecrypted_since: since when media that arrive cannot be decrypted.
         held_until: no attempt before this: the signaling service said so.
     """
 
@@ -218,6 +231,9 @@ class Observation:
     can_restart: bool = True
     can_recreate: bool = True
     refused: bool = False
+    signaling_ended: bool = False
+    described: bool = True
+    undecrypted_since: float | None = None
     held_until: float = -math.inf
 
 
@@ -262,6 +278,8 @@ class DefaultPolicy:
         if seen.remote_closed_at is not None:
             due = seen.remote_closed_at + s.remote_close_grace
             return _at(seen, due, Decision(Action.CLOSE, Reason.REMOTE_CLOSED))
+        if seen.signaling_ended:
+            return self._without_signaling(seen)
         if seen.refused and seen.connection != PeerConnectionState.CONNECTED:
             return Decision(Action.GIVE_UP, Reason.SIGNALING_REFUSED)
         if seen.asked is not None:
@@ -272,10 +290,36 @@ class DefaultPolicy:
         if changed is not None:
             return changed
         if seen.connection == PeerConnectionState.CONNECTED:
-            if seen.attempt is None:  # one that failed at once, without harm, needs no second one
-                return Decision(Action.ABANDON, Reason.POLICY) if seen.attempts else WAIT
-            return _at(seen, self._attempt_ends(seen), Decision(Action.ABANDON, Reason.POLICY))
+            return self._while_connected(seen)
         return _earliest(self._give_up(seen), self._recover(seen))
+
+    def _while_connected(self, seen: Observation) -> Decision:
+        s = self.settings
+        if seen.attempt is not None:
+            return _at(seen, self._attempt_ends(seen), Decision(Action.ABANDON, Reason.POLICY))
+        if seen.attempts:  # one that failed at once, without harm, needs no second one
+            return Decision(Action.ABANDON, Reason.POLICY)
+        if seen.undecrypted_since is None or not seen.can_recreate or seen.signaling_ended or seen.refused:
+            return WAIT
+        due = max(seen.undecrypted_since + s.media_wait, seen.attempt_ended + s.media_interval)
+        return _at(seen, max(due, seen.held_until), Decision(Action.RECREATE, Reason.MEDIA))
+
+    def _without_signaling(self, seen: Observation) -> Decision:
+        """Nothing can be told to anybody: what there is may live on, and nothing is begun."""
+        ended = Decision(Action.GIVE_UP, Reason.SIGNALING_ENDED)
+        if not seen.answered:
+            return Decision(Action.CLOSE, Reason.SIGNALING_ENDED)
+        if seen.connection == PeerConnectionState.CONNECTED:
+            return self._while_connected(seen)
+        if (
+            not seen.described
+            or seen.connection == PeerConnectionState.FAILED
+            or seen.dtls == DtlsTransportState.FAILED
+        ):
+            return ended
+        if seen.attempt is not None:
+            return _earliest(self._give_up(seen), _at(seen, self._attempt_ends(seen), ended))
+        return self._give_up(seen)
 
     def _network_change(self, seen: Observation) -> Decision | None:
         if seen.network_changed_at is None or seen.refused or not seen.can_restart:

@@ -69,6 +69,9 @@ class RecoveryRecord:
         self.capabilities = DEFAULT_CAPABILITIES  # of the signaling channel
         self.refused: SignalingRefused | None = None  # the signaling service's last word
         self.restart_refused = False  # ... this generation's restart
+        self.signaling_ended = False
+        self.described = False  # the connection in force has a remote description
+        self.undecrypted_since: float | None = None  # since when media that arrive cannot be decrypted
         self.held_until = -math.inf  # before this time the signaling service takes no attempt
         self.attempt: Attempt | None = None
         self.attempt_ended = -math.inf
@@ -105,6 +108,9 @@ class RecoveryRecord:
             can_restart=self.capabilities.restart != "no" and not self.restart_refused,
             can_recreate=self.capabilities.offers != "remote",
             refused=self.refused is not None,
+            signaling_ended=self.signaling_ended,
+            described=self.described,
+            undecrypted_since=self.undecrypted_since,
             held_until=self.held_until,
         )
 
@@ -112,7 +118,8 @@ class RecoveryRecord:
         """Another connection is in force."""
         self.connection = PeerConnectionState.NEW
         self.dtls = None
-        self.was_connected = False
+        self.was_connected = self.described = False
+        self.undecrypted_since = None
         self.unhealthy_since = self.quiet_since = self.remote_closed_at = self.network_changed_at = None
         self._restarts = 0
         self.restart_refused = False
@@ -201,7 +208,13 @@ class RecoveryRecord:
     def stalled(self, lost: float, now: float) -> None:
         """The loop stood still: no time has passed for those who wait for packets."""
         self.stalled_at = now
-        for name in ("unhealthy_since", "quiet_since", "trouble_since", "remote_closed_at"):
+        for name in (
+            "unhealthy_since",
+            "quiet_since",
+            "trouble_since",
+            "remote_closed_at",
+            "undecrypted_since",
+        ):
             since = getattr(self, name)
             if since is not None:
                 setattr(self, name, min(now, since + lost))

@@ -197,3 +197,13 @@ async def test_errors_say_why(scene):
             await pair.offerer.connected(timeout=5)
         with pytest.raises(OperationError, match="ICE has failed"):
             await pair.offerer.connected(timeout=60)
+
+
+async def test_the_error_of_a_wait_carries_what_explain_says() -> None:
+    async with RTCPeerConnection() as pc:
+        pc.createDataChannel("chat")
+        await pc.setLocalDescription()
+        with pytest.raises(RTCTimeoutError) as caught:
+            await pc.connected(0.01)
+        assert [str(finding) for finding in caught.value.findings]
+        assert {finding.code for finding in caught.value.findings} == {f.code for f in pc.explain()}

@@ -736,3 +736,130 @@ def test_the_fake_is_enough() -> None:
         pc.close()
 
     check()
+
+
+@virtual
+async def test_signaling_that_ends_before_anybody_has_answered() -> None:
+    duo = Duo()
+    await duo.a.start()
+    duo.a.createDataChannel("chat")
+    waiting = asyncio.ensure_future(duo.a.connected())
+    await asyncio.sleep(0.2)
+    await duo.signaling[1].close()
+    start = now()
+    assert await duo.a.closed() == Reason.SIGNALING_ENDED
+    assert now() - start < 0.1
+    assert (duo.a.state, duo.a.reason) == ("closed", "signaling-ended")
+    with pytest.raises(InvalidStateError, match="closed: signaling-ended"):
+        await waiting
+    await duo.a.close()
+    await duo.b.close()
+
+
+@virtual
+async def test_signaling_that_fails_before_anybody_has_answered() -> None:
+    class Broken:
+        async def send(self, message: Any) -> None:
+            raise ConnectionError("no way")
+
+        def __aiter__(self) -> Any:
+            return self
+
+        async def __anext__(self) -> Any:
+            raise ConnectionError("no way back")
+
+        async def close(self) -> None:
+            pass
+
+    told: list[Any] = []
+    peer = SupervisedPeer(Broken(), polite=True, make_connection=lambda c: FakePC(World(), c))
+    peer.onsignalingerror = lambda e: told.append(str(e.error))
+    async with peer:
+        assert await peer.closed() == Reason.SIGNALING_ENDED
+    assert "no way back" in told
+
+
+@virtual
+async def test_a_connection_lives_on_without_signaling_and_ends_with_its_path() -> None:
+    async with Duo() as duo:
+        await duo.connect()
+        for end in duo.signaling:
+            await end.close()
+        await asyncio.sleep(60)
+        assert duo.a.state == duo.b.state == "connected"
+        with pytest.raises(InvalidStateError, match="signaling channel has ended"):
+            duo.a.restart()
+        duo.a.network_changed()
+        duo.world.path_up = False
+        await asyncio.sleep(8)
+        assert duo.a.state == "disconnected"
+        duo.world.path_up = True
+        await asyncio.sleep(2)
+        assert duo.a.state == "connected"
+        duo.world.path_up = False
+        with pytest.raises(GaveUp, match="since signaling has ended"):
+            await duo.a.closed()
+        assert (duo.a.state, duo.a.reason) == ("failed", "signaling-ended")
+        assert not [state for state in duo.states("a") if state.startswith(("resuming", "recreating"))]
+
+
+@virtual
+async def test_a_new_connection_that_nobody_can_be_told_of() -> None:
+    async with Duo() as duo:
+        await duo.connect()
+        duo.a.recreate()
+        await asyncio.sleep(0)
+        for end in duo.signaling:
+            await end.close()
+        start = now()
+        with pytest.raises(GaveUp, match="since signaling has ended"):
+            await duo.a.closed()
+        assert now() - start < 1.0
+
+
+@virtual
+async def test_media_that_cannot_be_decrypted_are_a_reason_to_begin_anew() -> None:
+    async with Duo() as duo:
+        await duo.connect()
+        await asyncio.sleep(20)
+        broken = duo.made["b"][0]
+        since = now()
+
+        async def statistics() -> Any:
+            return {"T": {"type": "transport", "bytesReceived": 5, "undecryptedFor": now() - since}}
+
+        broken.getStats = statistics  # type: ignore[method-assign]
+        broken.getTransceivers = lambda: [object()]  # type: ignore[attr-defined]
+        duo.b._wake.set()
+        await asyncio.sleep(10)
+        assert duo.states("b")[-2:] == ["recreating:media", "connected:recovered"]
+        assert duo.a.generation == duo.b.generation == 2
+        assert 5 <= now() - since <= 20
+
+
+@virtual
+async def test_errors_say_what_explain_says() -> None:
+    class Finding:
+        def __init__(self, level: str, text: str) -> None:
+            self.level, self.text = level, text
+
+        def __str__(self) -> str:
+            return self.text
+
+    findings = [Finding("fact", "a fact."), Finding("problem", "no server answers.")]
+    async with Duo(PolicySettings(give_up_after=20.0)) as duo:
+        duo.a.createDataChannel("chat")
+        duo.made["a"][0].explain = lambda: findings  # type: ignore[attr-defined]
+        duo.world.path_up = False
+        with pytest.raises(
+            RTCTimeoutError, match=r"not connected within 0\.5 s: .*\. no server answers$"
+        ) as caught:
+            await duo.a.connected(0.5)
+        assert caught.value.findings == tuple(findings)
+        FakePC.explain = lambda self: findings  # type: ignore[attr-defined]
+        try:
+            with pytest.raises(GaveUp, match=r"no server answers$") as gave_up:
+                await duo.a.closed()
+        finally:
+            del FakePC.explain  # type: ignore[attr-defined]
+        assert gave_up.value.findings == tuple(findings)

@@ -174,3 +174,44 @@ def test_the_table_of_states_is_sound() -> None:
 
 def test_repr() -> None:
     assert "disconnected_wait=2.5" in repr(DefaultPolicy())
+
+
+ENDED = {"signaling_ended": True}
+GIVES_UP = Decision(Action.GIVE_UP, Reason.SIGNALING_ENDED)
+
+
+def test_signaling_that_has_ended() -> None:
+    new = see(connection=C.NEW, answered=False, was_connected=False, described=False, **ENDED)
+    assert decide(new) == Decision(Action.CLOSE, Reason.SIGNALING_ENDED)
+    assert decide(replace(new, asked=Action.RECREATE)) == Decision(Action.CLOSE, Reason.SIGNALING_ENDED)
+    # the connection that there is may live on, and nothing is begun for it
+    waits(see(**ENDED), None)
+    waits(see(network_changed_at=NOW - 60, asked=Action.RESTART, undecrypted_since=0.0, **ENDED), None)
+    waits(trouble(C.DISCONNECTED, 100.0, quiet_since=NOW - 60, **ENDED), 20.0)
+    waits(trouble(C.DISCONNECTED, 100.0, **ENDED), None, give_up_after=None)
+    assert decide(trouble(C.FAILED, **ENDED), give_up_after=None) == GIVES_UP
+    assert decide(trouble(C.CONNECTED, dtls=DtlsTransportState.FAILED, **ENDED)).action == Action.WAIT
+    assert decide(trouble(C.CONNECTING, dtls=DtlsTransportState.FAILED, **ENDED)) == GIVES_UP
+    # a new connection that nobody can be told of
+    assert decide(trouble(C.NEW, described=False, attempt=Action.RECREATE, **ENDED)) == GIVES_UP
+    # a path that may yet be found
+    under_way = trouble(
+        C.CONNECTING, 4.0, attempt=Action.RECREATE, attempt_since=NOW - 4, was_connected=False, **ENDED
+    )
+    waits(under_way, 26.0)
+    assert decide(replace(under_way, attempt_since=NOW - 30)) == GIVES_UP
+    waits(see(attempt=Action.RESTART, attempts=1, attempt_since=NOW - 5, **ENDED), 10.0)
+    closed = see(remote_closed_at=NOW - 1, **ENDED)
+    assert decide(closed) == Decision(Action.CLOSE, Reason.REMOTE_CLOSED)
+
+
+def test_media_that_cannot_be_decrypted() -> None:
+    anew = Decision(Action.RECREATE, Reason.MEDIA)
+    waits(see(undecrypted_since=NOW - 1), 4.0)
+    assert decide(see(undecrypted_since=NOW - 5)) == anew
+    # a new connection that is no better is not made again at once
+    waits(see(undecrypted_since=NOW - 5, attempt_ended=NOW - 6), 9.0)
+    assert decide(see(undecrypted_since=NOW - 5, attempt_ended=NOW - 15)) == anew
+    waits(see(undecrypted_since=NOW - 5, can_recreate=False), None)
+    waits(see(undecrypted_since=NOW - 5, held_until=NOW + 7), 7.0)
+    assert decide(trouble(C.FAILED, undecrypted_since=NOW - 50)) == Decision(Action.RESTART, Reason.NETWORK)
