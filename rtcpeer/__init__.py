@@ -57,6 +57,7 @@ _EXPORTS = {
     ),
     "rtcpeer.peer.dtmf": ("RTCDTMFSender",),
     "rtcpeer.peer.stats": ("RTCStats", "RTCStatsReport"),
+    "rtcpeer.media.audio_source": ("AudioSource", "AudioTap"),
     "rtcpeer.media.track": ("MediaStreamTrack",),
     "rtcpeer.media.stream": ("MediaStream",),
     "rtcpeer.media.event_target": ("Event", "EventTarget"),
@@ -100,6 +101,8 @@ _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = [
     "AbortError",
+    "AudioSource",
+    "AudioTap",
     "Event",
     "EventTarget",
     "IceServerProvider",
@@ -201,6 +204,7 @@ if TYPE_CHECKING:
         SignalingRefused,
     )
     from rtcpeer.ice.settings import IceSettings
+    from rtcpeer.media.audio_source import AudioSource, AudioTap
     from rtcpeer.media.event_target import Event, EventTarget
     from rtcpeer.media.stream import MediaStream
     from rtcpeer.media.track import MediaStreamTrack

@@ -9,14 +9,15 @@ Owns: the encoder of libav, the resampler and the samples that do not fill a pie
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from av import AudioFrame, AudioResampler, CodecContext
+from av import AudioFrame, CodecContext
 from av.audio.codeccontext import AudioCodecContext
 from av.packet import Packet
+
+from rtcpeer.media.pcm import SAMPLE_BYTES, SampleConverter, frame_of, layout_of, widened
 
 # RFC 3551 section 4.2 and RFC 7587 section 4.2 recommend it, and what browsers send
 PIECE_SECONDS = 0.02
@@ -24,7 +25,6 @@ PIECE_SECONDS = 0.02
 _TOLERANCE = 0.002
 # A jump forward, in seconds: shorter ones are jitter, longer ones another time line.
 _GAP_MIN, _GAP_MAX = 0.04, 5.0
-_SAMPLE_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,6 @@ FORMATS = {
 }
 
 
-def _layout(channels: int) -> str:
-    return "mono" if channels == 1 else "stereo"
-
-
 class SoundEncoder:
     """The encoder of one codec.
 
@@ -81,8 +77,7 @@ class SoundEncoder:
         self._bitrate: int | None = None
         # grows to two when a frame with more than one channel comes, and stays
         self._channels = 1
-        self._resampler: AudioResampler | None = None
-        self._resampler_key: tuple[str, str, int] = ("", "", 0)
+        self._converter = SampleConverter(found.rate, 1)
         # samples of 16 bits, interleaved, that are not encoded yet
         self._waiting = bytearray()
         # the time of the first of them, in ticks; what was given to the encoder, in samples
@@ -138,7 +133,7 @@ class SoundEncoder:
 
     def _leave_out(self, gap: float) -> list[tuple[bytes, int]]:
         """Let time pass: a piece that has begun is filled with silence, the rest of the gap is skipped."""
-        size = self._samples * self._channels * _SAMPLE_BYTES
+        size = self._samples * self._channels * SAMPLE_BYTES
         if self._waiting:
             missing = size - len(self._waiting)
             self._waiting += bytes(missing)
@@ -149,7 +144,7 @@ class SoundEncoder:
 
     def _full_pieces(self) -> list[tuple[bytes, int]]:
         """Encode what waits, as far as it fills pieces."""
-        size = self._samples * self._channels * _SAMPLE_BYTES
+        size = self._samples * self._channels * SAMPLE_BYTES
         pieces = []
         while len(self._waiting) >= size:
             samples = bytes(self._waiting[:size])
@@ -164,39 +159,14 @@ class SoundEncoder:
 
     def _take(self, frame: AudioFrame) -> None:
         """Append a frame's samples in our rate and channels."""
-        given = len(frame.layout.channels)
-        if given > 1 and self._format.channels > 1 and self._channels == 1:
-            # libav's own resamplers first: what is in them is mono
-            self._drain()
-            self._waiting = bytearray(_widened(self._waiting))
+        if len(frame.layout.channels) > 1 and self._format.channels > 1 and self._channels == 1:
+            # what waits, and what the resampler has kept back, is mono
+            self._waiting += self._converter.drain()
+            self._waiting = bytearray(widened(self._waiting))
             self._channels = 2
+            self._converter = SampleConverter(self._format.rate, 2)
             self._codec = None
-        layout = _layout(1 if given == 1 else self._channels)
-        key = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if key != self._resampler_key:
-            self._drain()
-            self._resampler_key = key
-            if key == ("s16", layout, self._format.rate):
-                self._resampler = None
-            else:
-                self._resampler = AudioResampler(format="s16", layout=layout, rate=self._format.rate)
-        if self._resampler is None:
-            self._append(frame)
-        else:
-            for converted in self._resampler.resample(frame):
-                self._append(converted)
-
-    def _drain(self) -> None:
-        """Take what a resampler has kept back; then there is none."""
-        resampler, self._resampler, self._resampler_key = self._resampler, None, ("", "", 0)
-        if resampler is not None:
-            for converted in resampler.resample(None):
-                self._append(converted)
-
-    def _append(self, frame: AudioFrame) -> None:
-        given = len(frame.layout.channels)
-        data = memoryview(frame.planes[0])[: frame.samples * given * _SAMPLE_BYTES]
-        self._waiting += _widened(data) if given < self._channels else data
+        self._waiting += self._converter.convert(frame)
 
     # -- the encoder -------------------------------------------------------------------------------
 
@@ -204,11 +174,7 @@ class SoundEncoder:
         codec = self._codec
         if codec is None:
             codec = self._codec = self._open()
-        frame = AudioFrame(format="s16", layout=_layout(self._channels), samples=self._samples)
-        plane = frame.planes[0]
-        plane.update(data + bytes(plane.buffer_size - len(data)))
-        frame.sample_rate = self._format.rate
-        frame.pts, frame.time_base = self._encoded, Fraction(1, self._format.rate)
+        frame = frame_of(data, self._format.rate, self._channels, self._encoded)
         self._encoded += self._samples
         try:
             return b"".join([bytes(packet) for packet in codec.encode(frame)])
@@ -221,7 +187,7 @@ class SoundEncoder:
         codec = CodecContext.create(self._format.coder, "w")
         assert isinstance(codec, AudioCodecContext)
         codec.sample_rate = self._format.rate
-        codec.layout = _layout(self._channels)
+        codec.layout = layout_of(self._channels)
         codec.format = "s16"
         codec.time_base = Fraction(1, self._format.rate)
         codec.options = dict(self._format.options)
@@ -230,11 +196,3 @@ class SoundEncoder:
         codec.open()
         self._encoded = 0
         return codec
-
-
-def _widened(data: bytes | bytearray | memoryview) -> bytes:
-    """Mono samples of 16 bits on both channels, as loud as they were."""
-    mono = array("h", bytes(data))
-    both = array("h", bytes(2 * _SAMPLE_BYTES * len(mono)))
-    both[0::2] = both[1::2] = mono
-    return both.tobytes()

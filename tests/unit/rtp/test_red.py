@@ -47,6 +47,13 @@ def test_what_is_malformed_is_refused(payload):
         red.read(payload)
 
 
+def test_ten_blocks_beside_the_primary_one_are_as_many_as_are_read():
+    blocks = red.read(b"\xef\x0f\x00\x00" * 10 + b"\x6fnew")
+
+    assert len(blocks) == 11
+    assert blocks[-1].data == b"new"
+
+
 @given(st.binary(max_size=60))
 def test_any_bytes_are_blocks_or_refused(payload):
     try:
