@@ -55,7 +55,8 @@ class IceSettings:
             candidates until a pair is chosen.
         server_rto: first retransmission toward a STUN or TURN server (RFC 8489 6.2.1); doubles.
         server_timeout: a server that has not answered by then is reported with code 701.
-        release_timeout: how long ``close()`` waits for TURN servers to confirm the release.
+        release_timeout: how long ``close()`` waits for TURN servers to confirm the release. It is best effort: a server
+            that does not hear it lets the allocation expire.
         lag_tolerance: a timer later than this was late because of the event loop, not the network.
 
         max_pairs, max_remote_candidates, max_early_checks, max_early_checks_per_source,
@@ -118,7 +119,7 @@ class IceSettings:
     keepalive: float = 25.0
     server_rto: float = 0.25
     server_timeout: float = 8.0
-    release_timeout: float = 1.5
+    release_timeout: float = 0.4
     lag_tolerance: float = 0.25
 
     max_pairs: int = 100

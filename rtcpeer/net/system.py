@@ -20,6 +20,7 @@ import ifaddr
 
 from rtcpeer.net import interfaces as watch
 from rtcpeer.net import mdns
+from rtcpeer.net.lookup import lookups
 from rtcpeer.net.network import (
     Address,
     DatagramReceiver,
@@ -297,10 +298,7 @@ class SystemNetwork:
         if host.lower().endswith(".local"):
             return await mdns.resolve(host)
         kinds = {None: socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
-        found = await asyncio.get_running_loop().getaddrinfo(
-            host, None, family=kinds[family], type=socket.SOCK_DGRAM, proto=socket.IPPROTO_UDP
-        )
-        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        return await lookups.resolve(host, kinds[family])
 
     async def publish_name(self, address: str) -> tuple[str, Callable[[], Awaitable[None]]]:
         """Publish a fresh ``.local`` name."""

@@ -105,6 +105,7 @@ class VirtualClock:
         self._run_in_executor = loop.run_in_executor
         loop.time = self.time
         loop.wall_time = self.wall_time
+        loop.hold_time = self.hold
         loop.run_in_executor = self._count_job
 
     def uninstall(self) -> None:
@@ -117,7 +118,7 @@ class VirtualClock:
             return
         loop._selector = self._selector.real
         self._selector = None
-        del loop.time, loop.wall_time, loop.run_in_executor
+        del loop.time, loop.wall_time, loop.hold_time, loop.run_in_executor
         shift = loop.time() - self._now
         for timer in loop._scheduled:
             timer._when += shift

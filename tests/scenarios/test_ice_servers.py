@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
+from rtcpeer import RTCPeerConnection
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.peer.settings import PeerSettings
-from rtcpeer.testing import NatBehaviour, TurnServer
+from rtcpeer.testing import NatBehaviour, TurnServer, TurnSettings, VirtualNetwork, run_virtual
 from tests.scenarios.virtual import PeerPair, scenario, selected, until
 
 FORGETFUL = NatBehaviour(
@@ -224,3 +225,74 @@ async def test_stuns_where_no_dtls_is_spoken_is_reported(scene):
         assert (event.errorCode, event.url) == (701, "stuns:s.example")
         assert "did not answer" in event.errorText
         assert server.counters.created == 0
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls", "dtls"])
+@pytest.mark.parametrize("moment", ["gathering", "allocated"])
+def test_close_with_a_dead_turn_server_takes_a_fraction_of_a_second(transport, moment):
+    """The deallocation is best effort: the server forgets by itself."""
+
+    async def main():
+        network = VirtualNetwork(seed=1)
+        alice, machine = network.add_host("alice"), network.add_host("turn.example")
+        async with TurnServer(
+            {"u": "p"}, network=machine.network, hostname="turn.example", transports=(transport,)
+        ) as server:
+            server.faults.silent = moment == "gathering" and transport in ("udp", "tcp")
+            settings = PeerSettings(ice=IceSettings(ssl_context=server.client_context()))
+            with alice.active():
+                pc = RTCPeerConnection({"iceServers": [server.ice_server(transport)]}, settings=settings)
+            pc.createDataChannel("x")
+            await pc.setLocalDescription()
+            if moment == "gathering":
+                await asyncio.sleep(0.1)
+            else:
+                await pc.gathered()
+                assert len(server.allocations) == 1
+            server.faults.silent = True
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            await pc.close()
+            assert loop.time() - began < 0.5
+
+    run_virtual(main())
+
+
+def test_a_call_is_answered_after_a_quarter_of_an_hour():
+    """The callee comes when every nonce is stale and permissions for many of its addresses are asked for at once."""
+
+    async def main():
+        network = VirtualNetwork(seed=1)
+        alice, bob, machine = (network.add_host(name) for name in ("alice", "bob", "turn.example"))
+        async with TurnServer(
+            {"u": "p"},
+            network=machine.network,
+            hostname="turn.example",
+            settings=TurnSettings(nonce_lifetime=300),
+        ) as server:
+            relay = {"iceServers": server.ice_servers, "iceTransportPolicy": "relay"}
+            with alice.active():
+                caller = RTCPeerConnection(relay)
+            with bob.active():
+                callee = RTCPeerConnection()
+            caller.createDataChannel("x")
+            await caller.setLocalDescription()
+            await caller.gathered()
+            await asyncio.sleep(900)
+            await callee.setRemoteDescription(caller.localDescription)
+            await callee.setLocalDescription()
+            await callee.gathered()
+            lines = callee.localDescription.sdp.split("\r\n")
+            at = next(i for i, line in enumerate(lines) if line.startswith("a=candidate"))
+            lines[at:at] = [
+                f"a=candidate:{n} 1 udp {2130706431 - n} 198.51.100.{200 + n} 9999 typ host"
+                for n in range(12)
+            ]
+            await caller.setRemoteDescription({"type": "answer", "sdp": "\r\n".join(lines)})
+            await caller.connected(timeout=10)
+            assert server.counters.errors[438] >= 10
+            await asyncio.sleep(900)
+            assert caller.connectionState == "connected"
+            await asyncio.gather(caller.close(), callee.close())
+
+    run_virtual(main())

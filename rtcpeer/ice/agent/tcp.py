@@ -7,6 +7,7 @@ first check goes there; a passive one listens, and knows its peers by the checks
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -16,16 +17,25 @@ from rtcpeer.net.network import Address, Network, StreamListener, StreamReceiver
 # Frames kept while a connection is being made; more than a check and its repetitions nobody needs.
 _QUEUE = 4
 _CONNECT_TIMEOUT = 8.0
-# Streams that strangers may keep open on a passive base.
+# Streams of a passive base. One that was never answered (strangers are not: they know no password) makes room for a
+# new one, and is closed after this time.
 _MAX_STREAMS = 64
+_STRANGER_TIME = 10.0
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 
 class _Framed:
-    """One stream, cut into datagrams by two-byte lengths."""
+    """One stream, cut into datagrams by two-byte lengths.
 
-    __slots__ = ("_base", "_buffer", "address", "queue", "stream")
+    Attributes:
+        queue: what waits for the connection.
+        stream: None until there is one.
+        is_answered: something was sent to it; on a passive base that means that it has proved whose it is.
+        timer: of an accepted stream: when it has to have been answered.
+    """
+
+    __slots__ = ("_base", "_buffer", "address", "is_answered", "queue", "stream", "timer")
 
     def __init__(self, base: TcpBase, address: Address) -> None:
         self._base = base
@@ -33,9 +43,12 @@ class _Framed:
         self.address = address
         self.queue: list[bytes] = []
         self.stream: StreamSocket | None = None
+        self.is_answered = False
+        self.timer: asyncio.TimerHandle | None = None
 
     def send(self, data: bytes) -> None:
         """One frame, or one more in the queue until there is a connection."""
+        self.is_answered = True
         if self.stream is not None:
             self.stream.write(len(data).to_bytes(2, "big") + data)
         elif len(self.queue) < _QUEUE:
@@ -95,12 +108,41 @@ class TcpBase(Inlet):
 
     def _accept(self, stream: StreamSocket) -> StreamReceiver:
         framed = _Framed(self, stream.remote_address)
-        if self.is_closed or len(self._streams) >= _MAX_STREAMS:
+        if self.is_closed or not self._make_room():
             stream.close()
         else:
             self._streams[framed.address] = framed
+            framed.timer = asyncio.get_running_loop().call_later(_STRANGER_TIME, self._judge, framed)
             framed.attach(stream)
         return framed.received
+
+    def _make_room(self) -> bool:
+        """Whether there may be one more stream; the oldest stranger, of the host that has most of them, goes for it."""
+        if len(self._streams) < _MAX_STREAMS:
+            return True
+        strangers = [framed for framed in self._streams.values() if not framed.is_answered]
+        if not strangers:
+            return False
+        hosts = Counter(framed.address[0] for framed in strangers)
+        most = max(hosts.values())
+        self._drop(next(framed for framed in strangers if hosts[framed.address[0]] == most))
+        return True
+
+    def _judge(self, framed: _Framed) -> None:
+        """Its time to prove itself is over."""
+        if not framed.is_answered:
+            self._drop(framed)
+
+    def _drop(self, framed: _Framed) -> None:
+        self._forget(framed)
+        if framed.stream is not None:
+            framed.stream.close()
+
+    def _forget(self, framed: _Framed) -> None:
+        if framed.timer is not None:
+            framed.timer.cancel()
+        if self._streams.get(framed.address) is framed:
+            del self._streams[framed.address]
 
     def send(self, data: bytes, address: Address) -> None:
         """One datagram to a peer; an active base connects to it first."""
@@ -135,10 +177,10 @@ class TcpBase(Inlet):
 
     def stream_ended(self, framed: _Framed) -> None:
         """The other side closed it."""
-        if self._streams.get(framed.address) is framed:
-            del self._streams[framed.address]
-            if self.is_active and not self.is_closed:
-                self.pipe.on_unreachable(self, framed.address)
+        was_known = self._streams.get(framed.address) is framed
+        self._forget(framed)
+        if was_known and self.is_active and not self.is_closed:
+            self.pipe.on_unreachable(self, framed.address)
 
     def received(self, data: bytes, address: Address) -> None:
         """One frame."""
@@ -154,6 +196,4 @@ class TcpBase(Inlet):
         if self._listener is not None:
             self._listener.close()
         for framed in list(self._streams.values()):
-            if framed.stream is not None:
-                framed.stream.close()
-        self._streams.clear()
+            self._drop(framed)
