@@ -84,23 +84,31 @@ def plan_remote(
     remote = state.remote_description
     if remote is None:
         raise InvalidStateError("addIceCandidate: there is no remote description yet")
+    ufrag = ufrag or None  # "" says as little as nothing, and browsers take it so
     sections = _sections(remote, mid, mline_index)
     draft = Draft(state)
+    # of a section that is rejected or stopped nothing is expected, and nothing refused
+    needless = False
     if len(sections) == 1 and not (mid is None and mline_index is None):
         name = remote.session.media[sections[0]].mid
         record = draft.by_mid(name) if name is not None else None
-        if record is not None and record.stopped:
+        living = _living(state, remote, sections[0])
+        needless = living != sections[0] or (record is not None and record.stopped)
+        if needless and living == sections[0]:
             return draft.finish()
+        sections = [living]
     parsed: Candidate | None = None
     if candidate:
         try:
             parsed = parse_candidate_untrusted(candidate)
         except RTCSyntaxError as error:
+            if needless:
+                return draft.finish()
             raise OperationError(f"addIceCandidate: {error}", fault="remote") from None
     known = False
     for index in sections:
         known |= _add(state, draft, remote, index, candidate, parsed, ufrag)
-    if not known and sections:  # the end of no candidates is as good as any
+    if not known and sections and not needless:  # the end of no candidates is as good as any
         raise OperationError(
             f"addIceCandidate: no remote description has usernameFragment {ufrag!r} there", fault="remote"
         )
@@ -126,6 +134,23 @@ def _sections(remote: Description, mid: str | None, mline_index: int | None) -> 
             )
         return [mline_index]
     return list(range(len(remote.session.media)))
+
+
+def _living(state: SessionState, remote: Description, index: int) -> int:
+    """The section that speaks for a rejected one: it was offered in a bundle, and the bundle's transport lives.
+
+    Who rejects the first section of a bundle may go on naming it, since the transport was offered there.
+    """
+    media = remote.session.media[index]
+    local = state.local_description
+    if not media.rejected or local is None:
+        return index
+    group = local.session.bundle_of(media.mid)
+    for mid in () if group is None else group.mids:
+        other = remote.session.find(mid)
+        if other is not None and not remote.session.media[other].rejected:
+            return other
+    return index
 
 
 def _add(
@@ -170,12 +195,8 @@ def _ufrag_at(description: Description, index: int) -> str | None:
     if media.ice is not None:
         return media.ice.ufrag
     group = description.session.bundle_of(media.mid)
-    if group is not None:
-        for mid in group.mids:
-            other = description.session.find(mid)
-            if other is not None and (ice := description.session.media[other].ice) is not None:
-                return ice.ufrag
-    return None
+    speaker = description.session.speaker_of(group) if group is not None else None
+    return speaker.ice.ufrag if speaker is not None and speaker.ice is not None else None
 
 
 def _hand_over(

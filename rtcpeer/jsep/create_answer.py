@@ -58,13 +58,11 @@ def make_answer(engine: Engine, draft: Draft) -> Created:
 def _bundle_rule(policy: BundlePolicy, offer: Session) -> set[str]:
     """The mids that may be accepted at all: under max-bundle only what travels with the first acceptable section."""
     mids = {m.mid or str(i) for i, m in enumerate(offer.media)}
-    bundled = {m for g in offer.groups if g.semantics == "BUNDLE" for m in g.mids}
-    loose = {m.mid for m in offer.media if m.bundle_only and m.mid not in bundled}
     if policy is BundlePolicy.MAX_BUNDLE:
         first = next((m.mid for m in offer.media if not m.rejected and is_supported(m)), None)
         group = offer.bundle_of(first)
         mids &= set(group.mids) if group is not None else {first or ""}
-    return {m for m in mids if m not in loose}
+    return mids
 
 
 def _answer_section(

@@ -6,6 +6,7 @@ Owns the bookkeeping of a plan: what has changed so far and which effects follow
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from typing import Any
 
@@ -35,7 +36,7 @@ from rtcpeer.jsep.effects import (
     StopTransceiver,
 )
 from rtcpeer.jsep.state import Data, SessionState, Transceiver, Transport
-from rtcpeer.values import IceParameters, IceRole
+from rtcpeer.values import IceParameters, IceRole, MediaKind
 
 _PREPARE_ORDER: dict[type, int] = {CreateTransport: 0, CreateTransceiver: 1, CreateData: 2}
 _START_ORDER: dict[type, int] = {
@@ -74,6 +75,12 @@ class Draft:
         self.base = base
         self._records: dict[int, Transceiver] = {t.id: t for t in base.transceivers}
         self._mids: dict[str, int] = {t.jsep_mid: t.id for t in base.transceivers if t.jsep_mid is not None}
+        self._lines: dict[int, int] = {
+            t.mline_index: t.id
+            for t in reversed(base.transceivers)
+            if t.jsep_mid is not None and t.mline_index is not None
+        }
+        self._waiting: dict[MediaKind, deque[int]] | None = None
         self.transports: dict[int, Transport] = {t.id: t for t in base.transports}
         self.bindings: dict[str, int] = dict(base.bindings)
         self.data: Data | None = base.data
@@ -105,6 +112,28 @@ class Draft:
         """The record associated with a mid as it stands now."""
         return self._records.get(self._mids.get(mid, -1))
 
+    def at_line(self, index: int) -> Transceiver | None:
+        """The record that is associated with the m-line of this index."""
+        record = self._records.get(self._lines.get(index, -1))
+        if record is None or record.mline_index != index or record.jsep_mid is None:
+            return None
+        return record
+
+    def waiting(self, kind: MediaKind) -> Transceiver | None:
+        """The first record that addTrack made and that no section has yet (RFC 8829 5.10)."""
+        if self._waiting is None:
+            self._waiting = {MediaKind.AUDIO: deque(), MediaKind.VIDEO: deque()}
+            for record in self._records.values():
+                if record.made_by_add_track:
+                    self._waiting[record.kind].append(record.id)
+        ids = self._waiting[kind]
+        while ids:
+            found = self._records.get(ids[0])
+            if found is not None and found.jsep_mid is None and not found.stopping:
+                return found
+            ids.popleft()  # it will not wait again within one description
+        return None
+
     def put(self, record: Transceiver) -> Transceiver:
         """Replace the record with the same id, or add a new one."""
         old = self._records.get(record.id)
@@ -112,6 +141,8 @@ class Draft:
             self._mids.pop(old.jsep_mid, None)
         if record.jsep_mid is not None:
             self._mids[record.jsep_mid] = record.id
+            if record.mline_index is not None:
+                self._lines[record.mline_index] = record.id
         self._records[record.id] = record
         return record
 

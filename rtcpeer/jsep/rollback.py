@@ -30,8 +30,9 @@ def apply_rollback(draft: Draft, stable: SessionState) -> None:
     """Undo what the pending offer did."""
     remote = draft.base.signaling is SignalingState.HAVE_REMOTE_OFFER
     _transports(draft, stable)
+    stood = {t.id: t for t in stable.transceivers}
     for record in draft.transceivers:
-        before = stable.transceiver(record.id)
+        before = stood.get(record.id)
         if before is None:
             _created_since(draft, record, remote=remote)
         else:

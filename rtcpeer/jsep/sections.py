@@ -238,7 +238,7 @@ def data_section(mid: str | None, settings: EngineSettings, offer: Media | None 
             sctp_port=settings.sctp_port,
             max_message_size=settings.max_message_size,
         )
-    old = offer.protocol == "DTLS/SCTP"  # the syntax before RFC 8841: port in m=, sctpmap
+    old = offer.protocol.upper() == "DTLS/SCTP"  # the syntax before RFC 8841: port in m=, sctpmap
     return Media(
         kind="application",
         protocol=offer.protocol,
@@ -270,6 +270,7 @@ def rejected(offer: Media, mid: str | None) -> Media:
 
 def is_supported(media: Media) -> bool:
     """Whether we can take part in such a section at all."""
+    protocol = media.protocol.upper()
     if media.is_rtp:
-        return media.protocol in RTP_PROTOCOLS
-    return media.is_data and media.protocol in DATA_PROTOCOLS
+        return protocol in RTP_PROTOCOLS
+    return media.is_data and protocol in DATA_PROTOCOLS

@@ -157,22 +157,16 @@ def _associate(engine: Engine, draft: Draft, media: Media, mid: str, index: int)
     record = draft.by_mid(mid)
     if record is not None:
         return record
-    for other in draft.transceivers:  # the m-line is reused: what it had before is dissociated
-        if other.mline_index == index and other.jsep_mid is not None:
-            draft.put(replace(other, jsep_mid=None, mid=None, mline_index=None))
-            break
+    other = draft.at_line(index)
+    if other is not None:  # the m-line is reused: what it had before is dissociated
+        draft.put(replace(other, jsep_mid=None, mid=None, mline_index=None))
     if media.rejected:
         return None  # RFC 8829 would make a transceiver only to stop it; browsers do not
     kind = MediaKind(media.kind)
     if media.direction.receives:
-        for other in draft.transceivers:
-            if (
-                other.kind is kind
-                and other.jsep_mid is None
-                and other.made_by_add_track
-                and not other.stopping
-            ):
-                return other
+        waiting = draft.waiting(kind)
+        if waiting is not None:
+            return waiting
     track_id = next((m.track for m in media.msids if m.track is not None), None)
     return transceivers.create(
         draft,
@@ -316,6 +310,7 @@ def drop_stopped(draft: Draft, local: Session, remote: Session, *, by_us: bool) 
     So do those that were stopped before any description knew them: webrtc-pc leaves them "stopping" for ever, in
     need of a negotiation that has nothing to say; browsers drop them here.
     """
+    known = {t.id: t for t in draft.base.transceivers}
     for record in draft.transceivers:
         if record.stopping and record.jsep_mid is None:
             if not record.stopped:
@@ -325,7 +320,7 @@ def drop_stopped(draft: Draft, local: Session, remote: Session, *, by_us: bool) 
         index = record.mline_index
         if not record.stopped or record.jsep_mid is None or index is None:
             continue
-        before = draft.base.transceiver(record.id)
+        before = known.get(record.id)
         if by_us and before is not None and not before.stopped:
             continue
         sections = [s.media[index] for s in (local, remote) if index < len(s.media)]

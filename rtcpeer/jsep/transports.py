@@ -36,13 +36,7 @@ def described_by(session: Session, head: str) -> Media | None:
     if session.media[index].ice is not None:
         return session.media[index]
     group = session.bundle_of(head)
-    if group is None:
-        return session.media[index]
-    for mid in group.mids:
-        other = session.find(mid)
-        if other is not None and session.media[other].ice is not None:
-            return session.media[other]
-    return session.media[index]
+    return (session.speaker_of(group) if group is not None else None) or session.media[index]
 
 
 def remote_credentials(session: Session, head: str) -> IceParameters | None:

@@ -21,8 +21,10 @@ MAX_TRANSPORTS = 64
 """Unbundled sections that a remote description may have; bundled ones share a transport and do not count."""
 _UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")
 _PWD = re.compile(r"[A-Za-z0-9+/]{22,256}")
-_LOOSE_CHARACTERS = re.compile(r"[A-Za-z0-9+/=_\-]{1,256}")
-"""mediasoup, Janus and others have long sent "=", "-" and "_"; browsers refuse other characters only."""
+_LOOSE_CHARACTERS = re.compile(r"[A-Za-z0-9+/=_#\-]{1,256}")
+"""mediasoup, Janus and others have long sent "=", "-", "_" and "#"; browsers refuse other characters only."""
+MAX_MID_LENGTH = 16
+"""What fits into a one-byte header extension (RFC 8285 4.2, RFC 9143 15); browsers take no longer ones."""
 
 
 def _bad(message: str) -> InvalidAccessError:
@@ -38,9 +40,9 @@ def complete(session: Session, offer: Session | None, previous: Session | None =
     """
     if offer is not None:
         session = _rejected_as_offered(session, offer)
-    if offer is not None and any(m.bundle_only for m in session.media):
-        # RFC 9143 6: a=bundle-only has no meaning in an answer; port zero there is a rejection
-        session = replace(session, media=tuple([replace(m, bundle_only=False) for m in session.media]))
+    if any(m.bundle_only for m in session.media):
+        settled = [_with_bundle_only_settled(session, m, answer=offer is not None) for m in session.media]
+        session = replace(session, media=tuple(settled))
     if all(m.mid is not None for m in session.media):
         return session
     taken = {m.mid for m in session.media}
@@ -68,6 +70,19 @@ def complete(session: Session, offer: Session | None, previous: Session | None =
     return replace(session, media=tuple(media))
 
 
+def _with_bundle_only_settled(session: Session, media: Media, *, answer: bool) -> Media:
+    """The section with ``a=bundle-only`` where it means that port zero is no rejection, and nowhere else.
+
+    Outside a group it is ignored (RFC 9143 6).  In an answer a rejected section is in no group (7.3.3), so port zero
+    in the group with that line is what RFC 8843 wrote for an accepted section.
+    """
+    if not media.bundle_only:
+        return media
+    if session.bundle_of(media.mid) is None:
+        return replace(media, bundle_only=False)
+    return replace(media, bundle_only=False, port=media.port or 9) if answer else media
+
+
 def _rejected_as_offered(session: Session, offer: Session) -> Session:
     """The answer without what it makes of sections that were not offered.
 
@@ -79,7 +94,9 @@ def _rejected_as_offered(session: Session, offer: Session) -> Session:
     if not dead:
         return session
     media = [
-        replace(m, port=0, direction=Direction.INACTIVE, candidates=()) if m.mid in dead else m
+        replace(m, port=0, bundle_only=False, direction=Direction.INACTIVE, candidates=())
+        if m.mid in dead
+        else m
         for m in session.media
     ]
     groups = [replace(g, mids=tuple([m for m in g.mids if m not in dead])) for g in session.groups]
@@ -109,10 +126,15 @@ def check_remote(
     mids = [m.mid for m in session.media]
     if len(set(mids)) != len(mids):
         raise _bad("two media sections have the same mid")
+    for mid in mids:
+        if mid is not None and len(mid) > MAX_MID_LENGTH:
+            raise _bad(f"mid {mid[:32]!r} has {len(mid)} characters; at most {MAX_MID_LENGTH} are taken")
     _check_groups(session)
-    for media in session.media:
-        if not media.rejected and is_supported(media):
-            _check_section(session, media)
+    live = [media for media in session.media if not media.rejected and is_supported(media)]
+    for media in live:
+        _check_section(session, media)
+    for media in {id(m.header_extensions): m for m in live}.values():
+        _check_extensions(media)
     _check_bundled(session)
     _check_msids(session)
     _check_transports(session)
@@ -144,14 +166,13 @@ def _check_section(session: Session, media: Media) -> None:
     if media.ice is None and (follower or media.bundle_only):
         source = described_by(session, media.mid or "") or media
     if source.ice is None or not source.ice.ufrag or not source.ice.pwd:
-        if not media.bundle_only or group is not None:
-            raise _bad(f"section {media.mid!r} has no ice-ufrag and ice-pwd")
-    elif not (_UFRAG.fullmatch(source.ice.ufrag) or _LOOSE_CHARACTERS.fullmatch(source.ice.ufrag)) or not (
+        raise _bad(f"section {media.mid!r} has no ice-ufrag and ice-pwd")
+    if not (_UFRAG.fullmatch(source.ice.ufrag) or _LOOSE_CHARACTERS.fullmatch(source.ice.ufrag)) or not (
         _PWD.fullmatch(source.ice.pwd)
         or (len(source.ice.pwd) >= 8 and _LOOSE_CHARACTERS.fullmatch(source.ice.pwd))
     ):
         raise _bad(f"section {media.mid!r}: ice-ufrag or ice-pwd is malformed")
-    if not source.fingerprints and not (media.bundle_only and group is None):
+    if not source.fingerprints:
         raise _bad(f"section {media.mid!r} has no certificate fingerprint; only DTLS-SRTP is spoken here")
     if media.is_rtp:
         # the tagged section speaks for its bundle: rtcp-mux is a property of the transport (RFC 9143 7.1.3)
@@ -160,10 +181,10 @@ def _check_section(session: Session, media: Media) -> None:
         for codec in media.codecs:
             if codec.payload_type is not None and 64 <= codec.payload_type <= 95:
                 raise _bad(f"payload type {codec.payload_type} collides with RTCP (RFC 5761 4)")
-        _check_extensions(media)
 
 
 def _check_extensions(media: Media) -> None:
+    """One id, one URI; what is inherited is the same tuple in many sections, and looked at once."""
     by_id: dict[int, str] = {}
     for extension in media.header_extensions:
         if extension.id is None:
@@ -179,9 +200,10 @@ def _check_bundled(session: Session) -> None:
             continue
         types: dict[int, str] = {}
         ids: dict[int, str] = {}
-        members = set(group.mids)
-        for media in session.media:
-            if media.mid not in members or media.rejected or not is_supported(media):
+        seen: set[int] = set()  # of extensions: what is inherited is one tuple for all
+        for mid in group.mids:
+            media = session.media[session.find(mid) or 0]
+            if media.rejected or not is_supported(media):
                 continue
             for codec in media.codecs:
                 if codec.payload_type is None:
@@ -189,6 +211,9 @@ def _check_bundled(session: Session) -> None:
                 name = codec.mime_type.lower() if is_rtx(codec) else identity(codec)
                 if types.setdefault(codec.payload_type, name) != name:
                     raise _bad(f"payload type {codec.payload_type} stands for two codecs in one bundle")
+            if id(media.header_extensions) in seen:
+                continue
+            seen.add(id(media.header_extensions))
             for extension in media.header_extensions:
                 if extension.id is not None and ids.setdefault(extension.id, extension.uri) != extension.uri:
                     raise _bad(f"header extension id {extension.id} stands for two URIs in one bundle")
@@ -280,6 +305,7 @@ def _check_later_offer(session: Session, previous: Session, answered: Session | 
             f"the offer has {len(session.media)} media sections; there were {len(previous.media)} before"
         )
     ours = answered.media if answered is not None else ()
+    compared: set[tuple[int, int]] = set()  # what is inherited is one tuple for all
     for index, (now, before) in enumerate(zip(session.media, previous.media, strict=False)):
         if now.rejected or before.rejected or (index < len(ours) and ours[index].rejected):
             continue
@@ -287,3 +313,18 @@ def _check_later_offer(session: Session, previous: Session, answered: Session | 
             raise _bad(f"m-line {index} was {before.mid!r} and is now {now.mid!r}")
         if now.kind != before.kind:
             raise _bad(f"m-line {index} was {before.kind} and is now {now.kind}")
+        pair = id(now.header_extensions), id(before.header_extensions)
+        if pair not in compared:
+            compared.add(pair)
+            _check_extensions_kept(now, before)
+
+
+def _check_extensions_kept(now: Media, before: Media) -> None:
+    """An id keeps its URI: packets that are on their way would change their meaning (RFC 8285 5)."""
+    known = {e.id: e.uri for e in before.header_extensions}
+    for extension in now.header_extensions:
+        if known.get(extension.id, extension.uri) != extension.uri:
+            raise _bad(
+                f"section {now.mid!r}: header extension id {extension.id} was {known[extension.id]} "
+                f"and is now {extension.uri}"
+            )

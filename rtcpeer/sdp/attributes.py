@@ -5,8 +5,10 @@ Owns the grammar of attribute values.  A reader raises `BadValue` and `rtcpeer.s
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from rtcpeer.errors import RTCSyntaxError
 from rtcpeer.sdp.building import BadValue, SectionReader, SessionReader
@@ -22,8 +24,14 @@ from rtcpeer.sdp.model import (
 )
 from rtcpeer.values import Direction, Feedback, Fingerprint, HeaderExtension
 
-MAX_CANDIDATES = 500
-"""Candidates read from one section; further ones are ignored."""
+MAX_CANDIDATES = 200
+MAX_CANDIDATES_IN_ALL = 2000
+"""Candidates read from one section, and from one description; further ones are ignored."""
+
+RTP_ATTRIBUTES = frozenset(
+    ("rtpmap", "fmtp", "rtcp-fb", "extmap", "ssrc", "ssrc-group", "rid", "simulcast", "ptime", "maxptime")
+)
+"""What these mean in sections that are not RTP is not ours to judge: there they are kept unread."""
 
 _NAMES = (
     *("opus", "PCMU", "PCMA", "G722", "G729", "GSM", "CN", "telephone-event", "red", "ulpfec", "rtx"),
@@ -34,20 +42,60 @@ _CANONICAL = {name.lower(): name for name in _NAMES}
 _DIRECTIONS = {d.value: d for d in Direction if d is not Direction.STOPPED}
 _SETUPS = {s.value: s for s in Setup}
 _RTPMAP = re.compile(r"([0-9]{1,3}) +([!-.0-~]+)/([0-9]{1,9})(?:/([0-9]{1,3}))?")
-_FMTP = re.compile(r"([0-9]{1,3}) +(.+)")
+_FMTP = re.compile(r"(\S+) +(.+)")
 _FEEDBACK = re.compile(r"([0-9]{1,3}|\*) +([!-~]+)(?: +(.+))?")
-_EXTMAP = re.compile(r"([0-9]{1,5})(?:/([a-z]+))? +(\S+)(?: +.*)?")
+_EXTMAP = re.compile(r"([0-9]{1,5})(?:/([A-Za-z]+))? +(\S+)(?: +.*)?")
 _SSRC = re.compile(r"([0-9]{1,10}) +([^: ]+)(?::(.*))?")
 _FINGERPRINT = re.compile(r"([!-~]+) +([0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})*)")
-_RID = re.compile(r"([A-Za-z0-9_-]{1,255}) +(send|recv)(?: +(.+))?")
+_RID = re.compile(r"([A-Za-z0-9_-]{1,255}) +(send|recv)(?: +(.+))?", re.IGNORECASE)
 _TOKEN = re.compile(r"[!#-'*+.0-9A-Z^-~-]+")
-_NUMBER = re.compile(r"[0-9]{1,18}")
+_DIGITS = re.compile(r"[0-9]+")
+_MANY_DIGITS = 600
+"""Numbers with more digits are as large as this one: RFC 8866 9 sets no limit, and int() is not linear."""
+
+_LARGEST_MESSAGE = 2**63 - 1
+
+# ABNF literals may be written in any case (RFC 5234 2.3); here is how they are written
+_FEEDBACK_LITERALS = frozenset(
+    (
+        "ack",
+        "nack",
+        "ccm",
+        "app",
+        "pli",
+        "fir",
+        "sli",
+        "rpsi",
+        "tmmbr",
+        "tstr",
+        "trr-int",
+        "goog-remb",
+        "transport-cc",
+    )
+)
+_GROUP_LITERALS = frozenset(("BUNDLE", "LS", "FID", "SRF", "ANAT", "FEC", "FEC-FR", "SIM"))
+_ICE_OPTIONS = frozenset(("trickle", "ice2", "renomination"))
 
 
 def _number(value: str) -> int:
-    if _NUMBER.fullmatch(value) is None:
+    if _DIGITS.fullmatch(value) is None:
         raise BadValue(f"expected a number, not {value[:40]!r}")
-    return int(value)
+    return read_digits(value)
+
+
+def read_digits(digits: str) -> int:
+    """A number of any length; beyond what anybody counts to, all are the same."""
+    return int(digits) if len(digits) <= _MANY_DIGITS else 10**_MANY_DIGITS
+
+
+def _upper(word: str) -> str:
+    upper = word.upper()
+    return upper if upper in _GROUP_LITERALS else word
+
+
+def _lower(word: str, literals: frozenset[str]) -> str:
+    lower = word.lower()
+    return lower if lower in literals else word
 
 
 def _rtpmap(section: SectionReader, value: str) -> None:
@@ -76,10 +124,20 @@ def parse_fmtp(text: str) -> tuple[tuple[str, str | None], ...]:
 def _fmtp(section: SectionReader, value: str) -> None:
     match = _FMTP.fullmatch(value)
     if match is None:
-        if value.partition(" ")[0] in section.formats and "RTP/" in section.protocol and " " not in value:
+        if value and " " not in value:
             return  # "a=fmtp:96" without parameters is seen in the wild
         raise BadValue("malformed a=fmtp")
+    if not section.is_rtp or not is_payload_type(match[1]):
+        # RFC 8866 6.15: a format is a token, and a number in RTP sections alone
+        section.attributes.append(("fmtp", value))
+        return
+    section.spend("format parameter", match[2].count(";") + 1)
     section.fmtps.setdefault(int(match[1]), []).extend(parse_fmtp(match[2]))
+
+
+def is_payload_type(word: str) -> bool:
+    """Whether a word can be the payload type of an RTP section, in range or not."""
+    return word.isascii() and word.isdigit() and len(word) <= 3
 
 
 def _feedback(section: SectionReader, value: str) -> None:
@@ -87,7 +145,11 @@ def _feedback(section: SectionReader, value: str) -> None:
     if match is None:
         raise BadValue("malformed a=rtcp-fb")
     key = None if match[1] == "*" else int(match[1])
-    section.feedbacks.setdefault(key, []).append(Feedback(match[2], match[3] or ""))
+    if key is None:
+        section.spend("rtcp-fb for all formats")
+    kind, parameter = match[2], match[3] or ""
+    feedback = Feedback(_lower(kind, _FEEDBACK_LITERALS), _lower(parameter, _FEEDBACK_LITERALS))
+    section.feedbacks.setdefault(key, []).append(feedback)
 
 
 def _extension(value: str) -> HeaderExtension:
@@ -96,7 +158,7 @@ def _extension(value: str) -> HeaderExtension:
         raise BadValue("malformed a=extmap")
     direction = Direction.SENDRECV
     if match[2]:
-        found = _DIRECTIONS.get(match[2])
+        found = _DIRECTIONS.get(match[2].lower())
         if found is None:
             raise BadValue(f"unknown direction {match[2]!r} in a=extmap")
         direction = found
@@ -120,11 +182,12 @@ def _ssrc_group(section: SectionReader, value: str) -> None:
         w.isascii() and w.isdigit() and int(w[:11]) <= 0xFFFFFFFF for w in words[1:]
     ):
         raise BadValue("malformed a=ssrc-group")
-    section.ssrc_groups.append(SsrcGroup(words[0], tuple([int(w) for w in words[1:]])))
+    section.spend("grouped source", len(words) - 1)
+    section.ssrc_groups.append(SsrcGroup(_upper(words[0]), tuple([int(w) for w in words[1:]])))
 
 
 def _mid(section: SectionReader, value: str) -> None:
-    if _TOKEN.fullmatch(value) is None or len(value) > 256:
+    if _TOKEN.fullmatch(value) is None:
         raise BadValue("malformed a=mid")
     section.mid = value
 
@@ -140,7 +203,7 @@ def _rid(section: SectionReader, value: str) -> None:
     match = _RID.fullmatch(value)
     if match is None:
         raise BadValue("malformed a=rid")
-    section.rids.append(Rid(match[1], match[2], match[3] or ""))
+    section.rids.append(Rid(match[1], match[2].lower(), match[3] or ""))
 
 
 def _simulcast(section: SectionReader, value: str) -> None:
@@ -149,8 +212,10 @@ def _simulcast(section: SectionReader, value: str) -> None:
     if len(words) not in (2, 4):
         raise BadValue("malformed a=simulcast")
     for name, streams in zip(words[::2], words[1::2], strict=True):
+        name = name.lower()
         if name not in ("send", "recv") or name in parts:
             raise BadValue("malformed a=simulcast")
+        section.spend("layer", streams.count(",") + streams.count(";") + 1)
         found = tuple([SimulcastStream(tuple(s.split(","))) for s in streams.split(";")])
         if not all(re.fullmatch(r"~?[A-Za-z0-9_-]{1,255}", a) for s in found for a in s.alternatives):
             raise BadValue("malformed rid in a=simulcast")
@@ -161,16 +226,13 @@ def _simulcast(section: SectionReader, value: str) -> None:
 
 
 def _candidate(section: SectionReader, value: str) -> None:
-    try:
-        candidate = parse_candidate_untrusted("candidate:" + value)
-    except RTCSyntaxError:
-        # RFC 8839 5.1: candidates with unknown transport or type are to be ignored
-        words = value.split()
-        if len(words) >= 8 and words[6] == "typ":
-            return
-        raise
-    if len(section.candidates) < MAX_CANDIDATES:
-        section.candidates.append(candidate)
+    seen = section.total.get("candidate", 0)
+    if len(section.candidates) >= MAX_CANDIDATES or seen >= MAX_CANDIDATES_IN_ALL:
+        return
+    section.total["candidate"] = seen + 1
+    # RFC 8839 5.1: what cannot be read is ignored; a candidate costs itself, never the description
+    with contextlib.suppress(RTCSyntaxError):
+        section.candidates.append(parse_candidate_untrusted("candidate:" + value))
 
 
 def _fingerprint(reader: SectionReader | SessionReader, value: str) -> None:
@@ -181,7 +243,7 @@ def _fingerprint(reader: SectionReader | SessionReader, value: str) -> None:
 
 
 def _setup(reader: SectionReader | SessionReader, value: str) -> None:
-    found = _SETUPS.get(value)
+    found = _SETUPS.get(value.strip().lower())
     if found is None:
         raise BadValue(f"unknown setup role {value[:20]!r}")
     reader.setup = found
@@ -196,7 +258,9 @@ def _pwd(reader: SectionReader | SessionReader, value: str) -> None:
 
 
 def _ice_options(reader: SectionReader | SessionReader, value: str) -> None:
-    reader.ice_options = tuple(value.split())
+    words = value.split()
+    reader.spend("ICE option", len(words))
+    reader.ice_options = tuple([_lower(word, _ICE_OPTIONS) for word in words])
 
 
 def _allow_mixed(reader: SectionReader | SessionReader, _value: str) -> None:
@@ -215,6 +279,10 @@ def _flag(name: str) -> Callable[[SectionReader, str], None]:
         setattr(section, name, True)
 
     return read
+
+
+def _end_of_candidates(reader: SectionReader | SessionReader, _value: str) -> None:
+    reader.end_of_candidates = True
 
 
 def _rtcp(section: SectionReader, value: str) -> None:
@@ -244,14 +312,15 @@ def _sctpmap(section: SectionReader, value: str) -> None:
 
 
 def _max_message_size(section: SectionReader, value: str) -> None:
-    section.max_message_size = _number(value)
+    section.max_message_size = min(_number(value), _LARGEST_MESSAGE)
 
 
 def _group(session: SessionReader, value: str) -> None:
     words = value.split()
     if not words:
         raise BadValue("malformed a=group")
-    session.groups.append(Group(words[0], tuple(words[1:])))
+    session.spend("grouped mid", len(words) - 1)
+    session.groups.append(Group(_upper(words[0]), tuple(words[1:])))
 
 
 def _ice_lite(session: SessionReader, _value: str) -> None:
@@ -273,6 +342,7 @@ _BOTH: dict[str, Callable[[SectionReader | SessionReader, str], None]] = {
     "ice-pwd": _pwd,
     "ice-options": _ice_options,
     "extmap-allow-mixed": _allow_mixed,
+    "end-of-candidates": _end_of_candidates,  # RFC 8840 4.4: for all sections, or for one
     **{name: _direction(direction) for name, direction in _DIRECTIONS.items()},
 }
 SECTION_READERS: dict[str, Callable[[SectionReader, str], None]] = {
@@ -288,7 +358,6 @@ SECTION_READERS: dict[str, Callable[[SectionReader, str], None]] = {
     "rid": _rid,
     "simulcast": _simulcast,
     "candidate": _candidate,
-    "end-of-candidates": _flag("end_of_candidates"),
     "bundle-only": _flag("bundle_only"),
     "rtcp-mux": _flag("rtcp_mux"),
     "rtcp-mux-only": _flag("rtcp_mux_only"),
@@ -307,3 +376,11 @@ SESSION_READERS: dict[str, Callable[[SessionReader, str], None]] = {
     "extmap": _session_extmap,
     "msid-semantic": _msid_semantic,
 }
+
+
+def known(readers: Mapping[str, Any], name: str) -> str | None:
+    """The name under which an attribute is read, None when nobody knows it; case means nothing (RFC 5234 2.3)."""
+    if name in readers:
+        return name
+    lower = name.lower()
+    return lower if lower in readers else None

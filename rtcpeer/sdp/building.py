@@ -27,10 +27,63 @@ class BadValue(Exception):
     """The value does not follow its grammar."""
 
 
-class SessionReader:
+LIMITS = {
+    "fingerprint": (16, 1024),
+    "extmap": (255, 8192),
+    "msid": (64, 1024),
+    "rid": (64, 2048),
+    "rtcp-fb": (1024, 16_384),
+    "rtcp-fb for all formats": (64, 2048),
+    "ssrc": (2048, 8192),
+    "ssrc-group": (512, 4096),
+    "group": (64, 64),
+    "format": (512, 16_384),
+    "format parameter": (1024, 16_384),
+    "grouped source": (2048, 8192),
+    "layer": (64, 2048),
+    "ICE option": (64, 2048),
+    "grouped mid": (1024, 1024),
+}
+"""How often each of these may stand in one section or at session level, and how often in a whole description.
+
+Far above what any endpoint writes; what is handed down, or looked at for every section, codec or source, would
+multiply without a bound (a few hundred kB of text took minutes of work).
+"""
+
+
+class Reader:
+    """What the session level and a section have in common: a bound for what costs work.
+
+    Args:
+        total: what was read of the whole description so far.
+    """
+
+    def __init__(self, total: dict[str, int]) -> None:
+        self.total = total
+        self._spent: dict[str, int] = {}
+
+    def spend(self, what: str, count: int = 1) -> None:
+        """Count what was read.
+
+        Raises:
+            BadValue: it is more than there may be.
+        """
+        limits = LIMITS.get(what)
+        if limits is None:
+            return
+        here = self._spent[what] = self._spent.get(what, 0) + count
+        total = self.total[what] = self.total.get(what, 0) + count
+        if here > limits[0]:
+            raise BadValue(f"more than {limits[0]} of {what!r} in one place")
+        if total > limits[1]:
+            raise BadValue(f"more than {limits[1]} of {what!r} in one description")
+
+
+class SessionReader(Reader):
     """The session level under construction."""
 
     def __init__(self) -> None:
+        super().__init__({})
         self.seen: set[str] = set()
         self.origin: Origin | None = None
         self.name = "-"
@@ -52,15 +105,33 @@ class SessionReader:
         self.header_extensions: list[HeaderExtension] = []
         self.extmap_allow_mixed = False
         self.msid_semantic: str | None = None
+        self.end_of_candidates = False
         self.attributes: list[tuple[str, str | None]] = []
 
 
-class SectionReader:
+class Inherited:
+    """What sections inherit, made once: all of them share it."""
+
+    def __init__(self, session: SessionReader) -> None:
+        self.fingerprints = tuple(session.fingerprints)
+        self.header_extensions = tuple(session.header_extensions)
+
+
+class SectionReader(Reader):
     """A media section under construction."""
 
     def __init__(
-        self, kind: str, port: int, port_count: int | None, protocol: str, formats: tuple[str, ...], line: int
+        self,
+        kind: str,
+        port: int,
+        port_count: int | None,
+        protocol: str,
+        formats: tuple[str, ...],
+        line: int,
+        total: dict[str, int],
     ) -> None:
+        super().__init__(total)
+        self.spend("format", len(formats))
         self.kind, self.port, self.port_count, self.protocol, self.formats, self.line = (
             kind,
             port,
@@ -69,6 +140,7 @@ class SectionReader:
             formats,
             line,
         )
+        self.is_rtp = "RTP/" in protocol.upper()
         self.title: str | None = None
         self.connection: Connection | None = None
         self.bandwidth: list[tuple[str, int]] = []
@@ -102,12 +174,12 @@ class SectionReader:
         self.max_message_size: int | None = None
         self.attributes: list[tuple[str, str | None]] = []
 
-    def build(self, session: SessionReader) -> Media:
+    def build(self, session: SessionReader, frozen: Inherited) -> Media:
         """Freeze, with what is inherited from the session level (RFC 8829 5.8)."""
-        rtp = "RTP/" in self.protocol
-        ufrag, pwd = self.ufrag, self.pwd
-        if ufrag is None and pwd is None:
-            ufrag, pwd = session.ufrag, session.pwd
+        rtp = self.is_rtp
+        # each by itself: one may stand in the section and the other one at session level
+        ufrag = session.ufrag if self.ufrag is None else self.ufrag
+        pwd = session.pwd if self.pwd is None else self.pwd
         direction = self.direction or session.direction
         return Media(
             kind=self.kind,
@@ -127,8 +199,8 @@ class SectionReader:
             else IceParameters(ufrag or "", pwd or "", session.ice_lite),
             ice_options=self.ice_options or session.ice_options,
             candidates=tuple(self.candidates),
-            end_of_candidates=self.end_of_candidates,
-            fingerprints=tuple(self.fingerprints or session.fingerprints),
+            end_of_candidates=self.end_of_candidates or session.end_of_candidates,
+            fingerprints=tuple(self.fingerprints) or frozen.fingerprints,
             setup=self.setup or session.setup,
             bundle_only=self.bundle_only,
             rtcp=self.rtcp,
@@ -138,7 +210,7 @@ class SectionReader:
             codecs=self._codecs() if rtp else (),
             packet_time=self.packet_time,
             max_packet_time=self.max_packet_time,
-            header_extensions=tuple(self.header_extensions or (session.header_extensions if rtp else ())),
+            header_extensions=tuple(self.header_extensions) or (frozen.header_extensions if rtp else ()),
             extmap_allow_mixed=rtp and (self.extmap_allow_mixed or session.extmap_allow_mixed),
             rids=tuple(self.rids),
             simulcast=self.simulcast,

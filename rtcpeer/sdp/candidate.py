@@ -6,6 +6,7 @@ Pure; used for ``a=candidate`` lines and for the strings of ``RTCIceCandidate`` 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from rtcpeer.errors import RTCSyntaxError
 from rtcpeer.values import Candidate, CandidateType
@@ -13,10 +14,9 @@ from rtcpeer.values import Candidate, CandidateType
 MAX_CANDIDATE_LENGTH = 2048
 """No real candidate comes near; bounds the work that one remote string can cause."""
 
-_CANDIDATE = re.compile(
-    r"(?:a=)?candidate:([A-Za-z0-9+/]{1,32}) +([0-9]{1,3}) +([A-Za-z0-9-]{1,16}) +([0-9]{1,10}) +"
-    r"([0-9A-Za-z.:_%-]{1,255}) +([0-9]{1,5}) +typ +([A-Za-z]{1,16})((?: +\S+)*) *"
-)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_ADDRESS = re.compile(r"[0-9A-Za-z.:_%-]{1,255}")
+_BRACKETED = re.compile(r"\[(.+)\]")
 _TYPES = {t.value: t for t in CandidateType}
 _TCP_TYPES = ("active", "passive", "so")
 
@@ -29,60 +29,72 @@ def parse_candidate_untrusted(text: str) -> Candidate:
     """
     if len(text) > MAX_CANDIDATE_LENGTH:
         raise RTCSyntaxError("candidate is too long", fault="remote")
-    match = _CANDIDATE.fullmatch(text.strip("\r\n"))
-    if match is None:
+    text = text.strip("\r\n")
+    name, colon, rest = text.removeprefix("a=").partition(":")
+    words = [word for word in rest.split(" ") if word]
+    if (
+        not colon
+        or name.lower() != "candidate"
+        or rest.startswith(" ")
+        or len(words) < 8
+        or words[6].lower() != "typ"
+        or _CONTROL.search(rest) is not None
+    ):
         raise RTCSyntaxError(f"not a candidate: {text[:80]!r}", fault="remote")
-    foundation, component, protocol, priority, address, port, kind, rest = match.groups()
+    foundation, component, protocol, priority, address, port, _typ, kind, *extensions = words
     type_ = _TYPES.get(kind.lower())
     protocol = protocol.lower()
     if type_ is None or protocol not in ("udp", "tcp"):
         raise RTCSyntaxError(f"unknown candidate type or transport: {kind} {protocol}", fault="remote")
-    number, prio, port_number = int(component), int(priority), int(port)
-    if not (1 <= number <= 256 and prio < 2**32 and port_number <= 65535):
+    numbers = _number(component, 256), _number(priority, 2**32 - 1), _number(port, 65535)
+    if None in numbers:
         raise RTCSyntaxError(f"component, priority or port out of range: {text[:80]!r}", fault="remote")
-    if not rest:
-        return Candidate(foundation, number, protocol, prio, address, port_number, type_)
-    return _with_extensions(
-        Candidate(foundation, number, protocol, prio, address, port_number, type_), rest.split()
-    )
+    number, prio, port_number = (n or 0 for n in numbers)
+    bracketed = _BRACKETED.fullmatch(address)
+    if bracketed is not None:
+        address = bracketed[1]
+    if _ADDRESS.fullmatch(address) is None:
+        raise RTCSyntaxError(f"not an address: {address[:80]!r}", fault="remote")
+    base = Candidate(foundation, number, protocol, prio, address, port_number, type_)
+    return _with_extensions(base, extensions) if extensions else base
+
+
+def _number(word: str, most: int) -> int | None:
+    """A number from 0 to `most`, or None."""
+    if not (word.isascii() and word.isdigit()) or len(word) > 10 or int(word) > most:
+        return None
+    return int(word)
 
 
 def _with_extensions(base: Candidate, words: list[str]) -> Candidate:
-    """The candidate with what follows the type, as (name, value) pairs; an odd last word is not grammar."""
-    if len(words) % 2:
-        raise RTCSyntaxError(f"candidate extension without a value: {words[-1]!r}", fault="remote")
+    """The candidate with what follows the type, as (name, value) pairs; what makes no sense there is left out."""
     related_address: str | None = None
     related_port: int | None = None
     tcp_type: str | None = None
     ufrag: str | None = None
     extensions: list[tuple[str, str]] = []
-    for name, value in zip(words[::2], words[1::2], strict=True):
-        if name == "raddr":
+    for name, value in zip(words[::2], words[1::2], strict=False):  # a last word without a value says nothing
+        known = name.lower()
+        if known == "raddr":
             related_address = value
-        elif name == "rport":
-            if not (value.isascii() and value.isdigit() and len(value) <= 5 and int(value) <= 65535):
-                raise RTCSyntaxError(f"bad rport: {value!r}", fault="remote")
-            related_port = int(value)
-        elif name == "tcptype":
-            if value not in _TCP_TYPES:
-                raise RTCSyntaxError(f"bad tcptype: {value!r}", fault="remote")
-            tcp_type = value
-        elif name == "ufrag":
+        elif known == "rport":
+            related_port = _number(value, 65535)
+        elif known == "tcptype":
+            tcp_type = value.lower()
+            if tcp_type not in _TCP_TYPES:
+                if base.protocol == "tcp":
+                    raise RTCSyntaxError(f"bad tcptype: {value!r}", fault="remote")
+                tcp_type = None
+        elif known == "ufrag":
             ufrag = value
         else:
             extensions.append((name, value))
-    return Candidate(
-        base.foundation,
-        base.component,
-        base.protocol,
-        base.priority,
-        base.address,
-        base.port,
-        base.type,
-        related_address,
-        related_port,
-        tcp_type,
-        ufrag,
+    return replace(
+        base,
+        related_address=related_address,
+        related_port=related_port,
+        tcp_type=tcp_type,
+        ufrag=ufrag,
         extensions=tuple(extensions),
     )
 

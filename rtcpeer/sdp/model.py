@@ -106,7 +106,7 @@ class Ssrc:
 
     def get(self, name: str) -> str | None:
         """The value of one source attribute, e.g. "cname"."""
-        return next((v for k, v in self.attributes if k == name), None)
+        return next((v for k, v in self.attributes if k == name or k.lower() == name), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ class Media:
     @property
     def is_data(self) -> bool:
         """Whether this is an SCTP section (RFC 8841); other ``m=application`` sections are not."""
-        return self.kind == "application" and "SCTP" in self.protocol
+        return self.kind == "application" and "SCTP" in self.protocol.upper()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,16 +208,42 @@ class Session:
     extmap_allow_mixed: bool = False
     msid_semantic: str | None = None
     attributes: Attributes = ()
+    # made once, since every section asks: mid -> index of its section, mid -> its BUNDLE group,
+    # id of a group -> the section that speaks for it
+    _places: dict[str, int] = field(init=False, repr=False, compare=False)
+    _bundles: dict[str, Group] = field(init=False, repr=False, compare=False)
+    _speakers: dict[int, Media] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        places: dict[str, int] = {}
+        bundles: dict[str, Group] = {}
+        speakers: dict[int, Media] = {}
+        for index, media in enumerate(self.media):
+            if media.mid is not None:
+                places.setdefault(media.mid, index)
+        for group in self.groups:
+            if group.semantics == "BUNDLE":
+                members = [self.media[places[mid]] for mid in group.mids if mid in places]
+                speaker = next((media for media in members if media.ice is not None), None)
+                if speaker is not None:
+                    speakers[id(group)] = speaker
+                for mid in group.mids:
+                    bundles.setdefault(mid, group)
+        object.__setattr__(self, "_places", places)
+        object.__setattr__(self, "_bundles", bundles)
+        object.__setattr__(self, "_speakers", speakers)
+
+    def speaker_of(self, group: Group) -> Media | None:
+        """The first section of a BUNDLE group that has transport attributes."""
+        return self._speakers.get(id(group))
 
     def find(self, mid: str) -> int | None:
         """The index of the section with this mid."""
-        return next((i for i, m in enumerate(self.media) if m.mid == mid), None)
+        return self._places.get(mid)
 
     def bundle_of(self, mid: str | None) -> Group | None:
         """The BUNDLE group that holds this mid."""
-        if mid is None:
-            return None
-        return next((g for g in self.groups if g.semantics == "BUNDLE" and mid in g.mids), None)
+        return None if mid is None else self._bundles.get(mid)
 
     @property
     def data_index(self) -> int | None:

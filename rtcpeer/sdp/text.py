@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable
 
 from rtcpeer.errors import RTCError, RTCSyntaxError
-from rtcpeer.sdp.attributes import SECTION_READERS, SESSION_READERS
-from rtcpeer.sdp.building import BadValue, SectionReader, SessionReader
+from rtcpeer.sdp.attributes import RTP_ATTRIBUTES, SECTION_READERS, SESSION_READERS, known, read_digits
+from rtcpeer.sdp.building import BadValue, Inherited, SectionReader, SessionReader
 from rtcpeer.sdp.model import Connection, Media, Origin, Session
 from rtcpeer.sdp.writer import write
 
@@ -22,15 +22,17 @@ __all__ = ["parse_untrusted", "write"]
 
 MAX_LENGTH = 1 << 20
 """Characters in a description; a session of 200 sections has about half of this."""
-MAX_SECTIONS = 1000
-MAX_LINES = 40_000
+MAX_SECTIONS = 256
+MAX_LINES = 20_000
 
-_ORIGIN = re.compile(r"(\S+) +([0-9]{1,20}) +([0-9]{1,20}) +(\S+) +(\S+) +(\S+)")
-_MEDIA = re.compile(
-    r"([!#-'*+.0-9A-Z^-~-]{1,64}) +([0-9]{1,5})(?:/([0-9]{1,5}))? +([!-~]{1,64})((?: +[!-~]+)*) *"
-)
+_ORIGIN = re.compile(r"(\S+) +([0-9]+) +([0-9]+) +(\S+) +(\S+) +(\S+)")
+_MEDIA = re.compile(r"([!#-'*+.0-9A-Z^-~-]{1,64}) +([0-9]{1,5})(?:/([0-9]{1,5}))? +([!-~]{1,64})( [ -~]*)?")
 _CONNECTION = re.compile(r"(\S+) +(\S+) +(\S+)")
-_BANDWIDTH = re.compile(r"([!-~]+):([0-9]{1,18})")
+_BANDWIDTH = re.compile(r"([!-~]+):([0-9]+)")
+
+
+_BANDWIDTHS = frozenset(("CT", "AS", "TIAS", "RS", "RR"))
+_LARGEST_LIMIT = 10**18 - 1
 
 
 def parse_untrusted(text: str) -> Session:
@@ -47,9 +49,12 @@ def parse_untrusted(text: str) -> Session:
     """
     if len(text) > MAX_LENGTH:
         raise _error(1, f"description of {len(text)} characters; at most {MAX_LENGTH} are read")
-    lines = text.split("\n")
-    if len(lines) > MAX_LINES:
+    # what is too much is refused before anything is read
+    if text.count("\n") > MAX_LINES:
         raise _error(MAX_LINES, f"more than {MAX_LINES} lines")
+    if text.count("\nm=") > MAX_SECTIONS:
+        raise _error(1, f"more than {MAX_SECTIONS} media sections")
+    lines = text.split("\n")
     session = SessionReader()
     sections: list[SectionReader] = []
     section: SectionReader | None = None
@@ -61,24 +66,24 @@ def parse_untrusted(text: str) -> Session:
             if line[:2] == "a=":
                 name, colon, value = line[2:].partition(":")
                 if section is not None:
-                    reader = SECTION_READERS.get(name)
-                    if reader is not None:
-                        reader(section, value)
+                    key = known(SECTION_READERS, name)
+                    if key is not None and (section.is_rtp or key not in RTP_ATTRIBUTES):
+                        section.spend(key)
+                        SECTION_READERS[key](section, value)
                     else:
                         section.attributes.append((name, value if colon else None))
                 else:
-                    session_reader = SESSION_READERS.get(name)
-                    if session_reader is not None:
-                        session_reader(session, value)
+                    key = known(SESSION_READERS, name)
+                    if key is not None:
+                        session.spend(key)
+                        SESSION_READERS[key](session, value)
                     else:
                         session.attributes.append((name, value if colon else None))
             elif line:
                 if line[1:2] != "=":
                     raise BadValue("expected <letter>=<value>")
                 if line[0] == "m":
-                    if len(sections) >= MAX_SECTIONS:
-                        raise BadValue(f"more than {MAX_SECTIONS} media sections")
-                    section = _section(line[2:], number)
+                    section = _section(line[2:], number, session)
                     sections.append(section)
                 else:
                     _plain_line(session, section, line[0], line[2:])
@@ -95,7 +100,7 @@ def _error(number: int, message: str) -> RTCError:
     return RTCError("sdp-syntax-error", message, sdpLineNumber=number)
 
 
-def _section(value: str, number: int) -> SectionReader:
+def _section(value: str, number: int, session: SessionReader) -> SectionReader:
     """Read ``m=``."""
     match = _MEDIA.fullmatch(value)
     if match is None:
@@ -104,7 +109,13 @@ def _section(value: str, number: int) -> SectionReader:
     if int(port) > 65535:
         raise BadValue("port out of range")
     return SectionReader(
-        kind, int(port), int(count) if count else None, protocol, tuple(formats.split()), number
+        kind.lower(),
+        int(port),
+        int(count) if count else None,
+        protocol,
+        tuple((formats or "").split()),
+        number,
+        session.total,
     )
 
 
@@ -122,7 +133,8 @@ def _plain_line(session: SessionReader, section: SectionReader | None, letter: s
         match = _BANDWIDTH.fullmatch(value)
         if match is None:
             raise BadValue("malformed b= line")
-        (section or session).bandwidth.append((match[1], int(match[2])))
+        kind, limit = match[1].upper(), min(read_digits(match[2]), _LARGEST_LIMIT)
+        (section or session).bandwidth.append((kind if kind in _BANDWIDTHS else match[1], limit))
         return
     if section is not None:
         if letter == "i":
@@ -146,7 +158,8 @@ def _origin(session: SessionReader, value: str) -> None:
     match = _ORIGIN.fullmatch(value)
     if match is None or "o" in session.seen:
         raise BadValue("malformed o= line")
-    session.origin = Origin(int(match[2]), int(match[3]), match[1], match[4], match[5], match[6])
+    session_id, version = read_digits(match[2]), read_digits(match[3])
+    session.origin = Origin(session_id, version, match[1], match[4], match[5], match[6])
 
 
 def _name(session: SessionReader, value: str) -> None:
@@ -205,7 +218,8 @@ _SESSION_LINES: dict[str, Callable[[SessionReader, str], None]] = {
 
 def _finish(session: SessionReader, sections: list[SectionReader]) -> Session:
     """Hand the session level down and freeze."""
-    media: tuple[Media, ...] = tuple([section.build(session) for section in sections])
+    inherited = Inherited(session)
+    media: tuple[Media, ...] = tuple([section.build(session, inherited) for section in sections])
     assert session.origin is not None
     return Session(
         origin=session.origin,

@@ -21,6 +21,7 @@ from rtcpeer.peer.descriptions import RTCIceCandidate
 from rtcpeer.peer.events import RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent
 from rtcpeer.peer.ice_transport import ICE_UP
 from rtcpeer.peer.transports import Announcement, DtlsTransportCore, IceTransportCore, SctpTransportCore
+from rtcpeer.sdp.model import Session
 from rtcpeer.values import (
     Candidate,
     DtlsRole,
@@ -56,6 +57,8 @@ class PeerTransport:
         self._name = f"{session.name}/{id}"
         self.errors: deque[IceCandidateError] = deque(maxlen=_ERRORS_KEPT)
         self.gathering_since: float | None = None
+        # where the other side's candidates stand, as long as bindings and description are the same
+        self._section_for: tuple[int, int, object, tuple[str | None, int | None]] | None = None
         self.ice = IceTransportCore(self)
         self._listener = _QueuedIce(self, session)
         self.agent = IceAgent(
@@ -109,9 +112,18 @@ class PeerTransport:
     def _remote_section(self) -> tuple[str | None, int | None]:
         """The mid, if it was said, and the index of the first section of the other side that uses this transport."""
         state = self._session.engine.state
-        ours = {mid for mid, transport in state.bindings if transport == self.id}
-        remote = state.remote_description
-        for index, media in enumerate(() if remote is None else remote.session.media):
+        remote = None if state.remote_description is None else state.remote_description.session
+        if self._section_for is None or self._section_for[:2] != (id(state.bindings), id(remote)):
+            found = self._find_section(state.bindings, remote)
+            # both are kept, so that their ids stay theirs
+            self._section_for = id(state.bindings), id(remote), (state.bindings, remote), found
+        return self._section_for[3]
+
+    def _find_section(
+        self, bindings: tuple[tuple[str, int], ...], remote: Session | None
+    ) -> tuple[str | None, int | None]:
+        ours = {mid for mid, transport in bindings if transport == self.id}
+        for index, media in enumerate(() if remote is None else remote.media):
             if media.mid in ours:
                 return None if media.mid_implied else media.mid, index
         return None, None

@@ -9,7 +9,7 @@ import pytest
 
 from rtcpeer.errors import RTCError
 from rtcpeer.sdp.model import Msid, Setup, Simulcast, SimulcastStream
-from rtcpeer.sdp.text import MAX_LENGTH, parse_untrusted, write
+from rtcpeer.sdp.text import parse_untrusted, write
 from rtcpeer.values import Direction, Feedback, Fingerprint, HeaderExtension
 from tests.unit.jsep.support import Peer, pair
 
@@ -207,7 +207,6 @@ def test_candidates_of_unknown_kinds_are_ignored() -> None:
         (HEAD + AUDIO + "v=0\r\n", 7),
         (HEAD + AUDIO + "c=IN IP4\r\n", 7),
         (HEAD + AUDIO + "a=rtpmap:96\r\n", 7),
-        (HEAD + AUDIO + "a=fmtp:x y\r\n", 7),
         (HEAD + AUDIO + "a=rtcp-fb:96\r\n", 7),
         (HEAD + AUDIO + "a=extmap:1\r\n", 7),
         (HEAD + AUDIO + "a=extmap:1/upwards urn:x\r\n", 7),
@@ -222,7 +221,6 @@ def test_candidates_of_unknown_kinds_are_ignored() -> None:
         (HEAD + AUDIO + "a=simulcast:send a send b\r\n", 7),
         (HEAD + AUDIO + "a=simulcast:send a;;b\r\n", 7),
         (HEAD + AUDIO + "a=simulcast:send a\r\na=simulcast:recv b\r\n", 8),
-        (HEAD + AUDIO + "a=candidate:1\r\n", 7),
         (HEAD + AUDIO + "a=fingerprint:sha-256\r\n", 7),
         (HEAD + AUDIO + "a=setup:maybe\r\n", 7),
         (HEAD + AUDIO + "a=ptime:x\r\n", 7),
@@ -257,12 +255,3 @@ def test_huge_descriptions_are_refused_fast(text: str) -> None:
     with pytest.raises(RTCError):
         parse_untrusted(text)
     assert time.thread_time() - began < 0.5
-
-
-def test_the_largest_accepted_description_takes_bounded_time() -> None:
-    line = "a=ssrc:1 " + "x" * 40 + ":y\r\n"
-    text = HEAD + AUDIO + line * 15_000
-    assert len(text) < MAX_LENGTH
-    began = time.thread_time()
-    parse_untrusted(text)
-    assert time.thread_time() - began < 1

@@ -1,0 +1,209 @@
+"""Descriptions as real products write them: what both browsers take is taken, what both refuse is refused."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from rtcpeer.errors import InvalidAccessError
+from rtcpeer.jsep.effects import AddRemoteCandidate, SetRemoteIce
+from rtcpeer.values import Direction, DtlsRole, SdpType
+from tests.unit.jsep.support import Peer, negotiate, pair
+
+
+def offer_text() -> str:
+    a, _ = pair()
+    a.track("audio", "s")
+    a.track("video", "s")
+    a.want_data()
+    return a.local()
+
+
+def accepted(text: str) -> Peer:
+    """A peer that has answered; every section is accepted."""
+    b = Peer("b")
+    b.remote(SdpType.OFFER, text)
+    assert not re.findall(r"^m=\w+ 0 ", b.local(), re.MULTILINE)
+    return b
+
+
+def session_level(text: str, *starts: str) -> str:
+    """The lines that begin so, once, at session level instead of in every section."""
+    lines = text.splitlines(True)
+    moved = list(dict.fromkeys(x for x in lines if x.startswith(starts)))[: len(starts)]
+    kept = [x for x in lines if not x.startswith(starts)]
+    first = next(i for i, x in enumerate(kept) if x.startswith("m="))
+    return "".join([*kept[:first], *moved, *kept[first:]])
+
+
+TAKEN = {
+    "o= with numbers of any length": lambda t: re.sub(
+        r"^o=- \d+ \d+", "o=- " + "9" * 5000 + " " + "1" * 30, t, flags=re.M
+    ),
+    "max-message-size of any length": lambda t: re.sub(
+        r"max-message-size:\d+", "max-message-size:" + "9" * 400, t
+    ),
+    "a=fmtp with a word": lambda t: t + "a=fmtp:webrtc-datachannel max-message-size=100000\r\n",
+    "a=fmtp with a star": lambda t: t.replace("a=rtpmap:96 ", "a=fmtp:* x=1\r\na=rtpmap:96 ", 1),
+    "ufrag in the section, password at session level": lambda t: session_level(t, "a=ice-pwd"),
+    "password in the section, ufrag at session level": lambda t: session_level(t, "a=ice-ufrag"),
+    "a number sign in ufrag": lambda t: re.sub(r"a=ice-ufrag:.*", "a=ice-ufrag:a#b/+=-_", t),
+    "a=setup in another case": lambda t: t.replace("a=setup:actpass", "a=setup:ActPass"),
+    "literals in another case": lambda t: (
+        t.replace("a=setup:actpass", "a=Setup:ACTPASS")
+        .replace("a=sendrecv", "a=SendRecv")
+        .replace("a=group:BUNDLE", "a=group:Bundle")
+        .replace("UDP/TLS/RTP/SAVPF", "udp/tls/rtp/savpf")
+        .replace("UDP/DTLS/SCTP", "udp/dtls/sctp")
+        .replace("m=audio", "m=Audio")
+        .replace("a=rtcp-mux", "a=RTCP-MUX")
+        .replace("sha-256", "SHA-256")
+        .replace(" nack pli", " NACK PLI")
+    ),
+    "a=bundle-only outside a group": lambda t: re.sub(r"a=group:.*\r\n", "", t).replace(
+        "a=mid:1\r\n", "a=mid:1\r\na=bundle-only\r\n"
+    ),
+    "a candidate that nobody can read": lambda t: t + "a=candidate:1\r\na=candidate:1 1 dccp x y z typ q\r\n",
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_taken(name: str) -> None:
+    text = TAKEN[name](offer_text())
+    assert text != offer_text()
+    b = accepted(text)
+    assert b.signaling == "stable"
+    assert all(t.current_direction == "recvonly" for t in b.state.transceivers)
+
+
+def test_literals_in_another_case_mean_the_same() -> None:
+    plain, odd = accepted(offer_text()), accepted(TAKEN["literals in another case"](offer_text()))
+    assert {t.dtls_role for t in odd.state.transports} == {t.dtls_role for t in plain.state.transports}
+    assert len(odd.state.transports) == 1
+    for one, other in zip(plain.state.transceivers, odd.state.transceivers, strict=True):
+        assert one.receive_codecs == other.receive_codecs
+        assert one.send_codecs == other.send_codecs
+    assert DtlsRole.CLIENT in {t.dtls_role for t in odd.state.transports}
+
+
+def test_a_direction_in_another_case_is_a_direction() -> None:
+    b = Peer("b")
+    b.remote(SdpType.OFFER, offer_text().replace("a=sendrecv", "a=INACTIVE"))
+    b.local()
+    assert {t.current_direction for t in b.state.transceivers} == {Direction.INACTIVE}
+
+
+def test_any_message_size_is_taken_for_what_it_is() -> None:
+    b = accepted(re.sub(r"max-message-size:\d+", "max-message-size:" + "9" * 400, offer_text()))
+    assert b.state.data is not None
+    assert b.state.data.max_message_size == 2**63 - 1
+
+
+def test_a_bundle_only_section_outside_a_group_stands_for_itself() -> None:
+    b = accepted(TAKEN["a=bundle-only outside a group"](offer_text()))
+    assert len(b.state.transports) == 3
+    # and with port zero it is rejected, as without that line (RFC 9143 6)
+    text = TAKEN["a=bundle-only outside a group"](offer_text()).replace("m=video 9", "m=video 0")
+    b = Peer("b")
+    b.remote(SdpType.OFFER, text)
+    assert "m=video 0 " in b.local()
+
+
+def as_in_rfc_8843(text: str, *drop: str) -> str:
+    """The answer with transport attributes in the tagged section alone; the others have port 0 and a=bundle-only."""
+    head, first, *rest = text.split("\r\nm=")
+    out = [head, first]
+    for section in rest:
+        words, *lines = section.split("\r\n")
+        words = re.sub(r" \d+ ", " 0 ", words, count=1)
+        own = ("a=ice-", "a=fingerprint", "a=setup", "a=candidate", "c=", "a=rtcp-mux", *drop)
+        out.append("\r\n".join([words, "a=bundle-only", *[x for x in lines if x and not x.startswith(own)]]))
+    return "\r\nm=".join(out).rstrip() + "\r\n"
+
+
+def test_port_zero_with_bundle_only_in_the_group_of_an_answer_is_accepted() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    a.track("video", "s")
+    a.want_data()
+    b.remote(SdpType.OFFER, a.local())
+    a.remote(SdpType.ANSWER, as_in_rfc_8843(b.local()))
+    assert [t.current_direction for t in a.state.transceivers] == ["sendonly", "sendonly"]
+    assert a.state.data is not None
+    assert a.state.data.started
+    assert len(a.state.transports) == 1
+
+
+def test_port_zero_outside_the_group_of_an_answer_is_rejected() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    video = a.track("video", "s")
+    b.remote(SdpType.OFFER, a.local())
+    a.remote(SdpType.ANSWER, as_in_rfc_8843(b.local()).replace("BUNDLE 0 1", "BUNDLE 0"))
+    assert a.state.transceiver(video) is None
+
+
+def test_end_of_candidates_at_session_level_is_for_all() -> None:
+    b = Peer("b")
+    b.remote(SdpType.OFFER, offer_text().replace("t=0 0\r\n", "t=0 0\r\na=end-of-candidates\r\n"))
+    plan = b.engine.plan_local()
+    assert [e.end_of_candidates for e in plan.start if isinstance(e, SetRemoteIce)] == [True]
+
+
+@pytest.mark.parametrize("ufrag", ["", None])
+def test_an_empty_username_fragment_says_nothing(ufrag: str | None) -> None:
+    a, b = pair()
+    a.want_data()
+    negotiate(a, b)
+    plan = a.engine.plan_remote_candidate("candidate:1 1 udp 1 192.0.2.1 9 typ host", "0", None, ufrag)
+    assert [type(e) for e in plan.start] == [AddRemoteCandidate]
+
+
+@pytest.mark.parametrize("by", ["mid", "index"])
+def test_a_candidate_for_a_rejected_first_section_belongs_to_its_bundle(by: str) -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    a.want_data()
+    b.remote(SdpType.OFFER, a.local())
+    a.remote(SdpType.ANSWER, b.local().replace("m=audio 9", "m=audio 0").replace("BUNDLE 0 1", "BUNDLE 1"))
+    where = ("0", None) if by == "mid" else (None, 0)
+    plan = a.carry_out(a.engine.plan_remote_candidate("candidate:1 1 udp 1 192.0.2.1 9 typ host", *where))
+    (effect,) = plan.start
+    assert isinstance(effect, AddRemoteCandidate)
+    assert a.state.data is not None
+    assert effect.transport == a.state.data.transport
+    # what cannot be read, or is of nobody, is refused nowhere where nothing is expected
+    for text, ufrag in (("nonsense", None), ("candidate:1 1 udp 1 192.0.2.1 9 typ host", "nobody")):
+        assert not a.engine.plan_remote_candidate(text, *where, ufrag).start
+
+
+def test_a_mid_that_fits_into_no_header_extension_is_refused() -> None:
+    text = offer_text()
+    for length, fits in ((16, True), (17, False), (300, False)):
+        long = text.replace("a=mid:0", "a=mid:" + "m" * length).replace("BUNDLE 0", "BUNDLE " + "m" * length)
+        if fits:
+            accepted(long)
+        else:
+            b = Peer("b")
+            before = b.state
+            with pytest.raises(InvalidAccessError, match="characters"):
+                b.engine.plan_remote(SdpType.OFFER, long)
+            assert b.state is before
+
+
+def test_an_extension_id_stays_with_its_uri() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    negotiate(a, b)
+    text = a.local()
+    moved = text.replace("a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid", "a=extmap:1 urn:another")
+    assert moved != text
+    before = b.state
+    with pytest.raises(
+        InvalidAccessError, match="was urn:ietf:params:rtp-hdrext:sdes:mid and is now urn:another"
+    ):
+        b.engine.plan_remote(SdpType.OFFER, moved)
+    assert b.state is before
+    fresh = text.replace("a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\n", "a=extmap:9 urn:another\r\n")
+    b.remote(SdpType.OFFER, fresh)  # one that nobody had is fine
