@@ -1,7 +1,8 @@
 """Signaling: how descriptions and candidates reach the other side.
 
 In reading order: `capabilities` and `channel` (the contract, an in-memory pair), `check` (a test for channels of one's
-own), `negotiator` with its `outbox`, `notices` and `glance`; then the services: `rooms`, `roomclient` and `roomserver`.
+own), `negotiator` with its `outbox`, `notices` and `glance`; then the services: `rooms`, `roomclient` and `roomserver`;
+`http` (WHIP, WHEP and offers over HTTP); `libwebrtc` (an adapter).
 
 The names below are loaded on demand; those of services need the extra ``rtcpeer[signaling]`` (aiohttp).
 """
@@ -16,6 +17,10 @@ _EXPORTS = {
     "rtcpeer.signaling.capabilities": ("ChannelCapabilities", "capabilities_of"),
     "rtcpeer.signaling.channel": ("SignalingChannel", "memory_pair"),
     "rtcpeer.signaling.check": ("check_signaling_channel",),
+    "rtcpeer.signaling.http.limits": ("RateLimit",),
+    "rtcpeer.signaling.http.whip_client": ("WhepClient", "WhipClient"),
+    "rtcpeer.signaling.http.whip_server": ("WhepServer", "WhipServer"),
+    "rtcpeer.signaling.http.whip_session": ("WhipSession",),
     "rtcpeer.signaling.negotiator": ("Negotiator",),
     "rtcpeer.signaling.roomclient": ("Room", "RoomClient", "RoomMember"),
     "rtcpeer.signaling.rooms": ("RoomError",),
@@ -27,6 +32,7 @@ _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 __all__ = [
     "ChannelCapabilities",
     "Negotiator",
+    "RateLimit",
     "Room",
     "RoomClient",
     "RoomError",
@@ -34,6 +40,11 @@ __all__ = [
     "RoomServer",
     "SignalingChannel",
     "SignalingRefused",
+    "WhepClient",
+    "WhepServer",
+    "WhipClient",
+    "WhipServer",
+    "WhipSession",
     "capabilities_of",
     "check_signaling_channel",
     "memory_pair",
@@ -44,6 +55,10 @@ if TYPE_CHECKING:
     from rtcpeer.signaling.capabilities import ChannelCapabilities, capabilities_of
     from rtcpeer.signaling.channel import SignalingChannel, memory_pair
     from rtcpeer.signaling.check import check_signaling_channel
+    from rtcpeer.signaling.http.limits import RateLimit
+    from rtcpeer.signaling.http.whip_client import WhepClient, WhipClient
+    from rtcpeer.signaling.http.whip_server import WhepServer, WhipServer
+    from rtcpeer.signaling.http.whip_session import WhipSession
     from rtcpeer.signaling.negotiator import Negotiator
     from rtcpeer.signaling.roomclient import Room, RoomClient, RoomMember
     from rtcpeer.signaling.rooms import RoomError

@@ -315,7 +315,7 @@ class Negotiator:
         if trickle is False:
             return
         line = as_message(candidate).get("candidate")
-        if trickle == "auto" and line and line in self._described:
+        if trickle == "auto" and (line or "a=end-of-candidates") in self._described:
             return
         self._post(candidate)
 

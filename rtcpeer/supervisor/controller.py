@@ -484,8 +484,9 @@ class Controller(EventTarget):
     # -- servers -----------------------------------------------------------------------------------
 
     async def _fetch_servers(self, *, fresh: bool = False) -> None:
-        """Put the newest servers into force, if there are some."""
-        if await self._servers.fetch(fresh=fresh):
+        """Put the newest servers into force, if there are some; also those that the signaling service recommends."""
+        changed = self._servers.recommend(getattr(self._channel, "ice_servers", None) or [])
+        if await self._servers.fetch(fresh=fresh) or changed:
             self._servers.apply(self._pc)
 
     def _rotate(self, grant: IceServerGrant) -> None:

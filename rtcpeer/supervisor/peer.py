@@ -82,7 +82,7 @@ class SupervisedPeer(Controller):
         super().__init__(
             channel,
             polite=polite,
-            configuration=read_configuration(configuration, **members),
+            configuration=_with_defaults(read_configuration(configuration, **members), channel),
             provider=provider,
             owner=not polite if owner is None else owner,
             policy=policy or DefaultPolicy(),
@@ -303,3 +303,14 @@ class SupervisedPeer(Controller):
         self._finish(PeerState.CLOSED, Reason.API)
         if self._finishing is not None:
             await asyncio.shield(self._finishing)
+
+
+def _with_defaults(configuration: RTCConfiguration, channel: Any) -> RTCConfiguration:
+    """The configuration, with what the channel needs (WHIP wants one bundle) where the application left the default."""
+    plain = RTCConfiguration()
+    needed = {
+        name: value
+        for name, value in getattr(channel, "configuration", {}).items()
+        if getattr(configuration, name) == getattr(plain, name)
+    }
+    return read_configuration(configuration, **needed) if needed else configuration

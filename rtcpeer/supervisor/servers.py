@@ -43,6 +43,7 @@ class Servers:
         self._provider = provider
         self._failed = failed
         self._subscription: Subscription | None = None
+        self._recommended: list[RTCIceServer] = []  # by the signaling service, and in force
         # those that the path may still use, since others are in force
         self._outdated: RTCConfiguration | None = None
         # whether an attempt is under way that gathers from those in force
@@ -79,6 +80,18 @@ class Servers:
             self._failed(error)
             return False
         self._put(servers)
+        return True
+
+    def recommend(self, servers: list[RTCIceServer]) -> bool:
+        """Use what the signaling service recommends beside the application's own servers. Whether something changed.
+
+        A provider knows better: with one, recommendations are passed over.
+        """
+        if self._provider is not None or servers == self._recommended:
+            return False
+        own = [s for s in self.configuration.iceServers if s not in self._recommended]
+        self._recommended = list(servers)
+        self._put(own + [server for server in servers if server not in own])
         return True
 
     def apply(self, pc: Any) -> None:

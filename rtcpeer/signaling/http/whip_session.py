@@ -1,0 +1,301 @@
+"""A session of a WHIP or WHEP server: what a handler gets, and a signaling channel towards the client.
+
+Owns: the exchange of one offer and answer at a time, candidates, the connection if the handler wants one, the end.
+Never: HTTP (that is `whip_server`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Literal, Self
+
+from rtcpeer.errors import InvalidStateError, RtcPeerError, SignalingRefused
+from rtcpeer.signaling.capabilities import ChannelCapabilities
+from rtcpeer.signaling.channel import Message, as_message
+from rtcpeer.signaling.http.fragment import Fragment, fragment_of, rejects_sections, restarted
+from rtcpeer.signaling.negotiator import Negotiator
+
+logger = logging.getLogger(__name__)
+
+#: Candidates that wait for a reader; more are dropped.
+_ARRIVED_BOUND: Final = 300
+
+EndReason = Literal["client", "failed", "closed", "server"]
+
+
+class WhipSession:
+    """One client's session, as `on_publish` and `on_play` get it.
+
+    A handler uses it in one of two ways. Either it prepares `pc` (listens to its tracks, adds some) and returns: the
+    server applies the offer to it and answers. Or it hands the session, which is a `SignalingChannel`, to a `Negotiator`
+    or `SupervisedPeer` of its own, which answers. What it starts lives until `ended`.
+
+    Attributes:
+        name: the last part of the endpoint's path, "" for the endpoint itself.
+        kind: "publish" (WHIP) or "play" (WHEP).
+        id: the unguessable last part of the session's URL.
+        token: the bearer token of the client; None without one.
+        remote: the address of the client, as the HTTP server sees it.
+        offer: the client's newest offer.
+        etag: the entity tag in force; another one after each restart.
+        is_read: whether somebody uses it as a signaling channel.
+        is_answered: whether the first offer has its answer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: Literal["publish", "play"],
+        offer: str,
+        *,
+        make_connection: Callable[[], Any],
+        gathering_time: float,
+        token: str | None = None,
+        remote: str | None = None,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.id = secrets.token_urlsafe(24)
+        self.token = token
+        self.remote = remote
+        self.offer = offer
+        self.etag = _new_etag()
+        self._make_connection = make_connection
+        self._gathering_time = gathering_time
+        self._pc: Any = None
+        self._negotiator: Negotiator | None = None
+        self.is_read = False
+        self.is_answered = False
+        self._answer: asyncio.Future[str] | None = None
+        self._exchanging = asyncio.Lock()
+        self._arrived: deque[Message] = deque()
+        self._changed = asyncio.Event()
+        self._reason: EndReason | None = None
+        self._watched: list[Any] = []  # DTLS transports whose state is listened to
+        self._refused_before = 0  # descriptions that our negotiator refused before this exchange
+        self._on_end: Callable[[WhipSession], object] = lambda _: None
+        self._on_failed: Callable[[WhipSession], object] = lambda _: None
+        self._ended = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<WhipSession {self.kind} {self.name!r}{', ended' if self._reason else ''}>"
+
+    @property
+    def capabilities(self) -> ChannelCapabilities:
+        """The client alone makes offers; an answer has all candidates, for none can follow it."""
+        return ChannelCapabilities(
+            reliable=True,
+            trickle=False,
+            gathering_time=self._gathering_time,
+            renegotiate=False,
+            restart="no",
+            offers="remote",
+            polite=True,
+        )
+
+    @property
+    def pc(self) -> Any:
+        """The connection that answers this client; made at the first use.
+
+        Raises:
+            InvalidStateError: the session has ended before there was one.
+        """
+        if self._pc is None:
+            if self._reason is not None:
+                raise InvalidStateError("the session has ended")
+            self._pc = self._make_connection()
+            self._pc.addEventListener("connectionstatechange", self._on_state)
+        return self._pc
+
+    @property
+    def reason(self) -> EndReason | None:
+        """Why it has ended: "client" (DELETE), "failed" (consent or DTLS), "closed", "server"; None while it lives."""
+        return self._reason
+
+    async def ended(self) -> EndReason:
+        """Wait until the session has ended, and say why."""
+        await self._ended.wait()
+        assert self._reason is not None
+        return self._reason
+
+    # -- as a signaling channel --------------------------------------------------------------------
+
+    async def send(self, message: Any, /) -> None:
+        """Answer the client's offer. Candidates are passed over: the answer has them.
+
+        Raises:
+            InvalidStateError: the session has ended, or no offer waits for an answer.
+            TypeError: an offer: only the client makes those.
+        """
+        if self._reason is not None:
+            raise InvalidStateError("the session has ended")
+        value = as_message(message)
+        if value.get("type") == "answer":
+            if self._answer is None or self._answer.done():
+                raise InvalidStateError("no offer waits for an answer")
+            self._answer.set_result(value["sdp"])
+        elif "candidate" not in value:
+            raise TypeError(f"only the client makes offers; this session cannot send {value.get('type')!r}")
+
+    def __aiter__(self) -> Self:
+        self.is_read = True
+        return self
+
+    async def __anext__(self) -> Message:
+        while not self._arrived:
+            if self._reason is not None:
+                raise StopAsyncIteration
+            self._changed.clear()
+            await self._changed.wait()
+        return self._arrived.popleft()
+
+    async def close(self) -> None:
+        """End the session: its URL is gone, and so is its connection. Idempotent."""
+        await self.end("closed")
+
+    # -- for the server ----------------------------------------------------------------------------
+
+    def listen(
+        self, *, failed: Callable[[WhipSession], object], ended: Callable[[WhipSession], object]
+    ) -> None:
+        """Call `failed` when the connection is lost for good, and `ended` when the session ends."""
+        self._on_failed, self._on_end = failed, ended
+
+    def negotiate(self) -> None:
+        """Have offers answered by `pc`."""
+        self._negotiator = Negotiator(self.pc, self, on_error=self._failed)
+        self._negotiator.start()
+
+    async def first_answer(self, timeout: float) -> str:
+        """Wait for the answer to the client's offer.
+
+        Raises:
+            SignalingRefused: it cannot be accepted (422), or nobody answers in time (504).
+        """
+        answer = await self._exchange(self.offer, timeout)
+        self.is_answered = True
+        if rejects_sections(self.offer, answer):
+            raise SignalingRefused("a part of it cannot be accepted: no codec in common?", status=422)
+        return answer
+
+    async def restart(self, fragment: Fragment, timeout: float) -> Fragment:
+        """Restart ICE with the client's new credentials; of several at once the last one wins.
+
+        Returns:
+            The new credentials and candidates of this side.
+
+        Raises:
+            SignalingRefused: as `first_answer`.
+        """
+        async with self._exchanging:
+            offer = restarted(self.offer, fragment)
+            try:
+                answer = await self._exchange_locked(offer, timeout)
+            except SignalingRefused:
+                await self._roll_back()
+                raise
+            self.offer, self.etag = offer, _new_etag()
+            return fragment_of(answer)[0]
+
+    def take_candidates(self, fragment: Fragment) -> int:
+        """Candidates of the client, the unusable ones among them: whoever reads the channel passes over those.
+
+        Returns:
+            How many were taken.
+        """
+        ufrag = fragment_of(self.offer)[0].ufrag
+        if fragment.ufrag not in (None, ufrag):
+            return 0  # of a generation that is over
+        messages = fragment.messages()
+        room = max(0, _ARRIVED_BOUND - len(self._arrived))
+        for message in messages[:room]:
+            self._arrive({**message, "usernameFragment": ufrag})
+        return min(room, len(messages))
+
+    def is_current(self, fragment: Fragment) -> bool:
+        """Whether a fragment has the credentials in force, or none: then it holds candidates, and is no restart."""
+        return fragment.ufrag is None or fragment.ufrag == fragment_of(self.offer)[0].ufrag
+
+    async def end(self, reason: EndReason) -> None:
+        """End it; the first reason stays."""
+        if self._reason is None:
+            self._reason = reason
+            if self._answer is not None and not self._answer.done():
+                self._answer.set_exception(SignalingRefused("the session has ended", status=404))
+                self._answer.exception()  # it is told where somebody waits
+            self._changed.set()
+            self._ended.set()
+            self._on_end(self)
+        negotiator, self._negotiator = self._negotiator, None
+        if negotiator is not None:
+            await negotiator.close()
+        if self._pc is not None:
+            await self._pc.close()
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    async def _roll_back(self) -> None:
+        """Leave the session as it was before a restart that failed."""
+        if self._negotiator is not None and str(self._pc.signalingState) == "have-remote-offer":
+            await self._pc.setRemoteDescription({"type": "rollback", "sdp": ""})
+
+    async def _exchange(self, offer: str, timeout: float) -> str:
+        async with self._exchanging:
+            return await self._exchange_locked(offer, timeout)
+
+    async def _exchange_locked(self, offer: str, timeout: float) -> str:
+        if self._reason is not None:
+            raise SignalingRefused("the session has ended", status=404)
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._answer = answer
+        if self._negotiator is not None:
+            self._refused_before = self._negotiator.notices.counts["refused description"]
+        self._arrive({"type": "offer", "sdp": offer})
+        try:
+            async with asyncio.timeout(timeout):
+                return await answer
+        except TimeoutError:
+            raise SignalingRefused("nobody answered the offer in time", status=504) from None
+        finally:
+            self._answer = None
+
+    def _arrive(self, message: Message) -> None:
+        self._arrived.append(message)
+        self._changed.set()
+
+    def _failed(self, error: Exception) -> None:
+        """Our own negotiator could not use a message."""
+        negotiator, answer = self._negotiator, self._answer
+        if negotiator is None or answer is None or answer.done():
+            logger.debug("%r: %s", self, error)  # the negotiator's notices count it
+        elif negotiator.notices.counts["refused description"] > self._refused_before:
+            fault = error.fault if isinstance(error, RtcPeerError) else "caller"
+            status = 500 if fault == "network" else 422
+            answer.set_exception(SignalingRefused(str(error), status=status))
+
+    def _on_state(self, _event: Any) -> None:
+        """Consent or the DTLS handshake has failed, or the client closed DTLS: what is left to do is to end."""
+        for transport in _dtls_transports(self._pc):
+            if transport not in self._watched:
+                self._watched.append(transport)
+                transport.addEventListener("statechange", self._on_state)
+        gone = str(self._pc.connectionState) in ("failed", "closed") or any(
+            str(transport.state) in ("failed", "closed") for transport in self._watched
+        )
+        if gone and self._reason is None:
+            self._on_failed(self)
+
+
+def _dtls_transports(pc: Any) -> list[Any]:
+    found = [transceiver.receiver.transport for transceiver in pc.getTransceivers()]
+    if pc.sctp is not None:
+        found.append(pc.sctp.transport)
+    return [transport for transport in dict.fromkeys(found) if transport is not None]
+
+
+def _new_etag() -> str:
+    return f'"{secrets.token_urlsafe(12)}"'
