@@ -40,9 +40,9 @@ class SignalingChannel(Protocol):
     Some things more are read where a channel has them: `capabilities`, a `ChannelCapabilities`, says what it promises
     and cannot do; ``await send_candidates(messages)`` takes the candidates of up to 20 ms together; where
     `capabilities.restart` is "ask", ``await request_restart()`` asks the other side for a restart of ICE. A service
-    that says no makes `send` raise `SignalingRefused`. `SupervisedPeer` also reads `configuration`, a mapping of members
-    that its connections take where the application left the default, and `ice_servers`, a list of `RTCIceServer` that
-    the service recommends for the next gathering.
+    that says no makes `send` raise `SignalingRefused`. `SupervisedPeer` also reads `configuration`, a mapping of
+    members that its connections take where the application left the default, and `ice_servers`, a list of
+    `RTCIceServer` that the service recommends for the next gathering.
     """
 
     async def send(self, message: Any, /) -> None:

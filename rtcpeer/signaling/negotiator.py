@@ -276,6 +276,7 @@ class Negotiator:
         """setLocalDescription(), then send it, then the candidates that came meanwhile."""
         self._describing += 1
         self._gathered.clear()
+        before = self._local_ufrags()
         try:
             if description is None:
                 await self.pc.setLocalDescription()
@@ -283,7 +284,7 @@ class Negotiator:
                 await self.pc.setLocalDescription(description)
             capabilities = capabilities_of(self.channel)
             if capabilities.trickle is not True:
-                await self._wait_for_candidates(capabilities)
+                await self._wait_for_candidates(capabilities, is_new=not self._local_ufrags() & before)
             self._post(self.pc.localDescription)
         finally:
             self._describing -= 1
@@ -292,9 +293,17 @@ class Negotiator:
                 for candidate in held:
                     self._post_candidate(candidate)
 
-    async def _wait_for_candidates(self, capabilities: ChannelCapabilities) -> None:
-        """Until all are gathered, within the time that the channel allows; the description has them then."""
-        if str(getattr(self.pc, "iceGatheringState", "")) == "complete":
+    async def _wait_for_candidates(self, capabilities: ChannelCapabilities, *, is_new: bool) -> None:
+        """Until all are gathered, within the time that the channel allows; the description has them then.
+
+        Args:
+            capabilities: of the channel.
+            is_new: whether the ICE credentials are: then the state may still be that of the generation before.
+        """
+        complete = str(getattr(self.pc, "iceGatheringState", "")) == "complete"
+        if complete and not is_new:
+            return
+        if complete and "a=end-of-candidates" in self.pc.localDescription.sdp:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(capabilities.gathering_time):
@@ -516,6 +525,10 @@ class Negotiator:
             except Exception as error:
                 self.notices.add("refused candidate", f"{type(error).__name__}: {error}")
                 self._report(error)
+
+    def _local_ufrags(self) -> frozenset[str]:
+        local = self.pc.localDescription
+        return frozenset() if local is None else ufrags_untrusted(local.sdp)
 
     def _known_ufrags(self) -> frozenset[str]:
         remote = self.pc.remoteDescription

@@ -97,12 +97,11 @@ class _Server:
         self._origins = frozenset(origins)
         self._hosts = LOOPBACK if hosts is None and host in LOOPBACK else hosts
         self.max_sessions = max_sessions
-        self._address_rate = address_rate or RateLimit(50, 100)
-        self._token_rate = token_rate or RateLimit(20, 50)
+        self._address_rate = RateLimit(50, 100) if address_rate is None else address_rate
+        self._token_rate = RateLimit(20, 50) if token_rate is None else token_rate
         self._gathering_time = gathering_time
         self._answer_timeout = answer_timeout
         self._sessions: dict[str, WhipSession] = {}
-        self._starting = 0  # sessions whose answer is still being made
         self._servers: list[RTCIceServer] = list(self._configuration.iceServers)
         self._draining = False
         self._closed = False
@@ -233,15 +232,17 @@ class _Server:
         if self._draining:
             raise SignalingRefused("the server takes no new sessions", status=503, retry_after=5)
         token = await self._check_token(request, name)
-        if len(self._sessions) + self._starting >= self.max_sessions:
-            raise SignalingRefused("there are too many sessions", status=503, retry_after=5)
+        self._check_room()
         offer = await _read_body(request, _SDP_TYPE)
         _check_offer(offer)
-        self._starting += 1
-        try:
-            return await self._begin(request, name, token, offer)
-        finally:
-            self._starting -= 1
+        await self._fetch_servers()
+        return await self._begin(request, name, token, offer)
+
+    def _check_room(self) -> None:
+        if self._draining:
+            raise SignalingRefused("the server takes no new sessions", status=503, retry_after=5)
+        if len(self._sessions) >= self.max_sessions:
+            raise SignalingRefused("there are too many sessions", status=503, retry_after=5)
 
     async def _resource(self, request: web.Request) -> web.Response:
         self._check_site(request)
@@ -279,7 +280,7 @@ class _Server:
     # -- sessions ----------------------------------------------------------------------------------
 
     async def _begin(self, request: web.Request, name: str, token: str | None, offer: str) -> web.Response:
-        await self._fetch_servers()
+        self._check_room()  # once more: others may have come meanwhile
         session = WhipSession(
             name,
             self.kind,

@@ -31,8 +31,8 @@ class WhipSession:
     """One client's session, as `on_publish` and `on_play` get it.
 
     A handler uses it in one of two ways. Either it prepares `pc` (listens to its tracks, adds some) and returns: the
-    server applies the offer to it and answers. Or it hands the session, which is a `SignalingChannel`, to a `Negotiator`
-    or `SupervisedPeer` of its own, which answers. What it starts lives until `ended`.
+    server applies the offer to it and answers. Or it hands the session, which is a `SignalingChannel`, to a
+    `Negotiator` or `SupervisedPeer` of its own, which answers. What it starts lives until `ended`.
 
     Attributes:
         name: the last part of the endpoint's path, "" for the endpoint itself.
