@@ -58,6 +58,7 @@ _EXPORTS = {
     "rtcpeer.peer.dtmf": ("RTCDTMFSender",),
     "rtcpeer.peer.stats": ("RTCStats", "RTCStatsReport"),
     "rtcpeer.media.audio_source": ("AudioSource", "AudioTap"),
+    "rtcpeer.media.video.registered": ("registerEncoder",),
     "rtcpeer.media.track": ("MediaStreamTrack",),
     "rtcpeer.media.stream": ("MediaStream",),
     "rtcpeer.media.event_target": ("Event", "EventTarget"),
@@ -183,6 +184,7 @@ __all__ = [
     "memory_pair",
     "Forwarder",
     "ForwarderOutput",
+    "registerEncoder",
 ]
 
 if TYPE_CHECKING:
@@ -208,6 +210,7 @@ if TYPE_CHECKING:
     from rtcpeer.media.event_target import Event, EventTarget
     from rtcpeer.media.stream import MediaStream
     from rtcpeer.media.track import MediaStreamTrack
+    from rtcpeer.media.video.registered import registerEncoder
     from rtcpeer.peer.certificate import RTCCertificate, RTCDtlsFingerprint
     from rtcpeer.peer.connection import RTCPeerConnection
     from rtcpeer.peer.data_channel import RTCDataChannel

@@ -15,6 +15,7 @@ from av.frame import Frame
 from av.packet import Packet
 from av.video.frame import PictureType
 
+from rtcpeer.errors import OperationError
 from rtcpeer.media import sound
 from rtcpeer.media.codecs import PayloadFormat
 from rtcpeer.media.frames import blank
@@ -77,6 +78,8 @@ class StreamEncoder:
         epoch: counts the encoders: timestamps of different ones have nothing to do with each other.
         frames, key_frames, encode_time, target: for statistics.
         rate_limit: how many pictures a second the other end takes, of the size of the last one; None for any.
+        implementation, is_hardware: libav's name of the encoder, for statistics.
+        warning: something that was not right and is mended; for who reports it, and takes it away.
     """
 
     def __init__(self) -> None:
@@ -87,6 +90,9 @@ class StreamEncoder:
         self.target: int | None = None
         self.encoded_bytes_target = 0.0
         self.rate_limit: float | None = None
+        self.implementation = "libav"
+        self.is_hardware = False
+        self.warning: OperationError | None = None
         self._pictures: PictureEncoder | None = None
         self._sound: SoundEncoder | None = None
         self._key: tuple[object, ...] = ()
@@ -145,7 +151,10 @@ class StreamEncoder:
         picture = prepare_picture(frame, request)
         self._set_bitrate(encoder, request)
         payloads, timestamp = encoder.encode(picture, request.force_keyframe)
-        self.rate_limit = encoder.rate_limit
+        self.rate_limit, self.implementation = encoder.rate_limit, encoder.implementation
+        self.is_hardware = encoder.registered is not None and encoder.registered.is_hardware
+        if encoder.warning is not None:
+            self.warning, encoder.warning = encoder.warning, None
         if not payloads:
             return None
         return EncodedPayloads(payloads, timestamp, self.epoch, encoder.is_key, *encoder.size, turns)

@@ -167,8 +167,8 @@ class SendStream:
                 firCount=self.packets.firs,
                 qualityLimitationReason="none",
                 qualityLimitationResolutionChanges=0,
-                encoderImplementation="libav",
-                powerEfficientEncoder=False,
+                encoderImplementation=encoder.implementation,
+                powerEfficientEncoder=encoder.is_hardware,
             )
             if self.width:
                 outbound.update(frameWidth=self.width, frameHeight=self.height)

@@ -460,6 +460,7 @@ class MediaSender:
                 self._failed(stream, exc)
                 continue
             stream.note_success()
+            self._note_warning(stream)
             if encoded is None or stream not in self._streams:
                 continue
             self._mind_epoch(stream, encoded)
@@ -516,6 +517,11 @@ class MediaSender:
             self._dropped_seconds += more
             self._source.note_dropped(more)
             self._report("dropped", OperationError(_TOO_FAST))
+
+    def _note_warning(self, stream: SendStream) -> None:
+        warning, stream.encoder.warning = stream.encoder.warning, None
+        if warning is not None:
+            self._report(str(warning), warning)
 
     def _failed(self, stream: SendStream, exc: Exception) -> None:
         """A frame could not be encoded: said once per kind of failure, then a later frame is tried."""

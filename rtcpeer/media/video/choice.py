@@ -12,6 +12,7 @@ from av.codec.codec import UnknownCodecError
 from rtcpeer.media import aiortc_adapter
 from rtcpeer.media.video import av1, h264, h265, vp8, vp9
 from rtcpeer.media.video.pictures import PictureDecoder, PictureEncoder
+from rtcpeer.media.video.registered import registered_encoder
 from rtcpeer.values import Codec
 
 # (encoder, decoder) by their names in libav; a build of PyAV may be without
@@ -98,7 +99,9 @@ def make_encoder(codec: Codec) -> PictureEncoder:
     make = _ENCODERS.get(codec.name.upper())
     if make is None:
         raise ValueError(f"there is no encoder for {codec.mime_type}")
-    return make(codec)
+    encoder = make(codec)
+    encoder.registered = registered_encoder(codec.name.upper())
+    return encoder
 
 
 def make_decoder(codec: Codec, pixels_max: int) -> aiortc_adapter.Decoder:

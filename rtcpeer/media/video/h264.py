@@ -148,6 +148,15 @@ class H264Encoder(PictureEncoder):
             options["profile"] = "baseline"
         return options
 
+    def foreign_options(self) -> dict[str, str]:
+        """See `PictureEncoder`."""
+        name = self.implementation
+        if name.endswith("_amf"):
+            return {"profile": "high" if self._is_high else "constrained_baseline"}
+        if name.endswith("_nvenc") or name == self.coder:
+            return {"profile": "high" if self._is_high else "baseline"}
+        return {}
+
     def packetize(self, data: bytes) -> list[bytes]:
         """See `PictureEncoder`."""
         return aiortc_adapter.packetize_h264(list(annexb.units(data)))

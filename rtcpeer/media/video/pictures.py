@@ -20,8 +20,10 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
+from rtcpeer.errors import OperationError
 from rtcpeer.media import aiortc_adapter
 from rtcpeer.media.scheduling import ordinary_scheduling
+from rtcpeer.media.video.registered import RegisteredEncoder
 
 CLOCK_RATE = 90000
 TIME_BASE = fractions.Fraction(1, CLOCK_RATE)
@@ -38,6 +40,8 @@ _BITRATE_STEP = 0.1
 _STEP_MAX = 5 * CLOCK_RATE
 # Pictures that are too large are made smaller in such steps.
 _SCALE_STEP = 0.99
+# A registered encoder that has given nothing for so many pictures does not work.
+_SWALLOWED_MAX = 30
 # No picture needs key frames that nobody asked for.
 _KEYFRAME_DISTANCE = 30_000
 
@@ -67,6 +71,8 @@ class PictureEncoder(ABC):
     Attributes:
         is_key: whether the picture encoded last can be decoded by itself.
         size: its width and height, as encoded; (0, 0) when they are not known.
+        registered: the program's own choice of an encoder, as long as it works.
+        warning: why it is not used any more; for who reports it, and takes it away.
     """
 
     # name of the encoder in libav
@@ -79,6 +85,10 @@ class PictureEncoder(ABC):
     def __init__(self) -> None:
         self.is_key = False
         self.size = (0, 0)
+        self.registered: RegisteredEncoder | None = None
+        self.warning: OperationError | None = None
+        # pictures that the registered encoder has taken since it gave something
+        self._swallowed = 0
         self._codec: VideoCodecContext | None = None
         self._bitrate = self.bitrate_default
         # what `_fit` found for a size; pictures of one track have one
@@ -95,6 +105,10 @@ class PictureEncoder(ABC):
     def packetize(self, data: bytes) -> list[bytes]:
         """The payloads of one encoded picture, of which `is_key` and `size` tell."""
 
+    def foreign_options(self) -> dict[str, str]:
+        """What any encoder of this codec has to be told of the other end."""
+        return {}
+
     def adapt(self, codec: VideoCodecContext) -> None:  # noqa: B027 - most have none
         """Further settings of a context that is about to be opened."""
 
@@ -105,6 +119,11 @@ class PictureEncoder(ABC):
     def allows(self, width: int, height: int) -> bool:
         """Whether pictures of this size may be sent; larger ones are scaled down until they may."""
         return True
+
+    @property
+    def implementation(self) -> str:
+        """Libav's name of the encoder in use."""
+        return self.coder if self.registered is None else self.registered.name
 
     @property
     def bitrate_limit(self) -> int:
@@ -139,6 +158,15 @@ class PictureEncoder(ABC):
         if not isinstance(frame, VideoFrame):
             raise TypeError(f"a picture is needed, not {type(frame).__name__}")
         timestamp = ticks(frame.pts, frame.time_base)
+        if self.registered is not None:
+            try:
+                return self._encode_at(timestamp, frame, force_keyframe), timestamp
+            except Exception as exc:
+                self._fall_back(self.registered, exc)
+                force_keyframe = True
+        return self._encode_at(timestamp, frame, force_keyframe), timestamp
+
+    def _encode_at(self, timestamp: int, frame: VideoFrame, force_keyframe: bool) -> list[bytes]:
         picture = self._fit(frame)
         codec = self._codec
         if (
@@ -156,7 +184,21 @@ class PictureEncoder(ABC):
         data = b"".join([bytes(packet) for packet in packets])
         self.is_key = any(packet.is_keyframe for packet in packets)
         self.size = (picture.width, picture.height)
-        return (self.packetize(data) if data else []), timestamp
+        if data:
+            self._swallowed = 0
+            return self.packetize(data)
+        self._swallowed += 1
+        if self.registered is not None and self._swallowed >= _SWALLOWED_MAX:
+            raise OperationError(f"it has taken {self._swallowed} pictures and given none")
+        return []
+
+    def _fall_back(self, registered: RegisteredEncoder, reason: Exception) -> None:
+        """Use our own encoder from now on."""
+        self.warning = OperationError(
+            f"the registered encoder {registered.name} does not work, {self.coder} is used instead: {reason}"
+        )
+        self.warning.__cause__ = reason
+        self.registered = self._codec = None
 
     def pack(self, packet: Packet[Any]) -> tuple[list[bytes], int]:
         """Cut a picture that is encoded already: its payloads and its time in ticks."""
@@ -169,7 +211,8 @@ class PictureEncoder(ABC):
         given = (frame.width, frame.height)
         if self._fitted[0] != given:
             self._fitted = (given, self._fit_size(*given))
-        size, form = self._fitted[1], self.picture_format(frame)
+        size, registered = self._fitted[1], self.registered
+        form = self.picture_format(frame) if registered is None else registered.pixels
         if size == given and form == frame.format.name:
             return frame
         return frame.reformat(width=size[0], height=size[1], format=form)
@@ -186,7 +229,8 @@ class PictureEncoder(ABC):
             scale *= _SCALE_STEP
 
     def _open(self, picture: VideoFrame) -> VideoCodecContext:
-        codec = CodecContext.create(self.coder, "w")
+        registered = self.registered
+        codec = CodecContext.create(self.implementation, "w")
         assert isinstance(codec, VideoCodecContext)
         codec.width, codec.height = picture.width, picture.height
         codec.pix_fmt = picture.format.name
@@ -194,8 +238,12 @@ class PictureEncoder(ABC):
         codec.time_base = TIME_BASE
         codec.framerate = fractions.Fraction(FRAMERATE, 1)
         codec.gop_size = _KEYFRAME_DISTANCE
-        codec.options = self.options(picture.width, picture.height, self._bitrate)
-        self.adapt(codec)
+        if registered is None:
+            codec.options = self.options(picture.width, picture.height, self._bitrate)
+            self.adapt(codec)
+        else:
+            codec.options = {**self.foreign_options(), **dict(registered.options)}
+            codec.max_b_frames = 0
         # not by the first picture: SVT-AV1 raises the priority of every thread that it sees when it is opened
         with ordinary_scheduling():
             codec.open()
