@@ -230,6 +230,11 @@ class DtlsTransport:
         self._tx_packets += 1
         self._send(datagram)
 
+    def send_messages(self, messages: Sequence[bytes]) -> None:
+        """Send several messages of application data, each a datagram of its own; dropped unless connected."""
+        for message in messages:
+            self.send_data(message)
+
     def stats(self) -> dict[str, Any]:
         """Members of RTCTransportStats that belong to DTLS, by their W3C names."""
         stats: dict[str, Any] = {

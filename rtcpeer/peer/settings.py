@@ -21,6 +21,7 @@ class PeerSettings:
         max_picture_size: longer and shorter side, in pixels, of the largest received picture that is decoded; what
             announces more is dropped, and counted as `oversizedFrames` in `inbound-rtp`.
         max_message_size: the largest data-channel message that is accepted, in bytes.
+        max_data_channels: how many data channels the other end may have open at a time; further ones are refused.
     """
 
     ice: IceSettings = field(default_factory=IceSettings)
@@ -28,3 +29,4 @@ class PeerSettings:
     close_timeout: float = 5.0
     max_message_size: int = 262144
     max_picture_size: tuple[int, int] = (4096, 2304)
+    max_data_channels: int = 1024

@@ -1,1 +1,17 @@
-"""SCTP and data channels."""
+"""SCTP over DTLS and the data channels on it (RFC 9260, 3758, 6525, 8831, 8832).
+
+The association is sans-I/O: packets, the time and random numbers are arguments, packets come back as values.
+In reading order:
+
+- `packets`: the codec of packets, chunks and parameters.
+- `tracker`: which transmission sequence numbers have arrived.
+- `reassembly`: from chunks to whole messages in their order.
+- `congestion`: congestion window and retransmission timeout.
+- `outgoing`: one message that is sent, and one chunk of it.
+- `send_queue`: what is queued, on its way, sent again, given up.
+- `resets`: stream reconfiguration.
+- `handshake`: INIT and its state cookie.
+- `association`: the state machine over all of these.
+- `channel`: one data channel and the messages that open it; `schedule` says whose turn it is.
+- `transport`: the adapter to the event loop and to DTLS.
+"""

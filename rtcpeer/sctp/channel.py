@@ -1,6 +1,6 @@
-"""One data channel: its queue, its numbers, its messages of RFC 8832.
+"""One data channel: its queue, its numbers, the messages that open it (RFC 8831, RFC 8832).
 
-Owns: what is queued and counted for one channel. Never: SCTP; the transport asks for the next message.
+Owns: what is queued and counted for one channel. Never: a packet; the transport asks for the next message.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from struct import Struct
 from struct import error as struct_error
 from typing import Any, Protocol
 
-from rtcpeer.aio import wall_time
 from rtcpeer.errors import InvalidStateError, RTCError
 from rtcpeer.rtp.parameters import ChannelParameters, Priority
-from rtcpeer.sctp.aiortc_association import Association
+from rtcpeer.sctp.association import Association
 from rtcpeer.values import DataChannelState, DtlsRole
 
 # RFC 8832 section 8.2.1 and RFC 8831 section 8: message types and payload protocol identifiers
@@ -29,9 +28,8 @@ _OPEN_HEADER = Struct("!BBHLHH")
 
 # RFC 8832 section 5: 65535 is not used
 MAX_CHANNEL_ID = 65534
-# RFC 8832 section 5.1 gives the numbers; messages per turn follow them
+# RFC 8832 section 5.1 gives the numbers; the shares of channels follow them (RFC 8831 section 6.4)
 _PRIORITY_NUMBERS = {Priority.VERY_LOW: 128, Priority.LOW: 256, Priority.MEDIUM: 512, Priority.HIGH: 1024}
-_TURNS = {Priority.VERY_LOW: 1, Priority.LOW: 2, Priority.MEDIUM: 4, Priority.HIGH: 8}
 
 
 class ChannelListener(Protocol):
@@ -61,6 +59,9 @@ class ChannelOwner(Protocol):
 
     def schedule_close(self, channel: DataChannel) -> None:
         """The channel is closing."""
+
+    def time(self) -> float:
+        """The loop's time."""
 
     def unacknowledged(self, channel: DataChannel) -> int:
         """How many of the messages that SCTP was given for the channel may not have arrived."""
@@ -106,12 +107,13 @@ class DataChannel:
         self.buffered_amount_low_threshold = 0
         self.listener = listener
         self._owner = owner
-        self._queue: deque[tuple[int, bytes, int]] = deque()
+        # payload protocol, bytes, what of them counts, when it is given up
+        self._queue: deque[tuple[int, bytes, int, float | None]] = deque()
+        # of a channel that is closed
+        self._unacknowledged: int | None = None
         # RFC 8832 section 6: until the OPEN is acknowledged, messages are sent in order
         self._acknowledged = parameters.negotiated
         self._reset_sent = False
-        # of a channel that is closed
-        self._unacknowledged: int | None = None
         self._messages_sent = self._messages_received = self._bytes_sent = self._bytes_received = 0
 
     def send(self, data: str | bytes | bytearray | memoryview) -> None:
@@ -132,8 +134,10 @@ class DataChannel:
         self.buffered_amount += size
         self._messages_sent += 1
         self._bytes_sent += size
+        lifetime = self.parameters.max_packet_life_time
+        expiry = None if lifetime is None else self._owner.time() + lifetime / 1000
         # an empty message is sent as one byte that means nothing (RFC 8831 section 6.6)
-        self._queue.append((protocol, body or b"\0", size))
+        self._queue.append((protocol, body or b"\0", size, expiry))
         self._owner.schedule(self)
 
     def close(self) -> None:
@@ -141,6 +145,17 @@ class DataChannel:
         if self.state in (DataChannelState.CONNECTING, DataChannelState.OPEN):
             self.state = DataChannelState.CLOSING
             self._owner.schedule_close(self)
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many of the newest messages given to `send` may not have arrived.
+
+        They begin with the oldest one that the other end has not acknowledged. A closed channel keeps the number.
+        """
+        if self._unacknowledged is not None:
+            return self._unacknowledged
+        queued = sum(protocol != PPID_DCEP for protocol, _body, _size, _expiry in self._queue)
+        return queued + self._owner.unacknowledged(self)
 
     def stats(self) -> dict[str, Any]:
         """Members of RTCDataChannelStats by their W3C names."""
@@ -155,17 +170,6 @@ class DataChannel:
             "bytesReceived": self._bytes_received,
         }
 
-    @property
-    def unacknowledged(self) -> int:
-        """How many of the newest messages given to `send` may not have arrived.
-
-        They begin with the oldest one that the other end has not acknowledged. A closed channel keeps the number.
-        """
-        if self._unacknowledged is not None:
-            return self._unacknowledged
-        queued = sum(protocol != PPID_DCEP for protocol, _body, _size in self._queue)
-        return queued + self._owner.unacknowledged(self)
-
     # -- what the transport does with it -----------------------------------------------------------
 
     def keep_unacknowledged(self) -> None:
@@ -179,36 +183,32 @@ class DataChannel:
         return bool(self._queue)
 
     @property
-    def turns(self) -> int:
-        """How many messages it may give to SCTP before the others have their turn."""
-        return _TURNS[self.parameters.priority]
+    def weight(self) -> int:
+        """Its share of what all channels send (RFC 8831 section 6.4)."""
+        return _PRIORITY_NUMBERS[self.parameters.priority]
 
     def queue_control(self, message: bytes) -> None:
         """Queue a DCEP message before what is queued."""
-        self._queue.appendleft((PPID_DCEP, message, 0))
+        self._queue.appendleft((PPID_DCEP, message, 0, None))
 
-    def write_one(self, association: Association) -> bool:
-        """Give the next message to SCTP; True if the buffered amount crossed its threshold."""
-        protocol, body, size = self._queue.popleft()
+    def write_one(self, association: Association) -> int:
+        """Give the next message to SCTP; how many bytes it has."""
+        protocol, body, size, expiry = self._queue.popleft()
         parameters = self.parameters
         assert self.id is not None
         if protocol == PPID_DCEP:
             association.write(self.id, protocol, body)
-            return False
-        expiry = None
-        if parameters.max_packet_life_time is not None:
-            expiry = wall_time() + parameters.max_packet_life_time / 1000
-        association.write(
-            self.id,
-            protocol,
-            body,
-            ordered=parameters.ordered or not self._acknowledged,
-            expiry=expiry,
-            max_retransmits=parameters.max_retransmits,
-        )
-        before = self.buffered_amount
-        self.buffered_amount = before - size
-        return self.buffered_amount <= self.buffered_amount_low_threshold < before
+        else:
+            association.write(
+                self.id,
+                protocol,
+                body,
+                ordered=parameters.ordered or not self._acknowledged,
+                expiry=expiry,
+                max_retransmits=parameters.max_retransmits,
+            )
+            self.buffered_amount -= size
+        return len(body)
 
     def take_reset(self) -> bool:
         """Whether the reset of our half is still to be asked for; it counts as asked for from now on."""

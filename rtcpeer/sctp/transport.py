@@ -1,17 +1,20 @@
-"""Data channels over SCTP (RFC 8831, RFC 8832), on aiortc's association.
+"""Data channels over SCTP (RFC 8831, RFC 8832): the association and its channels on the event loop and DTLS.
 
-Owns: the channels of one transport, their ids, their queues. Never: W3C's checks of arguments (the peer
+Owns: the channels of one transport, their ids, the timer. Never: W3C's checks of arguments (the peer
 does them), or an event emitter.
 
-A message is queued with its channel and given to SCTP in a callback of the loop, once per turn for all
-channels, so that `buffered_amount` does not shrink inside the caller's own step (webrtc-pc 6.2). Channels
-take turns, longer ones by priority (RFC 8831 section 6.4).
+Theory of operation. A message is queued with its channel. Once per turn of the loop, after all that has arrived in
+it, channels give their messages to the association while it takes them (`schedule` says whose turn it is), and what
+the association has to send goes to DTLS together. So `buffered_amount` does not shrink inside the caller's own step
+(webrtc-pc 6.2), packets that arrived together are acknowledged together, an answer that a message handler sends
+carries the acknowledgement, and datagrams can be handed to the system in one call.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Awaitable
 from typing import Any, Protocol
 
@@ -19,11 +22,10 @@ from rtcpeer.aio import Gone
 from rtcpeer.dtls.transport import DtlsTransport
 from rtcpeer.errors import InvalidStateError, OperationError, RTCError
 from rtcpeer.rtp.parameters import ChannelParameters
-from rtcpeer.sctp.aiortc_association import Association
+from rtcpeer.sctp.association import ENTROPY_SIZE, Association
 from rtcpeer.sctp.channel import (
     DCEP_ACK,
     DCEP_OPEN,
-    MAX_CHANNEL_ID,
     PPID_BINARY,
     PPID_BINARY_EMPTY,
     PPID_DCEP,
@@ -35,9 +37,11 @@ from rtcpeer.sctp.channel import (
     read_open_untrusted,
     write_open,
 )
+from rtcpeer.sctp.schedule import Schedule
 from rtcpeer.values import DataChannelState, DtlsRole, SctpTransportState
 
 __all__ = [
+    "DEFAULT_MAX_CHANNELS",
     "DEFAULT_MAX_MESSAGE_SIZE",
     "LOCAL_MAX_MESSAGE_SIZE",
     "ChannelListener",
@@ -52,6 +56,10 @@ logger = logging.getLogger(__name__)
 LOCAL_MAX_MESSAGE_SIZE = 262144
 # What the other end takes if it does not say
 DEFAULT_MAX_MESSAGE_SIZE = 65536
+# Channels that the other end may have open at a time
+DEFAULT_MAX_CHANNELS = 1024
+# What a message costs beside its bytes, for the shares of channels
+_MESSAGE_OVERHEAD = 16
 
 
 class DataListener(Protocol):
@@ -72,14 +80,19 @@ class DataTransport:
 
     Args:
         listener: told about the state and about channels that the other end opens.
+        max_channels: how many channels of the other end may be open at a time; further ones are refused.
         name: for logs.
 
     Attributes:
         state: see webrtc-pc 6.1.2.
         dtls: what it runs over, once attached.
+        refused: channels of the other end that were refused.
     """
 
-    def __init__(self, listener: DataListener, *, name: str = "") -> None:
+    def __init__(
+        self, listener: DataListener, *, max_channels: int = DEFAULT_MAX_CHANNELS, name: str = ""
+    ) -> None:
+        self.refused = 0
         self.state = SctpTransportState.CONNECTING
         self.dtls: DtlsTransport | None = None
         self._listener: DataListener | None = listener
@@ -93,10 +106,15 @@ class DataTransport:
         self._by_id: dict[int, DataChannel] = {}
         # channels that wait for an id
         self._nameless: list[DataChannel] = []
-        # channels that have something to send, in their order of turn
-        self._ready: dict[DataChannel, None] = {}
+        # those that the other end opened
+        self._incoming: set[DataChannel] = set()
+        self._incoming_max = max_channels
+        # channels that have something to send
+        self._ready: Schedule[DataChannel] = Schedule()
+        # the next look at what there is to send, and the association's timer
         self._scheduled: asyncio.Handle | None = None
-        self._writing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -141,8 +159,7 @@ class DataTransport:
     def stop(self) -> Awaitable[None]:
         """Abort the association, telling the other end. Channels are closed, without a callback."""
         self._listener = None
-        if self._association is not None and self.state is not SctpTransportState.CLOSED:
-            self._association.close()
+        self._abort()
         self._end(None, tell=False)
         if self.dtls is not None:
             self.dtls.set_data_user(None)
@@ -161,14 +178,29 @@ class DataTransport:
             self._assign_ids()
             self._association = Association(
                 self,
-                self.dtls.send_data,
-                is_server=self._role is DtlsRole.SERVER,
                 local_port=local_port,
+                remote_port=remote_port,
+                entropy=secrets.token_bytes(ENTROPY_SIZE),
                 round_trip_time=self.dtls.round_trip_time,
             )
             for stream_id in self._by_id:
                 self._association.open_stream(stream_id)
-            self._association.connect(remote_port)
+            self._association.connect(self.time())
+            self._send()
+
+    def _abort(self) -> None:
+        """End the association, telling the other end."""
+        if self._association is None or self.state is SctpTransportState.CLOSED:
+            return
+        packet = self._association.abort()
+        if packet is not None and self.dtls is not None:
+            self.dtls.send_data(packet)
+
+    def time(self) -> float:
+        """See `ChannelOwner`."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop.time()
 
     # -- channels ----------------------------------------------------------------------------------
 
@@ -183,7 +215,7 @@ class DataTransport:
         association = self._association
         if association is None or not association.is_established:
             return None
-        return association.maxChannels
+        return association.max_channels
 
     @property
     def channels(self) -> list[DataChannel]:
@@ -249,9 +281,9 @@ class DataTransport:
 
     def schedule(self, channel: DataChannel) -> None:
         """A channel has something to send."""
-        self._ready[channel] = None
+        self._ready.add(channel)
         if self._scheduled is None and self._association is not None and self._association.is_established:
-            self._scheduled = asyncio.get_running_loop().call_soon(self._on_turn)
+            self._look_soon()
 
     def schedule_close(self, channel: DataChannel) -> None:
         """A channel is closing: once its queue is empty, its stream is reset."""
@@ -267,42 +299,68 @@ class DataTransport:
             return 0
         return self._association.unacknowledged(channel.id, PPID_DCEP)
 
+    def _look_soon(self) -> None:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._scheduled = self._loop.call_soon(self._on_turn)
+
     def _on_turn(self) -> None:
         self._scheduled = None
-        self.on_writable()
+        self._send()
 
-    def on_writable(self) -> None:
-        """Give queued messages to SCTP while it takes them; reset the streams of channels that are done."""
+    def _send(self) -> None:
+        """Give queued messages to SCTP while it takes them, and what it has to say to DTLS."""
         association = self._association
-        if self._writing or association is None or not association.is_established:
+        if association is None:
             return
-        self._writing = True
-        low: list[DataChannel] = []
-        try:
-            while self._ready:
-                channel = next(iter(self._ready))
-                del self._ready[channel]
-                for _turn in range(channel.turns):
-                    if not channel.pending or not association.is_writable:
-                        break
-                    if channel.write_one(association):
-                        low.append(channel)
-                if channel.pending:
-                    self._ready[channel] = None
-                    if not association.is_writable:
-                        break
-                elif (
-                    channel.state is DataChannelState.CLOSING
-                    and channel.id is not None
-                    and channel.take_reset()
-                ):
-                    association.reset_stream(channel.id)
-            association.flush()
-        finally:
-            self._writing = False
-        for channel in low:
+        low = self._write(association) if association.is_established and self._ready else None
+        packets = association.packets(self.time())
+        if packets and self.dtls is not None:
+            self.dtls.send_messages(packets)
+        self._arm(association)
+        for channel in low or ():
             if channel.listener is not None and channel.state is not DataChannelState.CLOSED:
                 channel.listener.on_buffered_amount_low()
+
+    def _write(self, association: Association) -> list[DataChannel]:
+        """Write messages; which channels' buffered amount has crossed its threshold."""
+        ready = self._ready
+        low: list[DataChannel] = []
+        while (channel := ready.first()) is not None:
+            if channel.pending:
+                if not association.is_writable:
+                    break
+                before, written = channel.buffered_amount, 0
+                while True:
+                    written += channel.write_one(association) + _MESSAGE_OVERHEAD
+                    if not channel.pending or ready.is_contended or not association.is_writable:
+                        break
+                ready.charge(channel, written)
+                if channel.buffered_amount <= channel.buffered_amount_low_threshold < before:
+                    low.append(channel)
+            if not channel.pending:
+                ready.remove(channel)
+                closing = channel.state is DataChannelState.CLOSING
+                if closing and channel.id is not None and channel.take_reset():
+                    association.reset_stream(channel.id)
+        return low
+
+    def _arm(self, association: Association) -> None:
+        """See to it that the timer runs, and not too late; too early costs little."""
+        deadline, timer = association.deadline, self._timer
+        if deadline is None or (timer is not None and timer.when() <= deadline):
+            return
+        if timer is not None:
+            timer.cancel()
+        assert self._loop is not None
+        self._timer = self._loop.call_at(deadline, self._on_timer, deadline)
+
+    def _on_timer(self, due: float) -> None:
+        self._timer = None
+        if self._association is not None:
+            # the loop's clock may be a hair behind
+            self._association.expire(max(self.time(), due))
+            self._send()
 
     # -- DTLS --------------------------------------------------------------------------------------
 
@@ -313,40 +371,42 @@ class DataTransport:
 
     def on_dtls_data(self, data: bytes) -> None:
         """See `dtls.DataUser`."""
-        if self._association is not None:
-            self._association.receive(data)
+        association = self._association
+        if association is not None:
+            association.receive(data, self.time())
+            if self._scheduled is None and self._association is not None:
+                self._look_soon()
 
     def on_dtls_closed(self, error: RTCError | None) -> None:
         """See `dtls.DataUser`."""
-        if self._association is not None and self.state is not SctpTransportState.CLOSED:
-            self._association.close()
+        self._abort()
         self._end(error, tell=True)
 
     def on_dtls_wake(self) -> None:
         """See `dtls.DataUser`."""
         if self._association is not None:
-            self._association.wake()
+            self._association.wake(self.time())
+            self._send()
 
     # -- SCTP --------------------------------------------------------------------------------------
 
     def on_established(self) -> None:
-        """See `neighbours.AssociationUser`."""
+        """See `AssociationUser`."""
         association = self._association
         if association is None:
             return
-        limit = association.maxChannels or MAX_CHANNEL_ID + 1
+        limit = association.max_channels
         self._set_state(SctpTransportState.CONNECTED)
         for channel in list(self._by_id.values()):
             if channel.id is not None and channel.id >= limit:
                 message = f"the association has only {limit} streams"
                 self._forget(channel, RTCError("data-channel-failure", message))
             elif channel.state is DataChannelState.CONNECTING:
-                self._ready[channel] = None
+                self._ready.add(channel)
                 channel.opened(tell=True)
-        self.on_writable()
 
     def on_message(self, stream_id: int, protocol: int, data: bytes) -> None:
-        """See `neighbours.AssociationUser`."""
+        """See `AssociationUser`."""
         if protocol == PPID_DCEP:
             self._receive_control_untrusted(stream_id, data)
             return
@@ -378,54 +438,63 @@ class DataTransport:
             if channel is not None or self._listener is None:
                 logger.debug("%s refuses a data channel on stream %d, which is taken", self._name, stream_id)
                 return
+            if len(self._incoming) >= self._incoming_max:
+                self.refused += 1
+                logger.debug(
+                    "%s refuses a data channel beyond %d (max_data_channels)", self._name, self._incoming_max
+                )
+                self._association.reset_stream(stream_id)
+                return
             channel = DataChannel(self, parameters, None)
+            self._incoming.add(channel)
             channel.acknowledge()
             self._register(channel, stream_id)
             channel.queue_control(bytes((DCEP_ACK,)))
-            self._ready[channel] = None
+            self._ready.add(channel)
             channel.opened(tell=False)
-            self.on_writable()
             self._listener.on_channel(channel)
 
     def on_stream_closing(self, stream_id: int) -> None:
-        """See `neighbours.AssociationUser`."""
+        """See `AssociationUser`."""
         channel = self._by_id.get(stream_id)
         if channel is not None:
             channel.closing()
-            self._ready[channel] = None
-            self.on_writable()
+            self._ready.add(channel)
 
     def on_stream_closed(self, stream_id: int) -> None:
-        """See `neighbours.AssociationUser`."""
+        """See `AssociationUser`."""
         channel = self._by_id.get(stream_id)
         if channel is not None:
             self._forget(channel, None)
 
     def on_association_closed(self, cause: int | None, aborted: bool) -> None:
-        """See `neighbours.AssociationUser`."""
+        """See `AssociationUser`."""
         message = "the other end ended the association" if aborted else "the association was given up"
         self._end(RTCError("sctp-failure", message, sctpCauseCode=cause), tell=True)
 
     def _forget(self, channel: DataChannel, error: RTCError | None) -> None:
-        self._ready.pop(channel, None)
+        self._ready.forget(channel)
+        self._incoming.discard(channel)
         if channel in self._nameless:
             self._nameless.remove(channel)
-        channel.keep_unacknowledged()
         if channel.id is not None and self._by_id.get(channel.id) is channel:
+            channel.keep_unacknowledged()
             del self._by_id[channel.id]
             if self._association is not None:
                 self._association.forget_stream(channel.id)
         channel.closed(error)
 
     def _end(self, error: RTCError | None, *, tell: bool) -> None:
-        if self._scheduled is not None:
-            self._scheduled.cancel()
-            self._scheduled = None
+        for handle in (self._scheduled, self._timer):
+            if handle is not None:
+                handle.cancel()
+        self._scheduled = self._timer = None
         channels = self.channels
         for channel in channels:
             channel.keep_unacknowledged()
         self._by_id.clear()
         self._nameless.clear()
+        self._incoming.clear()
         self._ready.clear()
         self._association = None
         if self.state is not SctpTransportState.CLOSED:

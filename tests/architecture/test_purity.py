@@ -20,6 +20,7 @@ MEDIA = {"av", "aiortc", "OpenSSL", "pylibsrtp"}
         ("rtcpeer.sdp.text", CLOCKS_AND_LOOPS | MEDIA),
         ("rtcpeer.config.configuration", {"asyncio"} | MEDIA),
         ("rtcpeer.ice.agent.agent", MEDIA - {"OpenSSL"}),  # stuns: over UDP is DTLS (RFC 7350)
+        ("rtcpeer.sctp.association", CLOCKS_AND_LOOPS | MEDIA),
         ("rtcpeer.supervisor.policy", {"asyncio"} | MEDIA),
     ],
 )

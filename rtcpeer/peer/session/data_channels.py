@@ -54,7 +54,8 @@ class DataChannelSet:
     def transport(self) -> DataTransport:
         """What carries the channels; made when first needed."""
         if self._transport is None:
-            self._transport = DataTransport(self, name=f"{self._session.name}/sctp")
+            limit = self._session.settings.max_data_channels
+            self._transport = DataTransport(self, max_channels=limit, name=f"{self._session.name}/sctp")
         return self._transport
 
     # --- told by the user -------------------------------------------------------------------------

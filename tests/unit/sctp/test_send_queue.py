@@ -8,11 +8,26 @@ from struct import unpack_from
 
 import pytest
 
-from rtcpeer.sctp.send_queue import BACKOFF_MAX, BODY_MAX, BURST, PACKET_MAX, SendQueue
+from rtcpeer.sctp.congestion import BACKOFF_MAX, BURST
+from rtcpeer.sctp.outgoing import Message
+from rtcpeer.sctp.packets import BODY_MAX, PACKET_MAX, unwrap
+from rtcpeer.sctp.reassembly import UNORDERED
+from rtcpeer.sctp.send_queue import SendQueue
 
 FIRST = 1000
 DCEP = 50
 WINDOW = 1 << 20
+
+
+def split(body: bytes) -> list[bytes]:
+    """The chunks of a packet, as they stand there."""
+    chunks, at = [], 0
+    while at < len(body):
+        length = body[at + 2] << 8 | body[at + 3]
+        end = at + length + (-length & 3)
+        chunks.append(body[at:end])
+        at = end
+    return chunks
 
 
 @dataclass
@@ -21,24 +36,35 @@ class Path:
 
     first: int = FIRST
     now: float = 100.0
-    wall: float = 5000.0
     packets: list[list[bytes]] = field(default_factory=list)
     received: dict[int, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.queue = SendQueue(self.first, self.packets.append)
+        self.queue = SendQueue(self.first)
         self.queue.open(WINDOW)
-        self.cumulative = self.first - 1 & 0xFFFFFFFF
+        self.cumulative = self.first - 1
 
-    def write(self, data: bytes = b"message", count: int = 1, **options) -> None:
+    def write(
+        self,
+        data: bytes = b"message",
+        count: int = 1,
+        *,
+        stream: int = 1,
+        protocol: int = 53,
+        ordered: bool = True,
+        expiry: float | None = None,
+        max_retransmits: int | None = None,
+    ) -> None:
+        order = 0 if ordered else UNORDERED
         for _ in range(count):
-            self.queue.write(
-                1, 0, 53, data, **{"ordered": True, "expiry": None, "max_retransmits": None} | options
-            )
+            self.queue.write(Message(stream, protocol, data, order, expiry, max_retransmits))
+
+    def send(self) -> None:
+        self.packets += [split(body) for body in self.queue.transmit(self.now)]
 
     def transmit(self) -> list[list[bytes]]:
         del self.packets[:]
-        self.queue.transmit(self.now, self.wall)
+        self.send()
         return self.packets
 
     def pass_time(self, seconds: float) -> list[list[bytes]]:
@@ -46,33 +72,34 @@ class Path:
         del self.packets[:]
         end = self.now + seconds
         while self.queue.deadline is not None and self.queue.deadline <= end:
-            self.wall += self.queue.deadline - self.now
             self.now = self.queue.deadline
-            self.queue.expire(self.now, self.wall)
-        self.wall += end - self.now
+            self.queue.expire(self.now)
+            self.send()
         self.now = end
         return list(self.packets)
 
+    def wake(self) -> None:
+        self.queue.wake(self.now)
+        self.send()
+
     def arrive(self, packet: list[bytes]) -> None:
         for chunk in packet:
+            tsn = unwrap(int.from_bytes(chunk[4:8]), self.cumulative)
             if chunk[0] == 192:
-                skipped = int.from_bytes(chunk[4:8])
-                if 0 < (skipped - self.cumulative) % 2**32 < 2**31:
-                    self.cumulative = skipped
+                self.cumulative = max(tsn, self.cumulative)
             else:
-                self.received[int.from_bytes(chunk[4:8])] = chunk[16 : chunk[2] << 8 | chunk[3]]
-        while (self.cumulative + 1) % 2**32 in self.received:
-            self.cumulative = (self.cumulative + 1) % 2**32
+                self.received[tsn] = chunk[16 : chunk[2] << 8 | chunk[3]]
+        while self.cumulative + 1 in self.received:
+            self.cumulative += 1
+
+    def acknowledge(self, cumulative: int, gaps=(), window: int = WINDOW) -> bool:
+        return self.queue.acknowledge(cumulative, gaps, window, self.now)
 
     def sack(self, window: int = WINDOW) -> None:
         """What the other end says now; the queue goes on with it."""
-        offsets = sorted(
-            offset for tsn in self.received if 0 < (offset := (tsn - self.cumulative) % 2**32) < 2**31
-        )
-        self.queue.acknowledge(
-            self.cumulative, [(offset, offset) for offset in offsets], window, self.now, self.wall
-        )
-        self.queue.transmit(self.now, self.wall)
+        offsets = sorted(tsn - self.cumulative for tsn in self.received if tsn > self.cumulative)
+        self.acknowledge(self.cumulative, [(offset, offset) for offset in offsets], window)
+        self.send()
 
 
 @pytest.fixture
@@ -100,7 +127,7 @@ def test_no_packet_is_too_large_and_the_window_counts_headers(path):
     sent = path.transmit()
 
     assert all(sum(map(len, packet)) <= BODY_MAX for packet in sent)
-    assert path.queue.cwnd <= path.queue.flight < path.queue.cwnd + PACKET_MAX
+    assert path.queue.window.size <= path.queue.flight < path.queue.window.size + PACKET_MAX
     assert path.queue.flight == sum(len(chunk) for packet in sent for chunk in packet)
 
 
@@ -128,8 +155,8 @@ def test_acknowledged_data_makes_room(path):
     assert b"".join(path.received[tsn] for tsn in sorted(path.received)) == bytes(100_000)
     assert path.queue.flight == 0
     assert path.queue.deadline is None
-    assert path.queue.srtt == pytest.approx(0.02)
-    assert path.queue.cwnd > 4 * PACKET_MAX
+    assert path.queue.round_trip.smoothed == pytest.approx(0.02)
+    assert path.queue.window.size > 4 * PACKET_MAX
 
 
 def test_numbers_wrap():
@@ -141,7 +168,7 @@ def test_numbers_wrap():
     path.sack()
 
     assert path.queue.outstanding == 0
-    assert path.queue.tsn == 3
+    assert path.queue.tsn % 2**32 == 3
 
 
 def test_a_dead_path_costs_a_packet_now_and_then(path):
@@ -177,11 +204,11 @@ def test_a_path_that_is_back_is_used_at_once(path):
     path.pass_time(20)
     del path.packets[:]
 
-    path.queue.wake(path.now, path.wall)
+    path.wake()
 
     assert 1 < len(path.packets) <= 5
     assert tsns(path.packets)[0] == FIRST
-    assert path.queue.backoff == 0
+    assert path.queue.round_trip.backoff == 0
 
 
 def test_hearing_the_other_end_is_as_good(path):
@@ -191,9 +218,13 @@ def test_hearing_the_other_end_is_as_good(path):
     path.pass_time(path.queue.deadline - path.now)
     del path.packets[:]
 
-    path.queue.heard(path.now + 0.1, path.wall)
+    path.now += 0.1
+    path.queue.heard(path.now)
+    path.send()
     assert not path.packets
-    path.queue.heard(path.now + 1, path.wall)
+    path.now += 0.9
+    path.queue.heard(path.now)
+    path.send()
     assert tsns(path.packets) == [FIRST]
 
 
@@ -201,7 +232,7 @@ def test_an_exchanged_path_does_not_repeat_what_is_under_way(path):
     path.write(bytes(200_000))
     for packet in path.transmit():
         path.arrive(packet)
-    for _ in range(10):
+    for _ in range(3):
         path.now += 0.01
         path.sack()
         for packet in path.packets:
@@ -209,7 +240,7 @@ def test_an_exchanged_path_does_not_repeat_what_is_under_way(path):
     del path.packets[:]
     assert path.queue.flight > BURST
 
-    path.queue.wake(path.now, path.wall)
+    path.wake()
 
     assert not path.packets
 
@@ -222,7 +253,7 @@ def test_after_an_outage_all_arrives_soon(path):
         path.transmit()
         path.pass_time(0.01)
     del path.packets[:]
-    path.queue.wake(path.now, path.wall)
+    path.wake()
 
     trips = 0
     while path.queue.outstanding or path.queue.queued:
@@ -248,7 +279,7 @@ def test_one_lost_packet_is_sent_again_without_waiting(path):
         path.sack()
 
     assert tsns(path.packets).count(FIRST) == 2
-    assert BURST <= path.queue.cwnd <= BURST + PACKET_MAX
+    assert BURST <= path.queue.window.size <= BURST + PACKET_MAX
     path.arrive(first)
     path.sack()
     assert FIRST not in tsns(path.transmit())
@@ -257,11 +288,11 @@ def test_one_lost_packet_is_sent_again_without_waiting(path):
 def test_what_is_taken_back_is_sent_again(path):
     path.write(b"x" * 1000, 4)
     path.transmit()
-    path.queue.acknowledge(FIRST - 1, [(2, 4)], WINDOW, path.now, path.wall)
+    path.acknowledge(FIRST - 1, [(2, 4)])
     # the other end has thrown it away
     sent = path.pass_time(0.6)
     assert tsns(sent) == [FIRST]
-    path.queue.acknowledge(FIRST, [], WINDOW, path.now, path.wall)
+    path.acknowledge(FIRST)
 
     sent = path.pass_time(1) + path.pass_time(1)
 
@@ -310,8 +341,8 @@ def test_giving_up_is_said_until_it_is_heard(path):
 
 
 def test_a_message_whose_time_is_over_before_it_was_sent(path):
-    path.write(bytes(20_000), expiry=path.wall + 0.2)
-    path.write(b"late", expiry=path.wall + 0.2)
+    path.write(bytes(20_000), expiry=path.now + 0.2)
+    path.write(b"late", expiry=path.now + 0.2)
     path.write(b"whole")
     path.transmit()
     sent = path.pass_time(0.7)
@@ -347,7 +378,8 @@ def test_whatever_is_lost_all_that_must_arrive_does(seed, limit):
         if flying and random.random() < 0.8:
             path.sack()
         if path.queue.deadline is not None and path.queue.deadline <= path.now:
-            path.queue.expire(path.now, path.wall)
+            path.queue.expire(path.now)
+            path.send()
         if not path.queue.outstanding and not path.queue.queued:
             break
 
@@ -358,22 +390,22 @@ def test_whatever_is_lost_all_that_must_arrive_does(seed, limit):
 
 def test_messages_that_were_not_acknowledged() -> None:
     path = Path()
-    path.queue.write(1, 0, DCEP, b"open", ordered=True, expiry=None, max_retransmits=None)
+    path.write(b"open", protocol=DCEP)
     path.write(bytes(3000))
     path.write(count=3)
-    path.queue.write(2, 0, 53, b"another stream", ordered=True, expiry=None, max_retransmits=None)
+    path.write(b"another stream", stream=2)
     assert path.queue.unacknowledged(1, DCEP) == 4  # nothing was sent
     path.transmit()
     assert [path.queue.unacknowledged(number, DCEP) for number in (1, 2, 3)] == [4, 1, 0]
     # the open, and the first of three fragments
-    path.queue.acknowledge(FIRST + 1, (), WINDOW, path.now, path.wall)
+    path.acknowledge(FIRST + 1, ())
     assert path.queue.unacknowledged(1, DCEP) == 4
     # the last fragment and the next message, behind a gap: the message is not whole, and all behind it wait for it
-    path.queue.acknowledge(FIRST + 1, ((2, 3),), WINDOW, path.now, path.wall)
+    path.acknowledge(FIRST + 1, ((2, 3),))
     assert path.queue.unacknowledged(1, DCEP) == 4
-    path.queue.acknowledge(FIRST + 4, (), WINDOW, path.now, path.wall)
+    path.acknowledge(FIRST + 4, ())
     assert path.queue.unacknowledged(1, DCEP) == 2
-    path.queue.acknowledge(FIRST + 6, (), WINDOW, path.now, path.wall)
+    path.acknowledge(FIRST + 6, ())
     assert [path.queue.unacknowledged(number, DCEP) for number in (1, 2)] == [0, 1]
 
 

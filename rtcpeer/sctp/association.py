@@ -1,0 +1,698 @@
+"""An SCTP association: the state machine of RFC 9260, as WebRTC uses it (RFC 8831 section 6.1).
+
+Sans-I/O and pure: packets, the time and random numbers are arguments; `packets` gives what is to be sent.
+
+Owns: the set-up and the end, acknowledgements of what arrives, what control chunks say.
+Never: which message is next (the transport asks its channels), a timer (`deadline` says when `expire` is due).
+
+Left out, because DTLS and ICE do it: several paths, heartbeats of our own (consent, RFC 7675), restarts of an
+association inside one DTLS association (section 5.2.2: an association that begins anew has another DTLS association
+and another one of these), a graceful shutdown of our own (RFC 8831 section 6.2 ends by ABORT or with DTLS).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from struct import Struct
+from typing import Final, Protocol
+
+from rtcpeer.sctp.congestion import RTO_INITIAL
+from rtcpeer.sctp.handshake import read_cookie_untrusted, write_cookie
+from rtcpeer.sctp.outgoing import Message
+from rtcpeer.sctp.packets import (
+    BODY_MAX,
+    PACKET_MAX,
+    STREAMS_MAX,
+    Cause,
+    ChunkType,
+    Init,
+    PacketHeader,
+    chunks_untrusted,
+    read_init_untrusted,
+    read_sack_untrusted,
+    unwrap,
+    write_chunk,
+    write_init,
+    write_sack,
+)
+from rtcpeer.sctp.reassembly import UNORDERED, Reassembly
+from rtcpeer.sctp.resets import StreamResets
+from rtcpeer.sctp.send_queue import SendQueue
+from rtcpeer.sctp.tracker import AHEAD_MAX, ReceiveTracker
+
+__all__ = ["ENTROPY_SIZE", "RECEIVE_WINDOW", "Association", "AssociationStats", "AssociationUser", "State"]
+
+# Random bytes that an association is made with
+ENTROPY_SIZE: Final = 40
+# What the other end may have on its way and unassembled
+RECEIVE_WINDOW: Final = 1 << 20
+# What of it beyond is taken nevertheless: behind a hole; and of what comes next, as that alone can make room
+_BEHIND_HOLE_MAX: Final = RECEIVE_WINDOW + (128 << 10)
+_NEXT_MAX: Final = RECEIVE_WINDOW + (512 << 10)
+# INIT and COOKIE ECHO are repeated with doubling waits between these, for as long as the transport lives: on a lossy
+# path the long waits of a back-off are most of the time to a channel, and two packets a second harm no path
+_SETUP_WAIT_MIN: Final = 0.1
+_SETUP_WAIT_MAX: Final = 0.5
+# SHUTDOWN ACK is repeated so often
+_SHUTDOWN_TRIES: Final = 5
+# RFC 9260 section 6.2 allows half a second
+SACK_DELAY: Final = 0.05
+# A batch of packets (what arrives before `packets` is called) is acknowledged when so many have come, and at its end.
+# RFC 9260 section 6.2 asks for every second packet; less often is enough when they come together, but one lost SACK
+# must not take the acknowledgement of the whole batch with it.
+_BATCH_SACKS: Final = frozenset((2, 4, 8, *range(16, 1025, 16)))
+# With something missing each of the first packets is: other ends count three reports (RFC 9260 section 7.2.4)
+_BATCH_REPORTS: Final = 4
+# Control chunks that wait for the next packet: what one packet asks for is answered within this
+_CONTROL_MAX: Final = 64
+
+_DATA: Final = Struct("!LHHL")
+_IMMEDIATE: Final = 8
+
+
+class State(StrEnum):
+    """RFC 9260 section 4."""
+
+    CLOSED = "closed"
+    COOKIE_WAIT = "cookie-wait"
+    COOKIE_ECHOED = "cookie-echoed"
+    ESTABLISHED = "established"
+    SHUTDOWN_RECEIVED = "shutdown-received"
+    SHUTDOWN_ACK_SENT = "shutdown-ack-sent"
+
+
+_RECEIVING: Final = frozenset((State.ESTABLISHED, State.SHUTDOWN_RECEIVED, State.SHUTDOWN_ACK_SENT))
+
+
+class AssociationUser(Protocol):
+    """Who uses an association; called synchronously."""
+
+    def on_established(self) -> None:
+        """Messages can be sent."""
+
+    def on_message(self, stream_id: int, protocol: int, data: bytes) -> None:
+        """A whole message."""
+
+    def on_stream_closing(self, stream_id: int) -> None:
+        """The other end reset its half of a stream that we have opened."""
+
+    def on_stream_closed(self, stream_id: int) -> None:
+        """Both halves of a stream are reset."""
+
+    def on_association_closed(self, cause: int | None, aborted: bool) -> None:
+        """It ended: `aborted` by the other end, with its cause, or in peace."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationStats:
+    """Numbers of an association; sizes in bytes, times in seconds.
+
+    Attributes:
+        ignored: packets and chunks that made no sense or were beyond bounds.
+    """
+
+    smoothed_rtt: float | None
+    congestion_window: int
+    receiver_window: int
+    mtu: int
+    unacknowledged: int
+    ignored: int
+
+
+class Association:
+    """An association with one other end.
+
+    After each call that may have something to say (`connect`, `receive`, `write`, `expire`, ...) send what `packets`
+    gives, and see to it that `expire` is called at `deadline`.
+
+    Args:
+        user: told what happens, inside `receive`.
+        local_port, remote_port: as descriptions have them.
+        entropy: `ENTROPY_SIZE` random bytes.
+        round_trip_time: of the path, where it was measured.
+
+    Attributes:
+        state: see `State`.
+        ignored: packets and chunks that made no sense or were beyond bounds.
+    """
+
+    def __init__(
+        self,
+        user: AssociationUser,
+        *,
+        local_port: int,
+        remote_port: int,
+        entropy: bytes,
+        round_trip_time: float | None = None,
+    ) -> None:
+        if len(entropy) < ENTROPY_SIZE:
+            raise ValueError(f"{len(entropy)} random bytes are not enough, it takes {ENTROPY_SIZE}")
+        self.state = State.CLOSED
+        self.ignored = 0
+        self._user = user
+        self._ports = (local_port, remote_port)
+        self._secret = entropy[8:]
+        tag = int.from_bytes(entropy[:4]) or 1
+        first = int.from_bytes(entropy[4:8])
+        self._ours = Init(tag, RECEIVE_WINDOW, STREAMS_MAX, STREAMS_MAX, first)
+        self._theirs: Init | None = None
+        self._header_out: PacketHeader | None = None
+        self._header_in = PacketHeader(remote_port, local_port, tag)
+        # packets that are complete, and chunks that wait for one
+        self._ready: list[bytes] = []
+        self._control: list[bytes] = []
+        # until SCTP has measured one itself (RFC 9260 section 6.3.1 C1) the round trip of ICE is the best there is
+        self._first_wait = (
+            RTO_INITIAL if round_trip_time is None else max(_SETUP_WAIT_MIN, 3 * round_trip_time)
+        )
+        # what is repeated until it is answered: INIT, COOKIE ECHO, SHUTDOWN ACK
+        self._repeated: bytes | None = None
+        self._repeat_wait = self._first_wait
+        self._repeat_at: float | None = None
+        self._repeats = 0
+        self._outgoing = SendQueue(first)
+        self._resets = StreamResets(self, first)
+        self._tracker = ReceiveTracker(0)
+        self._reassembly = Reassembly(user.on_message)
+        # packets with data in this batch, and since the last SACK; whether that may wait, and until when
+        self._batch = 0
+        self._unacknowledged = 0
+        self._sack_now = False
+        self._sack_at: float | None = None
+
+    # -- set-up and end ----------------------------------------------------------------------------
+
+    def connect(self, now: float) -> None:
+        """Begin: send INIT (RFC 9260 section 5.1 A). Both ends may."""
+        self.state = State.COOKIE_WAIT
+        header = PacketHeader(*self._ports, 0)
+        self._repeat(header.seal(write_init(self._ours, ChunkType.INIT)), now)
+
+    def abort(self) -> bytes | None:
+        """End it; the packet that tells the other end so. The user is not called."""
+        ended = self.state is State.CLOSED
+        self._stop()
+        if ended or self._header_out is None:
+            return None
+        cause = Cause.USER_ABORT.to_bytes(2) + (4).to_bytes(2)
+        return self._header_out.seal(write_chunk(ChunkType.ABORT, cause))
+
+    def _stop(self) -> None:
+        self.state = State.CLOSED
+        self._repeated = self._repeat_at = self._sack_at = self._outgoing.deadline = None
+        self._unacknowledged = 0
+        self._sack_now = False
+        self._ready.clear()
+        self._control.clear()
+        self._resets.stop()
+
+    def _end(self, cause: int | None, *, aborted: bool) -> None:
+        if self.state is not State.CLOSED:
+            self._stop()
+            self._user.on_association_closed(cause, aborted)
+
+    def _repeat(self, packet: bytes, now: float) -> None:
+        """Send a packet until it is answered."""
+        self._ready.append(packet)
+        self._repeated = packet
+        self._repeat_wait = self._first_wait
+        self._repeat_at = now + self._repeat_wait
+        self._repeats = 0
+
+    def _establish(self, theirs: Init) -> None:
+        self._set_other_end(theirs)
+        self._repeated = self._repeat_at = None
+        self.state = State.ESTABLISHED
+        self._user.on_established()
+
+    def _set_other_end(self, theirs: Init) -> None:
+        """What the other end's INIT or INIT ACK said."""
+        self._theirs = theirs
+        self._header_out = PacketHeader(*self._ports, theirs.tag)
+        self._tracker = ReceiveTracker(theirs.tsn - 1)
+        self._outgoing.open(theirs.window)
+        self._resets.begin(theirs.tsn, theirs.outbound)
+
+    @property
+    def is_established(self) -> bool:
+        """Whether messages can be sent."""
+        return self.state is State.ESTABLISHED
+
+    @property
+    def max_channels(self) -> int:
+        """How many streams there are in both directions, once it is established."""
+        if self._theirs is None:
+            return STREAMS_MAX
+        return min(STREAMS_MAX, self._theirs.inbound, self._resets.inbound_max)
+
+    # -- out ---------------------------------------------------------------------------------------
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether more messages should be written."""
+        return self._outgoing.is_writable
+
+    def write(
+        self,
+        stream_id: int,
+        protocol: int,
+        data: bytes,
+        *,
+        ordered: bool = True,
+        expiry: float | None = None,
+        max_retransmits: int | None = None,
+    ) -> None:
+        """Queue a message of at least one byte.
+
+        Args:
+            stream_id: its stream.
+            protocol: its payload protocol identifier.
+            data: the message.
+            ordered: whether messages of the stream keep their order.
+            expiry: when it is given up, on the clock of `now`.
+            max_retransmits: how often a chunk of it is sent again at most.
+        """
+        if self._theirs is not None and not self._theirs.forward_tsn:
+            expiry = max_retransmits = None
+        order = 0 if ordered else UNORDERED
+        self._outgoing.write(Message(stream_id, protocol, data, order, expiry, max_retransmits))
+
+    def unacknowledged(self, stream_id: int, except_protocol: int) -> int:
+        """How many messages of a stream may not have arrived: the oldest one not acknowledged, and all behind it.
+
+        Also after the association has ended: what it never heard of again. Messages of `except_protocol` do not count.
+        """
+        return self._outgoing.unacknowledged(stream_id, except_protocol)
+
+    def packets(self, now: float) -> list[bytes]:
+        """What is to be sent now; call it when nothing more is to be received or written at once."""
+        header = self._header_out
+        self._batch = 0
+        ready, self._ready = self._ready, []
+        if header is None:
+            return ready
+        seal = header.seal
+        if self._control:
+            ready += map(seal, self._take_control())
+        if self.state not in _RECEIVING:
+            return ready
+        outgoing = self._outgoing
+        sack = self._take_sack(now) if self._unacknowledged else b""
+        ready += map(seal, outgoing.transmit(now, sack))
+        # behind the data, whose last TSN it names
+        self._resets.advance(outgoing.has_queued, outgoing.tsn - 1, now, outgoing.round_trip.timeout)
+        if self.state is State.SHUTDOWN_RECEIVED and outgoing.is_idle:
+            self.state = State.SHUTDOWN_ACK_SENT
+            self._repeat(seal(write_chunk(ChunkType.SHUTDOWN_ACK)), now)
+            ready += self._ready
+            self._ready.clear()
+        if self._control:
+            ready += map(seal, self._take_control())
+        return ready
+
+    def _take_control(self) -> list[bytes]:
+        """Control chunks, in as few packets as they fit in."""
+        bodies: list[bytes] = []
+        body = b""
+        for chunk in self._control:
+            if body and len(body) + len(chunk) > BODY_MAX:
+                bodies.append(body)
+                body = b""
+            body += chunk
+        bodies.append(body)
+        self._control.clear()
+        return bodies
+
+    def _say(self, chunk: bytes) -> None:
+        if len(self._control) < _CONTROL_MAX:
+            self._control.append(chunk)
+
+    def _take_sack(self, now: float) -> bytes:
+        """The SACK, if it is due (RFC 9260 section 6.2).
+
+        It is due with the second packet, or when something is missing or came twice, or when data goes the other
+        way; else after a while.
+        """
+        if self._unacknowledged < 2 and not self._sack_now and not self._outgoing.queued:
+            if self._sack_at is None:
+                self._sack_at = now + SACK_DELAY
+            return b""
+        return self._write_sack()
+
+    def _write_sack(self) -> bytes:
+        tracker = self._tracker
+        self._unacknowledged = 0
+        self._sack_now = False
+        self._sack_at = None
+        gaps = tracker.gaps() if tracker.has_holes else ()
+        sack = write_sack(tracker.cumulative, self._window(), gaps, tracker.duplicates)
+        if tracker.duplicates:
+            tracker.duplicates.clear()
+        return sack
+
+    def _window(self) -> int:
+        return max(0, RECEIVE_WINDOW - self._reassembly.held)
+
+    # -- time --------------------------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float | None:
+        """When `expire` is to be called."""
+        times = (self._outgoing.deadline, self._sack_at, self._repeat_at, self._resets.deadline)
+        return min((time for time in times if time is not None), default=None)
+
+    def expire(self, now: float) -> None:
+        """See to the timers that have ended."""
+        if self._repeat_at is not None and now >= self._repeat_at:
+            self._repeat_again(now)
+        if self._sack_at is not None and now >= self._sack_at:
+            self._sack_at = None
+            self._sack_now = True
+        outgoing = self._outgoing
+        if outgoing.deadline is not None and now >= outgoing.deadline:
+            outgoing.expire(now)
+        if self._resets.deadline is not None and now >= self._resets.deadline:
+            self._resets.expire(now, outgoing.round_trip.timeout)
+
+    def _repeat_again(self, now: float) -> None:
+        if self._repeated is None:
+            return
+        self._repeats += 1
+        if self.state is State.SHUTDOWN_ACK_SENT and self._repeats > _SHUTDOWN_TRIES:
+            self._end(None, aborted=False)
+            return
+        self._ready.append(self._repeated)
+        self._repeat_wait = min(2 * self._repeat_wait, max(_SETUP_WAIT_MAX, self._first_wait))
+        self._repeat_at = now + self._repeat_wait
+
+    def wake(self, now: float) -> None:
+        """A path is back: what waits for a timer goes out now."""
+        if self._repeated is not None:
+            self._ready.append(self._repeated)
+            self._repeat_wait = self._first_wait
+            self._repeat_at = now + self._repeat_wait
+        if self.state in _RECEIVING:
+            self._outgoing.wake(now)
+            self._resets.wake(now, self._outgoing.round_trip.timeout)
+
+    # -- in ----------------------------------------------------------------------------------------
+
+    def receive(self, packet: bytes, now: float) -> None:
+        """Take a packet. What makes no sense is ignored and counted."""
+        if self.state is State.CLOSED:
+            return
+        body = self._header_in.open_untrusted(packet)
+        if body is None:
+            self._receive_odd(packet, now)
+            return
+        at, size = 0, len(body)
+        has_data = False
+        while at + 4 <= size:
+            kind, length = body[at], body[at + 2] << 8 | body[at + 3]
+            end = at + length
+            if length < 4 or end > size:
+                self.ignored += 1
+                break
+            if kind == 0:
+                has_data = True
+                self._take_data(body, at, end)
+            elif kind == 3:
+                self._take_acknowledgement(body[at + 4 : end], now)
+            elif not self._take_control_chunk(kind, body[at + 1], body[at + 4 : end], now):
+                break
+            at = end + (-length & 3)
+        if has_data and self.state in _RECEIVING:
+            self._unacknowledged += 1
+            self._batch += 1
+            reports = self._batch <= _BATCH_REPORTS and self._tracker.has_holes
+            if (reports or self._batch in _BATCH_SACKS) and self._header_out is not None:
+                self._ready.append(self._header_out.seal(self._write_sack()))
+        if self._outgoing.round_trip.backoff and self.state in _RECEIVING:
+            self._outgoing.heard(now)
+
+    def _receive_odd(self, packet: bytes, now: float) -> None:
+        """A packet without our tag: an INIT, or the answer of an end that has no association any more."""
+        header = PacketHeader(self._ports[1], self._ports[0], 0)
+        body = header.open_untrusted(packet)
+        if body is not None:
+            # section 8.5.1 A: an INIT is alone in its packet
+            chunks = list(chunks_untrusted(body))
+            if len(chunks) == 1 and chunks[0][0] == ChunkType.INIT:
+                self._take_init(chunks[0][2])
+                return
+        elif self._theirs is not None:
+            header = PacketHeader(self._ports[1], self._ports[0], self._theirs.tag)
+            body = header.open_untrusted(packet)
+            # section 8.5.1 B: the T bit says that the tag is the receiver's own
+            if body is not None and len(body) >= 4 and body[0] == ChunkType.ABORT and body[1] & 1:
+                self._take_abort(body[4:])
+                return
+        self.ignored += 1
+
+    def _take_data(self, body: bytes, at: int, end: int) -> None:
+        """A DATA chunk (RFC 9260 section 6.2)."""
+        if end - at <= 16 or not self._may_receive():
+            self.ignored += 1
+            return
+        value, stream, sequence, protocol = _DATA.unpack_from(body, at + 4)
+        tracker, reassembly = self._tracker, self._reassembly
+        flags = body[at + 1]
+        tsn = unwrap(value, tracker.cumulative)
+        data = body[at + 16 : end]
+        held = reassembly.held
+        if held and held + len(data) > (_NEXT_MAX if tsn == tracker.cumulative + 1 else _BEHIND_HOLE_MAX):
+            # the other end goes on filling a window that is closed
+            self.ignored += 1
+            self._sack_now = True
+            return
+        was_whole = not tracker.has_holes
+        if not tracker.add(tsn):
+            self._sack_now = True
+            return
+        if not was_whole or flags & _IMMEDIATE or tracker.has_holes:
+            # section 6.7: each packet behind a gap is acknowledged at once; and RFC 7053
+            self._sack_now = True
+        if stream >= STREAMS_MAX:
+            # RFC 8832 section 5: no data channel has that number
+            self.ignored += 1
+            self._say(_invalid_stream(stream))
+            return
+        reassembly.add(tsn, flags, stream, sequence, protocol, data)
+        if self._resets.waits_for_data:
+            self._resets.on_received(tracker.cumulative)
+
+    def _may_receive(self) -> bool:
+        if self.state is State.COOKIE_ECHOED and self._theirs is not None:
+            # it has had our COOKIE ECHO, though its COOKIE ACK was lost or is late
+            self._establish(self._theirs)
+        return self.state in _RECEIVING
+
+    def _take_acknowledgement(self, value: bytes, now: float) -> None:
+        if self.state not in _RECEIVING:
+            return
+        try:
+            sack = read_sack_untrusted(value)
+        except ValueError:
+            self.ignored += 1
+            return
+        outgoing = self._outgoing
+        cumulative = unwrap(sack.cumulative, outgoing.tsn)
+        if not outgoing.acknowledge(cumulative, sack.gaps, sack.window, now):
+            self.ignored += 1
+
+    def _take_control_chunk(self, kind: int, flags: int, value: bytes, now: float) -> bool:
+        """Any other chunk; False if the rest of the packet is not to be looked at."""
+        if kind == ChunkType.HEARTBEAT:
+            self._say(write_chunk(ChunkType.HEARTBEAT_ACK, value))
+        elif kind == ChunkType.ABORT:
+            self._take_abort(value)
+            return False
+        elif kind == ChunkType.INIT_ACK:
+            self._take_init_ack(value, now)
+        elif kind == ChunkType.COOKIE_ECHO:
+            return self._take_cookie_echo(value)
+        elif kind == ChunkType.COOKIE_ACK:
+            if self.state is State.COOKIE_ECHOED and self._theirs is not None:
+                self._establish(self._theirs)
+        elif kind == ChunkType.RE_CONFIG:
+            if self.state in _RECEIVING:
+                self._resets.receive_untrusted(
+                    value, self._tracker.cumulative, now, self._outgoing.round_trip.timeout
+                )
+        elif kind == ChunkType.FORWARD_TSN:
+            self._take_forward_tsn(value)
+        elif kind in (ChunkType.SHUTDOWN, ChunkType.SHUTDOWN_COMPLETE, ChunkType.SHUTDOWN_ACK):
+            self._take_shutdown(kind, value, now)
+        elif kind == ChunkType.INIT:
+            # section 8.5.1 A: it would have tag 0
+            self.ignored += 1
+            return False
+        elif kind not in (ChunkType.HEARTBEAT_ACK, ChunkType.ERROR):
+            return self._take_unknown(kind, flags, value)
+        return self.state is not State.CLOSED
+
+    def _take_unknown(self, kind: int, flags: int, value: bytes) -> bool:
+        """RFC 9260 section 3.2: the first bit says to go on, the second one to report it."""
+        self.ignored += 1
+        if kind & 0x40 and self.state in _RECEIVING:
+            told = write_chunk(kind, value[:64], flags)
+            cause = Cause.UNRECOGNIZED_CHUNK.to_bytes(2) + (4 + len(told)).to_bytes(2) + told
+            self._say(write_chunk(ChunkType.ERROR, cause))
+        return bool(kind & 0x80)
+
+    def _take_init(self, value: bytes) -> None:
+        """Section 5.2.1: answered as long as we have no association, with what our own INIT says."""
+        if self.state not in (State.COOKIE_WAIT, State.COOKIE_ECHOED):
+            # a late or repeated one
+            self.ignored += 1
+            return
+        try:
+            theirs = read_init_untrusted(value)
+        except ValueError:
+            self.ignored += 1
+            return
+        ours = self._ours
+        answer = Init(
+            ours.tag,
+            ours.window,
+            ours.outbound,
+            ours.inbound,
+            ours.tsn,
+            cookie=write_cookie(self._secret, theirs),
+            unrecognized=theirs.unrecognized,
+        )
+        header = PacketHeader(*self._ports, theirs.tag)
+        if len(self._ready) < _CONTROL_MAX:
+            self._ready.append(header.seal(write_init(answer, ChunkType.INIT_ACK)))
+
+    def _take_init_ack(self, value: bytes, now: float) -> None:
+        """Section 5.1 C."""
+        if self.state is not State.COOKIE_WAIT:
+            return
+        try:
+            theirs = read_init_untrusted(value)
+        except ValueError:
+            self.ignored += 1
+            return
+        if theirs.cookie is None or len(theirs.cookie) > BODY_MAX - 4:
+            self.ignored += 1
+            return
+        self._set_other_end(theirs)
+        assert self._header_out is not None
+        self.state = State.COOKIE_ECHOED
+        self._repeat(self._header_out.seal(write_chunk(ChunkType.COOKIE_ECHO, theirs.cookie)), now)
+
+    def _take_cookie_echo(self, value: bytes) -> bool:
+        """Section 5.1 D and the table in 5.2.4."""
+        try:
+            theirs = read_cookie_untrusted(self._secret, value)
+        except ValueError:
+            self.ignored += 1
+            return False
+        if self.state in (State.COOKIE_WAIT, State.COOKIE_ECHOED):
+            self._say(write_chunk(ChunkType.COOKIE_ACK))
+            self._establish(theirs)
+        elif self._theirs is not None and self._theirs.tag == theirs.tag:
+            self._say(write_chunk(ChunkType.COOKIE_ACK))
+        return self.state is not State.CLOSED
+
+    def _take_abort(self, value: bytes) -> None:
+        cause = int.from_bytes(value[:2]) if len(value) >= 4 else None
+        self._end(cause, aborted=True)
+
+    def _take_forward_tsn(self, value: bytes) -> None:
+        """RFC 3758 section 3.6."""
+        if len(value) < 4 or self.state not in _RECEIVING:
+            self.ignored += 1
+            return
+        tracker = self._tracker
+        before = tracker.cumulative
+        self._sack_now = True
+        self._unacknowledged += 1
+        tsn = unwrap(int.from_bytes(value[:4]), before)
+        if tsn <= before:
+            return
+        if tsn - before > AHEAD_MAX:
+            # it cannot have sent so much that we have not acknowledged
+            self.ignored += 1
+            return
+        tracker.skip_to(tsn)
+        streams = [
+            (value[at] << 8 | value[at + 1], value[at + 2] << 8 | value[at + 3])
+            for at in range(4, len(value) - 3, 4)
+        ]
+        self._reassembly.skip(before, tracker.cumulative, streams)
+        if self._resets.waits_for_data:
+            self._resets.on_received(tracker.cumulative)
+
+    def _take_shutdown(self, kind: int, value: bytes, now: float) -> None:
+        """The other end shuts down (section 9.2): what is on its way is delivered first."""
+        if kind == ChunkType.SHUTDOWN_COMPLETE:
+            if self.state is State.SHUTDOWN_ACK_SENT:
+                self._end(None, aborted=True)
+            return
+        if kind == ChunkType.SHUTDOWN_ACK or self.state not in _RECEIVING or len(value) < 4:
+            self.ignored += 1
+            return
+        outgoing = self._outgoing
+        cumulative = unwrap(int.from_bytes(value[:4]), outgoing.tsn)
+        outgoing.acknowledge(cumulative, (), RECEIVE_WINDOW, now)
+        if self.state is State.ESTABLISHED:
+            self.state = State.SHUTDOWN_RECEIVED
+
+    # -- streams -----------------------------------------------------------------------------------
+
+    def open_stream(self, stream_id: int) -> None:
+        """Take part in the resets of this stream."""
+        self._resets.open(stream_id)
+
+    def reset_stream(self, stream_id: int) -> None:
+        """Reset our half of a stream, after what was written (RFC 6525)."""
+        self._resets.ask(stream_id)
+
+    def forget_stream(self, stream_id: int) -> None:
+        """A stream is closed: the next user begins with fresh sequence numbers."""
+        self._resets.forget(stream_id)
+
+    def send_reconfig(self, chunk: bytes) -> None:
+        """See `ResetUser`."""
+        self._say(chunk)
+
+    def on_inbound_reset(self, streams: Iterable[int]) -> None:
+        """See `ResetUser`."""
+        self._reassembly.reset(streams)
+
+    def on_inbound_reset_all(self) -> None:
+        """See `ResetUser`."""
+        self._reassembly.reset_all()
+
+    def on_outbound_reset(self, stream: int) -> None:
+        """See `ResetUser`."""
+        self._outgoing.restart_stream(stream)
+
+    def on_stream_closing(self, stream: int) -> None:
+        """See `ResetUser`."""
+        self._user.on_stream_closing(stream)
+
+    def on_stream_closed(self, stream: int) -> None:
+        """See `ResetUser`."""
+        self._user.on_stream_closed(stream)
+
+    def numbers(self) -> AssociationStats:
+        """What statistics want."""
+        return AssociationStats(
+            smoothed_rtt=self._outgoing.round_trip.smoothed,
+            congestion_window=self._outgoing.window.size,
+            receiver_window=self._window(),
+            mtu=PACKET_MAX,
+            unacknowledged=self._outgoing.outstanding,
+            ignored=self.ignored,
+        )
+
+
+def _invalid_stream(stream: int) -> bytes:
+    """ERROR: no such stream (RFC 9260 section 3.3.10.1)."""
+    cause = Cause.INVALID_STREAM.to_bytes(2) + (8).to_bytes(2) + stream.to_bytes(2) + bytes(2)
+    return write_chunk(ChunkType.ERROR, cause)

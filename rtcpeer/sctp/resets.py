@@ -1,0 +1,272 @@
+"""Stream reconfiguration: resets of streams in both directions (RFC 6525), as data channels use them (RFC 8831 6.7).
+
+Pure. One request of each end is under way at a time. Only streams that somebody uses (`open`) are tracked, so what
+the other end asks for costs no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from struct import Struct
+from struct import error as struct_error
+from typing import Final, Protocol
+
+from rtcpeer.sctp.packets import (
+    STREAMS_MAX,
+    ChunkType,
+    Parameter,
+    parameters_untrusted,
+    unwrap,
+    write_chunk,
+    write_parameter,
+)
+
+__all__ = ["ResetUser", "StreamResets"]
+
+# Streams that one request names: with its headers some 300 bytes
+_STREAMS_PER_REQUEST: Final = 135
+# Results (RFC 6525 section 4.4)
+_NOTHING_TO_DO: Final = 0
+_PERFORMED: Final = 1
+_DENIED: Final = 2
+_BAD_SEQUENCE: Final = 5
+_IN_PROGRESS: Final = 6
+
+_MASK: Final = 0xFFFFFFFF
+_OUTGOING: Final = Struct("!LLL")
+_RESPONSE: Final = Struct("!LL")
+_ADD: Final = Struct("!LHH")
+
+
+class ResetUser(Protocol):
+    """The association, as its stream resets know it."""
+
+    def send_reconfig(self, chunk: bytes) -> None:
+        """Send this chunk."""
+
+    def on_inbound_reset(self, streams: Iterable[int]) -> None:
+        """The other end's half of these streams begins again."""
+
+    def on_inbound_reset_all(self) -> None:
+        """The other end's half of all streams begins again."""
+
+    def on_outbound_reset(self, stream: int) -> None:
+        """Our half of a stream begins again."""
+
+    def on_stream_closing(self, stream: int) -> None:
+        """The other end has reset its half of a stream, we have not."""
+
+    def on_stream_closed(self, stream: int) -> None:
+        """Both halves are reset."""
+
+
+class StreamResets:
+    """The resets of one association.
+
+    Args:
+        user: told what happens.
+        sequence: of our first request: our first TSN (RFC 6525 section 4.1).
+
+    Attributes:
+        deadline: when `expire` is to be called; None while no request of ours is under way.
+        inbound_max: streams that the other end may use.
+    """
+
+    def __init__(self, user: ResetUser, sequence: int) -> None:
+        self.deadline: float | None = None
+        self.inbound_max = STREAMS_MAX
+        self._user = user
+        # streams in use; of these the halves that are reset
+        self._open: set[int] = set()
+        self._outbound_done: set[int] = set()
+        self._inbound_done: set[int] = set()
+        # streams whose reset was asked for, in order
+        self._wanted: dict[int, None] = {}
+        # our request under way: its number, its streams, the parameter
+        self._sequence = sequence & _MASK
+        self._request: tuple[int, list[int], bytes] | None = None
+        self._tries = 0
+        # the other end's: the number of its last request, what we answered, what waits for data that is missing
+        self._their_sequence = 0
+        self._answer = _NOTHING_TO_DO
+        self._deferred: tuple[int, list[int]] | None = None
+
+    @property
+    def waits_for_data(self) -> bool:
+        """Whether a reset of the other end waits for `on_received`."""
+        return self._deferred is not None
+
+    def begin(self, first_tsn: int, outbound: int) -> None:
+        """The association is there: the other end's first TSN numbers its first request, so many streams are its."""
+        self._their_sequence = first_tsn - 1 & _MASK
+        self.inbound_max = min(outbound, STREAMS_MAX)
+
+    # -- streams -----------------------------------------------------------------------------------
+
+    def open(self, stream: int) -> None:
+        """Take part in the resets of this stream."""
+        self._open.add(stream)
+
+    def forget(self, stream: int) -> None:
+        """The stream is closed."""
+        self._open.discard(stream)
+        self._outbound_done.discard(stream)
+        self._inbound_done.discard(stream)
+
+    def ask(self, stream: int) -> None:
+        """Reset our half of a stream; `advance` sends the request."""
+        self._wanted[stream] = None
+
+    # -- our requests ------------------------------------------------------------------------------
+
+    def advance(self, has_queued: Callable[[int], bool], last_tsn: int, now: float, timeout: float) -> None:
+        """Send a request, if one is due: for streams of which everything was sent (RFC 6525 section 5.1.2)."""
+        if not self._wanted or self._request is not None:
+            return
+        streams = [stream for stream in self._wanted if not has_queued(stream)][:_STREAMS_PER_REQUEST]
+        if not streams:
+            return
+        for stream in streams:
+            del self._wanted[stream]
+        body = _OUTGOING.pack(self._sequence, self._their_sequence, last_tsn & _MASK)
+        body += b"".join(stream.to_bytes(2) for stream in streams)
+        parameter = write_parameter(Parameter.OUTGOING_RESET, body)
+        self._request = (self._sequence, streams, parameter)
+        self._sequence = self._sequence + 1 & _MASK
+        self._tries = 0
+        self._send_request(now, timeout)
+
+    def expire(self, now: float, timeout: float) -> None:
+        """No answer came: send the request again."""
+        self.deadline = None
+        if self._request is not None:
+            self._tries += 1
+            self._send_request(now, timeout)
+
+    def wake(self, now: float, timeout: float) -> None:
+        """A path is back."""
+        if self._request is not None:
+            self._tries = 0
+            self._send_request(now, timeout)
+
+    def stop(self) -> None:
+        """The association is over."""
+        self._request = None
+        self._wanted.clear()
+        self.deadline = None
+
+    def _send_request(self, now: float, timeout: float) -> None:
+        assert self._request is not None
+        self.deadline = now + timeout * (1 << min(self._tries, 3))
+        self._user.send_reconfig(write_chunk(ChunkType.RE_CONFIG, self._request[2]))
+
+    # -- what comes --------------------------------------------------------------------------------
+
+    def receive_untrusted(self, value: bytes, cumulative: int, now: float, timeout: float) -> None:
+        """A RE-CONFIG chunk. What makes no sense is ignored."""
+        for kind, content in parameters_untrusted(value):
+            try:
+                if kind == Parameter.OUTGOING_RESET:
+                    self._take_outgoing(content, cumulative)
+                elif kind == Parameter.RESET_RESPONSE:
+                    answered, result = _RESPONSE.unpack_from(content)
+                    self._take_response(answered, result, now, timeout)
+                elif kind == Parameter.ADD_OUTGOING:
+                    sequence, count, _reserved = _ADD.unpack_from(content)
+                    self._take_added(sequence, count)
+                elif kind in (Parameter.INCOMING_RESET, Parameter.TSN_RESET, Parameter.ADD_INCOMING):
+                    # browsers use none of them (RFC 8831 section 6.7)
+                    self._take_other(int.from_bytes(content[:4]))
+            except struct_error:
+                continue
+
+    def _is_new(self, sequence: int) -> bool:
+        """Whether a request is the next one; the last one is answered as before (RFC 6525 section 5.2.1)."""
+        if sequence == self._their_sequence + 1 & _MASK:
+            self._their_sequence = sequence
+            return True
+        if sequence == self._their_sequence:
+            self._respond(sequence, _IN_PROGRESS if self._deferred is not None else self._answer)
+        else:
+            self._send_response(sequence, _BAD_SEQUENCE)
+        return False
+
+    def _take_outgoing(self, content: bytes, cumulative: int) -> None:
+        """The other end resets its half of streams (RFC 6525 section 5.2.2)."""
+        sequence, _response, last = _OUTGOING.unpack_from(content)
+        if not self._is_new(sequence):
+            return
+        numbers = content[_OUTGOING.size :]
+        streams = [numbers[at] << 8 | numbers[at + 1] for at in range(0, len(numbers) - 1, 2)]
+        self._deferred = (unwrap(last, cumulative), streams)
+        self.on_received(cumulative)
+        if self._deferred is not None:
+            self._respond(sequence, _IN_PROGRESS)
+
+    def on_received(self, cumulative: int) -> None:
+        """All up to here has arrived: a reset that waited for it is carried out (E2 and E5)."""
+        if self._deferred is None or cumulative < self._deferred[0]:
+            return
+        streams = self._deferred[1]
+        self._deferred = None
+        user = self._user
+        if streams:
+            user.on_inbound_reset(streams)
+        else:
+            user.on_inbound_reset_all()
+        self._respond(self._their_sequence, _PERFORMED)
+        for stream in dict.fromkeys(streams) if streams else sorted(self._open):
+            if stream not in self._open or stream in self._inbound_done:
+                continue
+            self._inbound_done.add(stream)
+            if stream not in self._outbound_done:
+                user.on_stream_closing(stream)
+            self._close_if_done(stream)
+
+    def _take_response(self, sequence: int, result: int, now: float, timeout: float) -> None:
+        """The answer to our request (RFC 6525 section 5.2.7)."""
+        request = self._request
+        if request is None or request[0] != sequence:
+            return
+        if result == _IN_PROGRESS:
+            # asked again later
+            self._tries = 0
+            self.deadline = now + timeout
+            return
+        self._request = None
+        self.deadline = None
+        for stream in request[1]:
+            if result in (_NOTHING_TO_DO, _PERFORMED):
+                self._user.on_outbound_reset(stream)
+                if stream in self._open:
+                    self._outbound_done.add(stream)
+                    self._close_if_done(stream)
+            elif stream in self._open:
+                # refused: the channel closes at once, as its user wished
+                self.forget(stream)
+                self._user.on_stream_closed(stream)
+
+    def _close_if_done(self, stream: int) -> None:
+        if stream in self._inbound_done and stream in self._outbound_done:
+            self.forget(stream)
+            self._user.on_stream_closed(stream)
+
+    def _take_added(self, sequence: int, count: int) -> None:
+        """The other end wants more streams (RFC 6525 section 5.2.5)."""
+        if self._is_new(sequence):
+            allowed = self.inbound_max + count <= STREAMS_MAX
+            if allowed:
+                self.inbound_max += count
+            self._respond(sequence, _PERFORMED if allowed else _DENIED)
+
+    def _take_other(self, sequence: int) -> None:
+        if self._is_new(sequence):
+            self._respond(sequence, _DENIED)
+
+    def _respond(self, sequence: int, result: int) -> None:
+        self._answer = result
+        self._send_response(sequence, result)
+
+    def _send_response(self, sequence: int, result: int) -> None:
+        parameter = write_parameter(Parameter.RESET_RESPONSE, _RESPONSE.pack(sequence, result))
+        self._user.send_reconfig(write_chunk(ChunkType.RE_CONFIG, parameter))
