@@ -139,7 +139,7 @@ def test_no_message_is_sent_when_its_time_is_over(seed):
     ]
     assert not late
     got = [body for _, _, body in link.b.messages]
-    assert got == sorted(got[:-1]) + [b"last"]
+    assert got == [*sorted(got[:-1]), b"last"]
 
 
 def test_an_association_survives_mutated_packets():

@@ -504,7 +504,7 @@ def test_streams_that_nobody_uses_leave_nothing_behind(link):
         end.association.receive(forge(end, write_chunk(ChunkType.RE_CONFIG, parameter)), link.now)
         end.association.packets(link.now)
 
-    assert not (resets._open or resets._inbound_done or resets._outbound_done or resets._wanted)
+    assert not any((resets._open, resets._inbound_done, resets._outbound_done, resets._wanted))
     assert end.events == ["established"]
 
 

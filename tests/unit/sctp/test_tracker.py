@@ -60,7 +60,8 @@ def test_what_could_not_be_acknowledged_is_refused():
 
 @pytest.mark.parametrize(
     ("skip", "cumulative", "gaps"),
-    [(0, 0, [(2, 3), (6, 6)]), (1, 3, [(3, 3)]), (2, 3, [(3, 3)]), (3, 3, [(3, 3)]), (4, 4, [(2, 2)]), (5, 6, []), (9, 9, [])],
+    [(0, 0, [(2, 3), (6, 6)]), (1, 3, [(3, 3)]), (2, 3, [(3, 3)]), (3, 3, [(3, 3)]), (4, 4, [(2, 2)]), (5, 6, []),
+     (9, 9, [])],
 )  # fmt: skip
 def test_skipping(skip, cumulative, gaps):
     tracker = ReceiveTracker(0)
