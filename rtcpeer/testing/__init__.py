@@ -22,6 +22,7 @@ _HOMES = {
     "CertificateAuthority": "net.tls",
     "VirtualClock": "clock",
     "VirtualTimeLoop": "clock",
+    "VirtualDeadlockError": "clock",
     "run_virtual": "clock",
     "VirtualNetwork": "net.network",
     "Host": "net.network",
@@ -48,6 +49,7 @@ __all__ = [
     "CertificateAuthority",
     "VirtualClock",
     "VirtualTimeLoop",
+    "VirtualDeadlockError",
     "run_virtual",
     "VirtualNetwork",
     "Host",
@@ -63,7 +65,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from rtcpeer.testing.clock import VirtualClock, VirtualTimeLoop, run_virtual
+    from rtcpeer.testing.clock import VirtualClock, VirtualDeadlockError, VirtualTimeLoop, run_virtual
     from rtcpeer.testing.leaks import LeakCheck, no_leaks
     from rtcpeer.testing.media import (
         SyntheticAudioTrack,

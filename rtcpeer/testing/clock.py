@@ -8,6 +8,9 @@ Theory of operation: asyncio asks a selector to wait for I/O until the next time
 I/O is there already; if not, it moves ``loop.time()`` to the timer instead of waiting. So a test of sixty
 seconds takes as long as what happens in them.
 
+When nothing is left that could ever happen (no timer, no job, no file descriptor of its own), tasks wait for each
+other: that raises `VirtualDeadlockError` out of the run, with what waits where.
+
 Time stands still while work is in flight that the loop cannot see: jobs in executors, and what runs inside
 `VirtualClock.hold`. If the loop has file descriptors of its own (real sockets, pipes), they get a moment to
 speak before each jump. What does not ask the loop for the time (``time.time()``, OpenSSL's DTLS timer, other
@@ -18,8 +21,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import Coroutine, Iterator
+from concurrent.futures import thread as executors
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -30,6 +35,13 @@ T = TypeVar("T")
 DEFAULT_PATIENCE = 5.0
 # How long (real seconds) file descriptors may take to become ready before a jump
 DEFAULT_IO_GRACE = 0.002
+# How long (real seconds) a loop without anything to do waits for a callback from another thread
+_LAST_CHANCE = 0.05
+_TASKS_SHOWN = 10
+
+
+class VirtualDeadlockError(RuntimeError):
+    """Nothing will ever happen again in a loop on virtual time; the message names the tasks that wait."""
 
 
 class VirtualClock:
@@ -157,7 +169,7 @@ class VirtualClock:
             return events
         if timeout is None:
             # no timer: only a thread, another process or a signal can bring the next event
-            return real.select(None)
+            return self._wait_for_others(real)
         if self._held:
             return real.select(None)
         if self._jobs and not self._impatient:
@@ -171,6 +183,30 @@ class VirtualClock:
         self._jump()
         return events
 
+    def _wait_for_others(self, real: Any) -> Any:
+        """Nothing is due, ever.
+
+        Raises:
+            VirtualDeadlockError: and nobody is there who could change that.
+        """
+        if self._held or self._jobs or self._has_descriptors(real):
+            return real.select(None)
+        threads = _other_threads()
+        events = real.select(self._patience if threads else _LAST_CHANCE)
+        if events:
+            return events
+        raise VirtualDeadlockError(self._describe_deadlock(threads))
+
+    def _describe_deadlock(self, threads: list[str]) -> str:
+        tasks = sorted(asyncio.all_tasks(self._loop), key=lambda task: task.get_name())
+        waiting = [f"{task.get_name()} at {_where(task)}" for task in tasks[:_TASKS_SHOWN]]
+        if len(tasks) > _TASKS_SHOWN:
+            waiting.append(f"and {len(tasks) - _TASKS_SHOWN} more")
+        text = f"nothing can happen any more, {self.elapsed:g} s of virtual time after the start: no timer is set"
+        if threads:
+            text += f", and the threads {', '.join(threads)} have said nothing for {self._patience:g} s"
+        return f"{text}. Waiting: {'; '.join(waiting) or 'nobody'}"
+
     def _has_descriptors(self, real: Any) -> bool:
         try:
             # the loop's own pipe, by which threads wake it, is always there
@@ -183,6 +219,30 @@ class VirtualClock:
         if due > self._now:
             self._now = due
             self.jumps += 1
+
+
+def _other_threads() -> list[str]:
+    """Threads that may call back: all but this one and the idle ones of executors."""
+    pooled = getattr(executors, "_threads_queues", {})
+    here = threading.current_thread()
+    return [
+        t.name
+        for t in threading.enumerate()
+        if t is not here and t is not threading.main_thread() and t not in pooled
+    ]
+
+
+def _where(task: asyncio.Task[Any]) -> str:
+    """The line at which a task waits: the innermost one of its coroutines."""
+    coroutine: Any = task.get_coro()
+    found = repr(coroutine)
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
+        if frame is not None:
+            name = getattr(coroutine, "__qualname__", frame.f_code.co_name)
+            found = f"{frame.f_code.co_filename}:{frame.f_lineno} ({name})"
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
+    return found
 
 
 class _Selector:

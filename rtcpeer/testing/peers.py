@@ -90,12 +90,13 @@ class PeerPair:
         await side.offer(options)
 
     async def connect(self, timeout: float = CONNECT_TIMEOUT) -> None:
-        """Negotiate and wait until both are connected. Without media or channels, a channel is made.
+        """Negotiate and wait until both are connected. Only an offer with nothing in it gets a channel of its own.
 
         Raises:
             TimeoutError: it took longer.
         """
-        if not self.offerer.getTransceivers() and self.offerer.sctp is None:
+        # asked of an offer: `sctp` says nothing of a channel before it is negotiated
+        if "\r\nm=" not in (await self.offerer.createOffer()).sdp:
             self.offerer.createDataChannel("test")
         async with asyncio.timeout(timeout):
             await self.negotiate()

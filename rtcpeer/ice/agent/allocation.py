@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # server charges us for a second allocation, so be slower).
 _FAMILY_STAGGER = 1.0
 _MAX_REDIRECTS = 2
+# How long the server of a standing allocation may take to say that it stands, before another is asked for.
+_VERIFY_TIME = 3.0
 
 #: STUN error code or 701, text, and our end.
 Failure = tuple[int, str, Address | None]
@@ -76,11 +78,18 @@ class AllocationAttempt:
         kept = self._pool.reusable_path(key, here)
         if kept is not None:
             kept.users.add(self._owner)
-            outcome = await self._outcome(kept, kept.verify)
-            if isinstance(outcome, Allocated):
-                return kept
-            if outcome.code == 701:
-                return outcome.code, outcome.text, kept.local_address
+            try:
+                async with asyncio.timeout(_VERIFY_TIME):
+                    outcome = await self._outcome(kept, kept.verify)
+            except TimeoutError:
+                # A server that was started anew knows nothing of our DTLS association, and says nothing.
+                kept.on_outcome = None
+            else:
+                if isinstance(outcome, Allocated):
+                    return kept
+            kept.users.discard(self._owner)
+            if not kept.users:
+                self._pool.abandon(kept, self._pipe.clock() + self._settings.release_timeout)
         attempts = {asyncio.ensure_future(self._attempt(entry, key, addresses[0], deadline))}
         errors: list[Failure] = []
         rest = addresses[1:]

@@ -231,7 +231,8 @@ class Host:
         if host not in WILDCARDS and host not in LOOPBACKS and host not in self.addresses:
             raise OSError(99, f"cannot assign requested address: {host} is not on {self.name}")
         if port:
-            if not self._is_free(protocol, (host, port)):
+            # as with SO_REUSEADDR, which servers set: connections of before do not keep their port from a new listener
+            if self._is_taken(protocol, (host, port)):
                 raise OSError(98, f"address already in use: {host} port {port}")
             return host, port
         first, last = port_range or (FIRST_EPHEMERAL, LAST_EPHEMERAL)
@@ -244,9 +245,12 @@ class Host:
                 return host, port
         raise OSError(98, f"no free port on {host}")
 
-    def _is_free(self, protocol: Protocol, address: Address) -> bool:
+    def _is_taken(self, protocol: Protocol, address: Address) -> bool:
         taken = self._udp if protocol == "udp" else self._listeners
-        if address in taken or any((wild, address[1]) in taken for wild in WILDCARDS):
+        return address in taken or any((wild, address[1]) in taken for wild in WILDCARDS)
+
+    def _is_free(self, protocol: Protocol, address: Address) -> bool:
+        if self._is_taken(protocol, address):
             return False
         return protocol == "udp" or all(local != address for local, _ in self._streams)
 

@@ -6,7 +6,13 @@ import time
 
 import pytest
 
-from rtcpeer.testing.clock import VirtualClock, VirtualTimeLoop, run_virtual, wall_time
+from rtcpeer.testing.clock import (
+    VirtualClock,
+    VirtualDeadlockError,
+    VirtualTimeLoop,
+    run_virtual,
+    wall_time,
+)
 
 
 @pytest.fixture
@@ -164,3 +170,82 @@ async def test_virtual_time_cannot_be_installed_twice():
 def test_foreign_loops_are_refused():
     with pytest.raises(TypeError, match="asyncio itself"):
         VirtualClock(object())
+
+
+class TestDeadlock:
+    def test_tasks_that_wait_for_each_other_are_named_at_once(self):
+        async def inner(event):
+            await event.wait()
+
+        async def main():
+            event = asyncio.Event()
+            await asyncio.sleep(5)
+            await asyncio.gather(*(asyncio.create_task(inner(event), name=f"waits {n}") for n in range(3)))
+
+        began = time.monotonic()
+        with pytest.raises(VirtualDeadlockError, match="waits 0 at ") as caught:
+            run_virtual(main())
+        assert time.monotonic() - began < 3
+        assert "5 s of virtual time after the start" in str(caught.value)
+        assert "waits 2" in str(caught.value)
+        assert "Event.wait" in str(caught.value)
+
+    def test_many_tasks_are_counted(self):
+        async def main():
+            await asyncio.gather(*(asyncio.create_task(asyncio.Event().wait()) for _ in range(50)))
+
+        with pytest.raises(VirtualDeadlockError, match="and 41 more"):
+            run_virtual(main())
+
+    def test_a_thread_that_calls_back_is_waited_for(self):
+        async def main():
+            loop = asyncio.get_running_loop()
+            event = asyncio.Event()
+            threading.Timer(0.2, loop.call_soon_threadsafe, [event.set]).start()
+            await event.wait()
+            return loop.time()
+
+        assert run_virtual(main()) == 0
+
+    def test_a_thread_that_never_calls_back_is_named(self):
+        stop = threading.Event()
+
+        async def main():
+            await asyncio.Event().wait()
+
+        thread = threading.Thread(target=stop.wait, name="sleeper", daemon=True)
+        thread.start()
+        try:
+            with (
+                asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(patience=0.1)) as runner,
+                pytest.raises(
+                    VirtualDeadlockError, match=r"threads .*sleeper.* have said nothing for 0\.1 s"
+                ),
+            ):
+                runner.run(main())
+        finally:
+            stop.set()
+            thread.join()
+
+    def test_idle_threads_of_executors_do_not_count(self):
+        async def main():
+            await asyncio.to_thread(lambda: None)
+            await asyncio.Event().wait()
+
+        began = time.monotonic()
+        with pytest.raises(VirtualDeadlockError):
+            run_virtual(main())
+        assert time.monotonic() - began < 3
+
+    def test_jobs_and_descriptors_are_waited_for(self):
+        async def main():
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(None, time.sleep, 0.2)
+            left, right = socket.socketpair()
+            left.setblocking(False)
+            threading.Timer(0.2, right.send, [b"x"]).start()
+            assert await loop.sock_recv(left, 1) == b"x"
+            left.close()
+            right.close()
+
+        run_virtual(main())

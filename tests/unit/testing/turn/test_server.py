@@ -4,9 +4,10 @@ import struct
 
 import pytest
 
+from rtcpeer import IceSettings, PeerSettings
 from rtcpeer.net.current import SystemNetwork
-from rtcpeer.testing import CertificateAuthority, TurnServer, TurnSettings
-from rtcpeer.testing.clock import VirtualClock
+from rtcpeer.testing import CertificateAuthority, PeerPair, TurnServer, TurnSettings, VirtualNetwork
+from rtcpeer.testing.clock import VirtualClock, run_virtual
 from rtcpeer.testing.turn.settings import rest_password
 from rtcpeer.testing.turn.stun import Attribute as A
 from rtcpeer.testing.turn.stun import Kind, Method, StunMessage
@@ -523,3 +524,48 @@ class TestFace:
         with pytest.raises(OSError, match="in use"):
             await other.start()
         assert other._service is None
+
+
+class TestRestart:
+    @pytest.mark.parametrize("transport", ["udp", "tcp", "tls", "dtls"])
+    def test_a_killed_server_starts_again_on_its_port_and_calls_go_on_after_a_restart(self, transport):
+        async def main():
+            network = VirtualNetwork(seed=1)
+            machine = network.add_host("turn.example")
+            async with TurnServer(
+                {"u": "p"}, network=machine.network, hostname="turn.example", transports=(transport,)
+            ) as server:
+                settings = PeerSettings(ice=IceSettings(ssl_context=server.client_context()))
+                configuration = {"iceServers": [server.ice_server(transport)], "iceTransportPolicy": "relay"}
+                async with PeerPair(configuration, network=network, settings=settings) as pair:
+                    await pair.connect()
+                    port = server.port(transport)
+                    server.kill()
+                    await server.start()
+                    assert server.port(transport) == port
+                    assert server.allocations == ()
+                    await asyncio.sleep(8)
+                    await pair.restart_ice()
+                    await asyncio.sleep(5)
+                    assert pair.offerer.iceConnectionState in ("connected", "completed")
+                    assert len(server.allocations) == 2
+
+        run_virtual(main())
+
+    def test_a_port_is_free_for_a_listener_while_connections_of_before_linger(self):
+        async def main():
+            network = VirtualNetwork()
+            server, client = network.add_host("server"), network.add_host("client")
+            listener = await server.network.listen_stream(
+                server.address, 80, lambda stream: lambda data: None
+            )
+            stream = await client.network.open_stream(server.address, 80, receiver=lambda data: None)
+            with pytest.raises(OSError, match="in use"):
+                await server.network.listen_stream(server.address, 80, lambda stream: lambda data: None)
+            listener.close()
+            again = await server.network.listen_stream(server.address, 80, lambda stream: lambda data: None)
+            assert again.local_address == (server.address, 80)
+            again.close()
+            stream.close()
+
+        run_virtual(main())
