@@ -46,7 +46,6 @@ from aiortc import (
     VideoStreamTrack,
 )
 from aiortc import __version__ as __version__
-from aiortc.rtcconfiguration import RTCIceTransportPolicy
 
 # in aiortc, too, these are attributes (`aiortc.sdp.candidate_from_sdp`) that `import *` does not bring
 from rtcpeer.aiortc import (  # noqa: F401
@@ -71,6 +70,7 @@ from rtcpeer.aiortc import (  # noqa: F401
 from rtcpeer.aiortc.channel import RTCDataChannel
 from rtcpeer.aiortc.connection import RTCPeerConnection
 from rtcpeer.aiortc.gathering import GatheringPatience
+from rtcpeer.aiortc.rtcconfiguration import RTCIceTransportPolicy
 from rtcpeer.aiortc.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from rtcpeer.aiortc.transports import RTCDtlsTransport, RTCIceGatherer, RTCIceTransport, RTCSctpTransport
 

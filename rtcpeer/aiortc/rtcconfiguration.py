@@ -1,10 +1,14 @@
 """`aiortc.rtcconfiguration`: aiortc's own."""
 
+from __future__ import annotations
+
+import enum
+
+from aiortc import rtcconfiguration
 from aiortc.rtcconfiguration import (
     RTCBundlePolicy,
     RTCConfiguration,
     RTCIceServer,
-    RTCIceTransportPolicy,
 )
 
 __all__ = [
@@ -13,3 +17,13 @@ __all__ = [
     "RTCIceServer",
     "RTCIceTransportPolicy",
 ]
+
+
+class _IceTransportPolicy(enum.Enum):
+    """RTCIceTransportPolicy for releases of aiortc that have none (before 1.15)."""
+
+    ALL = "all"
+    RELAY = "relay"
+
+
+RTCIceTransportPolicy = getattr(rtcconfiguration, "RTCIceTransportPolicy", _IceTransportPolicy)
