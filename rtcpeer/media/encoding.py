@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from av import AudioFrame, VideoFrame
@@ -103,7 +104,7 @@ class StreamEncoder:
         started = time.perf_counter()
         frame = request.frame
         if isinstance(frame, Packet):
-            result = self._pack(request, frame)
+            result = self._pack(request.format, frame)
         elif isinstance(frame, VideoFrame):
             result = self._encode_video(request, frame)
         elif isinstance(frame, AudioFrame):
@@ -116,8 +117,25 @@ class StreamEncoder:
             self.key_frames += result.is_key
         return result
 
-    def _pictures_of(self, request: EncodeRequest) -> PictureEncoder:
-        codec = request.format.codec
+    def pack(
+        self, form: PayloadFormat, data: bytes, time: int, time_base: Fraction, *, is_key: bool
+    ) -> EncodedPayloads | None:
+        """Cut a frame that is encoded already into payloads; None if there is nothing in it.
+
+        Args:
+            time: presentation time in ticks of `time_base`.
+        """
+        packet: Packet[Any] = Packet(data)
+        packet.pts, packet.time_base = time, time_base
+        packet.is_keyframe = is_key
+        result = self._pack(form, packet)
+        if result is not None:
+            self.frames += 1
+            self.key_frames += is_key
+        return result
+
+    def _pictures_of(self, form: PayloadFormat) -> PictureEncoder:
+        codec = form.codec
         key = (codec.name.upper(), codec.fmtp)
         if self._pictures is None or key != self._key:
             self._pictures = choice.make_encoder(codec)
@@ -125,18 +143,18 @@ class StreamEncoder:
             self.epoch += 1
         return self._pictures
 
-    def _sound_of(self, request: EncodeRequest) -> SoundEncoder:
-        key = (request.format.name,)
+    def _sound_of(self, form: PayloadFormat) -> SoundEncoder:
+        key = (form.name,)
         if self._sound is None or key != self._key:
-            self._sound = SoundEncoder(request.format.name)
+            self._sound = SoundEncoder(form.name)
             self._key = key
             self.epoch += 1
         return self._sound
 
-    def _pack(self, request: EncodeRequest, packet: Packet[Any]) -> EncodedPayloads | None:
+    def _pack(self, form: PayloadFormat, packet: Packet[Any]) -> EncodedPayloads | None:
         """A packet that is encoded already: only cut it."""
-        is_sound = request.format.name in sound.FORMATS
-        encoder = self._sound_of(request) if is_sound else self._pictures_of(request)
+        is_sound = form.name in sound.FORMATS
+        encoder = self._sound_of(form) if is_sound else self._pictures_of(form)
         payloads, timestamp = encoder.pack(packet)
         if not payloads:
             return None
@@ -144,7 +162,7 @@ class StreamEncoder:
         return EncodedPayloads(payloads, timestamp, self.epoch, bool(packet.is_keyframe), 0, 0, times=times)
 
     def _encode_video(self, request: EncodeRequest, frame: VideoFrame) -> EncodedPayloads | None:
-        encoder = self._pictures_of(request)
+        encoder = self._pictures_of(request.format)
         turns = quarter_turns(frame)
         if turns and not request.tells_turns:
             frame, turns = self._turner.turn(frame, turns), 0
@@ -177,7 +195,7 @@ class StreamEncoder:
     def _encode_audio(self, request: EncodeRequest, frame: AudioFrame) -> EncodedPayloads | None:
         if request.disabled:
             frame = blank(frame)  # type: ignore[assignment]
-        encoder = self._sound_of(request)
+        encoder = self._sound_of(request.format)
         self.target = None
         if request.format.name == "OPUS":
             low, high = _OPUS_BITRATE_RANGE

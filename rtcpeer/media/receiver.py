@@ -22,6 +22,8 @@ from rtcpeer.dtls.transport import DtlsTransport
 from rtcpeer.media.codecs import DECODED_AUDIO, PayloadFormat, payload_format
 from rtcpeer.media.decoding import DecodeJob, StreamDecoder
 from rtcpeer.media.depacketizer import RedDepacketizer
+from rtcpeer.media.encoded_frames import EncodedFrameReader
+from rtcpeer.media.encoded_receiving import EncodedReceiving, ReceivedFrame
 from rtcpeer.media.frames import is_keyframe
 from rtcpeer.media.interfaces import FrameSink
 from rtcpeer.media.tapping import ReceiverTap
@@ -70,6 +72,7 @@ class MediaReceiver:
 
     Attributes:
         reads: whether somebody wants frames; while not, what is forwarded is not buffered.
+        encoded: the transform and the readers of encoded frames.
     """
 
     def __init__(
@@ -103,6 +106,9 @@ class MediaReceiver:
         self._tap: ReceiverTap | None = None
         self.reads = True
         self._watchers: list[Callable[[], None]] = []
+        # frames were read without being decoded: decoding begins with a key frame
+        self._decoder_idle = False
+        self.encoded = EncodedReceiving(kind, self._deliver, self.request_keyframe)
         sink.set_control(self)
 
     # -- what the peer calls -----------------------------------------------------------------------
@@ -227,7 +233,18 @@ class MediaReceiver:
             self._tap.close()
         self._queue.clear()
         self._workers.release()
-        return Gone([self._decoding] if self._decoding is not None else [])
+        ending = self.encoded.stop()
+        return Gone(ending if self._decoding is None else [*ending, self._decoding])
+
+    def read_encoded(self) -> EncodedFrameReader:
+        """Read encoded frames from the next key frame on, which is asked for; see `EncodedFrameReader`."""
+        reader = self.encoded.read()
+        if self._stopped:
+            reader.end()
+        self.on_demand()
+        if self.kind == "video":
+            self.request_keyframe()
+        return reader
 
     def mute(self) -> None:
         """The track is muted by a description (webrtc-pc 5.1.1); the next packet that is taken unmutes it."""
@@ -482,19 +499,34 @@ class MediaReceiver:
         stream.frames_received += 1
         if form is None or not form.is_media:
             return
-        is_video = self.kind == "video"
         for packet in frame.packets:
             if packet.turns is not None:
                 stream.turns = packet.turns
         if not self._is_shown(stream, now):
             stream.needs_keyframe = True
             return
-        if not self._sink.wants_frames():
+        encoded = self.encoded
+        if not self._sink.wants_frames() and not encoded.is_read:
             stream.needs_keyframe = True
             self.reads = self._tap is None
             return
         try:
             data = choice.depacketize(form.name, [p.payload for p in frame.packets if p.payload])
+        except ValueError as exc:
+            logger.debug("%s cannot read a frame: %s", self._name, exc)
+            data = b""
+        received = ReceivedFrame(stream, form, data, presentation, stream.turns, frame)
+        if encoded.transform is not None and data:
+            encoded.take(received, is_key=is_keyframe(form.name, data))
+        else:
+            self._deliver(received)
+
+    def _deliver(self, received: ReceivedFrame) -> None:
+        """Decode a frame, and give it to those who read encoded ones, if it is of use."""
+        stream, form, data, _presentation, turns, source = received
+        now = wall_time()
+        is_video = self.kind == "video"
+        try:
             if is_video and self._is_oversized(stream, form, data):
                 stream.needs_keyframe = True
                 stream.frames_dropped += 1
@@ -512,9 +544,20 @@ class MediaReceiver:
         if (is_video and not data) or (stream.needs_keyframe and not is_key):
             stream.needs_keyframe = True
             stream.frames_dropped += 1
+            self.encoded.lose()
             self._send_pli(stream, now)
             return
         stream.needs_keyframe = False
+        time = self._timeline.map(stream.ssrc, source.timestamp, stream.clock_rate, source.received_at)
+        if self.encoded.is_read:
+            self.encoded.push(received._replace(presentation=time), is_key=is_key)
+            if not self._sink.wants_frames():
+                self._decoder_idle = True
+                return
+            if self._decoder_idle and is_video and not is_key:
+                self._send_pli(stream, now)
+                return
+        self._decoder_idle = False
         if len(self._queue) >= DECODE_QUEUE_MAX:
             # the decoder is too slow: skip to a key frame, which is the only honest way to catch up
             stream.frames_dropped += len(self._queue)
@@ -523,8 +566,7 @@ class MediaReceiver:
             if stream.needs_keyframe:
                 self._send_pli(stream, now)
                 return
-        time = self._timeline.map(stream.ssrc, frame.timestamp, stream.clock_rate, frame.received_at)
-        self._queue.append(DecodeJob(stream, form, data, time, is_key, stream.turns))
+        self._queue.append(DecodeJob(stream, form, data, time, is_key, turns))
         if self._decoding is None:
             self._decode_next()
 

@@ -53,6 +53,8 @@ class SendStream:
     frames_per_second: float = 0.0
     redundancy: Redundancy | None = None
     protection: Protection | None = None
+    # cuts what a transform gave back, without disturbing the encoder
+    cutter: StreamEncoder = field(default_factory=StreamEncoder)
     job: asyncio.Future[EncodedPayloads | None] | None = None
     pacer: SoundPacer = field(default_factory=SoundPacer)
     retry_at: float = 0.0
@@ -60,7 +62,13 @@ class SendStream:
     _second: int = 0
     _second_frames: int = 0
 
-    def send_sound(self, payload: bytes, time: int, now: float, level: int) -> None:
+    def map_sound(self, time: int, now: float) -> int:
+        """The RTP timestamp of a piece of sound whose encoder says `time`."""
+        return self.packets.map_timestamp(time, now, least=round(self.format.clock_rate * PIECE_SECONDS))
+
+    def send_sound(
+        self, payload: bytes, time: int, now: float, level: int, timestamp: int | None = None
+    ) -> None:
         """Send a piece of sound.
 
         Args:
@@ -68,9 +76,10 @@ class SendStream:
             time: in ticks of the encoder.
             now: the time of day.
             level: in -dBov.
+            timestamp: the RTP timestamp, if it was mapped before.
         """
-        ticks = round(self.format.clock_rate * PIECE_SECONDS)
-        timestamp = self.packets.map_timestamp(time, now, least=ticks)
+        if timestamp is None:
+            timestamp = self.map_sound(time, now)
         # RFC 3551 section 4.1: the marker begins a talkspurt
         marker, self.fresh = self.fresh, False
         payload_type = self.format.payload_type
@@ -80,9 +89,10 @@ class SendStream:
         self.packets.send_frame(payload_type, [payload], timestamp, marker=marker, level=level)
         self.pacer.sent(PIECE_SECONDS, now)
 
-    def send_picture(self, encoded: EncodedPayloads, now: float) -> None:
-        """Send a picture, and how it is held."""
-        timestamp = self.packets.map_timestamp(encoded.timestamp, now)
+    def send_picture(self, encoded: EncodedPayloads, now: float, timestamp: int | None = None) -> None:
+        """Send a picture, and how it is held; `timestamp` is the RTP timestamp, if it was mapped before."""
+        if timestamp is None:
+            timestamp = self.packets.map_timestamp(encoded.timestamp, now)
         turns = None
         # 3GPP TS 26.114 section 7.4.5: with key frames and when it changes; browsers forget it with each frame
         if encoded.turns or encoded.is_key or self.turns:
@@ -130,6 +140,12 @@ class SendStream:
         # after a pause the schedule begins anew
         self.due = (self.due if now - self.due < interval else now) + interval
         return True
+
+    def mind_epoch(self, epoch: int) -> None:
+        """A new encoder begins a new time line."""
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self.packets.rebase()
 
     def pause(self) -> None:
         """Nothing is sent from now on: what comes after it begins anew, and as much later."""

@@ -22,6 +22,7 @@ from rtcpeer.dtls.transport import DtlsTransport
 from rtcpeer.errors import InvalidStateError, OperationError
 from rtcpeer.media.codecs import PayloadFormat, payload_format, preferred_redundancy, protection_of
 from rtcpeer.media.dtmf import TonePlayer
+from rtcpeer.media.encoded_sending import EncodedSending, EncodedSource
 from rtcpeer.media.encoding import EncodedPayloads, EncodeRequest
 from rtcpeer.media.frame_queue import SOUND_SECONDS
 from rtcpeer.media.receiver import MediaReceiver
@@ -63,6 +64,7 @@ class MediaSender:
     Attributes:
         on_error: called once per kind of failure: a frame that the encoder cannot take, sound that came so fast that
             some was dropped. Sending goes on.
+        encoded: the transform, and what is sent of a track of encoded frames.
     """
 
     def __init__(self, kind: str, *, name: str = "") -> None:
@@ -86,6 +88,7 @@ class MediaSender:
         self._source = SourceNumbers()
         # what is forwarded in place of the track
         self._relay: Relay | None = None
+        self.encoded = EncodedSending(self, name=name)
         # sound of the running subscription that is counted already
         self._dropped_seconds = 0.0
 
@@ -167,8 +170,7 @@ class MediaSender:
 
     def request_keyframe(self) -> None:
         """Make the next picture one that can be decoded by itself."""
-        for stream in self._streams:
-            stream.force_keyframe = True
+        self.force_keyframe(None)
 
     @property
     def can_insert_dtmf(self) -> bool:
@@ -232,7 +234,8 @@ class MediaSender:
         self._track = None
         self._swap_subscription()
         self._workers.release()
-        return self._tasks.cancel([s.job for s in self._known.values() if s.job is not None])
+        jobs = [s.job for s in self._known.values() if s.job is not None]
+        return self._tasks.cancel([*jobs, *self.encoded.stop()])
 
     # -- set-up ------------------------------------------------------------------------------------
 
@@ -312,12 +315,48 @@ class MediaSender:
             return
         relay.run(stream.packets, session, parameters, [payload_format(codec) for codec in parameters.codecs])
 
-    def _has_route(self) -> bool:
+    # -- what encoded frames need (see `encoded_sending.SendingHost`) ------------------------------
+
+    @property
+    def active_streams(self) -> list[SendStream]:
+        """Those that send now."""
+        return [stream for stream in self._streams if stream.packets.encoding.active]
+
+    @property
+    def has_route(self) -> bool:
+        """Whether what is sent has a way to go."""
         return self._session is not None and self._session.has_route()
+
+    def format_of(self, mime_type: str) -> PayloadFormat | None:
+        """The negotiated format of a codec."""
+        codecs = self._parameters.codecs if self._parameters is not None else ()
+        wanted = mime_type.lower()
+        found = next((codec for codec in codecs if codec.mime_type.lower() == wanted), None)
+        return None if found is None else payload_format(found)
+
+    def use_format(self, stream: SendStream, form: PayloadFormat) -> None:
+        """Send another codec in a stream from now on."""
+        stream.format = form
+        stream.packets.rebase()
+        stream.packets.clock_rate = form.clock_rate
+
+    def force_keyframe(self, rid: str | None) -> int:
+        """Let the encoders make key frames; gives how many."""
+        streams = [s for s in self.active_streams if rid is None or s.packets.encoding.rid == rid]
+        for stream in streams:
+            stream.force_keyframe = True
+        self.encoded.request_keyframe()
+        return len(streams)
 
     def _update(self) -> None:
         self._update_relay()
-        if self._should_run:
+        should_run = self._should_run
+        if isinstance(self._track, EncodedSource):
+            self.encoded.feed_from(self._track if should_run else None)
+            should_run = False
+        else:
+            self.encoded.feed_from(None)
+        if should_run:
             if self._subscription is None:
                 self._swap_subscription()
             if self._task is None or self._task.done():
@@ -334,7 +373,7 @@ class MediaSender:
         self._note_drops()
         self._dropped_seconds = 0.0
         self._subscription = None
-        if self._track is not None and self._should_run:
+        if self._track is not None and self._should_run and not isinstance(self._track, EncodedSource):
             self._subscription = TrackSource.of(self._track).subscribe()
         if old is not None:
             old.close()
@@ -376,6 +415,7 @@ class MediaSender:
             # asked for again and again while the key frame is on its way: not more than one a second
             if packets.repeat(lost, now) and now - stream.keyframe_at > REFRESH_INTERVAL:
                 stream.force_keyframe = True
+                self.encoded.request_keyframe()
             return
         request = rtcp.is_keyframe_request(packet)
         if request is not None:
@@ -383,8 +423,9 @@ class MediaSender:
             packets.firs += request == "fir"
             if relay is not None:
                 relay.request_keyframe()
-                return
-            stream.force_keyframe = True
+            elif self.encoded.allows_keyframe(packets.encoding.rid):
+                stream.force_keyframe = True
+                self.encoded.request_keyframe()
             return
         bitrate = rtcp.estimated_bitrate(packet)
         if bitrate is not None:
@@ -423,8 +464,8 @@ class MediaSender:
         track, now = self._track, wall_time()
         if track is None:
             return
-        active = [stream for stream in self._streams if stream.packets.encoding.active]
-        if not self._has_route():
+        active = self.active_streams
+        if not self.has_route:
             # numbers that nobody hears of would leave SRTP's count of their cycles behind (RFC 3711 section 3.3.1)
             for stream in active:
                 stream.pause()
@@ -463,9 +504,9 @@ class MediaSender:
             self._note_warning(stream)
             if encoded is None or stream not in self._streams:
                 continue
-            self._mind_epoch(stream, encoded)
+            stream.mind_epoch(encoded.epoch)
             if self.kind == "video":
-                stream.send_picture(encoded, wall_time())
+                self.encoded.send_picture(stream, encoded, wall_time())
                 continue
             level = SILENCE_DBOV
             if enabled and isinstance(frame, AudioFrame) and stream.packets.template.audio_level:
@@ -477,17 +518,14 @@ class MediaSender:
             await asyncio.wait([stream.job])
         if self._stopped:
             return None
+        if isinstance(request.frame, Packet):
+            # it is only cut: cheaper than the way to a thread and back
+            return stream.encoder.encode(request)
         loop = asyncio.get_running_loop()
         stream.job = loop.run_in_executor(self._workers.acquire(), stream.encoder.encode, request)
         stream.job.add_done_callback(_retrieve)
         # shielded: a cancelled task must not make a running job look finished
         return await asyncio.shield(stream.job)
-
-    def _mind_epoch(self, stream: SendStream, encoded: EncodedPayloads) -> None:
-        """A new encoder begins a new time line."""
-        if encoded.epoch != stream.epoch:
-            stream.epoch = encoded.epoch
-            stream.packets.rebase()
 
     async def _send_sound(self, stream: SendStream, encoded: EncodedPayloads, level: int) -> None:
         """Send the pieces of a frame, each when it is due."""
@@ -505,7 +543,7 @@ class MediaSender:
                 self._tones = None
                 if stream.redundancy is not None:
                     stream.redundancy.forget()
-            stream.send_sound(payload, time, wall_time(), level)
+            self.encoded.send_sound(stream, payload, time, wall_time(), level)
 
     def _note_drops(self) -> None:
         """Count the sound that the track gave faster than it can be sent, and say it once."""

@@ -1,0 +1,281 @@
+"""Encoded frames of a sender on their way to packets: from a track of encoded frames, and through a transform.
+
+Frames become payloads within the call that brought them; no task, no thread.
+Owns: the transform, the hold on the track. Never: numbers, the network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from rtcpeer.aio import wall_time
+from rtcpeer.media.codecs import PayloadFormat
+from rtcpeer.media.encoded_frames import (
+    EncodedMediaFrame,
+    RTCEncodedAudioFrame,
+    RTCEncodedAudioFrameMetadata,
+    RTCEncodedVideoFrame,
+    RTCEncodedVideoFrameMetadata,
+)
+from rtcpeer.media.encoding import EncodedPayloads
+from rtcpeer.media.send_stream import SendStream
+from rtcpeer.media.transforms import FrameTransform
+from rtcpeer.media.video import choice
+from rtcpeer.rtp.audio_level import SILENCE_DBOV
+
+logger = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class EncodedSource(Protocol):
+    """A track whose frames are encoded already (see `encoded_track`)."""
+
+    @property
+    def mimeType(self) -> str:
+        """Of the codec, if frames do not say it."""
+
+    def add_sink(self, sink: Callable[[EncodedMediaFrame], None]) -> Callable[[], None]:
+        """Give every frame to `sink` until the returned function is called."""
+
+    def request_keyframe(self) -> None:
+        """A key frame is needed."""
+
+
+class _Way(NamedTuple):
+    """Where a frame that passes a transform came from."""
+
+    stream: SendStream
+    format: PayloadFormat
+    level: int
+    turns: int
+    width: int
+    height: int
+
+
+class SendingHost(Protocol):
+    """What is needed of the sender."""
+
+    kind: str
+
+    @property
+    def active_streams(self) -> list[SendStream]:
+        """Those that send now."""
+
+    @property
+    def has_route(self) -> bool:
+        """Whether what is sent has a way to go."""
+
+    def format_of(self, mime_type: str) -> PayloadFormat | None:
+        """The negotiated format of a codec; None if it was not negotiated."""
+
+    def use_format(self, stream: SendStream, form: PayloadFormat) -> None:
+        """Send this codec in a stream from now on."""
+
+    def force_keyframe(self, rid: str | None) -> int:
+        """Let the encoders make key frames; gives how many."""
+
+
+class EncodedSending:
+    """The transform of one sender, and what it takes from a track of encoded frames.
+
+    Args:
+        host: the sender.
+        name: for logs.
+    """
+
+    transforms_sent = True
+
+    def __init__(self, host: SendingHost, *, name: str = "") -> None:
+        self.kind = host.kind
+        self._host = host
+        self._name = name
+        self._transform: FrameTransform | None = None
+        self._counter = 0
+        self._written = 0
+        self._source: EncodedSource | None = None
+        self._release: Callable[[], None] | None = None
+        # streams that wait for a first key frame
+        self._waiting: set[int] = set()
+        self._refused: set[str] = set()
+
+    # -- a track of encoded frames -----------------------------------------------------------------
+
+    def feed_from(self, source: EncodedSource | None) -> None:
+        """Send the frames of a track from now on, beginning with a key frame; or no longer."""
+        if source is self._source:
+            return
+        if self._release is not None:
+            self._release()
+            self._release = None
+        self._source = source
+        if source is not None:
+            self._waiting = {stream.packets.encoding.ssrc for stream in self._host.active_streams}
+            self._release = source.add_sink(self._take)
+            source.request_keyframe()
+
+    def request_keyframe(self) -> bool:
+        """Ask the track for a key frame; False if it is no track of encoded frames."""
+        if self._source is None:
+            return False
+        self._source.request_keyframe()
+        return True
+
+    def _take(self, frame: EncodedMediaFrame) -> None:
+        source = self._source
+        if source is None:
+            return
+        mime_type = frame.mimeType or source.mimeType
+        form = self._host.format_of(mime_type)
+        if form is None:
+            self._refuse(mime_type)
+            return
+        now = wall_time()
+        is_key = isinstance(frame, RTCEncodedVideoFrame) and frame.type == "key"
+        if not self._host.has_route:
+            for stream in self._host.active_streams:
+                stream.pause()
+                self._waiting.add(stream.packets.encoding.ssrc)
+            return
+        for stream in self._host.active_streams:
+            ssrc = stream.packets.encoding.ssrc
+            if self.kind == "video" and ssrc in self._waiting:
+                if not is_key:
+                    continue
+                self._waiting.discard(ssrc)
+            if stream.format is not form:
+                self._host.use_format(stream, form)
+            encoded = stream.encoder.pack(form, frame.data, frame.time, frame.time_base, is_key=is_key)
+            if encoded is None:
+                continue
+            stream.mind_epoch(encoded.epoch)
+            if self.kind == "video":
+                self.send_picture(stream, encoded, now, frame.data)
+            else:
+                self.send_sound(stream, frame.data, encoded.timestamp, now, SILENCE_DBOV)
+
+    def _refuse(self, mime_type: str) -> None:
+        if mime_type not in self._refused:
+            self._refused.add(mime_type)
+            logger.warning("%s cannot send %s: it was not negotiated", self._name or self.kind, mime_type)
+
+    # -- transform ---------------------------------------------------------------------------------
+
+    @property
+    def transform(self) -> FrameTransform | None:
+        """What changes frames before they become packets."""
+        return self._transform
+
+    def set_transform(self, transform: FrameTransform | None) -> None:
+        """Change it, from the next frame on.
+
+        Raises:
+            InvalidStateError: it belongs to somebody else.
+        """
+        if transform is not None:
+            transform.attach(self)
+        before, self._transform = self._transform, transform
+        if before is not None:
+            before.detach()
+
+    def send_picture(
+        self, stream: SendStream, encoded: EncodedPayloads, now: float, data: bytes | None = None
+    ) -> None:
+        """Send an encoded picture, through the transform if there is one.
+
+        Args:
+            data: the whole picture, where it is at hand.
+        """
+        if self._transform is None:
+            stream.send_picture(encoded, now)
+            return
+        form, ssrc = stream.format, stream.packets.encoding.ssrc
+        if data is None:
+            data = choice.depacketize(form.name, encoded.payloads)
+        timestamp = stream.packets.map_timestamp(encoded.timestamp, now)
+        metadata = RTCEncodedVideoFrameMetadata(
+            synchronizationSource=ssrc,
+            payloadType=form.payload_type,
+            contributingSources=[],
+            rtpTimestamp=timestamp,
+            mimeType=form.codec.mime_type,
+            width=encoded.width or None,
+            height=encoded.height or None,
+            timestamp=encoded.timestamp * 1_000_000 // form.clock_rate,
+        )
+        frame = RTCEncodedVideoFrame.make(
+            data,
+            metadata,
+            is_key=encoded.is_key,
+            time=encoded.timestamp,
+            time_base=Fraction(1, form.clock_rate),
+        )
+        way = _Way(stream, form, 0, encoded.turns, encoded.width, encoded.height)
+        self._transform_frame(self._transform, frame, way)
+
+    def send_sound(self, stream: SendStream, payload: bytes, time: int, now: float, level: int) -> None:
+        """Send an encoded piece of sound, through the transform if there is one.
+
+        Args:
+            time: in ticks of its encoder.
+            level: in -dBov.
+        """
+        if self._transform is None:
+            stream.send_sound(payload, time, now, level)
+            return
+        form = stream.format
+        metadata = RTCEncodedAudioFrameMetadata(
+            synchronizationSource=stream.packets.encoding.ssrc,
+            payloadType=form.payload_type,
+            contributingSources=[],
+            rtpTimestamp=stream.map_sound(time, now),
+            mimeType=form.codec.mime_type,
+        )
+        frame = RTCEncodedAudioFrame.make(payload, metadata, time=time, time_base=Fraction(1, form.clock_rate))
+        self._transform_frame(self._transform, frame, _Way(stream, form, level, 0, 0, 0))
+
+    def _transform_frame(self, transform: FrameTransform, frame: EncodedMediaFrame, way: _Way) -> None:
+        self._counter += 1
+        frame.owner, frame.counter, frame.context = self, self._counter, way
+        transform.take(frame)
+
+    def write_transformed(self, frame: EncodedMediaFrame) -> None:
+        """See `transforms.TransformOwner`."""
+        if frame.owner is not self or frame.counter <= self._written:
+            return
+        self._written = frame.counter
+        way: _Way = frame.context
+        stream, now = way.stream, wall_time()
+        if stream not in self._host.active_streams or stream.format is not way.format:
+            return
+        if isinstance(frame, RTCEncodedAudioFrame):
+            stream.send_sound(frame.data, frame.time, now, way.level, frame.timestamp)
+            return
+        is_key = frame.type == "key"
+        packed = stream.cutter.pack(way.format, frame.data, frame.time, frame.time_base, is_key=is_key)
+        if packed is not None:
+            encoded = EncodedPayloads(
+                packed.payloads, packed.timestamp, packed.epoch, is_key, way.width, way.height, way.turns
+            )
+            stream.send_picture(encoded, now, frame.timestamp)
+
+    def make_keyframe(self, rid: str | None) -> int:
+        """See `transforms.TransformOwner`."""
+        return self._host.force_keyframe(rid)
+
+    def ask_for_keyframe(self) -> None:
+        """See `transforms.TransformOwner`: nothing is received here."""
+
+    def allows_keyframe(self, rid: str | None) -> bool:
+        """Whether the transform lets the encoder answer the other end's request for a key frame."""
+        return self._transform is None or self._transform.on_keyframe_request(rid)
+
+    def stop(self) -> list[asyncio.Future[Any]]:
+        """Send nothing more; gives what is still ending."""
+        self.feed_from(None)
+        transform, self._transform = self._transform, None
+        ending = None if transform is None else transform.detach()
+        return [] if ending is None else [ending]
