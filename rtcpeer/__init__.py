@@ -59,6 +59,16 @@ _EXPORTS = {
     "rtcpeer.peer.stats": ("RTCStats", "RTCStatsReport"),
     "rtcpeer.media.audio_source": ("AudioSource", "AudioTap"),
     "rtcpeer.media.video.registered": ("registerEncoder",),
+    "rtcpeer.media.encoded_frames": (
+        "EncodedFrameReader",
+        "RTCEncodedAudioFrame",
+        "RTCEncodedAudioFrameMetadata",
+        "RTCEncodedVideoFrame",
+        "RTCEncodedVideoFrameMetadata",
+    ),
+    "rtcpeer.media.encoded_track": ("EncodedTrack",),
+    "rtcpeer.media.sframe": ("SFrameTransform", "SFrameTransformErrorEvent"),
+    "rtcpeer.media.transforms": ("KeyFrameRequestEvent", "RTCRtpScriptTransform", "RTCRtpScriptTransformer"),
     "rtcpeer.media.track": ("MediaStreamTrack",),
     "rtcpeer.media.stream": ("MediaStream",),
     "rtcpeer.media.event_target": ("Event", "EventTarget"),
@@ -183,6 +193,17 @@ __all__ = [
     "check_signaling_channel",
     "memory_pair",
     "Forwarder",
+    "EncodedFrameReader",
+    "RTCEncodedAudioFrame",
+    "RTCEncodedAudioFrameMetadata",
+    "RTCEncodedVideoFrame",
+    "RTCEncodedVideoFrameMetadata",
+    "EncodedTrack",
+    "SFrameTransform",
+    "SFrameTransformErrorEvent",
+    "KeyFrameRequestEvent",
+    "RTCRtpScriptTransform",
+    "RTCRtpScriptTransformer",
     "ForwarderOutput",
     "registerEncoder",
 ]
@@ -207,9 +228,19 @@ if TYPE_CHECKING:
     )
     from rtcpeer.ice.settings import IceSettings
     from rtcpeer.media.audio_source import AudioSource, AudioTap
+    from rtcpeer.media.encoded_frames import (
+        EncodedFrameReader,
+        RTCEncodedAudioFrame,
+        RTCEncodedAudioFrameMetadata,
+        RTCEncodedVideoFrame,
+        RTCEncodedVideoFrameMetadata,
+    )
+    from rtcpeer.media.encoded_track import EncodedTrack
     from rtcpeer.media.event_target import Event, EventTarget
+    from rtcpeer.media.sframe import SFrameTransform, SFrameTransformErrorEvent
     from rtcpeer.media.stream import MediaStream
     from rtcpeer.media.track import MediaStreamTrack
+    from rtcpeer.media.transforms import KeyFrameRequestEvent, RTCRtpScriptTransform, RTCRtpScriptTransformer
     from rtcpeer.media.video.registered import registerEncoder
     from rtcpeer.peer.certificate import RTCCertificate, RTCDtlsFingerprint
     from rtcpeer.peer.connection import RTCPeerConnection

@@ -193,7 +193,9 @@ class RTCEncodedVideoFrame(_EncodedFrame[RTCEncodedVideoFrameMetadata]):
         return packet
 
     def __repr__(self) -> str:
-        return f"<RTCEncodedVideoFrame {self.type} {self.mimeType} {len(self._data)} bytes at {self.timestamp}>"
+        return (
+            f"<RTCEncodedVideoFrame {self.type} {self.mimeType} {len(self._data)} bytes at {self.timestamp}>"
+        )
 
 
 class RTCEncodedAudioFrame(_EncodedFrame[RTCEncodedAudioFrameMetadata]):

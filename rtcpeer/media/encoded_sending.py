@@ -234,7 +234,9 @@ class EncodedSending:
             rtpTimestamp=stream.map_sound(time, now),
             mimeType=form.codec.mime_type,
         )
-        frame = RTCEncodedAudioFrame.make(payload, metadata, time=time, time_base=Fraction(1, form.clock_rate))
+        frame = RTCEncodedAudioFrame.make(
+            payload, metadata, time=time, time_base=Fraction(1, form.clock_rate)
+        )
         self._transform_frame(self._transform, frame, _Way(stream, form, level, 0, 0, 0))
 
     def _transform_frame(self, transform: FrameTransform, frame: EncodedMediaFrame, way: _Way) -> None:

@@ -106,7 +106,8 @@ class EncodedTrack(MediaStreamTrack):
                 sink(frame)
 
     def _from_packet(self, packet: Packet[Any]) -> EncodedMediaFrame:
-        if packet.pts is None or packet.time_base is None:
+        time_base = packet.time_base
+        if packet.pts is None or time_base is None:
             raise ValueError("a packet that is written to a track needs pts and time_base")
         if self.kind == "video":
             return RTCEncodedVideoFrame.make(
@@ -114,10 +115,10 @@ class EncodedTrack(MediaStreamTrack):
                 RTCEncodedVideoFrameMetadata(mimeType=self._mime_type),
                 is_key=bool(packet.is_keyframe),
                 time=packet.pts,
-                time_base=packet.time_base,
+                time_base=time_base,
             )
         metadata = RTCEncodedAudioFrameMetadata(mimeType=self._mime_type)
-        return RTCEncodedAudioFrame.make(bytes(packet), metadata, time=packet.pts, time_base=packet.time_base)
+        return RTCEncodedAudioFrame.make(bytes(packet), metadata, time=packet.pts, time_base=time_base)
 
     async def recv(self) -> Any:
         """Raises: its frames are written, and not decoded; a sender takes them by itself.

@@ -125,20 +125,27 @@ class StreamEncoder:
         Args:
             time: presentation time in ticks of `time_base`.
         """
-        packet: Packet[Any] = Packet(data)
-        packet.pts, packet.time_base = time, time_base
-        packet.is_keyframe = is_key
-        result = self._pack(form, packet)
-        if result is not None:
-            self.frames += 1
-            self.key_frames += is_key
-        return result
+        rate = form.clock_rate
+        if time_base.denominator != rate or time_base.numerator != 1:
+            time = time * time_base.numerator * rate // time_base.denominator
+        times: tuple[int, ...] = ()
+        if form.name in sound.FORMATS:
+            self._sound_of(form)
+            payloads, times = [data], (time,)
+        else:
+            encoder = self._pictures_of(form)
+            encoder.is_key, encoder.size = is_key, (0, 0)
+            payloads = encoder.packetize(data)
+        if not payloads or not data:
+            return None
+        self.frames += 1
+        self.key_frames += is_key
+        return EncodedPayloads(payloads, time, self.epoch, is_key, 0, 0, times=times)
 
     def _pictures_of(self, form: PayloadFormat) -> PictureEncoder:
-        codec = form.codec
-        key = (codec.name.upper(), codec.fmtp)
+        key = (form.name, form.codec.fmtp)
         if self._pictures is None or key != self._key:
-            self._pictures = choice.make_encoder(codec)
+            self._pictures = choice.make_encoder(form.codec)
             self._key = key
             self.epoch += 1
         return self._pictures

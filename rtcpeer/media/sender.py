@@ -30,6 +30,7 @@ from rtcpeer.media.relaying import Relay
 from rtcpeer.media.send_stream import SendStream
 from rtcpeer.media.source import SourceTrack, Subscription, TrackSource
 from rtcpeer.media.source_statistics import SourceNumbers
+from rtcpeer.media.transforms import FrameTransform
 from rtcpeer.media.workers import Workers
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.audio_level import SILENCE_DBOV, level_to_dbov
@@ -89,6 +90,8 @@ class MediaSender:
         # what is forwarded in place of the track
         self._relay: Relay | None = None
         self.encoded = EncodedSending(self, name=name)
+        # negotiated formats that were asked for by name
+        self._formats: dict[str, PayloadFormat] = {}
         # sound of the running subscription that is counted already
         self._dropped_seconds = 0.0
 
@@ -129,6 +132,7 @@ class MediaSender:
         if self._stopped or parameters == self._parameters:
             return
         self._parameters = parameters
+        self._formats = {}
         self._streams = []
         if parameters is not None:
             formats = [payload_format(codec) for codec in parameters.codecs]
@@ -156,6 +160,15 @@ class MediaSender:
         self._relay = Relay(receiver, layer)
         self._update()
         return self._relay
+
+    def set_transform(self, transform: FrameTransform | None) -> None:
+        """Change encoded frames before they are sent, beginning with a key frame.
+
+        Raises:
+            InvalidStateError: it belongs to somebody else.
+        """
+        self.encoded.set_transform(transform)
+        self.force_keyframe(None)
 
     def stop_forwarding(self, relay: Relay) -> None:
         """Send the track again, if `relay` is still what is sent."""
@@ -329,10 +342,13 @@ class MediaSender:
 
     def format_of(self, mime_type: str) -> PayloadFormat | None:
         """The negotiated format of a codec."""
-        codecs = self._parameters.codecs if self._parameters is not None else ()
-        wanted = mime_type.lower()
-        found = next((codec for codec in codecs if codec.mime_type.lower() == wanted), None)
-        return None if found is None else payload_format(found)
+        found = self._formats.get(mime_type)
+        if found is None and self._parameters is not None:
+            wanted = mime_type.lower()
+            codec = next((c for c in self._parameters.codecs if c.mime_type.lower() == wanted), None)
+            if codec is not None:
+                found = self._formats[mime_type] = payload_format(codec)
+        return found
 
     def use_format(self, stream: SendStream, form: PayloadFormat) -> None:
         """Send another codec in a stream from now on."""

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rtcpeer import webidl
 from rtcpeer.errors import InvalidStateError, RTCRangeError
+from rtcpeer.media.encoded_frames import EncodedFrameReader
+from rtcpeer.media.sframe import SFrameTransform
 from rtcpeer.media.track import RemoteTrack
+from rtcpeer.media.transforms import FrameTransform, RTCRtpScriptTransform
 from rtcpeer.peer import parameters as dictionaries
 from rtcpeer.peer.errors import w3c_errors
 from rtcpeer.peer.parameters import (
@@ -130,6 +133,48 @@ class RTCRtpReceiver:
     def requestKeyFrame(self) -> None:
         """Ask the sender for a complete picture (PLI); ours, not W3C's. Does nothing for audio."""
         self._core.receiver_media.request_keyframe()
+
+    def encodedFrames(self) -> EncodedFrameReader:
+        """Read what arrives without decoding it; ours, not W3C's.
+
+        For example::
+
+            async for frame in receiver.encodedFrames():
+                ...  # RTCEncodedVideoFrame or RTCEncodedAudioFrame
+
+        Frames are whole and in order, and begin with a key frame, which is asked for. Several readers may read at once,
+        beside who reads the track; each gets the same frame objects. A reader that falls behind by more than 256 frames
+        loses those up to the next key frame. The iteration ends with the receiver; ``await reader.aclose()`` ends it
+        before.
+
+        Raises:
+            InvalidStateError: the receiver's transceiver is stopped, or the connection closed.
+        """
+        core = self._core
+        if core.record.stopping or core.session.closed:
+            raise InvalidStateError("the receiver is stopped: it has no frames")
+        return core.receiver_media.read_encoded()
+
+    @property
+    def transform(self) -> FrameTransform | None:
+        """What changes encoded frames before they are decoded: an `RTCRtpScriptTransform` or `SFrameTransform`.
+
+        See webrtc-encoded-transform. Setting None takes it away.
+
+        Raises:
+            TypeError: (setting) it is no transform.
+            InvalidStateError: (setting) it belongs to a sender or receiver already.
+        """
+        return self._core.receiver_media.encoded.transform
+
+    @transform.setter
+    @w3c_errors
+    def transform(self, value: FrameTransform | None) -> None:
+        if value is not None and not isinstance(value, RTCRtpScriptTransform | SFrameTransform):
+            raise TypeError(
+                f"transform must be an RTCRtpScriptTransform, an SFrameTransform or None, not {value!r}"
+            )
+        self._core.receiver_media.encoded.set_transform(value)
 
     async def getStats(self) -> RTCStatsReport:
         """Statistics about this receiver only (webrtc-pc 5.3, 8.5)."""

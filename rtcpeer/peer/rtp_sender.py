@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from rtcpeer import webidl
 from rtcpeer.errors import InvalidModificationError, InvalidStateError
 from rtcpeer.jsep import encodings as encoding_rules
+from rtcpeer.media.sframe import SFrameTransform
+from rtcpeer.media.transforms import FrameTransform, RTCRtpScriptTransform
 from rtcpeer.peer import parameters as dictionaries
 from rtcpeer.peer.errors import w3c_errors
 from rtcpeer.peer.parameters import RTCRtpCapabilities, RTCRtpSendParameters
@@ -58,6 +60,27 @@ class RTCRtpSender:
     def kind(self) -> str:
         """The kind: "audio" or "video" (as aiortc has it)."""
         return self._core.kind.value
+
+    @property
+    def transform(self) -> FrameTransform | None:
+        """What changes encoded frames before they become packets: an `RTCRtpScriptTransform` or `SFrameTransform`.
+
+        See webrtc-encoded-transform. Setting None takes it away.
+
+        Raises:
+            TypeError: (setting) it is no transform.
+            InvalidStateError: (setting) it belongs to a sender or receiver already.
+        """
+        return self._core.sender_media.encoded.transform
+
+    @transform.setter
+    @w3c_errors
+    def transform(self, value: FrameTransform | None) -> None:
+        if value is not None and not isinstance(value, RTCRtpScriptTransform | SFrameTransform):
+            raise TypeError(
+                f"transform must be an RTCRtpScriptTransform, an SFrameTransform or None, not {value!r}"
+            )
+        self._core.sender_media.set_transform(value)
 
     @property
     def dtmf(self) -> RTCDTMFSender | None:
