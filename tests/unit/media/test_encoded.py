@@ -121,7 +121,7 @@ async def test_what_cannot_be_written():
     with pytest.raises(InvalidStateError):
         await track.write(picture())
     for arguments in (("data",), ("video", "audio/opus")):
-        with pytest.raises(ValueError, match="no codec|kind"):
+        with pytest.raises(ValueError, match=r"no codec|kind"):
             EncodedTrack(*arguments)
 
 
