@@ -21,7 +21,7 @@ While a plan is carried out the peer holds back what agents report (an agent may
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rtcpeer.jsep.parameters import ReceiveParameters, SendParameters
 from rtcpeer.jsep.state import SessionState
@@ -311,7 +311,7 @@ class Plan:
     start: tuple[Start, ...] = ()
     announce: tuple[Announce, ...] = ()
     first: Plan | None = None
-    text: str = ""
+    text: str = field(default="", repr=False)
     transceiver: int | None = None
 
 

@@ -6,7 +6,7 @@ Everything that the face shows of signaling is read from here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rtcpeer.jsep.parameters import ReceiveParameters, SendEncoding, SendParameters
 from rtcpeer.sdp.model import Session
@@ -39,8 +39,8 @@ class Description:
     """
 
     type: SdpType
-    session: Session
-    base: str
+    session: Session = field(repr=False)
+    base: str = field(repr=False)  # has the password of ICE in it
     added: tuple[tuple[str, ...], ...] = ()
     defaults: tuple[tuple[str, int] | None, ...] = ()
 
@@ -66,10 +66,10 @@ class Created:
     """
 
     type: SdpType
-    text: str
-    session: Session
+    text: str = field(repr=False)
+    session: Session = field(repr=False)
     transceivers: tuple[int | None, ...]
-    basis: tuple[object, ...]
+    basis: tuple[object, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,13 +219,13 @@ class SessionState:
     data: Data | None = None
     data_wanted: bool = False
     data_first: bool = False
-    credentials_to_replace: frozenset[tuple[str, str]] = frozenset()
-    credentials_outdated: frozenset[tuple[str, str]] = frozenset()
+    credentials_to_replace: frozenset[tuple[str, str]] = field(default=frozenset(), repr=False)
+    credentials_outdated: frozenset[tuple[str, str]] = field(default=frozenset(), repr=False)
     can_trickle: bool | None = None
     stable: SessionState | None = None
     session_id: int = 0
     session_version: int = 0
-    versioned: Session | None = None
+    versioned: Session | None = field(default=None, repr=False)
     cname: str = ""
     default_stream: str = ""
     next_transceiver: int = 0

@@ -61,6 +61,9 @@ class RTCPeerConnection(ShownDescriptions, Awaiting):
     Beside W3C's: `networkchange`, and `sendererror` (`RTCSenderErrorEvent`) when a frame could not be encoded or sound
     was dropped.
     After `close()` no event follows.
+
+    Once it has a description it lives until `close()` or the end of its loop, whoever holds it: packets and timers
+    keep it, as in browsers. What is still open when the loop has ended is collected with a ResourceWarning.
     """
 
     onnegotiationneeded = handler("negotiationneeded")

@@ -81,8 +81,8 @@ def read_data_channel_init(label: Any, init: Any = None, /, **keywords: Any) -> 
 
 
 def _bounded(name: str, text: str) -> str:
-    # no text of so few characters can be too long
-    if len(text) * 3 > MAX_LABEL_BYTES and len(text.encode()) > MAX_LABEL_BYTES:
+    # no text of so few characters can be too long: UTF-8 needs four bytes for one at most
+    if len(text) * 4 > MAX_LABEL_BYTES and len(text.encode()) > MAX_LABEL_BYTES:
         raise TypeError(f"{name} must have at most {MAX_LABEL_BYTES} bytes as UTF-8")
     return text
 

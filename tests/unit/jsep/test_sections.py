@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rtcpeer.sdp.text import parse_untrusted
 from rtcpeer.values import SdpType
 from tests.unit.jsep.support import Peer, negotiate, pair
@@ -26,3 +28,20 @@ def test_a_sender_that_pauses_keeps_its_sources_and_their_track() -> None:
     assert media.msids == before.msids != ()
     b.remote(SdpType.OFFER, a.state.local_description.text)  # type: ignore[union-attr]
     assert len(b.tracks()) == 1
+
+
+@pytest.mark.parametrize("levels", ["session", "section", "both", "none"])
+def test_the_answer_allows_mixed_header_extensions_when_the_offer_does_anywhere(levels: str) -> None:
+    """RFC 8285 6: it may be said for all sections, or for one."""
+    a, b = pair()
+    a.track("video", "s")
+    text = a.local()
+    line = "a=extmap-allow-mixed\r\n"
+    assert text.count(line) == 1
+    text = text.replace(line, "")
+    if levels in ("session", "both"):
+        text = text.replace("t=0 0\r\n", "t=0 0\r\n" + line)
+    if levels in ("section", "both"):
+        text = text.replace("a=mid:0\r\n", "a=mid:0\r\n" + line)
+    b.remote(SdpType.OFFER, text)
+    assert (line in b.local()) == (levels != "none")

@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.encodings import check_new
 from rtcpeer.jsep.parameters import SendEncoding
+from rtcpeer.jsep.set_description import _prune_encodings
+from rtcpeer.sdp.model import Media, Simulcast, SimulcastStream
 from rtcpeer.sdp.text import parse_untrusted
 from rtcpeer.values import Direction, MediaKind, SdpType
 from tests.unit.jsep.support import SETTINGS, Peer, negotiate, pair
@@ -167,3 +170,29 @@ def test_a_remote_offer_voids_parameters_that_were_read() -> None:
     a.remote(SdpType.OFFER, b.local())
     assert a.record(id).parameters_revision > before
     assert rids(a, id) == ["q", "h"]
+
+
+def pruned(ours: Media, theirs: Media) -> list[str | None]:
+    """The layers that are left of q, h and f."""
+    a, _ = pair()
+    id = simulcast(a, "q", "h", "f")
+    return [e.rid for e in _prune_encodings(Draft(a.state), a.record(id), ours, theirs).encodings]
+
+
+def test_a_layer_is_agreed_on_when_both_sides_name_it() -> None:
+    """What the answer asks for and our description did not offer is not sent."""
+    layers = {r: SimulcastStream((r,)) for r in "qhf"}
+    everything = Media("video", simulcast=Simulcast(recv=tuple(layers.values())))
+    ours = Media("video", simulcast=Simulcast(send=(layers["q"], layers["f"])))
+    assert pruned(ours, everything) == ["q", "f"]
+    assert pruned(replace(ours, simulcast=Simulcast(send=(layers["f"],))), everything) == ["f"]
+    assert pruned(ours, Media("video", simulcast=Simulcast(recv=(layers["h"], layers["f"])))) == ["f"]
+
+
+def test_a_description_without_simulcast_of_ours_agrees_on_one_layer_when_it_sends() -> None:
+    everything = Media("video", simulcast=Simulcast(recv=tuple([SimulcastStream((r,)) for r in "qhf"])))
+    assert pruned(Media("video", direction=Direction.SENDRECV), everything) == ["q"]
+    assert pruned(Media("video", direction=Direction.SENDONLY), everything) == ["q"]
+    # one that does not send says nothing of layers
+    assert pruned(Media("video", direction=Direction.RECVONLY), everything) == ["q", "h", "f"]
+    assert pruned(Media("video", direction=Direction.INACTIVE), everything) == ["q", "h", "f"]

@@ -31,6 +31,7 @@ OFFERS = {
     "odd password": lambda t: re.sub(r"a=ice-pwd:.*", "a=ice-pwd:abcdefghij$lmnopqrstuvwx", t),
     "no rtcp-mux": lambda t: drop(t, "a=rtcp-mux"),
     "payload type of RTCP": lambda t: t.replace(" 96 ", " 64 ").replace(":96 ", ":64 "),
+    "the last payload type of RTCP": lambda t: t.replace(" 96 ", " 95 ").replace(":96 ", ":95 "),
     "same mid twice": lambda t: t.replace("a=mid:1", "a=mid:0").replace("BUNDLE 0 1", "BUNDLE 0"),
     "bundle of strangers": lambda t: t.replace("BUNDLE 0 1", "BUNDLE 0 7"),
     "bundled twice": lambda t: t.replace("BUNDLE 0 1", "BUNDLE 0 1 1"),
@@ -49,6 +50,12 @@ def test_offers_that_are_refused(name: str) -> None:
         b.engine.plan_remote(SdpType.OFFER, text)
     assert caught.value.fault == "remote"
     assert b.state is before
+
+
+@pytest.mark.parametrize("number", [63, 96])
+def test_payload_types_beside_those_of_rtcp_are_taken(number: int) -> None:
+    text = offer_text().replace(" 96 ", f" {number} ").replace(":96 ", f":{number} ")
+    Peer("b").remote(SdpType.OFFER, text)
 
 
 def test_a_doubled_msid_is_an_operation_error() -> None:

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from rtcpeer import OperationError
 from rtcpeer.media.event_target import EventTarget
 from rtcpeer.peer.data_channel import RTCDataChannel, read_data_channel_init
 from rtcpeer.rtp.parameters import ChannelParameters, Priority
@@ -111,6 +112,31 @@ def test_threshold_is_an_unsigned_long():
         with pytest.raises(TypeError, match="bufferedAmountLowThreshold"):
             face.bufferedAmountLowThreshold = bad
     assert face.bufferedAmountLowThreshold == 4294967295
+
+
+async def test_messages_have_a_bound_of_their_own():
+    core, _channel, _ = open_channel()
+    messages = core.face.messages(bound_bytes=10)
+    for text in ("12345", "67890", "!"):
+        core.on_message(text)
+    assert [await anext(messages), await anext(messages)] == ["12345", "67890"]
+    with pytest.raises(OperationError, match="10 bytes"):
+        await anext(messages)
+    again = core.face.messages(11)
+    for text in ("12345", "67890", "!"):
+        core.on_message(text)
+    assert [await anext(again) for _ in range(3)] == ["12345", "67890", "!"]
+
+
+@pytest.mark.parametrize("character", ["a", "\u00e9", "\u20ac", "\U0001f600"])
+def test_a_label_is_measured_in_bytes_of_utf_8(character):
+    size = len(character.encode())
+    fits = character * (65535 // size)
+    assert read_data_channel_init(fits, {"protocol": fits}).label == fits
+    long = character * (65535 // size + 1)
+    for label, init in ((long, {}), ("x", {"protocol": long})):
+        with pytest.raises(TypeError, match="65535 bytes"):
+            read_data_channel_init(label, init)
 
 
 async def test_face_methods():

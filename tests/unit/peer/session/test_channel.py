@@ -278,6 +278,33 @@ def test_low_event_with_threshold():
     assert seen == [("bufferedamountlow", "open")]
 
 
+def test_no_low_event_when_the_amount_was_at_the_threshold_all_the_time():
+    """webrtc-pc 6.2: the amount has to fall from above it."""
+    core, channel, _ = open_channel()
+    seen = record(core.face)
+    core.send("x" * 30)
+    core.face.bufferedAmountLowThreshold = 30
+    channel.drain_to(0)
+    assert seen == []
+    core.send("x" * 31)
+    channel.drain_to(30)
+    assert seen == [("bufferedamountlow", "open")]
+
+
+async def test_a_threshold_at_the_amount_has_not_been_passed_and_hides_no_other_level(monkeypatch):
+    monkeypatch.setattr(channelcore, "HIGH_WATER_BYTES", 100)
+    monkeypatch.setattr(channelcore, "LOW_WATER_BYTES", 40)
+    core, channel, _ = open_channel()
+    seen = record(core.face)
+    await core.send_async("x" * 100)
+    waiting = asyncio.create_task(core.send_async("y"))
+    await turn()
+    core.face.bufferedAmountLowThreshold = 100
+    channel.drain_to(40)
+    await asyncio.wait_for(waiting, 5)
+    assert seen == []
+
+
 async def test_send_async_waits_for_room(monkeypatch):
     monkeypatch.setattr(channelcore, "HIGH_WATER_BYTES", 100)
     monkeypatch.setattr(channelcore, "LOW_WATER_BYTES", 40)

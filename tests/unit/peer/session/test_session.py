@@ -1,6 +1,8 @@
 """The session behind the face: the negotiation-needed flag, steps before a loop, plans that fail."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -260,3 +262,89 @@ async def test_gathering_is_new_again_when_the_last_transport_has_gone(pc):
         assert ice.state == "closed"
     finally:
         await other.close()
+
+
+# --- setParameters() under way (webrtc-pc 4.4.1.5: "wait for all pending setParameters()") ---------
+
+
+@pytest.mark.parametrize("side", ["local", "remote"])
+async def test_a_description_waits_for_set_parameters(pc, side):
+    async with RTCPeerConnection() as other:
+        sender = pc.addTransceiver("video", direction="sendonly").sender
+        other.addTransceiver("video")
+        offer = await other.createOffer()
+        applied = []
+        commit = pc._session.engine.commit
+
+        def record(plan):
+            commit(plan)
+            applied.append((plan.next.signaling.value, plan.next.transceivers[0].encodings[0].active))
+
+        pc._session.engine.commit = record
+        call = pc.setLocalDescription() if side == "local" else pc.setRemoteDescription(offer)
+
+        async def change():
+            parameters = sender.getParameters()
+            parameters.encodings[0].active = False
+            await sender.setParameters(parameters)
+
+        # the description has begun, and is before its last step, when setParameters() comes
+        described, changed = asyncio.ensure_future(call), asyncio.ensure_future(change())
+        await asyncio.gather(described, changed)
+        assert applied[:2] == [("stable", False), (f"have-{side}-offer", False)]
+        del pc._session.engine.commit
+
+
+# --- what is shown and what is kept ---------------------------------------------------------------
+
+
+async def test_the_repr_of_a_state_shows_no_text_and_no_password(pc):
+    async with RTCPeerConnection() as other:
+        pc.createDataChannel("x")
+        await pc.setLocalDescription()
+        await other.setRemoteDescription(pc.localDescription)
+        await other.setLocalDescription()
+        await pc.setRemoteDescription(other.localDescription)
+        pc.restartIce()
+        await pc.createOffer()
+        engine = pc._session.engine
+        plan = engine.plan_local()
+        passwords = {
+            line.removeprefix("a=ice-pwd:")
+            for text in (pc.localDescription.sdp, pc.remoteDescription.sdp, engine.state.last_offer.text)
+            for line in text.splitlines()
+            if line.startswith("a=ice-pwd:")
+        }
+        assert len(passwords) == 3
+        for shown in (repr(engine.state), repr(plan), repr(engine.state.last_offer)):
+            assert "\\r\\n" not in shown
+            assert "v=0" not in shown
+            assert not [password for password in passwords if password in shown]
+        assert "have-local-offer" in repr(plan)
+
+
+async def test_a_connection_that_nobody_holds_and_that_described_nothing_is_collected():
+    connection = RTCPeerConnection()
+    connection.addTransceiver("audio")
+    gone = weakref.ref(connection)
+    del connection
+    await turns()
+    gc.collect()
+    assert gone() is None
+
+
+async def test_a_connection_that_nobody_holds_lives_on_while_the_loop_runs():
+    """As in browsers, and as docs/troubleshooting.md says: only close() ends it, or the end of the loop."""
+    connection = RTCPeerConnection()
+    connection.createDataChannel("x")
+    await connection.setLocalDescription()
+    await turns()
+    kept = weakref.ref(connection)
+    del connection
+    gc.collect()
+    assert kept() is not None
+    assert kept().connectionState == "new"
+    await kept().close()
+    await turns()
+    gc.collect()
+    assert kept() is None
