@@ -1,4 +1,4 @@
-"""The command line: ``python -m rtcpeer demo | serve | doctor``.
+"""The command line: ``python -m rtcpeer demo | serve | relay | doctor``.
 
 Owns: arguments and exit codes (0 all went well, 1 a promise was broken, 2 wrong use or something to install).
 Never: what a verb does; each verb is a module of its own, imported when it is asked for.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,6 +58,37 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=_port, default=8080, help="port, 0 for any (default: %(default)s)")
     serve.add_argument("--no-browser", action="store_true", help="do not open the page in a browser")
 
+    relay = verbs.add_parser(
+        "relay",
+        help="WHIP in, WHEP out, without decoding, and a page to watch at",
+        description="Takes publishers by WHIP at /whip/NAME and gives what they send to players by WHEP at /whep/NAME, "
+        "forwarded without decoding; / is a page to watch at. Runs until Ctrl-C; status 0, or 2 when it cannot "
+        "listen. Needs aiohttp.",
+        epilog="With RTCPEER_WHIP_TOKEN in the environment publishers have to show it as their bearer token.",
+    )
+    relay.add_argument(
+        "--listen",
+        type=_address,
+        default=("127.0.0.1", 8080),
+        metavar="HOST:PORT",
+        help="where to listen, port 0 for any (default: 127.0.0.1:8080)",
+    )
+    relay.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="pages of this origin may use it too; * for all",
+    )
+    relay.add_argument(
+        "--max-sessions",
+        type=int,
+        default=100,
+        metavar="N",
+        help="of publishers, and of players (default: 100)",
+    )
+    relay.add_argument("--json", action="store_true", help="print each event as a JSON object in a line")
+
     doctor = verbs.add_parser(
         "doctor",
         help="test STUN and TURN servers: what is wrong with each, in a sentence",
@@ -90,6 +122,20 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _address(text: str) -> tuple[str, int]:
+    """HOST:PORT of the command line, with an IPv6 host in brackets.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or (":" in host) != (host.startswith("[") and host.endswith("]")):
+        raise argparse.ArgumentTypeError(
+            f"{text[:60]!r} is not HOST:PORT, such as 0.0.0.0:8080 or [::1]:8080"
+        )
+    return host.strip("[]"), _port(port)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status."""
     options = build_parser().parse_args(arguments)
@@ -113,7 +159,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         import aiohttp  # noqa: F401  (is it there?)
     except ImportError:
-        return _refuse("serve needs aiohttp, which is not installed: pip install 'rtcpeer[cli]'")
+        return _refuse(f"{options.verb} needs aiohttp, which is not installed: pip install 'rtcpeer[cli]'")
+    if options.verb == "relay":
+        from rtcpeer.cli.relay.relay import run_relay
+
+        return _run(
+            run_relay(
+                *options.listen,
+                as_json=options.json,
+                token=os.environ.get("RTCPEER_WHIP_TOKEN") or None,
+                origins=options.origin,
+                max_sessions=options.max_sessions,
+            )
+        )
     from rtcpeer.cli.serve.serve import run_server
 
     return _run(run_server(options.host, options.port, browser=not options.no_browser))

@@ -188,6 +188,7 @@ def type_name(error: BaseException) -> str:
 
 async def run_server(host: str, port: int, *, browser: bool = True) -> int:
     """Serve until SIGINT or SIGTERM; the exit status."""
+    stopped = stop_event()
     site = Site(local_only=host in LOOPBACK)
     runner = web.AppRunner(site.app, shutdown_timeout=3)
     await runner.setup()
@@ -204,7 +205,7 @@ async def run_server(host: str, port: int, *, browser: bool = True) -> int:
         print(f"rtcpeer serve: open {url} in a browser (Ctrl-C ends)", flush=True)
         if browser and sys.stdout.isatty() and has_screen():
             webbrowser.open(url)
-        await until_stopped()
+        await stopped.wait()
         print("rtcpeer serve: closing", flush=True)
     finally:
         await runner.cleanup()
@@ -218,11 +219,11 @@ def has_screen() -> bool:
     )
 
 
-async def until_stopped() -> None:
-    """Return at SIGINT or SIGTERM, where loops can listen for them."""
+def stop_event() -> asyncio.Event:
+    """An event that is set at SIGINT or SIGTERM, from now on, where loops can listen for them."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stopped.set)
-    await stopped.wait()
+    return stopped

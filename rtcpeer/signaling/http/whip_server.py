@@ -222,7 +222,7 @@ class _Server:
         return response
 
     async def _endpoint(self, request: web.Request) -> web.Response:
-        self._check_site(request)
+        self.check_site(request)
         if request.method == "OPTIONS":
             return await self._options(request, "POST, OPTIONS", post=True)
         if request.method != "POST":
@@ -245,7 +245,7 @@ class _Server:
             raise SignalingRefused("there are too many sessions", status=503, retry_after=5)
 
     async def _resource(self, request: web.Request) -> web.Response:
-        self._check_site(request)
+        self.check_site(request)
         if request.method == "OPTIONS":
             return await self._options(request, "PATCH, DELETE, OPTIONS", post=False)
         self._check_rate(self._address_rate, request.remote or "", "this address")
@@ -290,7 +290,7 @@ class _Server:
             token=token,
             remote=request.remote,
         )
-        session.listen(failed=self._lost, ended=self._forget)
+        session.bind(end=self._end_later, ended=self._forget)
         self._sessions[session.id] = session
         self._idle.clear()
         try:
@@ -375,8 +375,8 @@ class _Server:
         response.charset = None
         return response
 
-    def _lost(self, session: WhipSession) -> None:
-        self._spawn(self._end(session, "failed"), "ending")
+    def _end_later(self, session: WhipSession, reason: EndReason) -> None:
+        self._spawn(session.end(reason), "ending")
 
     async def _end(self, session: WhipSession, reason: EndReason) -> None:
         """End a session whoever is cancelled meanwhile."""
@@ -394,8 +394,12 @@ class _Server:
 
     # -- who may -----------------------------------------------------------------------------------
 
-    def _check_site(self, request: web.Request) -> None:
-        """No foreign name for a loopback address (DNS rebinding), no foreign page unless its origin is allowed."""
+    def check_site(self, request: web.Request) -> None:
+        """No foreign name for a loopback address (DNS rebinding), no foreign page unless its origin is allowed.
+
+        Raises:
+            SignalingRefused: 403.
+        """
         if self._hosts is not None and urlsplit(f"//{request.host}").hostname not in self._hosts:
             raise SignalingRefused("this server does not answer to that host name", status=403)
         origin = request.headers.get("Origin")

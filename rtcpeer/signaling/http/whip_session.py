@@ -77,8 +77,8 @@ class WhipSession:
         self._reason: EndReason | None = None
         self._watched: list[Any] = []  # DTLS transports whose state is listened to
         self._refused_before = 0  # descriptions that our negotiator refused before this exchange
-        self._on_end: Callable[[WhipSession], object] = lambda _: None
-        self._on_failed: Callable[[WhipSession], object] = lambda _: None
+        self._end_listeners: list[Callable[[WhipSession], object]] = []
+        self._end_later: Callable[[WhipSession, EndReason], object] = lambda *_: None
         self._ended = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -116,11 +116,38 @@ class WhipSession:
         """Why it has ended: "client" (DELETE), "failed" (consent or DTLS), "closed", "server"; None while it lives."""
         return self._reason
 
+    def add_end_listener(self, listener: Callable[[WhipSession], object]) -> None:
+        """Call `listener` with the session when it ends; `reason` is known then."""
+        self._end_listeners.append(listener)
+
+    def end_soon(self) -> None:
+        """End it from the server's side, in a task of the server's."""
+        self._end_later(self, "server")
+
     async def ended(self) -> EndReason:
         """Wait until the session has ended, and say why."""
         await self._ended.wait()
         assert self._reason is not None
         return self._reason
+
+    async def apply_offer(self) -> list[Any]:
+        """Apply the client's offer to `pc` now, so that a handler can choose what each section sends.
+
+        Returns:
+            The transceivers of `pc`, those that the offer asks for among them. The server answers when the handler
+            returns.
+
+        Raises:
+            SignalingRefused: the offer cannot be applied (422).
+            InvalidStateError: the session has ended, or its offer was answered already.
+        """
+        if self._reason is not None or self.is_answered:
+            raise InvalidStateError("the offer was answered already, or the session has ended")
+        try:
+            await self.pc.setRemoteDescription({"type": "offer", "sdp": self.offer})
+        except (RtcPeerError, TypeError, ValueError) as error:
+            raise SignalingRefused(str(error), status=422) from error
+        return list(self.pc.getTransceivers())
 
     # -- as a signaling channel --------------------------------------------------------------------
 
@@ -159,11 +186,12 @@ class WhipSession:
 
     # -- for the server ----------------------------------------------------------------------------
 
-    def listen(
-        self, *, failed: Callable[[WhipSession], object], ended: Callable[[WhipSession], object]
+    def bind(
+        self, *, end: Callable[[WhipSession, EndReason], object], ended: Callable[[WhipSession], object]
     ) -> None:
-        """Call `failed` when the connection is lost for good, and `ended` when the session ends."""
-        self._on_failed, self._on_end = failed, ended
+        """Name the owner: `end` ends the session in a task of the owner's, `ended` is called when it has ended."""
+        self._end_later = end
+        self._end_listeners.append(ended)
 
     def negotiate(self) -> None:
         """Have offers answered by `pc`."""
@@ -229,7 +257,8 @@ class WhipSession:
                 self._answer.exception()  # it is told where somebody waits
             self._changed.set()
             self._ended.set()
-            self._on_end(self)
+            for listener in self._end_listeners:
+                listener(self)
         negotiator, self._negotiator = self._negotiator, None
         if negotiator is not None:
             await negotiator.close()
@@ -287,7 +316,7 @@ class WhipSession:
             str(transport.state) in ("failed", "closed") for transport in self._watched
         )
         if gone and self._reason is None:
-            self._on_failed(self)
+            self._end_later(self, "failed")
 
 
 def _dtls_transports(pc: Any) -> list[Any]:
