@@ -76,11 +76,13 @@ async def test_ffmpeg_to_chromium_through_the_relay() -> None:
             assert site.broadcasts.names() == [{"name": "cam", "kinds": ["audio", "video"], "viewers": 1}]
             receivers = [t.receiver for t in site.whip.sessions[0].pc.getTransceivers()]
             report = await site.whip.sessions[0].pc.getStats()
-            decoded = [s.get("framesDecoded", 0) for s in map(dict, report.values()) if s.get("kind") == "video"]
+            decoded = [
+                s.get("framesDecoded", 0) for s in map(dict, report.values()) if s.get("kind") == "video"
+            ]
             assert len(receivers) == 2
             assert sum(decoded) == 0
             await page.evaluate("relay.player.close()")
-            await until(lambda: ("stopped" in [name for name, _ in events]))
+            await until(lambda: "stopped" in [name for name, _ in events])
             assert page.errors == []
         finally:
             publishing.cancel()
