@@ -13,6 +13,7 @@ from av.frame import Frame
 
 from rtcpeer.media import aiortc_adapter
 from rtcpeer.media.codecs import PayloadFormat
+from rtcpeer.media.concealment import Concealer
 from rtcpeer.media.orientation import Turner
 from rtcpeer.media.video import choice
 from rtcpeer.rtp.inbound import InboundStream
@@ -20,7 +21,13 @@ from rtcpeer.rtp.inbound import InboundStream
 
 @dataclass(slots=True)
 class DecodeJob:
-    """An encoded frame on its way through the decoder; `turns` clockwise by quarters make it upright."""
+    """An encoded frame on its way through the decoder, or a loss that it makes up for.
+
+    Attributes:
+        turns: clockwise, by quarters, that make a picture upright.
+        lost: ticks of sound that were lost; `data` is empty then.
+        silent: how many samples of what came out are silence, as nothing is left of the sound before.
+    """
 
     stream: InboundStream
     format: PayloadFormat
@@ -28,6 +35,8 @@ class DecodeJob:
     presentation: int
     is_key: bool
     turns: int = 0
+    lost: int = 0
+    silent: int = 0
     took: float = 0.0
 
 
@@ -43,6 +52,7 @@ class StreamDecoder:
         # what the decoder was made for: name and parameters
         self._key: tuple[object, ...] = ()
         self._decoder: aiortc_adapter.Decoder | None = None
+        self._concealer: Concealer | None = None
         self._turner = Turner()
 
     def run(self, job: DecodeJob) -> list[Frame]:
@@ -52,8 +62,27 @@ class StreamDecoder:
         if self._decoder is None or key != self._key:
             self._decoder = choice.make_decoder(job.format.codec, self._pixels_max)
             self._key = key
-        frames = self._decoder.decode(aiortc_adapter.JitterFrame(job.data, job.presentation))
+            is_sound = job.format.codec.kind == "audio"
+            self._concealer = (
+                Concealer(job.format.clock_rate, is_opus=job.format.name == "OPUS") if is_sound else None
+            )
+        if job.lost:
+            frames = self._conceal(job)
+        else:
+            frames = self._decode(job.data, job.presentation)
+            if self._concealer is not None:
+                self._concealer.note(job.data, frames)
         if job.turns:
             frames = [self._turner.turn(f, job.turns) if isinstance(f, VideoFrame) else f for f in frames]
         job.took = time.perf_counter() - started
+        return frames
+
+    def _decode(self, data: bytes, presentation: int) -> list[Frame]:
+        assert self._decoder is not None
+        return self._decoder.decode(aiortc_adapter.JitterFrame(data, presentation))
+
+    def _conceal(self, job: DecodeJob) -> list[Frame]:
+        if self._concealer is None:
+            return []
+        frames, job.silent = self._concealer.conceal(job.lost, job.presentation, self._decode)
         return frames

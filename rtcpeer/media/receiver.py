@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from av import AudioFrame
 from av.error import FFmpegError
 from av.frame import Frame
 
@@ -32,11 +33,12 @@ from rtcpeer.media.workers import Workers
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.contributing_sources import ContributingSources, RtpSource
 from rtcpeer.rtp.inbound import CountedPacket, InboundStream
-from rtcpeer.rtp.jitter_buffer import AUDIO_WAIT, VIDEO_WAIT, EncodedFrame, FrameBuffer
+from rtcpeer.rtp.jitter_buffer import VIDEO_WAIT, EncodedFrame, FrameBuffer
 from rtcpeer.rtp.packet import RtpPacket, unwrap_rtx
 from rtcpeer.rtp.parameters import ReceiveParameters
-from rtcpeer.rtp.playout import Playout
+from rtcpeer.rtp.playout import Playout, SoundPlayout
 from rtcpeer.rtp.session import RtpSession
+from rtcpeer.rtp.sound_buffer import Loss, SoundBuffer
 from rtcpeer.rtp.source import Source
 from rtcpeer.rtp.timeline import TrackTimeline
 
@@ -82,6 +84,7 @@ class MediaReceiver:
         self._picture_max = max(picture_max), min(picture_max)
         self._target: float | None = None
         self._playout = Playout(self._take_frame)
+        self._sound = SoundPlayout(self._take_frame, self._take_loss)
         self._sink = sink
         self._name = name
         self._session: RtpSession | None = None
@@ -147,6 +150,7 @@ class MediaReceiver:
             self._flowing = False
             self._queue.clear()
             self._playout.clear()
+            self._sound.clear()
             for stream in self._streams.values():
                 stream.needs_keyframe = True
         else:
@@ -181,16 +185,27 @@ class MediaReceiver:
     def jitter_buffer_target(self, value: float | None) -> None:
         self._target = value
         for stream in self._streams.values():
-            stream.buffer.wait = self._wait
+            if isinstance(stream.buffer, SoundBuffer):
+                stream.buffer.fixed_target = self._fixed_target
+            else:
+                stream.buffer.wait = self._wait
         self._playout.target = (value or 0.0) / 1000
+        self._sound.refresh()
 
     @property
     def _wait(self) -> float:
-        """How long a gap may last: as long as what is behind it is held back anyway, if that is longer."""
-        target = None if self._target is None else self._target / 1000
-        if self.kind == "audio":
-            return AUDIO_WAIT if target is None else max(0.001, target)
-        return VIDEO_WAIT if target is None else max(VIDEO_WAIT, target)
+        """How long a gap of pictures may last: as long as what is behind it is held back, if that is longer."""
+        return max(VIDEO_WAIT, self._fixed_target or 0.0)
+
+    @property
+    def _fixed_target(self) -> float | None:
+        """The jitter buffer's target that was set, in seconds."""
+        return None if self._target is None else self._target / 1000
+
+    def _new_buffer(self, clock_rate: int) -> FrameBuffer | SoundBuffer:
+        return (
+            FrameBuffer(self._wait) if self.kind == "video" else SoundBuffer(clock_rate, self._fixed_target)
+        )
 
     def set_sink(self, sink: FrameSink) -> None:
         """Give the frames to another track from now on: to one that outlives the connection it came with."""
@@ -375,7 +390,7 @@ class MediaReceiver:
             # what was only forwarded until now is not in the buffers
             self.reads = True
             for stream in self._streams.values():
-                stream.buffer = FrameBuffer(self.kind == "video", self._wait)
+                stream.buffer = self._new_buffer(stream.clock_rate)
                 stream.needs_keyframe = True
         if self.kind == "video":
             now = wall_time()
@@ -391,7 +406,7 @@ class MediaReceiver:
             del self._streams[oldest.ssrc]
             if self._tap is not None:
                 self._tap.forget(oldest.ssrc)
-        stream = InboundStream(ssrc, FrameBuffer(self.kind == "video", self._wait), form.clock_rate)
+        stream = InboundStream(ssrc, self._new_buffer(form.clock_rate), form.clock_rate)
         if self._streams:
             # the time of the track goes on where the previous stream is
             stream.presentation = max(s.presentation for s in self._streams.values()) + form.clock_rate // 30
@@ -414,7 +429,8 @@ class MediaReceiver:
         if stream is None or form is None:
             return
         for each in packets:
-            self._buffer(stream, each, self._formats.get(each.payload_type, form), now)
+            is_made = each is not packets[-1]
+            self._buffer(stream, each, self._formats.get(each.payload_type, form), now, is_made=is_made)
 
     def _on_repair(self, packet: RtpPacket, form: PayloadFormat, now: float) -> None:
         """A retransmission (RFC 4588): put the original in its place."""
@@ -436,21 +452,31 @@ class MediaReceiver:
             stream.count(original, now)
             self._buffer(stream, original, repaired, now)
 
-    def _buffer(self, stream: InboundStream, packet: RtpPacket, form: PayloadFormat, now: float) -> None:
+    def _buffer(
+        self,
+        stream: InboundStream,
+        packet: RtpPacket,
+        form: PayloadFormat,
+        now: float,
+        *,
+        is_made: bool = False,
+    ) -> None:
         buffer = stream.buffer
+        if isinstance(buffer, SoundBuffer):
+            self._sound.push(stream, buffer, packet, now, is_made=is_made)
+            return
         frames = buffer.add(packet, now)
-        if self.kind == "video":
-            if form.nack:
-                self._nack(stream, now)
-            if buffer.lost:
-                buffer.lost = False
-                stream.needs_keyframe = True
-                self._send_pli(stream, now)
+        if form.nack:
+            self._nack(stream, buffer, now)
+        if buffer.lost:
+            buffer.lost = False
+            stream.needs_keyframe = True
+            self._send_pli(stream, now)
         for frame in frames:
             self._playout.push(stream, frame, now)
 
-    def _nack(self, stream: InboundStream, now: float) -> None:
-        missing = stream.buffer.missing()
+    def _nack(self, stream: InboundStream, buffer: FrameBuffer, now: float) -> None:
+        missing = buffer.missing()
         if missing and self._session is not None and now - stream.nacked_at > NACK_INTERVAL:
             stream.nacked_at = now
             stream.nacks += 1
@@ -494,7 +520,20 @@ class MediaReceiver:
 
     # -- frames ------------------------------------------------------------------------------------
 
-    def _take_frame(self, stream: InboundStream, frame: EncodedFrame, presentation: int, now: float) -> None:
+    def _take_loss(self, stream: InboundStream, loss: Loss, now: float) -> None:
+        """Sound that was lost: something takes its place, so that it is no hole."""
+        form = self._formats.get(stream.payload_type)
+        # nothing is made up for who does not listen, nor before anything was heard
+        if form is None or not form.is_media or stream.needs_keyframe or stream.ssrc != self._shown:
+            return
+        if not self._sink.wants_frames() or len(self._queue) >= DECODE_QUEUE_MAX:
+            return
+        time = self._timeline.map(stream.ssrc, loss.timestamp, stream.clock_rate, now)
+        self._queue.append(DecodeJob(stream, form, b"", time, is_key=False, lost=loss.ticks))
+        if self._decoding is None:
+            self._decode_next()
+
+    def _take_frame(self, stream: InboundStream, frame: EncodedFrame, now: float) -> None:
         form = self._formats.get(frame.packets[0].payload_type)
         stream.frames_received += 1
         if form is None or not form.is_media:
@@ -515,7 +554,7 @@ class MediaReceiver:
         except ValueError as exc:
             logger.debug("%s cannot read a frame: %s", self._name, exc)
             data = b""
-        received = ReceivedFrame(stream, form, data, presentation, stream.turns, frame)
+        received = ReceivedFrame(stream, form, data, stream.presentation, stream.turns, frame)
         if encoded.transform is not None and data:
             encoded.take(received, is_key=is_keyframe(form.name, data))
         else:
@@ -550,7 +589,7 @@ class MediaReceiver:
         stream.needs_keyframe = False
         time = self._timeline.map(stream.ssrc, source.timestamp, stream.clock_rate, source.received_at)
         if self.encoded.is_read:
-            self.encoded.push(received._replace(presentation=time), is_key=is_key)
+            self.encoded.push(received._replace(data=data, presentation=time), is_key=is_key)
             if not self._sink.wants_frames():
                 self._decoder_idle = True
                 return
@@ -622,6 +661,9 @@ class MediaReceiver:
             stream.decode_time += job.took
             if job.is_key and self.kind == "video":
                 stream.key_frames_decoded += 1
+            if job.lost:
+                made = sum(frame.samples for frame in future.result() if isinstance(frame, AudioFrame))
+                stream.take_concealed(made, job.silent)
             for frame in future.result():
                 stream.take_decoded(frame, wall_time())
                 self._sink.push_frame(frame)

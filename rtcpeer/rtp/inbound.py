@@ -15,6 +15,7 @@ from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.audio_level import audio_level
 from rtcpeer.rtp.contributing_sources import HeardPacket
 from rtcpeer.rtp.jitter_buffer import EncodedFrame, FrameBuffer, SequenceUnwrapper
+from rtcpeer.rtp.sound_buffer import SoundBuffer
 
 _NTP_EPOCH = 2208988800
 # Parameter sets that are kept for the next picture, in bytes.
@@ -42,7 +43,7 @@ class InboundStream:
     """Counters and buffer of one SSRC; attributes have the meaning of their W3C namesakes."""
 
     ssrc: int
-    buffer: FrameBuffer
+    buffer: FrameBuffer | SoundBuffer
     clock_rate: int
     payload_type: int = -1
     packets_received: int = 0
@@ -69,6 +70,10 @@ class InboundStream:
     samples_duration: float = 0.0
     energy: float = 0.0
     level: float = 0.0
+    # of all samples, those that were made up, and of these those that are silence
+    concealed_samples: int = 0
+    silent_concealed_samples: int = 0
+    concealment_events: int = 0
     width: int = 0
     height: int = 0
     # quarter turns clockwise that make its pictures upright, as told last
@@ -220,6 +225,12 @@ class InboundStream:
             self.samples_duration += duration
             self.energy += self.level * self.level * duration
 
+    def take_concealed(self, samples: int, silent: int) -> None:
+        """A loss was made up for."""
+        self.concealed_samples += samples
+        self.silent_concealed_samples += silent
+        self.concealment_events += 1
+
     def take_report(self, report: rtcp.SenderReport, now: float) -> None:
         """A sender report came."""
         self._report = report
@@ -292,9 +303,9 @@ class InboundStream:
                 totalAudioEnergy=self.energy,
                 totalSamplesDuration=self.samples_duration,
                 totalSamplesReceived=self.samples,
-                concealedSamples=0,
-                silentConcealedSamples=0,
-                concealmentEvents=0,
+                concealedSamples=self.concealed_samples,
+                silentConcealedSamples=self.silent_concealed_samples,
+                concealmentEvents=self.concealment_events,
                 # sound is handed out as it was sent, never stretched
                 insertedSamplesForDeceleration=0,
                 removedSamplesForAcceleration=0,

@@ -1,7 +1,8 @@
 """From packets to frames in order: what waits for what is missing, and when waiting ends.
 
 Nothing is held back that is complete and in order; only a gap makes frames wait, for a time. So there is no
-delay without loss or reordering. Pure: `now` is an argument, nothing is sent from here.
+delay without loss or reordering. This is for pictures; sound has `sound_buffer`.
+Pure: `now` is an argument, nothing is sent from here.
 """
 
 from __future__ import annotations
@@ -11,10 +12,8 @@ from typing import ClassVar
 
 from rtcpeer.rtp.packet import RtpPacket
 
-# A gap ends after this, in seconds: audio must go on; video waits for retransmissions (some round trips).
-AUDIO_WAIT = 0.06
+# A gap ends after this, in seconds: retransmissions take some round trips.
 VIDEO_WAIT = 0.5
-AUDIO_PACKETS_MAX = 64
 VIDEO_PACKETS_MAX = 2048
 # A jump of sequence numbers larger than this is a new beginning, not a loss.
 JUMP = 1000
@@ -69,7 +68,6 @@ class FrameBuffer:
     """Packets of one stream, until they are frames.
 
     Args:
-        is_video: frames of several packets, retransmissions; else each packet is a frame.
         wait: how long a gap may last.
 
     Attributes:
@@ -77,8 +75,8 @@ class FrameBuffer:
         discarded: packets that came too late or twice.
     """
 
-    is_video: bool
-    wait: float = 0.0
+    is_video: ClassVar[bool] = True
+    wait: float = VIDEO_WAIT
     lost: bool = False
     discarded: int = 0
     _packets: dict[int, _Waiting] = field(default_factory=dict)
@@ -92,17 +90,13 @@ class FrameBuffer:
     # when the last packet came
     _heard_at: float = 0.0
 
-    def __post_init__(self) -> None:
-        self.wait = self.wait or (VIDEO_WAIT if self.is_video else AUDIO_WAIT)
-
     def add(self, packet: RtpPacket, now: float) -> list[EncodedFrame]:
         """Take a packet; give the frames that are complete with it."""
         last = self._unwrapper.last
         number = self._unwrapper.unwrap(packet.sequence_number)
         silence, self._heard_at = now - self._heard_at, now
         if last is not None and (
-            not -JUMP < number - last < JUMP
-            or (self.is_video and silence > OUTAGE and number - last > OUTAGE_GAP)
+            not -JUMP < number - last < JUMP or (silence > OUTAGE and number - last > OUTAGE_GAP)
         ):
             self._restart(packet)
             number = self._unwrapper.last or 0
@@ -112,19 +106,12 @@ class FrameBuffer:
             self.discarded += 1
             return []
         self._packets[number] = _Waiting(packet, now)
-        if not self.is_video and number == self._next and len(self._packets) == 1:
-            # the usual case: audio in order
-            del self._packets[number]
-            self._next = number + 1
-            self._gap_since = None
-            return [EncodedFrame(packet.timestamp, [packet], now)] if packet.payload else []
         frames = self._complete()
         if self._next in self._packets or not self._packets:
             self._gap_since = None
         elif self._gap_since is None:
             self._gap_since = now
-        limit = VIDEO_PACKETS_MAX if self.is_video else AUDIO_PACKETS_MAX
-        if len(self._packets) > limit or (self._has_waited(now)):
+        if len(self._packets) > VIDEO_PACKETS_MAX or (self._has_waited(now)):
             self._give_up(now)
             frames += self._complete()
         return frames
@@ -175,11 +162,6 @@ class FrameBuffer:
                 del packets[position]
                 position += 1
                 continue
-            if not self.is_video:
-                del packets[position]
-                position += 1
-                frames.append(EncodedFrame(first.packet.timestamp, [first.packet], first.at))
-                continue
             end = self._end_of_frame(max(position, self._scan), first.packet.timestamp)
             if end is None:
                 break
@@ -204,7 +186,7 @@ class FrameBuffer:
         return None
 
     def _give_up(self, now: float) -> None:
-        """Go on behind the gap: audio with the next packet, video with the next beginning of a frame."""
+        """Go on behind the gap, with the next beginning of a frame."""
         self.lost = True
         packets = self._packets
         numbers = sorted(packets)
@@ -213,9 +195,6 @@ class FrameBuffer:
         torn = packets[self._next].packet.timestamp if self._next in packets else None
         for index, number in enumerate(numbers):
             packet = packets[number].packet
-            if not self.is_video:
-                start = number
-                break
             if packet.timestamp == torn:
                 continue
             before = packets.get(number - 1)

@@ -1,5 +1,7 @@
 """The hold-back of a receiver: frames leave when their time has come (W3C jitterBufferTarget).
 
+Of pictures, that is; sound is held by `sound_buffer`, and here is its timer.
+
 Without a target a frame leaves as soon as it is whole. With one, frames are held so that each leaves as late
 as the quickest of them, plus the target: those that come late have used some of it up, and the track gets an
 even flow. Lowering the target lets frames go that are due by it.
@@ -15,6 +17,8 @@ from collections.abc import Callable
 from rtcpeer.aio import wall_time
 from rtcpeer.rtp.inbound import InboundStream
 from rtcpeer.rtp.jitter_buffer import EncodedFrame
+from rtcpeer.rtp.packet import RtpPacket
+from rtcpeer.rtp.sound_buffer import Loss, SoundBuffer
 
 # Frames held at most: four seconds, the largest target there is, at 60 pictures or 50 pieces of audio a second
 HELD_MAX = 256
@@ -26,14 +30,14 @@ class Playout:
     """Holds the frames of one section back.
 
     Args:
-        emit: takes a frame of a stream, its presentation time in ticks, and `clock.wall_time()`.
+        emit: takes a frame of a stream, and `aio.wall_time()`.
     """
 
-    def __init__(self, emit: Callable[[InboundStream, EncodedFrame, int, float], None]) -> None:
+    def __init__(self, emit: Callable[[InboundStream, EncodedFrame, float], None]) -> None:
         self._emit = emit
         self._target = 0.0
-        # frame, its presentation time, and when it would leave with a target of zero
-        self._held: deque[tuple[InboundStream, EncodedFrame, int, float]] = deque()
+        # frame, and when it would leave with a target of zero
+        self._held: deque[tuple[InboundStream, EncodedFrame, float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -53,7 +57,7 @@ class Playout:
         if not self._target and not self._held:
             # the usual case
             stream.note_passed(frame, now)
-            self._emit(stream, frame, presentation, now)
+            self._emit(stream, frame, now)
             return
         stream.note_whole(frame, now)
         at = presentation / stream.clock_rate
@@ -65,9 +69,9 @@ class Playout:
         else:
             quickest += (transit - quickest) * FORGET
         stream.quickest = quickest
-        self._held.append((stream, frame, presentation, at + quickest))
+        self._held.append((stream, frame, at + quickest))
         if len(self._held) > HELD_MAX:
-            self._leave(*self._held.popleft()[:3], now)
+            self._leave(*self._held.popleft()[:2], now)
         if self._timer is None or len(self._held) == 1:
             self._release()
 
@@ -85,15 +89,92 @@ class Playout:
         now = wall_time()
         held = self._held
         while held:
-            stream, frame, presentation, at = held[0]
+            stream, frame, at = held[0]
             wait = at + self._target - now
             # a millisecond is what timers are good for
             if self._target and wait > 0.001:
                 self._timer = asyncio.get_running_loop().call_later(wait, self._release)
                 return
             held.popleft()
-            self._leave(stream, frame, presentation, now)
+            self._leave(stream, frame, now)
 
-    def _leave(self, stream: InboundStream, frame: EncodedFrame, presentation: int, now: float) -> None:
+    def _leave(self, stream: InboundStream, frame: EncodedFrame, now: float) -> None:
         stream.note_emitted(frame, now, self._target)
-        self._emit(stream, frame, presentation, now)
+        self._emit(stream, frame, now)
+
+
+class SoundPlayout:
+    """Lets the packets of sound of one section leave when they are due.
+
+    Args:
+        emit: takes a frame of a stream, and `aio.wall_time()`.
+        lose: takes what is lost of a stream, and the same.
+    """
+
+    def __init__(
+        self,
+        emit: Callable[[InboundStream, EncodedFrame, float], None],
+        lose: Callable[[InboundStream, Loss, float], None],
+    ) -> None:
+        self._emit = emit
+        self._lose = lose
+        # SSRC -> streams with something that is held
+        self._waiting: dict[int, tuple[InboundStream, SoundBuffer]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def push(
+        self, stream: InboundStream, buffer: SoundBuffer, packet: RtpPacket, now: float, *, is_made: bool
+    ) -> None:
+        """A packet of a stream, in the order in which it came; `is_made`: see `SoundBuffer.add`."""
+        self._leave(stream, buffer, buffer.add(packet, now, is_made=is_made), now)
+        if buffer.due is not None:
+            self._waiting[stream.ssrc] = stream, buffer
+            if self._timer is None:
+                self._arm(now)
+
+    def refresh(self) -> None:
+        """A target has changed: let leave what is due by it."""
+        self._release()
+
+    def clear(self) -> None:
+        """Forget what is held."""
+        for _stream, buffer in self._waiting.values():
+            buffer.clear()
+        self._waiting.clear()
+        self._disarm()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is held."""
+        return not self._waiting and self._timer is None
+
+    def _leave(
+        self, stream: InboundStream, buffer: SoundBuffer, due: list[EncodedFrame | Loss], now: float
+    ) -> None:
+        for one in due:
+            if isinstance(one, Loss):
+                self._lose(stream, one, now)
+            else:
+                stream.map_timestamp(one.timestamp)
+                stream.note_emitted(one, now, buffer.target)
+                self._emit(stream, one, now)
+
+    def _release(self) -> None:
+        self._disarm()
+        now = wall_time()
+        for ssrc, (stream, buffer) in list(self._waiting.items()):
+            self._leave(stream, buffer, buffer.take(now), now)
+            if buffer.due is None:
+                self._waiting.pop(ssrc, None)
+        self._arm(now)
+
+    def _arm(self, now: float) -> None:
+        dues = [due for _stream, buffer in self._waiting.values() if (due := buffer.due) is not None]
+        if dues:
+            wait = max(0.001, min(dues) - now)
+            self._timer = asyncio.get_running_loop().call_later(wait, self._release)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

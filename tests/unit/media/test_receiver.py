@@ -85,7 +85,7 @@ async def test_after_a_bye_another_stream_is_shown_at_once():
     call = Call("video")
     await call.begin(Pictures(interval=0.02))
     await call.frames(5)
-    call.receiver._streams[9] = InboundStream(9, FrameBuffer(is_video=True), 90000)
+    call.receiver._streams[9] = InboundStream(9, FrameBuffer(), 90000)
     now = wall_time()
     other = call.receiver._streams[9]
     assert not call.receiver._is_shown(other, now)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from rtcpeer.rtp.inbound import InboundStream
-from rtcpeer.rtp.jitter_buffer import FrameBuffer
 from rtcpeer.rtp.packet import RtpPacket
+from rtcpeer.rtp.sound_buffer import SoundBuffer
 
 
 def stream(*numbers: int) -> InboundStream:
-    inbound = InboundStream(1, FrameBuffer(is_video=False), 48000)
+    inbound = InboundStream(1, SoundBuffer(48000), 48000)
     for place, number in enumerate(numbers):
         packet = RtpPacket(96, 0, number, 960 * place, 1, b"x")
         inbound.count(packet, 0.02 * place)

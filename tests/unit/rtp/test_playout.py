@@ -22,8 +22,8 @@ def run(test):
     async def main():
         left = []
         begun = wall_time()
-        out = Playout(lambda stream, frame, at, now: left.append((frame.timestamp // 3000, now - begun)))
-        stream = InboundStream(1, FrameBuffer(True), 90000)
+        out = Playout(lambda stream, frame, now: left.append((frame.timestamp // 3000, now - begun)))
+        stream = InboundStream(1, FrameBuffer(), 90000)
         await test(out, lambda n: out.push(stream, EncodedFrame(n * 3000, [], wall_time()), wall_time()))
         await asyncio.sleep(6)
         return left

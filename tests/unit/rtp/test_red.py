@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from rtcpeer.media.codecs import payload_format, preferred_redundancy
 from rtcpeer.rtp import red
-from rtcpeer.rtp.jitter_buffer import FrameBuffer
 from rtcpeer.rtp.packet import RtpPacket
 from rtcpeer.rtp.red import Block, Redundancy
+from rtcpeer.rtp.sound_buffer import SoundBuffer
 from rtcpeer.values import Codec
 from tests.unit.media.pipes import until
 from tests.unit.media.rig import Tone
@@ -94,7 +94,7 @@ def test_redundancy_is_used_where_it_is_preferred():
 
 
 def test_what_a_buffer_lacks():
-    buffer = FrameBuffer(is_video=False)
+    buffer = SoundBuffer(48000, 1.0)
     assert not buffer.lacks(5)
 
     buffer.add(RtpPacket(111, 0, 5, 0, 1, b"x"), 0.0)

@@ -1,0 +1,242 @@
+"""Jitter buffer of sound: packets leave in order and at even times, what is lost is named, the delay follows the path.
+
+Each packet has a time at which it is due: its timestamp on the clock of the quickest packets, plus a target.  The
+target is what all but a few packets need to be there in time; without jitter it is zero, and packets pass at once.
+A gap is not waited for: when the packet behind it is due, what is missing is lost.  Nothing is concealed while
+nothing comes: a sender may have paused.
+
+Pure: `now` is an argument.  Owns: the packets of one stream that are not due yet.  Never: decodes, conceals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rtcpeer.rtp.jitter_buffer import JUMP, EncodedFrame, SequenceUnwrapper
+from rtcpeer.rtp.packet import RtpPacket
+
+# Packets that are held at most: five seconds of 20 ms, more than the largest target there is.
+PACKETS_MAX = 256
+# The largest target that jitter alone can lead to, in seconds.
+TARGET_MAX = 0.2
+# So much of the packets is to be there when it is due.
+_IN_TIME = 0.95
+# Width of a class of delays, in seconds, and how many classes there are.
+_WIDTH = 0.005
+_CLASSES = int(TARGET_MAX / _WIDTH) + 1
+# How much a packet counts less than the next one: 1 / 250, five seconds of 20 ms.
+_FADE = 1.004
+# The target is looked at again after so many packets, and sinks by so much at most.
+_LOOK_AFTER = 10
+_SINK = 0.0025
+# How fast the quickest way is forgotten, per packet: clocks drift, paths change.
+_FORGET = 0.002
+# Timestamps that seem so much too early or too late, in seconds, are another line.
+_EARLY_MAX, _LATE_MAX = 1.0, 3.0
+# A timer comes a little early or late.
+_TIMER = 0.001
+# What is said to be lost at most, in seconds; more is a pause.
+_LOSS_MAX = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Packets that did not come in time: where their sound begins, and how much it is, in ticks."""
+
+    timestamp: int
+    ticks: int
+    packets: int
+
+
+class DelayTarget:
+    """The delay that lets most packets be there in time: a quantile of how late they came lately."""
+
+    __slots__ = ("_classes", "_count", "_weight", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._classes = [0.0] * _CLASSES
+        self._weight = 1.0
+        self._count = 0
+
+    def note(self, late: float) -> None:
+        """A packet came so many seconds later than the quickest would have."""
+        self._classes[min(int(late / _WIDTH), _CLASSES - 1)] += self._weight
+        self._weight *= _FADE
+        self._count += 1
+        if self._count % _LOOK_AFTER == 0:
+            self._look()
+
+    def _look(self) -> None:
+        classes = self._classes
+        rest = sum(classes) * (1 - _IN_TIME)
+        index = _CLASSES - 1
+        while index and rest >= classes[index]:
+            rest -= classes[index]
+            index -= 1
+        # the lowest class is what timers and the loop itself do
+        wanted = (index + 1) * _WIDTH if index else 0.0
+        self.seconds = max(min(wanted, TARGET_MAX), self.seconds - _SINK)
+        if self._weight > 1e9:
+            self._classes = [weight / self._weight for weight in classes]
+            self._weight = 1.0
+
+
+@dataclass(slots=True)
+class _Held:
+    packet: RtpPacket
+    arrived: float
+    # its timestamp on an endless line, in seconds
+    at: float
+
+
+class SoundBuffer:
+    """Packets of one stream of sound.
+
+    Args:
+        clock_rate: of its timestamps.
+        target: how long the quickest packets are held, in seconds; None follows the jitter.
+
+    Attributes:
+        discarded: packets that came too late or twice.
+    """
+
+    is_video = False
+
+    def __init__(self, clock_rate: int, target: float | None = None) -> None:
+        self.fixed_target = target
+        self.discarded = 0
+        self._clock_rate = clock_rate
+        self._adaptive = DelayTarget()
+        self._held: dict[int, _Held] = {}
+        self._unwrapper = SequenceUnwrapper()
+        # the number that leaves next; None before the first packet
+        self._next: int | None = None
+        # timestamp and number of what left last, and how long a packet is
+        self._left: tuple[int, int] | None = None
+        self._duration = clock_rate // 50
+        # of the packet before: its timestamp, and that on an endless line
+        self._timestamp: int | None = None
+        self._ticks = 0
+        # the smallest difference between arrival and time, in seconds
+        self._quickest: float | None = None
+
+    @property
+    def target(self) -> float:
+        """How long the quickest packets are held, in seconds."""
+        return self._adaptive.seconds if self.fixed_target is None else self.fixed_target
+
+    @property
+    def due(self) -> float | None:
+        """When `take` has something to give; None while nothing is held."""
+        if not self._held or self._quickest is None:
+            return None
+        return self._held[min(self._held)].at + self._quickest + self.target
+
+    def add(self, packet: RtpPacket, now: float, *, is_made: bool = False) -> list[EncodedFrame | Loss]:
+        """Take a packet, and give what is due.
+
+        Args:
+            is_made: it was made of another one, so that its arrival says nothing of the path.
+        """
+        last = self._unwrapper.last
+        number = self._unwrapper.unwrap(packet.sequence_number)
+        if last is not None and not -JUMP < number - last < JUMP:
+            self.clear()
+            self._unwrapper = SequenceUnwrapper()
+            number = self._unwrapper.unwrap(packet.sequence_number)
+        if self._next is None:
+            self._next = number
+        if number < self._next or number in self._held:
+            self.discarded += 1
+            return []
+        at = self._place(packet.timestamp)
+        if is_made:
+            if self._quickest is None:
+                self._quickest = now - at
+        else:
+            self._note_arrival(now - at)
+        if number == self._next and not self._held and packet.payload and self._is_due(at, now):
+            # the usual case without jitter
+            self._note_leaving(number, packet.timestamp)
+            self._next = number + 1
+            return [EncodedFrame(packet.timestamp, [packet], now)]
+        self._held[number] = _Held(packet, now, at)
+        return self.take(now)
+
+    def take(self, now: float) -> list[EncodedFrame | Loss]:
+        """Packets that are due, in order, and what is lost before them."""
+        result: list[EncodedFrame | Loss] = []
+        held = self._held
+        if self._next is None or self._quickest is None:
+            return result
+        limit = now + _TIMER - self._quickest - self.target
+        while held:
+            number = self._next if self._next in held else min(held)
+            one = held[number]
+            if one.at > limit and len(held) <= PACKETS_MAX:
+                break
+            del held[number]
+            if not one.packet.payload:
+                # padding: it has a number, and no sound
+                self._left = self._left and (self._left[0], number)
+            else:
+                if number > self._next:
+                    loss = self._loss(number - self._next, one.packet.timestamp)
+                    if loss is not None:
+                        result.append(loss)
+                self._note_leaving(number, one.packet.timestamp)
+                result.append(EncodedFrame(one.packet.timestamp, [one.packet], one.arrived))
+            self._next = number + 1
+        return result
+
+    def _is_due(self, at: float, now: float) -> bool:
+        return self._quickest is not None and at + self._quickest + self.target <= now + _TIMER
+
+    def lacks(self, sequence_number: int) -> bool:
+        """Whether a packet is missing that can still be used, or would be next."""
+        last = self._unwrapper.last
+        if self._next is None or last is None:
+            return False
+        number = last + ((sequence_number - last + 0x8000) & 0xFFFF) - 0x8000
+        return number >= self._next and number not in self._held
+
+    def clear(self) -> None:
+        """Forget what is held; the next packet is the first."""
+        self._held.clear()
+        self._next = self._left = None
+
+    def _place(self, timestamp: int) -> float:
+        """A timestamp on an endless line, in seconds."""
+        if self._timestamp is not None:
+            self._ticks += ((timestamp - self._timestamp + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+        self._timestamp = timestamp
+        return self._ticks / self._clock_rate
+
+    def _note_arrival(self, transit: float) -> None:
+        quickest = self._quickest
+        if quickest is None or not -_EARLY_MAX < transit - quickest < _LATE_MAX + self.target:
+            self._quickest = transit
+            # what is held was placed by another line: it is not waited for
+            for one in self._held.values():
+                one.at = min(one.at, self._ticks / self._clock_rate)
+            return
+        self._quickest = min(transit, quickest + (transit - quickest) * _FORGET)
+        self._adaptive.note(max(0.0, transit - quickest))
+
+    def _note_leaving(self, number: int, timestamp: int) -> None:
+        if self._left is not None and number == self._left[1] + 1:
+            step = (timestamp - self._left[0]) & 0xFFFFFFFF
+            # 120 ms is the longest packet of Opus
+            if 0 < step <= self._clock_rate * 0.12:
+                self._duration = step
+        self._left = timestamp, number
+
+    def _loss(self, packets: int, timestamp: int) -> Loss | None:
+        """What is missing before a timestamp; None if that is no sound."""
+        if self._left is None:
+            return None
+        begin = self._left[0] + self._duration & 0xFFFFFFFF
+        gap = ((timestamp - begin + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+        ticks = min(gap, packets * self._duration, round(_LOSS_MAX * self._clock_rate))
+        return Loss(begin, ticks, packets) if ticks > 0 else None

@@ -1,0 +1,234 @@
+"""Sound over paths that delay, lose, repeat and reorder."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+
+from rtcpeer.rtp.packet import RtpPacket
+from rtcpeer.rtp.sound_buffer import PACKETS_MAX, TARGET_MAX, DelayTarget, Loss, SoundBuffer
+
+TICKS = 960
+
+
+def packet(number, timestamp=None, payload=b"x"):
+    ticks = TICKS * number if timestamp is None else timestamp
+    return RtpPacket(111, 0, number & 0xFFFF, ticks & 0xFFFFFFFF, 1, payload)
+
+
+def play(buffer, arrivals):
+    """What leaves: (time, number) of packets and (time, Loss); `arrivals` are (time, packet), in any order."""
+    left, waiting = [], sorted(arrivals, key=lambda a: a[0])
+    now = 0.0
+    while waiting or buffer.due is not None:
+        due = buffer.due
+        if waiting and (due is None or waiting[0][0] <= due):
+            now, one = waiting.pop(0)
+            leaving = buffer.add(one, now)
+        else:
+            now = max(now, due)
+            leaving = buffer.take(now)
+        left += [(now, e if isinstance(e, Loss) else e.packets[0].sequence_number) for e in leaving]
+    return left
+
+
+def path(count, rng, *, jitter=0.0, loss=0.0, speed=1.0, begin=5.0):
+    """Arrivals of 20 ms packets, and when each was sent."""
+    return [
+        (begin + n * 0.02 * speed + rng.uniform(0, jitter), packet(n))
+        for n in range(count)
+        if n == 0 or rng.random() >= loss
+    ]
+
+
+def test_without_jitter_all_pass_at_once():
+    arrivals = path(500, random.Random(1))
+
+    assert play(SoundBuffer(48000), arrivals) == [(at, one.sequence_number) for at, one in arrivals]
+
+
+def test_a_loss_costs_no_delay_and_is_named():
+    arrivals = [a for n, a in enumerate(path(100, random.Random(1))) if n not in (40, 60, 61)]
+
+    left = play(SoundBuffer(48000), arrivals)
+
+    losses = [(at, one) for at, one in left if isinstance(one, Loss)]
+    assert losses == [
+        (arrivals[40][0], Loss(40 * TICKS, TICKS, 1)),
+        (arrivals[59][0], Loss(60 * TICKS, 2 * TICKS, 2)),
+    ]
+    assert [at for at, one in left if not isinstance(one, Loss)] == [at for at, _ in arrivals]
+
+
+@pytest.mark.parametrize(("seed", "speed"), [(0, 1.0), (1, 1.0003), (2, 0.9997)])
+def test_ten_minutes_of_loss_and_jitter(seed, speed):
+    """Delay is counted from when the quickest packet could be there."""
+    rng = random.Random(seed)
+    arrivals = path(30000, rng, jitter=0.03, loss=0.05, speed=speed)
+    buffer = SoundBuffer(48000)
+
+    left = play(buffer, arrivals)
+
+    delays = [at - 5.0 - number * 0.02 * speed for at, number in numbered(left)]
+    for part in (delays[500:3000], delays[-2500:]):
+        assert sorted(part)[int(0.95 * len(part))] < 0.08
+    # no drift: the end is as the beginning
+    assert sum(delays[-5000:]) / 5000 == pytest.approx(sum(delays[500:5500]) / 5000, abs=0.006)
+    heard = len(delays)
+    lost = sum(one.packets for _, one in left if isinstance(one, Loss))
+    # (the last ones may be lost without a trace)
+    assert 29990 <= heard + lost <= 30000
+    # few more than the path itself lost
+    assert 0.04 < lost / 30000 < 0.08
+    # even: the pieces leave one after the other as they were spoken
+    gaps = [
+        b[0] - a[0]
+        for a, b in itertools.pairwise(left[500:])
+        if isinstance(b[1], int) and isinstance(a[1], int)
+    ]
+    assert sorted(gaps)[int(0.9 * len(gaps))] < 0.03
+
+
+def numbered(left):
+    """Packets with numbers on an endless line."""
+    cycles, last = 0, 0
+    for at, one in left:
+        if isinstance(one, Loss):
+            continue
+        if one < last - 0x8000:
+            cycles += 0x10000
+        last = one
+        yield at, one + cycles
+
+
+def test_the_delay_follows_the_path_both_ways():
+    rng, buffer = random.Random(4), SoundBuffer(48000)
+    quiet = path(500, rng)
+    wild = [(10 + at, packet(500 + n)) for n, (at, _) in enumerate(path(500, rng, jitter=0.08, begin=5.0))]
+    calm = [(20 + at, packet(1000 + n)) for n, (at, _) in enumerate(path(2000, rng, begin=5.0))]
+
+    play(buffer, quiet)
+    assert buffer.target == 0
+    play(buffer, wild)
+    assert 0.06 < buffer.target < 0.1
+    play(buffer, calm)
+    assert buffer.target < 0.02
+
+
+def test_a_fixed_target_is_kept():
+    buffer = SoundBuffer(48000, 0.1)
+
+    left = play(buffer, path(200, random.Random(1), jitter=0.02))
+
+    delays = [at - 5.0 - number * 0.02 for at, number in left]
+    assert all(0.095 < delay < 0.13 for delay in delays[20:])
+
+
+def test_reordering_within_the_target_is_no_loss():
+    rng = random.Random(2)
+    arrivals = path(400, rng)
+    for n in range(10, 390, 7):
+        arrivals[n], arrivals[n + 1] = (
+            (arrivals[n + 1][0], arrivals[n][1]),
+            (arrivals[n][0], arrivals[n + 1][1]),
+        )
+
+    left = play(SoundBuffer(48000), arrivals)
+
+    numbers = [one for _, one in left if not isinstance(one, Loss)]
+    assert numbers == sorted(numbers)
+    # the first ones are learned from
+    assert [one for _, one in left[100:] if isinstance(one, Loss)] == []
+
+
+def test_late_and_repeated_packets_are_discarded():
+    buffer = SoundBuffer(48000)
+    play(
+        buffer, [(1.0, packet(0)), (1.04, packet(2)), (1.06, packet(2)), (1.2, packet(1)), (1.21, packet(3))]
+    )
+
+    assert buffer.discarded == 2
+
+
+def test_pauses_of_the_sender_are_no_losses():
+    buffer = SoundBuffer(48000)
+    # discontinuous transmission: the number goes on, the time leaps
+    talk = [(1 + 0.02 * n, packet(n)) for n in range(5)] + [
+        (9 + 0.02 * n, packet(5 + n, TICKS * (400 + n))) for n in range(5)
+    ]
+
+    assert [one for _, one in play(buffer, talk)] == list(range(10))
+
+
+def test_a_long_loss_is_bounded():
+    left = play(SoundBuffer(48000), [(1.0, packet(0)), (9.0, packet(400))])
+
+    assert [one for _, one in left if isinstance(one, Loss)] == [Loss(TICKS, 48000, 399)]
+
+
+def test_padding_has_a_number_and_no_sound():
+    buffer = SoundBuffer(48000)
+    arrivals = [(1 + n / 50, packet(n, payload=b"" if n % 3 == 2 else b"x")) for n in range(9)]
+
+    assert [one for _, one in play(buffer, arrivals)] == [0, 1, 3, 4, 6, 7]
+
+
+@pytest.mark.parametrize("leap", [-480000, 480000, 1 << 31, 777])
+def test_leaps_of_the_timestamps_stop_nothing(leap):
+    buffer = SoundBuffer(48000)
+    arrivals = [(1 + n / 50, packet(n, TICKS * n + (leap if n >= 50 else 0))) for n in range(100)]
+
+    left = [(at, one) for at, one in play(buffer, arrivals) if not isinstance(one, Loss)]
+
+    assert [one for _, one in left] == list(range(100))
+    assert max(b[0] - a[0] for a, b in itertools.pairwise(left)) < 0.1
+
+
+def test_a_jump_of_numbers_begins_anew():
+    buffer = SoundBuffer(48000, 0.05)
+    arrivals = [(1 + n / 50, packet(n if n < 50 else 30000 + n, TICKS * n)) for n in range(100)]
+
+    assert len([one for _, one in play(buffer, arrivals) if not isinstance(one, Loss)]) >= 97
+
+
+def test_a_stall_is_played_fast_and_forgotten():
+    buffer = SoundBuffer(48000)
+    arrivals = path(200, random.Random(1))
+    arrivals += [(10.0 if n < 50 else 9 + n / 50, packet(200 + n)) for n in range(1500)]
+
+    left = play(buffer, arrivals)
+
+    assert [one for _, one in left if not isinstance(one, Loss)] == list(range(1700))
+    assert left[-1][0] - (9 + 1499 / 50) < 0.01
+
+
+def test_memory_is_bounded():
+    buffer = SoundBuffer(48000, 4.0)
+    for n in range(5000):
+        buffer.add(packet(n * 2), 1 + n * 0.0001)
+
+    assert len(buffer._held) <= PACKETS_MAX + 1
+
+
+def test_the_target_has_a_limit_and_its_numbers_too():
+    target = DelayTarget()
+    for _ in range(20000):
+        target.note(3.0)
+
+    assert target.seconds == TARGET_MAX
+    assert target._weight < 1e10
+    for _ in range(20000):
+        target.note(0.0)
+    assert target.seconds == 0
+
+
+def test_what_is_made_of_another_packet_says_nothing_of_the_path():
+    buffer = SoundBuffer(48000)
+    for n in range(0, 400, 2):
+        # every second one is lost, and comes inside the next
+        buffer.add(packet(n), 1 + n / 50)
+        buffer.add(packet(n + 1), 1 + (n + 2) / 50, is_made=True)
+
+    assert buffer.target == 0
