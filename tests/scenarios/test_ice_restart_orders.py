@@ -1,12 +1,11 @@
 """ICE restarts that cross, overtake each other, are taken back or told too late."""
 
 import asyncio
-import contextlib
 import re
 
 import pytest
 
-from rtcpeer import RTCPeerConnection
+from rtcpeer import OperationError, RTCPeerConnection
 from tests.scenarios.virtual import PeerPair, Stream, scenario, until
 
 
@@ -88,15 +87,16 @@ async def test_a_restart_while_the_last_one_is_not_answered(scene):
         seen = []
         for _ in range(3):
             await one.setLocalDescription(await one.createOffer(iceRestart=True))
-            seen.append(one.localDescription)
             await asyncio.sleep(0.5)
+            seen.append(one.localDescription)  # with its candidates
         assert len(set().union(*map(ufrags, seen))) == 3
         old = re.findall("a=(candidate:.*)\r\n", seen[0].sdp)
         await two.setRemoteDescription(one.localDescription)
         await two.setLocalDescription()
-        # candidates of the first offer arrive now: their generation is unknown here
+        # candidates of the first offer arrive now: their generation is unknown here, and that is all that is wrong
+        assert old
         for candidate in old:
-            with contextlib.suppress(Exception):
+            with pytest.raises(OperationError, match="no remote description has usernameFragment"):
                 await two.addIceCandidate(
                     {"candidate": candidate, "sdpMid": "0", "usernameFragment": ufrags(seen[0]).pop()}
                 )

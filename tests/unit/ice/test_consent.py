@@ -77,6 +77,11 @@ def test_after_the_expiry_requests_come_ever_more_slowly_and_end() -> None:
     gaps = [b - a for a, b in itertools.pairwise(times)]
     assert times[0] == pytest.approx(130.5)
     assert gaps == sorted(gaps)
+    # a tenth of the time since the expiry, between half a second and four
+    for at, gap in zip(times, gaps, strict=False):
+        assert gap == pytest.approx(min(max((at - 130) / 10, 0.5), 4.0))
+    assert gaps[:4] == pytest.approx([0.5] * 4)
+    assert next(at for at, gap in zip(times, gaps, strict=False) if gap >= 4.0) >= 170
     assert gaps[-1] == pytest.approx(4.0)
     assert 130 + SETTINGS.revive_for < times[-1] < 130 + SETTINGS.revive_for + 5
     assert len(times) < 200

@@ -518,3 +518,47 @@ def test_a_server_named_by_a_small_number_is_refused_at_once() -> None:
         await agent.close()
 
     run(main())
+
+
+def test_what_a_servers_one_address_says_is_worth_more_than_the_silence_of_its_other() -> None:
+    async def main() -> None:
+        network = VirtualNetwork()
+        alice = network.add_host("alice", ipv6=True)
+        host = network.add_host("turn", ipv6=True)
+        # it answers over IPv4 alone
+        server = TurnServer(
+            {"u": "p"}, network=host.network, hosts=[a for a in host.addresses if ":" not in a]
+        )
+        server.hostname = "turn"
+        await server.start()
+        for credential, code in (("wrong", 401), ("p", None)):
+            agent, log = await gather(alice, IceSettings(servers=(entry(server.turn_url, "u", credential),)))
+            assert [error.error_code for error in log.of("error")] == ([code] if code else [])
+            await agent.close()
+        server.faults.errors["allocate"] = 486
+        agent, log = await gather(alice, IceSettings(servers=(entry(server.turn_url, "u", "p"),)))
+        assert [error.error_code for error in log.of("error")] == [486]
+        await agent.close()
+        await server.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("remote", [True, False])
+def test_a_loopback_base_asks_nobody_but_servers_on_this_host(remote: bool) -> None:
+    async def main() -> None:
+        network = VirtualNetwork()
+        alice = network.add_host("alice")
+        async with TurnServer(
+            network=(network.add_host("stun") if remote else alice).network,
+            hosts=None if remote else ["127.0.0.1"],
+        ) as server:
+            settings = IceSettings(servers=(entry(server.stun_url),), include_loopback=True)
+            agent, log = await gather(alice, settings)
+            assert not log.of("error")
+            assert {c.address for c in agent.local_candidates} >= {alice.address, "127.0.0.1"}
+            # from eth0 alone; on this host from both
+            assert server.counters.requests["binding"] == (1 if remote else 2)
+            await agent.close()
+
+    run(main())
