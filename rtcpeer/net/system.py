@@ -4,6 +4,7 @@ Owns: system sockets and their readiness callbacks.  Never: ICE.
 
 Theory of operation: one readiness callback per UDP socket drains it (2.3 us a datagram, against 5.5 for
 asyncio's own datagram transport); loops without `add_reader` (Windows' default) get that transport instead.
+A socket on which many datagrams wait at once has the kernel coalesce them from then on (`offload`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, cast
 import ifaddr
 
 from rtcpeer.net import interfaces as watch
-from rtcpeer.net import mdns
+from rtcpeer.net import mdns, offload
 from rtcpeer.net.lookup import lookups
 from rtcpeer.net.network import (
     Address,
@@ -44,7 +45,7 @@ _INTERFACES_FRESH = 1.0
 class UdpSocket:
     """A UDP socket read by one readiness callback."""
 
-    __slots__ = ("_address", "_loop", "_receiver", "_sendto", "_socket")
+    __slots__ = ("_address", "_can_segment", "_coalesces", "_loop", "_receiver", "_sendto", "_socket")
 
     def __init__(
         self, sock: socket.socket, receiver: DatagramReceiver, loop: asyncio.AbstractEventLoop
@@ -55,6 +56,9 @@ class UdpSocket:
         self._receiver: DatagramReceiver | None = receiver
         self._socket = sock
         self._sendto = sock.sendto
+        self._can_segment = offload.IS_POSSIBLE
+        # None until it was worth asking for
+        self._coalesces: bool | None = None
         loop.add_reader(sock.fileno(), self._readable)
 
     @property
@@ -69,6 +73,22 @@ class UdpSocket:
         except (OSError, OverflowError):
             return
 
+    def send_segments(self, data: bytes, size: int, address: Address) -> None:
+        """Send the datagrams that stand one behind the other in `data`, each of `size` bytes but perhaps the last."""
+        if self._can_segment:
+            try:
+                offload.send_segments(self._socket, data, size, address)
+            except OSError as exc:
+                if not offload.is_refusal(exc):
+                    return  # as for one datagram: loss
+                self._can_segment = False
+            except OverflowError:
+                return
+            else:
+                return
+        for datagram in offload.split(data, size):
+            self.send(datagram, address)
+
     def close(self) -> None:
         """Stop at once."""
         if self._receiver is not None:
@@ -77,18 +97,51 @@ class UdpSocket:
             self._socket.close()
 
     def _readable(self) -> None:
+        if self._coalesces:
+            self._read_coalesced()
+            return
         receive = self._socket.recvfrom
-        for _ in range(_DRAIN):
+        for count in range(_DRAIN):
             receiver = self._receiver
             if receiver is None:
                 return
             try:
                 data, address = receive(_DATAGRAM_SIZE)
             except (BlockingIOError, InterruptedError):
+                if count >= offload.SEGMENTS_MIN and self._coalesces is None:
+                    self._coalesces = offload.coalesce(self._socket)
                 return
             except OSError:
                 continue  # an ICMP error of an earlier send, reported here; the next read is good
             receiver(data, address if len(address) == 2 else address[:2])
+        if self._coalesces is None and self._receiver is not None:
+            self._coalesces = offload.coalesce(self._socket)
+
+    def _read_coalesced(self) -> None:
+        """The same where one read may give many datagrams."""
+        left = _DRAIN
+        while left > 0:
+            if self._receiver is None:
+                return
+            try:
+                data, size, address = offload.receive(self._socket)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                left -= 1
+                continue
+            if len(address) != 2:
+                address = address[:2]
+            if size == len(data):
+                left -= 1
+                self._receiver(data, address)
+                continue
+            for at in range(0, len(data), size):
+                left -= 1
+                receiver = self._receiver
+                if receiver is None:
+                    return
+                receiver(data[at : at + size], address)
 
 
 class _TransportUdpSocket(asyncio.DatagramProtocol):

@@ -2,7 +2,7 @@
 
 Each measurement runs in a process of its own, so that memory and CPU are its own. What counts is the ratio.
 
-    python -m tests.bench.run [setup|dead-server|restart|idle|churn|throughput|replace-thousand|path-death ...]
+    python -m tests.bench.run [setup|dead-server|restart|idle|churn|throughput|throughput-1k|ping-pong|...]
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import importlib.util
 import itertools
 import json
 import logging
@@ -24,6 +25,8 @@ import time
 from typing import Any
 
 STACKS = ("rtcpeer", "aiortc")
+# measured beside them where it is installed (pip install wrtc): libwebrtc under Python
+LIBWEBRTC = "wrtc"
 
 
 def memory_kb() -> int:
@@ -120,7 +123,49 @@ class Rtcpeer:
         await asyncio.gather(self.a.close(), self.b.close())
 
 
+class Wrtc:
+    """A pair of libwebrtc connections under Python."""
+
+    def __init__(self) -> None:
+        import webrtc
+
+        self.webrtc = webrtc
+        self.a, self.b = webrtc.RTCPeerConnection(), webrtc.RTCPeerConnection()
+        self.channel_b: Any = None
+
+    async def connect(self) -> None:
+        opened, arrived, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
+        self.channel = self.a.createDataChannel("bench")
+        self.channel.on("open", lambda *_: loop.call_soon_threadsafe(opened.set))
+
+        def on_channel(event: Any) -> None:
+            self.channel_b = getattr(event, "channel", event)
+            loop.call_soon_threadsafe(arrived.set)
+
+        self.b.on("datachannel", on_channel)
+        for source, sink in ((self.a, self.b), (self.b, self.a)):
+            await source.setLocalDescription(
+                await (source.createOffer() if source is self.a else source.createAnswer())
+            )
+            while str(source.iceGatheringState).rpartition(".")[2] != "complete":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            description = source.localDescription
+            await sink.setRemoteDescription(
+                self.webrtc.RTCSessionDescriptionInit(type=description.type, sdp=description.sdp)
+            )
+        await asyncio.wait_for(opened.wait(), 20)
+        await asyncio.wait_for(arrived.wait(), 20)
+
+    async def close(self) -> None:
+        for pc in (self.a, self.b):
+            closing = pc.close()
+            if closing is not None:
+                await closing
+
+
 def make(stack: str, servers: list[dict[str, Any]] | None = None) -> Any:
+    if stack == LIBWEBRTC:
+        return Wrtc()
     return Rtcpeer(servers) if stack == "rtcpeer" else Aiortc(servers)
 
 
@@ -262,6 +307,26 @@ async def measure_churn(stack: str, count: int = 1000) -> dict[str, Any]:
     }
 
 
+def listen(stack: str, channel: Any, on_data: Any) -> None:
+    """Have a function called with each message."""
+    if stack == "rtcpeer":
+        channel.onmessage = lambda event: on_data(event.data)
+    elif stack == LIBWEBRTC:
+        loop = asyncio.get_running_loop()
+        on_loop = threading.get_ident()
+
+        def on_message(event: Any) -> None:
+            data = getattr(event, "data", event)
+            if threading.get_ident() == on_loop:
+                on_data(data)
+            else:
+                loop.call_soon_threadsafe(on_data, data)
+
+        channel.on("message", on_message)
+    else:
+        channel.on("message", on_data)
+
+
 async def measure_throughput(stack: str, size: int = 65536, total: int = 40_000_000) -> dict[str, Any]:
     pair = make(stack)
     await pair.connect()
@@ -274,10 +339,7 @@ async def measure_throughput(stack: str, size: int = 65536, total: int = 40_000_
         if received >= total:
             done.set()
 
-    if stack == "rtcpeer":
-        pair.channel_b.onmessage = lambda event: on_data(event.data)
-    else:
-        pair.channel_b.on("message", on_data)
+    listen(stack, pair.channel_b, on_data)
     chunk = os.urandom(size)
     start, cpu = time.perf_counter(), time.process_time()
     sent = 0
@@ -291,6 +353,44 @@ async def measure_throughput(stack: str, size: int = 65536, total: int = 40_000_
     wall, used = time.perf_counter() - start, time.process_time() - cpu
     await pair.close()
     return {"MB_per_s": round(total / wall / 1e6, 1), "cpu_s_per_100MB": round(used * 1e8 / total, 2)}
+
+
+async def measure_small_messages(stack: str) -> dict[str, Any]:
+    return await measure_throughput(stack, 1024, 10_000_000)
+
+
+async def measure_ping_pong(stack: str, rounds: int = 2000) -> dict[str, Any]:
+    """A message of 16 bytes there and back, one at a time."""
+    pair = make(stack)
+    await pair.connect()
+    done = asyncio.Event()
+    times: list[float] = []
+    ping, pong = pair.channel, pair.channel_b
+    sent_at = 0.0
+
+    def on_pong(_data: Any) -> None:
+        nonlocal sent_at
+        now = time.perf_counter()
+        times.append(now - sent_at)
+        if len(times) == rounds:
+            done.set()
+        else:
+            sent_at = time.perf_counter()
+            ping.send(b"0123456789abcdef")
+
+    listen(stack, pong, pong.send)
+    listen(stack, ping, on_pong)
+    cpu = time.process_time()
+    sent_at = time.perf_counter()
+    ping.send(b"0123456789abcdef")
+    await done.wait()
+    used = time.process_time() - cpu
+    await pair.close()
+    return {
+        "median_us": round(statistics.median(times) * 1e6, 1),
+        "p99_us": round(sorted(times)[int(rounds * 0.99)] * 1e6, 1),
+        "cpu_us_per_round": round(used * 1e6 / rounds, 1),
+    }
 
 
 async def measure_replace_thousand(stack: str) -> dict[str, Any]:
@@ -320,15 +420,20 @@ MEASUREMENTS = {
     "idle": measure_idle,
     "churn": measure_churn,
     "throughput": measure_throughput,
+    "throughput-1k": measure_small_messages,
+    "ping-pong": measure_ping_pong,
     "replace-thousand": measure_replace_thousand,
     "path-death": measure_path_death,
 }
+
+# of data channels: libwebrtc is measured beside
+DATA = ("throughput", "throughput-1k", "ping-pong")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("names", nargs="*", choices=[*MEASUREMENTS, []], help="which measurements (all)")
-    parser.add_argument("--stack", choices=STACKS, help=argparse.SUPPRESS)
+    parser.add_argument("--stack", choices=[*STACKS, LIBWEBRTC], help=argparse.SUPPRESS)
     parser.add_argument("--json", metavar="FILE", help="write the results there as well")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
@@ -339,7 +444,11 @@ def main() -> int:
     failed = False
     for name in options.names or MEASUREMENTS:
         results[name] = {}
-        for stack in STACKS:
+        for stack in (*STACKS, LIBWEBRTC) if name in DATA else STACKS:
+            if stack == LIBWEBRTC and importlib.util.find_spec("webrtc") is None:
+                results[name][stack] = {"skipped": "not installed: pip install wrtc"}
+                print(f"{name:14} {stack:8} {results[name][stack]}", flush=True)
+                continue
             run = subprocess.run(
                 [sys.executable, "-m", "tests.bench.run", name, "--stack", stack],
                 capture_output=True,
@@ -351,7 +460,7 @@ def main() -> int:
                 results[name][stack] = {"failed": run.stderr.strip().splitlines()[-1:]}
             else:
                 results[name][stack] = json.loads(run.stdout.strip().splitlines()[-1])
-            print(f"{name:12} {stack:8} {results[name][stack]}", flush=True)
+            print(f"{name:14} {stack:8} {results[name][stack]}", flush=True)
     if options.json:
         with open(options.json, "w") as file:
             json.dump(results, file, indent=2)

@@ -300,6 +300,18 @@ class IceAgent:
         else:
             self._counters.discard(len(data))
 
+    def send_segments(self, data: bytes, size: int) -> None:
+        """Send the datagrams that stand one behind the other in `data`, each of `size` bytes but perhaps the last."""
+        pair = self._route
+        if pair is not None:
+            pair.packets_sent += -(-len(data) // size)
+            pair.bytes_sent += len(data)
+            pair.sent_at = self.clock()
+            pair.base.send_segments(data, size, pair.address)
+        else:
+            for datagram in split(data, size):
+                self._counters.discard(len(datagram))
+
     def close(self) -> Awaitable[None]:
         """Stop now.  The awaitable ends when TURN servers have confirmed the release, or had time to."""
         if self._closed is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rtcpeer.ice.checklist import Pair
 from rtcpeer.net.network import Address, DatagramSocket
+from rtcpeer.net.offload import split
 
 if TYPE_CHECKING:
     from rtcpeer.ice.agent.relay import RelayPath
@@ -120,6 +121,15 @@ class SocketBase(Inlet):
     def prepare(self, address: Address) -> None:
         """A socket needs no permission."""
 
+    def send_segments(self, data: bytes, size: int, address: Address) -> None:
+        """Several datagrams, as of `offload.split`, in one call where the socket can."""
+        send = getattr(self._socket, "send_segments", None)
+        if send is not None:
+            send(data, size, address)
+        else:
+            for datagram in split(data, size):
+                self.send(datagram, address)
+
     def received(self, data: bytes, address: Address) -> None:
         """The socket's receiver."""
         if data:
@@ -146,6 +156,11 @@ class RelayBase(Inlet):
     def send(self, data: bytes, address: Address) -> None:
         """One datagram through the server."""
         self._path.client.send_data(self.pipe.clock(), data, address)
+
+    def send_segments(self, data: bytes, size: int, address: Address) -> None:
+        """Several datagrams, as of `offload.split`, one by one."""
+        for datagram in split(data, size):
+            self.send(datagram, address)
 
     def prepare(self, address: Address) -> None:
         """Ask for the permission now, so that the first check need not wait for it."""
