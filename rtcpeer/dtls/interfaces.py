@@ -33,6 +33,9 @@ class Pipe(Protocol):
     def send(self, data: bytes) -> None:
         """Send a datagram; dropped while there is no path."""
 
+    def send_segments(self, data: bytes, size: int) -> None:
+        """Send the datagrams that stand one behind the other in `data`, each of `size` bytes but perhaps the last."""
+
 
 class DtlsListener(Protocol):
     """Who is told about the life of a DTLS transport."""

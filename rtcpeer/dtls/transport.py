@@ -24,8 +24,10 @@ from rtcpeer.dtls.flight import Flight, written
 from rtcpeer.dtls.handshake import Attempt, Handshake
 from rtcpeer.dtls.handshake_filter import ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE
 from rtcpeer.dtls.interfaces import DataUser, DtlsListener, Pipe
+from rtcpeer.dtls.openssl import RecordLayer
 from rtcpeer.dtls.records import APPLICATION_DATA, RECORD_HEADER, received_alert, srtp_name, standard_cipher
 from rtcpeer.errors import InvalidStateError, RTCError
+from rtcpeer.net.offload import SEGMENTS_MIN
 from rtcpeer.rtp.session import RtpSession
 from rtcpeer.rtp.srtp import SrtpKeys, SrtpSessions, export_keys, make_sessions
 from rtcpeer.values import DtlsRole, DtlsTransportState, Fingerprint, IceRole
@@ -43,6 +45,8 @@ FLIGHT_RTO_MAX = 0.5
 LATE_REPEATS_MAX = 20
 # DTLS datagrams that arrive before `start` (a ClientHello can overtake the answer) wait here.
 EARLY_DATAGRAMS_MAX = 16
+# Messages that are sealed together: what one call can send (`net.offload`)
+_RUN_MAX = 64
 
 
 class DtlsTransport:
@@ -77,6 +81,7 @@ class DtlsTransport:
         self._handshake: Handshake | None = None
         # there while data can flow
         self._ssl: SSL.Connection | None = None
+        self._records: RecordLayer | None = None
         # the leaf certificate of the other end, DER; set by the handshake, and only if it is one of those announced
         self._remote_certificate: bytes | None = None
         self._refused = False
@@ -216,13 +221,11 @@ class DtlsTransport:
 
     def send_data(self, data: bytes) -> None:
         """Send one message of application data; dropped unless connected."""
-        ssl = self._ssl
-        if ssl is None or self.state is not DtlsTransportState.CONNECTED:
+        records = self._records
+        if records is None or self.state is not DtlsTransportState.CONNECTED:
             return
         try:
-            ssl.send(data)
-            # a record makes exactly one datagram, longer than its content by header, nonce and tag
-            datagram = ssl.bio_read(len(data) + 128)
+            datagram = records.seal(data)
         except SSL.Error as exc:
             logger.debug("%s cannot send data: %s", self._name, exc)
             return
@@ -231,9 +234,38 @@ class DtlsTransport:
         self._send(datagram)
 
     def send_messages(self, messages: Sequence[bytes]) -> None:
-        """Send several messages of application data, each a datagram of its own; dropped unless connected."""
-        for message in messages:
-            self.send_data(message)
+        """Send several messages of application data, each a datagram of its own; dropped unless connected.
+
+        Runs of many messages of one size (the last one may be shorter) are handed down together.
+        """
+        first, count = 0, len(messages)
+        while first < count:
+            last = first + 1
+            if count - first >= SEGMENTS_MIN:
+                size, bound = len(messages[first]), min(count, first + _RUN_MAX)
+                while last < bound and len(messages[last]) == size:
+                    last += 1
+                if last < bound and len(messages[last]) < size:
+                    last += 1
+            if last - first >= SEGMENTS_MIN:
+                self._send_run(messages[first:last])
+            else:
+                for message in messages[first:last]:
+                    self.send_data(message)
+            first = last
+
+    def _send_run(self, messages: Sequence[bytes]) -> None:
+        records = self._records
+        if records is None or self.state is not DtlsTransportState.CONNECTED:
+            return
+        try:
+            sealed = records.seal_all(messages)
+        except SSL.Error as exc:
+            logger.debug("%s cannot send data: %s", self._name, exc)
+            return
+        self._tx_bytes += len(sealed)
+        self._tx_packets += len(messages)
+        self._pipe.send_segments(sealed, RECORD_HEADER + (sealed[11] << 8 | sealed[12]))
 
     def stats(self) -> dict[str, Any]:
         """Members of RTCTransportStats that belong to DTLS, by their W3C names."""
@@ -269,8 +301,8 @@ class DtlsTransport:
             self._receive_dtls(data)
 
     def _receive_dtls(self, data: bytes) -> None:
-        ssl = self._ssl
-        if ssl is not None:
+        ssl, records = self._ssl, self._records
+        if ssl is not None and records is not None:
             size = len(data)
             if (
                 data[0] == APPLICATION_DATA
@@ -278,8 +310,13 @@ class DtlsTransport:
                 and (data[11] << 8 | data[12]) + RECORD_HEADER == size
             ):
                 # one record of application data: one read, and nothing to write
-                ssl.bio_write(data)
-                self._read_record(ssl, size)
+                try:
+                    plain = records.open(data)
+                except SSL.Error as exc:
+                    self._nothing_read(exc)
+                    return
+                if self._data_user is not None:
+                    self._data_user.on_dtls_data(plain)
                 return
             ssl.bio_write(data)
             self._read_all(ssl, asks_again=data[0] in (CHANGE_CIPHER_SPEC, HANDSHAKE))
@@ -292,17 +329,18 @@ class DtlsTransport:
         """Read one record; False if there is none."""
         try:
             plain = ssl.recv(size)
-        except SSL.WantReadError:
-            return False
-        except SSL.ZeroReturnError:
-            self._remote_close()
-            return False
         except SSL.Error as exc:
-            self._read_error(exc)
+            self._nothing_read(exc)
             return False
         if self._data_user is not None:
             self._data_user.on_dtls_data(plain)
         return True
+
+    def _nothing_read(self, exc: SSL.Error) -> None:
+        if isinstance(exc, SSL.ZeroReturnError):
+            self._remote_close()
+        elif not isinstance(exc, SSL.WantReadError):
+            self._read_error(exc)
 
     def _read_all(self, ssl: SSL.Connection, *, asks_again: bool) -> None:
         """Read what is not plain data: several records, alerts, repetitions of the handshake.
@@ -348,7 +386,7 @@ class DtlsTransport:
         """The handshake is over: both ends have proven who they are."""
         ssl, flight = attempt.connection, attempt.flight
         self._handshake = None
-        self._ssl, self._flight = ssl, flight
+        self._ssl, self._records, self._flight = ssl, RecordLayer(ssl), flight
         if self.role is DtlsRole.CLIENT:
             # the server has the last word: nothing of ours will be asked for again
             flight.forget()
@@ -424,7 +462,7 @@ class DtlsTransport:
             self._flight.forget()
             self._flight = None
         self._early = []
-        self._ssl = None
+        self._ssl = self._records = None
         self._srtp = self._srtp_keys = None
         self._rtp_receive = None
         if self._rtp is not None:

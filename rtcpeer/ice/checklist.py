@@ -44,6 +44,9 @@ class Base(Protocol):
     def send(self, data: bytes, address: Address) -> None:
         """Send one datagram or lose it."""
 
+    def send_segments(self, data: bytes, size: int, address: Address) -> None:
+        """Send the datagrams that stand one behind the other in `data`, each of `size` bytes but perhaps the last."""
+
     def prepare(self, address: Address) -> None:
         """Checks to this address will follow (a relay asks for its permission)."""
 

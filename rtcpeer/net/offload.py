@@ -32,7 +32,15 @@ _CONTROL_SIZE: Final = socket.CMSG_SPACE(_INT.size) if hasattr(socket, "CMSG_SPA
 
 # How systems and devices say that they cannot
 _REFUSALS: Final = frozenset(
-    (errno.EIO, errno.EINVAL, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMSGSIZE, errno.ENOSYS)
+    (
+        errno.EIO,
+        errno.EINVAL,
+        errno.ENOPROTOOPT,
+        errno.EOPNOTSUPP,
+        errno.ENOTSUP,
+        errno.EMSGSIZE,
+        errno.ENOSYS,
+    )
 )
 
 #: Whether the system can be asked at all.

@@ -45,6 +45,7 @@ from rtcpeer.ice.events import (
 )
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Address, Network
+from rtcpeer.net.offload import split
 from rtcpeer.values import (
     Candidate,
     IceGatheringState,

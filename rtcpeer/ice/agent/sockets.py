@@ -81,6 +81,16 @@ class Inlet:
         # Address of a server that is asked over DTLS -> the association with it.
         self.associations: dict[Address, Association] = {}
 
+    @property
+    def send(self) -> Callable[[bytes, Address], None]:
+        """What sends one datagram or loses it."""
+        raise NotImplementedError
+
+    def send_segments(self, data: bytes, size: int, address: Address) -> None:
+        """Send the datagrams that stand one behind the other in `data`, each of `size` bytes but perhaps the last."""
+        for datagram in split(data, size):
+            self.send(datagram, address)
+
     def arrived(self, data: bytes, address: Address) -> None:
         """Not STUN: data, if it comes from a path that a check has validated."""
         pair = self.routes.get(address)
@@ -122,13 +132,12 @@ class SocketBase(Inlet):
         """A socket needs no permission."""
 
     def send_segments(self, data: bytes, size: int, address: Address) -> None:
-        """Several datagrams, as of `offload.split`, in one call where the socket can."""
+        """In one call where the socket can."""
         send = getattr(self._socket, "send_segments", None)
         if send is not None:
             send(data, size, address)
         else:
-            for datagram in split(data, size):
-                self.send(datagram, address)
+            super().send_segments(data, size, address)
 
     def received(self, data: bytes, address: Address) -> None:
         """The socket's receiver."""
@@ -156,11 +165,6 @@ class RelayBase(Inlet):
     def send(self, data: bytes, address: Address) -> None:
         """One datagram through the server."""
         self._path.client.send_data(self.pipe.clock(), data, address)
-
-    def send_segments(self, data: bytes, size: int, address: Address) -> None:
-        """Several datagrams, as of `offload.split`, one by one."""
-        for datagram in split(data, size):
-            self.send(datagram, address)
 
     def prepare(self, address: Address) -> None:
         """Ask for the permission now, so that the first check need not wait for it."""

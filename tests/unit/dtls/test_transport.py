@@ -565,3 +565,42 @@ async def test_a_flight_is_repeated_by_the_round_trip_that_ice_measured(measured
     await asyncio.sleep(0.19)
     assert len(a.pipe.sent) == sent
     await stop(a, b)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "runs"),
+    [
+        ([1188] * 15, []),
+        ([1188] * 16, [16]),
+        ([1188] * 15 + [20], [16]),
+        ([100] * 3 + [1188] * 20 + [50] * 2 + [1188] * 5, [21]),
+        ([1188] * 150, [64, 64, 22]),
+        (list(range(1000, 1030)), []),
+    ],
+)
+async def test_runs_of_messages_of_one_size_leave_together(sizes, runs):
+    a, b = make_ends()
+    user = User()
+    b.dtls.set_data_user(user)
+    await connect(a, b)
+    together = []
+    send_segments = a.pipe.send_segments
+
+    def watch(data, size):
+        together.append(-(-len(data) // size))
+        send_segments(data, size)
+
+    a.pipe.send_segments = watch
+    messages = [bytes((n % 256,)) * size for n, size in enumerate(sizes)]
+    before = a.dtls.stats()["packetsSent"]
+
+    a.dtls.send_messages(messages)
+    await until(lambda: len(user.data) == len(messages))
+
+    assert user.data == messages
+    assert together == runs
+    assert a.dtls.stats()["packetsSent"] - before == len(messages)
+    await a.stop()
+    await b.stop()
+    a.dtls.send_messages(messages)
+    assert together == runs

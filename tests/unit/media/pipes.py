@@ -29,6 +29,10 @@ class Pipe:
             return
         asyncio.get_running_loop().call_soon(self._deliver, data)
 
+    def send_segments(self, data: bytes, size: int) -> None:
+        for at in range(0, len(data), size):
+            self.send(data[at : at + size])
+
     def _deliver(self, data: bytes) -> None:
         if self.other is not None and self.other.receiver is not None:
             self.other.receiver(data)
