@@ -70,6 +70,8 @@ _EXPORTS = {
     "rtcpeer.media.sframe": ("SFrameTransform", "SFrameTransformErrorEvent"),
     "rtcpeer.media.transforms": ("KeyFrameRequestEvent", "RTCRtpScriptTransform", "RTCRtpScriptTransformer"),
     "rtcpeer.media.track": ("MediaStreamTrack",),
+    "rtcpeer.media.player": ("MediaPlayer",),
+    "rtcpeer.media.recorder": ("MediaRecorder",),
     "rtcpeer.media.stream": ("MediaStream",),
     "rtcpeer.media.event_target": ("Event", "EventTarget"),
     "rtcpeer.peer.events": (
@@ -121,6 +123,8 @@ __all__ = [
     "InvalidAccessError",
     "InvalidModificationError",
     "InvalidStateError",
+    "MediaPlayer",
+    "MediaRecorder",
     "MediaStream",
     "MediaStreamTrack",
     "MediaStreamTrackEvent",
@@ -237,6 +241,8 @@ if TYPE_CHECKING:
     )
     from rtcpeer.media.encoded_track import EncodedTrack
     from rtcpeer.media.event_target import Event, EventTarget
+    from rtcpeer.media.player import MediaPlayer
+    from rtcpeer.media.recorder import MediaRecorder
     from rtcpeer.media.sframe import SFrameTransform, SFrameTransformErrorEvent
     from rtcpeer.media.stream import MediaStream
     from rtcpeer.media.track import MediaStreamTrack

@@ -54,6 +54,11 @@ class TaskSet:
             task.cancel()
         return Gone([*tasks, *also])
 
+    async def done(self) -> None:
+        """Wait until all tasks have ended by themselves."""
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+
     def __len__(self) -> int:
         return len(self._tasks)
 

@@ -1,14 +1,10 @@
-"""aiortc.contrib.media, as it is."""
+"""aiortc.contrib.media: recorder and player are ours, the rest is aiortc's own."""
 
-from aiortc.contrib.media import (
-    MediaBlackhole,
-    MediaPlayer,
-    MediaRecorder,
-    MediaRelay,
-    PlayerStreamTrack,
-    RelayStreamTrack,
-)
+from aiortc.contrib.media import MediaBlackhole, MediaRelay, RelayStreamTrack
 from av import AudioFrame, VideoFrame
+
+from rtcpeer.media.player import MediaPlayer, PlayerStreamTrack
+from rtcpeer.media.recorder import MediaRecorder
 
 # the frames' classes, too, are imported from here by programs
 __all__ = [

@@ -1,0 +1,313 @@
+"""What a player reads: pieces of sound and pictures with times that rise, from a file, a network stream or a device.
+
+Owns: the container, decoders, the time line over repetitions. Never: the loop (the player's thread calls), the pace.
+
+Theory of operation. The time of the file begins at 0 whatever its first time is, and the streams stay together. At the
+end of a repetition the next one begins where the longest stream has ended. What is sent as it is in the file needs the
+form that RTP payload formats expect: H.264 and H.265 from MP4 or Matroska have lengths in place of start codes, and
+their parameter sets apart; libav's filters put that right. A key frame begins each repetition.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+from av import AudioFrame, AudioResampler, VideoFrame
+from av.bitstream import BitStreamFilterContext
+from av.error import FFmpegError
+from av.packet import Packet
+
+logger = logging.getLogger(__name__)
+
+# Formats of libav that are devices or live streams: they have a pace of their own
+LIVE_FORMATS = frozenset(
+    {
+        "alsa",
+        "android_camera",
+        "avfoundation",
+        "bktr",
+        "decklink",
+        "dshow",
+        "fbdev",
+        "gdigrab",
+        "iec61883",
+        "jack",
+        "kmsgrab",
+        "openal",
+        "oss",
+        "pulse",
+        "rtsp",
+        "sndio",
+        "v4l2",
+        "vfwcap",
+        "x11grab",
+    }
+)
+# Codecs that can be sent as they are in a file
+_AS_IT_IS = {
+    "audio": frozenset({"opus", "pcm_alaw", "pcm_mulaw"}),
+    "video": frozenset({"vp8", "vp9", "av1", "h264", "hevc"}),
+}
+_START_CODE_FILTERS = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
+SOUND_RATE = 48000
+_PIECE = SOUND_RATE // 50
+# One call reads about this much, in seconds
+_READ_SECONDS = 0.25
+# Sound that stands so much off its time is moved there, in seconds
+_GAP = 0.1
+# Between two pieces of one stream there is at least this, in seconds
+_STEP_MIN = 0.001
+# How long to wait for a device that has nothing yet, in seconds
+_RETRY = 0.01
+
+
+@dataclass(slots=True)
+class Piece:
+    """One frame or packet.
+
+    Attributes:
+        kind: "audio" or "video".
+        at: when it is due, in seconds from the beginning.
+        content: an `av.AudioFrame`, `av.VideoFrame` or `av.Packet`, with the same time.
+    """
+
+    kind: str
+    at: float
+    content: Any
+
+
+class FileSource:
+    """An open file.
+
+    Args: see `player.MediaPlayer`.
+
+    Attributes:
+        kinds: the kinds of its streams.
+        is_live: whether it has a pace of its own.
+    """
+
+    def __init__(
+        self,
+        file: Any,
+        *,
+        format: str | None,
+        options: Mapping[str, str] | None,
+        timeout: float | None,
+        loop: bool,
+        decode: bool,
+    ) -> None:
+        self._container: Any = av.open(
+            file=file, format=format, mode="r", options=dict(options or {}), timeout=timeout
+        )
+        try:
+            self._readers = self._make_readers(decode)
+            if loop and self._container.duration is None:
+                raise ValueError(f"loop needs a file that can be read again, and {file!r} has no end")
+        except BaseException:
+            self._container.close()
+            raise
+        self._loop = loop
+        self._stopped = False
+        self._packets: Iterator[Any] = self._container.demux(*(reader.stream for reader in self._readers))
+        self._offset = 0.0  # where this repetition begins
+        self._first: float | None = None  # the file's own time at its beginning
+        self._end = 0.0  # of the longest stream so far
+        self.kinds = frozenset(reader.kind for reader in self._readers)
+        self.is_live = not LIVE_FORMATS.isdisjoint(self._container.format.name.split(","))
+
+    def _make_readers(self, decode: bool) -> list[StreamReader]:
+        readers: dict[str, StreamReader] = {}
+        for stream in self._container.streams:
+            if stream.type in ("audio", "video") and stream.type not in readers:
+                readers[stream.type] = StreamReader(stream, self._container, as_it_is=not decode)
+        if not readers:
+            raise ValueError(f"{self._container.name} has neither sound nor pictures")
+        return list(readers.values())
+
+    def read(self, wanted: frozenset[str]) -> list[Piece] | None:
+        """Read on: pieces in the order of the file; None at the end.
+
+        Args:
+            wanted: what is not of these kinds is not decoded.
+
+        Raises:
+            FFmpegError: it cannot be read.
+        """
+        pieces: list[Piece] = []
+        limit: float | None = None
+        is_fresh = False  # a repetition that has given nothing yet
+        while not self._stopped:
+            try:
+                packet = next(self._packets)
+            except StopIteration:
+                if not self._loop or is_fresh:
+                    return pieces or None
+                self._begin_again()
+                is_fresh = True
+                continue
+            except FFmpegError as error:
+                if error.errno != errno.EAGAIN:
+                    raise
+                time.sleep(_RETRY)
+                continue
+            reader = next(r for r in self._readers if r.stream.index == packet.stream.index)
+            if reader.kind not in wanted:
+                reader.skip()
+                continue
+            found = self._place(reader, packet)
+            if found:
+                is_fresh = False
+                pieces += found
+                limit = found[0].at + _READ_SECONDS if limit is None else limit
+                if self.is_live or found[-1].at >= limit:
+                    return pieces
+        return None
+
+    def _place(self, reader: StreamReader, packet: Packet[Any]) -> list[Piece]:
+        """What a packet gives, on the player's time line."""
+        pieces = []
+        for own, length, content in reader.read(packet):
+            if self._first is None:
+                self._first = own
+            at = reader.rise(self._offset + max(0.0, own - self._first))
+            content.pts = round(at / reader.time_base)
+            content.time_base = reader.time_base
+            if isinstance(content, Packet):
+                content.dts = content.pts
+            self._end = max(self._end, at + length)
+            pieces.append(Piece(reader.kind, at, content))
+        return pieces
+
+    def _begin_again(self) -> None:
+        self._container.seek(0)
+        for reader in self._readers:
+            reader.begin_again()
+        self._packets = self._container.demux(*(reader.stream for reader in self._readers))
+        self._offset, self._first = self._end, None
+
+    def stop(self) -> None:
+        """For another thread: `read` returns soon."""
+        self._stopped = True
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stopped = True
+        self._container.close()
+
+
+class StreamReader:
+    """One stream of a file: its packets become frames, or packets as RTP wants them.
+
+    Args:
+        stream: of the container.
+        container: it is in.
+        as_it_is: not to be decoded, if that is possible.
+
+    Attributes:
+        time_base: of what it gives.
+    """
+
+    def __init__(self, stream: Any, container: Any, *, as_it_is: bool) -> None:
+        self.stream = stream
+        self.kind: str = stream.type
+        self.time_base = Fraction(1, SOUND_RATE if self.kind == "audio" else 90000)
+        self._container = container
+        self._as_it_is = as_it_is and self._can_be_sent()
+        self._filter: BitStreamFilterContext | None = None
+        self._resampler: AudioResampler | None = None
+        self._sound_at: float | None = None  # where the next sound begins, on the file's own line
+        self._last: float | None = None
+        self._needs_key = False
+        self._picture_length = 1 / float(getattr(stream, "average_rate", None) or 30)
+        self.begin_again()
+
+    def _can_be_sent(self) -> bool:
+        codec = self.stream.codec_context
+        name = self._container.name
+        if codec.name not in _AS_IT_IS[self.kind] and codec.codec.canonical_name not in _AS_IT_IS[self.kind]:
+            logger.warning(
+                "%s: its %s is %s, which cannot be sent as it is; it is decoded", name, self.kind, codec.name
+            )
+            return False
+        if self.kind == "video" and codec.has_b_frames:
+            logger.warning(
+                "%s: its pictures stand in another order than they are shown in (B-pictures), which no browser takes; "
+                "they are decoded",
+                name,
+            )
+            return False
+        return True
+
+    def begin_again(self) -> None:
+        """The file is read from its beginning."""
+        self.skip()
+        self._resampler = None
+        name = _START_CODE_FILTERS.get(self.stream.codec_context.codec.canonical_name)
+        if self._as_it_is:
+            if name is not None and self.stream.codec_context.extradata[:1] == b"\x01":
+                self._filter = BitStreamFilterContext(name, self.stream)
+        elif self._last is not None:
+            self.stream.codec_context.flush_buffers()
+
+    def skip(self) -> None:
+        """What follows is not read: when it is again, a picture begins with a key frame."""
+        self._needs_key = self.kind == "video"
+        self._sound_at = None
+
+    def rise(self, at: float) -> float:
+        """A time that is later than the one before."""
+        if self._last is not None:
+            at = max(at, self._last + _STEP_MIN)
+        self._last = at
+        return at
+
+    def read(self, packet: Packet[Any]) -> Iterator[tuple[float, float, Any]]:
+        """What a packet gives: time on the file's own line and length in seconds, and content."""
+        if self._needs_key and packet.size:
+            if not packet.is_keyframe:
+                return
+            self._needs_key = False
+        if self._as_it_is:
+            yield from self._pass_on(packet)
+            return
+        for frame in packet.decode():
+            if isinstance(frame, VideoFrame):
+                if frame.pts is not None and frame.time_base:
+                    yield float(frame.pts * frame.time_base), self._picture_length, frame
+            elif isinstance(frame, AudioFrame):
+                yield from self._resample(frame)
+
+    def _pass_on(self, packet: Packet[Any]) -> Iterator[tuple[float, float, Any]]:
+        if not packet.size or packet.pts is None:
+            return
+        at = float(packet.pts * packet.time_base)
+        length = float((packet.duration or 0) * packet.time_base)
+        is_key = packet.is_keyframe  # the filter takes the packet's content away
+        packets = [packet] if self._filter is None else self._filter.filter(packet)
+        for each in packets:
+            # one of its own: libav's points into the container, which may be closed before it is sent
+            own: Packet[Any] = Packet(bytes(each))
+            own.is_keyframe = is_key
+            yield at, length, own
+
+    def _resample(self, frame: AudioFrame) -> Iterator[tuple[float, float, Any]]:
+        """Sound in pieces of 20 ms, stereo, 48 kHz; its times count samples, and follow gaps of the file."""
+        if self._resampler is None:
+            self._resampler = AudioResampler(
+                format="s16", layout="stereo", rate=SOUND_RATE, frame_size=_PIECE
+            )
+        own = None if frame.pts is None or not frame.time_base else float(frame.pts * frame.time_base)
+        if own is not None and (self._sound_at is None or own > self._sound_at + _GAP):
+            self._sound_at = own
+        for part in self._resampler.resample(frame):
+            at = self._sound_at or 0.0
+            length = part.samples / SOUND_RATE
+            self._sound_at = at + length
+            yield at, length, part

@@ -1,0 +1,331 @@
+"""A recorder: tracks into a file that is whole, as long as the call, and has all that it was promised.
+
+Owns: which tracks are recorded, the time line of the file, the task and the thread that write it. Never: the coders
+(`file_streams`), the life of a track.
+
+Theory of operation. A container must know all its streams, and the size of pictures, before the first byte is written.
+So the file begins when each track has given something, or after `wait` seconds; what came before that is kept. Frames
+are placed on the file's own time line (`file_time`) when they arrive, and written by one thread of the recorder's, in
+batches. A coder that is too slow costs pictures, never sound, and the loop nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Self
+
+import av
+from av import AudioFrame, VideoFrame
+from av.container import OutputContainer
+
+from rtcpeer.aio import TaskSet
+from rtcpeer.errors import InvalidStateError, OperationError
+from rtcpeer.media.file_streams import StreamWriter, check_kind, make_writer
+from rtcpeer.media.file_time import FileTime
+from rtcpeer.media.frames import blank
+from rtcpeer.media.source import SourceTrack, Subscription, TrackSource
+
+logger = logging.getLogger(__name__)
+
+# Seconds after `start` for which the file waits for tracks that have given nothing yet
+WAIT = 5.0
+# What may wait for the writer: bytes of pictures, pieces of sound (a minute)
+_PICTURES_MAX_BYTES = 128 * 1024 * 1024
+_SOUND_MAX = 3000
+
+
+class MediaRecorder:
+    """Writes tracks into a file.
+
+        recorder = MediaRecorder("call.mkv")
+        pc.ontrack = lambda event: recorder.addTrack(event.track)
+        await recorder.start()
+        ...
+        await recorder.stop()
+
+    The file has one time line that begins with the first frame and only rises, whatever the times of the tracks do.
+    Silence stands where there was no sound. Pictures of another size than the first ones are fitted into that. A
+    track that outlives its connection (`SupervisedPeer`) is recorded on after the pause; a track that is added in
+    place of one that has ended goes on in its stream.
+
+    Args:
+        file: a path, or an object with ``write``.
+        format: of the container; None: by the name of the file.
+        options: for libav's muxer.
+        size: width and height of the pictures in the file; None: those of the first picture.
+        wait: how many seconds the file waits for tracks that were added and have given nothing yet. After that it
+            begins without them, and that is logged.
+
+    Attributes:
+        dropped: pictures and pieces of sound that came faster than they could be written.
+        error: why nothing more is written; None while all is well.
+
+    Raises:
+        FFmpegError: libav cannot write this file or format.
+    """
+
+    def __init__(
+        self,
+        file: Any,
+        format: str | None = None,
+        options: Mapping[str, str] | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+        wait: float = WAIT,
+    ) -> None:
+        self.dropped = 0
+        self.error: Exception | None = None
+        self._name = str(file)
+        self._container: OutputContainer | None = av.open(
+            file=file, format=format, mode="w", options=dict(options or {})
+        )
+        self._size = size
+        self._wait = wait
+        self._inputs: list[_Input] = []
+        self._tasks = TaskSet("recorder")
+        self._started = False
+        self._has_begun = False  # the file has its streams
+        self._origin: float | None = None  # loop time of the first frame
+        self._waiting: deque[tuple[_Input, Any, float]] = deque()
+        self._picture_bytes = 0
+        self._sound_pieces = 0
+        self._filled = asyncio.Event()
+        self._stopping = False
+        self._writer: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._thread: ThreadPoolExecutor | None = None
+
+    def __repr__(self) -> str:
+        state = "stopped" if self._container is None else "recording" if self._has_begun else "waiting"
+        return f"<MediaRecorder {self._name} {state}, {len(self._inputs)} tracks>"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.stop()
+
+    def addTrack(self, track: SourceTrack) -> None:
+        """Record a track, from `start` on.
+
+        Args:
+            track: any track; its user goes on reading it if he does.
+
+        Raises:
+            InvalidStateError: it was stopped, or the file has begun and has no stream that this track could go on with.
+            NotSupportedError: the container cannot hold this kind.
+        """
+        if self._container is None or self._stopping:
+            raise InvalidStateError("the recorder was stopped")
+        if any(one.track is track for one in self._inputs):
+            return
+        check_kind(self._container, track.kind)
+        if self._has_begun:
+            one = self._free_input(track.kind)
+            one.track, one.ended = track, False
+        else:
+            one = _Input(track)
+            self._inputs.append(one)
+        if self._started:
+            self._tasks.start(self._pull(one))
+
+    def _free_input(self, kind: str) -> _Input:
+        """The stream of a track of this kind that has ended."""
+        for one in self._inputs:
+            if one.ended and one.writer is not None and one.track.kind == kind:
+                return one
+        raise InvalidStateError(
+            f"the file {self._name} has begun without this {kind} track: add tracks before start(), or promise more "
+            "time with wait="
+        )
+
+    async def start(self) -> None:
+        """Begin to record what was added; what is added later is recorded too. Calling it again changes nothing.
+
+        Raises:
+            InvalidStateError: it was stopped.
+        """
+        if self._container is None or self._stopping:
+            raise InvalidStateError("the recorder was stopped")
+        if self._started:
+            return
+        self._started = True
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rtcpeer-recorder")
+        self._timer = asyncio.get_running_loop().call_later(self._wait, self._begin)
+        self._writer = asyncio.get_running_loop().create_task(self._write_all(), name="rtcpeer recorder")
+        for one in self._inputs:
+            self._tasks.start(self._pull(one))
+
+    async def stop(self) -> None:
+        """Finish the file. Calling it again changes nothing.
+
+        Raises:
+            OperationError: the file could not be written to its end; `error` says why.
+        """
+        if self._container is None or self._stopping:
+            return
+        self._stopping = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for one in self._inputs:
+            if one.subscription is not None:
+                one.subscription.end()  # what has arrived is recorded
+        await self._tasks.done()
+        if self._writer is not None:
+            self._begin()
+            self._filled.set()
+            await self._writer
+        container, self._container = self._container, None
+        thread, self._thread = self._thread, None
+        if thread is None:
+            container.close()
+        else:
+            await self._in_thread(thread, self._finish, container)
+            thread.shutdown(wait=False)
+        if not any(one.writer is not None for one in self._inputs):
+            logger.warning("nothing was recorded into %s: no track has given anything", self._name)
+        if self.error is not None:
+            raise OperationError(f"the recording {self._name} is not whole: {self.error}") from self.error
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    async def _pull(self, one: _Input) -> None:
+        """Take the frames of one track."""
+        if self._stopping:
+            return
+        loop = asyncio.get_running_loop()
+        subscription = one.subscription = TrackSource.of(one.track).subscribe(patient=True)
+        try:
+            while (frame := await subscription.get()) is not None:
+                if not isinstance(frame, AudioFrame | VideoFrame):
+                    raise TypeError(
+                        f"a track gave {type(frame).__name__}: audio and video frames can be recorded"
+                    )
+                shown: Any = frame if getattr(one.track, "enabled", True) else blank(frame)
+                now = loop.time()
+                if self._origin is None:
+                    self._origin = now
+                self._put(one, shown, one.place(shown, now - self._origin))
+        except TypeError as error:
+            self._fail(error)
+        finally:
+            subscription.close()
+            one.subscription = None
+        one.ended = True
+        self._begin_if_complete()
+
+    def _put(self, one: _Input, frame: Any, at: float) -> None:
+        if self.error is not None:
+            return
+        if isinstance(frame, VideoFrame):
+            if self._picture_bytes > _PICTURES_MAX_BYTES:
+                self.dropped += 1
+                return
+            self._picture_bytes += _size(frame)
+        else:
+            if self._sound_pieces > _SOUND_MAX:
+                self.dropped += 1
+                return
+            self._sound_pieces += 1
+        self._waiting.append((one, frame, at))
+        one.first = one.first or frame
+        if self._has_begun:
+            self._filled.set()
+        else:
+            self._begin_if_complete()
+
+    def _begin_if_complete(self) -> None:
+        if self._inputs and all(one.first is not None or one.ended for one in self._inputs):
+            self._begin()
+
+    def _begin(self) -> None:
+        """Each track has given something, or it is time: the file has its streams from now on."""
+        if self._has_begun or not any(one.first is not None for one in self._inputs):
+            return
+        self._has_begun = True
+        for one in self._inputs:
+            if one.first is None:
+                logger.warning("%s begins without a %s track that gave nothing", self._name, one.track.kind)
+        self._filled.set()
+
+    async def _write_all(self) -> None:
+        """The one task that writes: batches of what waits, in the recorder's thread."""
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            while self._waiting and self._has_begun:
+                batch, self._waiting = self._waiting, deque()
+                self._picture_bytes = self._sound_pieces = 0
+                assert self._thread is not None
+                await self._in_thread(self._thread, self._write, batch)
+            if self._stopping:
+                return
+
+    async def _in_thread(self, thread: ThreadPoolExecutor, step: Any, *args: Any) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(thread, step, *args)
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if self.error is None:
+            self.error = error
+            logger.error("%s cannot be written on: %s: %s", self._name, type(error).__name__, error)
+
+    # -- in the recorder's thread ------------------------------------------------------------------
+
+    def _write(self, batch: deque[tuple[_Input, Any, float]]) -> None:
+        container = self._container
+        if self.error is not None or container is None:
+            return
+        if not any(one.writer is not None for one in self._inputs):
+            for one in self._inputs:
+                if one.first is not None:
+                    one.writer = make_writer(container, one.track.kind, one.first, self._size)
+                    one.first = None
+            container.start_encoding()
+        for one, frame, at in batch:
+            if one.writer is not None:
+                one.writer.write(frame, at)
+
+    def _finish(self, container: OutputContainer) -> None:
+        try:
+            if self.error is None:
+                for one in self._inputs:
+                    if one.writer is not None:
+                        one.writer.finish()
+        finally:
+            container.close()
+
+
+class _Input:
+    """One track and its stream in the file."""
+
+    __slots__ = ("_time", "ended", "first", "subscription", "track", "writer")
+
+    def __init__(self, track: SourceTrack) -> None:
+        self.track = track
+        self.ended = False
+        self.subscription: Subscription | None = None
+        # the first frame, until the stream is made of it
+        self.first: Any = None
+        self.writer: StreamWriter | None = None
+        # a picture is at least a tick of any container's clock (1 ms) after the one before
+        self._time = FileTime(0.001 if track.kind == "video" else 0.0)
+
+    def place(self, frame: AudioFrame | VideoFrame, now: float) -> float:
+        """Where a frame begins in the file."""
+        at = None
+        if frame.pts is not None and frame.time_base:
+            at = float(frame.pts * frame.time_base)
+        length = frame.samples / frame.sample_rate if isinstance(frame, AudioFrame) else 0.0
+        return self._time.place(at, length, now)
+
+
+def _size(frame: VideoFrame) -> int:
+    return sum(plane.buffer_size for plane in frame.planes)
