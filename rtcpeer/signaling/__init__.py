@@ -18,6 +18,8 @@ _EXPORTS = {
     "rtcpeer.signaling.channel": ("SignalingChannel", "memory_pair"),
     "rtcpeer.signaling.check": ("check_signaling_channel",),
     "rtcpeer.signaling.http.limits": ("RateLimit",),
+    "rtcpeer.signaling.http.offer_server": ("HttpOfferServer",),
+    "rtcpeer.signaling.http.sdp_client": ("HttpSdpClient",),
     "rtcpeer.signaling.http.whip_client": ("WhepClient", "WhipClient"),
     "rtcpeer.signaling.http.whip_server": ("WhepServer", "WhipServer"),
     "rtcpeer.signaling.http.whip_session": ("WhipSession",),
@@ -31,6 +33,8 @@ _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = [
     "ChannelCapabilities",
+    "HttpOfferServer",
+    "HttpSdpClient",
     "Negotiator",
     "RateLimit",
     "Room",
@@ -56,6 +60,8 @@ if TYPE_CHECKING:
     from rtcpeer.signaling.channel import SignalingChannel, memory_pair
     from rtcpeer.signaling.check import check_signaling_channel
     from rtcpeer.signaling.http.limits import RateLimit
+    from rtcpeer.signaling.http.offer_server import HttpOfferServer
+    from rtcpeer.signaling.http.sdp_client import HttpSdpClient
     from rtcpeer.signaling.http.whip_client import WhepClient, WhipClient
     from rtcpeer.signaling.http.whip_server import WhepServer, WhipServer
     from rtcpeer.signaling.http.whip_session import WhipSession

@@ -18,7 +18,8 @@ from rtcpeer.cli.relay.broadcast import Broadcasts
 from rtcpeer.cli.serve.serve import stop_event
 from rtcpeer.errors import SignalingRefused
 from rtcpeer.signaling.http.headers import same_token
-from rtcpeer.signaling.http.whip_server import LOOPBACK, WhepServer, WhipServer
+from rtcpeer.signaling.http.session_server import LOOPBACK
+from rtcpeer.signaling.http.whip_server import WhepServer, WhipServer
 
 PAGE = Path(__file__).parent / "page"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}

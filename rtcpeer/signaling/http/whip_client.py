@@ -15,12 +15,11 @@ the session that the server makes all the same is deleted at once. So no await o
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import ssl
 from collections import deque
 from collections.abc import Coroutine, Mapping
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import aiohttp
 from yarl import URL
@@ -40,43 +39,12 @@ from rtcpeer.signaling.http.fragment import (
     write_fragment,
 )
 from rtcpeer.signaling.http.headers import read_ice_servers_untrusted
-from rtcpeer.signaling.http.statuses import REDIRECTS, refusal
+from rtcpeer.signaling.http.requester import SDP_TYPE, Requester, Response
 
 logger = logging.getLogger(__name__)
 
-SDP_TYPE: Final = "application/sdp"
-
-_MAX_REDIRECTS = 5
-_MAX_BODY = 1_000_000
 _PATCH_TIMEOUT = 5.0
 _CLOSE_TIMEOUT = 5.0
-
-
-class _Response:
-    """What is kept of an HTTP response."""
-
-    def __init__(
-        self, status: int, headers: Mapping[str, str], links: list[str], body: str, url: URL
-    ) -> None:
-        self.status = status
-        self.headers = headers  # names in any case
-        self.links = links
-        self.body = body
-        self.url = url  # after redirects
-
-    @property
-    def is_sdp(self) -> bool:
-        kind = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        return kind == SDP_TYPE or self.body.lstrip().startswith("v=0")
-
-    def refusal(self, *, restart: bool = False) -> SignalingRefused:
-        return refusal(
-            self.status,
-            retry_after=self.headers.get("Retry-After"),
-            content_type=self.headers.get("Content-Type", ""),
-            body=self.body,
-            restart=restart,
-        )
 
 
 class _Attempt:
@@ -123,18 +91,9 @@ class WhipClient:
         headers: Mapping[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._url = URL(url)
-        if self._url.scheme not in ("http", "https") or not self._url.host:
-            raise RTCSyntaxError(f"a WHIP or WHEP endpoint is an http or https URL, not {url[:200]!r}")
-        if token is not None and not (token.isascii() and token.isprintable()):
-            raise RTCSyntaxError("the token has characters that no Authorization field can carry")
-        self._token = token
+        self._http = Requester(url, token=token, session=session, headers=headers, tls=tls)
         self._trickle = trickle
         self._timeout = timeout
-        self._session = session
-        self._owns_session = session is None
-        self._headers = dict(headers or {})
-        self._tls = tls
         self._restart_refused = False
         self.ice_servers: list[RTCIceServer] = []
         self.location: URL | None = None
@@ -152,7 +111,7 @@ class WhipClient:
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "no session" if self.location is None else "in session"
-        return f"<{type(self).__name__} {self._url.origin()}{self._url.path}, {state}>"
+        return f"<{type(self).__name__} {self._http.url.origin()}{self._http.url.path}, {state}>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -217,7 +176,7 @@ class WhipClient:
             NetworkError, RTCTimeoutError: it cannot be reached.
         """
         self._check_open()
-        response = await self._run(self._request("OPTIONS", self._url, timeout=self._timeout))
+        response = await self._run(self._http.request("OPTIONS", self._http.url, timeout=self._timeout))
         self._take_servers(response)
         return self.ice_servers
 
@@ -260,14 +219,14 @@ class WhipClient:
             raise
 
     async def _post(self, offer: str, attempt: _Attempt) -> None:
-        response = await self._request(
+        response = await self._http.request(
             "POST",
-            self._url,
+            self._http.url,
             body=offer,
             headers={"Content-Type": SDP_TYPE, "Accept": SDP_TYPE},
             timeout=self._timeout,
         )
-        location = _resolve(response)
+        location = response.location()
         if not attempt.is_wanted:
             if response.status < 300 or response.status == 406:
                 await self._delete(location)
@@ -285,7 +244,7 @@ class WhipClient:
         self._arrive({"type": kind, "sdp": response.body})
         self._patch_soon()
 
-    def _kind(self, response: _Response) -> str | None:
+    def _kind(self, response: Response) -> str | None:
         """Which description a response to a POST has; None: it is a refusal."""
         return "answer" if response.status in (200, 201) and response.is_sdp else None
 
@@ -303,7 +262,7 @@ class WhipClient:
         fragment, kind, mid = fragment_of(offer)
         text = write_fragment(fragment, kind=kind, mid=mid)
         for if_match in ("*", '"*"'):  # some servers compare the star as if it were a tag
-            response = await self._request(
+            response = await self._http.request(
                 "PATCH",
                 location,
                 body=text,
@@ -371,7 +330,7 @@ class WhipClient:
         if self.etag is not None:
             headers["If-Match"] = self.etag
         try:
-            response = await self._request(
+            response = await self._http.request(
                 "PATCH", location, body=text, headers=headers, timeout=_PATCH_TIMEOUT
             )
         except (NetworkError, RTCTimeoutError) as error:
@@ -385,74 +344,12 @@ class WhipClient:
 
     # -- requests ----------------------------------------------------------------------------------
 
-    async def _request(
-        self,
-        method: str,
-        url: URL,
-        *,
-        body: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: float,
-    ) -> _Response:
-        """One request, following redirects that keep method and body.
-
-        Raises:
-            RTCTimeoutError, NetworkError, SignalingRefused: see `send`.
-        """
-        try:
-            async with asyncio.timeout(timeout):
-                for _ in range(_MAX_REDIRECTS + 1):
-                    response = await self._request_once(method, url, body, headers or {})
-                    target = response.headers.get("Location")
-                    if response.status not in REDIRECTS or not target:
-                        return response
-                    url = _redirected(url, target)
-        except TimeoutError:
-            raise RTCTimeoutError(
-                f"{method} {_shown(url)} took longer than {timeout:g} s", fault="network"
-            ) from None
-        raise NetworkError(f"{method} {_shown(url)}: more than {_MAX_REDIRECTS} redirects", fault="remote")
-
-    async def _request_once(
-        self, method: str, url: URL, body: str | None, headers: Mapping[str, str]
-    ) -> _Response:
-        if self._session is None:
-            self._session = aiohttp.ClientSession()
-        fields = {**self._headers, **headers}
-        if self._token is not None and url.origin() == self._url.origin():
-            fields["Authorization"] = f"Bearer {self._token}"
-        try:
-            async with self._session.request(
-                method,
-                url,
-                data=None if body is None else body.encode(),
-                headers=fields,
-                allow_redirects=False,
-                ssl=True if self._tls is None else self._tls,
-            ) as response:
-                content = await response.content.read(_MAX_BODY + 1)
-                while len(content) <= _MAX_BODY and not response.content.at_eof():
-                    content += await response.content.read(_MAX_BODY + 1 - len(content))
-                if len(content) > _MAX_BODY:
-                    raise NetworkError(
-                        f"the answer of {_shown(url)} is longer than a megabyte", fault="remote"
-                    )
-                return _Response(
-                    response.status,
-                    response.headers,
-                    response.headers.getall("Link", []),
-                    content.decode("utf-8", "replace"),
-                    url,
-                )
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise NetworkError(f"{method} {_shown(url)} failed: {error}", fault="network") from error
-
     async def _delete(self, location: URL | None) -> None:
         """End a session at the server; one that is gone already is fine."""
         if location is None:
             return
         try:
-            response = await self._request("DELETE", location, timeout=_CLOSE_TIMEOUT)
+            response = await self._http.request("DELETE", location, timeout=_CLOSE_TIMEOUT)
         except (NetworkError, RTCTimeoutError) as error:
             logger.warning("%r: the session could not be deleted: %s", self, error)
             return
@@ -461,7 +358,7 @@ class WhipClient:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _take_servers(self, response: _Response) -> None:
+    def _take_servers(self, response: Response) -> None:
         servers = read_ice_servers_untrusted(response.links)
         if servers:
             self.ice_servers = servers
@@ -515,8 +412,7 @@ class WhipClient:
             if late:
                 await asyncio.wait(late)
         await self._delete(self._forget_session())
-        if self._owns_session and self._session is not None:
-            await self._session.close()
+        await self._http.close()
 
 
 class WhepClient(WhipClient):
@@ -532,7 +428,7 @@ class WhepClient(WhipClient):
 
     _polite = True  # a counter-offer replaces our offer
 
-    def _kind(self, response: _Response) -> str | None:
+    def _kind(self, response: Response) -> str | None:
         if response.status == 406 and response.is_sdp and "Location" in response.headers:
             return "offer"
         return super()._kind(response)
@@ -543,7 +439,7 @@ class WhepClient(WhipClient):
         headers = {"Content-Type": SDP_TYPE}
         if self.etag is not None:
             headers["If-Match"] = self.etag
-        response = await self._request(
+        response = await self._http.request(
             "PATCH", self.location, body=answer, headers=headers, timeout=self._timeout
         )
         if not 200 <= response.status < 300:
@@ -553,30 +449,3 @@ class WhepClient(WhipClient):
             True  # what a server would answer to another offer of ours nobody has specified
         )
         self._patch_soon()
-
-
-def _resolve(response: _Response) -> URL | None:
-    """The session's URL: Location may be absolute, an absolute path or relative to the URL that was asked last."""
-    location = response.headers.get("Location")
-    if not location:
-        return None
-    with contextlib.suppress(ValueError, TypeError):
-        url = response.url.join(URL(location))
-        if url.scheme in ("http", "https") and url.host:
-            return url
-    return None
-
-
-def _redirected(url: URL, target: str) -> URL:
-    try:
-        found = url.join(URL(target))
-    except (ValueError, TypeError) as error:
-        raise NetworkError(f"{_shown(url)} redirects to something that is no URL", fault="remote") from error
-    if found.scheme != url.scheme and found.scheme != "https":
-        raise NetworkError(f"{_shown(url)} redirects from https to {found.scheme}", fault="remote")
-    return found
-
-
-def _shown(url: URL) -> str:
-    """A URL for messages: its query and user may be credentials."""
-    return str(url.with_query(None).with_user(None))

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 _ARRIVED_BOUND: Final = 300
 
 EndReason = Literal["client", "failed", "closed", "server"]
+SessionKind = Literal["publish", "play", "offer"]
 
 
 class WhipSession:
@@ -36,32 +37,36 @@ class WhipSession:
 
     Attributes:
         name: the last part of the endpoint's path, "" for the endpoint itself.
-        kind: "publish" (WHIP) or "play" (WHEP).
+        kind: "publish" (WHIP), "play" (WHEP) or "offer" (`HttpOfferServer`).
         id: the unguessable last part of the session's URL.
         token: the bearer token of the client; None without one.
         remote: the address of the client, as the HTTP server sees it.
+        data: what a client of `HttpOfferServer` said besides its offer; from outside, and unchecked.
         offer: the client's newest offer.
         etag: the entity tag in force; another one after each restart.
-        is_read: whether somebody uses it as a signaling channel.
+        is_read: whether the handler uses it as a signaling channel.
         is_answered: whether the first offer has its answer.
     """
 
     def __init__(
         self,
         name: str,
-        kind: Literal["publish", "play"],
+        kind: SessionKind,
         offer: str,
         *,
         make_connection: Callable[[], Any],
         gathering_time: float,
         token: str | None = None,
         remote: str | None = None,
+        data: dict[str, Any] | None = None,
+        id: str | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
-        self.id = secrets.token_urlsafe(24)
+        self.id = secrets.token_urlsafe(24) if id is None else id
         self.token = token
         self.remote = remote
+        self.data = data or {}
         self.offer = offer
         self.etag = _new_etag()
         self._make_connection = make_connection
@@ -169,7 +174,8 @@ class WhipSession:
             raise TypeError(f"only the client makes offers; this session cannot send {value.get('type')!r}")
 
     def __aiter__(self) -> Self:
-        self.is_read = True
+        if self._negotiator is None:  # it is not our own that reads
+            self.is_read = True
         return self
 
     async def __anext__(self) -> Message:
@@ -229,6 +235,28 @@ class WhipSession:
             self.offer, self.etag = offer, _new_etag()
             return fragment_of(answer)[0]
 
+    async def renegotiate(self, offer: str, timeout: float) -> str:
+        """Have another offer of the client answered.
+
+        Raises:
+            SignalingRefused: as `first_answer`.
+        """
+        async with self._exchanging:
+            try:
+                answer = await self._exchange_locked(offer, timeout)
+            except SignalingRefused:
+                await self._roll_back()
+                raise
+            self.offer = offer
+            return answer
+
+    def take_messages(self, messages: list[dict[str, Any]]) -> int:
+        """Candidates of the client in the form of RTCIceCandidateInit; see `take_candidates`."""
+        room = max(0, _ARRIVED_BOUND - len(self._arrived))
+        for message in messages[:room]:
+            self._arrive(message)
+        return min(room, len(messages))
+
     def take_candidates(self, fragment: Fragment) -> int:
         """Candidates of the client, the unusable ones among them: whoever reads the channel passes over those.
 
@@ -238,11 +266,7 @@ class WhipSession:
         ufrag = fragment_of(self.offer)[0].ufrag
         if fragment.ufrag not in (None, ufrag):
             return 0  # of a generation that is over
-        messages = fragment.messages()
-        room = max(0, _ARRIVED_BOUND - len(self._arrived))
-        for message in messages[:room]:
-            self._arrive({**message, "usernameFragment": ufrag})
-        return min(room, len(messages))
+        return self.take_messages([{**message, "usernameFragment": ufrag} for message in fragment.messages()])
 
     def is_current(self, fragment: Fragment) -> bool:
         """Whether a fragment has the credentials in force, or none: then it holds candidates, and is no restart."""
