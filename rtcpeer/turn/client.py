@@ -545,6 +545,9 @@ class TurnClient:
             self._waiting.remove(request)
             if request.method != stun.ALLOCATE:
                 request.deadline = now + self._timeout
+            elif request.deadline <= due:
+                self._give_up(now, request)  # the loop stood still meanwhile
+                continue
             self._transmit(now, request)
         if self.phase != "allocated":
             return

@@ -23,14 +23,16 @@ class Coturn:
         address: where it listens.
         secret: time-limited credentials instead of the user "user" with the password "pass".
         ports: (udp and tcp, tls).
+        options: further ones of the command line.
     """
 
-    def __init__(self, node, address=None, *, secret=None, ports=(3478, 5349), authority=None):
+    def __init__(self, node, address=None, *, secret=None, ports=(3478, 5349), authority=None, options=()):
         self.node = node
         self.address = address or node.ipv4
         self.secret = secret
         self.port, self.tls_port = ports
         self.authority = authority or CertificateAuthority()
+        self.options = options
         self.process = None
         self._folder = None
 
@@ -68,6 +70,7 @@ class Coturn:
             f"--pidfile={folder / 'pid'}",
             f"--userdb={folder / 'db'}",
             *credentials,
+            *self.options,
         ]
         # not asyncio's: it must be possible to kill it without a word, from anywhere
         self.process = subprocess.Popen(  # noqa: ASYNC220

@@ -34,6 +34,7 @@ from rtcpeer.testing.turn.allocation import Allocation, ClientPath
 from rtcpeer.testing.turn.dtls import DtlsListener
 from rtcpeer.testing.turn.service import TurnService
 from rtcpeer.testing.turn.settings import TurnCounters, TurnFaults, TurnSettings, rest_password
+from rtcpeer.turn.framing import Frames
 
 Transport = Literal["udp", "tcp", "tls", "dtls"]
 
@@ -385,7 +386,7 @@ class _Connection:
         self.transport: str = transport
         self.address = address
         self.stream: StreamSocket | None = None
-        self._buffer = b""
+        self._frames = Frames()
 
     def send(self, data: bytes) -> None:
         if self.stream is not None:
@@ -395,24 +396,12 @@ class _Connection:
         if data is None:
             self.close()
             return
-        buffer = self._buffer + data
-        position = 0
-        while len(buffer) - position >= 4:
-            length = int.from_bytes(buffer[position + 2 : position + 4], "big")
-            first = buffer[position] & 0xC0
-            if first == 0:
-                size = 20 + length
-            elif first == 0x40:
-                size = 4 + length + (-length % 4)
-            else:
-                self._server.counters.invalid += 1
-                self.close()
-                return
-            if len(buffer) - position < size:
-                break
-            self._server._handle(self, self, buffer[position : position + size])
-            position += size
-        self._buffer = buffer[position:]
+        frames, good = self._frames.feed_untrusted(data)
+        for frame in frames:
+            self._server._handle(self, self, frame)
+        if not good:
+            self._server.counters.invalid += 1
+            self.close()
 
     def handshake_done(self, handshake: asyncio.Future[None]) -> None:
         if handshake.cancelled() or handshake.exception() is not None:
