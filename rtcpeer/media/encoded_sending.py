@@ -148,9 +148,11 @@ class EncodedSending:
                 self._waiting.discard(ssrc)
             if stream.format is not form:
                 self._host.use_format(stream, form)
-            encoded = stream.encoder.pack(form, frame.data, frame.time, frame.time_base, is_key=is_key)
+            encoded = stream.packer.pack(form, frame.data, frame.time, frame.time_base, is_key=is_key)
             if encoded is None:
                 continue
+            stream.frames += 1
+            stream.key_frames += is_key
             stream.mind_epoch(encoded.epoch)
             if self.kind == "video":
                 self.send_picture(stream, encoded, now, frame.data)

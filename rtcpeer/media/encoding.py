@@ -7,7 +7,7 @@ Owns: the encoder and what it counted. Never: sends, waits.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -60,6 +60,8 @@ class EncodedPayloads:
     Attributes:
         turns: quarter turns clockwise that make the picture upright.
         times: of each payload, in the same ticks, where each has its own: those of sound.
+        seconds: that encoding took.
+        target: the bitrate that the encoder aims at, if it has one.
     """
 
     payloads: list[bytes]
@@ -70,6 +72,8 @@ class EncodedPayloads:
     height: int
     turns: int = 0
     times: tuple[int, ...] = ()
+    seconds: float = 0.0
+    target: int | None = None
 
 
 class StreamEncoder:
@@ -77,7 +81,7 @@ class StreamEncoder:
 
     Attributes:
         epoch: counts the encoders: timestamps of different ones have nothing to do with each other.
-        frames, key_frames, encode_time, target: for statistics.
+        target: the bitrate that it aims at, if it has one.
         rate_limit: how many pictures a second the other end takes, of the size of the last one; None for any.
         implementation, is_hardware: libav's name of the encoder, for statistics.
         warning: something that was not right and is mended; for who reports it, and takes it away.
@@ -85,11 +89,7 @@ class StreamEncoder:
 
     def __init__(self) -> None:
         self.epoch = 0
-        self.frames = 0
-        self.key_frames = 0
-        self.encode_time = 0.0
         self.target: int | None = None
-        self.encoded_bytes_target = 0.0
         self.rate_limit: float | None = None
         self.implementation = "libav"
         self.is_hardware = False
@@ -111,11 +111,9 @@ class StreamEncoder:
             result = self._encode_audio(request, frame)
         else:
             raise TypeError(f"a track gives frames or packets of PyAV, not {type(frame).__name__}")
-        self.encode_time += time.perf_counter() - started
-        if result is not None:
-            self.frames += 1
-            self.key_frames += result.is_key
-        return result
+        if result is None:
+            return None
+        return replace(result, seconds=time.perf_counter() - started, target=self.target)
 
     def pack(
         self, form: PayloadFormat, data: bytes, time: int, time_base: Fraction, *, is_key: bool
@@ -138,8 +136,6 @@ class StreamEncoder:
             payloads = encoder.packetize(data)
         if not payloads or not data:
             return None
-        self.frames += 1
-        self.key_frames += is_key
         return EncodedPayloads(payloads, time, self.epoch, is_key, 0, 0, times=times)
 
     def _pictures_of(self, form: PayloadFormat) -> PictureEncoder:
@@ -197,7 +193,6 @@ class StreamEncoder:
         if limit is not None and encoder.target_bitrate > limit:
             encoder.set_target_bitrate(max(_VIDEO_BITRATE_MIN, limit))
         self.target = encoder.target_bitrate
-        self.encoded_bytes_target += self.target / 8 / 30
 
     def _encode_audio(self, request: EncodeRequest, frame: AudioFrame) -> EncodedPayloads | None:
         if request.disabled:

@@ -38,6 +38,7 @@ class FrameQueue:
     Attributes:
         dropped: frames that nobody read in time.
         dropped_seconds: how much sound that was.
+        number: of the frame that was read last, as it was given to `push`.
     """
 
     __slots__ = (
@@ -49,11 +50,13 @@ class FrameQueue:
         "_since_drop",
         "dropped",
         "dropped_seconds",
+        "number",
     )
 
     def __init__(self, kind: str, *, patient: bool) -> None:
         self.dropped = 0
         self.dropped_seconds = 0.0
+        self.number = -1
         self._is_video = kind != "audio"
         if patient:
             self._bound = VIDEO_BOUND if self._is_video else AUDIO_BOUND
@@ -62,17 +65,17 @@ class FrameQueue:
         self._is_bounded_by_seconds = not self._is_video and not patient
         # of the sound that waits
         self._seconds = 0.0
-        # (when it came, frame)
-        self._frames: deque[tuple[float, Any]] = deque()
+        # (when it came, frame, number)
+        self._frames: deque[tuple[float, Any, int]] = deque()
         self._since_drop = RECOVERED
 
     def __len__(self) -> int:
         return len(self._frames)
 
-    def push(self, frame: Any, now: float) -> None:
+    def push(self, frame: Any, now: float, number: int = -1) -> None:
         """A frame for the reader."""
         frames = self._frames
-        frames.append((now, frame))
+        frames.append((now, frame, number))
         if self._is_bounded_by_seconds:
             self._seconds += duration(frame)
             while self._seconds > SOUND_SECONDS and len(frames) > 1:
@@ -100,7 +103,7 @@ class FrameQueue:
 
     def pop(self) -> Any:
         """The oldest frame."""
-        frame = self._frames.popleft()[1]
+        _now, frame, self.number = self._frames.popleft()
         if self._is_bounded_by_seconds:
             self._seconds -= duration(frame)
         return frame

@@ -7,46 +7,54 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
-
-from av import VideoFrame
-from av.frame import Frame
-from av.packet import Packet
 
 from rtcpeer.media.codecs import PayloadFormat
 from rtcpeer.media.encoding import EncodedPayloads, StreamEncoder
+from rtcpeer.media.encoding_group import EncodedFrame, EncodingGroup, bitrate_class
 from rtcpeer.media.pacing import SoundPacer
 from rtcpeer.media.sound import PIECE_SECONDS
+from rtcpeer.media.source import TrackSource
 from rtcpeer.rtp.fec import Protection
 from rtcpeer.rtp.outbound import OutboundStream
 from rtcpeer.rtp.red import Redundancy
 
-# An encoder that fails with every frame is made anew this often at most, in seconds.
-_RETRY_FIRST, _RETRY_MAX = 0.02, 1.0
 
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SendStream:
     """One encoding.
 
     Attributes:
         turns: how the last picture was held, in quarter turns clockwise.
-        due: when the next picture is due under maxFramerate and the level of the other end's decoder.
-        retry_at: when the encoder is tried again, after it has failed.
+        group: whom it shares its encoder with, while it sends.
+        number: of the last frame that the group's encoder made.
+        is_synchronized: whether the last picture was sent, so that the next one can be decoded.
+        frames, key_frames, encode_time, bytes_target: for statistics.
         pacer: for sound that is there before its time.
         redundancy: repeats sound where that was preferred.
         protection: corrects pictures where that was negotiated.
-        job: the one in the pool; an encoder is used by one at a time, also when its task was cancelled.
+        job: the last one that it waited for; it may outlive the sender's task.
     """
 
     packets: OutboundStream
     format: PayloadFormat
-    encoder: StreamEncoder = field(default_factory=StreamEncoder)
+    # stands for the stream in its group
+    token: object = field(default_factory=object)
+    group: EncodingGroup | None = None
+    # cuts frames that are encoded already
+    packer: StreamEncoder = field(default_factory=StreamEncoder)
+    # the encoder of the last group, for statistics while there is none
+    told: StreamEncoder | None = None
+    bitrate_class: int | None = None
+    number: int = -1
+    is_synchronized: bool = False
+    frames: int = 0
+    key_frames: int = 0
+    encode_time: float = 0.0
+    bytes_target: float = 0.0
     epoch: int = -1
     force_keyframe: bool = False
     turns: int = 0
     keyframe_at: float = 0.0
-    due: float = 0.0
     width: int = 0
     height: int = 0
     fresh: bool = True
@@ -57,8 +65,7 @@ class SendStream:
     cutter: StreamEncoder = field(default_factory=StreamEncoder)
     job: asyncio.Future[EncodedPayloads | None] | None = None
     pacer: SoundPacer = field(default_factory=SoundPacer)
-    retry_at: float = 0.0
-    _failures: int = 0
+    _source: TrackSource | None = None
     _second: int = 0
     _second_frames: int = 0
 
@@ -116,30 +123,13 @@ class SendStream:
             protection=self.protection,
         )
 
-    def is_due(self, frame: Frame | Packet[Any], now: float) -> bool:
-        """Whether a frame is sent now: under maxFramerate, and as many as the other end decodes.
-
-        The clock decides, not the track's own time, which may stand still, go back or be in other units.
-        """
-        if now < self.retry_at:
-            return False
-        limit, able = self.packets.encoding.max_framerate, self.encoder.rate_limit
-        if limit is None or (able is not None and able < limit):
-            limit = able
-        if limit is None or not isinstance(frame, VideoFrame):
-            return True
-        if limit <= 0:
-            return False
-        interval = 1 / limit
-        if self.due > now + 1.5 * interval:
-            # the limit has changed
-            self.due = now
-        # a part of a picture of tolerance: sources jitter
-        if now < self.due - interval / 4:
-            return False
-        # after a pause the schedule begins anew
-        self.due = (self.due if now - self.due < interval else now) + interval
-        return True
+    def count(self, frame: EncodedFrame, encoded: EncodedPayloads) -> None:
+        """A frame was encoded for this stream, among others; the first to ask has the costs."""
+        self.frames += 1
+        self.key_frames += encoded.is_key
+        if frame.first is self.token:
+            self.encode_time += encoded.seconds
+        self.bytes_target += (encoded.target or 0) / 8 / 30
 
     def mind_epoch(self, epoch: int) -> None:
         """A new encoder begins a new time line."""
@@ -151,34 +141,70 @@ class SendStream:
         """Nothing is sent from now on: what comes after it begins anew, and as much later."""
         self.force_keyframe = self.fresh = True
         self.packets.rebase()
+        self.leave()
 
-    def note_failure(self, now: float) -> None:
-        """The encoder has failed: it is tried again soon, and ever later when it fails again."""
-        self._failures += 1
-        self.retry_at = now + min(_RETRY_MAX, _RETRY_FIRST * 2**self._failures)
+    def join(self, source: TrackSource, estimate: int | None) -> EncodingGroup:
+        """The group that encodes for this stream with its present parameters."""
+        encoding, codec = self.packets.encoding, self.format.codec
+        self.bitrate_class = bitrate_class(estimate, self.bitrate_class)
+        key = (
+            codec.name.upper(),
+            codec.fmtp,
+            encoding.scale_resolution_down_by,
+            encoding.max_bitrate,
+            encoding.bitrate_limit,
+            encoding.max_framerate,
+            bool(self.packets.template.turned),
+            self.bitrate_class,
+        )
+        if source is not self._source:
+            self.leave()
+        group = EncodingGroup.join(source, key, self.token, self.group)
+        if group is not self.group:
+            # other pictures, another time line
+            self.epoch, self.number, self.is_synchronized = -1, -1, False
+            self.force_keyframe |= group.is_running
+        self.group, self._source = group, source
+        return group
 
-    def note_success(self) -> None:
-        """The encoder works."""
-        self._failures = 0
+    def leave(self) -> None:
+        """Have nothing encoded any more."""
+        if self.group is not None and self._source is not None:
+            self.told = self.group.encoder
+            self.group.leave(self._source, self.token)
+        self.group = self._source = None
+
+    def accept(self, frame: EncodedFrame, encoded: EncodedPayloads | None, *, is_picture: bool) -> bool:
+        """Whether the result of a frame can be sent: a picture whose predecessors were not is asked for anew."""
+        is_next = frame.number == self.number + 1
+        self.number = frame.number
+        if encoded is None:
+            return False
+        if is_picture and not encoded.is_key and not (self.is_synchronized and is_next):
+            self.is_synchronized = False
+            self.force_keyframe = True
+            return False
+        self.is_synchronized = True
+        return True
 
     def stats(self, kind: str, mid: str | None, index: int) -> list[dict[str, object]]:
         """RTCOutboundRtpStreamStats, and RTCRemoteInboundRtpStreamStats once there was a report; without ids."""
         outbound = self.packets.stats(kind)
         outbound["mid"] = mid
         outbound["payloadType"] = self.format.payload_type
-        encoder = self.encoder
+        encoder = (self.told or self.packer) if self.group is None else self.group.encoder
         if encoder.target is not None:
             outbound["targetBitrate"] = float(encoder.target)
         if kind == "video":
             outbound.update(
                 encodingIndex=index,
-                framesEncoded=encoder.frames,
-                keyFramesEncoded=encoder.key_frames,
+                framesEncoded=self.frames,
+                keyFramesEncoded=self.key_frames,
                 framesSent=self.packets.frames_sent,
                 hugeFramesSent=0,
                 framesPerSecond=self.frames_per_second,
-                totalEncodeTime=encoder.encode_time,
-                totalEncodedBytesTarget=int(encoder.encoded_bytes_target),
+                totalEncodeTime=self.encode_time,
+                totalEncodedBytesTarget=int(self.bytes_target),
                 pliCount=self.packets.plis,
                 firCount=self.packets.firs,
                 qualityLimitationReason="none",

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from av import AudioFrame
+from av import AudioFrame, VideoFrame
 from av.frame import Frame
 from av.packet import Packet
 
@@ -24,6 +24,7 @@ from rtcpeer.media.codecs import PayloadFormat, payload_format, preferred_redund
 from rtcpeer.media.dtmf import TonePlayer
 from rtcpeer.media.encoded_sending import EncodedSending, EncodedSource
 from rtcpeer.media.encoding import EncodedPayloads, EncodeRequest
+from rtcpeer.media.encoding_group import KEYFRAME_INTERVAL, EncodingGroup
 from rtcpeer.media.frame_queue import SOUND_SECONDS
 from rtcpeer.media.receiver import MediaReceiver
 from rtcpeer.media.relaying import Relay
@@ -31,7 +32,6 @@ from rtcpeer.media.send_stream import SendStream
 from rtcpeer.media.source import SourceTrack, Subscription, TrackSource
 from rtcpeer.media.source_statistics import SourceNumbers
 from rtcpeer.media.transforms import FrameTransform
-from rtcpeer.media.workers import Workers
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.audio_level import SILENCE_DBOV, level_to_dbov
 from rtcpeer.rtp.outbound import HeaderTemplate, OutboundStream
@@ -41,9 +41,7 @@ from rtcpeer.rtp.session import RtpSession
 
 logger = logging.getLogger(__name__)
 
-# A key frame costs ten others; requests that come faster are answered together.
-KEYFRAME_INTERVAL = 0.2
-# And one that nobody asked for in so many words, because of packets that cannot be sent again, is rarer.
+# A key frame that nobody asked for in so many words, because of packets that cannot be sent again, is rarer.
 REFRESH_INTERVAL = 1.0
 # What statistics name as the encoder of a stream that is forwarded as it came.
 FORWARDED = "forwarded"
@@ -81,7 +79,6 @@ class MediaSender:
         self._subscription: Subscription | None = None
         self._tasks = TaskSet(name or f"{kind} sender")
         self._task: asyncio.Task[None] | None = None
-        self._workers = Workers()
         self._stopped = False
         self._failures: set[str] = set()
         self._estimate: int | None = None
@@ -109,7 +106,7 @@ class MediaSender:
         self._track = track
         for stream in self._known.values():
             stream.packets.rebase()
-            stream.due = 0.0
+            stream.leave()
             stream.force_keyframe = True
         self._swap_subscription()
         self._update()
@@ -140,6 +137,9 @@ class MediaSender:
                 stream = self._make_stream(parameters, encoding, formats)
                 if stream is not None:
                     self._streams.append(stream)
+        for stream in self._known.values():
+            if stream not in self._streams or not stream.packets.encoding.active:
+                stream.leave()
         self._register()
         self._update()
 
@@ -246,7 +246,8 @@ class MediaSender:
         self._relay = None
         self._track = None
         self._swap_subscription()
-        self._workers.release()
+        for stream in self._known.values():
+            stream.leave()
         jobs = [s.job for s in self._known.values() if s.job is not None]
         return self._tasks.cancel([*jobs, *self.encoded.stop()])
 
@@ -472,76 +473,75 @@ class MediaSender:
                     self._subscription = None
                 continue
             self._note_drops()
-            await self._send(frame)
+            await self._send(frame, subscription.number)
         self._task = None
 
-    async def _send(self, frame: Frame | Packet[Any]) -> None:
+    async def _send(self, frame: Frame | Packet[Any], number: int) -> None:
         self._source.count(frame)
-        track, now = self._track, wall_time()
-        if track is None:
-            return
         active = self.active_streams
         if not self.has_route:
             # numbers that nobody hears of would leave SRTP's count of their cycles behind (RFC 3711 section 3.3.1)
             for stream in active:
                 stream.pause()
             return
-        enabled = bool(getattr(track, "enabled", True))
-        shared = TrackSource.of(track).is_shared or len(active) > 1
         for stream in active:
-            if not stream.is_due(frame, now):
-                continue
-            force = stream.force_keyframe and now - stream.keyframe_at > KEYFRAME_INTERVAL
-            if force:
-                stream.force_keyframe = False
-                stream.keyframe_at = now
-            encoding = stream.packets.encoding
-            request = EncodeRequest(
-                frame=frame,
-                format=stream.format,
-                force_keyframe=force,
-                scale_down_by=encoding.scale_resolution_down_by,
-                max_bitrate=encoding.max_bitrate,
-                estimate=self._estimate // len(active) if self._estimate is not None else None,
-                shared=shared,
-                disabled=not enabled,
-                tells_turns=bool(stream.packets.template.turned),
-                bitrate_limit=encoding.bitrate_limit,
-            )
-            try:
-                encoded = await self._encode(stream, request)
-            except Exception as exc:
-                stream.note_failure(now)
-                if force:
-                    stream.force_keyframe = True
-                self._failed(stream, exc)
-                continue
-            stream.note_success()
-            self._note_warning(stream)
-            if encoded is None or stream not in self._streams:
-                continue
-            stream.mind_epoch(encoded.epoch)
-            if self.kind == "video":
-                self.encoded.send_picture(stream, encoded, wall_time())
-                continue
-            level = SILENCE_DBOV
-            if enabled and isinstance(frame, AudioFrame) and stream.packets.template.audio_level:
-                level = level_to_dbov(self._source.level)
-            await self._send_sound(stream, encoded, level)
+            await self._send_by(stream, frame, number, len(active))
 
-    async def _encode(self, stream: SendStream, request: EncodeRequest) -> EncodedPayloads | None:
-        if stream.job is not None and not stream.job.done():
-            await asyncio.wait([stream.job])
-        if self._stopped:
-            return None
-        if isinstance(request.frame, Packet):
-            # it is only cut: cheaper than the way to a thread and back
-            return stream.encoder.encode(request)
-        loop = asyncio.get_running_loop()
-        stream.job = loop.run_in_executor(self._workers.acquire(), stream.encoder.encode, request)
-        stream.job.add_done_callback(_retrieve)
-        # shielded: a cancelled task must not make a running job look finished
-        return await asyncio.shield(stream.job)
+    async def _send_by(
+        self, stream: SendStream, frame: Frame | Packet[Any], number: int, active: int
+    ) -> None:
+        """Have a frame encoded, and send it in one stream."""
+        track, now = self._track, wall_time()
+        if track is None or stream not in self._streams:
+            return
+        encoding, source = stream.packets.encoding, TrackSource.of(track)
+        estimate = self._estimate // active if self._estimate is not None and self.kind == "video" else None
+        enabled = bool(getattr(track, "enabled", True))
+        group = stream.join(source, estimate)
+        request = EncodeRequest(
+            frame=frame,
+            format=stream.format,
+            force_keyframe=stream.force_keyframe and now - stream.keyframe_at > KEYFRAME_INTERVAL,
+            scale_down_by=encoding.scale_resolution_down_by,
+            max_bitrate=encoding.max_bitrate,
+            estimate=estimate,
+            shared=source.is_shared or active > 1,
+            disabled=not enabled,
+            tells_turns=bool(stream.packets.template.turned),
+            bitrate_limit=encoding.bitrate_limit,
+        )
+        found = group.encode(number, request, now, member=stream.token, max_framerate=encoding.max_framerate)
+        if found is None or found.job is None:
+            if found is None:
+                # the others are ahead
+                stream.is_synchronized = False
+            return
+        if found.is_forced:
+            stream.force_keyframe, stream.keyframe_at = False, now
+        stream.job = found.job
+        try:
+            # shielded: others wait for it, too
+            encoded = await asyncio.shield(found.job)
+        except Exception as exc:
+            group.note_failure(found, now)
+            stream.force_keyframe |= found.is_forced
+            self._failed(stream, exc)
+            return
+        group.note_success()
+        self._note_warning(group)
+        if group is not stream.group:
+            return
+        if not stream.accept(found, encoded, is_picture=isinstance(frame, VideoFrame)) or encoded is None:
+            return
+        stream.count(found, encoded)
+        stream.mind_epoch(encoded.epoch)
+        if self.kind == "video":
+            self.encoded.send_picture(stream, encoded, wall_time())
+            return
+        level = SILENCE_DBOV
+        if enabled and isinstance(frame, AudioFrame) and stream.packets.template.audio_level:
+            level = level_to_dbov(self._source.level)
+        await self._send_sound(stream, encoded, level)
 
     async def _send_sound(self, stream: SendStream, encoded: EncodedPayloads, level: int) -> None:
         """Send the pieces of a frame, each when it is due."""
@@ -572,8 +572,8 @@ class MediaSender:
             self._source.note_dropped(more)
             self._report("dropped", OperationError(_TOO_FAST))
 
-    def _note_warning(self, stream: SendStream) -> None:
-        warning, stream.encoder.warning = stream.encoder.warning, None
+    def _note_warning(self, group: EncodingGroup) -> None:
+        warning = group.encoder.warning
         if warning is not None:
             self._report(str(warning), warning)
 
@@ -592,12 +592,6 @@ class MediaSender:
         logger.warning("%s: %s", self._name or self.kind, error)
         if self.on_error is not None:
             self.on_error(error)
-
-
-def _retrieve(job: asyncio.Future[Any]) -> None:
-    """The error of a job whose task is gone is nobody's."""
-    if not job.cancelled():
-        job.exception()
 
 
 def _drop(_packet: bytes) -> None:

@@ -77,6 +77,11 @@ class Subscription:
         return self._frames.dropped_seconds
 
     @property
+    def number(self) -> int:
+        """The number of the frame that `get` gave last: the same for all consumers of a track, and rising."""
+        return self._frames.number
+
+    @property
     def is_waiting(self) -> bool:
         """Whether the consumer waits for a frame now."""
         return self._waiter is not None and not self._waiter.done()
@@ -101,9 +106,9 @@ class Subscription:
         self._source.note_demand()
         return frame
 
-    def push(self, frame: Any) -> None:
+    def push(self, frame: Any, number: int) -> None:
         """A frame for this consumer."""
-        self._frames.push(frame, wall_time())
+        self._frames.push(frame, wall_time(), number)
         self._wake()
 
     def end(self) -> None:
@@ -132,6 +137,8 @@ class TrackSource:
         self._track = weakref.ref(track)
         self._kind = track.kind
         self._consumers: list[Subscription] = []
+        # counts frames; a track may give one object again and again
+        self._number = 0
         self._tasks = TaskSet(f"track {track.kind}")
         self._puller: asyncio.Task[None] | None = None
         # takes our tap off a PushingTrack
@@ -243,8 +250,9 @@ class TrackSource:
                 self._demand = None
 
     def _push(self, frame: Any) -> None:
+        self._number += 1
         for consumer in self._consumers:
-            consumer.push(frame)
+            consumer.push(frame, self._number)
 
     def _end(self) -> None:
         consumers, self._consumers = self._consumers, []
