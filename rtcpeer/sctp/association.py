@@ -83,6 +83,7 @@ class State(StrEnum):
     SHUTDOWN_ACK_SENT = "shutdown-ack-sent"
 
 
+_ESTABLISHED: Final = State.ESTABLISHED
 _RECEIVING: Final = frozenset((State.ESTABLISHED, State.SHUTDOWN_RECEIVED, State.SHUTDOWN_ACK_SENT))
 
 
@@ -301,8 +302,9 @@ class Association:
         outgoing = self._outgoing
         sack = self._take_sack(now) if self._unacknowledged else b""
         ready += map(seal, outgoing.transmit(now, sack))
-        # behind the data, whose last TSN it names
-        self._resets.advance(outgoing.has_queued, outgoing.tsn - 1, now, outgoing.round_trip.timeout)
+        if self._resets.is_wanted:
+            # behind the data, whose last TSN it names
+            self._resets.advance(outgoing.has_queued, outgoing.tsn - 1, now, outgoing.round_trip.timeout)
         if self.state is State.SHUTDOWN_RECEIVED and outgoing.is_idle:
             self.state = State.SHUTDOWN_ACK_SENT
             self._repeat(seal(write_chunk(ChunkType.SHUTDOWN_ACK)), now)
@@ -360,8 +362,11 @@ class Association:
     @property
     def deadline(self) -> float | None:
         """When `expire` is to be called."""
-        times = (self._outgoing.deadline, self._sack_at, self._repeat_at, self._resets.deadline)
-        return min((time for time in times if time is not None), default=None)
+        earliest = self._outgoing.deadline
+        for time in (self._sack_at, self._repeat_at, self._resets.deadline):
+            if time is not None and (earliest is None or time < earliest):
+                earliest = time
+        return earliest
 
     def expire(self, now: float) -> None:
         """See to the timers that have ended."""
@@ -453,7 +458,7 @@ class Association:
 
     def _take_data(self, body: bytes, at: int, end: int) -> None:
         """A DATA chunk (RFC 9260 section 6.2)."""
-        if end - at <= 16 or not self._may_receive():
+        if end - at <= 16 or (self.state is not _ESTABLISHED and not self._may_receive()):
             self.ignored += 1
             return
         value, stream, sequence, protocol = _DATA.unpack_from(body, at + 4)
@@ -467,12 +472,17 @@ class Association:
             self.ignored += 1
             self._sack_now = True
             return
-        was_whole = not tracker.has_holes
-        if not tracker.add(tsn):
+        had_holes = tracker.has_holes
+        if tsn == tracker.cumulative + 1 and not had_holes:
+            tracker.cumulative = tsn
+        elif not tracker.add(tsn):
             self._sack_now = True
             return
-        if not was_whole or flags & _IMMEDIATE or tracker.has_holes:
-            # section 6.7: each packet behind a gap is acknowledged at once; and RFC 7053
+        elif had_holes or tracker.has_holes:
+            # section 6.7: each packet behind a gap is acknowledged at once
+            self._sack_now = True
+        if flags & _IMMEDIATE:
+            # RFC 7053
             self._sack_now = True
         if stream >= STREAMS_MAX:
             # RFC 8832 section 5: no data channel has that number
@@ -493,13 +503,12 @@ class Association:
         if self.state not in _RECEIVING:
             return
         try:
-            sack = read_sack_untrusted(value)
+            low, window, gaps = read_sack_untrusted(value)
         except ValueError:
             self.ignored += 1
             return
         outgoing = self._outgoing
-        cumulative = unwrap(sack.cumulative, outgoing.tsn)
-        if not outgoing.acknowledge(cumulative, sack.gaps, sack.window, now):
+        if not outgoing.acknowledge(unwrap(low, outgoing.tsn), gaps, window, now):
             self.ignored += 1
 
     def _take_control_chunk(self, kind: int, flags: int, value: bytes, now: float) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from google_crc32c import extend as extend_crc32c
 from google_crc32c import value as crc32c
@@ -241,8 +241,7 @@ def read_init_untrusted(value: bytes) -> Init:
 _KNOWN_IN_INIT: Final = frozenset((5, 6, 8, 9, 11, 12))
 
 
-@dataclass(frozen=True, slots=True)
-class Sack:
+class Sack(NamedTuple):
     """What a SACK says; numbers as they stand there."""
 
     cumulative: int

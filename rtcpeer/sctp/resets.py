@@ -96,6 +96,11 @@ class StreamResets:
         """Whether a reset of the other end waits for `on_received`."""
         return self._deferred is not None
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether `advance` might send a request."""
+        return bool(self._wanted)
+
     def begin(self, first_tsn: int, outbound: int) -> None:
         """The association is there: the other end's first TSN numbers its first request, so many streams are its."""
         self._their_sequence = first_tsn - 1 & _MASK

@@ -58,6 +58,8 @@ LOCAL_MAX_MESSAGE_SIZE = 262144
 DEFAULT_MAX_MESSAGE_SIZE = 65536
 # Channels that the other end may have open at a time
 DEFAULT_MAX_CHANNELS = 1024
+# Packets that come closer to each other than this, in seconds, are taken for a batch
+_IN_A_ROW = 50e-6
 # What a message costs beside its bytes, for the shares of channels
 _MESSAGE_OVERHEAD = 16
 
@@ -115,6 +117,9 @@ class DataTransport:
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        # inside `receive`, after which there is a look in any case; when the last packet came
+        self._receiving = False
+        self._heard_at = 0.0
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -282,7 +287,12 @@ class DataTransport:
     def schedule(self, channel: DataChannel) -> None:
         """A channel has something to send."""
         self._ready.add(channel)
-        if self._scheduled is None and self._association is not None and self._association.is_established:
+        if (
+            self._scheduled is None
+            and not self._receiving
+            and self._association is not None
+            and self._association.is_established
+        ):
             self._look_soon()
 
     def schedule_close(self, channel: DataChannel) -> None:
@@ -372,10 +382,22 @@ class DataTransport:
     def on_dtls_data(self, data: bytes) -> None:
         """See `dtls.DataUser`."""
         association = self._association
-        if association is not None:
-            association.receive(data, self.time())
-            if self._scheduled is None and self._association is not None:
-                self._look_soon()
+        if association is None:
+            return
+        now = self.time()
+        self._receiving = True
+        try:
+            association.receive(data, now)
+        finally:
+            self._receiving = False
+        heard_at, self._heard_at = self._heard_at, now
+        if self._scheduled is not None or self._association is None:
+            return
+        if self._ready and now - heard_at > _IN_A_ROW and association.is_established:
+            # the answer of a handler; a turn of the loop later it would be no better
+            self._send()
+        else:
+            self._look_soon()
 
     def on_dtls_closed(self, error: RTCError | None) -> None:
         """See `dtls.DataUser`."""

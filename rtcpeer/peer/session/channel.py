@@ -211,7 +211,7 @@ class DataChannelCore:
         if amount <= LOW_WATER_BYTES:
             self._wake_sender()
         self._arm()
-        if fell and self.state is not _State.CLOSED:
+        if fell and self.state is not _State.CLOSED and self.face.has_listeners("bufferedamountlow"):
             self.face.fire(Event("bufferedamountlow"))
 
     def on_closing(self) -> None:

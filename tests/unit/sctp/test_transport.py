@@ -734,3 +734,47 @@ async def test_a_late_copy_of_an_init_changes_nothing():
     # and what arrives is acknowledged
     await until(lambda: a.data.stats()["unackData"] == 0, 5)
     await stop(a, b)
+
+
+async def test_a_handlers_answer_leaves_in_the_same_turn_of_the_loop():
+    """And carries the acknowledgement. Packets in a row are answered together."""
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, other, other_log = await channel_pair(a, b)
+    other_log.on_message = other.send
+    await asyncio.sleep(0.3)
+    b.pipe.keep = True
+    deliver = b.dtls._receive
+    sent_in_turn = []
+
+    def receive(data):
+        deliver(data)
+        sent_in_turn.append(len(b.pipe.sent))
+
+    b.pipe.receiver = receive
+
+    channel.send("ping")
+    await until(lambda: sent_in_turn)
+
+    assert sent_in_turn == [1]
+    del sent_in_turn[:], b.pipe.sent[:]
+    for _ in range(5):
+        channel.send(bytes(1100))
+    await until(lambda: len(sent_in_turn) == 5)
+    # the answer to the first one alone, perhaps
+    assert sent_in_turn[-1] <= 2
+    await stop(a, b)
+
+
+async def test_what_is_sent_later_leaves_all_the_same():
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, log, other, other_log = await channel_pair(a, b)
+    other_log.on_message = lambda data: asyncio.get_running_loop().call_later(0.01, other.send, data)
+
+    for number in range(3):
+        channel.send(f"{number}")
+    await until(lambda: len(log.messages) == 3)
+
+    assert log.messages == ["0", "1", "2"]
+    await stop(a, b)
