@@ -1,4 +1,4 @@
-"""The command line: ``python -m rtcpeer demo | serve | relay | doctor``.
+"""The command line: ``python -m rtcpeer demo | serve | whip | whep | relay | doctor``.
 
 Owns: arguments and exit codes (0 all went well, 1 a promise was broken, 2 wrong use or something to install).
 Never: what a verb does; each verb is a module of its own, imported when it is asked for.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import math
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 
 class _Parser(argparse.ArgumentParser):
@@ -89,6 +90,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     relay.add_argument("--json", action="store_true", help="print each event as a JSON object in a line")
 
+    _add_whip(verbs)
+
     doctor = verbs.add_parser(
         "doctor",
         help="test STUN and TURN servers: what is wrong with each, in a sentence",
@@ -120,6 +123,64 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text[:6]) > 65535:
         raise argparse.ArgumentTypeError(f"{text[:20]!r} is no port: 0 to 65535")
     return int(text)
+
+
+_TOKEN_NOTE = "The bearer token, if one is needed, is read from RTCPEER_WHIP_TOKEN in the environment."
+
+
+def _add_whip(verbs: Any) -> None:
+    """The verbs `whip` and `whep`."""
+    whip = verbs.add_parser(
+        "whip",
+        help="publish a file, a stream or a camera to a WHIP endpoint",
+        description="Publishes by WHIP until the source ends, --for is over or Ctrl-C. Status 0: it was published; 1: "
+        "refused, or given up; 2: wrong use; 130: Ctrl-C before it was connected.",
+        epilog=_TOKEN_NOTE,
+    )
+    whip.add_argument("source", metavar="FILE", help="a file, a URL, or a device such as /dev/video0")
+    whip.add_argument("url", metavar="URL", help="the endpoint: https://...")
+    whip.add_argument(
+        "--format", metavar="NAME", help="libav's name of the format, for devices it does not know"
+    )
+    whip.add_argument("--loop", action="store_true", help="begin again at the end of the file")
+    whep = verbs.add_parser(
+        "whep",
+        help="record what a WHEP endpoint plays into a file",
+        description="Records by WHEP until the publisher ends, --for is over or Ctrl-C. Status 0: the file is whole; "
+        "1: refused, given up, or nothing arrived; 2: wrong use; 130: Ctrl-C before it was connected.",
+        epilog=_TOKEN_NOTE,
+    )
+    whep.add_argument("url", metavar="URL", help="the endpoint: https://...")
+    whep.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="the file; its name says the format"
+    )
+    for verb in (whip, whep):
+        verb.add_argument(
+            "--for",
+            type=_seconds,
+            dest="seconds",
+            metavar="SECONDS",
+            help="end so long after it was connected",
+        )
+        verb.add_argument(
+            "--wait", type=_seconds, default=30.0, metavar="SECONDS", help="for the connection (default: 30)"
+        )
+        verb.add_argument("--json", action="store_true", help="print each event as a JSON object in a line")
+
+
+def _seconds(text: str) -> float:
+    """A time of the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is no number of seconds above 0")
+    return value
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -172,9 +233,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 max_sessions=options.max_sessions,
             )
         )
+    if options.verb in ("whip", "whep"):
+        return _run_whip(options)
     from rtcpeer.cli.serve.serve import run_server
 
     return _run(run_server(options.host, options.port, browser=not options.no_browser))
+
+
+def _run_whip(options: argparse.Namespace) -> int:
+    common: dict[str, Any] = {
+        "token": os.environ.get("RTCPEER_WHIP_TOKEN") or None,
+        "seconds": options.seconds,
+        "wait": options.wait,
+        "as_json": options.json,
+    }
+    if options.verb == "whep":
+        from rtcpeer.cli.whip.play import run_play
+
+        return _run(run_play(options.url, options.output, **common))
+    from rtcpeer.cli.whip.publish import run_publish
+
+    return _run(run_publish(options.source, options.url, format=options.format, loop=options.loop, **common))
 
 
 def _run(work: object) -> int:

@@ -5,9 +5,7 @@ Owns: the HTTP application, the lines on the terminal, the end. Never: media (th
 
 from __future__ import annotations
 
-import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from rtcpeer.cli.relay.broadcast import Broadcasts
+from rtcpeer.cli.report import Reporter
 from rtcpeer.cli.serve.serve import stop_event
 from rtcpeer.errors import SignalingRefused
 from rtcpeer.signaling.http.headers import same_token
@@ -96,26 +95,6 @@ class RelaySite:
     async def _list(self, request: web.Request) -> web.Response:
         self._check(request)
         return web.json_response(self.broadcasts.names(), headers=_HEADERS)
-
-
-class Reporter:
-    """Events as lines: for people, or as JSON objects with ``event`` and ``time``."""
-
-    def __init__(self, *, as_json: bool) -> None:
-        self._as_json = as_json
-
-    def __call__(self, event: str, **details: Any) -> None:
-        """Print one event."""
-        if self._as_json:
-            print(json.dumps({"event": event, "time": round(time.time(), 3), **details}), flush=True)
-            return
-        words = ", ".join(
-            f"{name} {' '.join(value) if isinstance(value, list) else value}"
-            for name, value in details.items()
-            if name != "name" and value is not None
-        )
-        named = f" {details['name']}" if "name" in details else ""
-        print(f"{time.strftime('%H:%M:%S')} {event}{named}{f' ({words})' if words else ''}", flush=True)
 
 
 async def run_relay(

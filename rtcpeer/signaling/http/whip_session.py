@@ -118,7 +118,11 @@ class WhipSession:
 
     @property
     def reason(self) -> EndReason | None:
-        """Why it has ended: "client" (DELETE), "failed" (consent or DTLS), "closed", "server"; None while it lives."""
+        """Why it has ended; None while it lives.
+
+        "client": a DELETE; "failed": consent was lost, or DTLS has failed; "closed": the client closed its connection,
+        or the handler the session; "server": refused, ended or shut down from the server's side.
+        """
         return self._reason
 
     def add_end_listener(self, listener: Callable[[WhipSession], object]) -> None:
@@ -336,11 +340,9 @@ class WhipSession:
             if transport not in self._watched:
                 self._watched.append(transport)
                 transport.addEventListener("statechange", self._on_state)
-        gone = str(self._pc.connectionState) in ("failed", "closed") or any(
-            str(transport.state) in ("failed", "closed") for transport in self._watched
-        )
-        if gone and self._reason is None:
-            self._end_later(self, "failed")
+        states = {str(self._pc.connectionState), *(str(transport.state) for transport in self._watched)}
+        if self._reason is None and states & {"failed", "closed"}:
+            self._end_later(self, "failed" if "failed" in states else "closed")
 
 
 def _dtls_transports(pc: Any) -> list[Any]:

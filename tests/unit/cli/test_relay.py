@@ -16,7 +16,8 @@ from aiohttp import web
 
 from rtcpeer import RTCPeerConnection, SignalingRefused, SupervisedPeer
 from rtcpeer.cli.main import build_parser, main
-from rtcpeer.cli.relay.relay import RelaySite, Reporter
+from rtcpeer.cli.relay.relay import RelaySite
+from rtcpeer.cli.report import Reporter
 from rtcpeer.signaling import WhepClient, WhipClient
 from rtcpeer.testing import synthetic_track
 

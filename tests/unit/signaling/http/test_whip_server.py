@@ -275,7 +275,7 @@ async def test_a_lost_connection_ends_the_session(whip: Harness, offer: str) -> 
     (session,) = whip.server.sessions
     await session.pc.close()
     session._on_state(None)
-    assert await session.ended() == "failed"
+    assert await session.ended() == "closed"
     assert whip.server.sessions == ()
 
 

@@ -1,0 +1,51 @@
+"""Events of a command on its output: lines for people, JSON objects for programs, progress on a terminal.
+
+Owns: the form of a line. Never: what is worth one.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+
+class Reporter:
+    """Events as lines: for people, or as JSON objects with ``event`` and ``time``.
+
+    Args:
+        as_json: an object in each line, for programs.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._shown = 0  # length of the progress line that stands on the terminal
+
+    def __call__(self, event: str, **details: Any) -> None:
+        """Print one event."""
+        self._clear()
+        if self._as_json:
+            print(json.dumps({"event": event, "time": round(time.time(), 3), **details}), flush=True)
+            return
+        words = ", ".join(
+            f"{name} {' '.join(value) if isinstance(value, list) else value}"
+            for name, value in details.items()
+            if name != "name" and value is not None
+        )
+        named = f" {details['name']}" if "name" in details else ""
+        print(f"{time.strftime('%H:%M:%S')} {event}{named}{f' ({words})' if words else ''}", flush=True)
+
+    def progress(self, **details: Any) -> None:
+        """Numbers that change: an event for programs, one line that is written over on a terminal, else nothing."""
+        if self._as_json:
+            self("progress", **details)
+        elif sys.stdout.isatty():
+            line = ", ".join(f"{name} {value}" for name, value in details.items() if value is not None)
+            print(f"\r{line.ljust(self._shown)}", end="", flush=True)
+            self._shown = len(line)
+
+    def _clear(self) -> None:
+        if self._shown:
+            print(f"\r{' ' * self._shown}\r", end="")
+            self._shown = 0
