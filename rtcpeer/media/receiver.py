@@ -167,8 +167,15 @@ class MediaReceiver:
         for changed in tuple(self._watchers):
             changed()
 
+    @property
+    def current_format(self) -> PayloadFormat | None:
+        """Of what arrived last; None before the first packet, and while that is no sound or picture."""
+        stream = max(self._streams.values(), key=lambda s: s.last_packet_at, default=None)
+        form = None if stream is None else self._formats.get(stream.payload_type)
+        return form if form is not None and form.is_media else None
+
     def watch(self, changed: Callable[[], None]) -> None:
-        """Call `changed` whenever it is told to receive something else."""
+        """Call `changed` whenever it receives something else, or is told to."""
         self._watchers.append(changed)
 
     def unwatch(self, changed: Callable[[], None]) -> None:
@@ -350,6 +357,8 @@ class MediaReceiver:
             decoded = DECODED_AUDIO.get(form.name)
             if decoded is not None:
                 self._sink.on_audio_format(*decoded)
+            for changed in tuple(self._watchers):
+                changed()
         stream.count(packet, now)
         self._heard.note(packet, now)
         if not self._flowing:

@@ -107,9 +107,12 @@ class Relay:
         return self._output is not None
 
     @property
-    def has_begun(self) -> bool:
-        """Whether packets of the source leave."""
-        return self._output is not None and self._output.stream is not None
+    def can_go_on(self) -> bool:
+        """Whether what arrives now can still be sent as it is."""
+        current = self._receiver.current_format
+        if self._output is None or self._receiver.encoded.transform is not None:
+            return False
+        return current is None or current.payload_type in self._output.plan.payload_types
 
     # -- what the user says ------------------------------------------------------------------------
 
@@ -125,7 +128,7 @@ class Relay:
         if output is None:
             return
         if value:
-            self._settle()
+            self.settle()
             self._source.remove(output)
         elif output not in self._source.outputs:
             self._source.add(output, self._layer, wall_time())
@@ -195,7 +198,7 @@ class Relay:
         output, packets = self._output, self._packets
         if output is None or packets is None:
             return
-        self._settle()
+        self.settle()
         self._source.remove(output)
         self._output = None
         timestamp, sent_at = output.last_timestamp
@@ -230,6 +233,12 @@ class Relay:
     def _begun(self) -> None:
         if self.on_begin is not None:
             self.on_begin()
+        output, packets = self._output, self._packets
+        if output is not None and packets is not None and not output.begun:
+            # frames may have been encoded until now
+            timestamp = packets.timestamp if packets.sent_at else None
+            output.go_on_from(packets.sequence_number + _OFFSET, timestamp, packets.sent_at)
+            output.rtx_number = packets.rtx_sequence_number
 
     def _clock_rate(self, plan: HeaderPlan) -> int:
         sent = set(plan.payload_types.values())
@@ -289,7 +298,7 @@ class Relay:
         packets, output = self._packets, self._output
         if packets is None or output is None:
             return None
-        self._settle()
+        self.settle()
         timestamp = None
         stream = output.stream
         if stream is not None:
@@ -305,7 +314,7 @@ class Relay:
 
     # -- counters ----------------------------------------------------------------------------------
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Count in the stream what went out since the last time."""
         output, packets = self._output, self._packets
         if output is None or packets is None:
@@ -331,7 +340,7 @@ class Relay:
             that never reached us; `estimate` in bit/s or None; `roundTripTime` in s or None.
         """
         output = self._output
-        self._settle()
+        self.settle()
         packets, size, frames = (0, 0, 0) if output is None else output.counts()
         return {
             "packets": packets,

@@ -29,6 +29,7 @@ from rtcpeer.media.frame_queue import SOUND_SECONDS
 from rtcpeer.media.receiver import MediaReceiver
 from rtcpeer.media.relaying import Relay
 from rtcpeer.media.send_stream import SendStream
+from rtcpeer.media.sender_forwarding import SenderForwarding
 from rtcpeer.media.source import SourceTrack, Subscription, TrackSource
 from rtcpeer.media.source_statistics import SourceNumbers
 from rtcpeer.media.transforms import FrameTransform
@@ -64,6 +65,7 @@ class MediaSender:
         on_error: called once per kind of failure: a frame that the encoder cannot take, sound that came so fast that
             some was dropped. Sending goes on.
         encoded: the transform, and what is sent of a track of encoded frames.
+        forwarding: what is forwarded in place of encoding.
     """
 
     def __init__(self, kind: str, *, name: str = "") -> None:
@@ -84,8 +86,7 @@ class MediaSender:
         self._estimate: int | None = None
         self._tones: TonePlayer | None = None
         self._source = SourceNumbers()
-        # what is forwarded in place of the track
-        self._relay: Relay | None = None
+        self.forwarding = SenderForwarding(self)
         self.encoded = EncodedSending(self, name=name)
         # negotiated formats that were asked for by name
         self._formats: dict[str, PayloadFormat] = {}
@@ -104,12 +105,13 @@ class MediaSender:
         if track is self._track:
             return
         self._track = track
+        self.forwarding.set_track(track)
         for stream in self._known.values():
             stream.packets.rebase()
             stream.leave()
             stream.force_keyframe = True
         self._swap_subscription()
-        self._update()
+        self.update()
 
     def attach(self, dtls: DtlsTransport) -> None:
         """Send over this transport."""
@@ -122,7 +124,7 @@ class MediaSender:
         for stream in self._known.values():
             stream.packets.send = session.send_rtp
         self._register()
-        self._update()
+        self.update()
 
     def configure(self, parameters: SendParameters | None) -> None:
         """Send with these parameters from now on, or nothing; as often as they change."""
@@ -141,7 +143,7 @@ class MediaSender:
             if stream not in self._streams or not stream.packets.encoding.active:
                 stream.leave()
         self._register()
-        self._update()
+        self.update()
 
     def forward(self, receiver: MediaReceiver, layer: str | None = None) -> Relay:
         """Send what a receiver gets, as it is, in place of the track.
@@ -155,11 +157,9 @@ class MediaSender:
         """
         if self._stopped:
             raise InvalidStateError("the sender has been stopped: nothing can be forwarded with it")
-        if self._relay is not None:
-            self._relay.close()
-        self._relay = Relay(receiver, layer)
-        self._update()
-        return self._relay
+        relay = self.forwarding.begin(receiver, layer)
+        self.update()
+        return relay
 
     def set_transform(self, transform: FrameTransform | None) -> None:
         """Change encoded frames before they are sent, beginning with a key frame.
@@ -169,17 +169,18 @@ class MediaSender:
         """
         self.encoded.set_transform(transform)
         self.force_keyframe(None)
+        self.update()
 
     def stop_forwarding(self, relay: Relay) -> None:
         """Send the track again, if `relay` is still what is sent."""
-        if relay is not self._relay:
+        if not self.forwarding.owns(relay):
+            relay.close()
             return
-        relay.close()
-        self._relay = None
+        self.forwarding.end()
         for stream in self._known.values():
             stream.packets.rebase()
             stream.force_keyframe = True
-        self._update()
+        self.update()
 
     def request_keyframe(self) -> None:
         """Make the next picture one that can be decoded by itself."""
@@ -188,7 +189,8 @@ class MediaSender:
     @property
     def can_insert_dtmf(self) -> bool:
         """Whether tones can be sent now: audio is sent and telephone-event was negotiated."""
-        return self._task is not None and self._tone_format() is not None
+        speaks = self._task is not None or self.forwarding.is_automatic
+        return speaks and self._tone_format() is not None
 
     def insert_tone(self, tone: str, duration_ms: int) -> None:
         """Send one tone (RFC 4733) in place of the track's audio; a tone that still sounds ends.
@@ -201,6 +203,10 @@ class MediaSender:
             InvalidStateError: tones cannot be sent now.
         """
         form = self._tone_format()
+        if form is not None and self.forwarding.is_automatic:
+            # tones are part of the stream that is made here
+            self.forwarding.decline()
+            self.update()
         if form is None or not self._streams or self._task is None:
             raise InvalidStateError("tones cannot be sent now")
         self._tones = TonePlayer(self._streams[0].packets, form, tone, duration_ms)
@@ -210,9 +216,9 @@ class MediaSender:
         """RTCOutboundRtpStreamStats and RTCRemoteInboundRtpStreamStats, without ids."""
         result: list[dict[str, object]] = []
         mid = self._parameters.mid if self._parameters is not None else None
-        relayed = self._relayed()
-        if self._relay is not None:
-            self._relay.stats()
+        relayed, relay = self.forwarding.stream, self.forwarding.relay
+        if relay is not None:
+            relay.settle()
         for index, stream in enumerate(self._streams):  # as many as encodings, or none
             told = stream.stats(self.kind, mid, index)
             if stream is relayed:
@@ -232,8 +238,7 @@ class MediaSender:
         """Send nothing more, for ever, and say so (BYE). The track is not stopped."""
         if self._stopped:
             return Gone()
-        if self._relay is not None:
-            self._relay.close()
+        self.forwarding.release()
         session = self._session
         if session is not None and session.connected:
             sent = [
@@ -243,7 +248,6 @@ class MediaSender:
                 session.send_rtcp(rtcp.write_receiver_report(sent[0], []) + rtcp.write_bye(sent))
         self.configure(None)
         self._stopped = True
-        self._relay = None
         self._track = None
         self._swap_subscription()
         for stream in self._known.values():
@@ -300,34 +304,57 @@ class MediaSender:
         self._session.add_sender(self, self._parameters.mid, ssrcs, self._parameters.header_extensions)
 
     @property
-    def _should_run(self) -> bool:
+    def is_ready(self) -> bool:
+        """Whether there is a live track, and a way for it."""
         return (
             self._track is not None
             and self._track.readyState == "live"
             and self._session is not None
             and self._session.connected
             and any(stream.packets.encoding.active for stream in self._streams)
-            and self._relay is None
         )
 
-    def _relayed(self) -> SendStream | None:
-        """The stream that is forwarded now."""
-        relay = self._relay
-        return self._relay_stream() if relay is not None and relay.is_running else None
+    @property
+    def _should_run(self) -> bool:
+        return self.is_ready and not self.forwarding.replaces_encoder
 
-    def _relay_stream(self) -> SendStream | None:
-        return next((stream for stream in self._streams if stream.packets.encoding.active), None)
+    # -- what forwarding needs (see `sender_forwarding.ForwardingHost`) ----------------------------
 
-    def _update_relay(self) -> None:
-        """Begin or end forwarding, as the transport and the parameters have it."""
-        relay, session, parameters = self._relay, self._session, self._parameters
-        if relay is None:
+    @property
+    def session(self) -> RtpSession | None:
+        """Where packets go."""
+        return self._session
+
+    @property
+    def parameters(self) -> SendParameters | None:
+        """How they are sent."""
+        return self._parameters
+
+    @property
+    def formats(self) -> list[PayloadFormat]:
+        """The negotiated ones, best first."""
+        codecs = self._parameters.codecs if self._parameters is not None else ()
+        return [payload_format(codec) for codec in codecs]
+
+    @property
+    def encodes(self) -> bool:
+        """Whether frames are encoded now."""
+        return self._task is not None
+
+    @property
+    def changes_frames(self) -> bool:
+        """Whether a transform wants encoded frames."""
+        return self.encoded.transform is not None
+
+    def stop_encoding(self) -> None:
+        """Encode nothing more for now, at once."""
+        task, self._task = self._task, None
+        if task is None:
             return
-        stream = self._relay_stream()
-        if stream is None or session is None or parameters is None or not session.connected:
-            relay.halt()
-            return
-        relay.run(stream.packets, session, parameters, [payload_format(codec) for codec in parameters.codecs])
+        task.cancel()
+        for stream in self._known.values():
+            stream.pause()
+        self._swap_subscription()
 
     # -- what encoded frames need (see `encoded_sending.SendingHost`) ------------------------------
 
@@ -365,8 +392,11 @@ class MediaSender:
         self.encoded.request_keyframe()
         return len(streams)
 
-    def _update(self) -> None:
-        self._update_relay()
+    def update(self) -> None:
+        """Begin and end whatever there is to do now."""
+        if self._stopped:
+            return
+        self.forwarding.update()
         should_run = self._should_run
         if isinstance(self._track, EncodedSource):
             self.encoded.feed_from(self._track if should_run else None)
@@ -378,12 +408,8 @@ class MediaSender:
                 self._swap_subscription()
             if self._task is None or self._task.done():
                 self._task = self._tasks.start(self._run())
-        elif self._task is not None:
-            task, self._task = self._task, None
-            task.cancel()
-            for stream in self._known.values():
-                stream.pause()
-            self._swap_subscription()
+        else:
+            self.stop_encoding()
 
     def _swap_subscription(self) -> None:
         old = self._subscription
@@ -407,7 +433,7 @@ class MediaSender:
 
     def on_transport(self, connected: bool) -> None:
         """See `rtp.RtpSender`."""
-        self._update()
+        self.update()
 
     def on_feedback(self, ssrc: int, packet: rtcp.Feedback, now: float) -> None:
         """See `rtp.RtpSender`."""
@@ -415,7 +441,7 @@ class MediaSender:
         if stream is None:
             return
         packets = stream.packets
-        relay = self._relay if stream is self._relayed() else None
+        relay = self.forwarding.relay if stream is self.forwarding.stream else None
         if isinstance(packet, rtcp.SenderReport | rtcp.ReceiverReport):
             for block in packet.reports:
                 if block.ssrc == ssrc and relay is not None:
@@ -453,10 +479,10 @@ class MediaSender:
     def sender_reports(self, now: float) -> list[bytes]:
         """See `rtp.RtpSender`."""
         cname = self._parameters.cname if self._parameters is not None else ""
-        relayed = self._relayed()
+        relayed, relay = self.forwarding.stream, self.forwarding.relay
         reports = (
-            self._relay.write_report(cname, now)
-            if self._relay is not None and stream is relayed
+            relay.write_report(cname, now)
+            if relay is not None and stream is relayed
             else stream.packets.write_report(cname, now)
             for stream in self._streams
         )
@@ -533,6 +559,7 @@ class MediaSender:
             return
         if not stream.accept(found, encoded, is_picture=isinstance(frame, VideoFrame)) or encoded is None:
             return
+        self.forwarding.before_encoded_frame()
         stream.count(found, encoded)
         stream.mind_epoch(encoded.epoch)
         if self.kind == "video":

@@ -150,8 +150,40 @@ class ClonedTrack(MediaStreamTrack):
         self._constraints = getattr(track, "_constraints", {})
         self._original = track
         self._subscription: Subscription | None = None
+        self._watchers: list[Callable[[], None]] = []
         if track.readyState != "live":
             self.stop()
+
+    @property
+    def enabled(self) -> bool:
+        """See mediacapture-main 4.3.1."""
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        self._enabled = bool(value)
+        for changed in tuple(self._watchers):
+            changed()
+
+    @property
+    def origin(self) -> Any:
+        """See `auto_forwarding.ForwardableTrack`."""
+        return getattr(self._original, "origin", None) if self._enabled else None
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """See `auto_forwarding.ForwardableTrack`."""
+        self._watchers.append(changed)
+        watch = getattr(self._original, "watch", None)
+        if watch is not None:
+            watch(changed)
+
+    def unwatch(self, changed: Callable[[], None]) -> None:
+        """See `auto_forwarding.ForwardableTrack`."""
+        if changed in self._watchers:
+            self._watchers.remove(changed)
+        unwatch = getattr(self._original, "unwatch", None)
+        if unwatch is not None:
+            unwatch(changed)
 
     async def recv(self) -> Any:
         """The next frame."""
@@ -209,10 +241,41 @@ class RemoteTrack(MediaStreamTrack):
         # clones and senders of this track: they get frames beside its reader, and outlive its stop()
         self._taps: list[tuple[Callable[[Any], None], Callable[[], None]]] = []
         self._source_ended = False
+        self._watchers: list[Callable[[], None]] = []
         # when the last frame was given, on the track's own time line and by `wall_time`; None before the first
         self._given: tuple[float, float] | None = None
         # what is added to the times of the present receiver, in seconds; None: to be found with its first frame
         self._shift: float | None = 0.0
+
+    # -- who forwards it (see `auto_forwarding.ForwardableTrack`) ----------------------------------
+
+    @property
+    def enabled(self) -> bool:
+        """See mediacapture-main 4.3.1."""
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        self._enabled = bool(value)
+        self._tell_watchers()
+
+    @property
+    def origin(self) -> Any:
+        """The receiver whose media this is; None while it is disabled, which makes it silence or black."""
+        return self._control if self._enabled else None
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call `changed` whenever `origin` may have changed."""
+        self._watchers.append(changed)
+
+    def unwatch(self, changed: Callable[[], None]) -> None:
+        """Call it no more."""
+        if changed in self._watchers:
+            self._watchers.remove(changed)
+
+    def _tell_watchers(self) -> None:
+        for changed in tuple(self._watchers):
+            changed()
 
     # -- reader ------------------------------------------------------------------------------------
 
@@ -315,6 +378,7 @@ class RemoteTrack(MediaStreamTrack):
         if self._control is not None and self._control is not control:
             self._shift = None
         self._control = control
+        self._tell_watchers()
 
     def wants_frames(self) -> bool:
         """Whether somebody reads."""

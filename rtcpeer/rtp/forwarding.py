@@ -303,7 +303,7 @@ class Output:
         rtx: SSRC of its retransmissions (RFC 4588) and their payload types by the repeated one; None without.
         round_trip: to the subscriber, in seconds; None while unknown.
         estimate: what the way to the subscriber bears, in bit/s; None while unknown.
-        on_begin: called when it begins to get a stream.
+        on_begin: called when it is about to get a stream; `go_on_from` may be called then.
         repeated_packets, repeated_bytes: sent again.
     """
 
@@ -361,6 +361,8 @@ class Output:
 
     def begin(self, stream: SourceStream, packet: RelayPacket) -> None:
         """Go on with this packet of a stream; the numbers and times that go out have no gap."""
+        if self.on_begin is not None:
+            self.on_begin()
         before = self.stream
         last = self._last()
         if before is not None:
@@ -388,8 +390,10 @@ class Output:
         self._base = (stream.packets, stream.bytes, stream.frames)
         self._frames += 1
         stream.put(self)
-        if self.on_begin is not None:
-            self.on_begin()
+
+    def go_on_from(self, number: int, timestamp: int | None, sent_at: float) -> None:
+        """Somebody else has sent in this stream until now: begin behind that."""
+        self._next, self._timestamp, self._sent_at = number, timestamp, sent_at
 
     def detach(self) -> None:
         """Get nothing any more; what comes next goes on from here."""
