@@ -30,11 +30,10 @@ def parse_candidate_untrusted(text: str) -> Candidate:
     if len(text) > MAX_CANDIDATE_LENGTH:
         raise RTCSyntaxError("candidate is too long", fault="remote")
     text = text.strip("\r\n")
-    name, colon, rest = text.removeprefix("a=").partition(":")
+    name, _, rest = text.removeprefix("a=").partition(":")
     words = [word for word in rest.split(" ") if word]
     if (
-        not colon
-        or name.lower() != "candidate"
+        name.lower() != "candidate"
         or rest.startswith(" ")
         or len(words) < 8
         or words[6].lower() != "typ"

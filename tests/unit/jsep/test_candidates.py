@@ -204,3 +204,30 @@ def test_the_end_of_candidates_of_a_description_without_sections() -> None:
     a, b = pair()
     b.remote(SdpType.OFFER, a.local())
     assert b.carry_out(b.engine.plan_remote_candidate("")).start == ()
+
+
+def test_a_candidate_of_a_transport_that_is_gone_is_nobodys() -> None:
+    a, _ = two_sections()
+    a.local()
+    plan = a.engine.plan_local_candidate(99, "nobody", host())
+    assert plan.announce == ()
+    assert plan.next == a.state
+
+
+def test_a_candidate_for_a_section_that_only_the_newest_description_has() -> None:
+    a, b = pair()
+    a.want_data()
+    negotiate(a, b)
+    a.transceiver("audio")
+    b.remote(SdpType.OFFER, a.local())
+    ufrag = remote_ufrag(b)
+    plan = b.carry_out(b.engine.plan_remote_candidate(TEXT, None, 1, ufrag))
+    assert b.state.pending_remote is not None
+    assert b.state.current_remote is not None
+    assert [len(lines) for lines in b.state.pending_remote.added] == [0, 1]
+    assert [len(lines) for lines in b.state.current_remote.added] == [0]
+    assert len(plan.start) <= 1
+    with pytest.raises(OperationError):
+        b.engine.plan_remote_candidate(TEXT, None, 1, "stranger")
+    with pytest.raises(OperationError):
+        b.engine.plan_remote_candidate(TEXT, None, 2, ufrag)

@@ -225,3 +225,28 @@ def test_an_additional_codec_in_the_answer_can_be_sent() -> None:
     b.remote(SdpType.OFFER, text)
     a.remote(SdpType.ANSWER, b.local())
     assert [(c.name, c.payload_type) for c in a.record(id).send_codecs] == [("H264", 63)]
+
+
+@pytest.mark.parametrize(("length", "taken"), [(7, False), (8, True), (256, True), (257, False)])
+def test_lengths_of_passwords(length: int, taken: bool) -> None:
+    """RFC 8839 5.4 wants 22 at least; some send less, and nothing depends on it but their own safety."""
+    text = re.sub(r"a=ice-pwd:.*", "a=ice-pwd:" + "p" * length + "\r", offer_text())
+    if taken:
+        Peer("b").remote(SdpType.OFFER, text)
+    else:
+        with pytest.raises(InvalidAccessError, match="malformed"):
+            Peer("b").engine.plan_remote(SdpType.OFFER, text)
+
+
+def test_a_later_offer_without_mids_has_its_old_sections_and_new_ones() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    without = re.sub(r"a=(mid|group):.*\r\n", "", a.local())
+    b.remote(SdpType.OFFER, without)
+    b.local()
+    first = b.record(0).mid
+    section = without[without.index("m=audio") :]
+    b.remote(SdpType.OFFER, without + re.sub(r"a=(ssrc|msid).*\r\n", "", section))
+    assert b.record(0).mid == first
+    assert len(b.state.transceivers) == 2
+    assert b.record(1).mid not in (first, None)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from rtcpeer.errors import RTCError
+from rtcpeer.sdp.attributes import MAX_CANDIDATES, MAX_CANDIDATES_IN_ALL
+from rtcpeer.sdp.building import LIMITS
 from rtcpeer.sdp.model import Msid, Setup, Simulcast, SimulcastStream
 from rtcpeer.sdp.text import parse_untrusted, write
 from rtcpeer.values import Direction, Feedback, Fingerprint, HeaderExtension
@@ -255,3 +257,87 @@ def test_huge_descriptions_are_refused_fast(text: str) -> None:
     with pytest.raises(RTCError):
         parse_untrusted(text)
     assert time.thread_time() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "rate", "channels"),
+    [
+        (0, "PCMU", 8000, 1),
+        (3, "GSM", 8000, 1),
+        (8, "PCMA", 8000, 1),
+        (9, "G722", 8000, 1),
+        (10, "L16", 44100, 2),
+        (11, "L16", 44100, 1),
+        (13, "CN", 8000, 1),
+        (18, "G729", 8000, 1),
+    ],
+)
+def test_static_payload_types(number: int, name: str, rate: int, channels: int) -> None:
+    """RFC 3551 section 6, tables 4 and 5."""
+    (codec,) = parse_untrusted(HEAD + f"m=audio 9 RTP/AVP {number}\r\n").media[0].codecs
+    assert (codec.name, codec.clock_rate, codec.channels) == (name, rate, channels)
+
+
+@pytest.mark.parametrize(("number", "name"), [(26, "JPEG"), (31, "H261"), (34, "H263")])
+def test_static_payload_types_of_video(number: int, name: str) -> None:
+    (codec,) = parse_untrusted(HEAD + f"m=video 9 RTP/AVP {number}\r\n").media[0].codecs
+    assert (codec.name, codec.clock_rate, codec.channels) == (name, 90000, None)
+
+
+def test_a_payload_type_has_three_digits_at_most() -> None:
+    with pytest.raises(RTCError):
+        parse_untrusted(HEAD + "m=audio 9 RTP/AVP 0008\r\n")
+    assert parse_untrusted(HEAD + "m=audio 9 RTP/AVP 008\r\n").media[0].codecs[0].name == "PCMA"
+
+
+def test_what_a_section_says_itself_goes_before_what_the_session_says() -> None:
+    text = HEAD + "a=ice-options:trickle\r\na=ice-ufrag:abcd\r\na=setup:active\r\n" + AUDIO
+    inherited = parse_untrusted(text).media[0]
+    assert (inherited.ice_options, inherited.setup) == (("trickle",), "active")
+    assert inherited.ice is not None
+    assert (inherited.ice.ufrag, inherited.ice.pwd) == ("abcd", "")  # nobody has said the password
+    own = parse_untrusted(text + "a=ice-options:Ice2 x\r\na=ice-ufrag:efgh\r\na=setup:PASSIVE\r\n").media[0]
+    assert (own.ice_options, own.setup) == (("ice2", "x"), "passive")
+    assert own.ice is not None
+    assert own.ice.ufrag == "efgh"
+
+
+@pytest.mark.parametrize(
+    ("what", "line", "place"),
+    [
+        ("fingerprint", "a=fingerprint:sha-256 AB:CD", "both"),
+        ("extmap", "a=extmap:1 urn:x", "both"),
+        ("group", "a=group:LS", "session"),
+        ("msid", "a=msid:s t", "section"),
+        ("rid", "a=rid:x send", "section"),
+        ("rtcp-fb", "a=rtcp-fb:0 nack", "section"),
+        ("rtcp-fb for all formats", "a=RTCP-FB:* nack", "section"),
+        ("ssrc", "a=ssrc:1 cname:x", "section"),
+        ("ssrc-group", "a=ssrc-group:FID 1", "section"),
+        ("format parameter", "a=fmtp:0 x", "section"),
+    ],
+)
+def test_how_many_lines_of_a_kind_there_may_be(what: str, line: str, place: str) -> None:
+    here, in_all = LIMITS[what]
+    section = "m=audio 9 RTP/AVP 0\r\n"
+    if place != "section":
+        parse_untrusted(HEAD + f"{line}\r\n" * here + section)
+        with pytest.raises(RTCError, match=f"more than {here} of '{what}' in one place"):
+            parse_untrusted(HEAD + f"{line}\r\n" * (here + 1) + section)
+    if place != "session":
+        full = section + f"{line}\r\n" * here
+        parse_untrusted(HEAD + full)
+        with pytest.raises(RTCError, match=f"more than {here} of '{what}' in one place"):
+            parse_untrusted(HEAD + full + f"{line}\r\n")
+        most = HEAD + full * (in_all // here) + section + f"{line}\r\n" * (in_all % here)
+        parse_untrusted(most)
+        with pytest.raises(RTCError, match=f"more than {in_all} of '{what}' in one description"):
+            parse_untrusted(most + section + f"{line}\r\n")
+
+
+def test_candidates_beyond_the_bounds_are_ignored() -> None:
+    section = "m=audio 9 RTP/AVP 0\r\n" + "".join(
+        f"a=candidate:{n} 1 udp 1 192.0.2.1 9 typ host\r\n" for n in range(MAX_CANDIDATES + 1)
+    )
+    counts = [len(m.candidates) for m in parse_untrusted(HEAD + section * 20).media]
+    assert counts == [MAX_CANDIDATES] * (MAX_CANDIDATES_IN_ALL // MAX_CANDIDATES) + [0] * 10
