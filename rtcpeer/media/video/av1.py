@@ -224,7 +224,6 @@ class Av1Encoder(PictureEncoder):
 
     coder: ClassVar[str] = "libsvtav1"
     smallest: ClassVar[int] = 64
-    largest: ClassVar[int] = 8192
 
     def __init__(self) -> None:
         super().__init__()

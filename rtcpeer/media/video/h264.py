@@ -120,7 +120,7 @@ class H264Encoder(PictureEncoder):
 
     def allows(self, width: int, height: int) -> bool:
         """See `PictureEncoder`."""
-        return self._limits.fits(width, height)
+        return self._limits.fits(width, height) and super().allows(width, height)
 
     @property
     def bitrate_limit(self) -> int:

@@ -171,7 +171,6 @@ class H265Encoder(PictureEncoder):
 
     coder: ClassVar[str] = "libx265"
     smallest: ClassVar[int] = 32
-    largest: ClassVar[int] = 8192
 
     def options(self, width: int, height: int, bitrate: int) -> dict[str, str]:
         """See `PictureEncoder`."""

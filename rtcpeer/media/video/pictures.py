@@ -38,6 +38,8 @@ BITRATE_MAX = 2_500_000
 _BITRATE_STEP = 0.1
 # Steps of a track's time beyond this (in ticks) are a new time line.
 _STEP_MAX = 5 * CLOCK_RATE
+# The largest picture that is sent, in either orientation: what receivers decode, in hardware too; ours by default.
+LONG_SIDE_MAX, SHORT_SIDE_MAX = 4096, 2304
 # Pictures that are too large are made smaller in such steps.
 _SCALE_STEP = 0.99
 # A registered encoder that has given nothing for so many pictures does not work.
@@ -77,9 +79,8 @@ class PictureEncoder(ABC):
 
     # name of the encoder in libav
     coder: ClassVar[str]
-    # the shortest and longest side of pictures that it takes; others are scaled
+    # the shortest side of pictures that it takes; smaller ones are enlarged
     smallest: ClassVar[int] = 2
-    largest: ClassVar[int] = 16384
     bitrate_default: ClassVar[int] = BITRATE_DEFAULT
 
     def __init__(self) -> None:
@@ -118,7 +119,7 @@ class PictureEncoder(ABC):
 
     def allows(self, width: int, height: int) -> bool:
         """Whether pictures of this size may be sent; larger ones are scaled down until they may."""
-        return True
+        return max(width, height) <= LONG_SIDE_MAX and min(width, height) <= SHORT_SIDE_MAX
 
     @property
     def implementation(self) -> str:
@@ -219,7 +220,7 @@ class PictureEncoder(ABC):
 
     def _fit_size(self, width: int, height: int) -> tuple[int, int]:
         """Even sides, as near to those given as the codec allows; in their proportion, if that can be."""
-        least, most = self.smallest, self.largest
+        least, most = self.smallest, LONG_SIDE_MAX
         scale = max(1.0, least / min(width, height))
         scale = min(scale, most / max(width, height))
         while True:

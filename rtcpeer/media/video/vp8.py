@@ -15,8 +15,6 @@ _PAYLOAD_MAX = 1300
 # The payload descriptor (section 4.2): X, S; I; a picture id of 15 bits (M)
 _EXTENDED, _STARTS, _HAS_PICTURE_ID, _LONG_ID = 0x80, 0x10, 0x80, 0x8000
 _DESCRIPTOR_SIZE = 4
-# Sides have 14 bits (RFC 6386 section 9.1); ours are even.
-_SIDE_MAX = 16382
 _START_CODE = b"\x9d\x01\x2a"
 
 
@@ -57,7 +55,6 @@ class Vp8Encoder(PictureEncoder):
     """Libvpx in real time, with constant bitrate and key frames on demand only."""
 
     coder: ClassVar[str] = "libvpx"
-    largest: ClassVar[int] = _SIDE_MAX
 
     def __init__(self) -> None:
         super().__init__()
