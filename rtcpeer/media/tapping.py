@@ -213,7 +213,7 @@ class ReceiverTap:
                 inbound.retransmitted_packets += 1
                 inbound.retransmitted_bytes += size
         if not packet.payload or inner.name in _CORRECTIONS:
-            stream.skip(packet.sequence_number, now)
+            stream.skip(packet, now)
         elif is_media:
             stream.take(packet, inner.name, now)
         if stream.reception.lacking:

@@ -130,6 +130,8 @@ class SourceStream:
         self.timestamp = 0
         self.timestamp_at = 0.0
         self.pictures = PictureNumbers()
+        # of the last packet that was forwarded
+        self._payload_type = -1
         # where the last key frame began
         self._key: RelayPacket | None = None
         # outputs by the way their packets are written; replaced, never changed, so that a loop over it is safe
@@ -138,13 +140,28 @@ class SourceStream:
 
     # -- packets -----------------------------------------------------------------------------------
 
-    def skip(self, sequence_number: int, now: float) -> None:
-        """A packet came that is not forwarded: padding, a correction."""
-        extended = self.numbers.extend(sequence_number)
+    def skip(self, packet: RelayPacket, now: float) -> None:
+        """A packet came that is not forwarded: padding, a correction.
+
+        Its number is left out; if later ones have gone out already, it is filled with an empty packet, or subscribers
+        would wait for it.
+        """
+        extended = self.numbers.extend(packet.sequence_number)
         self.reception.note(extended, now)
-        self.last_at = now
-        if not self.numbers.leave_out(extended):
+        self.last_at = packet.at = now
+        if self.numbers.leave_out(extended):
+            return
+        number = self.numbers.number(extended)
+        if number is None or self._payload_type < 0:
             self.dropped += 1
+            return
+        packet.number, packet.payload, packet.marker = number, b"", 0
+        packet.payload_type = self._payload_type
+        if not self.history.add(packet):
+            self.dropped += 1
+            return
+        self.packets += 1
+        self._fan_out(packet, now)
 
     def take(self, packet: RelayPacket, codec_name: str, now: float) -> None:
         """Forward a packet to all outputs of the stream.
@@ -181,6 +198,7 @@ class SourceStream:
         self.packets += 1
         self.bytes += len(packet.payload)
         self.rate.add(len(packet.payload), now)
+        self._payload_type = packet.payload_type
         if is_newest:
             if packet.timestamp != self.timestamp:
                 self.frames += 1

@@ -80,11 +80,26 @@ def test_what_nobody_gets_leaves_no_gap():
     publisher.stream.join(subscriber.output, 0.0)
     publisher.send(key=True)
     for _ in range(300):
-        publisher.stream.skip(publisher.number, 0.0)
+        publisher.stream.skip(RelayPacket(97, 0, publisher.number, 0, 1, b""), 0.0)
         publisher.number = publisher.number + 1 & 0xFFFF
         publisher.send()
     assert set(steps(subscriber.numbers)) == {1}
     assert not publisher.stream.reception.lacking
+
+
+def test_what_nobody_gets_and_comes_late_is_filled():
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(key=True)
+    correction = RelayPacket(97, 0x80, publisher.number, publisher.timestamp, 1, b"correction")
+    publisher.number = publisher.number + 1 & 0xFFFF
+    publisher.send()
+    publisher.stream.skip(correction, 0.0)
+    publisher.send()
+    assert subscriber.numbers == [500, 502, 501, 503]
+    filler = subscriber.sent[2]
+    assert (filler.payload_type, filler.marker, filler.body) == (100, 0, b"")
+    assert subscriber.output.holes() == 0
 
 
 def test_a_jump_of_the_sources_numbers_leaves_one_number_out():
