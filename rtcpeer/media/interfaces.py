@@ -6,12 +6,20 @@ from typing import Protocol
 
 from av.frame import Frame
 
+from rtcpeer.media.encoded_frames import EncodedFrameReader
+
 
 class ReceiverControl(Protocol):
     """What a track may ask of its receiver."""
 
     def on_demand(self) -> None:
         """Somebody begins to read."""
+
+    def read_encoded(self) -> EncodedFrameReader:
+        """Read encoded frames from the next key frame on, which is asked for."""
+
+    def request_keyframe(self) -> None:
+        """Ask for a picture that can be decoded by itself."""
 
 
 class FrameSink(Protocol):

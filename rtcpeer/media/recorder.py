@@ -16,23 +16,30 @@ import logging
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import av
 from av import AudioFrame, VideoFrame
 from av.container import OutputContainer
 
 from rtcpeer.aio import TaskSet
-from rtcpeer.errors import InvalidStateError, OperationError
+from rtcpeer.errors import InvalidStateError, NotSupportedError, OperationError
+from rtcpeer.media.encoded_frames import EncodedFrameReader, EncodedMediaFrame, RTCEncodedVideoFrame
 from rtcpeer.media.file_streams import StreamWriter, check_kind, make_writer
 from rtcpeer.media.file_time import FileTime
 from rtcpeer.media.frames import blank
+from rtcpeer.media.packet_streams import PacketWriter, codec_of, holds, holds_any, length_of
 from rtcpeer.media.source import SourceTrack, Subscription, TrackSource
+from rtcpeer.media.track import RemoteTrack
 
 logger = logging.getLogger(__name__)
 
 # Seconds after `start` for which the file waits for tracks that have given nothing yet
 WAIT = 5.0
+# Frames are written together with those of so many seconds
+_BATCH = 0.2
+# How often a track between two connections is looked at, in seconds
+_RECEIVER_INTERVAL = 0.1
 # What may wait for the writer: bytes of pictures, pieces of sound (a minute)
 _PICTURES_MAX_BYTES = 128 * 1024 * 1024
 _SOUND_MAX = 3000
@@ -57,6 +64,10 @@ class MediaRecorder:
         format: of the container; None: by the name of the file.
         options: for libav's muxer.
         size: width and height of the pictures in the file; None: those of the first picture.
+        transcode: "auto": what the container holds is written as it came, without decoding: VP8, VP9, AV1, H.264, H.265
+            and Opus of remote tracks in MKV, WebM and MP4 (of VP9 and VP8 MKV and WebM). Other tracks are encoded.
+            True: everything is encoded: pictures of other sizes are fitted in. False: nothing is; what would have to
+            be makes the recording fail.
         wait: how many seconds the file waits for tracks that were added and have given nothing yet. After that it
             begins without them, and that is logged.
 
@@ -75,6 +86,7 @@ class MediaRecorder:
         options: Mapping[str, str] | None = None,
         *,
         size: tuple[int, int] | None = None,
+        transcode: bool | Literal["auto"] = "auto",
         wait: float = WAIT,
     ) -> None:
         self.dropped = 0
@@ -84,6 +96,8 @@ class MediaRecorder:
             file=file, format=format, mode="w", options=dict(options or {})
         )
         self._size = size
+        # pictures of a chosen size have to be made
+        self._transcode = transcode if size is None or transcode is False else True
         self._wait = wait
         self._inputs: list[_Input] = []
         self._tasks = TaskSet("recorder")
@@ -137,7 +151,8 @@ class MediaRecorder:
     def _free_input(self, kind: str) -> _Input:
         """The stream of a track of this kind that has ended."""
         for one in self._inputs:
-            if one.ended and one.writer is not None and one.track.kind == kind:
+            has_stream = one.writer is not None or one.first is not None
+            if one.ended and has_stream and one.track.kind == kind:
                 return one
         raise InvalidStateError(
             f"the file {self._name} has begun without this {kind} track: add tracks before start(), or promise more "
@@ -173,8 +188,7 @@ class MediaRecorder:
         if self._timer is not None:
             self._timer.cancel()
         for one in self._inputs:
-            if one.subscription is not None:
-                one.subscription.end()  # what has arrived is recorded
+            one.end()  # what has arrived is recorded
         await self._tasks.done()
         if self._writer is not None:
             self._begin()
@@ -198,7 +212,79 @@ class MediaRecorder:
         """Take the frames of one track."""
         if self._stopping:
             return
-        loop = asyncio.get_running_loop()
+        try:
+            if self._transcode is True or not await self._pull_encoded(one):
+                await self._pull_frames(one)
+        except (TypeError, NotSupportedError) as error:
+            self._fail(error)
+        one.ended = True
+        self._begin_if_complete()
+
+    async def _pull_encoded(self, one: _Input) -> bool:
+        """Take what a remote track receives as it comes, over all its receivers; False if it has to be encoded."""
+        track = one.track
+        assert self._container is not None
+        if one.is_encoded_here or not isinstance(track, RemoteTrack) or track.control is None:
+            self._check_transcoding(track.kind, "a track of this program")
+            return False
+        if not holds_any(self._container):
+            self._check_transcoding(track.kind, "a connection")
+            return False
+        control = None
+        while track.readyState == "live" and not self._stopping:
+            if track.control is control or track.control is None:
+                await asyncio.sleep(_RECEIVER_INTERVAL)  # between two connections
+                continue
+            control = track.control
+            reader = one.reader = control.read_encoded()
+            async for frame in reader:
+                if not self._take_encoded(one, frame):
+                    await reader.aclose()
+                    one.reader = None
+                    return False
+            one.reader = None
+        return True
+
+    def _take_encoded(self, one: _Input, frame: EncodedMediaFrame) -> bool:
+        """Record an encoded frame; False if the container does not hold it."""
+        codec = codec_of(frame)
+        if one.codec is None:
+            assert self._container is not None
+            if not holds(self._container, codec):
+                self._check_transcoding(one.track.kind, codec)
+                return False
+            one.codec = codec
+        if codec != one.codec:
+            raise NotSupportedError(
+                f"{self._name} has {one.codec}, and goes on in {codec}; transcode=True takes both"
+            )
+        if not getattr(one.track, "enabled", True):
+            one.needs_key = isinstance(frame, RTCEncodedVideoFrame)
+            return True
+        if one.needs_key:
+            if isinstance(frame, RTCEncodedVideoFrame) and frame.type != "key":
+                return True
+            one.needs_key = False
+        self._place(one, frame, float(frame.time * frame.time_base), length_of(frame))
+        return True
+
+    def _check_transcoding(self, kind: str, what: str) -> None:
+        if self._transcode is False:
+            raise NotSupportedError(
+                f"{self._name} cannot hold the {kind} of {what} as it comes: transcode is False"
+            )
+
+    def _place(self, one: _Input, content: Any, at: float | None, length: float) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._origin is None:
+            self._origin = now
+        self._put(one, content, one.time.place(at, length, now - self._origin))
+
+    async def _pull_frames(self, one: _Input) -> None:
+        """Take frames, which are encoded here."""
+        one.is_encoded_here = True
+        if self._stopping:
+            return
         subscription = one.subscription = TrackSource.of(one.track).subscribe(patient=True)
         try:
             while (frame := await subscription.get()) is not None:
@@ -207,22 +293,17 @@ class MediaRecorder:
                         f"a track gave {type(frame).__name__}: audio and video frames can be recorded"
                     )
                 shown: Any = frame if getattr(one.track, "enabled", True) else blank(frame)
-                now = loop.time()
-                if self._origin is None:
-                    self._origin = now
-                self._put(one, shown, one.place(shown, now - self._origin))
-        except TypeError as error:
-            self._fail(error)
+                at = float(shown.pts * shown.time_base) if shown.pts is not None and shown.time_base else None
+                length = shown.samples / shown.sample_rate if isinstance(shown, AudioFrame) else 0.0
+                self._place(one, shown, at, length)
         finally:
             subscription.close()
             one.subscription = None
-        one.ended = True
-        self._begin_if_complete()
 
     def _put(self, one: _Input, frame: Any, at: float) -> None:
         if self.error is not None:
             return
-        if isinstance(frame, VideoFrame):
+        if one.track.kind == "video":
             if self._picture_bytes > _PICTURES_MAX_BYTES:
                 self.dropped += 1
                 return
@@ -233,10 +314,10 @@ class MediaRecorder:
                 return
             self._sound_pieces += 1
         self._waiting.append((one, frame, at))
-        one.first = one.first or frame
         if self._has_begun:
             self._filled.set()
         else:
+            one.first = one.first or frame
             self._begin_if_complete()
 
     def _begin_if_complete(self) -> None:
@@ -258,6 +339,8 @@ class MediaRecorder:
         while True:
             await self._filled.wait()
             self._filled.clear()
+            if not self._stopping:
+                await asyncio.sleep(_BATCH)
             while self._waiting and self._has_begun:
                 batch, self._waiting = self._waiting, deque()
                 self._picture_bytes = self._sound_pieces = 0
@@ -284,14 +367,29 @@ class MediaRecorder:
         if self.error is not None or container is None:
             return
         if not any(one.writer is not None for one in self._inputs):
-            for one in self._inputs:
-                if one.first is not None:
-                    one.writer = make_writer(container, one.track.kind, one.first, self._size)
-                    one.first = None
-            container.start_encoding()
+            batch = self._begin_file(container, batch)
         for one, frame, at in batch:
             if one.writer is not None:
                 one.writer.write(frame, at)
+
+    def _begin_file(
+        self, container: OutputContainer, batch: deque[tuple[_Input, Any, float]]
+    ) -> deque[tuple[_Input, Any, float]]:
+        """Make the streams of the file; what is to be written, in this order."""
+        for one in self._inputs:
+            if one.first is None:
+                continue
+            if one.codec is None:
+                one.writer = make_writer(container, one.track.kind, one.first, self._size)
+            else:
+                one.writer = PacketWriter(container, one.first)
+        container.start_encoding()
+        # a picture first: from its beginning libav learns what the head of the file says of the codec
+        heads = [entry for entry in batch if entry[0].codec is not None and entry[1] is entry[0].first]
+        heads.sort(key=lambda entry: entry[0].track.kind, reverse=True)
+        for one in self._inputs:
+            one.first = None
+        return deque([*heads, *(entry for entry in batch if entry not in heads)])
 
     def _finish(self, container: OutputContainer) -> None:
         try:
@@ -306,26 +404,44 @@ class MediaRecorder:
 class _Input:
     """One track and its stream in the file."""
 
-    __slots__ = ("_time", "ended", "first", "subscription", "track", "writer")
+    __slots__ = (
+        "codec",
+        "ended",
+        "first",
+        "is_encoded_here",
+        "needs_key",
+        "reader",
+        "subscription",
+        "time",
+        "track",
+        "writer",
+    )
 
     def __init__(self, track: SourceTrack) -> None:
         self.track = track
         self.ended = False
         self.subscription: Subscription | None = None
+        self.reader: EncodedFrameReader | None = None
+        # what it is written as, without a coder; None: it is encoded here
+        self.codec: str | None = None
+        self.is_encoded_here = False
+        self.needs_key = False
         # the first frame, until the stream is made of it
         self.first: Any = None
         self.writer: StreamWriter | None = None
         # a picture is at least a tick of any container's clock (1 ms) after the one before
-        self._time = FileTime(0.001 if track.kind == "video" else 0.0)
+        self.time = FileTime(0.001 if track.kind == "video" else 0.0)
 
-    def place(self, frame: AudioFrame | VideoFrame, now: float) -> float:
-        """Where a frame begins in the file."""
-        at = None
-        if frame.pts is not None and frame.time_base:
-            at = float(frame.pts * frame.time_base)
-        length = frame.samples / frame.sample_rate if isinstance(frame, AudioFrame) else 0.0
-        return self._time.place(at, length, now)
+    def end(self) -> None:
+        """Take what has come, and no more."""
+        if self.subscription is not None:
+            self.subscription.end()
+        if self.reader is not None:
+            self.reader.end()
 
 
-def _size(frame: VideoFrame) -> int:
-    return sum(plane.buffer_size for plane in frame.planes)
+def _size(content: Any) -> int:
+    """Bytes of a picture, encoded or not."""
+    if isinstance(content, VideoFrame):
+        return sum(plane.buffer_size for plane in content.planes)
+    return len(content.data)

@@ -340,6 +340,11 @@ class RemoteTrack(MediaStreamTrack):
 
         return remove
 
+    @property
+    def control(self) -> ReceiverControl | None:
+        """The receiver that feeds the track now; another one where the track outlives its connection."""
+        return self._control
+
     def getSettings(self) -> dict[str, Any]:
         """Size and rates of what arrived last."""
         settings: dict[str, Any] = {"deviceId": self.id, "groupId": ""}
