@@ -6,8 +6,8 @@
 #   make unit         the fast suites only
 #   make interop      the suites that talk to Chromium, Firefox, coturn, network namespaces and plain aiortc
 #   make npm          libwebrtc and werift under Node, for their interop suites
-#   make explore      the property tests with new random examples, again and again until one fails
-#   make fuzz         mutated descriptions and glare, ten times as many as in the tests
+#   make explore      the property tests with new random examples, and calls of 24 virtual hours, until one fails
+#   make fuzz         mutated descriptions, media and handshakes, and glare, ten times as many as in the tests
 #   make versions     the fast suites on every other Python that is installed (3.11, 3.12, 3.13)
 #   make bench        side by side with aiortc
 #   make conformance  the W3C web-platform-tests, when the suite is present (WPT_RIG=folder of the rig)
@@ -78,7 +78,7 @@ explore: setup
 
 fuzz: setup
 	RTCPEER_FUZZ_CASES=200000 RTCPEER_GLARE_ROUNDS=1000 $(BIN)/python -m pytest -q --timeout 3600 -k "corpus or survives or stress" \
-	    tests/property tests/scenarios/test_glare.py
+	    tests/property tests/scenarios/test_glare.py tests/unit/dtls/test_handshake.py tests/unit/media/video/test_sizes.py
 
 versions: setup
 	@sh .ci/versions.sh $(BIN)/python tests/unit tests/property tests/scenarios
