@@ -11,6 +11,7 @@ from rtcpeer.aiortc.emitter import Emitter
 from rtcpeer.media.event_target import Event
 from rtcpeer.peer import data_channel as w3c
 from rtcpeer.peer.errors import InvalidStateError
+from rtcpeer.peer.messages import MessageStream
 from rtcpeer.peer.session.channel import DataChannelCore
 from rtcpeer.peer.transports import RTCSctpTransport
 from rtcpeer.values import DataChannelState
@@ -93,6 +94,39 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
         # closed meanwhile: nobody is left to be told
         with contextlib.suppress(InvalidStateError):
             super().send(data)
+
+    def wait_for(self, listeners: set[asyncio.Future[Any]]) -> None:
+        """Keep messages until these listeners of "datachannel" are done, or one of them listens to messages."""
+        if self.has_listeners("message"):
+            return
+        self._core.hold()
+        left = set(listeners)
+
+        def done(listener: asyncio.Future[Any]) -> None:
+            left.discard(listener)
+            if not left:
+                self._core.release()
+
+        for listener in listeners:
+            listener.add_done_callback(done)
+
+    def emit(self, event: str, *args: Any, **kwargs: Any) -> bool:
+        """Call the listeners of `event`; True if there are any."""
+        if event == "new_listener" and args and args[0] == "message":
+            self._core.release()
+        return super().emit(event, *args, **kwargs)
+
+    def addEventListener(self, *args: Any, **kwargs: Any) -> None:
+        """As W3C's."""
+        super().addEventListener(*args, **kwargs)
+        if args and args[0] == "message":
+            self._core.release()
+
+    def messages(self, *args: Any, **kwargs: Any) -> MessageStream:
+        """The messages from now on, and those that came before anybody listened, until the channel closes."""
+        stream = super().messages(*args, **kwargs)
+        self._core.release()
+        return stream
 
     def has_listeners(self, type: str) -> bool:
         """Whether anybody would notice an event of this type."""

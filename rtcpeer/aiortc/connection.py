@@ -225,12 +225,18 @@ class RTCPeerConnection(NegotiatingConnection):
         if event.type == "track":
             self.emit("track", getattr(event, "track", None))
         elif isinstance(event, RTCDataChannelEvent):
-            self.emit("datachannel", event.channel)
+            self._tell_channel(event.channel)
         elif event.type in ("iceconnectionstatechange", "connectionstatechange"):
             self.news()
         elif event.type in ("signalingstatechange", "icegatheringstatechange"):
             self.emit(event.type)
         return result
+
+    def _tell_channel(self, channel: Any) -> None:
+        """Emit "datachannel". What arrives waits for listeners that await before they listen to the channel."""
+        tasks = self.emit_and_tell("datachannel", channel)
+        if tasks and isinstance(channel, RTCDataChannel):
+            channel.wait_for(tasks)
 
     def _incoming(self, event: RTCDataChannelEvent) -> RTCDataChannelEvent:
         for core in self._session.executor.data.channels:

@@ -25,6 +25,12 @@ class Emitter(AsyncIOEventEmitter):
             return False
         return bool(super().emit(event, *args, **kwargs))
 
+    def emit_and_tell(self, event: str, *args: Any) -> set[asyncio.Future[Any]]:
+        """Call the listeners of `event`; the async ones among them that are not done."""
+        before = set(self._waiting)
+        self.emit(event, *args)
+        return {one for one in self._waiting if one not in before and not one.done()}
+
     def _report(self, error: Any) -> None:
         message = f"a listener of {type(self).__name__} failed"
         cause = error if isinstance(error, BaseException) else None

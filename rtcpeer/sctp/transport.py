@@ -162,8 +162,13 @@ class DataTransport:
             self._connected = False
 
     def stop(self) -> Awaitable[None]:
-        """Abort the association, telling the other end. Channels are closed, without a callback."""
+        """Abort the association, telling the other end. Channels are closed, without a callback.
+
+        What was sent in this turn of the loop leaves before that, as far as the other end and the path take it.
+        """
         self._listener = None
+        if self._association is not None and self._association.is_established:
+            self._flush(self._association)
         self._abort()
         self._end(None, tell=False)
         if self.dtls is not None:
@@ -323,14 +328,19 @@ class DataTransport:
         association = self._association
         if association is None:
             return
-        low = self._write(association) if association.is_established and self._ready else None
-        packets = association.packets(self.time())
-        if packets and self.dtls is not None:
-            self.dtls.send_messages(packets)
+        low = self._flush(association)
         self._arm(association)
         for channel in low or ():
             if channel.listener is not None and channel.state is not DataChannelState.CLOSED:
                 channel.listener.on_buffered_amount_low()
+
+    def _flush(self, association: Association) -> list[DataChannel] | None:
+        """Send what there is; which channels' buffered amount has crossed its threshold."""
+        low = self._write(association) if association.is_established and self._ready else None
+        packets = association.packets(self.time())
+        if packets and self.dtls is not None:
+            self.dtls.send_messages(packets)
+        return low
 
     def _write(self, association: Association) -> list[DataChannel]:
         """Write messages; which channels' buffered amount has crossed its threshold."""

@@ -504,3 +504,76 @@ async def test_messages_from_worker_threads(scene):
         await both.client.close()
         with pytest.raises(InvalidStateError):
             await asyncio.to_thread(channel.send, "too late")
+
+
+@scenario
+async def test_an_async_datachannel_listener_that_awaits_loses_no_message(scene):
+    async with Programs(scene) as programs:
+        got, closed, done = [], [], asyncio.Event()
+        channel = programs.client.createDataChannel("chat")
+
+        @channel.on("open")
+        def opened():
+            for number in range(50):
+                channel.send(str(number))
+
+        @programs.server.on("datachannel")
+        async def on_datachannel(channel):
+            await asyncio.sleep(1)  # reads a file, asks a service
+            channel.on("message", got.append)
+            channel.on("close", lambda: closed.append(True))
+            await done.wait()  # and goes on for as long as the call
+
+        await programs.exchange()
+        await programs.connected()
+        await asyncio.sleep(0.5)
+        channel.send("before")
+        await asyncio.sleep(1)
+        channel.send("after")
+        await asyncio.sleep(0.1)
+        assert got == [*map(str, range(50)), "before", "after"]
+        channel.close()
+        await asyncio.sleep(1)
+        assert closed == [True]
+        done.set()
+
+
+@scenario
+async def test_a_datachannel_listener_that_never_listens_to_messages_holds_nothing_for_ever(scene):
+    async with Programs(scene) as programs:
+        ended, channels = asyncio.Event(), []
+        mine = programs.client.createDataChannel("chat")
+
+        @programs.server.on("datachannel")
+        async def on_datachannel(channel):
+            channels.append(channel)
+            channel.on("close", ended.set)
+            await channel.send_async("x" * 200_000)
+            await ended.wait()
+
+        await programs.exchange()
+        await programs.connected()
+        await asyncio.sleep(1)
+        for _ in range(3000):
+            mine.send("y")
+        await asyncio.sleep(1)
+        assert channels[0]._core._deferred is None  # so many are not kept
+        mine.close()
+        await asyncio.wait_for(ended.wait(), 5)
+
+
+@scenario
+async def test_what_is_sent_just_before_close_arrives(scene):
+    """pipecat says goodbye so: a message, and the connection is closed at once."""
+    async with Programs(scene) as programs:
+        got = []
+        channel = programs.client.createDataChannel("signalling")
+        programs.server.on("datachannel", lambda channel: channel.on("message", got.append))
+        await programs.exchange()
+        await programs.connected()
+        await asyncio.sleep(0.5)
+        channel.send(json.dumps({"type": "peerLeft"}))
+        await programs.client.close()
+        await asyncio.sleep(1)
+        assert got == ['{"type": "peerLeft"}']
+        assert programs.server.connectionState == "closed"

@@ -85,6 +85,9 @@ class DataChannelCore:
         self._above = False
         # what happened before the channel was announced; None = it is announced
         self._deferred: list[Callable[[], None]] | None = None
+        # it is announced when `release` is called, not before; messages that have come meanwhile, and their size
+        self._held = False
+        self._held_messages = self._held_bytes = 0
         self._left = False
         self._open_waiters: list[asyncio.Future[None]] = []
         self._room_waiters: deque[asyncio.Future[None]] = deque()
@@ -146,7 +149,22 @@ class DataChannelCore:
 
     def announce(self) -> None:
         """Webrtc-pc "announce the channel as open", in a later turn of the loop."""
+        if self._held:
+            return
         asyncio.get_running_loop().call_soon(self._announce)
+
+    def hold(self) -> None:
+        """Announce it only when `release` is called: whoever was told of it is not ready yet.
+
+        Not for ever: the end of the channel, and more than `BACKLOG_BYTES` or `BACKLOG_MESSAGES`, release it.
+        """
+        self._held = True
+
+    def release(self) -> None:
+        """Whoever was told of it is ready: announce it now."""
+        if self._held:
+            self._held = False
+            self.announce()
 
     def _announce(self) -> None:
         deferred, self._deferred = self._deferred, None
@@ -171,6 +189,10 @@ class DataChannelCore:
         """See `ChannelListener`; webrtc-pc 6.2 "receiving messages on a data channel"."""
         if self._deferred is not None:
             self._deferred.append(functools.partial(self.on_message, data))
+            self._held_messages += 1
+            self._held_bytes += len(data)
+            if self._held_messages >= BACKLOG_MESSAGES or self._held_bytes >= BACKLOG_BYTES:
+                self.release()
             return
         if self.state is not _State.OPEN:
             return
@@ -203,6 +225,8 @@ class DataChannelCore:
         """See `ChannelListener`."""
         if self._deferred is not None:
             self._deferred.append(self.on_buffered_amount_low)
+            if self.channel.buffered_amount <= LOW_WATER_BYTES:
+                self._wake_sender()  # it may be what the channel is held for
             return
         amount = self.channel.buffered_amount
         fell = self._above and amount <= self.threshold
@@ -218,6 +242,7 @@ class DataChannelCore:
         """See `ChannelListener`; webrtc-pc 6.2 "closing procedure", not initiated by our `close`."""
         if self._deferred is not None:
             self._deferred.append(self.on_closing)
+            self.release()
             return
         if self.state in (_State.CONNECTING, _State.OPEN):
             self.state = _State.CLOSING
@@ -229,6 +254,7 @@ class DataChannelCore:
         """See `ChannelListener`; webrtc-pc 6.2 "announcing a data channel as closed"."""
         if self._deferred is not None:
             self._deferred.append(functools.partial(self.on_closed, error))
+            self.release()
             return
         if self.state is _State.CLOSED:
             return

@@ -96,3 +96,20 @@ async def test_a_connection_has_the_methods_of_pyee():
     pc.remove_all_listeners("hello")
     assert not pc.emit("hello", 2)
     await pc.close()
+
+
+async def test_which_async_listeners_are_not_done():
+    """`_waiting` is pyee's own."""
+    emitter, gate, called = Emitter(), asyncio.Event(), []
+
+    async def listener(value):
+        await gate.wait()
+        called.append(value)
+
+    emitter.on("x", listener)
+    emitter.on("x", lambda value: called.append(-value))
+    (task,) = emitter.emit_and_tell("x", 5)
+    assert (called, task.done()) == ([-5], False)
+    gate.set()
+    await task
+    assert called == [-5, 5]
