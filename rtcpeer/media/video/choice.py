@@ -15,6 +15,8 @@ from rtcpeer.media.video.pictures import PictureDecoder, PictureEncoder
 from rtcpeer.media.video.registered import registered_encoder
 from rtcpeer.values import Codec
 
+PIXELS_MAX = 4096 * 2304
+"""The largest picture that is decoded, unless somebody says otherwise."""
 # (encoder, decoder) by their names in libav; a build of PyAV may be without
 _NEEDED = {
     "VP9": ("libvpx-vp9", "vp9"),
@@ -104,7 +106,7 @@ def make_encoder(codec: Codec) -> PictureEncoder:
     return encoder
 
 
-def make_decoder(codec: Codec, pixels_max: int) -> aiortc_adapter.Decoder:
+def make_decoder(codec: Codec, pixels_max: int = PIXELS_MAX) -> aiortc_adapter.Decoder:
     """The decoder of a negotiated codec, of any kind.
 
     Args:

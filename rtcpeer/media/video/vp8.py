@@ -6,8 +6,10 @@ import os
 import random
 from typing import ClassVar
 
+from av.frame import Frame
 from av.video.codeccontext import VideoCodecContext
 
+from rtcpeer.media import aiortc_adapter
 from rtcpeer.media.video.pictures import PictureDecoder, PictureEncoder
 
 # Payloads with the descriptor; above it stand at most 96 bytes of RTP, SRTP, UDP and IPv6.
@@ -90,6 +92,21 @@ class Vp8Encoder(PictureEncoder):
 
 
 class Vp8Decoder(PictureDecoder):
-    """Libvpx."""
+    """Libvpx. It takes any size, so that is looked at before it is asked."""
 
     coder: ClassVar[str] = "libvpx"
+
+    def __init__(self, pixels_max: int) -> None:
+        super().__init__(pixels_max)
+        self._pixels_max = pixels_max
+
+    def decode(self, encoded_frame: aiortc_adapter.JitterFrame) -> list[Frame]:
+        """Decode one picture.
+
+        Raises:
+            ValueError: it is larger than the limit.
+        """
+        width, height = picture_size(encoded_frame.data) or (0, 0)
+        if width * height > self._pixels_max:
+            raise ValueError(f"a VP8 picture of {width} x {height} is above the limit")
+        return super().decode(encoded_frame)

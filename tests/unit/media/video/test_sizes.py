@@ -106,6 +106,11 @@ def test_a_bomb_says_its_size(name):
     assert choice.picture_size(name, bomb(name)) == (16383, 16383)
 
 
+def test_libvpx_is_not_asked_for_a_bomb():
+    with pytest.raises(ValueError, match="16383 x 16383"):
+        choice.make_decoder(CODECS["VP8"]).decode(aiortc_adapter.JitterFrame(bomb("VP8"), 0))
+
+
 def test_libav_refuses_a_bomb_that_hides_behind_a_picture():
     (small,) = encoded("VP9")
     # without an index, and behind one that leaves it out: libvpx would decode it
