@@ -34,6 +34,8 @@ _DEFAULTS = {
     "tx-mode": "SRST",
     "profile-level-id": "420010",
 }
+# Over so many seconds the part of packets is worked out that a subscriber lost, while the source loses some too.
+REPORT_WINDOW = 2.0
 # Sequence numbers of an output begin so far up, so that what comes before the first packet is not negative.
 _OFFSET = 0x10000
 
@@ -95,6 +97,11 @@ class Relay:
         # counted in the stream already
         self._settled = (0, 0, 0, 0, 0)
         self.keyframe_requests = 0
+        # for reports of loss without that of the source: when a window began, what was lost and the highest number
+        # that had arrived by then; and the part that was lost in the last one, of 256
+        self._window = (0.0, 0, 0)
+        self._fraction = 0
+        self._had_holes = False
 
     @property
     def receiver(self) -> MediaReceiver:
@@ -273,11 +280,17 @@ class Relay:
         if packets is None or output is None:
             return
         holes = output.holes()
-        expected = output.counts()[0] + holes
-        if holes and expected:
+        if holes or self._had_holes:
+            self._had_holes = True
             lost = max(0, block.packets_lost - holes)
-            fraction = max(0, block.fraction_lost - 256 * holes // expected)
-            block = dataclasses.replace(block, packets_lost=lost, fraction_lost=fraction)
+            since, lost_before, highest_before = self._window
+            if now - since >= REPORT_WINDOW:
+                # over a while: what is missing in one moment comes in the next
+                expected = block.highest_sequence - highest_before & 0xFFFFFFFF
+                part = 256 * (lost - lost_before) // expected if since and expected else 0
+                self._fraction = min(255, max(0, part))
+                self._window = (now, lost, block.highest_sequence)
+            block = dataclasses.replace(block, packets_lost=lost, fraction_lost=self._fraction)
         packets.take_report(block, now)
         output.round_trip = packets.round_trip
 
