@@ -8,7 +8,7 @@ from struct import unpack_from
 
 import pytest
 
-from rtcpeer.sctp.congestion import BACKOFF_MAX, BURST
+from rtcpeer.sctp.congestion import BACKOFF_MAX, BURST, CWND_INITIAL, CWND_MIN
 from rtcpeer.sctp.outgoing import Message
 from rtcpeer.sctp.packets import BODY_MAX, PACKET_MAX, unwrap
 from rtcpeer.sctp.reassembly import UNORDERED
@@ -416,3 +416,161 @@ def test_what_was_given_up_is_not_waited_for() -> None:
     assert path.queue.unacknowledged(1, DCEP) == 1
     path.pass_time(1)
     assert path.queue.unacknowledged(1, DCEP) == 0
+
+
+def test_a_round_trip_is_not_measured_with_what_was_sent_twice(path):
+    """Karn's rule (RFC 9260 section 6.3.1 C5): lost once, answered late."""
+    path.write()
+    path.transmit()
+    path.now += 0.05
+    path.arrive(path.packets[0])
+    path.sack()
+    measured = path.queue.round_trip.smoothed
+    path.write()
+    path.transmit()
+    path.pass_time(0.6)
+    path.now += 3
+    path.arrive(path.packets[-1] if path.packets else [])
+    path.acknowledge(FIRST + 1)
+
+    assert path.queue.round_trip.smoothed == measured == pytest.approx(0.05)
+
+
+def test_the_receivers_window_is_less_by_what_is_on_its_way(path):
+    """RFC 9260 section 6.2.1 D: 10 kB, of which 8 kB are on their way: 2 kB more."""
+    path.write(b"x" * 1000, 40)
+    assert len(path.transmit()) == 12
+    for packet in path.packets[:4]:
+        path.arrive(packet)
+    del path.packets[:]
+
+    path.sack(window=10_000)
+
+    assert path.queue.flight == 9 * 1016
+
+
+def test_the_last_packet_is_lost(path):
+    """Nothing comes after it: it is sent again within one timeout, which follows the measured round trip."""
+    path.write(b"x" * 1000, 5)
+    for packet in path.transmit()[:4]:
+        path.arrive(packet)
+    path.now += 0.03
+    path.sack()
+    del path.packets[:]
+
+    sent = path.pass_time(path.queue.round_trip.timeout)
+
+    assert path.queue.round_trip.timeout == 0.4
+    assert tsns(sent) == [FIRST + 4]
+
+
+def test_a_repetition_that_is_lost_too_is_found_without_the_timer(path):
+    path.write(b"x" * 1000, 60)
+    path.transmit()
+    copies = 0
+    while path.queue.outstanding:
+        flying, path.packets[:] = list(path.packets), []
+        path.now += 0.02
+        assert path.now < 101, "it took the timer"
+        for packet in flying:
+            if FIRST in tsns([packet]) and copies < 3:
+                copies += 1
+                continue
+            path.arrive(packet)
+            path.sack()
+
+    assert copies == 3
+    assert path.queue.round_trip.backoff == 0
+
+
+def test_packets_that_were_overtaken_by_two_are_not_lost(path):
+    path.write(b"x" * 1000, 10)
+    first, *others = path.transmit()
+    del path.packets[:]
+    for packet in others[:2]:
+        path.arrive(packet)
+        path.sack()
+
+    assert FIRST not in tsns(path.packets)
+    assert path.queue.window.recovery_end is None
+    path.arrive(first)
+    path.sack()
+    assert path.queue.window.recovery_end is None
+
+
+def test_a_loss_halves_the_window_once_for_all_that_was_on_its_way(path):
+    path.write(b"x" * 1000, 400)
+    path.transmit()
+    for _ in range(4):
+        flying, path.packets[:] = list(path.packets), []
+        for packet in flying:
+            path.arrive(packet)
+        path.now += 0.02
+        path.sack()
+    size = path.queue.window.size
+    assert size > 30 * PACKET_MAX
+    flying, path.packets[:] = list(path.packets), []
+    for index, packet in enumerate(flying):
+        if index % 5:
+            path.arrive(packet)
+            path.sack()
+
+    assert path.queue.window.size == size // 2
+    assert path.queue.window.size > CWND_MIN
+
+
+def test_a_burst_after_a_pause_is_no_larger_than_the_first_window(path):
+    path.write(b"x" * 1000, 400)
+    path.transmit()
+    while path.queue.outstanding:
+        flying, path.packets[:] = list(path.packets), []
+        for packet in flying:
+            path.arrive(packet)
+        path.now += 0.02
+        path.sack()
+    assert path.queue.window.size > 2 * CWND_INITIAL
+    path.now += 60
+    path.write(b"x" * 1000, 400)
+
+    path.transmit()
+
+    assert len(path.packets) <= CWND_INITIAL // PACKET_MAX + 2
+    assert path.queue.window.size == CWND_INITIAL
+
+
+def test_a_message_given_up_half_sent_does_not_stop_its_stream(path):
+    """All that was sent of it has arrived: a TSN that stands for the rest tells the other end to go on without it."""
+    path.queue.open(5000)
+    path.write(bytes(20_000), expiry=path.now + 1)
+    path.write(b"later")
+    count = len(path.transmit())
+    for packet in path.packets:
+        path.arrive(packet)
+    path.now += 2
+    del path.packets[:]
+    path.sack(window=5000)
+
+    skips = [chunk for packet in path.packets for chunk in packet if chunk[0] == 192]
+    placeholder = FIRST + count
+    assert [unpack_from("!LHH", chunk, 4) for chunk in skips] == [(placeholder, 1, 0)]
+    assert path.queue.queued == 0
+    assert [chunk[8:12] for packet in path.packets for chunk in packet if chunk[0] == 0] == [b"\0\1\0\1"]
+
+
+def test_an_acknowledgement_rides_in_front_where_it_fits(path):
+    path.write(b"x" * 100)
+    assert [split(body)[0] for body in path.queue.transmit(path.now, b"\3\0\0\4")] == [b"\3\0\0\4"]
+    path.write(b"x" * 1160)
+    assert [len(body) for body in path.queue.transmit(path.now, b"\3\0\0\4")] == [4, BODY_MAX]
+    assert path.queue.transmit(path.now, b"\3\0\0\4") == [b"\3\0\0\4"]
+    assert path.queue.transmit(path.now) == []
+
+
+def test_fragments_have_one_size(path):
+    path.write(bytes(8000))
+
+    sizes = [chunk[2] << 8 | chunk[3] for packet in path.transmit() for chunk in packet]
+
+    assert len(sizes) == 7
+    assert len(set(sizes[:-1])) == 1
+    assert sizes[-1] <= sizes[0]
