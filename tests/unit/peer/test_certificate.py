@@ -1,3 +1,4 @@
+import asyncio
 import datetime
 import time
 
@@ -7,6 +8,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from rtcpeer import RTCPeerConnection
+from rtcpeer.dtls import certificates
 from rtcpeer.dtls.certificates import Certificate, KeyAlgorithm
 from rtcpeer.errors import NotSupportedError, RTCSyntaxError
 from rtcpeer.peer.certificate import RTCCertificate, generate_certificate, read_algorithm
@@ -38,8 +40,28 @@ async def test_rsa():
     assert certificate.expires > time.time() * 1000
 
 
-async def test_a_certificate_that_no_handshake_would_take_is_refused_when_it_is_made():
-    """OpenSSL refuses it, at the security level of most systems: not after a description was applied."""
+async def test_a_key_of_1024_bits_is_usable():
+    """The W3C suite makes such a certificate, and browsers shake hands with it."""
+    async with (
+        RTCPeerConnection(certificates=[await generate_certificate(RSA | {"modulusLength": 1024})]) as pc,
+        RTCPeerConnection() as other,
+    ):
+        pc.onicecandidate = lambda e: (
+            e.candidate and asyncio.ensure_future(other.addIceCandidate(e.candidate))
+        )
+        pc.createDataChannel("x")
+        await pc.setLocalDescription()
+        await other.setRemoteDescription(pc.localDescription)
+        await other.setLocalDescription()
+        await other.gathered()
+        await pc.setRemoteDescription(other.localDescription)
+        await asyncio.gather(pc.connected(timeout=20), other.connected(timeout=20))
+
+
+async def test_a_certificate_that_no_handshake_would_take_is_refused_when_it_is_made(monkeypatch):
+    """Where OpenSSL is set to be stricter: not after a description was applied."""
+    monkeypatch.setattr(certificates, "CIPHERS", certificates.CIPHERS.replace(b"LEVEL=1", b"LEVEL=2"))
+    monkeypatch.setattr(certificates, "_context", certificates._context.__wrapped__)
     with pytest.raises(NotSupportedError, match=r"1024 bits.*key too small"):
         await generate_certificate(RSA | {"modulusLength": 1024})
 
