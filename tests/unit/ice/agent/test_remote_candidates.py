@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -276,3 +278,19 @@ def unsigned_redirect(server: Any) -> Any:
         path.send(response.to_bytes(None))
 
     return answer
+
+
+def test_the_guide_for_bots_runs() -> None:
+    guide = (Path(__file__).parents[4] / "docs" / "bots.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", guide, re.S)
+
+    async def main() -> None:
+        names: dict[str, Any] = {}
+        exec(program, names)
+        with VirtualNetwork().add_host("bot").active():
+            connection = names["answer"]()
+        await connection.close()
+        assert names["is_public"](candidate("198.41.0.4"))
+        assert not names["is_public"](candidate("192.168.1.1"))
+
+    run_virtual(main())
