@@ -64,12 +64,10 @@ def apply_local_offer(engine: Engine, draft: Draft, created: Created) -> None:
             configure_offered(draft, withdraw_offered(draft, record, media), media)
         elif media.is_data and not media.rejected:
             _bind_data(draft, mid, draft.bindings[mid])
-    started: set[int] = set()
     for media in session.media:
         id = draft.bindings.get(media.mid or "")
-        if id is None or id in started or media.ice is None:
+        if id is None or media.ice is None:
             continue
-        started.add(id)
         draft.set_role(id, IceRole.CONTROLLING)
         draft.start_generation(id, media.ice)
     _close_unstable(draft)

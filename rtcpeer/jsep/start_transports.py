@@ -13,7 +13,7 @@ from rtcpeer.jsep.effects import AttachData, CloseData, SetRemoteIce, StartData,
 from rtcpeer.jsep.state import Description
 from rtcpeer.jsep.transports import candidates_of, remote_credentials, remote_fingerprints
 from rtcpeer.sdp.model import Media, Setup
-from rtcpeer.values import DtlsRole, IceRole, SdpType
+from rtcpeer.values import DtlsRole, IceRole
 
 if TYPE_CHECKING:
     from rtcpeer.jsep.engine import Engine
@@ -59,15 +59,12 @@ def start_transports(
         draft.set_role(id, IceRole.CONTROLLING if controlling else IceRole.CONTROLLED)
         draft.start_generation(id, ours.ice)
         candidates, end = candidates_of(remote, head)
-        if not candidates:
-            for (
-                member,
-                its_head,
-            ) in heads.items():  # some servers list candidates in any section of the bundle
-                if its_head == head and (remote.type is not SdpType.OFFER or not candidates):
-                    candidates, end = candidates_of(remote, member)
-                    if candidates:
-                        break
+        if not candidates:  # some servers list them in any section of the bundle
+            for member in [m for m, its_head in heads.items() if its_head == head]:
+                candidates, its_end = candidates_of(remote, member)
+                end = end or its_end
+                if candidates:
+                    break
         transport = draft.transports[id]
         named = tuple([c if c.ufrag else replace(c, ufrag=remote_ice.ufrag) for c in candidates])
         if transport.remote != remote_ice or named or end:

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from rtcpeer.errors import InvalidAccessError
-from rtcpeer.jsep.effects import CloseTransport
+from rtcpeer.jsep.effects import CloseTransport, SetRemoteIce
+from rtcpeer.jsep.negotiated import _sources
+from rtcpeer.sdp.model import Media, Ssrc, SsrcGroup
 from rtcpeer.sdp.text import parse_untrusted
 from rtcpeer.values import BundlePolicy, SdpType
-from tests.unit.jsep.support import SETTINGS, Peer, negotiate
+from tests.unit.jsep.support import SETTINGS, Peer, negotiate, pair
 
 
 def peer(name: str, policy: BundlePolicy) -> Peer:
@@ -210,3 +212,63 @@ def test_the_tagged_section_stays_tagged_while_it_lives() -> None:
     negotiate(a, b)
     a.transceiver("audio")
     assert parse_untrusted(a.local()).groups[0].mids == ("0", "1")
+
+
+def test_candidates_in_any_section_of_a_bundle_are_the_transports() -> None:
+    """Some servers list them in another section than the tagged one."""
+    a, b = pair()
+    a.track("audio", "s")
+    a.track("video", "s")
+    a.want_data()
+    b.remote(SdpType.OFFER, a.local())
+    line = "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n"
+    text = b.local().replace("a=mid:1\r\n", "a=mid:1\r\n" + line)
+    (effect,) = [e for e in a.engine.plan_remote(SdpType.ANSWER, text).start if isinstance(e, SetRemoteIce)]
+    assert [c.address for c in effect.candidates] == ["192.0.2.1"]
+    assert not effect.end_of_candidates
+
+
+def test_the_end_of_candidates_in_the_tagged_section_holds_for_its_bundle() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    a.want_data()
+    b.remote(SdpType.OFFER, a.local())
+    text = b.local().replace("a=mid:0\r\n", "a=mid:0\r\na=end-of-candidates\r\n")
+    (effect,) = [e for e in a.engine.plan_remote(SdpType.ANSWER, text).start if isinstance(e, SetRemoteIce)]
+    assert effect.end_of_candidates
+
+
+def test_one_generation_is_started_for_each_transport_of_an_offer() -> None:
+    a, _ = pair()
+    a.track("audio", "s")
+    a.track("audio", "s")
+    a.want_data()
+    a.local()
+    assert {id: len(generations) for id, generations in a.objects.generations.items()} == {0: 1, 1: 1}
+
+
+def test_of_two_data_sections_one_is_accepted_and_lives() -> None:
+    a, b = pair()
+    a.want_data()
+    text = a.local()
+    section = (
+        text[text.index("m=application") :].replace("a=mid:0", "a=mid:1").replace("a=sctp-port:5000\r\n", "")
+    )
+    b.remote(SdpType.OFFER, text.replace("BUNDLE 0", "BUNDLE 0 1") + section)
+    assert b.state.data is not None
+    assert b.state.data.remote_port == 5000  # what RFC 8841 has for who says nothing
+    answer = b.local()
+    assert answer.count("m=application 0 ") == 1
+    assert answer.count("m=application 9 ") == 1
+    assert b.state.data is not None
+    assert b.state.data.started
+    assert f"a=group:BUNDLE {b.state.data.mid}\r\n" in answer
+
+
+def test_a_retransmission_group_has_two_sources() -> None:
+    media = Media(
+        "video",
+        ssrcs=tuple([Ssrc(n, (("cname", "x"),)) for n in (1, 2, 3, 4, 5)]),
+        ssrc_groups=(SsrcGroup("FID", (1, 2)), SsrcGroup("FID", (3, 4, 5)), SsrcGroup("FID", (3,))),
+    )
+    assert [(s.ssrc, s.rtx_ssrc) for s in _sources(media)] == [(1, 2), (3, None), (4, None), (5, None)]
