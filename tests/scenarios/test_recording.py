@@ -8,9 +8,11 @@ import av
 import pytest
 
 from rtcpeer import MediaPlayer, MediaRecorder, NotSupportedError, OperationError, RTCRtpSender
+from rtcpeer.aiortc.contrib import media as dropin_media
 from rtcpeer.media.video import annexb
 from rtcpeer.testing import PeerPair, VirtualNetwork, synthetic_track
 from tests.scenarios.bots import Bots
+from tests.scenarios.test_aiortc_dropin import Programs
 from tests.scenarios.virtual import scenario
 
 PICTURE = {"width": 64, "height": 48, "frameRate": 15}
@@ -210,3 +212,50 @@ def test_a_file_is_sent_as_it_is(tmp_path: Path):
     again = [data for _at, data in content(tmp_path / "again.mkv")[0]["video"]]
     assert len(again) > 90
     assert set(again) == set(original)
+
+
+@pytest.mark.parametrize("extension", ["mp4", "webm"])
+def test_a_server_written_for_aiortc_records_sound_and_picture(tmp_path: Path, extension):
+    """The shape of aiortc's example server: the recorder starts before the answer, pictures come through a relay."""
+    path = tmp_path / f"call.{extension}"
+
+    @scenario
+    async def run(scene):
+        async with Programs(scene) as programs:
+            client, server, relay = programs.client, programs.server, dropin_media.MediaRelay()
+            recorder = dropin_media.MediaRecorder(str(path))
+
+            @server.on("track")
+            def on_track(track):
+                if track.kind == "audio":
+                    server.addTrack(synthetic_track("audio", {}))
+                    recorder.addTrack(track)
+                else:
+                    server.addTrack(relay.subscribe(track))
+                    recorder.addTrack(relay.subscribe(track))
+
+                @track.on("ended")
+                async def on_ended():
+                    await recorder.stop()
+
+            tracks = [synthetic_track("audio", {}), synthetic_track("video", PICTURE)]
+            for track in tracks:
+                client.addTrack(track)
+            await client.setLocalDescription(await client.createOffer())
+            await server.setRemoteDescription(client.localDescription)
+            await recorder.start()
+            await server.setLocalDescription(await server.createAnswer())
+            await client.setRemoteDescription(server.localDescription)
+            await programs.connected()
+            await asyncio.sleep(3)
+            await client.close()
+            await asyncio.sleep(1)
+            await recorder.stop()
+
+    run()
+    packets, frames = content(path)
+    assert frames["video"] > 30
+    assert frames["audio"] > 2.5 * 48000
+    for kind in ("audio", "video"):
+        times = sorted(at for at, _data in packets[kind])
+        assert times[-1] - times[0] == pytest.approx(3, abs=0.5)
