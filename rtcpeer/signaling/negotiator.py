@@ -435,7 +435,10 @@ class Negotiator:
             return
         if self._is_old(description) or self._answers_another(description):
             return
-        ready = not self._making_offer and (self.pc.signalingState == "stable" or self._answer_pending)
+        # in "have-remote-offer" answering has failed: the same offer again, or the next one, is no glare
+        ready = not self._making_offer and (
+            self.pc.signalingState in ("stable", "have-remote-offer") or self._answer_pending
+        )
         self._ignored_offer = not self.polite and kind == "offer" and not ready
         if self._ignored_offer:
             return

@@ -406,3 +406,28 @@ def test_the_fake_refuses_what_a_connection_refuses() -> None:
         pc.close()
 
     check()
+
+
+@virtual
+@pytest.mark.parametrize("polite", [True, False])
+async def test_an_offer_whose_answer_failed_is_answered_when_it_comes_again(polite: bool) -> None:
+    async with Call() as call:
+        sent: list[Any] = []
+        call.nb.polite = polite
+        call.b.fail["setLocalDescription"] = OperationError("not now")
+
+        async def keep(message: Any) -> None:
+            sent.append(as_message(message))
+
+        call.pair[0].send = keep  # type: ignore[method-assign]
+        call.a.createDataChannel("x")
+        await asyncio.sleep(0.5)
+        offer = next(message for message in sent if message.get("type") == "offer")
+        assert offer["number"] == 1
+        await call.nb.receive(offer)
+        assert call.b.signalingState == "have-remote-offer"
+        assert [str(error) for error in call.errors] == ["not now"]
+        await call.nb.receive(dict(offer))  # the same number again
+        assert call.b.signalingState == "stable"
+        assert call.b.localDescription is not None
+        assert call.b.localDescription.type == "answer"

@@ -381,3 +381,39 @@ async def test_the_server_goes_and_comes_back(server: RoomServer) -> None:
 async def test_a_port_that_is_taken(server: RoomServer) -> None:
     with pytest.raises(OSError):
         await RoomServer(port=server._port).start()
+
+
+async def test_waits_begin_anew_after_each_connection_that_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Socket:
+        async def close(self) -> None:
+            pass
+
+    waits: list[float] = []
+    outcomes = iter([False, False, True, False, True, True, None])
+
+    class Lost(Room):
+        def __init__(self) -> None:
+            self._closed, self._socket = False, Socket()  # type: ignore[assignment]
+
+        async def _read(self, socket: Any) -> None:
+            pass
+
+        async def _connect(self, mode: Any) -> None:
+            outcome = next(outcomes)
+            if outcome is None:
+                self._closed = True
+            elif outcome:
+                self._socket = Socket()  # type: ignore[assignment]
+            else:
+                raise NetworkError("no server")
+
+        def fire(self, event: Any) -> bool:
+            return True
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr("rtcpeer.signaling.roomclient.random.uniform", lambda low, high: 1.0)
+    monkeypatch.setattr("rtcpeer.signaling.roomclient.asyncio.sleep", sleep)
+    await Lost()._run()
+    assert waits == [0.0, 0.3, 1.0, 0.0, 0.3, 0.0, 0.0]

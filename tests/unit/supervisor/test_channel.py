@@ -141,6 +141,18 @@ async def test_what_was_sent_shortly_before_is_in_doubt() -> None:
 
 
 @virtual
+async def test_of_a_healthy_connection_of_another_stack_only_the_last_second_is_in_doubt() -> None:
+    case = Case()
+    case.channel.attach(Inner(), 1)
+    for text in ("3 s before", "0.5 s before"):
+        case.channel.send(text)
+        await asyncio.sleep(2.5 if text.startswith("3") else 0.5)
+    case.channel.detach(None, Reason.API)
+    case.channel.settle(resend=False, arrived=None)
+    assert [e.messages for e in case.lost] == [("0.5 s before",)]
+
+
+@virtual
 async def test_the_record_is_bounded_and_says_so() -> None:
     case = Case(size_bytes=100)
     case.channel.attach(Inner(), 1)

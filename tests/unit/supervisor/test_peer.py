@@ -366,6 +366,23 @@ async def test_bytes_that_arrive_keep_a_disconnected_path() -> None:
 
 
 @virtual
+async def test_what_arrived_before_the_silence_does_not_put_the_restart_off() -> None:
+    async with Duo() as duo:
+        await duo.connect()
+        for pc in (duo.a.pc, duo.b.pc):
+            pc.bytes = 123_456
+            pc.timer.cancel()
+            pc.set_states("disconnected", "disconnected")
+        start = now()
+        while duo.b.state != "resuming":
+            await asyncio.sleep(0.02)
+            assert now() < start + 5
+        assert now() - start == pytest.approx(2.5, abs=0.1)
+        for pc in (duo.a.pc, duo.b.pc):
+            pc.timer = None
+
+
+@virtual
 async def test_rotation_restarts_only_where_the_path_depends_on_it() -> None:
     served = 0
 
