@@ -2,7 +2,7 @@
 
 Sans-I/O and pure: packets, the time and random numbers are arguments; `packets` gives what is to be sent.
 
-Owns: the set-up and the end, acknowledgements of what arrives, what control chunks say.
+Owns: the set-up and the end, what control chunks say, the order of chunks in packets.
 Never: which message is next (the transport asks its channels), a timer (`deadline` says when `expire` is due).
 
 Left out, because DTLS and ICE do it: several paths, heartbeats of our own (consent, RFC 7675), restarts of an
@@ -13,13 +13,12 @@ and another one of these), a graceful shutdown of our own (RFC 8831 section 6.2 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
-from struct import Struct
-from typing import Final, Protocol
+from typing import Final
 
 from rtcpeer.sctp.congestion import RTO_INITIAL
 from rtcpeer.sctp.handshake import read_cookie_untrusted, write_cookie
+from rtcpeer.sctp.interfaces import AssociationStats, AssociationUser
 from rtcpeer.sctp.outgoing import Message
 from rtcpeer.sctp.packets import (
     BODY_MAX,
@@ -35,41 +34,24 @@ from rtcpeer.sctp.packets import (
     unwrap,
     write_chunk,
     write_init,
-    write_sack,
 )
-from rtcpeer.sctp.reassembly import UNORDERED, Reassembly
+from rtcpeer.sctp.reassembly import UNORDERED
+from rtcpeer.sctp.receive_queue import RECEIVE_WINDOW, ReceiveQueue, Verdict
 from rtcpeer.sctp.resets import StreamResets
 from rtcpeer.sctp.send_queue import SendQueue
-from rtcpeer.sctp.tracker import AHEAD_MAX, ReceiveTracker
 
-__all__ = ["ENTROPY_SIZE", "RECEIVE_WINDOW", "Association", "AssociationStats", "AssociationUser", "State"]
+__all__ = ["ENTROPY_SIZE", "Association", "State"]
 
 # Random bytes that an association is made with
 ENTROPY_SIZE: Final = 40
-# What the other end may have on its way and unassembled
-RECEIVE_WINDOW: Final = 1 << 20
-# What of it beyond is taken nevertheless: behind a hole; and of what comes next, as that alone can make room
-_BEHIND_HOLE_MAX: Final = RECEIVE_WINDOW + (128 << 10)
-_NEXT_MAX: Final = RECEIVE_WINDOW + (512 << 10)
 # INIT and COOKIE ECHO are repeated with doubling waits between these, for as long as the transport lives: on a lossy
 # path the long waits of a back-off are most of the time to a channel, and two packets a second harm no path
 _SETUP_WAIT_MIN: Final = 0.1
 _SETUP_WAIT_MAX: Final = 0.5
 # SHUTDOWN ACK is repeated so often
 _SHUTDOWN_TRIES: Final = 5
-# RFC 9260 section 6.2 allows half a second
-SACK_DELAY: Final = 0.05
-# A batch of packets (what arrives before `packets` is called) is acknowledged when so many have come, and at its end.
-# RFC 9260 section 6.2 asks for every second packet; less often is enough when they come together, but one lost SACK
-# must not take the acknowledgement of the whole batch with it.
-_BATCH_SACKS: Final = frozenset((2, 4, 8, *range(16, 1025, 16)))
-# With something missing each of the first packets is: other ends count three reports (RFC 9260 section 7.2.4)
-_BATCH_REPORTS: Final = 4
 # Control chunks that wait for the next packet: what one packet asks for is answered within this
 _CONTROL_MAX: Final = 64
-
-_DATA: Final = Struct("!LHHL")
-_IMMEDIATE: Final = 8
 
 
 class State(StrEnum):
@@ -85,41 +67,6 @@ class State(StrEnum):
 
 _ESTABLISHED: Final = State.ESTABLISHED
 _RECEIVING: Final = frozenset((State.ESTABLISHED, State.SHUTDOWN_RECEIVED, State.SHUTDOWN_ACK_SENT))
-
-
-class AssociationUser(Protocol):
-    """Who uses an association; called synchronously."""
-
-    def on_established(self) -> None:
-        """Messages can be sent."""
-
-    def on_message(self, stream_id: int, protocol: int, data: bytes) -> None:
-        """A whole message."""
-
-    def on_stream_closing(self, stream_id: int) -> None:
-        """The other end reset its half of a stream that we have opened."""
-
-    def on_stream_closed(self, stream_id: int) -> None:
-        """Both halves of a stream are reset."""
-
-    def on_association_closed(self, cause: int | None, aborted: bool) -> None:
-        """It ended: `aborted` by the other end, with its cause, or in peace."""
-
-
-@dataclass(frozen=True, slots=True)
-class AssociationStats:
-    """Numbers of an association; sizes in bytes, times in seconds.
-
-    Attributes:
-        ignored: packets and chunks that made no sense or were beyond bounds.
-    """
-
-    smoothed_rtt: float | None
-    congestion_window: int
-    receiver_window: int
-    mtu: int
-    unacknowledged: int
-    ignored: int
 
 
 class Association:
@@ -175,13 +122,7 @@ class Association:
         self._repeats = 0
         self._outgoing = SendQueue(first)
         self._resets = StreamResets(self, first)
-        self._tracker = ReceiveTracker(0)
-        self._reassembly = Reassembly(user.on_message)
-        # packets with data in this batch, and since the last SACK; whether that may wait, and until when
-        self._batch = 0
-        self._unacknowledged = 0
-        self._sack_now = False
-        self._sack_at: float | None = None
+        self._incoming = ReceiveQueue(user.on_message)
 
     # -- set-up and end ----------------------------------------------------------------------------
 
@@ -202,9 +143,8 @@ class Association:
 
     def _stop(self) -> None:
         self.state = State.CLOSED
-        self._repeated = self._repeat_at = self._sack_at = self._outgoing.deadline = None
-        self._unacknowledged = 0
-        self._sack_now = False
+        self._repeated = self._repeat_at = self._outgoing.deadline = None
+        self._incoming.stop()
         self._ready.clear()
         self._control.clear()
         self._resets.stop()
@@ -232,7 +172,7 @@ class Association:
         """What the other end's INIT or INIT ACK said."""
         self._theirs = theirs
         self._header_out = PacketHeader(*self._ports, theirs.tag)
-        self._tracker = ReceiveTracker(theirs.tsn - 1)
+        self._incoming.begin(theirs.tsn)
         self._outgoing.open(theirs.window)
         self._resets.begin(theirs.tsn, theirs.outbound)
 
@@ -290,7 +230,6 @@ class Association:
     def packets(self, now: float) -> list[bytes]:
         """What is to be sent now; call it when nothing more is to be received or written at once."""
         header = self._header_out
-        self._batch = 0
         ready, self._ready = self._ready, []
         if header is None:
             return ready
@@ -300,7 +239,7 @@ class Association:
         if self.state not in _RECEIVING:
             return ready
         outgoing = self._outgoing
-        sack = self._take_sack(now) if self._unacknowledged else b""
+        sack = self._incoming.end_batch(now, answering=outgoing.queued > 0)
         ready += map(seal, outgoing.transmit(now, sack))
         if self._resets.is_wanted:
             # behind the data, whose last TSN it names
@@ -331,39 +270,13 @@ class Association:
         if len(self._control) < _CONTROL_MAX:
             self._control.append(chunk)
 
-    def _take_sack(self, now: float) -> bytes:
-        """The SACK, if it is due (RFC 9260 section 6.2).
-
-        It is due with the second packet, or when something is missing or came twice, or when data goes the other
-        way; else after a while.
-        """
-        if self._unacknowledged < 2 and not self._sack_now and not self._outgoing.queued:
-            if self._sack_at is None:
-                self._sack_at = now + SACK_DELAY
-            return b""
-        return self._write_sack()
-
-    def _write_sack(self) -> bytes:
-        tracker = self._tracker
-        self._unacknowledged = 0
-        self._sack_now = False
-        self._sack_at = None
-        gaps = tracker.gaps() if tracker.has_holes else ()
-        sack = write_sack(tracker.cumulative, self._window(), gaps, tracker.duplicates)
-        if tracker.duplicates:
-            tracker.duplicates.clear()
-        return sack
-
-    def _window(self) -> int:
-        return max(0, RECEIVE_WINDOW - self._reassembly.held)
-
     # -- time --------------------------------------------------------------------------------------
 
     @property
     def deadline(self) -> float | None:
         """When `expire` is to be called."""
         earliest = self._outgoing.deadline
-        for time in (self._sack_at, self._repeat_at, self._resets.deadline):
+        for time in (self._incoming.deadline, self._repeat_at, self._resets.deadline):
             if time is not None and (earliest is None or time < earliest):
                 earliest = time
         return earliest
@@ -372,9 +285,8 @@ class Association:
         """See to the timers that have ended."""
         if self._repeat_at is not None and now >= self._repeat_at:
             self._repeat_again(now)
-        if self._sack_at is not None and now >= self._sack_at:
-            self._sack_at = None
-            self._sack_now = True
+        if self._incoming.deadline is not None and now >= self._incoming.deadline:
+            self._incoming.expire()
         outgoing = self._outgoing
         if outgoing.deadline is not None and now >= outgoing.deadline:
             outgoing.expire(now)
@@ -429,11 +341,9 @@ class Association:
                 break
             at = end + (-length & 3)
         if has_data and self.state in _RECEIVING:
-            self._unacknowledged += 1
-            self._batch += 1
-            reports = self._batch <= _BATCH_REPORTS and self._tracker.has_holes
-            if (reports or self._batch in _BATCH_SACKS) and self._header_out is not None:
-                self._ready.append(self._header_out.seal(self._write_sack()))
+            sack = self._incoming.end_packet()
+            if sack and self._header_out is not None:
+                self._ready.append(self._header_out.seal(sack))
         if self._outgoing.round_trip.backoff and self.state in _RECEIVING:
             self._outgoing.heard(now)
 
@@ -458,40 +368,16 @@ class Association:
 
     def _take_data(self, body: bytes, at: int, end: int) -> None:
         """A DATA chunk (RFC 9260 section 6.2)."""
-        if end - at <= 16 or (self.state is not _ESTABLISHED and not self._may_receive()):
+        if self.state is not _ESTABLISHED and not self._may_receive():
             self.ignored += 1
             return
-        value, stream, sequence, protocol = _DATA.unpack_from(body, at + 4)
-        tracker, reassembly = self._tracker, self._reassembly
-        flags = body[at + 1]
-        tsn = unwrap(value, tracker.cumulative)
-        data = body[at + 16 : end]
-        held = reassembly.held
-        if held and held + len(data) > (_NEXT_MAX if tsn == tracker.cumulative + 1 else _BEHIND_HOLE_MAX):
-            # the other end goes on filling a window that is closed
-            self.ignored += 1
-            self._sack_now = True
-            return
-        had_holes = tracker.has_holes
-        if tsn == tracker.cumulative + 1 and not had_holes:
-            tracker.cumulative = tsn
-        elif not tracker.add(tsn):
-            self._sack_now = True
-            return
-        elif had_holes or tracker.has_holes:
-            # section 6.7: each packet behind a gap is acknowledged at once
-            self._sack_now = True
-        if flags & _IMMEDIATE:
-            # RFC 7053
-            self._sack_now = True
-        if stream >= STREAMS_MAX:
-            # RFC 8832 section 5: no data channel has that number
-            self.ignored += 1
-            self._say(_invalid_stream(stream))
-            return
-        reassembly.add(tsn, flags, stream, sequence, protocol, data)
+        verdict = self._incoming.take_data(body, at, end)
+        if verdict:
+            if verdict is Verdict.NO_SUCH_STREAM:
+                self._say(_invalid_stream(body[at + 8 : at + 10]))
+            self.ignored += verdict is not Verdict.REPEATED
         if self._resets.waits_for_data:
-            self._resets.on_received(tracker.cumulative)
+            self._resets.on_received(self._incoming.cumulative)
 
     def _may_receive(self) -> bool:
         if self.state is State.COOKIE_ECHOED and self._theirs is not None:
@@ -528,7 +414,7 @@ class Association:
         elif kind == ChunkType.RE_CONFIG:
             if self.state in _RECEIVING:
                 self._resets.receive_untrusted(
-                    value, self._tracker.cumulative, now, self._outgoing.round_trip.timeout
+                    value, self._incoming.cumulative, now, self._outgoing.round_trip.timeout
                 )
         elif kind == ChunkType.FORWARD_TSN:
             self._take_forward_tsn(value)
@@ -612,29 +498,10 @@ class Association:
         self._end(cause, aborted=True)
 
     def _take_forward_tsn(self, value: bytes) -> None:
-        """RFC 3758 section 3.6."""
-        if len(value) < 4 or self.state not in _RECEIVING:
+        if self.state not in _RECEIVING or not self._incoming.take_forward_tsn_untrusted(value):
             self.ignored += 1
-            return
-        tracker = self._tracker
-        before = tracker.cumulative
-        self._sack_now = True
-        self._unacknowledged += 1
-        tsn = unwrap(int.from_bytes(value[:4]), before)
-        if tsn <= before:
-            return
-        if tsn - before > AHEAD_MAX:
-            # it cannot have sent so much that we have not acknowledged
-            self.ignored += 1
-            return
-        tracker.skip_to(tsn)
-        streams = [
-            (value[at] << 8 | value[at + 1], value[at + 2] << 8 | value[at + 3])
-            for at in range(4, len(value) - 3, 4)
-        ]
-        self._reassembly.skip(before, tracker.cumulative, streams)
-        if self._resets.waits_for_data:
-            self._resets.on_received(tracker.cumulative)
+        elif self._resets.waits_for_data:
+            self._resets.on_received(self._incoming.cumulative)
 
     def _take_shutdown(self, kind: int, value: bytes, now: float) -> None:
         """The other end shuts down (section 9.2): what is on its way is delivered first."""
@@ -671,11 +538,11 @@ class Association:
 
     def on_inbound_reset(self, streams: Iterable[int]) -> None:
         """See `ResetUser`."""
-        self._reassembly.reset(streams)
+        self._incoming.reset(streams)
 
     def on_inbound_reset_all(self) -> None:
         """See `ResetUser`."""
-        self._reassembly.reset_all()
+        self._incoming.reset_all()
 
     def on_outbound_reset(self, stream: int) -> None:
         """See `ResetUser`."""
@@ -694,14 +561,14 @@ class Association:
         return AssociationStats(
             smoothed_rtt=self._outgoing.round_trip.smoothed,
             congestion_window=self._outgoing.window.size,
-            receiver_window=self._window(),
+            receiver_window=self._incoming.window,
             mtu=PACKET_MAX,
             unacknowledged=self._outgoing.outstanding,
             ignored=self.ignored,
         )
 
 
-def _invalid_stream(stream: int) -> bytes:
+def _invalid_stream(stream: bytes) -> bytes:
     """ERROR: no such stream (RFC 9260 section 3.3.10.1)."""
-    cause = Cause.INVALID_STREAM.to_bytes(2) + (8).to_bytes(2) + stream.to_bytes(2) + bytes(2)
+    cause = Cause.INVALID_STREAM.to_bytes(2) + (8).to_bytes(2) + stream + bytes(2)
     return write_chunk(ChunkType.ERROR, cause)

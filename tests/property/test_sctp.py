@@ -71,7 +71,7 @@ def test_reliable_messages_arrive_once_and_in_order(seed):
         got = [body for number, _, body in link.ends[1 - source].messages if number == stream]
         assert (sorted(got) if stream == 3 else got) == (sorted(bodies) if stream == 3 else bodies)
     for end in link.ends:
-        assert end.association._reassembly.held == 0
+        assert end.association._incoming._reassembly.held == 0
         assert end.association._outgoing.flight == 0
         assert end.association._outgoing.is_idle
 
@@ -109,7 +109,7 @@ def test_messages_are_sent_again_as_often_as_they_may(seed):
         if not link.loss and not link.reorder:
             assert len([body for number, body in got if number == stream]) == len(sent[stream])
     # nothing is left behind, and what comes later arrives
-    assert link.b.association._reassembly.held == 0
+    assert link.b.association._incoming._reassembly.held == 0
     assert link.a.association._outgoing.is_idle
     for stream in range(4):
         link.write(b"later", stream)
@@ -214,6 +214,6 @@ def test_an_association_survives_mutated_packets():
         places = (outgoing._flying, outgoing._repeated)
         assert link.a.association.is_established
         assert outgoing.flight == sum(chunk.size for place in places for chunk in place.values())
-        assert 0 <= link.a.association._reassembly.held <= 1 << 21
-        assert len(link.a.association._tracker._starts) <= 1024
+        assert 0 <= link.a.association._incoming._reassembly.held <= 1 << 21
+        assert len(link.a.association._incoming._tracker._starts) <= 1024
     assert min(taken, refused) > 50

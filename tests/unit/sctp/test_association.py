@@ -6,8 +6,7 @@ from random import Random
 
 import pytest
 
-from rtcpeer.sctp import association as module
-from rtcpeer.sctp.association import ENTROPY_SIZE, RECEIVE_WINDOW, Association, State
+from rtcpeer.sctp.association import ENTROPY_SIZE, Association, State
 from rtcpeer.sctp.packets import (
     PACKET_MAX,
     ChunkType,
@@ -21,6 +20,7 @@ from rtcpeer.sctp.packets import (
     write_init,
     write_parameter,
 )
+from rtcpeer.sctp.receive_queue import BEHIND_HOLE_MAX, NEXT_MAX, RECEIVE_WINDOW
 from tests.unit.sctp.link import End, Link
 
 
@@ -378,7 +378,7 @@ def test_an_endless_message_does_not_fill_the_memory(link):
         end.association.packets(link.now)
 
     assert end.association.numbers().receiver_window == 0
-    assert RECEIVE_WINDOW < end.association._reassembly.held <= module._NEXT_MAX
+    assert RECEIVE_WINDOW < end.association._incoming._reassembly.held <= NEXT_MAX
     assert end.association.ignored > 1000
 
 
@@ -387,13 +387,13 @@ def test_what_waits_for_something_missing_does_not_fill_the_memory(link):
     end = link.b
     for n in range(1, 3000):
         end.association.receive(forge(end, data(100 + n, sequence=n, body=bytes(1000))), link.now)
-    assert end.association._reassembly.held <= module._BEHIND_HOLE_MAX
+    assert end.association._incoming._reassembly.held <= BEHIND_HOLE_MAX
 
     end.association.receive(forge(end, data(100, body=b"first")), link.now)
 
     assert end.messages[0] == (1, 53, b"first")
     assert len(end.messages) > 1000
-    assert end.association._reassembly.held == 0
+    assert end.association._incoming._reassembly.held == 0
 
 
 @pytest.mark.parametrize("kind", [ChunkType.HEARTBEAT, 0x7F, 0xFF])
