@@ -5,7 +5,7 @@
 #   make test         style, types, contracts and every test suite (what CI runs)
 #   make unit         the fast suites only
 #   make interop      the suites that talk to Chromium, Firefox, coturn, network namespaces and plain aiortc
-#   make npm          libwebrtc and werift under Node, for their interop suites
+#   make npm          libwebrtc and werift under Node, and what Simple WHIP Server needs, for their interop suites
 #   make explore      the property tests with new random examples, and calls of 24 virtual hours, until one fails
 #   make fuzz         mutated descriptions, media and handshakes, and glare, ten times as many as in the tests
 #   make versions     the fast suites on every other Python that is installed (3.11, 3.12, 3.13)
@@ -24,7 +24,9 @@ JOBS ?= 3
 APT_PACKAGES := chromium coturn firefox-esr gir1.2-gst-plugins-bad-1.0 golang-github-pion-webrtc.v3-dev golang-go \
     gstreamer1.0-nice gstreamer1.0-plugins-bad gstreamer1.0-plugins-base gstreamer1.0-plugins-good iproute2 janus nftables python3-gst-1.0
 # stacks under Node, for suites that are skipped without them, by CI as well: it shall not wait for npm
-NPM_PACKAGES := @roamhq/wrtc@0.10.0 werift@0.24.4
+NPM_PACKAGES := @roamhq/wrtc@0.10.0 werift@0.24.4 async@3.2.6 body-parser@1.20.3 colors@1.4.0 cors@2.8.5 debug@4.4.3 express@4.21.2 websocket@1.0.35
+# programs of Debian 13 that run on other releases too
+DEBIAN13_PACKAGES := simple-whip-server
 
 .DEFAULT_GOAL := help
 .PHONY: help setup system npm demo serve style types contracts test unit interop explore fuzz versions bench conformance coverage clean
@@ -46,6 +48,7 @@ system:
 
 npm:
 	@sh .ci/npm.sh build/npm $(NPM_PACKAGES)
+	@sh .ci/debian13.sh build/debian13 $(DEBIAN13_PACKAGES)
 
 demo: setup
 	$(BIN)/python -m rtcpeer demo

@@ -113,3 +113,15 @@ def test_broadcast_addresses_of_our_networks() -> None:
     assert candidates.broadcast_addresses(
         [interface("eth0", "192.0.2.1"), interface("eth0", "2001:db8::1")]
     ) == {"192.0.2.255"}
+
+
+def test_credentials_are_letters_and_digits() -> None:
+    """Some WHIP servers put them into regular expressions, where a "+" means something else."""
+    seen = set()
+    for _ in range(50):
+        made = candidates.new_credentials()
+        assert (len(made.ufrag), len(made.pwd)) == (8, 24)
+        assert (made.ufrag + made.pwd).isalnum()
+        assert (made.ufrag + made.pwd).isascii()
+        seen.add(made.pwd)
+    assert len(seen) == 50
