@@ -8,6 +8,7 @@
 #   make npm          libwebrtc and werift under Node, and what Simple WHIP Server needs, for their interop suites
 #   make explore      the property tests with new random examples, and calls of 24 virtual hours, until one fails
 #   make fuzz         mutated descriptions, media and handshakes, and glare, ten times as many as in the tests
+#   make mutants      mutation testing of the pure modules, hours long (MODULES=... for some)
 #   make versions     the fast suites on every other Python that is installed (3.11, 3.12, 3.13)
 #   make bench        side by side with aiortc
 #   make conformance  the W3C web-platform-tests, when the suite is present (WPT_RIG=folder of the rig)
@@ -29,10 +30,10 @@ NPM_PACKAGES := @roamhq/wrtc@0.10.0 werift@0.24.4 async@3.2.6 body-parser@1.20.3
 DEBIAN13_PACKAGES := simple-whip-server
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system npm demo serve style types contracts test unit interop explore fuzz versions bench conformance coverage clean
+.PHONY: help setup system npm demo serve style types contracts test unit interop explore fuzz mutants versions bench conformance coverage clean
 
 help:
-	@sed -n '3,16s/^#  //p' Makefile
+	@sed -n '3,17s/^#  //p' Makefile
 
 setup: $(STAMP)
 
@@ -82,6 +83,10 @@ explore: setup
 fuzz: setup
 	RTCPEER_FUZZ_CASES=200000 RTCPEER_GLARE_ROUNDS=1000 $(BIN)/python -m pytest -q --timeout 3600 -k "corpus or survives or stress" \
 	    tests/property tests/scenarios/test_glare.py tests/unit/dtls/test_handshake.py tests/unit/media/video/test_sizes.py
+
+mutants: setup
+	@test -x build/mutants/venv/bin/cosmic-ray || { "$(PYTHON)" -m venv build/mutants/venv && build/mutants/venv/bin/python -m pip install --quiet --disable-pip-version-check -r .ci/mutants.txt; }
+	$(BIN)/python .ci/mutants.py "$(CURDIR)/build/mutants/venv/bin/cosmic-ray" "$(abspath $(BIN))/python" $(MODULES)
 
 versions: setup
 	@sh .ci/versions.sh $(BIN)/python tests/unit tests/property tests/scenarios

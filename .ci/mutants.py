@@ -1,0 +1,120 @@
+"""Mutation testing of the pure modules, each with its own tests: `make mutants`. Hours long, so never in CI.
+
+cosmic-ray changes a module in one place, runs the tests, and tells whether they noticed. It works on a copy of the
+tree under build/mutants, where it goes on after an interruption. Survivors are listed in build/mutants/survivors.txt:
+each is killed by a test, or named in docs/testing.md as one that changes nothing.
+
+    make mutants                                          all modules
+    make mutants MODULES="rtcpeer/supervisor/policy.py"   some
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+WORK = ROOT / "build" / "mutants"
+TREE = WORK / "tree"
+# packages without I/O, and what is pure of others
+PURE = (
+    "rtcpeer/jsep",
+    "rtcpeer/sdp",
+    "rtcpeer/ice",
+    "rtcpeer/stun/message.py",
+    "rtcpeer/stun/credentials.py",
+    "rtcpeer/turn",
+    "rtcpeer/sctp",
+    "rtcpeer/rtp",
+    "rtcpeer/config/servers.py",
+    "rtcpeer/config/readers.py",
+    "rtcpeer/signaling/glance.py",
+    "rtcpeer/signaling/rooms.py",
+    "rtcpeer/supervisor/delivery.py",
+    "rtcpeer/supervisor/handover.py",
+    "rtcpeer/supervisor/policy.py",
+    "rtcpeer/supervisor/recovery.py",
+    "rtcpeer/supervisor/remote_tracks.py",
+    "rtcpeer/media/file_time.py",
+    "rtcpeer/media/frame_queue.py",
+)
+# seconds for one run of a module's tests; a mutant that takes longer counts as noticed
+TIMEOUT = 120
+
+
+def modules(wanted: list[str]) -> list[Path]:
+    """The modules to mutate, as paths from the root."""
+    found = []
+    for name in wanted or PURE:
+        path = ROOT / name
+        found += sorted(path.glob("*.py")) if path.is_dir() else [path]
+    return [path.relative_to(ROOT) for path in found if path.name != "__init__.py"]
+
+
+def tests_of(module: Path) -> str:
+    """A module's own tests; those of its package where it has none."""
+    package = Path("tests/unit", *module.parts[1:-1])
+    own = package / f"test_{module.name}"
+    return str(own if (ROOT / own).exists() else package)
+
+
+def copy_tree() -> None:
+    """Bring the copy up to date with what git knows of."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
+    for name in filter(None, listed.stdout.split("\0")):
+        source, target = ROOT / name, TREE / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+
+
+def mutate(cosmic_ray: str, python: str, module: Path) -> tuple[int, list[str]]:
+    """Try all mutants of a module: how many there were, and the differences that no test noticed."""
+    command = f"{python} -m pytest -x -q -p no:cacheprovider {tests_of(module)}"
+    name = "-".join(module.with_suffix("").parts)
+    config, session = WORK / f"{name}.toml", WORK / f"{name}.sqlite"
+    config.write_text(
+        f'[cosmic-ray]\nmodule-path = "{module}"\ntimeout = {TIMEOUT}\nexcluded-modules = []\n'
+        f'test-command = {json.dumps(command)}\n\n[cosmic-ray.distributor]\nname = "local"\n\n'
+        # "int | None" of annotations, which nobody runs
+        '[cosmic-ray.filters.operators-filter]\nexclude-operators = ["core/ReplaceBinaryOperator_BitOr_.*"]\n'
+    )
+    # what is tested must pass before anything is changed
+    subprocess.run(command.split(), cwd=TREE, check=True, stdout=subprocess.DEVNULL)
+    if not session.exists():
+        subprocess.run([cosmic_ray, "init", config, session], cwd=TREE, check=True)
+        subprocess.run(
+            [Path(cosmic_ray).with_name("cr-filter-operators"), session, config], cwd=TREE, check=True
+        )
+    try:
+        subprocess.run([cosmic_ray, "exec", config, session], cwd=TREE, check=True)
+    finally:
+        shutil.copyfile(ROOT / module, TREE / module)  # an interruption may have left a mutant
+    dumped = subprocess.run(
+        [cosmic_ray, "dump", session], cwd=TREE, check=True, capture_output=True, text=True
+    ).stdout
+    results = [json.loads(line)[1] for line in dumped.splitlines()]
+    tried = [result for result in results if result is not None and result["test_outcome"] is not None]
+    return len(tried), [result["diff"] for result in tried if result["test_outcome"] == "survived"]
+
+
+def main() -> None:
+    """Try the modules that were named, or all."""
+    cosmic_ray, python, *wanted = sys.argv[1:]
+    copy_tree()
+    report = (WORK / "survivors.txt").open("a", encoding="utf-8")
+    with report:
+        for module in modules(wanted):
+            count, survivors = mutate(cosmic_ray, python, module)
+            sys.stdout.write(f"{module}: {len(survivors)} of {count} mutants survived {tests_of(module)}\n")
+            sys.stdout.flush()
+            for difference in survivors:
+                report.write(f"{module}\n{difference}\n\n")
+            report.flush()
+
+
+if __name__ == "__main__":
+    main()
