@@ -18,7 +18,7 @@ from rtcpeer.aiortc import values, wording
 from rtcpeer.aiortc.emitter import Emitter
 from rtcpeer.aiortc.gathering import GatheringPatience, gather
 from rtcpeer.errors import InvalidModificationError
-from rtcpeer.jsep.state import Description
+from rtcpeer.jsep.descriptions import Description
 from rtcpeer.peer import connection as w3c
 from rtcpeer.peer.descriptions import DescriptionInit, RTCSessionDescriptionInit, read_description
 from rtcpeer.peer.errors import InvalidAccessError, InvalidStateError, OperationError, RTCError

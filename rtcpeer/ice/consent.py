@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import IntEnum
 
-from rtcpeer.ice.checklist import Pair
+from rtcpeer.ice.pair import Pair
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.values import NEVER
 

@@ -18,7 +18,6 @@ After each input the caller drains `events` and asks `next_time`.
 
 from __future__ import annotations
 
-from rtcpeer.ice.checklist import Base, Local, Pair
 from rtcpeer.ice.consent import Level
 from rtcpeer.ice.context import SLACK, Context
 from rtcpeer.ice.events import (
@@ -32,6 +31,7 @@ from rtcpeer.ice.events import (
 )
 from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.local import LocalSide
+from rtcpeer.ice.pair import Base, Local, Pair
 from rtcpeer.ice.states import derive_state
 from rtcpeer.net.network import Address
 from rtcpeer.stun import message as stun

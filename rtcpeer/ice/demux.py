@@ -5,7 +5,8 @@ Owns: those claims.  Pure.  Generations share bases (a restart keeps the UDP soc
 
 from __future__ import annotations
 
-from rtcpeer.ice.checklist import Checklist, Pair
+from rtcpeer.ice.checklist import Checklist
+from rtcpeer.ice.pair import Pair
 from rtcpeer.values import NEVER
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from rtcpeer.ice.candidates import foundation, is_ipv6, priority
-from rtcpeer.ice.checklist import Base, Local, Pair, Remote
 from rtcpeer.ice.context import Context
+from rtcpeer.ice.pair import Base, Local, Pair, Remote
 from rtcpeer.net.network import Address
 from rtcpeer.values import Candidate, CandidateType
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rtcpeer.ice.checklist import Base
+from rtcpeer.ice.pair import Base
 from rtcpeer.net.network import Address
 
 

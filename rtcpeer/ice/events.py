@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rtcpeer.ice.checklist import Pair
 from rtcpeer.ice.generation import Generation
+from rtcpeer.ice.pair import Pair
 from rtcpeer.values import IceRole, IceTransportState
 
 

@@ -8,14 +8,14 @@ which of them carries data.  Never: I/O, clock; `now` is an argument.
 
 from __future__ import annotations
 
-from rtcpeer.ice.agent.stats import PairStatus
-from rtcpeer.ice.checklist import Base, Check, Checklist, Local, Pair, Remote
+from rtcpeer.ice.checklist import Checklist
 from rtcpeer.ice.consent import Consent, Level
 from rtcpeer.ice.context import SLACK, Context
 from rtcpeer.ice.demux import Routes
 from rtcpeer.ice.early_checks import EarlyChecks
 from rtcpeer.ice.local import LocalSide
 from rtcpeer.ice.nomination import Nomination
+from rtcpeer.ice.pair import Base, Check, Local, Pair, PairStatus, Remote
 from rtcpeer.ice.pairing import Pairing
 from rtcpeer.ice.transactions import Transactions
 from rtcpeer.net.network import Address

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from rtcpeer.ice.checklist import Local
+from rtcpeer.ice.pair import Local
 from rtcpeer.values import IceParameters
 
 

@@ -6,10 +6,10 @@ sends what is proposed here and tells what came of it.  No I/O, no clock; `now` 
 
 from __future__ import annotations
 
-from rtcpeer.ice.agent.stats import PairStatus
-from rtcpeer.ice.checklist import Check, Checklist, Pair
+from rtcpeer.ice.checklist import Checklist
 from rtcpeer.ice.consent import Consent
 from rtcpeer.ice.context import SLACK, Context
+from rtcpeer.ice.pair import Check, Pair, PairStatus
 from rtcpeer.ice.pairing import Pairing
 from rtcpeer.values import NEVER
 

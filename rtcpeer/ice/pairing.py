@@ -6,10 +6,11 @@ that is `rtcpeer.ice.generation`'s.  No I/O, no clock; `now` is an argument.
 
 from __future__ import annotations
 
-from rtcpeer.ice.checklist import Base, Checklist, Local, Pair, Remote
+from rtcpeer.ice.checklist import Checklist
 from rtcpeer.ice.context import Context
 from rtcpeer.ice.discovery import can_pair, reflexive_local, reflexive_remote
 from rtcpeer.ice.local import LocalSide
+from rtcpeer.ice.pair import Base, Local, Pair, Remote
 from rtcpeer.net.network import Address
 from rtcpeer.values import NEVER, Candidate, CandidateType
 

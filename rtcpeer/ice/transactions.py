@@ -5,8 +5,8 @@ Owns: how they are written and signed, and which response belongs to which.  Nev
 
 from __future__ import annotations
 
-from rtcpeer.ice.checklist import Check, Pair
 from rtcpeer.ice.context import Context
+from rtcpeer.ice.pair import Check, Pair
 from rtcpeer.stun import message as stun
 from rtcpeer.stun.message import Message
 from rtcpeer.values import IceParameters

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from rtcpeer.errors import InvalidStateError, OperationError, RTCSyntaxError
-from rtcpeer.jsep.descriptions import END_OF_CANDIDATES, default_candidate, with_line
+from rtcpeer.jsep.descriptions import END_OF_CANDIDATES, Description, default_candidate, with_line
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import AddRemoteCandidate, EndOfRemoteCandidates, LocalCandidate, Plan
-from rtcpeer.jsep.state import Description, SessionState
+from rtcpeer.jsep.state import SessionState
 from rtcpeer.sdp.candidate import candidate_to_text, parse_candidate_untrusted
 from rtcpeer.values import Candidate, SdpType, SignalingState
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from rtcpeer.errors import InvalidStateError
+from rtcpeer.jsep.context import Context
 from rtcpeer.jsep.create_offer import ICE_OPTIONS, basis, make_session
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.sections import (
@@ -21,23 +21,20 @@ from rtcpeer.jsep.transports import leaders, remote_credentials
 from rtcpeer.sdp.model import Group, Media, Session, Setup
 from rtcpeer.values import BundlePolicy, DtlsRole, IceParameters, SdpType
 
-if TYPE_CHECKING:
-    from rtcpeer.jsep.engine import Engine
 
-
-def make_answer(engine: Engine, draft: Draft) -> Created:
+def make_answer(context: Context, draft: Draft) -> Created:
     """Generate an answer to the pending remote offer (webrtc-pc 4.4.2 "final steps to create an answer")."""
-    state = engine.state
+    state = context.state
     offer = state.pending_remote
     if offer is None:
         raise InvalidStateError("there is no remote offer to answer")
     sections: list[Media] = []
     records: list[int | None] = []
     accepted: set[str] = set()
-    allowed = _bundle_rule(engine.settings.bundle_policy, offer.session)
+    allowed = _bundle_rule(context.settings.bundle_policy, offer.session)
     for index, media in enumerate(offer.session.media):
         mid = media.mid or str(index)
-        section, record = _answer_section(engine, draft, media, mid, allowed=mid in allowed)
+        section, record = _answer_section(context, draft, media, mid, allowed=mid in allowed)
         if section is not None:
             accepted.add(mid)
         written = None if media.mid_implied else mid
@@ -51,8 +48,8 @@ def make_answer(engine: Engine, draft: Draft) -> Created:
             and (mids := tuple(dict.fromkeys(m for m in group.mids if m in accepted)))
         ]
     )
-    session = _with_answer_transports(engine, draft, offer.session, sections, accepted, groups)
-    return Created(SdpType.ANSWER, engine.write(session), session, tuple(records), basis(state))
+    session = _with_answer_transports(context, draft, offer.session, sections, accepted, groups)
+    return Created(SdpType.ANSWER, context.write(session), session, tuple(records), basis(state))
 
 
 def _bundle_rule(policy: BundlePolicy, offer: Session) -> set[str]:
@@ -66,7 +63,7 @@ def _bundle_rule(policy: BundlePolicy, offer: Session) -> set[str]:
 
 
 def _answer_section(
-    engine: Engine, draft: Draft, media: Media, mid: str, *, allowed: bool
+    context: Context, draft: Draft, media: Media, mid: str, *, allowed: bool
 ) -> tuple[Media | None, int | None]:
     """The answer to one section, without transport (None = rejected), and the id of its transceiver."""
     record = draft.by_mid(mid)
@@ -76,15 +73,15 @@ def _answer_section(
     if media.is_data:
         data = draft.data
         return (
-            data_section(mid, engine.settings, media) if data is not None and data.mid == mid else None
+            data_section(mid, context.settings, media) if data is not None and data.mid == mid else None
         ), None
     if record is None or record.stopped:
         return None, id
-    return answered_rtp(record, media, mid, engine.settings, engine.state.cname), id
+    return answered_rtp(record, media, mid, context.settings, context.state.cname), id
 
 
 def _with_answer_transports(
-    engine: Engine,
+    context: Context,
     draft: Draft,
     offer: Session,
     sections: list[Media],
@@ -92,7 +89,7 @@ def _with_answer_transports(
     groups: tuple[Group, ...],
 ) -> Session:
     """The answer with transport attributes; credentials are new where the offer has new ones (RFC 8829 5.3.1)."""
-    state = engine.state
+    state = context.state
     heads = leaders(accepted, groups)
     fresh: dict[str, IceParameters] = {}
     owners: set[str] = set()
@@ -108,7 +105,7 @@ def _with_answer_transports(
         local = _answer_credentials(offer, head, transport)
         if local is None:
             if head not in fresh:
-                fresh[head] = engine.entropy.ice_parameters()
+                fresh[head] = context.entropy.ice_parameters()
             local, reused = fresh[head], None
         else:
             reused = transport
@@ -119,7 +116,7 @@ def _with_answer_transports(
                 section,
                 TransportPart(
                     ice=local,
-                    fingerprints=engine.fingerprints,
+                    fingerprints=context.fingerprints,
                     setup=_answer_setup(offer, head, transport),
                     candidates=reused.candidates if reused is not None and owner else (),
                     gathered=reused is not None and reused.gathered,
@@ -128,7 +125,7 @@ def _with_answer_transports(
             )
         )
     return make_session(
-        engine,
+        context,
         state,
         tuple(media),
         groups,

@@ -6,9 +6,10 @@ Owns: assignment of m-lines (reuse, recycling), of mids, of BUNDLE groups, and o
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from rtcpeer.jsep.codecs import PayloadTypes
+from rtcpeer.jsep.context import Context
+from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.extensions import ExtensionIds
 from rtcpeer.jsep.sections import (
@@ -18,13 +19,9 @@ from rtcpeer.jsep.sections import (
     rejected,
     with_transport,
 )
-from rtcpeer.jsep.state import Created, Description, SessionState, Transceiver
+from rtcpeer.jsep.state import Created, SessionState, Transceiver
 from rtcpeer.sdp.model import Group, Media, Origin, Session, Setup
 from rtcpeer.values import BundlePolicy, IceParameters, SdpType
-
-if TYPE_CHECKING:
-    from rtcpeer.jsep.engine import Engine
-
 
 ICE_OPTIONS = ("trickle", "ice2")
 """What our agent does (RFC 8840 4.1.1, RFC 8445 10); RFC 9429 5.2.1 wants both."""
@@ -60,15 +57,15 @@ def basis(state: SessionState, restart: bool = False) -> tuple[object, ...]:
     )
 
 
-def make_offer(engine: Engine, draft: Draft, *, restart: bool) -> Created:
+def make_offer(context: Context, draft: Draft, *, restart: bool) -> Created:
     """Generate an offer from the state of a draft (webrtc-pc 4.4.2 "final steps to create an offer")."""
-    state = engine.state
+    state = context.state
     slots = _slots(draft, state)
     numbers = PayloadTypes(state.payload_types)
     ids = ExtensionIds(state.extension_ids)
     live = [s for s in slots if s.dead is None]
     group = _tagged_first(draft, live, _negotiated_group(state))
-    parts = _offer_transports(engine, draft, state, live, group, restart)
+    parts = _offer_transports(context, draft, state, live, group, restart)
     media: list[Media] = []
     for slot in slots:
         if slot.dead is not None:
@@ -80,16 +77,16 @@ def make_offer(engine: Engine, draft: Draft, *, restart: bool) -> Created:
                 slot.mid,
                 slot.previous,
                 _agreed(state, slot),
-                engine.settings,
+                context.settings,
                 numbers,
                 ids,
                 state.cname,
             )
         else:
-            section = data_section(slot.mid, engine.settings)
+            section = data_section(slot.mid, context.settings)
         media.append(with_transport(section, parts[slot.mid]))
     session = make_session(
-        engine,
+        context,
         state,
         tuple(media),
         (Group("BUNDLE", group),) if group else (),
@@ -98,7 +95,7 @@ def make_offer(engine: Engine, draft: Draft, *, restart: bool) -> Created:
     )
     return Created(
         SdpType.OFFER,
-        engine.write(session),
+        context.write(session),
         session,
         tuple([slot.record.id if slot.record is not None and slot.dead is None else None for slot in slots]),
         basis(state, restart),
@@ -211,7 +208,7 @@ def _tagged_first(draft: Draft, live: list[_Slot], negotiated: tuple[str, ...]) 
 
 
 def _offer_transports(
-    engine: Engine,
+    context: Context,
     draft: Draft,
     state: SessionState,
     live: list[_Slot],
@@ -220,7 +217,7 @@ def _offer_transports(
 ) -> dict[str, TransportPart]:
     """The transport attributes of each live section; sections of one transport or one bundle share credentials."""
     fresh: IceParameters | None = None
-    plan = bindings_for_offer(engine.settings.bundle_policy, state, [(s.mid, _kind(s)) for s in live], group)
+    plan = bindings_for_offer(context.settings.bundle_policy, state, [(s.mid, _kind(s)) for s in live], group)
     replaced = state.credentials_to_replace | state.credentials_outdated
     owners: set[int | str] = set()
     parts: dict[str, TransportPart] = {}
@@ -230,14 +227,14 @@ def _offer_transports(
         local = transport.local if transport is not None else None
         if local is None or restart or (local.ufrag, local.pwd) in replaced:
             if fresh is None:
-                fresh = engine.entropy.ice_parameters()
+                fresh = context.entropy.ice_parameters()
             local, transport = fresh, None
         owner = key not in owners and slot.mid not in plan.bundle_only
         if owner:
             owners.add(key)
         parts[slot.mid] = TransportPart(
             ice=local,
-            fingerprints=engine.fingerprints,
+            fingerprints=context.fingerprints,
             setup=Setup.ACTPASS,
             candidates=transport.candidates if transport is not None and owner else (),
             gathered=transport is not None and transport.gathered,
@@ -330,7 +327,7 @@ def _negotiated_group(state: SessionState) -> tuple[str, ...]:
 
 
 def make_session(
-    engine: Engine,
+    context: Context,
     state: SessionState,
     media: tuple[Media, ...],
     groups: tuple[Group, ...],

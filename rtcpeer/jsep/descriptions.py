@@ -6,9 +6,8 @@ Owns `render` (the only place below `sdp.text` that edits text) and the default 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from rtcpeer.jsep.state import Description
 from rtcpeer.sdp.model import Connection, Session
 from rtcpeer.values import Candidate, CandidateType, SdpType
 
@@ -101,3 +100,28 @@ def with_line(
     if default is not None and defaults[index] != default:
         defaults = (*defaults[:index], default, *defaults[index + 1 :])
     return replace(description, added=added, defaults=defaults)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """One of the four descriptions: what was set, and the candidates that came since.
+
+    Attributes:
+        type: offer, pranswer or answer.
+        session: the model of ``base``.
+        base: the text that was set.
+        added: per section, ``a=`` lines that candidates added ("a=candidate:...", "a=end-of-candidates").
+        defaults: per section, the (address, port) of the default candidate for ``m=`` and ``c=``, once known
+        (local only).
+    """
+
+    type: SdpType
+    session: Session = field(repr=False)
+    base: str = field(repr=False)  # has the password of ICE in it
+    added: tuple[tuple[str, ...], ...] = ()
+    defaults: tuple[tuple[str, int] | None, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The text as ``RTCSessionDescription.sdp`` shows it now: `base` with the added lines in their sections."""
+        return render(self)

@@ -20,8 +20,10 @@ from rtcpeer.errors import (
 )
 from rtcpeer.jsep import candidates, codecs
 from rtcpeer.jsep import set_description as applying
+from rtcpeer.jsep.context import Context, Entropy
 from rtcpeer.jsep.create_answer import make_answer
 from rtcpeer.jsep.create_offer import basis, make_offer
+from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.descriptions import make as make_description
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import (
@@ -30,10 +32,10 @@ from rtcpeer.jsep.effects import (
     SignalingStateChanged,
     UpdateNegotiationNeeded,
 )
-from rtcpeer.jsep.operations import Entropy, Operations
+from rtcpeer.jsep.operations import Operations
 from rtcpeer.jsep.parameters import EngineSettings, OfferOptions
 from rtcpeer.jsep.rollback import apply_rollback
-from rtcpeer.jsep.state import Created, Description
+from rtcpeer.jsep.state import Created
 from rtcpeer.jsep.transitions import TRANSITIONS
 from rtcpeer.jsep.validation import check_remote, complete
 from rtcpeer.sdp.model import Session
@@ -73,6 +75,9 @@ class Engine(Operations):
         self.parse = parse
         self.fingerprints: tuple[Fingerprint, ...] = ()
 
+    def _context(self) -> Context:
+        return Context(self.settings, self.entropy, self.state, self.fingerprints, self.write)
+
     # --- descriptions -----------------------------------------------------------------------------
 
     def plan_offer(self, options: OfferOptions | None = None) -> Plan:
@@ -88,7 +93,7 @@ class Engine(Operations):
         draft = Draft(self.state)
         self._legacy(draft, MediaKind.AUDIO, options.offer_to_receive_audio)
         self._legacy(draft, MediaKind.VIDEO, options.offer_to_receive_video)
-        created = make_offer(self, draft, restart=options.ice_restart)
+        created = make_offer(self._context(), draft, restart=options.ice_restart)
         draft.fields["last_offer"] = created
         _use_up_version(draft, created)
         draft.text = created.text
@@ -104,7 +109,7 @@ class Engine(Operations):
             "createAnswer", SignalingState.HAVE_REMOTE_OFFER, SignalingState.HAVE_LOCAL_PRANSWER
         )
         draft = Draft(self.state)
-        created = make_answer(self, draft)
+        created = make_answer(self._context(), draft)
         draft.fields["last_answer"] = created
         _use_up_version(draft, created)
         draft.text = created.text
@@ -151,7 +156,7 @@ class Engine(Operations):
         draft.fields["pending_local"] = description
         draft.text = description.base
         applying.apply_answer(
-            self, draft, description, remote, from_remote=False, final=type is SdpType.ANSWER
+            self._context(), draft, description, remote, from_remote=False, final=type is SdpType.ANSWER
         )
         return self._end(draft, after, description, remote)
 
@@ -163,10 +168,10 @@ class Engine(Operations):
                 basis(self.state, restart=True),
             ):
                 return last
-            return make_offer(self, draft, restart=False)
+            return make_offer(self._context(), draft, restart=False)
         if last is not None and last.basis == basis(self.state):
             return last
-        return make_answer(self, draft)
+        return make_answer(self._context(), draft)
 
     def _local_offer(self, draft: Draft, created: Created, description: Description) -> Plan:
         state = self.state
@@ -179,7 +184,7 @@ class Engine(Operations):
                 )
         if state.signaling is SignalingState.STABLE:
             draft.fields["stable"] = state
-        applying.apply_local_offer(self, draft, created)
+        applying.apply_local_offer(self._context(), draft, created)
         numbers = [
             int(m.mid)
             for m in created.session.media
@@ -226,11 +231,11 @@ class Engine(Operations):
                 draft.fields["stable"] = state
             if previous is not None:
                 applying.rename_implied(draft, previous, session)
-            applying.apply_remote_offer(self, draft, description)
+            applying.apply_remote_offer(self._context(), draft, description)
         else:
             assert local is not None
             applying.apply_answer(
-                self, draft, local, description, from_remote=True, final=type is SdpType.ANSWER
+                self._context(), draft, local, description, from_remote=True, final=type is SdpType.ANSWER
             )
         return self._end(draft, after, local, description)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from rtcpeer.jsep import codecs as codec_rules
 from rtcpeer.jsep import extensions as extension_rules
+from rtcpeer.jsep.context import Context
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import ConfigureReceiver, ConfigureSender
 from rtcpeer.jsep.encodings import within_codec
@@ -14,9 +14,6 @@ from rtcpeer.jsep.parameters import ReceiveParameters, RemoteSource, SendEncodin
 from rtcpeer.jsep.state import Transceiver
 from rtcpeer.sdp.model import Media
 from rtcpeer.values import Codec, DtlsRole
-
-if TYPE_CHECKING:
-    from rtcpeer.jsep.engine import Engine
 
 
 def configure_offered(draft: Draft, record: Transceiver, offered: Media) -> None:
@@ -63,10 +60,10 @@ def withdraw_offered(draft: Draft, record: Transceiver, offered: Media) -> Trans
 
 
 def configure(
-    engine: Engine, draft: Draft, record: Transceiver, ours: Media, theirs: Media, *, answered_by_us: bool
+    context: Context, draft: Draft, record: Transceiver, ours: Media, theirs: Media, *, answered_by_us: bool
 ) -> Transceiver:
     """Set codecs and parameters from the two sections of a completed exchange; tell the media layer what changed."""
-    able = engine.settings.capabilities(record.kind)
+    able = context.settings.capabilities(record.kind)
     send_codecs = codec_rules.sendable(theirs.codecs, able.send, ours.codecs if answered_by_us else None)
     direction = record.current_direction
     assert direction is not None
@@ -86,7 +83,7 @@ def configure(
             send_codecs,
             send_extensions,
             encodings,
-            engine.state.cname,
+            context.state.cname,
             direction.sends,
             reduced,
             record.stream_ids,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.extensions import intersect
-from rtcpeer.jsep.state import Description, SessionState, Transceiver
+from rtcpeer.jsep.state import SessionState, Transceiver
 from rtcpeer.sdp.model import Media
 from rtcpeer.values import SdpType
 

@@ -7,34 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from rtcpeer.errors import InvalidModificationError, InvalidStateError
 from rtcpeer.jsep import codecs, transceivers
+from rtcpeer.jsep.context import Entropy
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import ConfigureSender, Plan, StalePlan, UpdateNegotiationNeeded
 from rtcpeer.jsep.negotiation_needed import negotiation_needed
 from rtcpeer.jsep.parameters import EngineSettings, SendEncoding, TransceiverInit
 from rtcpeer.jsep.state import SessionState, Transceiver
-from rtcpeer.values import Codec, Direction, IceParameters, MediaKind, SignalingState
+from rtcpeer.values import Codec, Direction, MediaKind, SignalingState
 
 _NEEDED = (UpdateNegotiationNeeded(),)
-
-
-class Entropy(Protocol):
-    """Where chance comes from; the peer implements it with `secrets`, tests with a counter."""
-
-    def session_id(self) -> int:
-        """A number for ``o=``: 62 random bits (RFC 8829 5.2.1)."""
-
-    def ice_parameters(self) -> IceParameters:
-        """Fresh credentials."""
-
-    def ssrc(self) -> int:
-        """A random SSRC, not 0."""
-
-    def identifier(self) -> str:
-        """A random id for a track, a stream or a CNAME (no blanks; at most 64 characters)."""
 
 
 class Operations:

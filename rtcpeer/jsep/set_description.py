@@ -7,11 +7,12 @@ Owns the walk over the sections of a description and what it does to transceiver
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from rtcpeer.jsep import encodings as encoding_rules
 from rtcpeer.jsep import transceivers
+from rtcpeer.jsep.context import Context
 from rtcpeer.jsep.create_offer import bindings_for_offer
+from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import (
     AttachData,
@@ -23,25 +24,22 @@ from rtcpeer.jsep.parameters import SendEncoding, TransceiverInit
 from rtcpeer.jsep.remote_tracks import process_remote_tracks, withdraw_track
 from rtcpeer.jsep.sections import is_supported
 from rtcpeer.jsep.start_transports import bind_answer, settle_data, start_transports
-from rtcpeer.jsep.state import Created, Data, Description, Transceiver
+from rtcpeer.jsep.state import Created, Data, Transceiver
 from rtcpeer.jsep.transports import (
     leaders,
 )
 from rtcpeer.sdp.model import Media, Session
 from rtcpeer.values import Direction, IceRole, MediaKind
 
-if TYPE_CHECKING:
-    from rtcpeer.jsep.engine import Engine
-
 # --- offers ---------------------------------------------------------------------------------------
 
 
-def apply_local_offer(engine: Engine, draft: Draft, created: Created) -> None:
+def apply_local_offer(context: Context, draft: Draft, created: Created) -> None:
     """Our own offer: mids are given, transports made, gathering begins."""
     session = created.session
     live = [(m.mid or "", m.kind) for m in session.media if not m.rejected]
     group = next((g.mids for g in session.groups if g.semantics == "BUNDLE"), ())
-    plan = bindings_for_offer(engine.settings.bundle_policy, engine.state, live, group)
+    plan = bindings_for_offer(context.settings.bundle_policy, context.state, live, group)
     made: dict[str, int] = {}
     draft.bindings = {}
     for mid, _ in live:
@@ -97,10 +95,10 @@ def rename_implied(draft: Draft, previous: Session, session: Session) -> None:
             draft.data = replace(draft.data, mid=now.mid)
 
 
-def apply_remote_offer(engine: Engine, draft: Draft, description: Description) -> None:
+def apply_remote_offer(context: Context, draft: Draft, description: Description) -> None:
     """Their offer: transceivers are found or made and remote tracks announced; transports wait for the answer."""
     session = description.session
-    _bind_remote_offer(engine, draft, session)
+    _bind_remote_offer(context, draft, session)
     for index, media in enumerate(session.media):
         mid = media.mid or ""
         if media.is_data:
@@ -110,22 +108,22 @@ def apply_remote_offer(engine: Engine, draft: Draft, description: Description) -
             continue
         if not media.is_rtp:
             continue
-        record = _associate(engine, draft, media, mid, index)
+        record = _associate(context, draft, media, mid, index)
         if record is None:
             continue
-        record = _propose_encodings(engine, draft, record, media)
+        record = _propose_encodings(context, draft, record, media)
         # browsers, and the W3C suite, void [[LastReturnedParameters]] whatever the offer asks for
         revision = record.parameters_revision + 1
         record = draft.put(
             replace(record, mid=mid, jsep_mid=mid, mline_index=index, parameters_revision=revision)
         )
         direction = Direction.INACTIVE if media.rejected else media.direction.reversed
-        record = process_remote_tracks(draft, record, direction, _msids(engine, media, direction))
+        record = process_remote_tracks(draft, record, direction, _msids(context, media, direction))
         if media.rejected and not record.stopped:
             transceivers.stop(draft, record)
 
 
-def _bind_remote_offer(engine: Engine, draft: Draft, session: Session) -> None:
+def _bind_remote_offer(context: Context, draft: Draft, session: Session) -> None:
     """Give every section that we may accept a transport; nothing is attached before the answer."""
     usable = {m.mid or "": m for m in session.media if not m.rejected and is_supported(m)}
     heads = leaders(usable, session.groups)
@@ -150,7 +148,7 @@ def _bind_remote_offer(engine: Engine, draft: Draft, session: Session) -> None:
     _close_unstable(draft)
 
 
-def _associate(engine: Engine, draft: Draft, media: Media, mid: str, index: int) -> Transceiver | None:
+def _associate(context: Context, draft: Draft, media: Media, mid: str, index: int) -> Transceiver | None:
     """Find or make the transceiver of a remote section (RFC 8829 5.10)."""
     record = draft.by_mid(mid)
     if record is not None:
@@ -169,31 +167,33 @@ def _associate(engine: Engine, draft: Draft, media: Media, mid: str, index: int)
     return transceivers.create(
         draft,
         TransceiverInit(kind, Direction.RECVONLY),
-        engine.entropy.identifier,
-        engine.entropy.ssrc,
+        context.entropy.identifier,
+        context.entropy.ssrc,
         by_remote=True,
         remote_track_id=track_id,
     )
 
 
-def _propose_encodings(engine: Engine, draft: Draft, record: Transceiver, media: Media) -> Transceiver:
+def _propose_encodings(context: Context, draft: Draft, record: Transceiver, media: Media) -> Transceiver:
     """An offer to receive simulcast makes a unicast sender ready for it (webrtc-pc 4.4.1.5, proposedSendEncodings)."""
     if media.simulcast is None or not media.simulcast.recv or record.kind is not MediaKind.VIDEO:
         return record
     if len(record.encodings) != 1 or record.encodings[0].rid is not None:
         return record
-    rids = list(dict.fromkeys(s.rid for s in media.simulcast.recv))[: engine.settings.max_send_encodings]
+    rids = list(dict.fromkeys(s.rid for s in media.simulcast.recv))[: context.settings.max_send_encodings]
     proposed = encoding_rules.scaled([SendEncoding(rid=rid) for rid in rids])
     return draft.put(
         replace(
             record,
-            encodings=tuple([transceivers.with_ssrcs(e, record.kind, engine.entropy.ssrc) for e in proposed]),
+            encodings=tuple(
+                [transceivers.with_ssrcs(e, record.kind, context.entropy.ssrc) for e in proposed]
+            ),
             parameters_revision=record.parameters_revision + 1,
         )
     )
 
 
-def _msids(engine: Engine, media: Media, direction: Direction) -> tuple[str, ...]:
+def _msids(context: Context, media: Media, direction: Direction) -> tuple[str, ...]:
     """The ids of the streams that the remote track is in (RFC 8829 5.10: without a=msid, in a default one).
 
     GStreamer and others say it in ``a=ssrc:... msid:`` only, as browsers did before RFC 8830.
@@ -203,7 +203,7 @@ def _msids(engine: Engine, media: Media, direction: Direction) -> tuple[str, ...
     if media.msids:
         return tuple(dict.fromkeys(m.stream for m in media.msids if m.stream != "-"))
     said = [value.split()[0] for s in media.ssrcs if (value := s.get("msid")) and not value.isspace()]
-    return tuple(dict.fromkeys(said)) or (engine.state.default_stream,)
+    return tuple(dict.fromkeys(said)) or (context.state.default_stream,)
 
 
 def _bind_data(draft: Draft, mid: str, transport: int, port: int = 5000) -> None:
@@ -222,7 +222,7 @@ def _bind_data(draft: Draft, mid: str, transport: int, port: int = 5000) -> None
 
 
 def apply_answer(
-    engine: Engine, draft: Draft, local: Description, remote: Description, *, from_remote: bool, final: bool
+    context: Context, draft: Draft, local: Description, remote: Description, *, from_remote: bool, final: bool
 ) -> None:
     """An answer or pranswer of either side: bundling is settled, transports start, media flows.
 
@@ -235,12 +235,12 @@ def apply_answer(
     accepted = [m.mid or "" for m in answer.media if not m.rejected and is_supported(m)]
     heads = leaders(accepted, answer.groups)
     bind_answer(draft, accepted, heads)
-    start_transports(engine, draft, local, remote, heads, from_remote=from_remote)
+    start_transports(context, draft, local, remote, heads, from_remote=from_remote)
     for index, media in enumerate(answer.media):
         mid = media.mid or ""
         ours, theirs = local.session.media[index], remote.session.media[index]
         if media.is_data:
-            settle_data(engine, draft, mid, media, theirs, final=final)
+            settle_data(context, draft, mid, media, theirs, final=final)
             continue
         record = draft.by_mid(mid)
         if record is None or not media.is_rtp:
@@ -256,7 +256,7 @@ def apply_answer(
         # an answer is inside its offer (RFC 3264 6.1), or it was refused; were it not, it would still widen nothing
         direction = intersect(ours.direction, theirs.direction.reversed)
         if from_remote:
-            record = process_remote_tracks(draft, record, direction, _msids(engine, theirs, direction))
+            record = process_remote_tracks(draft, record, direction, _msids(context, theirs, direction))
         else:
             if (
                 not direction.receives
@@ -266,7 +266,7 @@ def apply_answer(
                 record = withdraw_track(draft, record)
             record = replace(record, fired_direction=direction)
         record = replace(record, current_direction=direction, has_sent=record.has_sent or direction.sends)
-        configure(engine, draft, draft.put(record), ours, theirs, answered_by_us=not from_remote)
+        configure(context, draft, draft.put(record), ours, theirs, answered_by_us=not from_remote)
     if final:
         draft.close_unbound()
 

@@ -6,17 +6,14 @@ Works on a `Draft`; RFC 9143 (BUNDLE), RFC 8839 (ICE), RFC 8842 (DTLS), RFC 8841
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from rtcpeer.jsep.context import Context
+from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import AttachData, CloseData, SetRemoteIce, StartData, StartDtls
-from rtcpeer.jsep.state import Description
 from rtcpeer.jsep.transports import candidates_of, remote_credentials, remote_fingerprints
 from rtcpeer.sdp.model import Media, Setup
 from rtcpeer.values import DtlsRole, IceRole
-
-if TYPE_CHECKING:
-    from rtcpeer.jsep.engine import Engine
 
 MAX_MESSAGE_SIZE_DEFAULT = 65536
 """RFC 8841 6.1: what a peer takes that does not say."""
@@ -39,7 +36,7 @@ def bind_answer(draft: Draft, accepted: list[str], heads: dict[str, str]) -> Non
 
 
 def start_transports(
-    engine: Engine,
+    context: Context,
     draft: Draft,
     local: Description,
     remote: Description,
@@ -96,7 +93,9 @@ def _start_dtls(
         draft.start.append(StartDtls(id, role, fingerprints, restart=known))
 
 
-def settle_data(engine: Engine, draft: Draft, mid: str, answer: Media, theirs: Media, *, final: bool) -> None:
+def settle_data(
+    context: Context, draft: Draft, mid: str, answer: Media, theirs: Media, *, final: bool
+) -> None:
     """The data section of an answer: begins, goes on, or ends the association (RFC 8841 10.3, 10.4)."""
     data = draft.data
     if data is None or data.mid != mid:
@@ -114,5 +113,5 @@ def settle_data(engine: Engine, draft: Draft, mid: str, answer: Media, theirs: M
     size = MAX_MESSAGE_SIZE_DEFAULT if theirs.max_message_size is None else theirs.max_message_size
     port = theirs.sctp_port or 5000
     if not data.started or (data.remote_port, data.max_message_size) != (port, size):
-        draft.start.append(StartData(transport, engine.settings.sctp_port, port, size))
+        draft.start.append(StartData(transport, context.settings.sctp_port, port, size))
     draft.data = replace(data, transport=transport, remote_port=port, max_message_size=size, started=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.parameters import ReceiveParameters, SendEncoding, SendParameters
 from rtcpeer.sdp.model import Session
 from rtcpeer.values import (
@@ -23,35 +24,6 @@ from rtcpeer.values import (
     SdpType,
     SignalingState,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """One of the four descriptions: what was set, and the candidates that came since.
-
-    Attributes:
-        type: offer, pranswer or answer.
-        session: the model of ``base``.
-        base: the text that was set.
-        added: per section, ``a=`` lines that candidates added ("a=candidate:...", "a=end-of-candidates").
-        defaults: per section, the (address, port) of the default candidate for ``m=`` and ``c=``, once known
-        (local only).
-    """
-
-    type: SdpType
-    session: Session = field(repr=False)
-    base: str = field(repr=False)  # has the password of ICE in it
-    added: tuple[tuple[str, ...], ...] = ()
-    defaults: tuple[tuple[str, int] | None, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """The text as ``RTCSessionDescription.sdp`` shows it now: `base` with the added lines in their sections."""
-        from rtcpeer.jsep.descriptions import (
-            render,
-        )  # the one function that touches text; keeps this module data
-
-        return render(self)
 
 
 @dataclass(frozen=True, slots=True)

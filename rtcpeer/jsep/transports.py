@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from rtcpeer.jsep.state import Description
+from rtcpeer.jsep.descriptions import Description
 from rtcpeer.sdp.candidate import parse_candidate_untrusted
 from rtcpeer.sdp.model import Group, Media, Session
 from rtcpeer.values import Candidate, Fingerprint, IceParameters

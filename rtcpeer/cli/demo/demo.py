@@ -22,7 +22,7 @@ from typing import Any
 from rtcpeer.cli.demo.numbers import NumberedStream
 from rtcpeer.cli.demo.party import MESSAGE_EVERY, Party
 from rtcpeer.cli.demo.timeline import Timeline
-from rtcpeer.cli.serve.files import open_file
+from rtcpeer.cli.files import open_file
 from rtcpeer.signaling.channel import memory_pair
 from rtcpeer.testing import TurnServer, synthetic_track
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from rtcpeer.ice.agent.gathering import tcp_candidate, usable_interfaces
 from rtcpeer.ice.agent.gathering_session import GatheringHost
-from rtcpeer.ice.checklist import Local
 from rtcpeer.ice.generation import Generation
+from rtcpeer.ice.pair import Local
 from rtcpeer.net.network import Network
 from rtcpeer.values import IceTransportPolicy
 

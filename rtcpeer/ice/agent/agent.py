@@ -26,12 +26,11 @@ from rtcpeer.ice.agent.active_tcp import open_active
 from rtcpeer.ice.agent.gathering_session import GatheringSession
 from rtcpeer.ice.agent.listener import IceCandidateError, IceListener, SelectedPair
 from rtcpeer.ice.agent.pool import BasePool
+from rtcpeer.ice.agent.relay import RelayBase
 from rtcpeer.ice.agent.remote_candidates import RemoteCandidateFilter
-from rtcpeer.ice.agent.sockets import Pipe, RelayBase, SocketBase
+from rtcpeer.ice.agent.sockets import Pipe
 from rtcpeer.ice.agent.stats import AgentStats, Counters, collect
-from rtcpeer.ice.agent.tcp import TcpBase
 from rtcpeer.ice.candidates import broadcast_addresses, new_credentials
-from rtcpeer.ice.checklist import Pair
 from rtcpeer.ice.context import Context
 from rtcpeer.ice.core import IceCore
 from rtcpeer.ice.events import (
@@ -43,6 +42,7 @@ from rtcpeer.ice.events import (
     StateChanged,
     Woken,
 )
+from rtcpeer.ice.pair import Base, Pair
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Address, Network
 from rtcpeer.net.offload import split
@@ -341,7 +341,7 @@ class IceAgent:
 
     # -- what happens ------------------------------------------------------------------------------
 
-    def _on_stun(self, base: SocketBase | RelayBase | TcpBase, data: bytes, address: Address) -> None:
+    def _on_stun(self, base: Base, data: bytes, address: Address) -> None:
         if self._closed is not None:
             return
         for phase in self.phases:
@@ -356,7 +356,7 @@ class IceAgent:
         # The datagram that woke us is delivered first; the listener hears of the state right after it.
         self._loop.call_soon(self.flush)
 
-    def _on_unreachable(self, base: TcpBase, address: Address) -> None:
+    def _on_unreachable(self, base: Base, address: Address) -> None:
         if self._closed is None:
             self.core.fail_path(self.clock(), base, address)
             self.flush()

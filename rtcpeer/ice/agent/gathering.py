@@ -15,11 +15,11 @@ from rtcpeer.dtls.trust import client_connection
 from rtcpeer.ice.agent.allocation import AllocationAttempt
 from rtcpeer.ice.agent.listener import IceCandidateError
 from rtcpeer.ice.agent.pool import BasePool
-from rtcpeer.ice.agent.relay import RelayPath
-from rtcpeer.ice.agent.sockets import Pipe, RelayBase, SocketBase
+from rtcpeer.ice.agent.relay import RelayBase, RelayPath
+from rtcpeer.ice.agent.sockets import Pipe, SocketBase
 from rtcpeer.ice.agent.stun_over_dtls import ask_over_dtls
 from rtcpeer.ice.candidates import foundation, is_ipv6, order_interfaces, priority
-from rtcpeer.ice.checklist import Base
+from rtcpeer.ice.pair import Base
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Address, Family, Interface, Network
 from rtcpeer.stun.query import Queries

@@ -15,10 +15,10 @@ from rtcpeer.ice.agent.listener import IceCandidateError, IceListener
 from rtcpeer.ice.agent.pool import BasePool
 from rtcpeer.ice.agent.relay import RelayPath
 from rtcpeer.ice.agent.sockets import Pipe, SocketBase
-from rtcpeer.ice.checklist import Base, Local
 from rtcpeer.ice.context import Context
 from rtcpeer.ice.core import IceCore
 from rtcpeer.ice.generation import Generation
+from rtcpeer.ice.pair import Base, Local
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Address, Network
 from rtcpeer.values import Candidate, IceGatheringState

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from OpenSSL import SSL
 
 from rtcpeer.dtls.client import DtlsChannel
-from rtcpeer.ice.agent.sockets import Pipe, RelayBase
+from rtcpeer.ice.agent.sockets import Inlet, Pipe
 from rtcpeer.ice.candidates import is_ipv6
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Address, DatagramSocket, StreamSocket
@@ -223,3 +223,34 @@ class RelayPath:
         base = self.bases.get(":" in peer[0])
         if base is not None:
             base.received(data, peer)
+
+
+class RelayBase(Inlet):
+    """A relayed address on a TURN server."""
+
+    __slots__ = ("_path", "relay_protocol")
+
+    def __init__(self, pipe: Pipe, address: Address, path: RelayPath, relay_protocol: str) -> None:
+        super().__init__(pipe, address)
+        self._path = path
+        self.relay_protocol = relay_protocol
+
+    def send(self, data: bytes, address: Address) -> None:
+        """One datagram through the server."""
+        self._path.client.send_data(self.pipe.clock(), data, address)
+
+    def prepare(self, address: Address) -> None:
+        """Ask for the permission now, so that the first check need not wait for it."""
+        self._path.prepare(address)
+
+    def bind(self, address: Address) -> None:
+        """This peer was selected: give it a channel."""
+        self._path.bind(address)
+
+    def received(self, data: bytes, address: Address) -> None:
+        """A datagram from a peer, unwrapped."""
+        if data:
+            if data[0] > 3:
+                self.arrived(data, address)
+            else:
+                self.pipe.on_stun(self, data, address)

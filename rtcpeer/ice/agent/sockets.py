@@ -9,13 +9,12 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from rtcpeer.ice.checklist import Pair
+from rtcpeer.ice.pair import Pair
 from rtcpeer.net.network import Address, DatagramSocket
 from rtcpeer.net.offload import split
 
 if TYPE_CHECKING:
-    from rtcpeer.ice.agent.relay import RelayPath
-    from rtcpeer.ice.agent.tcp import TcpBase
+    from rtcpeer.ice.pair import Base
 
 
 class Pipe:
@@ -36,9 +35,9 @@ class Pipe:
     def __init__(
         self,
         clock: Callable[[], float],
-        on_stun: Callable[[SocketBase | RelayBase | TcpBase, bytes, Address], None],
+        on_stun: Callable[[Base, bytes, Address], None],
         on_wake: Callable[[Pair], None],
-        on_unreachable: Callable[[TcpBase, Address], None],
+        on_unreachable: Callable[[Base, Address], None],
         is_early: Callable[[Inlet, Address], bool],
         wake_after: float,
     ) -> None:
@@ -150,34 +149,3 @@ class SocketBase(Inlet):
     def close(self) -> None:
         """No more."""
         self._socket.close()
-
-
-class RelayBase(Inlet):
-    """A relayed address on a TURN server."""
-
-    __slots__ = ("_path", "relay_protocol")
-
-    def __init__(self, pipe: Pipe, address: Address, path: RelayPath, relay_protocol: str) -> None:
-        super().__init__(pipe, address)
-        self._path = path
-        self.relay_protocol = relay_protocol
-
-    def send(self, data: bytes, address: Address) -> None:
-        """One datagram through the server."""
-        self._path.client.send_data(self.pipe.clock(), data, address)
-
-    def prepare(self, address: Address) -> None:
-        """Ask for the permission now, so that the first check need not wait for it."""
-        self._path.prepare(address)
-
-    def bind(self, address: Address) -> None:
-        """This peer was selected: give it a channel."""
-        self._path.bind(address)
-
-    def received(self, data: bytes, address: Address) -> None:
-        """A datagram from a peer, unwrapped."""
-        if data:
-            if data[0] > 3:
-                self.arrived(data, address)
-            else:
-                self.pipe.on_stun(self, data, address)

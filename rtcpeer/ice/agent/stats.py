@@ -8,25 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from rtcpeer.ice.pair import PairStatus
 from rtcpeer.values import Candidate, IceRole, IceTransportState
 
 if TYPE_CHECKING:
-    from rtcpeer.ice.checklist import Pair
     from rtcpeer.ice.core import IceCore
     from rtcpeer.ice.generation import Generation
-
-
-class PairStatus(StrEnum):
-    """webrtc-stats RTCStatsIceCandidatePairState (RFC 8445 6.1.2.6)."""
-
-    FROZEN = "frozen"
-    WAITING = "waiting"
-    IN_PROGRESS = "in-progress"
-    FAILED = "failed"
-    SUCCEEDED = "succeeded"
+    from rtcpeer.ice.pair import Pair
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from rtcpeer.ice.agent.listener import IceCandidateError
-from rtcpeer.ice.agent.stats import AgentStats, CandidateStats, PairStats, PairStatus
+from rtcpeer.ice.agent.stats import AgentStats, CandidateStats, PairStats
+from rtcpeer.ice.pair import PairStatus
 from rtcpeer.peer.session.diagnosis import (
     ConnectionSnapshot,
     Finding,

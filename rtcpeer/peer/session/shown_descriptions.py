@@ -12,7 +12,7 @@ from rtcpeer.media.event_target import EventTarget
 from rtcpeer.peer.descriptions import RTCSessionDescription
 
 if TYPE_CHECKING:
-    from rtcpeer.jsep.state import Description
+    from rtcpeer.jsep.descriptions import Description
     from rtcpeer.peer.session.session import PeerSession
 
 

@@ -7,11 +7,11 @@ import itertools
 import random
 
 from rtcpeer.ice.candidates import new_credentials
-from rtcpeer.ice.checklist import Local, Pair
 from rtcpeer.ice.context import Context
 from rtcpeer.ice.core import IceCore
 from rtcpeer.ice.events import Event, PairSelected, RoleChanged, StateChanged
 from rtcpeer.ice.generation import Generation
+from rtcpeer.ice.pair import Local, Pair
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.stun import message as stun
 from rtcpeer.values import NEVER, Candidate, CandidateType, IceParameters

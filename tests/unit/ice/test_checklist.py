@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rtcpeer.ice.agent.stats import PairStatus
-from rtcpeer.ice.checklist import Check, Checklist, Local, Pair, Remote, rank_of
+from rtcpeer.ice.checklist import Checklist
+from rtcpeer.ice.pair import Check, Local, Pair, PairStatus, Remote, rank_of
 from rtcpeer.values import CandidateType
 from tests.unit.ice.support import FakeBase, Wire, candidate
 

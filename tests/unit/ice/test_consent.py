@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from rtcpeer.ice.checklist import Local, Pair, Remote
 from rtcpeer.ice.consent import Consent, Level
+from rtcpeer.ice.pair import Local, Pair, Remote
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.values import NEVER
 from tests.unit.ice.support import FakeBase, Wire, candidate

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from rtcpeer.ice.candidates import new_credentials
-from rtcpeer.ice.checklist import Base
 from rtcpeer.ice.early_checks import EarlyChecks
 from rtcpeer.ice.events import GenerationDropped, Woken
+from rtcpeer.ice.pair import Base
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Address
 from rtcpeer.stun import message as stun

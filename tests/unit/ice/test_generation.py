@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rtcpeer.ice.agent.stats import PairStatus
 from rtcpeer.ice.candidates import new_credentials
 from rtcpeer.ice.generation import Generation
+from rtcpeer.ice.pair import PairStatus
 from rtcpeer.stun import message as stun
 
 from .support import Side, Wire, candidate, connected_pair, exchange, request

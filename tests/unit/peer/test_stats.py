@@ -4,7 +4,8 @@ from types import SimpleNamespace
 import aiortc
 import pytest
 
-from rtcpeer.ice.agent.stats import AgentStats, CandidateStats, PairStats, PairStatus
+from rtcpeer.ice.agent.stats import AgentStats, CandidateStats, PairStats
+from rtcpeer.ice.pair import PairStatus
 from rtcpeer.peer.stats import (
     MediaRecord,
     ReportBuilder,

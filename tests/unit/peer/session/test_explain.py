@@ -8,7 +8,8 @@ import pytest
 
 from rtcpeer.errors import RTCError
 from rtcpeer.ice.agent.listener import IceCandidateError
-from rtcpeer.ice.agent.stats import AgentStats, CandidateStats, PairStats, PairStatus
+from rtcpeer.ice.agent.stats import AgentStats, CandidateStats, PairStats
+from rtcpeer.ice.pair import PairStatus
 from rtcpeer.peer.connection import RTCPeerConnection
 from rtcpeer.peer.session.diagnosis import (
     ConnectionSnapshot,

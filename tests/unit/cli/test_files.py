@@ -9,7 +9,7 @@ import av
 import pytest
 from aiortc.mediastreams import MediaStreamError
 
-from rtcpeer.cli.serve.files import open_file
+from rtcpeer.cli.files import open_file
 
 
 def write(path: Path, *, pictures: int = 0, sound: int = 0) -> Path:

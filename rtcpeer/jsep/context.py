@@ -1,0 +1,47 @@
+"""What the making and setting of one description reads: settings, state, fingerprints, chance, the writer.  Frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from rtcpeer.jsep.parameters import EngineSettings
+from rtcpeer.jsep.state import SessionState
+from rtcpeer.sdp.model import Session
+from rtcpeer.values import Fingerprint, IceParameters
+
+
+class Entropy(Protocol):
+    """Where chance comes from; the peer implements it with `secrets`, tests with a counter."""
+
+    def session_id(self) -> int:
+        """A number for ``o=``: 62 random bits (RFC 8829 5.2.1)."""
+
+    def ice_parameters(self) -> IceParameters:
+        """Fresh credentials."""
+
+    def ssrc(self) -> int:
+        """A random SSRC, not 0."""
+
+    def identifier(self) -> str:
+        """A random id for a track, a stream or a CNAME (no blanks; at most 64 characters)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The engine at the beginning of one plan, as the functions that make and set descriptions see it.
+
+    Attributes:
+        settings: capabilities and policies.
+        entropy: the source of chance.
+        state: the state that the plan begins from.
+        fingerprints: of the local certificates.
+        write: model -> text.
+    """
+
+    settings: EngineSettings
+    entropy: Entropy
+    state: SessionState
+    fingerprints: tuple[Fingerprint, ...]
+    write: Callable[[Session], str]
