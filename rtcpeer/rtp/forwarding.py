@@ -29,6 +29,8 @@ REPLAY_PACKETS = 128
 SEGMENTS_MAX = 16
 # A packet is sent again no sooner than this after the last time, nor sooner than its copy could have been heard of.
 REPEAT_INTERVAL = 0.01
+# Not a whole round trip: who asks again after just that long has missed the copy, too.
+REPEAT_ROUND_TRIPS = 0.8
 REPEAT_INTERVAL_MAX = 0.25
 # Nor when it is older than this: its picture would come too late, and a key frame says more.
 REPEAT_MAX_AGE = 1.0
@@ -547,7 +549,7 @@ class Output:
         is_beyond = False
         last = self.next_number - 1
         self._refill(now)
-        interval = min(max(REPEAT_INTERVAL, self.round_trip or 0.0), REPEAT_INTERVAL_MAX)
+        interval = min(max(REPEAT_INTERVAL, REPEAT_ROUND_TRIPS * (self.round_trip or 0.0)), REPEAT_INTERVAL_MAX)
         for sequence_number in numbers:
             number = last - (last - sequence_number & U16)
             found = self._find(number)

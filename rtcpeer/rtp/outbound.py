@@ -23,6 +23,8 @@ HISTORY = 256
 # A packet is not sent again sooner than this, or than its first copy could have been heard of (with a bound, as
 # a round trip measured in a bad moment stays for a while): several NACKs ask for the same one.
 REPEAT_INTERVAL = 0.01
+# Not a whole round trip: who asks again after just that long has missed the copy, too.
+REPEAT_ROUND_TRIPS = 0.8
 REPEAT_INTERVAL_MAX = 0.25
 # Nor when it is older than this: its picture would come too late, and a key frame says more.
 REPEAT_MAX_AGE = 1.0
@@ -244,7 +246,7 @@ class OutboundStream:
             Whether some will never come: too old, or too many. Only a key frame helps then.
         """
         is_beyond = False
-        interval = min(max(REPEAT_INTERVAL, self.round_trip or 0.0), REPEAT_INTERVAL_MAX)
+        interval = min(max(REPEAT_INTERVAL, REPEAT_ROUND_TRIPS * (self.round_trip or 0.0)), REPEAT_INTERVAL_MAX)
         for number in numbers:
             kept = self._history[number % HISTORY] if self._history else None
             if kept is None or kept[0] != number or now - kept[2] > REPEAT_MAX_AGE:
