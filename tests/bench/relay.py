@@ -1,0 +1,321 @@
+"""One publisher, many subscribers: what a relay costs per packet out, for rtcpeer, aiortc's MediaRelay and pion.
+
+The relay is a process of its own, whose CPU is read from the system; this one is publisher and subscribers, the same
+for every relay. VP8 640x480 at 30 pictures a second and 1 Mbit/s, encoded once beforehand.
+
+    python -m tests.bench.relay [--subscribers 1 5 20] [--stacks rtcpeer aiortc pion] [--seconds 8]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fractions
+import json
+import logging
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import av
+
+from rtcpeer import EncodedTrack, Forwarder, RTCPeerConnection, RTCRtpSender
+
+STACKS = ("rtcpeer", "aiortc", "pion")
+HERE = Path(__file__).parent
+PION = Path("/usr/share/gocode/src/github.com/pion/webrtc")
+TIME_BASE = fractions.Fraction(1, 90000)
+FRAME_RATE = 30
+BITRATE = 1_000_000
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+# --- relays, driven by lines of JSON ------------------------------------------------------------------------------
+
+
+async def answer(pc: Any) -> str:
+    """Answer what was offered, with all candidates."""
+    await pc.setLocalDescription(await pc.createAnswer())
+    while pc.iceGatheringState != "complete":
+        await asyncio.sleep(0.01)
+    return str(pc.localDescription.sdp)
+
+
+class RtcpeerRelay:
+    """Forwards without decoding."""
+
+    def __init__(self) -> None:
+        self.pcs: list[RTCPeerConnection] = []
+        self.forwarder: Forwarder | None = None
+
+    async def publish(self, sdp: str) -> str:
+        """Take the publisher's offer."""
+        pc = RTCPeerConnection()
+        self.pcs.append(pc)
+        await pc.setRemoteDescription(type="offer", sdp=sdp)
+        self.forwarder = Forwarder(pc.getReceivers()[0])
+        return await answer(pc)
+
+    async def subscribe(self, sdp: str) -> str:
+        """Take a subscriber's offer."""
+        if self.forwarder is None:
+            raise RuntimeError("there is no publisher")
+        pc = RTCPeerConnection()
+        self.pcs.append(pc)
+        await pc.setRemoteDescription(type="offer", sdp=sdp)
+        transceiver = pc.getTransceivers()[0]
+        transceiver.direction = "sendonly"
+        self.forwarder.add(transceiver.sender)
+        return await answer(pc)
+
+
+class AiortcRelay:
+    """Plain aiortc: decodes once, encodes for every subscriber."""
+
+    def __init__(self) -> None:
+        from aiortc.contrib.media import MediaRelay
+
+        self.pcs: list[Any] = []
+        self.relay = MediaRelay()
+        self.track: Any = None
+
+    def make(self) -> Any:
+        """A connection without servers."""
+        import aiortc
+
+        pc = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[]))
+        self.pcs.append(pc)
+        return pc
+
+    async def publish(self, sdp: str) -> str:
+        """Take the publisher's offer."""
+        import aiortc
+
+        pc = self.make()
+
+        def on_track(track: Any) -> None:
+            self.track = track
+
+        pc.on("track", on_track)
+        await pc.setRemoteDescription(aiortc.RTCSessionDescription(sdp, "offer"))
+        return await answer(pc)
+
+    async def subscribe(self, sdp: str) -> str:
+        """Take a subscriber's offer."""
+        import aiortc
+
+        pc = self.make()
+        await pc.setRemoteDescription(aiortc.RTCSessionDescription(sdp, "offer"))
+        pc.addTrack(self.relay.subscribe(self.track))
+        return await answer(pc)
+
+
+async def serve(stack: str) -> None:
+    """Be a relay: one line of JSON in, one out."""
+    relay: Any = RtcpeerRelay() if stack == "rtcpeer" else AiortcRelay()
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        request = json.loads(line)
+        sdp = await getattr(relay, request["do"])(request["sdp"])
+        print(json.dumps({"sdp": sdp}), flush=True)
+    for pc in relay.pcs:
+        await pc.close()
+
+
+def command(stack: str, folder: str) -> list[str]:
+    """How a relay is started.
+
+    Raises:
+        FileNotFoundError: it is not installed.
+    """
+    if stack != "pion":
+        return [sys.executable, "-m", "tests.bench.relay", "--serve", stack]
+    if not shutil.which("go") or not PION.exists():
+        raise FileNotFoundError("pion is not installed (golang-go, golang-github-pion-webrtc.v3-dev)")
+    env = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode"}
+    env.setdefault("GOCACHE", str(Path.home() / ".cache" / "go-build"))
+    target = os.path.join(folder, "pion_relay")
+    subprocess.run(["go", "build", "-o", target, str(HERE / "pion_relay.go")], env=env, check=True)
+    return [target]
+
+
+# --- publisher and subscribers ------------------------------------------------------------------------------------
+
+
+def pictures() -> list[bytes]:
+    """Three seconds of a moving picture; the first one is a key frame, and the only one."""
+    codec: Any = av.CodecContext.create("libvpx", "w")
+    codec.width, codec.height, codec.pix_fmt, codec.time_base = 640, 480, "yuv420p", fractions.Fraction(1, 30)
+    codec.bit_rate = BITRATE
+    codec.options = {"deadline": "realtime", "cpu-used": "8", "g": "1000", "undershoot-pct": "5"}
+    choice, result = random.Random(1), []
+    # a part that changes all the time, as large as the bitrate allows
+    noise = bytes([96 + value % 64 for value in choice.randbytes(640 * 480)])
+    for index in range(3 * FRAME_RATE):
+        frame = av.VideoFrame(640, 480, "yuv420p")
+        lines = 64 * 640
+        start = index * 7001 % (len(noise) - lines)
+        for place, plane in enumerate(frame.planes):
+            picture = bytearray((128,)) * plane.buffer_size
+            if place == 0:
+                picture[:lines] = noise[start : start + lines]
+            plane.update(picture)
+        frame.pts = index
+        result += [bytes(packet) for packet in codec.encode(frame)]
+    return result
+
+
+async def feed(track: EncodedTrack, encoded: list[bytes], requests: list[object]) -> None:
+    """Write pictures at their pace; begin anew when a key frame is needed."""
+    loop = asyncio.get_running_loop()
+    began, number, place = loop.time(), 0, 0
+    while True:
+        if requests or place == len(encoded):
+            requests.clear()
+            place = 0
+        packet: Any = av.Packet(encoded[place])
+        packet.pts, packet.time_base = number * 90000 // FRAME_RATE, TIME_BASE
+        packet.is_keyframe = place == 0
+        await track.write(packet)
+        number, place = number + 1, place + 1
+        await asyncio.sleep(max(0.0, began + number / FRAME_RATE - loop.time()))
+
+
+class Load:
+    """The publisher and all subscribers of one relay process."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.pcs: list[RTCPeerConnection] = []
+
+    async def ask(self, do: str, pc: RTCPeerConnection) -> None:
+        """Offer to the relay and take its answer."""
+        await pc.setLocalDescription()
+        while pc.iceGatheringState != "complete":
+            await asyncio.sleep(0.005)
+        if self.process.stdin is None or self.process.stdout is None:
+            raise RuntimeError("the relay has no pipes")
+        line = json.dumps({"do": do, "sdp": pc.localDescription.sdp})
+        self.process.stdin.write(line.encode() + b"\n")
+        reply = json.loads(await self.process.stdout.readline())
+        await pc.setRemoteDescription(type="answer", sdp=reply["sdp"])
+        await pc.connected(timeout=20)
+
+    async def publish(self, track: EncodedTrack) -> None:
+        """Send the track to the relay."""
+        pc = RTCPeerConnection()
+        self.pcs.append(pc)
+        transceiver = pc.addTransceiver(track, direction="sendonly")
+        capabilities = RTCRtpSender.getCapabilities("video")
+        if capabilities is None:
+            raise RuntimeError("no video can be sent")
+        transceiver.setCodecPreferences(
+            [c for c in capabilities.codecs if c.mimeType in ("video/VP8", "video/rtx")]
+        )
+        await self.ask("publish", pc)
+
+    async def subscribe(self) -> None:
+        """Receive from the relay."""
+        pc = RTCPeerConnection()
+        self.pcs.append(pc)
+        pc.addTransceiver("video", direction="recvonly")
+        await self.ask("subscribe", pc)
+
+    async def received(self) -> tuple[int, int]:
+        """Packets that all subscribers got, and lost."""
+        got = lost = 0
+        for pc in self.pcs[1:]:
+            for record in (await pc.getStats()).values():
+                if record["type"] == "inbound-rtp":
+                    got += record["packetsReceived"]
+                    lost += record["packetsLost"]
+        return got, lost
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+async def measure(stack: str, subscribers: int, seconds: float, folder: str) -> dict[str, Any]:
+    """One relay with so many subscribers.
+
+    Returns:
+        cpu: percent of a core; per_packet_us: CPU per packet that arrived; packets, lost: in the measured time.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command(stack, folder),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        limit=1 << 22,
+    )
+    track, requests = EncodedTrack("video", "video/VP8"), []
+    track.onkeyframerequest = requests.append
+    load = Load(process)
+    task = asyncio.ensure_future(feed(track, pictures(), requests))
+    try:
+        await load.publish(track)
+        await asyncio.sleep(1)
+        for _ in range(subscribers):
+            await load.subscribe()
+        await asyncio.sleep(2)
+        before, cpu = await load.received(), cpu_seconds(process.pid)
+        await asyncio.sleep(seconds)
+        after, used = await load.received(), cpu_seconds(process.pid) - cpu
+        packets = after[0] - before[0]
+        return {
+            "subscribers": subscribers,
+            "cpu_percent": round(100 * used / seconds, 1),
+            "per_packet_us": round(1e6 * used / packets, 2) if packets else None,
+            "packets": packets,
+            "lost": after[1] - before[1],
+        }
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        track.stop()
+        for pc in load.pcs:
+            await pc.close()
+        process.kill()
+        await process.wait()
+
+
+def main() -> int:
+    """Measure what was asked for; print a line each."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--serve", choices=STACKS, help=argparse.SUPPRESS)
+    parser.add_argument("--subscribers", type=int, nargs="*", default=[1, 5, 20])
+    parser.add_argument("--stacks", nargs="*", choices=STACKS, default=list(STACKS))
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--json", metavar="FILE", help="write the results there as well")
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    if options.serve:
+        asyncio.run(serve(options.serve))
+        return 0
+    results: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for subscribers in options.subscribers:
+            for stack in options.stacks:
+                try:
+                    row = asyncio.run(measure(stack, subscribers, options.seconds, folder))
+                except FileNotFoundError as exc:
+                    row = {"subscribers": subscribers, "skipped": str(exc)}
+                results.append({"stack": stack, **row})
+                print(f"relay {stack:8} {row}", flush=True)
+    if options.json:
+        Path(options.json).write_text(json.dumps(results, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
