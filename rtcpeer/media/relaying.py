@@ -94,6 +94,8 @@ class Relay:
         self._session: RtpSession | None = None
         self._parameters = SendParameters("", (), ())
         self._formats: list[PayloadFormat] = []
+        # counted by outputs that have ended
+        self._past: tuple[int, ...] = (0, 0, 0, 0, 0)
         # counted in the stream already
         self._settled = (0, 0, 0, 0, 0)
         self.keyframe_requests = 0
@@ -206,6 +208,7 @@ class Relay:
         if output is None or packets is None:
             return
         self.settle()
+        self._past = tuple([before + now for before, now in zip(self._past, self._settled, strict=True)])
         self._source.remove(output)
         self._output = None
         timestamp, sent_at = output.last_timestamp
@@ -311,6 +314,7 @@ class Relay:
         packets, output = self._packets, self._output
         if packets is None or output is None:
             return None
+        self._mind_route(output, now)
         self.settle()
         timestamp = None
         stream = output.stream
@@ -324,6 +328,17 @@ class Relay:
             last, sent_at = output.last_timestamp
             timestamp = (last or 0) + int((now - sent_at) * output.clock_rate) & 0xFFFFFFFF
         return packets.write_report(cname, now, timestamp)
+
+    def _mind_route(self, output: Output, now: float) -> None:
+        """Forward nothing while there is no way to the subscriber.
+
+        Numbers that nobody hears of would leave SRTP's count of their cycles behind (RFC 3711 section 3.3.1).
+        """
+        has_route = self._session is not None and self._session.has_route()
+        if not has_route and output in self._source.outputs:
+            self._source.remove(output)
+        elif has_route and not self._paused and output not in self._source.outputs:
+            self._source.add(output, self._layer, now)
 
     # -- counters ----------------------------------------------------------------------------------
 
@@ -345,7 +360,7 @@ class Relay:
         packets.retransmitted_bytes += again_size
 
     def stats(self) -> dict[str, object]:
-        """What is forwarded, since forwarding began or the stream was changed.
+        """What was forwarded since forwarding began.
 
         Returns:
             packets, bytes, frames, retransmittedPackets, retransmittedBytes, keyFrameRequests; `layer`, the rid that
@@ -354,13 +369,14 @@ class Relay:
         """
         output = self._output
         self.settle()
-        packets, size, frames = (0, 0, 0) if output is None else output.counts()
+        current = (0, 0, 0, 0, 0) if output is None else self._settled
+        packets, size, frames, again, again_size = (a + b for a, b in zip(self._past, current, strict=True))
         return {
             "packets": packets,
             "bytes": size,
             "frames": frames,
-            "retransmittedPackets": 0 if output is None else output.repeated_packets,
-            "retransmittedBytes": 0 if output is None else output.repeated_bytes,
+            "retransmittedPackets": again,
+            "retransmittedBytes": again_size,
             "keyFrameRequests": self.keyframe_requests,
             "layer": self.current_layer,
             "layers": self._source.layers,

@@ -42,7 +42,7 @@ _TICK = os.sysconf("SC_CLK_TCK")
 async def answer(pc: Any) -> str:
     """Answer what was offered, with all candidates."""
     await pc.setLocalDescription(await pc.createAnswer())
-    while pc.iceGatheringState != "complete":
+    while pc.iceGatheringState != "complete":  # noqa: ASYNC110 - also of aiortc
         await asyncio.sleep(0.01)
     return str(pc.localDescription.sdp)
 
@@ -197,7 +197,7 @@ class Load:
     async def ask(self, do: str, pc: RTCPeerConnection) -> None:
         """Offer to the relay and take its answer."""
         await pc.setLocalDescription()
-        while pc.iceGatheringState != "complete":
+        while pc.iceGatheringState != "complete":  # noqa: ASYNC110 - also of aiortc
             await asyncio.sleep(0.005)
         if self.process.stdin is None or self.process.stdout is None:
             raise RuntimeError("the relay has no pipes")

@@ -109,14 +109,14 @@ async def test_ten_percent_loss_on_the_way_down(scene, seed):
     async with feeding(scene, 3) as relay:
         link = scene.network.hosts["subscriber1"].link
         link.set(loss=0.1, reorder=0.05, duplicate=0.05)
-        await asyncio.sleep(30)
+        await asyncio.sleep(15)
         link.set(loss=0, reorder=0, duplicate=0)
         await asyncio.sleep(1)
         lossy, *others = relay.counters
-        assert len(lossy.numbers) > 800
+        assert len(lossy.numbers) > 400
         assert lossy.missing <= 1
         assert [counter.missing for counter in others] == [0, 0]
-        assert relay.outputs[0].stats()["retransmittedPackets"] > 100
+        assert relay.outputs[0].stats()["retransmittedPackets"] > 50
         assert relay.outputs[1].stats()["retransmittedPackets"] == 0
         upstream = await stats(relay.publisher.offerer, "outbound-rtp")
         assert upstream["nackCount"] == 0
@@ -129,12 +129,12 @@ async def test_ten_percent_loss_on_the_way_up(scene):
     async with feeding(scene, 2) as relay:
         link = scene.network.hosts["publisher"].link
         link.set(loss=0.1)
-        await asyncio.sleep(20)
+        await asyncio.sleep(12)
         reports = [await stats(pair.offerer, "remote-inbound-rtp") for pair in relay.pairs]
         link.set(loss=0)
         await asyncio.sleep(1)
         assert [counter.missing <= 3 for counter in relay.counters] == [True, True]
-        assert (await stats(relay.publisher.offerer, "outbound-rtp"))["nackCount"] > 20
+        assert (await stats(relay.publisher.offerer, "outbound-rtp"))["nackCount"] > 10
         for report in reports:
             assert report["packetsLost"] <= 5
             assert report["fractionLost"] <= 0.02
@@ -190,7 +190,7 @@ async def test_one_who_stalls_does_not_hold_up_the_others(scene):
 
 
 @scenario
-async def test_sources_change_a_hundred_times(scene):
+async def test_sources_change_forty_times(scene):
     """Two publishers; every change begins with a key frame, and the subscriber's decoder sees one stream."""
     async with feeding(scene, 1) as relay:
         pair = PeerPair(hosts=(scene.network.add_host("publisher2"), relay.host))
@@ -202,7 +202,7 @@ async def test_sources_change_a_hundred_times(scene):
             sources = [receiver_of(p.answerer, "video") for p in (relay.publisher, pair)]
             counter = relay.counters[0]
             changes = 0
-            for index in range(100):
+            for index in range(40):
                 relay.forwarder.source = sources[index % 2 == 0]
                 await asyncio.sleep(0.6)
             numbers = counter.numbers
@@ -210,8 +210,26 @@ async def test_sources_change_a_hundred_times(scene):
                 if numbers[place] != numbers[place - 1] + 1:
                     changes += 1
                     assert counter.kinds[place] == "key"
-            assert 95 <= changes <= 105
+            assert 37 <= changes <= 43
             got = await stats(relay.pairs[0].answerer, "inbound-rtp")
             assert got["packetsLost"] == 0
             assert got["nackCount"] == 0
             await second.stop()
+
+
+@scenario
+async def test_nothing_is_numbered_without_a_way(scene):
+    """SRTP's count of cycles (RFC 3711 section 3.3.1) survives an outage of any length."""
+    async with feeding(scene, 1, size=8000) as relay:
+        before = relay.outputs[0].stats()["packets"]
+        link = scene.network.hosts["subscriber1"].link
+        await link.outage_of(60)
+        during = relay.outputs[0].stats()["packets"] - before
+        # until consent is known to be gone
+        assert during < 40 * 30 * 8
+        await asyncio.sleep(1)
+        assert relay.outputs[0].stats()["packets"] - before - during < 300
+        await relay.pairs[0].restart_ice()
+        begun = len(relay.counters[0].numbers)
+        await asyncio.sleep(4)
+        assert len(relay.counters[0].numbers) > begun + 30
