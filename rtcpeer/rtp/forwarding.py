@@ -549,7 +549,9 @@ class Output:
         is_beyond = False
         last = self.next_number - 1
         self._refill(now)
-        interval = min(max(REPEAT_INTERVAL, REPEAT_ROUND_TRIPS * (self.round_trip or 0.0)), REPEAT_INTERVAL_MAX)
+        interval = min(
+            max(REPEAT_INTERVAL, REPEAT_ROUND_TRIPS * (self.round_trip or 0.0)), REPEAT_INTERVAL_MAX
+        )
         for sequence_number in numbers:
             number = last - (last - sequence_number & U16)
             found = self._find(number)

@@ -246,7 +246,9 @@ class OutboundStream:
             Whether some will never come: too old, or too many. Only a key frame helps then.
         """
         is_beyond = False
-        interval = min(max(REPEAT_INTERVAL, REPEAT_ROUND_TRIPS * (self.round_trip or 0.0)), REPEAT_INTERVAL_MAX)
+        interval = min(
+            max(REPEAT_INTERVAL, REPEAT_ROUND_TRIPS * (self.round_trip or 0.0)), REPEAT_INTERVAL_MAX
+        )
         for number in numbers:
             kept = self._history[number % HISTORY] if self._history else None
             if kept is None or kept[0] != number or now - kept[2] > REPEAT_MAX_AGE:
