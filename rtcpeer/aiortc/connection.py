@@ -63,7 +63,7 @@ class RTCPeerConnection(NegotiatingConnection):
         super().__init__(configuration, settings, members)
         self._foreseen = ForeseenTransports(BundlePolicy(self.getConfiguration().bundlePolicy))
         if getattr(configuration, "alwaysNegotiateDataChannels", False):
-            self._session.carry_out(self._session.engine.plan_want_data(first=True))
+            self._session.carry_out(self._session.engine.operations.plan_want_data(first=True))
 
     @property
     def sctp(self) -> RTCSctpTransport | None:
@@ -137,7 +137,7 @@ class RTCPeerConnection(NegotiatingConnection):
                 track_id=None if track is None else track.id,
                 pairs_with_remote=True,
             )
-            plan = self._session.engine.plan_add_transceiver(init)
+            plan = self._session.engine.operations.plan_add_transceiver(init)
             core = self._session.executor.add_with_track(plan, track)
         self.show_as_aiortcs()
         assert isinstance(core.transceiver, RTCRtpTransceiver)
@@ -256,7 +256,7 @@ class RTCPeerConnection(NegotiatingConnection):
                     RTCRtpTransceiver(core), RTCRtpSender(core, transport), RTCRtpReceiver(core, transport)
                 )
                 if not core.record.stream_ids and not session.closed:
-                    session.carry_out(session.engine.plan_set_streams(core.id, [self._stream.id]))
+                    session.carry_out(session.engine.operations.plan_set_streams(core.id, [self._stream.id]))
             if core.transport is not None:
                 sections.setdefault(core.transport, (core.kind.value, core.id))
         for link in session.executor.transports.values():

@@ -48,7 +48,9 @@ class RTCRtpSender(w3c.RTCRtpSender):
         core.use_track(track)
         if not core.session.closed and not core.record.stopping:
             engine = core.session.engine
-            core.session.carry_out(engine.plan_set_track(core.id, None if track is None else track.id))
+            core.session.carry_out(
+                engine.operations.plan_set_track(core.id, None if track is None else track.id)
+            )
         return Gone()
 
     @property

@@ -18,7 +18,7 @@ from rtcpeer.errors import (
     InvalidStateError,
     OperationError,
 )
-from rtcpeer.jsep import candidates, codecs
+from rtcpeer.jsep import candidates, codecs, transceivers
 from rtcpeer.jsep import set_description as applying
 from rtcpeer.jsep.context import Context, Entropy
 from rtcpeer.jsep.create_answer import make_answer
@@ -32,15 +32,18 @@ from rtcpeer.jsep.effects import (
     SignalingStateChanged,
     UpdateNegotiationNeeded,
 )
+from rtcpeer.jsep.holder import StateHolder
+from rtcpeer.jsep.negotiation_needed import negotiation_needed
 from rtcpeer.jsep.operations import Operations
-from rtcpeer.jsep.parameters import EngineSettings, OfferOptions
+from rtcpeer.jsep.parameters import EngineSettings, OfferOptions, TransceiverInit
 from rtcpeer.jsep.rollback import apply_rollback
-from rtcpeer.jsep.state import Created
+from rtcpeer.jsep.state import Created, SessionState
 from rtcpeer.jsep.transitions import TRANSITIONS
 from rtcpeer.jsep.validation import check_remote, complete
 from rtcpeer.sdp.model import Session
 from rtcpeer.values import (
     Candidate,
+    Direction,
     Fingerprint,
     MediaKind,
     SdpType,
@@ -49,7 +52,7 @@ from rtcpeer.values import (
 )
 
 
-class Engine(Operations):
+class Engine:
     """One connection's signaling.
 
     Args:
@@ -59,7 +62,7 @@ class Engine(Operations):
         parse: text -> model; `rtcpeer.sdp.text.parse_untrusted`.
 
     Attributes:
-        state: the present state; only `commit` replaces it.
+        operations: plans of changes that involve no description.
         fingerprints: of the local certificates; the peer assigns them before the first offer or answer is made.
     """
 
@@ -70,10 +73,36 @@ class Engine(Operations):
         write: Callable[[Session], str],
         parse: Callable[[str], Session],
     ) -> None:
-        super().__init__(settings, entropy)
+        self.settings = settings
+        self.entropy = entropy
+        self._holder = StateHolder(
+            SessionState(
+                session_id=entropy.session_id(),
+                cname=entropy.identifier(),
+                default_stream=entropy.identifier(),
+            )
+        )
+        self.operations = Operations(self._holder, settings, entropy)
         self.write = write
         self.parse = parse
         self.fingerprints: tuple[Fingerprint, ...] = ()
+
+    @property
+    def state(self) -> SessionState:
+        """The present state; only `commit` replaces it."""
+        return self._holder.state
+
+    def commit(self, plan: Plan) -> None:
+        """Make the plan's state the present one.
+
+        Raises:
+            StalePlan: the state has changed since the plan was made; make it again.
+        """
+        self._holder.commit(plan)
+
+    def negotiation_needed(self) -> bool:
+        """Webrtc-pc "check if negotiation is needed" (4.7.3) on the present state."""
+        return negotiation_needed(self.state)
 
     def _context(self) -> Context:
         return Context(self.settings, self.entropy, self.state, self.fingerprints, self.write)
@@ -305,6 +334,21 @@ class Engine(Operations):
     def _check_state(self, operation: str, *allowed: SignalingState) -> None:
         if self.state.signaling not in allowed:
             raise InvalidStateError(f"{operation} is not possible in signaling state {self.state.signaling}")
+
+    def _legacy(self, draft: Draft, kind: MediaKind, wanted: bool | None) -> None:
+        """Legacy offerToReceiveAudio and offerToReceiveVideo (webrtc-pc 4.4.3.2)."""
+        if wanted is None:
+            return
+        live = [t for t in draft.transceivers if t.kind is kind and not t.stopping]
+        if not wanted:
+            for record in live:
+                draft.put(
+                    replace(record, direction=Direction.of(sends=record.direction.sends, receives=False))
+                )
+        elif not any(t.direction.receives for t in live):
+            transceivers.create(
+                draft, TransceiverInit(kind, Direction.RECVONLY), self.entropy.identifier, self.entropy.ssrc
+            )
 
     # --- candidates -------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
-"""Changes that involve no description: transceivers, tracks, preferences, the wish for data or for a restart.
+"""Plans for changes that involve no description: transceivers, tracks, preferences, data, restarts.
 
-Owns the state value and its replacement; the descriptions are added by `rtcpeer.jsep.engine`.
+Descriptions and candidates are planned by `rtcpeer.jsep.engine`.
 """
 
 from __future__ import annotations
@@ -12,41 +12,31 @@ from rtcpeer.errors import InvalidModificationError, InvalidStateError
 from rtcpeer.jsep import codecs, transceivers
 from rtcpeer.jsep.context import Entropy
 from rtcpeer.jsep.draft import Draft
-from rtcpeer.jsep.effects import ConfigureSender, Plan, StalePlan, UpdateNegotiationNeeded
-from rtcpeer.jsep.negotiation_needed import negotiation_needed
+from rtcpeer.jsep.effects import ConfigureSender, Plan, UpdateNegotiationNeeded
+from rtcpeer.jsep.holder import StateHolder
 from rtcpeer.jsep.parameters import EngineSettings, SendEncoding, TransceiverInit
-from rtcpeer.jsep.state import SessionState, Transceiver
-from rtcpeer.values import Codec, Direction, MediaKind, SignalingState
+from rtcpeer.jsep.state import Transceiver
+from rtcpeer.values import Codec, Direction, SignalingState
 
 _NEEDED = (UpdateNegotiationNeeded(),)
 
 
 class Operations:
-    """The state of one connection, and every change to it but for descriptions and candidates.
+    """Plans of everything but descriptions and candidates, each a pure function of the state in force.
 
-    Attributes:
-        state: the present state; only `commit` replaces it.
+    Args:
+        holder: has the state in force.
+        settings: capabilities and policies, fixed for life.
+        entropy: the source of chance.
     """
 
-    def __init__(self, settings: EngineSettings, entropy: Entropy) -> None:
-        self.settings = settings
-        self.entropy = entropy
-        self.state = SessionState(
-            session_id=entropy.session_id(), cname=entropy.identifier(), default_stream=entropy.identifier()
-        )
-
-    def commit(self, plan: Plan) -> None:
-        """Make the plan's state the present one.
-
-        Raises:
-            StalePlan: the state has changed since the plan was made; make it again.
-        """
-        if plan.base is not self.state:
-            raise StalePlan
-        self.state = plan.next
+    def __init__(self, holder: StateHolder, settings: EngineSettings, entropy: Entropy) -> None:
+        self._holder = holder
+        self._settings = settings
+        self._entropy = entropy
 
     def _check_open(self) -> None:
-        if self.state.signaling is SignalingState.CLOSED:
+        if self._holder.state.signaling is SignalingState.CLOSED:
             raise InvalidStateError("the connection is closed")
 
     # --- transceivers -----------------------------------------------------------------------------
@@ -54,8 +44,8 @@ class Operations:
     def plan_add_transceiver(self, init: TransceiverInit) -> Plan:
         """AddTransceiver; ``plan.transceiver`` is the new id, ``prepare`` has its `CreateTransceiver`."""
         self._check_open()
-        draft = Draft(self.state)
-        record = transceivers.create(draft, init, self.entropy.identifier, self.entropy.ssrc)
+        draft = Draft(self._holder.state)
+        record = transceivers.create(draft, init, self._entropy.identifier, self._entropy.ssrc)
         return replace(draft.finish(_NEEDED), transceiver=record.id)
 
     def plan_add_track(self, init: TransceiverInit) -> Plan:
@@ -65,19 +55,22 @@ class Operations:
         is checked by the face, which knows the tracks.
         """
         self._check_open()
-        draft = Draft(self.state)
+        draft = Draft(self._holder.state)
         reused = next(
             (t for t in draft.transceivers if transceivers.is_reusable_for_track(t, init.kind)), None
         )
         if reused is None:
             record = transceivers.create(
-                draft, replace(init, direction=Direction.SENDRECV), self.entropy.identifier, self.entropy.ssrc
+                draft,
+                replace(init, direction=Direction.SENDRECV),
+                self._entropy.identifier,
+                self._entropy.ssrc,
             )
         else:
             record = replace(
                 reused,
                 has_track=True,
-                track_id=transceivers.sender_id(draft, init.track_id, self.entropy.identifier),
+                track_id=transceivers.sender_id(draft, init.track_id, self._entropy.identifier),
                 stream_ids=tuple(dict.fromkeys(init.stream_ids)),
                 direction=Direction.of(sends=True, receives=reused.direction.receives),
             )
@@ -89,7 +82,7 @@ class Operations:
     def plan_remove_track(self, transceiver: int) -> Plan:
         """RemoveTrack, from "If transceiver.[[Stopping]]" on; a plan without effects when there is nothing to do."""
         self._check_open()
-        draft = Draft(self.state)
+        draft = Draft(self._holder.state)
         record = draft.get(transceiver)
         if record is None or record.stopping or not record.has_track:
             return draft.finish()
@@ -99,7 +92,7 @@ class Operations:
 
     def plan_set_track(self, transceiver: int, track_id: str | None) -> Plan:
         """ReplaceTrack has succeeded (``None``: no track now); no negotiation follows from it."""
-        draft = Draft(self.state)
+        draft = Draft(self._holder.state)
         record = draft.get(transceiver)
         if record is not None:
             # the id in a=msid stays once it has been told (RFC 8829 5.2.2: it identifies the sender for the other side)
@@ -120,7 +113,7 @@ class Operations:
             TypeError: "stopped".
         """
         record = self._record(transceiver)
-        draft = Draft(self.state)
+        draft = Draft(self._holder.state)
         if record is None or record.stopping:
             raise InvalidStateError("the transceiver is stopped")
         if direction is record.direction:
@@ -133,7 +126,7 @@ class Operations:
     def plan_stop(self, transceiver: int) -> Plan:
         """``RTCRtpTransceiver.stop()``."""
         self._check_open()
-        draft = Draft(self.state)
+        draft = Draft(self._holder.state)
         record = draft.get(transceiver)
         if record is None or record.stopping:
             return draft.finish()
@@ -146,11 +139,11 @@ class Operations:
         Raises:
             InvalidModificationError: a codec is in no capability, or only rtx, red, fec or comfort noise are left.
         """
-        draft = Draft(self.state)
+        draft = Draft(self._holder.state)
         record = draft.get(transceiver)
         if record is None:
             return draft.finish()
-        able = self.settings.capabilities(record.kind)
+        able = self._settings.capabilities(record.kind)
         union = (*able.send, *able.receive)
         chosen: list[Codec] = []
         for codec in preferences:
@@ -168,7 +161,7 @@ class Operations:
     def plan_set_streams(self, transceiver: int, stream_ids: Sequence[str]) -> Plan:
         """``RTCRtpSender.setStreams()``."""
         self._check_open()
-        draft = Draft(self.state)
+        draft = Draft(self._holder.state)
         record = draft.get(transceiver)
         if record is None:
             return draft.finish()
@@ -180,7 +173,7 @@ class Operations:
 
         SSRCs are kept from the present ones, whatever the argument says.
         """
-        draft = Draft(self.state)
+        draft = Draft(self._holder.state)
         record = draft.get(transceiver)
         if record is None or len(encodings) != len(record.encodings):
             return draft.finish()
@@ -202,16 +195,16 @@ class Operations:
     def plan_want_data(self, *, first: bool = False) -> Plan:
         """The next offer has a data section: the first channel was made, or it is wanted anyway, then before media."""
         self._check_open()
-        draft = Draft(self.state)
-        if not self.state.data_wanted:
+        draft = Draft(self._holder.state)
+        if not self._holder.state.data_wanted:
             draft.fields["data_wanted"] = True
             draft.fields["data_first"] = first
         return draft.finish(_NEEDED)
 
     def plan_restart_ice(self) -> Plan:
         """``restartIce()``: the next offer has new credentials, and one is asked for; nothing when closed."""
-        draft = Draft(self.state)
-        if self.state.signaling is SignalingState.CLOSED:
+        draft = Draft(self._holder.state)
+        if self._holder.state.signaling is SignalingState.CLOSED:
             return draft.finish()
         draft.fields["credentials_to_replace"] = self._local_credentials()
         return draft.finish(_NEEDED)
@@ -222,7 +215,7 @@ class Operations:
         The next offer has new credentials wherever gathering has happened; nothing else follows.
         """
         self._check_open()
-        draft = Draft(self.state)
+        draft = Draft(self._holder.state)
         draft.fields["credentials_outdated"] = self._local_credentials()
         return draft.finish()
 
@@ -230,7 +223,7 @@ class Operations:
         """All ICE credentials in the local descriptions."""
         return frozenset(
             (m.ice.ufrag, m.ice.pwd)
-            for description in (self.state.current_local, self.state.pending_local)
+            for description in (self._holder.state.current_local, self._holder.state.pending_local)
             if description is not None
             for m in description.session.media
             if m.ice is not None
@@ -238,31 +231,12 @@ class Operations:
 
     def plan_close(self) -> Plan:
         """``close()``: state closed, every transceiver stopping and stopped; no announcements, no transport effects."""
-        draft = Draft(self.state)
+        draft = Draft(self._holder.state)
         for record in draft.transceivers:
             if not record.stopped:
                 transceivers.stop(draft, record)
         draft.fields["signaling"] = SignalingState.CLOSED
         return draft.finish()
 
-    def negotiation_needed(self) -> bool:
-        """Webrtc-pc "check if negotiation is needed" (4.7.3) on the present state."""
-        return negotiation_needed(self.state)
-
     def _record(self, id: int) -> Transceiver | None:
-        return self.state.transceiver(id)
-
-    def _legacy(self, draft: Draft, kind: MediaKind, wanted: bool | None) -> None:
-        """Legacy offerToReceiveAudio and offerToReceiveVideo (webrtc-pc 4.4.3.2)."""
-        if wanted is None:
-            return
-        live = [t for t in draft.transceivers if t.kind is kind and not t.stopping]
-        if not wanted:
-            for record in live:
-                draft.put(
-                    replace(record, direction=Direction.of(sends=record.direction.sends, receives=False))
-                )
-        elif not any(t.direction.receives for t in live):
-            transceivers.create(
-                draft, TransceiverInit(kind, Direction.RECVONLY), self.entropy.identifier, self.entropy.ssrc
-            )
+        return self._holder.state.transceiver(id)

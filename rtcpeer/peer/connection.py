@@ -179,7 +179,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting):
         (webrtc-pc 4.4.2.) The path in use carries on until the new one is ready.
         """
         if not self._session.closed:
-            self._session.carry_out(self._session.engine.plan_restart_ice())
+            self._session.carry_out(self._session.engine.operations.plan_restart_ice())
 
     # --- states -----------------------------------------------------------------------------------
 
@@ -279,7 +279,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting):
         init = TransceiverInit(
             kind=kind, stream_ids=tuple(dict.fromkeys(s.id for s in streams)), track_id=track.id
         )
-        core = session.executor.add_with_track(session.engine.plan_add_track(init), track)
+        core = session.executor.add_with_track(session.engine.operations.plan_add_track(init), track)
         return core.sender
 
     @w3c_errors
@@ -301,7 +301,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting):
         if core.record.stopping or core.track is None or core not in session.executor.transceivers.values():
             return
         core.use_track(None)
-        session.carry_out(session.engine.plan_remove_track(core.id))
+        session.carry_out(session.engine.operations.plan_remove_track(core.id))
 
     @w3c_errors
     def addTransceiver(self, trackOrKind: Any, init: Any = None, **keywords: Any) -> RTCRtpTransceiver:
@@ -327,7 +327,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting):
         session.check_open()
         session.check_change("addTransceiver()")
         encodings = session.check_new_encodings(kind, options.encodings)
-        plan = session.engine.plan_add_transceiver(
+        plan = session.engine.operations.plan_add_transceiver(
             TransceiverInit(
                 kind=kind,
                 direction=options.direction,

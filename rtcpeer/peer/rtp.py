@@ -234,7 +234,7 @@ class RTCRtpTransceiver:
         core = self._core
         if core.record.stopping:
             raise InvalidStateError("the transceiver is stopped: its direction cannot change")
-        core.session.carry_out(core.session.engine.plan_set_direction(core.id, direction))
+        core.session.carry_out(core.session.engine.operations.plan_set_direction(core.id, direction))
 
     @property
     def currentDirection(self) -> Direction | None:
@@ -253,7 +253,7 @@ class RTCRtpTransceiver:
             raise InvalidStateError("the connection is closed")
         if core.record.stopping:
             return
-        core.session.carry_out(core.session.engine.plan_stop(core.id))
+        core.session.carry_out(core.session.engine.operations.plan_stop(core.id))
 
     @w3c_errors
     def setCodecPreferences(self, codecs: Any) -> None:
@@ -267,7 +267,7 @@ class RTCRtpTransceiver:
             for i, c in enumerate(dictionaries.sequence("codecs", codecs))
         ]
         core = self._core
-        core.session.carry_out(core.session.engine.plan_set_codec_preferences(core.id, chosen))
+        core.session.carry_out(core.session.engine.operations.plan_set_codec_preferences(core.id, chosen))
 
     def __repr__(self) -> str:
         record = self._core.record

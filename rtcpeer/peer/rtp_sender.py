@@ -176,7 +176,7 @@ class RTCRtpSender:
             self._returned = None
             if core.session.closed:
                 raise InvalidStateError("the connection was closed")
-            core.session.carry_out(core.session.engine.plan_set_encodings(core.id, encodings))
+            core.session.carry_out(core.session.engine.operations.plan_set_encodings(core.id, encodings))
         if any(key_frames):
             core.sender_media.request_keyframe()
 
@@ -219,7 +219,9 @@ class RTCRtpSender:
                 raise InvalidStateError("the connection was closed")
             core.use_track(track)
             engine = core.session.engine
-            core.session.carry_out(engine.plan_set_track(core.id, None if track is None else track.id))
+            core.session.carry_out(
+                engine.operations.plan_set_track(core.id, None if track is None else track.id)
+            )
 
         await core.session.chain.run(replace)
 
@@ -237,7 +239,9 @@ class RTCRtpSender:
                 raise TypeError(f"setStreams() takes MediaStream objects, not {type(stream).__name__}")
         if core.session.closed:
             raise InvalidStateError("the connection is closed")
-        core.session.carry_out(core.session.engine.plan_set_streams(core.id, [s.id for s in streams]))
+        core.session.carry_out(
+            core.session.engine.operations.plan_set_streams(core.id, [s.id for s in streams])
+        )
 
     async def getStats(self) -> RTCStatsReport:
         """Statistics about this sender only (webrtc-pc 5.2, 8.5)."""

@@ -103,8 +103,8 @@ def change(peer: Peer, rng: random.Random) -> None:
     elif kind == 1 and len(live) < 6:
         peer.track(rng.choice(["audio", "video"]), "s")
     elif kind == 2 and len(live) > 3:
-        peer.carry_out(peer.engine.plan_stop(rng.choice(live).id))
+        peer.carry_out(peer.engine.operations.plan_stop(rng.choice(live).id))
     elif kind == 3:
-        peer.carry_out(peer.engine.plan_restart_ice())
+        peer.carry_out(peer.engine.operations.plan_restart_ice())
     else:
         peer.want_data()

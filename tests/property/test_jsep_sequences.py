@@ -48,17 +48,17 @@ def step(me: Peer, other: Peer, action: tuple[object, ...]) -> None:
             case ("track", str(kind)):
                 me.track(kind, "s")
             case ("remove", int(n)) if (id := pick(me, n)) is not None:
-                me.carry_out(engine.plan_remove_track(id))
+                me.carry_out(engine.operations.plan_remove_track(id))
             case ("stop", int(n)) if (id := pick(me, n)) is not None:
-                me.carry_out(engine.plan_stop(id))
+                me.carry_out(engine.operations.plan_stop(id))
             case ("direction", int(n), Direction() as direction) if (id := pick(me, n)) is not None:
-                me.carry_out(engine.plan_set_direction(id, direction))
+                me.carry_out(engine.operations.plan_set_direction(id, direction))
             case ("streams", int(n), list(streams)) if (id := pick(me, n)) is not None:
-                me.carry_out(engine.plan_set_streams(id, streams))
+                me.carry_out(engine.operations.plan_set_streams(id, streams))
             case ("data",):
                 me.want_data()
             case ("restart",):
-                me.carry_out(engine.plan_restart_ice())
+                me.carry_out(engine.operations.plan_restart_ice())
             case ("local",):
                 me.local()
             case ("create",):

@@ -214,7 +214,7 @@ def test_a_later_offer_and_an_answer_are_linear_too() -> None:
             a.remote(SdpType.ANSWER, b.local())
             b.remote(SdpType.OFFER, a.local())
             a.remote(SdpType.ANSWER, b.local())
-            a.carry_out(a.engine.plan_stop(0))
+            a.carry_out(a.engine.operations.plan_stop(0))
             b.remote(SdpType.OFFER, a.local())
             b.remote(SdpType.ROLLBACK, "")
         counts[sections] = work.calls

@@ -157,10 +157,10 @@ def answered(peer: Peer, plan) -> None:  # type: ignore[no-untyped-def]
         again = peer.engine.plan_local()
         peer.engine.commit(again)
         peer.engine.commit(peer.engine.plan_local(SdpType.ROLLBACK))
-        peer.engine.state = kept
+        peer.engine._holder.state = kept
         peer.engine.commit(peer.engine.plan_remote(SdpType.ROLLBACK, ""))
     finally:
-        peer.engine.state = before
+        peer.engine._holder.state = before
 
 
 @pytest.mark.timeout(1200)

@@ -74,7 +74,7 @@ class DataChannelSet:
         self._keep(core)
         session = self._session
         if not session.engine.state.data_wanted:
-            session.carry_out(session.engine.plan_want_data())
+            session.carry_out(session.engine.operations.plan_want_data())
         return core.face
 
     def _keep(self, core: DataChannelCore) -> None:

@@ -342,7 +342,7 @@ class PeerSession:
         for transport in self.executor.transports.values():
             transport.agent.settings = settings
         if change.difference.restart_required and state.local_description is not None:
-            self.carry_out(self.engine.plan_servers_changed())
+            self.carry_out(self.engine.operations.plan_servers_changed())
 
     def check_new_encodings(
         self, kind: MediaKind, encodings: tuple[SendEncoding, ...]
@@ -369,7 +369,7 @@ class PeerSession:
     def close(self) -> Awaitable[None]:
         """webrtc-pc 4.4.1.10: all observable effects now; the result ends when everything is gone."""
         if not self.closed:
-            self.carry_out(self.engine.plan_close())
+            self.carry_out(self.engine.operations.plan_close())
             self.closed = True
             self._early_steps.clear()
             self.aggregates.close()

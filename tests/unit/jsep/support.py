@@ -208,7 +208,7 @@ class Peer:
 
     def transceiver(self, kind: str = "audio", direction: Direction = Direction.SENDRECV, **more: Any) -> int:
         init = TransceiverInit(MediaKind(kind), direction, **more)
-        plan = self.carry_out(self.engine.plan_add_transceiver(init))
+        plan = self.carry_out(self.engine.operations.plan_add_transceiver(init))
         assert plan.transceiver is not None
         return plan.transceiver
 
@@ -216,12 +216,12 @@ class Peer:
         init = TransceiverInit(
             MediaKind(kind), stream_ids=streams, track_id=id or self.engine.entropy.identifier()
         )
-        plan = self.carry_out(self.engine.plan_add_track(init))
+        plan = self.carry_out(self.engine.operations.plan_add_track(init))
         assert plan.transceiver is not None
         return plan.transceiver
 
     def want_data(self) -> None:
-        self.carry_out(self.engine.plan_want_data())
+        self.carry_out(self.engine.operations.plan_want_data())
 
     def record(self, id: int) -> Transceiver:
         record = self.state.transceiver(id)

@@ -131,7 +131,7 @@ def test_rejecting_the_tagged_section_keeps_the_transport() -> None:
     a.track("audio", "s")
     a.track("video", "s")
     negotiate(a, b)
-    a.carry_out(a.engine.plan_stop(0))
+    a.carry_out(a.engine.operations.plan_stop(0))
     negotiate(a, b)
     assert a.objects.transports == b.objects.transports == {0}
     assert a.state.bindings == (("1", 0),)
@@ -180,7 +180,7 @@ def test_all_sections_rejected_closes_everything() -> None:
     a, b = peer("a", BundlePolicy.BALANCED), peer("b", BundlePolicy.BALANCED)
     a.track("audio", "s")
     negotiate(a, b)
-    a.carry_out(a.engine.plan_stop(0))
+    a.carry_out(a.engine.operations.plan_stop(0))
     negotiate(a, b)
     assert a.objects.transports == b.objects.transports == set()
     a.track("video", "s")

@@ -164,7 +164,7 @@ def test_refusals() -> None:
 def test_a_stopped_transceiver_takes_candidates_in_silence() -> None:
     a, b = two_sections()
     negotiate(a, b)
-    a.carry_out(a.engine.plan_stop(1))
+    a.carry_out(a.engine.operations.plan_stop(1))
     text = a.local()
     b.remote(SdpType.OFFER, text)
     plan = b.carry_out(b.engine.plan_remote_candidate("nonsense", "1"))

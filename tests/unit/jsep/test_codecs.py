@@ -248,8 +248,8 @@ def test_a_later_offer_has_the_codecs_in_the_order_of_the_answer() -> None:
     a.transceiver("audio")
     a.transceiver("video")
     b.remote(SdpType.OFFER, a.local())
-    b.carry_out(b.engine.plan_set_codec_preferences(0, [PCMA, OPUS]))
-    b.carry_out(b.engine.plan_set_codec_preferences(1, [H264, RTX]))
+    b.carry_out(b.engine.operations.plan_set_codec_preferences(0, [PCMA, OPUS]))
+    b.carry_out(b.engine.operations.plan_set_codec_preferences(1, [H264, RTX]))
     a.remote(SdpType.ANSWER, b.local())
 
     def offered(peer: Peer) -> list[list[str]]:
@@ -257,7 +257,7 @@ def test_a_later_offer_has_the_codecs_in_the_order_of_the_answer() -> None:
 
     assert offered(a) == [["PCMA", "opus", "PCMU"], ["H264", "rtx", "VP8", "rtx"]]
     assert offered(b) == [["PCMA", "opus"], ["H264", "rtx"]]
-    a.carry_out(a.engine.plan_set_codec_preferences(0, [PCMU, OPUS]))
+    a.carry_out(a.engine.operations.plan_set_codec_preferences(0, [PCMU, OPUS]))
     assert offered(a)[0] == ["PCMU", "opus"]
 
 

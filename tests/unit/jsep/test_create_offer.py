@@ -8,7 +8,7 @@ from tests.unit.jsep.support import negotiate, pair
 def test_data_that_is_always_wanted_stands_first() -> None:
     a, b = pair()
     a.track("audio", "s1")
-    a.carry_out(a.engine.plan_want_data(first=True))
+    a.carry_out(a.engine.operations.plan_want_data(first=True))
     negotiate(a, b)
     a.track("video", "s1")
     negotiate(a, b)

@@ -50,7 +50,7 @@ def test_our_answer_is_inside_their_offer(offered: str, wanted: str) -> None:
     a, b = pair()
     a.transceiver("audio")
     b.remote(SdpType.OFFER, with_direction(a.local(), offered))
-    b.carry_out(b.engine.plan_set_direction(0, Direction(wanted)))
+    b.carry_out(b.engine.operations.plan_set_direction(0, Direction(wanted)))
     b.local()
     allowed, mine = Direction(offered or "sendrecv").reversed, Direction(wanted)
     now = b.record(0).current_direction
@@ -85,7 +85,7 @@ def test_who_mutes_himself_stays_muted_whatever_the_other_side_answers() -> None
     a.track("audio", "s")
     b.track("audio", "t")
     negotiate(a, b)
-    a.carry_out(a.engine.plan_set_direction(0, Direction.RECVONLY))
+    a.carry_out(a.engine.operations.plan_set_direction(0, Direction.RECVONLY))
     b.remote(SdpType.OFFER, a.local())
     text = b.local()
     for said in ("sendrecv", "recvonly", ""):
@@ -115,7 +115,7 @@ def test_our_own_offer_takes_back_at_once_and_a_rollback_gives_back() -> None:
     b.track("audio", "t")
     negotiate(a, b)
     before = a.record(0)
-    a.carry_out(a.engine.plan_set_direction(0, Direction.INACTIVE))
+    a.carry_out(a.engine.operations.plan_set_direction(0, Direction.INACTIVE))
     a.local()
     assert not a.objects.senders[0].active
     assert not a.objects.receivers[0].active

@@ -206,7 +206,7 @@ def test_add_track_reuses_and_sets_the_direction() -> None:
     assert b.record(id).direction == "sendrecv"
     negotiate(b, a)
     assert b.record(id).has_sent
-    b.carry_out(b.engine.plan_remove_track(id))
+    b.carry_out(b.engine.operations.plan_remove_track(id))
     assert b.record(id).direction == "recvonly"
     assert b.track("audio", "t") != id  # it was used to send
 
@@ -244,7 +244,7 @@ def test_add_track_pairs_when_the_offer_can_receive() -> None:
 
 def test_remove_track_mutes_and_takes_the_track_out_of_its_streams() -> None:
     a, b = full_call()
-    a.carry_out(a.engine.plan_remove_track(0))
+    a.carry_out(a.engine.operations.plan_remove_track(0))
     assert a.engine.negotiation_needed()
     text = a.local()
     plan = b.carry_out(b.engine.plan_remote(SdpType.OFFER, text))
@@ -259,7 +259,7 @@ def test_remove_track_mutes_and_takes_the_track_out_of_its_streams() -> None:
 
 def test_set_streams_moves_the_remote_track() -> None:
     a, b = full_call()
-    a.carry_out(a.engine.plan_set_streams(0, ["s2", "s2"]))
+    a.carry_out(a.engine.operations.plan_set_streams(0, ["s2", "s2"]))
     assert a.engine.negotiation_needed()
     plan = b.carry_out(b.engine.plan_remote(SdpType.OFFER, a.local()))
     assert [type(e).__name__ for e in plan.announce] == [
@@ -276,7 +276,7 @@ def test_stop_and_recycling() -> None:
     first = a.transceiver("audio")
     a.transceiver("video")
     negotiate(a, b)
-    a.carry_out(a.engine.plan_stop(first))
+    a.carry_out(a.engine.operations.plan_stop(first))
     assert a.record(first).shown_direction == "stopped"
     assert a.record(first).shown_current_direction == "sendonly"  # b only listens; it stops with the answer
     text = a.local()
@@ -300,7 +300,7 @@ def test_stop_and_recycling() -> None:
 def test_a_transceiver_stopped_before_any_offer_leaves_at_the_next_answer() -> None:
     a, b = pair()
     a.transceiver()
-    a.carry_out(a.engine.plan_stop(0))
+    a.carry_out(a.engine.operations.plan_stop(0))
     assert a.engine.negotiation_needed()
     negotiate(a, b)
     assert a.state.transceivers == ()
@@ -312,7 +312,7 @@ def test_stop_after_create_offer() -> None:
     a.track("audio", "s")
     b.track("audio", "t")
     offer = a.offer()
-    a.carry_out(a.engine.plan_stop(0))
+    a.carry_out(a.engine.operations.plan_stop(0))
     a.local(SdpType.OFFER, offer)
     b.remote(SdpType.OFFER, offer)
     a.remote(SdpType.ANSWER, b.local())
@@ -329,7 +329,7 @@ def test_a_stopping_answerer_answers_inactive() -> None:
     a, b = pair()
     a.track("audio", "s")
     b.remote(SdpType.OFFER, a.local())
-    b.carry_out(b.engine.plan_stop(0))
+    b.carry_out(b.engine.operations.plan_stop(0))
     a.remote(SdpType.ANSWER, b.local())
     assert a.record(0).current_direction == "inactive"
     assert b.record(0).current_direction == "inactive"
@@ -447,7 +447,7 @@ def test_legacy_offer_options() -> None:
     assert [t.direction for t in a.state.transceivers] == ["recvonly", "recvonly"]
     a.offer(offer_to_receive_audio=True)
     assert len(a.state.transceivers) == 2
-    a.carry_out(a.engine.plan_set_direction(0, Direction.SENDRECV))
+    a.carry_out(a.engine.operations.plan_set_direction(0, Direction.SENDRECV))
     a.offer(offer_to_receive_audio=False, offer_to_receive_video=False)
     assert [t.direction for t in a.state.transceivers] == ["sendonly", "inactive"]
 
@@ -462,16 +462,16 @@ def test_directions() -> None:
     a, _ = pair()
     id = a.transceiver()
     with pytest.raises(TypeError):
-        a.engine.plan_set_direction(id, Direction.STOPPED)
-    a.carry_out(a.engine.plan_stop(id))
+        a.engine.operations.plan_set_direction(id, Direction.STOPPED)
+    a.carry_out(a.engine.operations.plan_stop(id))
     with pytest.raises(InvalidStateError):
-        a.engine.plan_set_direction(id, Direction.SENDRECV)
-    assert a.engine.plan_stop(id).start == ()
+        a.engine.operations.plan_set_direction(id, Direction.SENDRECV)
+    assert a.engine.operations.plan_stop(id).start == ()
 
 
 def test_after_close_nothing_goes() -> None:
     a, _b = full_call()
-    a.carry_out(a.engine.plan_close())
+    a.carry_out(a.engine.operations.plan_close())
     assert a.signaling == "closed"
     assert [t.shown_current_direction for t in a.state.transceivers] == ["stopped", "stopped"]
     init = TransceiverInit(MediaKind.AUDIO)
@@ -480,27 +480,27 @@ def test_after_close_nothing_goes() -> None:
         lambda: a.engine.plan_answer(),
         lambda: a.engine.plan_local(),
         lambda: a.engine.plan_remote(SdpType.OFFER, ""),
-        lambda: a.engine.plan_add_track(init),
-        lambda: a.engine.plan_add_transceiver(init),
-        lambda: a.engine.plan_want_data(),
+        lambda: a.engine.operations.plan_add_track(init),
+        lambda: a.engine.operations.plan_add_transceiver(init),
+        lambda: a.engine.operations.plan_want_data(),
         lambda: a.engine.plan_remote_candidate("", None),
-        lambda: a.engine.plan_stop(0),
+        lambda: a.engine.operations.plan_stop(0),
     ):
         with pytest.raises(InvalidStateError):
             call()
-    assert a.engine.plan_restart_ice().start == ()
+    assert a.engine.operations.plan_restart_ice().start == ()
 
 
 def test_set_track_keeps_a_msid_that_was_told() -> None:
     a, b = pair()
     a.transceiver("audio")
-    a.carry_out(a.engine.plan_set_track(0, "first"))
+    a.carry_out(a.engine.operations.plan_set_track(0, "first"))
     assert a.record(0).track_id == "first"
     negotiate(a, b)
-    a.carry_out(a.engine.plan_set_track(0, "second"))
+    a.carry_out(a.engine.operations.plan_set_track(0, "second"))
     assert a.record(0).track_id == "first"
     assert a.record(0).has_track
-    a.carry_out(a.engine.plan_set_track(0, None))
+    a.carry_out(a.engine.operations.plan_set_track(0, None))
     assert not a.record(0).has_track
     assert not a.engine.negotiation_needed()
 
@@ -519,7 +519,7 @@ def test_an_offer_whose_transceiver_was_taken_by_another_does_not_fit() -> None:
     offer = a.offer()
     created = a.state.last_offer
     assert created is not None
-    a.carry_out(a.engine.plan_stop(0))
+    a.carry_out(a.engine.operations.plan_stop(0))
     b.transceiver("audio")
     negotiate(b, a)
     with pytest.raises((InvalidModificationError, OperationError)):
@@ -531,18 +531,18 @@ def test_codec_preferences() -> None:
 
     a, b = pair()
     id = a.transceiver("video")
-    a.carry_out(a.engine.plan_set_codec_preferences(id, [H264, H264]))
+    a.carry_out(a.engine.operations.plan_set_codec_preferences(id, [H264, H264]))
     text = a.local()
     assert "VP8" not in text
     assert "rtx" not in text
     b.remote(SdpType.OFFER, text)
     a.remote(SdpType.ANSWER, b.local())
     assert [c.name for c in b.record(0).receive_codecs] == ["H264"]
-    a.carry_out(a.engine.plan_set_codec_preferences(id, []))
+    a.carry_out(a.engine.operations.plan_set_codec_preferences(id, []))
     assert "VP8" in a.offer()
     for wrong in ([RTX], [VP8, H264.__class__("video/none", 90000)]):
         with pytest.raises(InvalidModificationError):
-            a.engine.plan_set_codec_preferences(id, wrong)
+            a.engine.operations.plan_set_codec_preferences(id, wrong)
 
 
 def test_the_answerers_preferences_decide_the_order() -> None:
@@ -551,7 +551,7 @@ def test_the_answerers_preferences_decide_the_order() -> None:
     a, b = pair()
     a.transceiver("video")
     b.remote(SdpType.OFFER, a.local())
-    b.carry_out(b.engine.plan_set_codec_preferences(0, [H264, VP8, RTX]))
+    b.carry_out(b.engine.operations.plan_set_codec_preferences(0, [H264, VP8, RTX]))
     names = [c.name for c in parse_untrusted(b.local()).media[0].codecs]
     assert names == ["H264", "rtx", "VP8", "rtx"]
 
@@ -561,7 +561,9 @@ def test_set_encodings_reaches_the_sender_and_keeps_ssrcs() -> None:
 
     a, _b = full_call()
     current = a.record(1).encodings
-    plan = a.carry_out(a.engine.plan_set_encodings(1, [replace(current[0], max_bitrate=5, ssrc=1)]))
+    plan = a.carry_out(
+        a.engine.operations.plan_set_encodings(1, [replace(current[0], max_bitrate=5, ssrc=1)])
+    )
     assert isinstance(plan.start[0], ConfigureSender)
     assert a.objects.senders[1].encodings[0].max_bitrate == 5
     assert a.objects.senders[1].encodings[0].ssrc == current[0].ssrc

@@ -60,20 +60,20 @@ def test_streams(streams: list[str], needed: bool, offerer: bool) -> None:
     a, b = agreed()
     if not offerer:
         negotiate(b, a)
-    plan = a.carry_out(a.engine.plan_set_streams(0, streams))
+    plan = a.carry_out(a.engine.operations.plan_set_streams(0, streams))
     assert plan.announce == (UpdateNegotiationNeeded(),)
     assert a.engine.negotiation_needed() is needed
 
 
 def test_direction_of_the_offerer_matches_either_description() -> None:
     a, b = agreed()
-    b.carry_out(b.engine.plan_set_direction(0, Direction.RECVONLY))
+    b.carry_out(b.engine.operations.plan_set_direction(0, Direction.RECVONLY))
     negotiate(b, a)
     negotiate(a, b)  # offered sendrecv, answered recvonly
     assert not a.engine.negotiation_needed()
-    a.carry_out(a.engine.plan_set_direction(0, Direction.SENDONLY))
+    a.carry_out(a.engine.operations.plan_set_direction(0, Direction.SENDONLY))
     assert not a.engine.negotiation_needed()  # that is what came of it
-    a.carry_out(a.engine.plan_set_direction(0, Direction.RECVONLY))
+    a.carry_out(a.engine.operations.plan_set_direction(0, Direction.RECVONLY))
     assert a.engine.negotiation_needed()
 
 
@@ -81,19 +81,19 @@ def test_direction_of_the_answerer_is_what_was_offered_at_most() -> None:
     a, b = pair()
     a.transceiver("audio", Direction.SENDONLY)
     negotiate(a, b)
-    b.carry_out(b.engine.plan_set_direction(0, Direction.SENDRECV))
+    b.carry_out(b.engine.operations.plan_set_direction(0, Direction.SENDRECV))
     # the answer had no a=msid, and there is something to say now (webrtc-pc 4.7.3); sending it is not
     assert b.engine.negotiation_needed()
     negotiate(a, b)
     assert b.record(0).current_direction == "recvonly"
     assert not b.engine.negotiation_needed()
-    b.carry_out(b.engine.plan_set_direction(0, Direction.INACTIVE))
+    b.carry_out(b.engine.operations.plan_set_direction(0, Direction.INACTIVE))
     assert b.engine.negotiation_needed()
 
 
 def test_stopping() -> None:
     a, b = agreed()
-    a.carry_out(a.engine.plan_stop(0))
+    a.carry_out(a.engine.operations.plan_stop(0))
     assert a.engine.negotiation_needed()
     b.remote(SdpType.OFFER, a.local())
     assert b.record(0).stopped

@@ -46,7 +46,7 @@ def test_restart_makes_a_second_generation_on_both_sides(how: str, by_answerer: 
     if how == "option":
         a.local(SdpType.OFFER, a.offer(ice_restart=True))
     else:
-        a.carry_out(a.engine.plan_restart_ice())
+        a.carry_out(a.engine.operations.plan_restart_ice())
         assert a.engine.negotiation_needed()
         a.local()
     b.remote(SdpType.OFFER, a.state.local_description.text)  # type: ignore[union-attr]
@@ -66,7 +66,7 @@ def test_restart_makes_a_second_generation_on_both_sides(how: str, by_answerer: 
 def test_new_servers_restart_with_the_next_offer_but_do_not_ask_for_one() -> None:
     a, b = connected()
     old = ufrag(a)
-    a.carry_out(a.engine.plan_servers_changed())
+    a.carry_out(a.engine.operations.plan_servers_changed())
     assert not a.engine.negotiation_needed()
     negotiate(b, a)  # an answer does not restart
     assert ufrag(a) == old
@@ -79,14 +79,14 @@ def test_new_servers_restart_with_the_next_offer_but_do_not_ask_for_one() -> Non
 
 def test_restart_ice_before_the_first_negotiation_does_nothing() -> None:
     a, _b = pair()
-    a.carry_out(a.engine.plan_restart_ice())
+    a.carry_out(a.engine.operations.plan_restart_ice())
     assert not a.engine.negotiation_needed()
 
 
 def test_restart_ice_is_satisfied_by_the_other_sides_restart() -> None:
     a, b = connected()
-    a.carry_out(a.engine.plan_restart_ice())
-    b.carry_out(b.engine.plan_restart_ice())
+    a.carry_out(a.engine.operations.plan_restart_ice())
+    b.carry_out(b.engine.operations.plan_restart_ice())
     negotiate(b, a)
     assert not a.engine.negotiation_needed()
     assert not b.engine.negotiation_needed()
@@ -95,7 +95,7 @@ def test_restart_ice_is_satisfied_by_the_other_sides_restart() -> None:
 def test_restart_ice_survives_a_remote_offer_and_an_answer_without_restart() -> None:
     a, b = connected()
     old = ufrag(a)
-    a.carry_out(a.engine.plan_restart_ice())
+    a.carry_out(a.engine.operations.plan_restart_ice())
     negotiate(b, a)
     assert ufrag(a) == old
     assert a.engine.negotiation_needed()
@@ -105,7 +105,7 @@ def test_restart_ice_in_have_local_offer() -> None:
     a, b = connected()
     old = ufrag(a)
     b.remote(SdpType.OFFER, a.local())
-    a.carry_out(a.engine.plan_restart_ice())
+    a.carry_out(a.engine.operations.plan_restart_ice())
     a.remote(SdpType.ANSWER, b.local())
     assert ufrag(a) == old
     assert a.engine.negotiation_needed()

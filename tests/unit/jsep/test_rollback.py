@@ -13,7 +13,7 @@ def test_local_offer() -> None:
     a.want_data()
     offer = a.offer()
     a.local(SdpType.OFFER, offer)
-    a.carry_out(a.engine.plan_set_direction(0, Direction.SENDONLY))
+    a.carry_out(a.engine.operations.plan_set_direction(0, Direction.SENDONLY))
     plan = a.carry_out(a.engine.plan_local(SdpType.ROLLBACK))
     assert plan.start[-2:] == (CloseTransport(0), CloseTransport(1))
     assert CloseData(rolled_back=True) in plan.start
@@ -31,7 +31,7 @@ def test_remote_offer_drops_what_it_made() -> None:
     a, b = pair()
     a.track("audio", "s")
     b.remote(SdpType.OFFER, a.local())
-    b.carry_out(b.engine.plan_set_track(0, "replaced"))
+    b.carry_out(b.engine.operations.plan_set_track(0, "replaced"))
     plan = b.carry_out(b.engine.plan_remote(SdpType.ROLLBACK, "!<Invalid SDP Content>;"))
     assert b.state.transceivers == ()
     assert [type(e) for e in plan.start] == [StopTransceiver, RemoveTransceiver, CloseTransport]
@@ -48,7 +48,7 @@ def test_a_transceiver_touched_by_add_track_stays() -> None:
     a.track("video", "s")
     b.remote(SdpType.OFFER, a.local())
     b.track("video", "t")
-    b.carry_out(b.engine.plan_set_track(0, None))
+    b.carry_out(b.engine.operations.plan_set_track(0, None))
     b.remote(SdpType.ROLLBACK, "")
     assert len(b.state.transceivers) == 1
     assert b.record(0).mid is None
@@ -91,7 +91,7 @@ def test_streams_come_back_with_a_track_event() -> None:
     a, b = pair()
     a.track("audio", "s1")
     negotiate(a, b)
-    a.carry_out(a.engine.plan_set_streams(0, ["s2"]))
+    a.carry_out(a.engine.operations.plan_set_streams(0, ["s2"]))
     b.remote(SdpType.OFFER, a.local())
     b.remote(SdpType.ROLLBACK, "")
     assert [e.stream_ids for e in b.tracks()] == [("s1",), ("s2",), ("s1",)]
@@ -102,7 +102,7 @@ def test_a_direction_that_went_away_comes_back() -> None:
     a, b = pair()
     a.track("audio", "s1")
     negotiate(a, b)
-    a.carry_out(a.engine.plan_set_direction(0, Direction.RECVONLY))
+    a.carry_out(a.engine.operations.plan_set_direction(0, Direction.RECVONLY))
     b.remote(SdpType.OFFER, a.local())
     assert b.record(0).fired_direction == "sendonly"
     withdrawn = b.objects.receivers[0]
@@ -150,7 +150,7 @@ def test_a_stopped_section_of_a_rolled_back_offer_stays_stopped() -> None:
     a.track("audio", "s")
     b.track("audio", "t")
     negotiate(a, b)
-    a.carry_out(a.engine.plan_stop(0))
+    a.carry_out(a.engine.operations.plan_stop(0))
     b.remote(SdpType.OFFER, a.local())
     b.remote(SdpType.ROLLBACK, "")
     assert b.record(0).stopped

@@ -20,7 +20,7 @@ def test_a_sender_that_pauses_keeps_its_sources_and_their_track() -> None:
     """libwebrtc M106 refuses two sources without a track around them."""
     a, b = video_call()
     before = a.state.current_local.session.media[0]  # type: ignore[union-attr]
-    a.carry_out(a.engine.plan_remove_track(0))
+    a.carry_out(a.engine.operations.plan_remove_track(0))
     media = parse_untrusted(a.local()).media[0]
     assert not media.direction.sends
     assert media.ssrcs == before.ssrcs

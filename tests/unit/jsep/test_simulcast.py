@@ -113,7 +113,7 @@ def test_a_reoffer_does_not_touch_the_envelope_until_the_answer() -> None:
     a, b = pair()
     id = simulcast(a, "foo", "bar")
     negotiate(a, b)
-    b.carry_out(b.engine.plan_set_direction(0, Direction.SENDRECV))
+    b.carry_out(b.engine.operations.plan_set_direction(0, Direction.SENDRECV))
     text = b.local().replace("a=simulcast:recv foo;bar", "a=simulcast:recv bar")
     a.remote(SdpType.OFFER, text)
     assert rids(a, id) == ["foo", "bar"]
@@ -156,7 +156,7 @@ def test_a_recvonly_direction_offers_no_layers() -> None:
     b.remote(SdpType.OFFER, a.state.local_description.text)  # type: ignore[union-attr]
     a.remote(SdpType.ANSWER, b.local())
     assert rids(a, id) == ["q", "h"]
-    a.carry_out(a.engine.plan_set_direction(id, Direction.SENDRECV))
+    a.carry_out(a.engine.operations.plan_set_direction(id, Direction.SENDRECV))
     negotiate(a, b)
     assert rids(a, id) == ["q", "h"]
     assert parse_untrusted(a.offer()).media[0].simulcast is not None

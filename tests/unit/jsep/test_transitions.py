@@ -48,7 +48,7 @@ def put_into(state: SignalingState) -> tuple[Peer, Peer]:
             b.remote(SdpType.OFFER, a.local())
             a.remote(SdpType.PRANSWER, b.local(SdpType.PRANSWER))
         case SignalingState.CLOSED:
-            a.carry_out(a.engine.plan_close())
+            a.carry_out(a.engine.operations.plan_close())
     assert a.signaling is state
     return a, b
 

@@ -79,7 +79,7 @@ def test_one_track_sent_twice_is_two_in_the_description() -> None:
     for _ in range(2):
         a.transceiver("video", track_id="camera")
     for _ in range(2):
-        a.carry_out(a.engine.plan_set_track(a.transceiver("video"), "camera"))
+        a.carry_out(a.engine.operations.plan_set_track(a.transceiver("video"), "camera"))
     negotiate(a, b)
     assert a.state.transceivers[0].track_id == "camera"
     assert len({t.remote_track_id for t in b.state.transceivers}) == 4
@@ -169,7 +169,7 @@ def test_an_answer_cannot_revive_a_rejected_section(port: str) -> None:
     a.track("audio", "s")
     a.track("video", "s")
     negotiate(a, b)
-    a.carry_out(a.engine.plan_stop(1))
+    a.carry_out(a.engine.operations.plan_stop(1))
     b.remote(SdpType.OFFER, a.local())
     answer = b.local()
     head, tail = answer.split("m=video 0 ")
@@ -214,7 +214,7 @@ def test_an_additional_codec_in_the_answer_can_be_sent() -> None:
     a, b = pair()
     id = a.track("video", "s")
     b.track("video", "t")
-    a.carry_out(a.engine.plan_set_codec_preferences(id, [VP8]))
+    a.carry_out(a.engine.operations.plan_set_codec_preferences(id, [VP8]))
     text = (
         a.local()
         .replace("VP8", "no-such-codec")

@@ -48,7 +48,7 @@ def test_fixtures_are_answered(path: Path) -> None:
     assert peer.objects.transports == {0}
     assert peer.objects.dtls
     peer.transceiver("video")
-    peer.carry_out(peer.engine.plan_restart_ice())
+    peer.carry_out(peer.engine.operations.plan_restart_ice())
     offer = parse_untrusted(peer.local())
     assert [m.mid for m in offer.media[: len(answer.media)]] == [m.mid for m in answer.media]
 
