@@ -195,6 +195,11 @@ class Association:
         """Whether more messages should be written."""
         return self._outgoing.is_writable
 
+    @property
+    def is_starved(self) -> bool:
+        """Whether nothing is queued or on its way though messages can be sent."""
+        return self.is_established and self._outgoing.is_starved
+
     def write(
         self,
         stream_id: int,

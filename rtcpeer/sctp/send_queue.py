@@ -108,6 +108,11 @@ class SendQueue:
         return len(self._flying) + len(self._repeated) + len(self._again)
 
     @property
+    def is_starved(self) -> bool:
+        """Whether nothing is queued or on its way."""
+        return not (self._queue or self._flying or self._repeated or self._again)
+
+    @property
     def is_idle(self) -> bool:
         """Whether everything has arrived or is given up."""
         return not (self._queue or self.outstanding or self._held or self._forward_due)

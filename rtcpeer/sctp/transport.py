@@ -330,17 +330,22 @@ class DataTransport:
             return
         low = self._flush(association)
         self._arm(association)
-        for channel in low or ():
+        for channel in low:
             if channel.listener is not None and channel.state is not DataChannelState.CLOSED:
                 channel.listener.on_buffered_amount_low()
 
-    def _flush(self, association: Association) -> list[DataChannel] | None:
+    def _flush(self, association: Association) -> list[DataChannel]:
         """Send what there is; which channels' buffered amount has crossed its threshold."""
-        low = self._write(association) if association.is_established and self._ready else None
-        packets = association.packets(self.time())
-        if packets and self.dtls is not None:
-            self.dtls.send_messages(packets)
-        return low
+        low: list[DataChannel] = []
+        while True:
+            if self._ready and association.is_established:
+                low += self._write(association)
+            packets = association.packets(self.time())
+            if packets and self.dtls is not None:
+                self.dtls.send_messages(packets)
+            if not (self._ready and association.is_starved):
+                return low
+            # all that was written had to be given up before it was sent: no answer will call for more
 
     def _write(self, association: Association) -> list[DataChannel]:
         """Write messages; which channels' buffered amount has crossed its threshold."""

@@ -600,3 +600,29 @@ def test_unacknowledged_messages_are_counted(link):
     assert association.unacknowledged(1, 53) == 0
     association.abort()
     assert association.unacknowledged(1, 50) == 4
+
+
+def test_a_reset_that_is_not_answered_is_asked_for_less_and_less_often(link):
+    end = link.a
+    end.association.reset_stream(3)
+    link.now = 1000.0
+    answers(end)
+    waits, now = [], 1000.0
+    for _ in range(5):
+        due = end.association.deadline
+        waits.append(round(due - now, 3))
+        now = due
+        end.association.expire(now)
+        assert [kind for kind, _ in answers(end, now)] == [ChunkType.RE_CONFIG]
+
+    assert waits == [0.5, 1.0, 2.0, 4.0, 4.0]
+
+
+def test_a_flood_of_inits_is_answered_within_bounds():
+    end = End(0, Random(0))
+    end.association.connect(1000)
+    init = PacketHeader(5000, 5000, 0).seal(write_init(Init(5, 1000, 1, 1, 1), ChunkType.INIT))
+    for _ in range(500):
+        end.association.receive(init, 1000)
+
+    assert len(end.association.packets(1000)) <= 64

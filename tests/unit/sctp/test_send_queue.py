@@ -574,3 +574,72 @@ def test_fragments_have_one_size(path):
     assert len(sizes) == 7
     assert len(set(sizes[:-1])) == 1
     assert sizes[-1] <= sizes[0]
+
+
+def test_three_packets_behind_it_are_enough(path):
+    path.write(b"x" * 1000, 4)
+    _first, *others = path.transmit()
+    del path.packets[:]
+    for packet in others:
+        path.arrive(packet)
+    path.sack()
+
+    assert tsns(path.packets) == [FIRST]
+
+
+def test_an_end_that_is_heard_after_two_timeouts(path):
+    path.write()
+    path.transmit()
+    path.pass_time(0.5)
+    path.pass_time(1.0)
+    assert path.queue.round_trip.backoff == 2
+    path.now += 0.9
+    del path.packets[:]
+
+    path.queue.heard(path.now)
+    path.send()
+
+    assert tsns(path.packets) == [FIRST]
+    assert path.queue.round_trip.backoff == 0
+
+
+def test_a_late_first_copy_says_nothing_of_the_second(path):
+    """All is sent again, then the first copies are acknowledged but one: its second copy may well be on its way."""
+    path.write()
+    path.transmit()
+    path.now += 0.2
+    path.arrive(path.packets[0])
+    path.sack()
+    path.write(b"x" * 1000, 4)
+    path.transmit()
+    path.now += 5
+    path.wake()
+    path.now += 0.01
+    del path.packets[:]
+
+    path.acknowledge(FIRST, [(2, 4)])
+    path.send()
+    assert path.packets == []
+    path.now += 0.2
+    path.acknowledge(FIRST + 4)
+    assert path.queue.outstanding == 0
+
+
+def test_what_is_lost_is_sent_again_at_once_though_the_window_is_full(path):
+    """RFC 9260 section 7.2.4, step 3."""
+    path.write(b"x" * 1000, 400)
+    path.transmit()
+    for _ in range(4):
+        flying, path.packets[:] = list(path.packets), []
+        for packet in flying:
+            path.arrive(packet)
+        path.now += 0.02
+        path.sack()
+    lost, *others = path.packets
+    del path.packets[:]
+    for packet in others[:4]:
+        path.arrive(packet)
+        path.sack()
+
+    assert path.queue.flight > path.queue.window.size
+    assert tsns(path.packets).count(tsns([lost])[0]) == 1

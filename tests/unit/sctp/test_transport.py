@@ -778,3 +778,26 @@ async def test_what_is_sent_later_leaves_all_the_same():
 
     assert sorted(log.messages) == ["0", "1", "2"]
     await stop(a, b)
+
+
+async def test_the_life_of_a_packet_begins_with_send():
+    """Messages whose time is over while the path is dead are not sent; those that come later are."""
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, _, log = await channel_pair(a, b, max_packet_life_time=100)
+    channel.send("first")
+    await until(lambda: log.messages)
+    a.pipe.blocked = True
+    for number in range(40):
+        channel.send(f"late {number}" + "x" * 2000)
+    await asyncio.sleep(1)
+    a.pipe.blocked = False
+    a.dtls.wake()
+    await asyncio.sleep(1)
+
+    channel.send("last")
+    await until(lambda: "last" in log.messages)
+
+    assert log.messages == ["first", "last"]
+    assert channel.buffered_amount == 0
+    await stop(a, b)
