@@ -97,11 +97,28 @@ PUBLISH = """(async () => {
   const answer = await fetch(URL_HERE, {method: "POST", body: pc.localDescription.sdp,
     headers: {"Content-Type": "application/sdp", "Authorization": "Bearer secret"}});
   if (answer.status !== 201) throw new Error(await answer.text());
-  const where = new URL(answer.headers.get("Location"), answer.url), etag = answer.headers.get("ETag");
+  const where = new URL(answer.headers.get("Location"), answer.url);
+  let etag = answer.headers.get("ETag");
   await pc.setRemoteDescription({type: "answer", sdp: await answer.text()});
   pc.onicecandidate = async ({candidate}) => { if (candidate?.candidate) await fetch(where, {method: "PATCH",
     headers: {"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": etag, "Authorization": "Bearer secret"},
     body: `a=mid:${candidate.sdpMid}\\r\\na=${candidate.candidate}\\r\\n`}); };
+  globalThis.restart = async () => {
+    const offer = await pc.createOffer({iceRestart: true});
+    await pc.setLocalDescription(offer);
+    const found = (text, name) => new RegExp(`a=${name}:(.*)\\r\\n`).exec(text)[1];
+    const [ufrag, pwd] = ["ice-ufrag", "ice-pwd"].map(name => found(offer.sdp, name));
+    const said = await fetch(where, {method: "PATCH", body: `a=ice-ufrag:${ufrag}\\r\\na=ice-pwd:${pwd}\\r\\n`,
+      headers: {"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": "*", "Authorization": "Bearer secret"}});
+    if (said.status !== 200) throw new Error(await said.text());
+    etag = said.headers.get("ETag");
+    const text = await said.text();
+    const sdp = pc.remoteDescription.sdp.replace(/a=(candidate:.*|end-of-candidates)\\r\\n/g, "")
+      .replace(/a=ice-ufrag:.*/g, `a=ice-ufrag:${found(text, "ice-ufrag")}`)
+      .replace(/a=ice-pwd:.*/g, `a=ice-pwd:${found(text, "ice-pwd")}`)
+      .replace("a=mid:0\\r\\n", "a=mid:0\\r\\n" + text.match(/a=candidate:.*\\r\\n/g).join(""));
+    await pc.setRemoteDescription({type: "answer", sdp});
+  };
   globalThis.stop = () => fetch(where, {method: "DELETE", headers: {"Authorization": "Bearer secret"}});
   return answer.headers.get("Link") ?? "none";
 })()"""
@@ -127,6 +144,13 @@ async def test_a_page_of_another_origin_publishes_with_fetch() -> None:
             async with asyncio.timeout(20):
                 picture = await next(track for track in tracks if track.kind == "video").recv()
                 sound = await next(track for track in tracks if track.kind == "audio").recv()
+            before = sessions[0].pc.localDescription.sdp
+            await page.evaluate("restart()")
+            await until(lambda: sessions[0].pc.localDescription.sdp != before)
+            await page.wait_for("['connected', 'completed'].includes(pc.iceConnectionState)")
+            async with asyncio.timeout(20):
+                for _ in range(20):
+                    picture = await next(track for track in tracks if track.kind == "video").recv()
             assert picture.width > 100
             assert sound.samples > 100
             assert await page.evaluate("stop().then(answer => answer.status)") == 200

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rtcpeer.errors import SignalingRefused
+from rtcpeer.media.stream import MediaStream
 from rtcpeer.peer.forwarder import Forwarder
 from rtcpeer.signaling.http.whip_session import WhipSession
 
@@ -26,6 +27,7 @@ class Broadcast:
         name: the last part of its URL.
         publisher: its session.
         viewers: the sessions of those who watch.
+        stream: in which the players find both.
         forwarders: by kind, "audio" and "video"; the first track of each kind is forwarded.
     """
 
@@ -34,6 +36,7 @@ class Broadcast:
         self.publisher = publisher
         self.viewers: set[WhipSession] = set()
         self.forwarders: dict[str, Forwarder] = {}
+        self.stream = MediaStream()  # players look for sound and picture in one stream
 
     def take(self, receiver: Any) -> None:
         """The publisher sends something."""
@@ -94,6 +97,7 @@ class Broadcasts:
             kind = transceiver.receiver.track.kind
             if kind in broadcast.forwarders and kind not in sent:
                 transceiver.direction = "sendonly"
+                transceiver.sender.setStreams(broadcast.stream)
                 broadcast.forwarders[kind].add(transceiver.sender)
                 sent.add(kind)
             else:

@@ -36,7 +36,7 @@ LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 _SERVERS_TIME = 1.0
 _BODY_TIME = 10.0
-_EXPOSED = "Location, ETag, Link, Accept-Patch, Retry-After, WWW-Authenticate"
+_EXPOSED = "Location, ETag, Link, Accept-Patch, Retry-After, WWW-Authenticate, Access-Control-Allow-Methods"
 
 Handler = Callable[[WhipSession], Awaitable[object] | object]
 Authorize = Callable[[web.Request, str, str | None], Awaitable[bool] | bool]
@@ -389,9 +389,9 @@ class SessionServer:
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Expose-Headers"] = _EXPOSED
         response.headers.add("Vary", "Origin")
-        if "Access-Control-Request-Method" in request.headers:
+        if request.method == "OPTIONS":  # pages also read these fields of one that is no preflight
             response.headers["Access-Control-Allow-Methods"] = "POST, PATCH, DELETE, OPTIONS"
-            response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, If-Match"
+            response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, ETag, If-Match"
             response.headers["Access-Control-Max-Age"] = "600"
 
     def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:

@@ -113,14 +113,20 @@ class _WhipRequests(SessionServer):
         return session
 
     async def _patch(self, request: web.Request, session: WhipSession) -> web.Response:
-        if_match = request.headers.get("If-Match")
+        # some clients (Eyevinn's) say the tag in a field of that name
+        if_match = request.headers.get("If-Match", request.headers.get("ETag"))
         body = await read_body(request, FRAGMENT_TYPE)
-        if if_match is None:
+        if if_match is None and self.kind != "play":
             raise SignalingRefused("say which session is meant: If-Match with its ETag, or *", status=428)
         try:
             fragment = read_fragment_untrusted(body)
         except RTCSyntaxError as error:
             raise SignalingRefused(str(error), status=400) from None
+        if if_match is None:
+            # WHEP is a draft, and its author's own client says none: then the credentials have to tell
+            if fragment.ufrag is None or not session.is_current(fragment):
+                raise SignalingRefused("say which session is meant: If-Match with its ETag, or *", status=428)
+            if_match = session.etag
         if not matches(if_match, session.etag):
             raise SignalingRefused("the session was restarted, and has another ETag", status=412)
         if session.is_current(fragment):

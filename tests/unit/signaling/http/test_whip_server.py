@@ -261,6 +261,18 @@ async def test_a_handler_may_answer_by_itself(offer: str) -> None:
         assert done == ["client"]
 
 
+async def test_players_may_leave_if_match_out_where_the_credentials_tell(offer: str) -> None:
+    async with aiohttp.ClientSession() as http, WhepServer(prepare) as server:
+        whep = Harness(server, http)
+        where, _ = await whep.begin(offer, "/whep")
+        ufrag = fragment_of(offer)[0].ufrag
+        assert (await whep.ask("PATCH", where, FRAGMENT | TOKEN, f"a=ice-ufrag:{ufrag}\r\n{CANDIDATE}"))[
+            0
+        ] == 204
+        for body in (CANDIDATE, NEW, "a=ice-ufrag:older\r\n" + CANDIDATE):
+            assert (await whep.ask("PATCH", where, FRAGMENT | TOKEN, body))[0] == 428
+
+
 async def test_a_handler_that_never_answers(offer: str) -> None:
     async def never(session: WhipSession) -> None:
         await asyncio.Event().wait()
