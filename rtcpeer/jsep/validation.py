@@ -305,7 +305,7 @@ def _check_later_offer(session: Session, previous: Session, answered: Session | 
             f"the offer has {len(session.media)} media sections; there were {len(previous.media)} before"
         )
     ours = answered.media if answered is not None else ()
-    compared: set[tuple[int, int]] = set()  # what is inherited is one tuple for all
+    compared: set[tuple[int, int, int]] = set()  # what is inherited is one tuple for all
     for index, (now, before) in enumerate(zip(session.media, previous.media, strict=False)):
         if now.rejected or before.rejected or (index < len(ours) and ours[index].rejected):
             continue
@@ -313,15 +313,19 @@ def _check_later_offer(session: Session, previous: Session, answered: Session | 
             raise _bad(f"m-line {index} was {before.mid!r} and is now {now.mid!r}")
         if now.kind != before.kind:
             raise _bad(f"m-line {index} was {before.kind} and is now {now.kind}")
-        pair = id(now.header_extensions), id(before.header_extensions)
-        if pair not in compared:
-            compared.add(pair)
-            _check_extensions_kept(now, before)
+        agreed = ours[index].header_extensions if index < len(ours) else before.header_extensions
+        key = id(now.header_extensions), id(before.header_extensions), id(agreed)
+        if key not in compared:
+            compared.add(key)
+            _check_extensions_kept(now, before, {e.uri for e in agreed})
 
 
-def _check_extensions_kept(now: Media, before: Media) -> None:
-    """An id keeps its URI: packets that are on their way would change their meaning (RFC 8285 5)."""
-    known = {e.id: e.uri for e in before.header_extensions}
+def _check_extensions_kept(now: Media, before: Media, agreed: set[str]) -> None:
+    """An id that is in use keeps its URI: packets that are on their way would change their meaning (RFC 8285 5).
+
+    What only one side knows is in no packet; browsers let its id go.
+    """
+    known = {e.id: e.uri for e in before.header_extensions if e.uri in agreed}
     for extension in now.header_extensions:
         if known.get(extension.id, extension.uri) != extension.uri:
             raise _bad(

@@ -168,7 +168,12 @@ class DataTransport:
         """
         self._listener = None
         if self._association is not None and self._association.is_established:
+            # what a program sees does not change by it: bufferedAmount never falls once a channel is closed
+            # (webrtc-pc 6.2)
+            amounts = [(channel, channel.buffered_amount) for channel in self._by_id.values()]
             self._flush(self._association)
+            for channel, amount in amounts:
+                channel.buffered_amount = amount
         self._abort()
         self._end(None, tell=False)
         if self.dtls is not None:

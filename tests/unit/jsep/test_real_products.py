@@ -207,3 +207,14 @@ def test_an_extension_id_stays_with_its_uri() -> None:
     assert b.state is before
     fresh = text.replace("a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\n", "a=extmap:9 urn:another\r\n")
     b.remote(SdpType.OFFER, fresh)  # one that nobody had is fine
+
+
+def test_an_extension_id_that_we_never_took_may_move() -> None:
+    # browsers compare what both sides know; the W3C suite lets an id go from an unknown URI to a known one
+    a, b = pair()
+    a.track("audio", "s")
+    text = a.local().replace("urn:ietf:params:rtp-hdrext:sdes:mid", "urn:another")
+    b.remote(SdpType.OFFER, text)
+    a.remote(SdpType.ANSWER, b.local())
+    b.remote(SdpType.OFFER, a.local())
+    assert "urn:ietf:params:rtp-hdrext:sdes:mid" in b.local()

@@ -158,6 +158,18 @@ async def test_close_sends_what_is_queued_and_closes_both():
     await stop(a, b)
 
 
+async def test_the_buffered_amount_stays_when_the_transport_stops():
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, *_ = await channel_pair(a, b)
+    channel.send(b"12345")
+    assert channel.buffered_amount == 5
+
+    await stop(a, b)
+
+    assert channel.buffered_amount == 5
+
+
 async def test_an_id_is_used_again_after_the_close():
     a, b = make_ends()
     await connect_data(a, b)
