@@ -96,6 +96,7 @@ def capabilities(kind: str, *, sending: bool) -> Capabilities:
             HeaderExtension(packet.URI_ABS_SEND_TIME, 3),
             HeaderExtension(packet.URI_RID, 10),
             HeaderExtension(packet.URI_REPAIRED_RID, 11),
+            HeaderExtension(packet.URI_DEPENDENCY, 12),
             HeaderExtension(packet.URI_ORIENTATION, 13),
         )
         return Capabilities(_video(sending=sending), (mid, *others))

@@ -23,6 +23,7 @@ from rtcpeer.media.encoded_frames import (
 from rtcpeer.media.transforms import FrameTransform
 from rtcpeer.media.video import choice
 from rtcpeer.rtp.audio_level import dbov_to_level
+from rtcpeer.rtp.dependency import DescriptorReader
 from rtcpeer.rtp.inbound import InboundStream
 from rtcpeer.rtp.jitter_buffer import EncodedFrame
 
@@ -38,8 +39,10 @@ class ReceivedFrame(NamedTuple):
     source: EncodedFrame
 
 
-def frame_object(received: ReceivedFrame, *, is_key: bool) -> EncodedMediaFrame:
-    """The same as an object for programs."""
+def frame_object(
+    received: ReceivedFrame, *, is_key: bool, reader: DescriptorReader | None = None
+) -> EncodedMediaFrame:
+    """The same as an object for programs; `reader` reads the dependency descriptors of its stream, if it has any."""
     packets = received.source.packets
     first, last = packets[0], packets[-1]
     codec = received.format.codec
@@ -61,12 +64,25 @@ def frame_object(received: ReceivedFrame, *, is_key: bool) -> EncodedMediaFrame:
             height=height,
             timestamp=received.presentation * 1_000_000 // received.format.clock_rate,
         )
+        if first.dependency and reader is not None:
+            _add_dependencies(metadata, first.dependency, reader)
         return RTCEncodedVideoFrame.make(
             received.data, metadata, is_key=is_key, time=received.presentation, time_base=time_base
         )
     level = None if first.audio_level is None else dbov_to_level(first.audio_level[1])
     sound = RTCEncodedAudioFrameMetadata(**common, sequenceNumber=last.sequence_number, audioLevel=level)
     return RTCEncodedAudioFrame.make(received.data, sound, time=received.presentation, time_base=time_base)
+
+
+def _add_dependencies(metadata: RTCEncodedVideoFrameMetadata, data: bytes, reader: DescriptorReader) -> None:
+    """Tell what the dependency descriptor of a frame says; one that cannot be read says nothing."""
+    try:
+        found = reader.read_untrusted(data)
+    except ValueError:
+        return
+    metadata.frameId = found.frame_number
+    metadata.dependencies = [found.frame_number - back & 0xFFFF for back in found.differences]
+    metadata.spatialIndex, metadata.temporalIndex = found.spatial_id, found.temporal_id
 
 
 class EncodedReceiving:
@@ -89,6 +105,9 @@ class EncodedReceiving:
         self._transform: FrameTransform | None = None
         self._counter = 0
         self._written = 0
+        # the descriptors of the stream that is shown
+        self._descriptors = DescriptorReader()
+        self._ssrc = -1
 
     # -- transform ---------------------------------------------------------------------------------
 
@@ -114,7 +133,7 @@ class EncodedReceiving:
         if self._transform is None:
             self._deliver(received)
             return
-        frame = frame_object(received, is_key=is_key)
+        frame = frame_object(received, is_key=is_key, reader=self._reader_for(received.stream.ssrc))
         self._counter += 1
         frame.owner, frame.counter, frame.context = self, self._counter, received
         self._transform.take(frame)
@@ -152,9 +171,15 @@ class EncodedReceiving:
 
     def push(self, received: ReceivedFrame, *, is_key: bool) -> None:
         """Give a frame to all readers, which share the object."""
-        frame = frame_object(received, is_key=is_key)
+        descriptors = None if self._transform is not None else self._reader_for(received.stream.ssrc)
+        frame = frame_object(received, is_key=is_key, reader=descriptors)
         for reader in tuple(self._readers):
             reader.push(frame)
+
+    def _reader_for(self, ssrc: int) -> DescriptorReader:
+        if ssrc != self._ssrc:
+            self._ssrc, self._descriptors = ssrc, DescriptorReader()
+        return self._descriptors
 
     def lose(self) -> None:
         """Something is missing before the next frame."""

@@ -16,9 +16,10 @@ from rtcpeer.aio import wall_time
 from rtcpeer.media.codecs import PayloadFormat
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.clocks import StreamClock
+from rtcpeer.rtp.dependency import begins_keyframe
 from rtcpeer.rtp.forwarding import SourceStream
 from rtcpeer.rtp.inbound import InboundStream
-from rtcpeer.rtp.packet import URI_ABS_SEND_TIME, URI_MID, URI_REPAIRED_RID, URI_RID
+from rtcpeer.rtp.packet import URI_ABS_SEND_TIME, URI_DEPENDENCY, URI_MID, URI_REPAIRED_RID, URI_RID
 from rtcpeer.rtp.relay_packet import (
     RelayPacket,
     read_packet_untrusted,
@@ -166,6 +167,8 @@ class ReceiverTap:
                     if not is_counted and form is not None and receiver.kind == "video":
                         size = len(packet.payload) + packet.padding_size
                         receiver.estimate(int.from_bytes(value, "big"), size, packet.ssrc, form, now)
+                elif uri == URI_DEPENDENCY:
+                    packet.is_told_key = begins_keyframe(value)
                 elif uri == URI_RID:
                     rid = value.decode("ascii", "replace")
                 elif uri == URI_REPAIRED_RID:

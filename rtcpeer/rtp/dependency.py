@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-URI = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
-
 _TEMPLATES_MAX = 64
 _CHAINS_MAX = 33
 _TARGETS_MAX = 32
@@ -92,6 +90,11 @@ class _Bits:
         if value < short:
             return value
         return (value << 1) - short + self.read(1)
+
+
+def begins_keyframe(data: bytes) -> bool:
+    """Whether a descriptor is that of the first packet of a key frame: a structure comes with it."""
+    return len(data) > 3 and bool(data[0] & 0x80) and bool(data[3] & 0x80)
 
 
 class DescriptorReader:

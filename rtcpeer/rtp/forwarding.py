@@ -185,7 +185,7 @@ class SourceStream:
         packet.number = number
         if self.is_video:
             try:
-                packet.begins = begins_keyframe_untrusted(codec_name, packet.payload)
+                packet.begins = packet.is_told_key or begins_keyframe_untrusted(codec_name, packet.payload)
                 if codec_name == "VP8":
                     packet.vp8 = read_vp8_untrusted(packet.payload)
             except ValueError:

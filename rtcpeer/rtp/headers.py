@@ -19,6 +19,8 @@ HOP_BY_HOP = frozenset(
         URI_ABS_SEND_TIME,
         URI_MID,
         URI_TRANSPORT_CC,
+        # its frame numbers would have to go on over changes of the source, too
+        "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
         "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
         "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
     )

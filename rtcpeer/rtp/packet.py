@@ -16,6 +16,7 @@ URI_REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 URI_AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 URI_ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 URI_ORIENTATION = "urn:3gpp:video-orientation"
+URI_DEPENDENCY = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
 URI_TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 
 ONE_BYTE = 0xBEDE
@@ -47,6 +48,8 @@ class RtpPacket:
     abs_send_time: int | None = None
     # quarter turns clockwise that make the picture upright
     turns: int | None = None
+    # the AV1 dependency descriptor, which packets of any codec may have
+    dependency: bytes = b""
     # as it came; empty for what was made here
     raw: bytes = b""
     _data: bytes = b""
@@ -150,6 +153,8 @@ def _set_extension(packet: RtpPacket, uri: str | None, value: bytes) -> None:
             packet.abs_send_time = int.from_bytes(value, "big")
     elif uri == URI_AUDIO_LEVEL:
         packet.audio_level = (value[0] >= 0x80, value[0] & 0x7F)
+    elif uri == URI_DEPENDENCY:
+        packet.dependency = value
     elif uri == URI_ORIENTATION:
         packet.turns = value[0] & 3
     elif uri == URI_MID:

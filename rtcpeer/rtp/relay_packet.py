@@ -42,6 +42,7 @@ class RelayPacket:
         "csrc_bytes",
         "csrc_count",
         "elements",
+        "is_told_key",
         "marker",
         "number",
         "padding_size",
@@ -75,6 +76,8 @@ class RelayPacket:
         self.number = 0
         self.at = 0.0
         self.begins = False
+        # a header extension says that a key frame begins: the payload may be encrypted
+        self.is_told_key = False
         # (size of the descriptor, where its fields are and what they say), see `payloads.Vp8Descriptor`
         self.vp8: tuple[int, int, int, int, int, int, int] | None = None
 
