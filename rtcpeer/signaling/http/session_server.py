@@ -74,6 +74,7 @@ class SessionServer:
         token_rate: RateLimit | None = None,
         gathering_time: float = 0.5,
         answer_timeout: float = 10.0,
+        connect_timeout: float = 30.0,
     ) -> None:
         self._handler = handler
         self.path = "/" + path.strip("/")
@@ -89,6 +90,7 @@ class SessionServer:
         self._address_rate = RateLimit(50, 100) if address_rate is None else address_rate
         self._token_rate = RateLimit(20, 50) if token_rate is None else token_rate
         self._gathering_time = gathering_time
+        self._connect_timeout = connect_timeout
         self.answer_timeout = answer_timeout
         self._sessions: dict[str, WhipSession] = {}
         self._servers: list[RTCIceServer] = list(self._configuration.iceServers)
@@ -247,6 +249,7 @@ class SessionServer:
             offer,
             make_connection=self._connection,
             gathering_time=self._gathering_time,
+            connect_timeout=self._connect_timeout,
             token=token,
             remote=request.remote,
             data=data,

@@ -178,6 +178,7 @@ class WhipServer(_WhipRequests):
         address_rate, token_rate: requests of one address, or with one token.
         gathering_time: how long an answer waits for candidates, in seconds.
         answer_timeout: how long a handler may take to have an offer answered, in seconds.
+        connect_timeout: a client whose connection (`session.pc`) is not up after so many seconds is dropped.
 
     Attributes:
         max_sessions: see above; may be changed at any time.

@@ -56,6 +56,7 @@ class WhipSession:
         *,
         make_connection: Callable[[], Any],
         gathering_time: float,
+        connect_timeout: float = 30.0,
         token: str | None = None,
         remote: str | None = None,
         data: dict[str, Any] | None = None,
@@ -71,6 +72,8 @@ class WhipSession:
         self.etag = _new_etag()
         self._make_connection = make_connection
         self._gathering_time = gathering_time
+        self._connect_timeout = connect_timeout
+        self._connect_timer: asyncio.TimerHandle | None = None  # until `pc` is connected for the first time
         self._pc: Any = None
         self._negotiator: Negotiator | None = None
         self.is_read = False
@@ -216,6 +219,11 @@ class WhipSession:
         """
         answer = await self._exchange(self.offer, timeout)
         self.is_answered = True
+        if self._pc is not None:
+            # a client that never comes, and names no candidates that could fail, would stay for ever
+            self._connect_timer = asyncio.get_running_loop().call_later(
+                self._connect_timeout, self._end_later, self, "failed"
+            )
         if rejects_sections(self.offer, answer):
             raise SignalingRefused("a part of it cannot be accepted: no codec in common?", status=422)
         return answer
@@ -283,6 +291,7 @@ class WhipSession:
             if self._answer is not None and not self._answer.done():
                 self._answer.set_exception(SignalingRefused("the session has ended", status=404))
                 self._answer.exception()  # it is told where somebody waits
+            self._stop_timer()
             self._changed.set()
             self._ended.set()
             for listener in self._end_listeners:
@@ -334,12 +343,19 @@ class WhipSession:
             status = 500 if fault == "network" else 422
             answer.set_exception(SignalingRefused(str(error), status=status))
 
+    def _stop_timer(self) -> None:
+        if self._connect_timer is not None:
+            self._connect_timer.cancel()
+            self._connect_timer = None
+
     def _on_state(self, _event: Any) -> None:
         """Consent or the DTLS handshake has failed, or the client closed DTLS: what is left to do is to end."""
         for transport in _dtls_transports(self._pc):
             if transport not in self._watched:
                 self._watched.append(transport)
                 transport.addEventListener("statechange", self._on_state)
+        if str(self._pc.connectionState) == "connected":
+            self._stop_timer()
         states = {str(self._pc.connectionState), *(str(transport.state) for transport in self._watched)}
         if self._reason is None and states & {"failed", "closed"}:
             self._end_later(self, "failed" if "failed" in states else "closed")

@@ -291,6 +291,30 @@ async def test_a_lost_connection_ends_the_session(whip: Harness, offer: str) -> 
     assert whip.server.sessions == ()
 
 
+async def test_a_client_that_never_connects_is_dropped(offer: str) -> None:
+    async with aiohttp.ClientSession() as http, WhipServer(prepare, connect_timeout=0.2) as server:
+        await Harness(server, http).begin(offer, "/whip")
+        (session,) = server.sessions
+        async with asyncio.timeout(5):
+            assert await session.ended() == "failed"
+        assert server.sessions == ()
+
+
+async def test_ice_servers_are_told_by_options_to_those_who_may(offer: str) -> None:
+    servers = [{"urls": "turn:t.example", "username": "u", "credential": "c"}]
+    async with (
+        aiohttp.ClientSession() as http,
+        WhipServer(prepare, authorize=authorize, configuration={"iceServers": servers}) as server,
+    ):
+        whip = Harness(server, http)
+        _, headers, _ = await whip.ask("OPTIONS", "/whip/cam", TOKEN)
+        assert 'credential="c"' in headers["Link"]
+        preflight = {"Origin": server.url.removesuffix("/whip"), "Access-Control-Request-Method": "POST"}
+        for fields in (preflight, {}):
+            _, headers, _ = await whip.ask("OPTIONS", "/whip/cam", fields)
+            assert "Link" not in headers
+
+
 async def test_a_client_that_does_not_wait_leaves_nothing(offer: str) -> None:
     async def slow(session: WhipSession) -> None:
         await asyncio.sleep(0.2)
