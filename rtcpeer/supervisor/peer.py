@@ -16,7 +16,7 @@ from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.media.event_target import handler
 from rtcpeer.peer.connection import RTCPeerConnection
 from rtcpeer.peer.errors import InvalidStateError, RTCTimeoutError, w3c_errors
-from rtcpeer.signaling.capabilities import politeness
+from rtcpeer.signaling.capabilities import capabilities_of, politeness
 from rtcpeer.signaling.channel import SignalingChannel
 from rtcpeer.supervisor.channel import QueueLimits, SupervisedChannel
 from rtcpeer.supervisor.controller import ENDED, Controller
@@ -128,6 +128,11 @@ class SupervisedPeer(Controller):
     def is_ended(self) -> bool:
         """Whether it is closed or has given up."""
         return self._state in ENDED
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether ICE can be restarted: the signaling channel can carry it, and has not been refused for good."""
+        return capabilities_of(self._channel).restart != "no" and self._recovery.refused is None
 
     @property
     def history(self) -> tuple[StateEvent, ...]:

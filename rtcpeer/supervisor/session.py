@@ -151,7 +151,8 @@ class Session:
         """Bring the servers to all living connections, by replacement of theirs.
 
         Args:
-            restart: None: ICE is restarted where the path in use depends on a server that is gone. True: everywhere
+            restart: None: ICE is restarted where the path in use depends on a server that is gone (and the signaling
+                channel can carry a restart; elsewhere the next connection uses the servers). True: everywhere
                 where the servers have changed. False: nowhere; their next gathering uses the new ones.
 
         Returns:
@@ -179,7 +180,8 @@ def _apply_to_peer(peer: SupervisedPeer, servers: list[RTCIceServer], restart: b
     change = peer.replace_servers(servers)
     if not change.restart_required:
         return 0
-    if peer.pc is not None and (restart or (restart is None and needs_restart(peer.pc, change))):
+    wanted = peer.pc is not None and (restart or (restart is None and needs_restart(peer.pc, change)))
+    if wanted and peer.can_restart:  # else the next connection uses them
         peer.restart()
     return 1
 

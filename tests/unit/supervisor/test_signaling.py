@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rtcpeer import NotSupportedError, RTCTimeoutError, SignalingRefused
+from rtcpeer import NotSupportedError, RTCTimeoutError, Session, SignalingRefused
 from rtcpeer.signaling import ChannelCapabilities
 from rtcpeer.supervisor.events import GaveUp
 from rtcpeer.supervisor.peer import SupervisedPeer
@@ -134,6 +134,23 @@ async def test_where_restarts_are_impossible_the_connection_is_made_anew() -> No
         await asyncio.sleep(20)
         assert peer.state == PeerState.CONNECTED
         assert peer.generation == 2
+
+
+@virtual
+async def test_servers_are_applied_without_a_restart_where_none_is_possible() -> None:
+    world = World()
+    session = Session(iceServers=[{"urls": "stun:one.example"}])
+    service = Answering(world, replace(ONE_EXCHANGE, restart="no"))
+    peer = session.supervise(service, make_connection=lambda configuration: FakePC(world, configuration))
+    async with peer:
+        peer.createDataChannel("x")
+        await peer.connected(60)
+        assert not peer.can_restart
+        session.iceServers = [{"urls": "stun:two.example"}]
+        assert session.apply(restart=True) == 1
+        await asyncio.sleep(5)
+        assert service.kinds().count("offer") == 1
+        assert "two.example" in str(peer.pc.getConfiguration().iceServers)
 
 
 @virtual
