@@ -91,6 +91,9 @@ _EXPORTS = {
     "rtcpeer.config.provider": ("IceServerProvider",),
     "rtcpeer.supervisor.peer": ("SupervisedPeer",),
     "rtcpeer.supervisor.session": ("Session",),
+    "rtcpeer.calls.call": ("Call",),
+    "rtcpeer.calls.joining": ("join",),
+    "rtcpeer.calls.running": ("run",),
     "rtcpeer.peer.errors": ("RTCError",),
     # the bases: what the face raises derives from them, and what is used beside the face raises them
     "rtcpeer.errors": (
@@ -210,9 +213,15 @@ __all__ = [
     "RTCRtpScriptTransformer",
     "ForwarderOutput",
     "registerEncoder",
+    "Call",
+    "join",
+    "run",
 ]
 
 if TYPE_CHECKING:
+    from rtcpeer.calls.call import Call
+    from rtcpeer.calls.joining import join
+    from rtcpeer.calls.running import run
     from rtcpeer.config.configuration import RTCConfiguration, RTCIceServer
     from rtcpeer.config.provider import IceServerProvider
     from rtcpeer.errors import (

@@ -1,0 +1,342 @@
+"""The state of one call: who is there, what arrives, what was told; the side of the call that its service sees.
+
+Owns: participants and their tracks, the event streams, the tasks of the service, the counters of what was ignored.
+Never: a connection, a socket. What services say is checked for sense here, once: an unknown participant, a name that
+is too long or a track that was told already is counted and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from rtcpeer.calls.events import (
+    CallEvent,
+    Ended,
+    EndReason,
+    Message,
+    ParticipantJoined,
+    ParticipantLeft,
+    ParticipantUpdated,
+    Reconnected,
+    Reconnecting,
+    TrackMuted,
+    TrackSubscribed,
+    TrackUnsubscribed,
+)
+from rtcpeer.calls.participant import Participant
+from rtcpeer.calls.service import JoinRequest
+from rtcpeer.config.configuration import RTCConfiguration, RTCIceServer, read_configuration
+from rtcpeer.supervisor.peer import SupervisedPeer
+
+logger = logging.getLogger(__name__)
+
+# Bounds for what a service may say.
+PARTICIPANTS_MAX: Final = 10_000
+TRACKS_MAX: Final = 64
+TEXT_MAX: Final = 256
+METADATA_MAX: Final = 64
+MESSAGE_MAX: Final = 1 << 20
+# Events that one reader may leave unread; then messages are dropped, the oldest first.
+UNREAD_MAX: Final = 10_000
+
+
+class EventStream(AsyncIterator[CallEvent]):
+    """The events of a call for one reader.
+
+    Attributes:
+        dropped: how many messages were dropped because nobody read.
+    """
+
+    def __init__(self, first: list[CallEvent]) -> None:
+        self._waiting: deque[CallEvent] = deque(first)
+        self._changed = asyncio.Event()
+        self._over = False
+        self.dropped = 0
+
+    def put(self, event: CallEvent) -> None:
+        """For the host: one more."""
+        if self._over:
+            return
+        if len(self._waiting) >= UNREAD_MAX:
+            old = next((one for one in self._waiting if isinstance(one, Message)), self._waiting[0])
+            self._waiting.remove(old)
+            self.dropped += 1
+        self._waiting.append(event)
+        self._over = isinstance(event, Ended)
+        self._changed.set()
+
+    async def __anext__(self) -> CallEvent:
+        while not self._waiting:
+            if self._over:
+                raise StopAsyncIteration
+            self._changed.clear()
+            await self._changed.wait()
+        return self._waiting.popleft()
+
+
+class CallHost:
+    """What a service tells its call, and what it may ask of it.
+
+    Args:
+        request: what was asked for.
+        on_end: called once with the last event.
+
+    Attributes:
+        request: the same.
+        id: who we are in the call, once `entered` was called.
+        name: how we are called.
+        metadata: what we say of ourselves.
+        configuration: for the next connections; `recommend` may have put servers into it.
+        counters: what was ignored, by kind.
+    """
+
+    def __init__(self, request: JoinRequest, on_end: Callable[[Ended], None]) -> None:
+        self.request = request
+        self.id = ""
+        self.name = request.name
+        self.metadata: Mapping[str, Any] = MappingProxyType(dict(request.metadata))
+        self.configuration: RTCConfiguration = request.configuration
+        self.counters: Counter[str] = Counter()
+        self.end: Ended | None = None
+        self._on_end = on_end
+        self._participants: dict[str, Participant] = {}
+        self._streams: list[EventStream] = []
+        self._first: EventStream | None = EventStream([])  # what happens before anybody reads
+        self._is_reconnecting = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def participants(self) -> Mapping[str, Participant]:
+        """Those who are there, by id; a copy."""
+        return dict(self._participants)
+
+    # -- what the service may ask for ------------------------------------------------------------------
+
+    def supervise(self, channel: Any, **options: Any) -> SupervisedPeer:
+        """A supervised connection over a signaling channel; not started. The service closes it."""
+        return SupervisedPeer(channel, configuration=self.configuration, **options)
+
+    def recommend(self, servers: list[RTCIceServer]) -> None:
+        """Use the servers that the service recommends, unless the application has named some."""
+        if not self.request.configuration.iceServers and servers != self.configuration.iceServers:
+            self.configuration = read_configuration(self.configuration, iceServers=servers)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Begin a task of the call: cancelled and awaited when the call ends. An exception is logged."""
+        task = asyncio.get_running_loop().create_task(coroutine, name=f"rtcpeer call: {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def ignored(self, what: str, detail: object = "") -> None:
+        """Count something that the other side said and that makes no sense; the first of a kind is logged."""
+        self.counters[what] += 1
+        if self.counters[what] == 1:
+            logger.warning("%s: ignored: %s %s", self.request.url.split("?")[0], what, str(detail)[:200])
+
+    # -- what the service tells ------------------------------------------------------------------------
+
+    def entered(self, id: str) -> None:
+        """We are in the call, under this id; another one after a service has forgotten us."""
+        self.id = id
+
+    def participant_joined(
+        self, id: str, name: str | None = None, metadata: Any = None
+    ) -> Participant | None:
+        """Somebody is there. Whoever is there already is updated. None: there are too many."""
+        known = self._participants.get(id)
+        if known is not None:
+            self.participant_updated(id, name=name, metadata=metadata)
+            return known
+        if self.end is not None or len(self._participants) >= PARTICIPANTS_MAX or not 0 < len(id) <= TEXT_MAX:
+            self.ignored("participant", id)
+            return None
+        participant = Participant(id, self._name(name), self._metadata(metadata) or {})
+        self._participants[id] = participant
+        self._tell(ParticipantJoined(participant))
+        return participant
+
+    def participant_updated(self, id: str, *, name: Any = None, metadata: Any = None) -> None:
+        """Somebody has another name or says something else of itself; None: that has not changed."""
+        participant = self._find(id)
+        if participant is None:
+            return
+        new_name, new_metadata = self._name(name), self._metadata(metadata)
+        changed = False
+        if new_name is not None and new_name != participant.name:
+            participant.name, changed = new_name, True
+        if new_metadata is not None and new_metadata != dict(participant.metadata):
+            participant.metadata, changed = MappingProxyType(new_metadata), True
+        if changed:
+            self._tell(ParticipantUpdated(participant))
+
+    def participant_left(self, id: str, reason: str = EndReason.LEFT) -> None:
+        """Somebody is gone, and so are the tracks; unknown ones are passed over."""
+        participant = self._participants.get(id)
+        if participant is None:
+            return
+        for name in tuple(participant.tracks):
+            self.track_unsubscribed(id, name)
+        del self._participants[id]
+        participant.is_present = participant.is_reconnecting = False
+        self._tell(ParticipantLeft(participant, str(reason)))
+
+    def track_subscribed(self, id: str, name: str, track: Any) -> str | None:
+        """A track of a participant arrives.
+
+        Args:
+            id: of the participant.
+            name: of the track; a number is added where the participant has one of that name.
+            track: the same object for as long as it is published.
+
+        Returns:
+            The name under which it is known; None when it was ignored.
+        """
+        participant = self._find(id)
+        if participant is None:
+            return None
+        if len(participant.tracks) >= TRACKS_MAX or any(one is track for one in participant.tracks.values()):
+            self.ignored("track", name)
+            return None
+        name = free_name(name[:TEXT_MAX] or str(track.kind), participant.tracks)
+        participant.put_track(name, track)
+        self._tell(TrackSubscribed(participant, track, name, str(track.kind)))
+        return name
+
+    def track_unsubscribed(self, id: str, name: str) -> None:
+        """A track is not published any more. The service has ended the object, or its connection will."""
+        participant = self._participants.get(id)
+        track = participant.take_track(name) if participant is not None else None
+        if participant is not None and track is not None:
+            self._tell(TrackUnsubscribed(participant, track, name, str(track.kind)))
+
+    def track_muted(self, id: str, name: str, muted: bool) -> None:
+        """A participant has muted a track, or shows it again."""
+        participant = self._find(id)
+        if participant is not None and name in participant.tracks and participant.mark_muted(name, muted):
+            self._tell(TrackMuted(participant, name, muted))
+
+    def message(self, id: str | None, data: Any) -> None:
+        """A message has arrived, from a participant or (None) from the service."""
+        if isinstance(data, (str, bytes)) and len(data) > MESSAGE_MAX:
+            self.ignored("huge message", len(data))
+            return
+        participant = None
+        if id is not None and (participant := self._find(id)) is None:
+            return
+        self._tell(Message(participant, data))
+
+    def reconnecting(self, reason: str, id: str | None = None) -> None:
+        """A connection is being mended: to a participant, or (None) to the service. Told once until `reconnected`."""
+        if id is None:
+            if not self._is_reconnecting:
+                self._is_reconnecting = True
+                self._tell(Reconnecting(str(reason)))
+            return
+        participant = self._participants.get(id)
+        if participant is not None and not participant.is_reconnecting:
+            participant.is_reconnecting = True
+            self._tell(Reconnecting(str(reason), participant))
+
+    def reconnected(self, id: str | None = None) -> None:
+        """It is mended."""
+        if id is None:
+            if self._is_reconnecting:
+                self._is_reconnecting = False
+                self._tell(Reconnected())
+            return
+        participant = self._participants.get(id)
+        if participant is not None and participant.is_reconnecting:
+            participant.is_reconnecting = False
+            self._tell(Reconnected(participant))
+
+    def ended(self, reason: str, error: Exception | None = None) -> None:
+        """The call is over. The first reason counts; `CallService.leave` follows."""
+        if self.end is not None:
+            return
+        for id_ in tuple(self._participants):
+            self.participant_left(id_, reason)
+        self.end = Ended(str(reason), error)
+        self._tell(self.end)
+        self._on_end(self.end)
+
+    # -- for the call ----------------------------------------------------------------------------------
+
+    def open_stream(self) -> EventStream:
+        """The first one has everything since the beginning; later ones begin with what is there."""
+        if self._first is not None:
+            stream, self._first = self._first, None
+        else:
+            stream = EventStream(self._snapshot())
+            if self.end is not None:
+                stream.put(self.end)
+        self._streams.append(stream)
+        return stream
+
+    def close_stream(self, stream: EventStream) -> None:
+        """Nobody reads it any more."""
+        if stream in self._streams:
+            self._streams.remove(stream)
+
+    async def stop_tasks(self) -> None:
+        """Cancel and await the tasks of the service."""
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    # -- inside ----------------------------------------------------------------------------------------
+
+    def _tell(self, event: CallEvent) -> None:
+        if self.end is not None and event is not self.end:
+            return
+        for stream in self._streams if self._first is None else (self._first, *self._streams):
+            stream.put(event)
+
+    def _snapshot(self) -> list[CallEvent]:
+        events: list[CallEvent] = []
+        for participant in self._participants.values():
+            events.append(ParticipantJoined(participant))
+            for name, track in participant.tracks.items():
+                events.append(TrackSubscribed(participant, track, name, str(track.kind)))
+        return events
+
+    def _find(self, id: str) -> Participant | None:
+        participant = self._participants.get(id)
+        if participant is None and self.end is None:
+            self.ignored("unknown participant", id)
+        return participant
+
+    def _name(self, name: Any) -> str | None:
+        if name is None:
+            return None
+        if not isinstance(name, str):
+            self.ignored("name", type(name).__name__)
+            return None
+        return name[:TEXT_MAX]
+
+    def _metadata(self, metadata: Any) -> dict[str, Any] | None:
+        if metadata is None:
+            return None
+        if not isinstance(metadata, Mapping) or len(metadata) > METADATA_MAX:
+            self.ignored("metadata", type(metadata).__name__)
+            return None
+        return {str(key): value for key, value in metadata.items()}
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s failed", task.get_name(), exc_info=error)
+
+
+def free_name(name: str, taken: Mapping[str, Any]) -> str:
+    """The name, with a number if there is one like it."""
+    if name not in taken:
+        return name
+    return next(f"{name}-{number}" for number in range(2, len(taken) + 3) if f"{name}-{number}" not in taken)

@@ -1,0 +1,107 @@
+"""The tracks that one supervised connection brings, as tracks of participants.
+
+Owns: which of them are published at present, the end of those that are not any more. Never: a connection, a decision
+about names (the service knows whose a track is and what it is called).
+
+Theory of operation. A transceiver gives the same receiver and track for ever, so a section that is used again, for
+another track or another participant, would continue the old track: a recorder attached to it would go on with somebody
+else. So when a section stops to be received, its receiver gets a fresh track and the old one is ended. That a
+connection is made anew changes nothing: the supervised peer moves each track over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+_RECEIVING = ("recvonly", "sendrecv")
+
+
+@dataclass(slots=True)
+class _Arriving:
+    """A track that arrives.
+
+    Attributes:
+        track: what the application has.
+        owner: id of the participant.
+        name: under which the host knows it.
+    """
+
+    track: Any
+    owner: str
+    name: str
+
+
+class ArrivingTracks:
+    """The tracks of one supervised peer.
+
+    Args:
+        peer: the supervised peer; not started.
+        subscribe: called with a ``track`` event; tells the host and returns the participant's id and the name under
+            which the host knows the track, or None where the track is to be left alone.
+        unsubscribed: called with both when the track has ended.
+    """
+
+    def __init__(
+        self,
+        peer: Any,
+        subscribe: Callable[[Any], tuple[str, str] | None],
+        unsubscribed: Callable[[str, str], object],
+    ) -> None:
+        self._peer = peer
+        self._subscribe = subscribe
+        self._unsubscribed = unsubscribed
+        self._arriving: list[_Arriving] = []
+        peer.addEventListener("track", self._on_track)
+        peer.addEventListener("signalingstatechange", self._on_state)
+
+    def _on_track(self, event: Any) -> None:
+        track = event.track
+        known = self._subscribe(event)
+        if known is not None:
+            one = _Arriving(track, *known)
+            self._arriving.append(one)
+            track.addEventListener("ended", lambda _: self._drop(one))
+
+    def _on_state(self, _event: Any) -> None:
+        pc = self._peer.pc
+        if self._arriving and pc is not None and str(pc.signalingState) == "stable":
+            # tracks of the same description are announced first
+            asyncio.get_running_loop().call_soon(self.reconcile)
+
+    def reconcile(self) -> None:
+        """End what the connection does not receive any more."""
+        pc = self._peer.pc
+        if pc is None or str(pc.signalingState) == "closed":
+            return
+        for transceiver in pc.getTransceivers():
+            receiver = transceiver.receiver
+            one = next((a for a in self._arriving if a.track is receiver.track), None)
+            if one is None or str(transceiver.currentDirection) in _RECEIVING:
+                continue
+            self._replace(receiver)
+            self._drop(one)
+            one.track.stop()
+
+    def end(self, owner: str) -> None:
+        """End all tracks of one participant."""
+        pc = self._peer.pc
+        receivers = [] if pc is None else [t.receiver for t in pc.getTransceivers()]
+        for one in [a for a in self._arriving if a.owner == owner]:
+            receiver = next((r for r in receivers if r.track is one.track), None)
+            if receiver is not None:
+                self._replace(receiver)
+            self._drop(one)
+            one.track.stop()
+
+    @staticmethod
+    def _replace(receiver: Any) -> None:
+        if hasattr(receiver, "exchangeTrack") and receiver.track.readyState == "live":
+            receiver.exchangeTrack()
+
+    def _drop(self, one: _Arriving) -> None:
+        if one in self._arriving:
+            self._arriving.remove(one)
+            self._unsubscribed(one.owner, one.name)

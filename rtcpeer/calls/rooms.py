@@ -1,0 +1,117 @@
+"""Rooms of a `RoomServer` as calls: "room+ws://host/rooms?room=NAME".
+
+Owns: the membership, and which member is which participant. Never: media (`mesh`), the WebSocket (`signaling`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rtcpeer.calls.events import EndReason
+from rtcpeer.calls.host import CallHost
+from rtcpeer.calls.mesh import Mesh
+from rtcpeer.calls.participant import Participant, Publication
+from rtcpeer.calls.service import JoinRequest
+from rtcpeer.errors import NetworkError, SignalingRefused
+from rtcpeer.signaling import Room, RoomClient, RoomError
+
+
+class RoomService:
+    """A room with a connection to each member; see `CallService`.
+
+    Args:
+        request: its URL names the room: ``?room=NAME``. The option `headers` is for the WebSocket request; a token is
+            sent as ``Authorization: Bearer``.
+
+    Raises:
+        ValueError: the URL names no room.
+    """
+
+    def __init__(self, request: JoinRequest) -> None:
+        request.check_options("headers")
+        url, taken = request.take("room")
+        if not taken.get("room"):
+            raise ValueError("the URL of a room names it: room+wss://host/path?room=NAME")
+        self.room_name = taken["room"]
+        headers = dict(request.options.get("headers") or {})
+        if request.token is not None:
+            headers.setdefault("Authorization", f"Bearer {request.token}")
+        self._client = RoomClient(url, name=request.name, headers=headers)
+        self._room: Room | None = None
+        self._mesh: Mesh | None = None
+        self._left = False
+
+    def __repr__(self) -> str:
+        return f"<RoomService {self.room_name!r}>"
+
+    @property
+    def room(self) -> Room | None:
+        """The room, once it was entered."""
+        return self._room
+
+    async def enter(self, host: CallHost) -> None:
+        """See `CallService`."""
+        mesh = self._mesh = Mesh(host)
+        try:
+            room = self._room = await self._client.openOrJoin(self.room_name)
+        except RoomError as error:
+            raise SignalingRefused(str(error), fatal=True) from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise NetworkError(f"the room server says something else than a room: {error!r}") from error
+        host.entered(room.id)
+        host.recommend(list(room.iceServers))
+        room.addEventListener("leave", lambda event: mesh.remove(event.member.id))
+        room.addEventListener("connectionlost", lambda _: host.reconnecting("signaling"))
+        room.addEventListener("connectionback", lambda _: self._back(host))
+        there = room.members
+        for member in there:
+            mesh.add(member.id, member, name=member.name, polite=member.polite)
+        host.spawn(self._follow(host, mesh, room, set(map(id, there))), "members")
+
+    async def _follow(self, host: CallHost, mesh: Mesh, room: Room, known: set[int]) -> None:
+        async for member in room:
+            if id(member) in known:  # those who were there come out of the room as well
+                known.discard(id(member))
+                continue
+            mesh.add(member.id, member, name=member.name, polite=member.polite)
+        if not self._left:
+            host.ended(EndReason.SIGNALING_ENDED)
+
+    def _back(self, host: CallHost) -> None:
+        if self._room is not None:
+            host.entered(self._room.id)
+            host.recommend(list(self._room.iceServers))
+        host.reconnected()
+
+    async def publish(self, publication: Publication) -> None:
+        """See `CallService`."""
+        await self._entered.publish(publication)
+
+    async def unpublish(self, publication: Publication) -> None:
+        """See `CallService`."""
+        await self._entered.unpublish(publication)
+
+    async def set_muted(self, publication: Publication) -> None:
+        """See `CallService`."""
+        await self._entered.set_muted(publication)
+
+    async def set_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """See `CallService`."""
+        await self._entered.set_metadata(metadata)
+
+    async def send(self, data: Any, to: Participant | None) -> None:
+        """See `CallService`."""
+        await self._entered.send(data, to)
+
+    async def leave(self) -> None:
+        """See `CallService`."""
+        self._left = True
+        if self._mesh is not None:
+            await self._mesh.close()
+        await self._client.close()
+
+    @property
+    def _entered(self) -> Mesh:
+        assert self._mesh is not None, "a call is handed out when it was entered"
+        return self._mesh
