@@ -32,7 +32,8 @@ _EXPORTS = {
     "rtcpeer.calls.joining": ("join", "services"),
     "rtcpeer.calls.participant": ("Participant", "Publication"),
     "rtcpeer.calls.running": ("run",),
-    "rtcpeer.calls.service": ("CallService", "JoinRequest"),
+    "rtcpeer.calls.request": ("JoinRequest",),
+    "rtcpeer.calls.service": ("CallService",),
 }
 
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
@@ -81,8 +82,9 @@ if TYPE_CHECKING:
     from rtcpeer.calls.host import CallHost
     from rtcpeer.calls.joining import join, services
     from rtcpeer.calls.participant import Participant, Publication
+    from rtcpeer.calls.request import JoinRequest
     from rtcpeer.calls.running import run
-    from rtcpeer.calls.service import CallService, JoinRequest
+from rtcpeer.calls.service import CallService
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,8 @@ from typing import Any, Final, Self
 from rtcpeer.calls.events import CallEvent, Ended, EndReason
 from rtcpeer.calls.host import MESSAGE_MAX, CallHost, free_name
 from rtcpeer.calls.participant import Participant, Publication
-from rtcpeer.calls.service import CallService, JoinRequest
+from rtcpeer.calls.request import JoinRequest
+from rtcpeer.calls.service import CallService
 from rtcpeer.errors import InvalidStateError, RTCTimeoutError
 
 logger = logging.getLogger(__name__)

@@ -29,7 +29,7 @@ from rtcpeer.calls.events import (
     TrackUnsubscribed,
 )
 from rtcpeer.calls.participant import Participant
-from rtcpeer.calls.service import JoinRequest
+from rtcpeer.calls.request import JoinRequest
 from rtcpeer.config.configuration import RTCConfiguration, RTCIceServer, read_configuration
 from rtcpeer.supervisor.peer import SupervisedPeer
 

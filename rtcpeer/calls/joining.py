@@ -12,7 +12,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from rtcpeer.calls.call import Joining
-from rtcpeer.calls.service import CallService, JoinRequest
+from rtcpeer.calls.request import JoinRequest
+from rtcpeer.calls.service import CallService
 from rtcpeer.config.configuration import read_configuration
 
 GROUP: Final = "rtcpeer.calls"

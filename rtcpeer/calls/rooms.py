@@ -12,7 +12,7 @@ from rtcpeer.calls.events import EndReason
 from rtcpeer.calls.host import CallHost
 from rtcpeer.calls.mesh import Mesh
 from rtcpeer.calls.participant import Participant, Publication
-from rtcpeer.calls.service import JoinRequest
+from rtcpeer.calls.request import JoinRequest
 from rtcpeer.errors import NetworkError, SignalingRefused
 from rtcpeer.signaling import Room, RoomClient, RoomError
 

@@ -1,4 +1,4 @@
-"""What a service of calls is: the small protocol behind `join`, and what it is told to join.
+"""What a service of calls is: the small protocol behind `join`.
 
 To add a service, write a class with the methods of `CallService` and a factory (often the class itself) that takes a
 `JoinRequest`, and name the factory in the entry points of your package:
@@ -29,15 +29,10 @@ is bounded in time and may be called at any moment, also after a failed or cance
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from typing import Any, Protocol
 
-from rtcpeer.config.configuration import RTCConfiguration
-
-if TYPE_CHECKING:
-    from rtcpeer.calls.host import CallHost
-    from rtcpeer.calls.participant import Participant, Publication
+from rtcpeer.calls.host import CallHost
+from rtcpeer.calls.participant import Participant, Publication
 
 
 class CallService(Protocol):
@@ -89,44 +84,3 @@ class CallService(Protocol):
     async def leave(self) -> None:
         """Leave, and leave nothing behind. Idempotent, bounded; failures are not raised."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class JoinRequest:
-    """What `join` was called with.
-
-    Attributes:
-        url: with the scheme of the transport alone ("ws://...", "https://...").
-        name: how we are called in the call.
-        metadata: what we say of ourselves at first.
-        token: a credential for the service; never shown.
-        configuration: for the connections.
-        timeout: how long entering may take, in seconds.
-        options: further keywords; the service refuses those that it does not know.
-    """
-
-    url: str
-    name: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    token: str | None = field(default=None, repr=False)
-    configuration: RTCConfiguration = field(default_factory=RTCConfiguration, repr=False)
-    timeout: float = 15.0
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    def take(self, *names: str) -> tuple[str, dict[str, str]]:
-        """Take members out of the URL's query: the URL without them, and those that were there."""
-        parts = urlsplit(self.url)
-        query = parse_qsl(parts.query, keep_blank_values=True)
-        taken = {name: value for name, value in query if name in names}
-        rest = urlencode([(name, value) for name, value in query if name not in names])
-        return urlunsplit((parts.scheme, parts.netloc, parts.path, rest, "")), taken
-
-    def check_options(self, *known: str) -> None:
-        """Refuse options that the service does not know.
-
-        Raises:
-            TypeError: names the first unknown one.
-        """
-        for name in self.options:
-            if name not in known:
-                raise TypeError(f"join() got an unexpected keyword argument {name!r} for this service")

@@ -10,7 +10,7 @@ from rtcpeer.calls.call import Call
 from rtcpeer.calls.events import CallEvent
 from rtcpeer.calls.host import CallHost
 from rtcpeer.calls.mesh import Mesh
-from rtcpeer.calls.service import JoinRequest
+from rtcpeer.calls.request import JoinRequest
 from rtcpeer.signaling.channel import memory_pair
 
 

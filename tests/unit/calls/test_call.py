@@ -6,7 +6,7 @@ import pytest
 
 from rtcpeer.calls.call import Call, Joining
 from rtcpeer.calls.events import Ended, Message, ParticipantJoined
-from rtcpeer.calls.service import JoinRequest
+from rtcpeer.calls.request import JoinRequest
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
 from rtcpeer.testing import no_leaks, run_virtual
 from tests.unit.calls.fakes import Diary, FakeService, entered

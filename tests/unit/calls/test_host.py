@@ -15,7 +15,7 @@ from rtcpeer.calls.events import (
     TrackUnsubscribed,
 )
 from rtcpeer.calls.host import MESSAGE_MAX, PARTICIPANTS_MAX, TRACKS_MAX, UNREAD_MAX, CallHost
-from rtcpeer.calls.service import JoinRequest
+from rtcpeer.calls.request import JoinRequest
 from rtcpeer.media.track import MediaStreamTrack
 
 

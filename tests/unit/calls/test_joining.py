@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rtcpeer.calls import joining
-from rtcpeer.calls.service import JoinRequest
+from rtcpeer.calls.request import JoinRequest
 
 
 def test_own_services_are_the_entry_points_of_the_package():
