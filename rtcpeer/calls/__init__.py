@@ -84,7 +84,7 @@ if TYPE_CHECKING:
     from rtcpeer.calls.participant import Participant, Publication
     from rtcpeer.calls.request import JoinRequest
     from rtcpeer.calls.running import run
-from rtcpeer.calls.service import CallService
+    from rtcpeer.calls.service import CallService
 
 
 def __getattr__(name: str) -> Any:
