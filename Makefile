@@ -82,7 +82,7 @@ explore: setup
 	@while HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -q -n 2 tests/property; do :; done; false
 
 fuzz: setup
-	RTCPEER_FUZZ_CASES=10000 $(BIN)/python -m pytest -q --timeout 3600 -k fuzzed tests/unit/signaling/http/test_whip_server.py
+	RTCPEER_FUZZ_CASES=10000 $(BIN)/python -m pytest -q --timeout 3600 -k fuzzed tests/unit/signaling/http
 	RTCPEER_FUZZ_CASES=200000 RTCPEER_GLARE_ROUNDS=1000 $(BIN)/python -m pytest -q --timeout 3600 -k "corpus or survives or stress" \
 	    tests/property tests/scenarios/test_glare.py tests/unit/dtls/test_handshake.py tests/unit/media/video/test_sizes.py
 

@@ -45,11 +45,13 @@ async def exchange(here: Any, there: Any, *, here_polite: bool, restart: bool = 
         there.addTransceiver("audio")
         await until(lambda: len(here.getTransceivers()) == 1 and here.signalingState == "stable")
         await until(lambda: here.getTransceivers()[0].currentDirection is not None)
+        await until(lambda: str(there.signalingState) == "stable")
         if restart:
             here.restartIce()
             before = here.remoteDescription.sdp
             await until(lambda: here.remoteDescription.sdp != before and here.signalingState == "stable")
             await here.connected()
+            await until(lambda: str(there.signalingState) == "stable")
         assert not own.notices.counts, own.notices
         assert not foreign.notices.counts, foreign.notices
 

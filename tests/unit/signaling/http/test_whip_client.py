@@ -1,6 +1,9 @@
 """`WhipClient` and `WhepClient` against a server that does as told: requests, statuses, redirects, orphans."""
 
 import asyncio
+import contextlib
+import os
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +13,7 @@ from aiohttp import web
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCSyntaxError, RTCTimeoutError, SignalingRefused
 from rtcpeer.signaling import WhepClient, WhipClient
 from rtcpeer.signaling.http.statuses import PROBLEM_TYPE, problem
-from tests.unit.signaling.http.fake_server import ANSWER, FakeServer, fragment, sdp
+from tests.unit.signaling.http.fake_server import ANSWER, RESTART, FakeServer, fragment, sdp
 from tests.unit.signaling.http.test_fragment import HOST, OFFER, PWD, UFRAG
 
 CANDIDATE = {"candidate": HOST, "sdpMid": "0", "sdpMLineIndex": 0, "usernameFragment": UFRAG}
@@ -409,3 +412,44 @@ async def test_a_counter_offer(server: FakeServer) -> None:
     async with WhipClient(server.url) as client:  # WHIP knows no counter-offers
         with pytest.raises(SignalingRefused):
             await client.send(offer())
+
+
+# -- bad answers
+
+
+async def test_fuzzed_answers(server: FakeServer) -> None:
+    """Whatever a server answers, `send` raises one of our errors or has an answer (RTCPEER_FUZZ_CASES of them)."""
+    source = random.Random(7)
+
+    def rubbish(_: Any) -> web.Response:
+        text = bytearray(source.choice([ANSWER, RESTART, "", "<html>", "{", problem(422, "x")]).encode())
+        for _ in range(source.choice([0, 0, 2, 20])):
+            if text:
+                place = source.randrange(len(text))
+                text[place : place + source.choice([0, 1, 9])] = source.choice(
+                    [b"\x00", b"\xff\xfe", b"a=ice-ufrag:", b"\n"]
+                )
+        response = web.Response(
+            status=source.choice([200, 201, 204, 301, 307, 400, 401, 406, 409, 412, 418, 429, 500, 503]),
+            body=bytes(text),
+            headers={
+                "Content-Type": source.choice(["application/sdp", "text/html", PROBLEM_TYPE, "x"]),
+                "ETag": source.choice(['"a"', "a", "W/", '"']),
+                "Retry-After": source.choice(["1", "never", "-5", "9" * 30]),
+                "Link": source.choice(["<", '<turn:x>; rel="ice-server"', "stun:a; rel=ice-server", ";;,"]),
+            },
+        )
+        where = source.choice(
+            [None, "/session/s1", "http://[::1", "javascript:1", "//", "\u00e9", server.url]
+        )
+        if where is not None:
+            response.headers["Location"] = where
+        return response
+
+    server.rules = dict.fromkeys(("POST", "PATCH", "DELETE"), rubbish)
+    for number in range(int(os.environ.get("RTCPEER_FUZZ_CASES", "60"))):
+        async with (WhepClient if number % 2 else WhipClient)(server.url, timeout=5) as client:
+            for text in (OFFER, SECOND, OTHER):
+                with contextlib.suppress(NetworkError, RTCTimeoutError):
+                    await client.send(offer(text))
+            await client.send(CANDIDATE)
