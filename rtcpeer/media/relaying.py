@@ -237,6 +237,7 @@ class Relay:
         output.rtx_number = packets.rtx_sequence_number
         output.round_trip = packets.round_trip
         output.on_begin = self._begun
+        output.is_filled = bool(packets.sent_at)
         if not self._paused:
             self._source.add(output, self._layer, wall_time())
 

@@ -211,6 +211,8 @@ class SourceStream:
         if packet.begins:
             self._on_beginning(packet, now, is_newest)
         self._fan_out(packet, now)
+        if self.waiting:
+            self._on_whole_key(now)
 
     def _on_beginning(self, packet: RelayPacket, now: float, is_newest: bool) -> None:
         if self.is_video:
@@ -218,13 +220,37 @@ class SourceStream:
             key = self._key
             if key is None or packet.number > key.number:
                 self._key = packet
-        waiting, self.waiting = self.waiting, ()
+        waiting = self.waiting
+        # who shows something already goes on with that until the key frame is whole: it may take a while to come
+        self.waiting = tuple([output for output in waiting if self.is_video and output.shows_something])
         for output in waiting:
-            output.begin(self, packet)
+            if output in self.waiting:
+                continue
+            output.begin(self, packet, now)
             output.count(packet)
             if not is_newest:
                 # it came late: what is behind it has passed already
                 self._replay(output, packet.number + 1, now)
+
+    def _on_whole_key(self, now: float) -> None:
+        """Hand the last key frame to outputs that wait for it, if all of it is here."""
+        key = self._key
+        if key is None or not self._has_end(key):
+            return
+        waiting, self.waiting = self.waiting, ()
+        for output in waiting:
+            output.begin(self, key, now)
+            self._replay(output, key.number, now)
+
+    def _has_end(self, key: RelayPacket) -> bool:
+        """Whether the frame that begins with this packet is here, up to its last one."""
+        for number in range(key.number, self.highest + 1):
+            packet = self.history.get(number)
+            if packet is None or packet.timestamp != key.timestamp:
+                return False
+            if packet.marker:
+                return True
+        return False
 
     def _fan_out(self, packet: RelayPacket, now: float) -> None:
         number, timestamp = packet.number, packet.timestamp
@@ -265,7 +291,7 @@ class SourceStream:
         """Send this stream to an output from its next beginning on, or from one that is just past."""
         key = self._key
         if key is not None and output.may_replay(key) and now - key.at <= REPLAY_AGE and self._is_whole(key):
-            output.begin(self, key)
+            output.begin(self, key, now)
             self._replay(output, key.number, now)
             return
         self.waiting = (*self.waiting, output)
@@ -300,7 +326,7 @@ class SourceStream:
         return all(self.history.get(n) is not None for n in range(key.number, self.highest + 1))
 
     def _replay(self, output: Output, start: int, now: float) -> None:
-        for number in range(max(start, self.highest - REPLAY_PACKETS), self.highest + 1):
+        for number in range(start, self.highest + 1):
             packet = self.history.get(number)
             written = None if packet is None else output.plan.write(packet, now)
             if packet is not None and written is not None and output.send_late(self, packet, written):
@@ -322,6 +348,7 @@ class Output:
     Attributes:
         rtx: SSRC of its retransmissions (RFC 4588) and their payload types by the repeated one; None without.
         round_trip: to the subscriber, in seconds; None while unknown.
+        is_filled: somebody else sends in this stream until it begins.
         estimate: what the way to the subscriber bears, in bit/s; None while unknown.
         on_begin: called when it is about to get a stream; `go_on_from` may be called then.
         repeated_packets, repeated_bytes: sent again.
@@ -349,6 +376,7 @@ class Output:
         self.on_begin: Callable[[], None] | None = None
         self.stream: SourceStream | None = None
         self.begun = False
+        self.is_filled = False
         # the segment in force, its values once more for the loop over all outputs
         self.segment = Segment(None, 0, 0, 0)
         self.start = 0
@@ -379,8 +407,17 @@ class Output:
         """Whether packets from before now may begin it: not from before what it has sent already."""
         return self.stream is None and (self._timestamp is None or key.at >= self._sent_at)
 
-    def begin(self, stream: SourceStream, packet: RelayPacket) -> None:
-        """Go on with this packet of a stream; the numbers and times that go out have no gap."""
+    @property
+    def shows_something(self) -> bool:
+        """Whether the subscriber gets something until this begins: another stream, or what is encoded for it."""
+        return self.stream is not None or self.is_filled
+
+    def begin(self, stream: SourceStream, packet: RelayPacket, now: float) -> None:
+        """Go on with this packet of a stream; the numbers and times that go out have no gap.
+
+        Args:
+            packet: the first one; it may have arrived a while before now.
+        """
         if self.on_begin is not None:
             self.on_begin()
         before = self.stream
@@ -392,7 +429,7 @@ class Output:
         if timestamp is None:
             moved = packet.timestamp
         else:
-            elapsed = max(1, int((packet.at - sent_at) * self.clock_rate))
+            elapsed = max(1, int((now - sent_at) * self.clock_rate))
             moved = timestamp + self._align(before, stream, packet, timestamp, elapsed) & U32
         segment = Segment(stream, packet.number, number, moved - packet.timestamp & U32)
         if packet.vp8 is not None:

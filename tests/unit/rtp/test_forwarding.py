@@ -297,3 +297,41 @@ def test_the_payload_is_untouched_where_nothing_was_switched():
     publisher.stream.take(RelayPacket(96, 0x80, 5, 9, 1, payload), "VP8", 0.0)
     assert subscriber.sent[0].body == payload
     assert subscriber.sent[0].marker == 1
+
+
+def test_the_former_source_goes_on_until_the_key_frame_is_whole():
+    """A key frame may take a while to arrive; the subscriber sees no pause, and no time lost or gained."""
+    first, second, subscriber = Publisher(1), Publisher(2, picture=9), Subscriber()
+    first.stream.join(subscriber.output, 0.0)
+    first.send(0.0, key=True)
+    second.stream.join(subscriber.output, 0.0)
+    packets = second.picture_packets(key=True, count=5)
+    for index, packet in enumerate(packets):
+        now = (index + 1) / 30
+        first.send(now)
+        second.take(packet, now + 0.01)
+    assert [p.ssrc for p in subscriber.sent] == [7] * 11
+    pictures = [p for p in subscriber.sent if p.body[0] & 0x10]
+    assert [bool(p.is_key) for p in pictures] == [True, False, False, False, False, False, True]
+    assert set(steps(subscriber.numbers)) == {1}
+    # 10 ms behind the last picture of the other source
+    assert steps([p.timestamp for p in pictures], 32) == pytest.approx([3000] * 5 + [900], abs=1)
+    assert set(steps([p.picture for p in pictures], 15)) == {1}
+    second.send(7 / 30)
+    assert subscriber.output.counts()[0] == len(subscriber.sent) == 12
+
+
+def test_a_key_frame_that_is_torn_is_waited_for():
+    first, second, subscriber = Publisher(1), Publisher(2), Subscriber()
+    first.stream.join(subscriber.output, 0.0)
+    first.send(0.0, key=True)
+    second.stream.join(subscriber.output, 0.0)
+    packets = second.picture_packets(key=True, count=4)
+    for index in (0, 1, 3):
+        second.take(packets[index], 0.01)
+    second.send(0.04)
+    assert subscriber.output.stream is first.stream
+    second.take(packets[2], 0.06)
+    assert subscriber.output.stream is second.stream
+    assert len(subscriber.sent) == 1 + 5
+    assert set(steps(subscriber.numbers)) == {1}
