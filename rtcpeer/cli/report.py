@@ -34,7 +34,10 @@ class Reporter:
             if name != "name" and value is not None
         )
         named = f" {details['name']}" if "name" in details else ""
-        print(f"{time.strftime('%H:%M:%S')} {event}{named}{f' ({words})' if words else ''}", flush=True)
+        print(
+            printable(f"{time.strftime('%H:%M:%S')} {event}{named}{f' ({words})' if words else ''}"),
+            flush=True,
+        )
 
     def progress(self, **details: Any) -> None:
         """Numbers that change: an event for programs, one line that is written over on a terminal, else nothing."""
@@ -49,3 +52,8 @@ class Reporter:
         if self._shown:
             print(f"\r{' ' * self._shown}\r", end="")
             self._shown = 0
+
+
+def printable(text: str) -> str:
+    """Text of which a part comes from elsewhere, without what a terminal would obey."""
+    return "".join(character if character.isprintable() else "?" for character in text)

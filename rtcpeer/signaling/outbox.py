@@ -70,6 +70,8 @@ class Outbox:
                 self._filled.clear()
                 await self._filled.wait()
             batch = await self._next()
+            if not batch:
+                continue  # it was closed meanwhile
             try:
                 await self._send(batch)
             except Exception as error:
@@ -92,7 +94,7 @@ class Outbox:
             if "type" in message:
                 break
             batch.append(message)
-        return batch or [self._queue[0]]
+        return batch or list(self._queue)[:1]
 
     async def _send(self, batch: list[dict[str, Any]]) -> None:
         if "type" not in batch[0] and hasattr(self._channel, "send_candidates"):

@@ -16,6 +16,7 @@ from rtcpeer.signaling.http.whip_session import WhipSession
 #: Told as ``event(name, **details)``.
 Listener = Callable[..., object]
 
+_NAME_LENGTH = 100
 _RETRY_PUBLISHING = 5.0
 _RETRY_PLAYING = 2.0
 
@@ -69,8 +70,8 @@ class Broadcasts:
     async def on_publish(self, session: WhipSession) -> None:
         """Take a publisher, unless the name is in use."""
         name = session.name
-        if not name:
-            raise SignalingRefused("publish under a name: /whip/NAME", status=404)
+        if not name or len(name) > _NAME_LENGTH or not name.isprintable():
+            raise SignalingRefused("publish under a readable name: /whip/NAME", status=404)
         if name in self._live:
             raise SignalingRefused(
                 f"somebody publishes {name!r} already", status=409, retry_after=_RETRY_PUBLISHING

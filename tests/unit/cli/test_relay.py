@@ -107,8 +107,9 @@ async def test_publishers_show_their_token() -> None:
 
 async def test_what_cannot_be_had() -> None:
     async with relaying() as relay:
-        with pytest.raises(AssertionError, match="publish under a name"):
-            await refused(f"{relay.url}/whip")
+        for name in ("", "/%1b%5B31m", "/" + "x" * 101):
+            with pytest.raises(AssertionError, match="publish under a readable name"):
+                await refused(f"{relay.url}/whip{name}")
         async with publishing(f"{relay.url}/whip/cam"):
             with pytest.raises(AssertionError, match="nothing of the kinds"):
                 await refused(f"{relay.url}/whep/cam")
@@ -131,6 +132,8 @@ async def test_the_page_is_for_its_own_host() -> None:
 def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
     Reporter(as_json=False)("published", name="cam", kinds=["audio", "video"], remote=None)
     assert capsys.readouterr().out.rstrip().endswith("published cam (kinds audio video)")
+    Reporter(as_json=False)("refused", error="\x1b[31mred\r\n")
+    assert capsys.readouterr().out.rstrip().endswith("refused (error ?[31mred??)")
     Reporter(as_json=True)("published", name="cam")
     said = json.loads(capsys.readouterr().out)
     assert said.pop("time") > 1e9

@@ -136,6 +136,8 @@ ROWS: list[tuple[str, str, dict[str, str], Any, int]] = [
     ("POST", "/whip/cam", SDP | TOKEN, BAD_OFFER, 400),
     ("POST", "/whip/cam", SDP | TOKEN, b"\xff\xfe", 400),
     ("POST", "/whip/cam", SDP, "OFFER", 401),
+    ("POST", "/whip/cam", SDP, "rubbish", 401),  # nothing is read of those who may not
+    ("POST", "/whip/cam", {}, "x" * 70_000, 401),
     ("POST", "/whip/cam", SDP | {"Authorization": "Bearer wrong"}, "OFFER", 401),
     ("POST", "/whip/cam", SDP | {"Authorization": "Basic c2VjcmV0"}, "OFFER", 401),
     ("POST", "/whip/forbidden", SDP | TOKEN, "OFFER", 403),
