@@ -95,6 +95,7 @@ versions: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench.run
+	$(BIN)/python -m tests.bench.relay
 
 conformance: setup
 	@sh .ci/conformance.sh "$(WPT_RIG)"

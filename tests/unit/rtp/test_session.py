@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rtcpeer.rtp import rtcp
+from rtcpeer.rtp.relay_packet import HEADER
 from rtcpeer.rtp.rtcp import PayloadFeedback, ReceiverInfo, ReceiverReport, SenderReport
 from rtcpeer.rtp.session import RtpSession
 from tests.unit.media.pipes import until
@@ -94,3 +95,80 @@ async def test_each_section_reports_for_itself(session, sent, monkeypatch):
         assert compound[0].ssrc == ssrc
         (report,) = [packet for packet in compound if isinstance(packet, ReceiverReport)]
         assert (report.ssrc, [block.ssrc for block in report.reports]) == (ssrc, blocks)
+
+
+class Unprotected(Plain):
+    """SRTP that protects nothing, RTP neither."""
+
+    def protect(self, packet: bytes) -> bytes:
+        return packet
+
+    def protect_parts(self, *parts: Any) -> bytes:
+        first, second, number, timestamp, ssrc, body, patch_at, patch = parts
+        body = body[:patch_at] + patch + body[patch_at + len(patch) :]
+        return HEADER.pack(first, second, number, timestamp, ssrc) + bytes(body)
+
+
+async def test_a_pacer_gets_every_packet_of_media_and_lets_it_go() -> None:
+    """The place for congestion control: made here or forwarded, packets pass it before they are protected."""
+    gone: list[bytes] = []
+    session = RtpSession(Unprotected, gone.append)  # type: ignore[arg-type]
+    session.on_connected()
+    session.send_parts(0x80, 96, 1, 2, 3, b"abcdef", 2, b"XY")
+    assert gone == [HEADER.pack(0x80, 96, 1, 2, 3) + b"abXYef"]
+
+    class Pacer:
+        held: list[bytes] = []
+
+        def take(self, packet: bytes) -> None:
+            self.held.append(packet)
+
+    session.pacer = Pacer()
+    session.send_parts(0x80, 96, 2, 2, 3, b"abcdef", 2, b"XY")
+    session.send_rtp(b"\x80" + bytes(20))
+    assert len(gone) == 1
+    assert Pacer.held[0] == HEADER.pack(0x80, 96, 2, 2, 3) + b"abXYef"
+    for packet in Pacer.held:
+        session.release(packet)
+    assert gone[1:] == Pacer.held
+    session.on_closed()
+    session.send_parts(0x80, 96, 3, 2, 3, b"abcdef")
+    assert len(Pacer.held) == 2
+
+
+async def test_a_packet_that_cannot_be_protected_is_counted() -> None:
+    class Failing(Unprotected):
+        def protect_parts(self, *parts: Any) -> bytes:
+            raise ValueError("a packet of 9999 bytes is too long")
+
+        protect = protect_parts
+
+    session = RtpSession(Failing, lambda data: None)  # type: ignore[arg-type]
+    session.on_connected()
+    session.send_parts(0x80, 96, 1, 2, 3, bytes(9999))
+    session.send_rtp(bytes(9999))
+    assert session.unsendable == 2
+    session.on_closed()
+
+
+async def test_a_tap_comes_before_everything_else() -> None:
+    class Readable(Unprotected):
+        def unprotect(self, packet: bytes) -> bytes:
+            return packet
+
+    session = RtpSession(Readable, lambda data: None)  # type: ignore[arg-type]
+    session.on_connected()
+    seen: list[bytes] = []
+
+    def tap(data: bytes, now: float) -> bool:
+        seen.append(data)
+        return True
+
+    session.tap(3, tap)
+    packet = HEADER.pack(0x80, 96, 1, 2, 3) + b"payload"
+    session.receive(packet)
+    session.receive(HEADER.pack(0x80, 96, 1, 2, 4) + b"payload")
+    session.untap(3)
+    session.receive(packet)
+    assert seen == [packet]
+    session.on_closed()

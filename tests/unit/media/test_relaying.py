@@ -1,0 +1,48 @@
+"""Which codecs are the same for forwarding."""
+
+import pytest
+
+from rtcpeer.media.codecs import payload_format
+from rtcpeer.media.relaying import payload_type_map, same_codec
+from rtcpeer.values import Codec
+
+
+def form(name, fmtp=(), *, rate=90000, channels=None, number=96):
+    return payload_format(Codec(name, rate, channels, tuple(fmtp), payload_type=number))
+
+
+H264 = ("packetization-mode", "1"), ("profile-level-id", "42e01f")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (form("video/VP8"), form("video/vp8", number=120), True),
+        (form("video/VP8"), form("video/VP9"), False),
+        (form("video/H264", H264), form("video/H264", (H264[0], ("profile-level-id", "42001f"))), True),
+        (form("video/H264", H264), form("video/H264", (H264[0], ("profile-level-id", "64001f"))), False),
+        (form("video/H264", H264), form("video/H264", H264[1:]), False),
+        (form("video/VP9", (("profile-id", "0"),)), form("video/VP9"), True),
+        (form("video/VP9", (("profile-id", "2"),)), form("video/VP9"), False),
+        (
+            form("audio/opus", rate=48000, channels=2),
+            form("audio/opus", (("a", "b"),), rate=48000, channels=2),
+            True,
+        ),
+        (form("audio/PCMU", rate=8000, channels=1), form("audio/PCMU", rate=8000), True),
+        (form("audio/L16", rate=8000, channels=1), form("audio/L16", rate=8000, channels=2), False),
+    ],
+)
+def test_same_codec(one, other, same):
+    assert same_codec(one, other) is same
+    assert same_codec(other, one) is same
+
+
+def test_payload_types():
+    received = [
+        form("video/VP8", number=96),
+        form("video/rtx", (("apt", "96"),), number=97),
+        form("video/AV1", number=45),
+    ]
+    sent = [form("video/H264", H264, number=100), form("video/VP8", number=101)]
+    assert payload_type_map(received, sent) == {96: 101}

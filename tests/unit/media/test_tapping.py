@@ -1,0 +1,181 @@
+"""The tap: packets unwrapped, counted, asked for and forwarded, before anything is made of them."""
+
+import struct
+
+import pytest
+
+from rtcpeer.media.codecs import payload_format
+from rtcpeer.media.tapping import ReceiverTap
+from rtcpeer.rtp import rtcp
+from rtcpeer.rtp.clocks import RemoteClock
+from rtcpeer.rtp.inbound import InboundStream
+from rtcpeer.rtp.jitter_buffer import FrameBuffer
+from rtcpeer.rtp.packet import URI_DEPENDENCY, URI_MID, URI_REPAIRED_RID, URI_RID, write_extensions, write_rtp
+from rtcpeer.values import Codec, Feedback
+from tests.unit.rtp.packets import PLAN, Subscriber, vp8
+
+NACK = (Feedback("nack"),)
+CODECS = [
+    Codec("video/VP8", 90000, feedback=NACK, payload_type=96),
+    Codec("video/rtx", 90000, fmtp=(("apt", "96"),), payload_type=97),
+    Codec("video/red", 90000, payload_type=122),
+    Codec("video/ulpfec", 90000, payload_type=124),
+]
+URIS = {1: URI_MID, 2: URI_RID, 3: URI_REPAIRED_RID, 12: URI_DEPENDENCY}
+NOW = 1000.0
+
+
+class Session:
+    """What the tap uses of a session."""
+
+    def __init__(self):
+        self.extension_uris, self.remote_clock = URIS, RemoteClock()
+        self.taps = {}
+
+    def tap(self, ssrc, tap):
+        self.taps[ssrc] = tap
+
+    def untap(self, ssrc):
+        self.taps.pop(ssrc, None)
+
+
+class Receiver:
+    """What the tap uses of a receiver."""
+
+    kind, reads, mid = "video", False, "0"
+
+    def __init__(self):
+        self.formats = {c.payload_type: payload_format(c) for c in CODECS}
+        self.streams, self.repairs, self.sent, self.asked = {}, {70: 7}, [], []
+
+    def count(self, packet, form, now):
+        stream = self.streams.get(packet.ssrc)
+        if stream is None:
+            stream = self.streams[packet.ssrc] = InboundStream(
+                packet.ssrc, FrameBuffer(True), form.clock_rate
+            )
+        stream.count(packet, now)
+        return stream
+
+    def repaired_ssrc(self, ssrc, repaired_rid):
+        return self.repairs.get(ssrc)
+
+    def estimate(self, *arguments):
+        raise AssertionError("no send times here")
+
+    def feed_back(self, ssrc, now, write):
+        self.sent += rtcp.parse_rtcp_untrusted(write(5))
+
+    def ask_keyframe(self, ssrc, now):
+        self.asked.append(ssrc)
+
+
+@pytest.fixture
+async def tap():
+    made = ReceiverTap(Receiver(), name="test")
+    made.session, made.receiver = Session(), made._receiver
+    made.attach(made.session)
+    made.subscriber = Subscriber(plan=PLAN)
+    made.source.add(made.subscriber.output, None, NOW)
+    yield made
+    made.close()
+
+
+def rtp(number, payload, *, payload_type=96, ssrc=7, mid="0", more=(), marker=True):
+    extensions = write_extensions([(1, mid.encode()), *more])
+    return write_rtp(payload_type, marker, number, 3000 * number, ssrc, extensions, payload)
+
+
+def feed(tap, data, now=NOW):
+    ssrc = int.from_bytes(data[8:12], "big")
+    if tap.knows(ssrc):
+        return tap.session.taps[ssrc](data, now)
+    tap.learn(ssrc, data, now)
+    return None
+
+
+async def test_packets_are_forwarded_and_taken(tap):
+    feed(tap, rtp(1, vp8(1, key=True)))
+    assert feed(tap, rtp(2, vp8(2))) is True
+    assert tap.subscriber.numbers == [500, 501]
+    # the first one was counted by who had it before
+    assert tap.receiver.streams[7].packets_received == 1
+    tap.receiver.reads = True
+    assert feed(tap, rtp(3, vp8(3))) is False
+    assert tap.receiver.streams[7].packets_received == 1
+    assert tap.subscriber.numbers == [500, 501, 502]
+
+
+async def test_a_packet_of_another_section_is_left_alone(tap):
+    feed(tap, rtp(1, vp8(1, key=True)))
+    assert feed(tap, rtp(2, vp8(2), mid="1")) is False
+    assert len(tap.subscriber.sent) == 1
+
+
+async def test_what_cannot_be_read_is_counted(tap):
+    feed(tap, rtp(1, vp8(1, key=True)))
+    assert feed(tap, rtp(2, b"\x90")) is True
+    assert feed(tap, struct.pack("!BBHLLH", 0x90, 96, 3, 0, 7, 0xBEDE)) is True
+    assert feed(tap, rtp(4, b"\xff", payload_type=122)) is True
+    assert feed(tap, rtp(5, vp8(5), payload_type=33)) is True
+    assert tap.malformed == 3
+    assert len(tap.subscriber.sent) == 1
+
+
+async def test_red_and_corrections(tap):
+    feed(tap, rtp(1, bytes((96,)) + vp8(1, key=True), payload_type=122))
+    feed(tap, rtp(2, bytes((124,)) + b"correction", payload_type=122))
+    feed(tap, rtp(3, bytes((96,)) + vp8(2), payload_type=122))
+    feed(tap, rtp(4, b"", marker=False))
+    feed(tap, rtp(5, vp8(3)))
+    assert tap.subscriber.numbers == [500, 501, 502]
+    assert [p.body for p in tap.subscriber.sent] == [vp8(1, key=True), vp8(2), vp8(3)]
+    assert not tap.receiver.sent
+
+
+async def test_what_is_missing_is_asked_for_and_repaired(tap):
+    feed(tap, rtp(1, vp8(1, key=True)))
+    feed(tap, rtp(4, vp8(4)))
+    (nack,) = tap.receiver.sent
+    assert nack.lost == [2, 3]
+    feed(tap, rtp(900, b"\0\x03" + vp8(3), payload_type=97, ssrc=70), NOW + 0.02)
+    # a probe of the path has nothing in it
+    feed(tap, rtp(901, b"", payload_type=97, ssrc=70), NOW + 0.02)
+    assert tap.subscriber.numbers == [500, 503, 502]
+    # the first packet of an SSRC comes by the usual way, and is counted there
+    feed(tap, rtp(902, b"\0\x02" + vp8(2), payload_type=97, ssrc=70), NOW + 0.03)
+    assert tap.receiver.streams[7].retransmitted_packets == 1
+    assert sorted(tap.subscriber.numbers) == [500, 501, 502, 503]
+
+
+async def test_what_never_comes_leads_to_a_key_frame(tap):
+    feed(tap, rtp(1, vp8(1, key=True)))
+    feed(tap, rtp(3, vp8(3)))
+    asked = len(tap.receiver.asked)
+    feed(tap, rtp(4, vp8(4)), NOW + 1.5)
+    assert tap.receiver.asked[asked:] == [7]
+
+
+async def test_layers_by_rid(tap):
+    feed(tap, rtp(1, vp8(1, key=True), more=[(2, b"h")]))
+    feed(tap, rtp(1, vp8(1, key=True), ssrc=8, more=[(2, b"f")]))
+    assert {s.rid for s in tap.source.streams.values()} == {"h", "f"}
+    tap.forget(8)
+    assert list(tap.source.streams) == [7]
+    assert 8 not in tap.session.taps
+
+
+async def test_a_key_frame_that_only_its_descriptor_tells(tap):
+    encrypted = bytes((0x90, 0x80, 1)) + b"\xff" * 20
+    feed(tap, rtp(1, encrypted))
+    assert tap.subscriber.sent == []
+    feed(tap, rtp(2, encrypted, more=[(12, bytes.fromhex("80000180214eaa860414d14102c11b"))]))
+    assert len(tap.subscriber.sent) == 1
+
+
+async def test_another_session_begins_anew(tap):
+    feed(tap, rtp(1, vp8(1, key=True)))
+    before, other = tap.session, Session()
+    tap.attach(other)
+    assert before.taps == {}
+    assert not tap.knows(7)
