@@ -140,6 +140,14 @@ class Handshake:
         """What the latest attempt sent last."""
         return self._attempts[-1].flight if self._attempts else None
 
+    @property
+    def doubt(self) -> RTCError | None:
+        """What it fails of if nothing better comes: it may be forged, or pass."""
+        if self._doubt is None:
+            return None
+        text, alert = self._doubt
+        return RTCError("dtls-failure", f"DTLS handshake failed: {text}", receivedAlert=alert)
+
     # -- attempts ----------------------------------------------------------------------------------
 
     def _open(self) -> Attempt:
@@ -271,9 +279,9 @@ class Handshake:
         if not self._has_path():
             return
         self._spent += _TICK
-        doubt = self._doubt
+        doubt = self.doubt
         if doubt is not None and self._spent - self._doubt_since >= PATIENCE_IN_DOUBT:
-            self._fail(RTCError("dtls-failure", f"DTLS handshake failed: {doubt[0]}", receivedAlert=doubt[1]))
+            self._fail(doubt)
         elif self._spent >= PATIENCE:
             role = "server" if self._is_server else "client"
             text = f"DTLS handshake failed: not over within {PATIENCE:g} s as {role}"

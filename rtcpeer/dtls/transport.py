@@ -176,6 +176,11 @@ class DtlsTransport:
     # -- users -------------------------------------------------------------------------------------
 
     @property
+    def doubt(self) -> RTCError | None:
+        """What the handshake under way fails of soon, unless it gets on; nobody has authenticated it."""
+        return None if self._handshake is None else self._handshake.doubt
+
+    @property
     def round_trip_time(self) -> float | None:
         """What ICE has measured, in seconds."""
         return self._pipe.round_trip_time

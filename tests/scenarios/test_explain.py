@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from rtcpeer import OperationError, RTCPeerConnection, RTCTimeoutError
+from rtcpeer import OperationError, RTCPeerConnection, RTCSessionDescription, RTCTimeoutError
+from rtcpeer.dtls.handshake import PATIENCE_IN_DOUBT
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.peer.settings import PeerSettings
 from tests.scenarios.virtual import PeerPair, scenario, until
@@ -152,8 +153,18 @@ async def test_an_outage_from_silence_to_failure_and_back(scene):
         assert not problems(pair.offerer)
 
 
+def with_another_fingerprint(description):
+    lines = [
+        f"{line[:-2]}{'00' if line[-2:] != '00' else '11'}" if line.startswith("a=fingerprint:") else line
+        for line in description.sdp.split("\r\n")
+    ]
+    return RTCSessionDescription(type=description.type, sdp="\r\n".join(lines))
+
+
+@pytest.mark.parametrize("changed", ["offer", "answer"])
 @scenario
-async def test_a_description_that_was_changed_on_the_way(scene):
+async def test_a_description_that_was_changed_on_the_way(scene, changed):
+    # the offerer is DTLS server here, the answerer client: each says in the clear that it refuses
     here, there = scene.network.add_host("a"), scene.network.add_host("b")
     with here.active():
         alice = RTCPeerConnection()
@@ -163,19 +174,20 @@ async def test_a_description_that_was_changed_on_the_way(scene):
         alice.createDataChannel("x")
         await alice.setLocalDescription()
         await alice.gathered()
-        await bob.setRemoteDescription(alice.localDescription)
+        offer = alice.localDescription
+        await bob.setRemoteDescription(with_another_fingerprint(offer) if changed == "offer" else offer)
         await bob.setLocalDescription()
         await bob.gathered()
-        lines = bob.localDescription.sdp.split("\r\n")
-        changed = [
-            f"{line[:-2]}{'00' if line[-2:] != '00' else '11'}" if line.startswith("a=fingerprint:") else line
-            for line in lines
-        ]
-        await alice.setRemoteDescription(type="answer", sdp="\r\n".join(changed))
-        await until(lambda: alice.connectionState == "failed")
-        assert "fingerprint-mismatch" in problems(alice)
-        await asyncio.sleep(1)
-        assert problems(bob) & {"dtls-refused", "closed-by-remote", "dtls-failed"}
+        answer = bob.localDescription
+        await alice.setRemoteDescription(with_another_fingerprint(answer) if changed == "answer" else answer)
+        misled, refused = (alice, bob) if changed == "answer" else (bob, alice)
+        await until(lambda: misled.connectionState == "failed")
+        assert "fingerprint-mismatch" in problems(misled)
+        await asyncio.sleep(0.2)
+        assert refused.connectionState == "connecting"  # anybody could have said so
+        assert "dtls-refused" in problems(refused)
+        await until(lambda: refused.connectionState == "failed", PATIENCE_IN_DOUBT + 1)
+        assert "dtls-refused" in problems(refused)
 
 
 async def test_a_loop_that_stood_still(leak_check):

@@ -70,6 +70,7 @@ def _snapshot_transport(session: PeerSession, link: PeerTransport) -> TransportS
         signaled=len(link.ice.remote_candidates()),
         dtls=link.dtls.state,
         dtls_error=link.dtls.error,
+        dtls_doubt=link.dtls_transport.doubt,
         undecrypted_for=link.dtls_transport.undecrypted_for,
     )
 
@@ -117,6 +118,7 @@ class TransportSnapshot:
         errors: of the newest gathering.
         signaled: how many candidates of the other side were handed to us for this generation.
         dtls, dtls_error: state, and why it failed.
+        dtls_doubt: why the handshake under way may fail soon; not authenticated.
         undecrypted_for: seconds for which media that arrive could not be decrypted.
     """
 
@@ -128,6 +130,7 @@ class TransportSnapshot:
     signaled: int = 0
     dtls: DtlsTransportState = DtlsTransportState.NEW
     dtls_error: RTCError | None = None
+    dtls_doubt: RTCError | None = None
     undecrypted_for: float = 0.0
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from rtcpeer.errors import RTCError
 from rtcpeer.ice.agent.listener import IceCandidateError
 from rtcpeer.ice.agent.stats import AgentStats, CandidateStats, PairStats
 from rtcpeer.ice.pair import PairStatus
@@ -415,11 +416,28 @@ def _dtls(transport: TransportSnapshot) -> Iterator[Finding]:
             Level.PROBLEM,
         )
     elif up and transport.dtls is DtlsTransportState.CONNECTING:
-        yield Finding("dtls-handshake", "There is a path; the DTLS handshake is under way.", Level.WAITING)
+        yield _handshake(transport.dtls_doubt)
     elif up and transport.dtls is DtlsTransportState.NEW:
         yield Finding(
             "dtls-not-begun", "There is a path; DTLS begins when the answer is applied.", Level.WAITING
         )
+
+
+def _handshake(doubt: RTCError | None) -> Finding:
+    """A handshake that is not over, with a path."""
+    if doubt is None:
+        return Finding("dtls-handshake", "There is a path; the DTLS handshake is under way.", Level.WAITING)
+    if doubt.receivedAlert is None:
+        said = printable(str(doubt))
+        return Finding(
+            "dtls-handshake", f"There is a path; the DTLS handshake does not get on: {said}.", Level.WAITING
+        )
+    return Finding(
+        "dtls-refused",
+        f"The other side seems to refuse the DTLS handshake (alert {doubt.receivedAlert}, which nothing has "
+        "authenticated): perhaps the fingerprint in our description does not reach it as we sent it.",
+        Level.PROBLEM,
+    )
 
 
 def _data(picture: ConnectionSnapshot) -> Iterator[Finding]:

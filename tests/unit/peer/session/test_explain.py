@@ -332,6 +332,20 @@ def test_dtls(state: str, error: RTCError | None, code: str) -> None:
     assert code in codes(explain(picture(shown)))
 
 
+@pytest.mark.parametrize(
+    ("doubt", "code", "level", "says"),
+    [
+        (RTCError("dtls-failure", "x", receivedAlert=42), "dtls-refused", "problem", "alert 42"),
+        (RTCError("dtls-failure", "both are servers"), "dtls-handshake", "waiting", "both are servers"),
+    ],
+)
+def test_a_handshake_in_doubt(doubt: RTCError, code: str, level: str, says: str) -> None:
+    shown = transport(connected(), dtls=DtlsTransportState.CONNECTING, dtls_doubt=doubt)
+    found = explain(picture(shown))
+    assert [(f.code, f.level) for f in found if f.code.startswith("dtls")] == [(code, level)]
+    assert says in text(found, code)
+
+
 def test_data_channels_wait_for_their_association() -> None:
     shown = transport(connected(), dtls=DtlsTransportState.CONNECTED)
     found = explain(picture(shown, state=PeerConnectionState.CONNECTED, sctp=SctpTransportState.CONNECTING))
