@@ -79,10 +79,12 @@ class Relay:
 
     Attributes:
         on_begin: called when the first packet of a source is about to leave.
+        on_close: called once when it has ended for ever: the sender was stopped, or forwards something else.
     """
 
     def __init__(self, receiver: MediaReceiver, layer: str | None = None) -> None:
         self.on_begin: Callable[[], None] | None = None
+        self.on_close: Callable[[], None] | None = None
         self._receiver = receiver
         self._source: Source = receiver.source
         receiver.watch(self._update_plan)
@@ -168,7 +170,8 @@ class Relay:
         receiver.watch(self._update_plan)
         self._receiver = receiver
         output = self._output
-        if output is not None and output in before.outputs:
+        if output is not None and not self._paused:
+            # the former source may have ended; then there is nothing to go on with meanwhile
             before.hand_over(output)
             self._source.add(output, self._layer, wall_time())
         self._update_plan()
@@ -220,6 +223,9 @@ class Relay:
         """Forward nothing, for ever."""
         self.halt()
         self._closed = True
+        on_close, self.on_close = self.on_close, None
+        if on_close is not None:
+            on_close()
         self._receiver.unwatch(self._update_plan)
         self.on_begin = None
 

@@ -119,7 +119,7 @@ class Forwarder:
 
     @property
     def outputs(self) -> list[ForwarderOutput]:
-        """One per sender, in the order in which they were added."""
+        """One per sender, in the order in which they were added; those whose connection was closed are left out."""
         return list(self._outputs.values())
 
     @w3c_errors
@@ -146,7 +146,13 @@ class Forwarder:
             raise InvalidStateError("the forwarder has this sender already")
         relay = core.sender_media.forward(source.receiver_media, layer)
         output = self._outputs[sender] = ForwarderOutput(sender, relay)
+        # who has left is not kept
+        relay.on_close = lambda: self._forget(output)
         return output
+
+    def _forget(self, output: ForwarderOutput) -> None:
+        if self._outputs.get(output.sender) is output:
+            del self._outputs[output.sender]
 
     def remove(self, output: ForwarderOutput | RTCRtpSender) -> None:
         """Forward no longer to a sender; if it has a track, it sends that again. Unknown ones are ignored."""

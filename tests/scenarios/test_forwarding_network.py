@@ -233,3 +233,23 @@ async def test_nothing_is_numbered_without_a_way(scene):
         begun = len(relay.counters[0].numbers)
         await asyncio.sleep(4)
         assert len(relay.counters[0].numbers) > begun + 30
+
+
+@scenario
+async def test_another_publisher_takes_over_from_one_who_has_left(scene):
+    async with feeding(scene, 1) as relay:
+        pair = PeerPair(hosts=(scene.network.add_host("publisher2"), relay.host))
+        second = Feed()
+        async with pair:
+            pair.offerer.addTrack(second.track)
+            second.number = 1_000_000
+            await pair.connect()
+            await relay.publisher.close()
+            await asyncio.sleep(5)
+            relay.forwarder.source = receiver_of(pair.answerer, "video")
+            await asyncio.sleep(1)
+            numbers = relay.counters[0].numbers
+            assert numbers[-1] > 1_000_000
+            assert len([number for number in numbers if number > 1_000_000]) > 20
+            assert (await stats(relay.pairs[0].answerer, "inbound-rtp"))["packetsLost"] == 0
+            await second.stop()

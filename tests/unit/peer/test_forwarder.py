@@ -74,6 +74,17 @@ async def test_a_sender_can_change_its_forwarder(connections):
     one.add(sender)
     output = other.add(sender)
     # the first one lets go of what is not its own any more
+    assert one.outputs == []
     one.remove(sender)
     assert other.outputs == [output]
     other.close()
+
+
+async def test_who_leaves_is_not_kept(connections):
+    publisher, subscriber = connections
+    forwarder = Forwarder(publisher.addTransceiver("video", direction="recvonly").receiver)
+    forwarder.add(subscriber.addTransceiver("video", direction="sendonly").sender)
+    stopped = subscriber.addTransceiver("video", direction="sendonly")
+    forwarder.add(stopped.sender)
+    await subscriber.close()
+    assert forwarder.outputs == []
