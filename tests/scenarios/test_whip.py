@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from rtcpeer import IceSettings, PeerSettings, RTCPeerConnection, Session, SupervisedPeer
-from rtcpeer.signaling import WhipClient, WhipServer, WhipSession
+from rtcpeer.signaling import Negotiator, WhipClient, WhipServer, WhipSession
 from rtcpeer.supervisor.policy import DefaultPolicy, PolicySettings
 from rtcpeer.testing import OutageNetwork, TurnServer
 
@@ -156,3 +156,24 @@ async def test_a_path_that_dies_is_restarted_by_patch_else_begun_anew(restarts: 
             assert (client.location == where) is restarts
             assert len(server.sessions) == 1  # of the other one nothing is left
         await until(lambda: not server.sessions)
+
+
+async def test_a_client_that_vanishes_ends_its_session() -> None:
+    """Consent is lost (RFC 7675), nobody sends a DELETE, and the session and its URL are gone."""
+    settings = PeerSettings(
+        ice=IceSettings(disconnected_after=0.5, failed_after=0.5, consent_interval=(0.1, 0.2))
+    )
+    network = OutageNetwork()
+    sessions: list[WhipSession] = []
+    server = WhipServer(sessions.append, make_connection=lambda: RTCPeerConnection(settings=settings))
+    async with server:
+        client = WhipClient(server.url)
+        with network.installed():
+            pc = RTCPeerConnection(**client.configuration)
+        async with pc, client, Negotiator(pc, client):
+            pc.createDataChannel("x")
+            await pc.connected(20)
+            assert len(server.sessions) == 1
+            async with network.outage(), asyncio.timeout(20):
+                assert await sessions[0].ended() == "failed"
+            assert server.sessions == ()
