@@ -1,8 +1,9 @@
 """Signaling: how descriptions and candidates reach the other side.
 
 In reading order: `capabilities` and `channel` (the contract, an in-memory pair), `check` (a test for channels of one's
-own), `negotiator` with its `outbox`, `notices` and `glance`; then the services: `rooms`, `roomclient` and `roomserver`;
-`http` (WHIP, WHEP and offers over HTTP); `libwebrtc` (an adapter).
+own), `negotiator` with its `outbox`, `notices` and `glance`; then the services: rooms
+(`roomwire`, `roomtokens`, `rooms`, `roombackend`, `roomsocket`, `roomserver`; for clients `roomlink`, `roommember`,
+`roomclient`); `http` (WHIP, WHEP and offers over HTTP); `libwebrtc` (an adapter).
 
 The names below are loaded on demand; those of services need the extra ``rtcpeer[signaling]`` (aiohttp).
 """
@@ -24,9 +25,11 @@ _EXPORTS = {
     "rtcpeer.signaling.http.whip_server": ("WhepServer", "WhipServer"),
     "rtcpeer.signaling.http.whip_session": ("WhipSession",),
     "rtcpeer.signaling.negotiator": ("Negotiator",),
-    "rtcpeer.signaling.roomclient": ("Room", "RoomClient", "RoomMember"),
-    "rtcpeer.signaling.rooms": ("RoomError",),
-    "rtcpeer.signaling.roomserver": ("RoomServer",),
+    "rtcpeer.signaling.roombackend": ("MemoryBackend", "RoomBackend"),
+    "rtcpeer.signaling.roomclient": ("Room", "RoomClient", "RoomEvent"),
+    "rtcpeer.signaling.roommember": ("RoomMember",),
+    "rtcpeer.signaling.roomserver": ("Permit", "RoomServer"),
+    "rtcpeer.signaling.roomwire": ("RoomError",),
 }
 
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
@@ -35,11 +38,15 @@ __all__ = [
     "ChannelCapabilities",
     "HttpOfferServer",
     "HttpSdpClient",
+    "MemoryBackend",
     "Negotiator",
+    "Permit",
     "RateLimit",
     "Room",
+    "RoomBackend",
     "RoomClient",
     "RoomError",
+    "RoomEvent",
     "RoomMember",
     "RoomServer",
     "SignalingChannel",
@@ -66,9 +73,11 @@ if TYPE_CHECKING:
     from rtcpeer.signaling.http.whip_server import WhepServer, WhipServer
     from rtcpeer.signaling.http.whip_session import WhipSession
     from rtcpeer.signaling.negotiator import Negotiator
-    from rtcpeer.signaling.roomclient import Room, RoomClient, RoomMember
-    from rtcpeer.signaling.rooms import RoomError
-    from rtcpeer.signaling.roomserver import RoomServer
+    from rtcpeer.signaling.roombackend import MemoryBackend, RoomBackend
+    from rtcpeer.signaling.roomclient import Room, RoomClient, RoomEvent
+    from rtcpeer.signaling.roommember import RoomMember
+    from rtcpeer.signaling.roomserver import Permit, RoomServer
+    from rtcpeer.signaling.roomwire import RoomError
 
 
 def __getattr__(name: str) -> Any:

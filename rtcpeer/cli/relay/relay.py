@@ -17,7 +17,7 @@ from rtcpeer.cli.report import Reporter
 from rtcpeer.cli.serve.serve import stop_event
 from rtcpeer.errors import SignalingRefused
 from rtcpeer.signaling.http.headers import same_token
-from rtcpeer.signaling.http.session_server import LOOPBACK
+from rtcpeer.signaling.http.sites import LOOPBACK
 from rtcpeer.signaling.http.whip_server import WhepServer, WhipServer
 
 PAGE = Path(__file__).parent / "page"

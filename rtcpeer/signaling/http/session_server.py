@@ -12,7 +12,6 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -25,6 +24,7 @@ from rtcpeer.signaling.http.fragment import FRAGMENT_TYPE, fragment_of
 from rtcpeer.signaling.http.headers import read_bearer, write_ice_servers
 from rtcpeer.signaling.http.limits import RateLimit
 from rtcpeer.signaling.http.requester import SDP_TYPE
+from rtcpeer.signaling.http.sites import allows_origin, hosts_for, refuse_site
 from rtcpeer.signaling.http.statuses import PROBLEM_TYPE, problem
 from rtcpeer.signaling.http.whip_session import EndReason, SessionKind, WhipSession
 
@@ -32,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 #: A body is at most so long, in bytes.
 MAX_BODY: Final = 65_536
-LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 _SERVERS_TIME = 1.0
 _BODY_TIME = 10.0
@@ -85,7 +84,7 @@ class SessionServer:
         self._recommend = recommend
         self._make_connection = make_connection
         self._origins = frozenset(origins)
-        self._hosts = LOOPBACK if hosts is None and host in LOOPBACK else hosts
+        self._hosts = hosts_for(host, hosts)
         self.max_sessions = max_sessions
         self._address_rate = RateLimit(50, 100) if address_rate is None else address_rate
         self._token_rate = RateLimit(20, 50) if token_rate is None else token_rate
@@ -329,17 +328,10 @@ class SessionServer:
         Raises:
             SignalingRefused: 403.
         """
-        if self._hosts is not None and urlsplit(f"//{request.host}").hostname not in self._hosts:
-            raise SignalingRefused("this server does not answer to that host name", status=403)
         origin = request.headers.get("Origin")
-        if origin is not None and not self._is_allowed(origin, request):
-            raise SignalingRefused("pages of that origin may not use this server", status=403)
-
-    def _is_allowed(self, origin: str, request: web.Request) -> bool:
-        if "*" in self._origins or origin in self._origins:
-            return True
-        parts = urlsplit(origin)
-        return parts.scheme in ("http", "https") and parts.netloc == request.host
+        reason = refuse_site(request.host, origin, hosts=self._hosts, origins=self._origins)
+        if reason is not None:
+            raise SignalingRefused(reason, status=403)
 
     def check_address(self, request: web.Request) -> None:
         """Count a request of this address.
@@ -387,7 +379,7 @@ class SessionServer:
 
     def _add_cors(self, request: web.Request, response: web.Response) -> None:
         origin = request.headers.get("Origin")
-        if origin is None or not self._is_allowed(origin, request):
+        if origin is None or not allows_origin(request.host, origin, self._origins):
             return
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Expose-Headers"] = _EXPOSED

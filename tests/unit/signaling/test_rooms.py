@@ -1,419 +1,245 @@
-import asyncio
-import json
-from collections.abc import AsyncIterator
-from typing import Any
+"""The state of rooms: numbers, acknowledgements, who is away, bounds. No socket."""
 
-import aiohttp
 import pytest
-from aiohttp import web
 
-from rtcpeer.config.provider import IceServerProvider
-from rtcpeer.config.readers import IceServerGrant, RTCIceServer
-from rtcpeer.errors import InvalidStateError, NetworkError, RTCSyntaxError
-from rtcpeer.signaling.check import check_signaling_channel
-from rtcpeer.signaling.roomclient import Room, RoomClient, RoomMember
-from rtcpeer.signaling.rooms import MAX_FRAME, RoomError, Rooms, read_frame_untrusted
-from rtcpeer.signaling.roomserver import RoomServer
-
-CANDIDATE = {"candidate": "candidate:1", "sdpMid": "0"}
-
-
-# -- the rooms themselves
-
-
-def make_rooms(**options: Any) -> Rooms:
-    numbers = iter(range(1000))
-    return Rooms(new_id=lambda: f"id{next(numbers)}", **options)
+from rtcpeer.signaling.roomlink import Link
+from rtcpeer.signaling.rooms import Submission
+from rtcpeer.signaling.roomtokens import Identity, read_token_untrusted, sign_token
+from rtcpeer.signaling.roomwire import CLOSE_KICKED, CLOSE_SLOW, CLOSE_SUPERSEDED, RoomError
+from tests.unit.signaling.roomkit import entry, make_rooms, message
 
 
 def test_enter_relay_leave() -> None:
-    rooms = make_rooms()
-    told_a: list[Any] = []
-    told_b: list[Any] = []
-    a, entered = rooms.enter("lobby", "openOrJoin", "alice", told_a.append)
-    assert entered == {
-        "type": "entered",
-        "room": "lobby",
-        "id": "id0",
-        "token": "id1",
-        "opened": True,
-        "members": [],
-    }
-    b, entered = rooms.enter("lobby", "join", None, told_b.append)
-    assert entered["opened"] is False
-    assert entered["members"] == [{"id": "id0", "name": "alice"}]
-    assert told_a == [{"type": "joined", "member": {"id": "id2", "name": None}}]
-    rooms.relay(b, {"type": "message", "to": "id0", "message": CANDIDATE, "more": 1})
-    assert told_a[-1] == {"type": "message", "from": "id2", "message": CANDIDATE}
-    rooms.relay(a, {"type": "close", "to": "id2"})
-    assert told_b == [{"type": "close", "from": "id0"}]
-    for to in ("id0", "nobody", None):
-        with pytest.raises(RoomError, match="not in the room"):
-            rooms.relay(a, {"type": "message", "to": to, "message": {}})
-    rooms.leave(b)
-    rooms.leave(b)
-    assert told_a[-1] == {"type": "left", "id": "id2"}
-    assert rooms.presence("lobby") == 1
-    rooms.leave(a)
+    rooms, told = make_rooms()
+    assert rooms.enter(entry("a")).opened
+    entered = rooms.enter(entry("b"))
+    assert not entered.opened
+    assert entered.members == ['{"id":"a","name":"A","metadata":{},"away":false}']
+    assert told.of("a") == [
+        {"seq": 1, "type": "joined", "member": {"id": "b", "name": "B", "metadata": {}, "away": False}}
+    ]
+    rooms.submit("b", "socket-b", 1, message("a", "b"), 0)
+    assert told.of("a", "message") == [{"seq": 2, "type": "message", "from": "b", "message": {"n": 1}}]
+    rooms.leave("b", "another socket")
+    assert rooms.presence("lobby") == 2
+    rooms.leave("b", "socket-b")
+    rooms.leave("b", "socket-b")
+    assert told.of("a", "left") == [{"seq": 3, "type": "left", "id": "b", "reason": "left"}]
+    rooms.leave("a", "socket-a")
     assert rooms.presence("lobby") == 0
-    assert repr(rooms) == "<Rooms 0 rooms, 0 members>"
+    assert repr(rooms) == "<Rooms 0 rooms, 0 members, 0 away>"
 
 
 def test_refusals() -> None:
-    rooms = make_rooms(max_rooms=1, max_members=2)
-    with pytest.raises(RoomError) as caught:
-        rooms.enter("lobby", "join", None, print)
-    assert caught.value.code == "not-found"
-    rooms.enter("lobby", "open", None, lambda _: None)
-    with pytest.raises(RoomError, match="exists"):
-        rooms.enter("lobby", "open", None, print)
-    with pytest.raises(RoomError, match="too many"):
-        rooms.enter("other", "openOrJoin", None, print)
-    rooms.enter("lobby", "openOrJoin", None, lambda _: None)
-    with pytest.raises(RoomError, match="full"):
-        rooms.enter("lobby", "openOrJoin", None, print)
-
-
-def test_a_lost_member_comes_back_and_gets_what_it_missed() -> None:
-    rooms = make_rooms()
-    first: list[Any] = []
-    a, _ = rooms.enter("lobby", "open", None, lambda _: None)
-    deliver = first.append
-    b, entered = rooms.enter("lobby", "join", None, deliver)
-    assert not rooms.lost(b, print)
-    assert rooms.lost(b, deliver)
-    for number in range(300):
-        rooms.relay(a, {"type": "message", "to": b.id, "message": {"n": number}})
-    again: list[Any] = []
-    back = rooms.resume(entered["token"], again.append)
-    assert back is not None
-    member, frame, missed = back
-    assert member is b
-    assert frame["id"] == b.id
-    assert [m["message"]["n"] for m in missed] == list(range(44, 300))
-    rooms.leave(b)
-    assert rooms.resume(entered["token"], print) is None
-    assert rooms.resume("guess", print) is None
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "nonsense",
-        "[]",
-        "{}",
-        '{"type": 5}',
-        '{"type": "enter"}',
-        '{"type": "enter", "room": ""}',
-        '{"type": "enter", "room": 5}',
-        '{"type": "enter", "room": "x", "mode": "force"}',
-        '{"type": "message", "to": "x"}',
-        '{"type": "message", "to": "x", "message": "y"}',
-        '{"type": "message", "to": ["x"], "message": {}}',
-        json.dumps({"type": "enter", "room": "x" * 201}),
-        "[" * 100_000,
-        "x" * (MAX_FRAME + 1),
-    ],
-)
-def test_bad_frames(text: str) -> None:
-    with pytest.raises(RTCSyntaxError) as caught:
-        read_frame_untrusted(text)
-    assert caught.value.fault == "remote"
-
-
-# -- over sockets
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[RoomServer]:
-    async with RoomServer(grace=0.2) as running:
-        yield running
-
-
-async def pair(server: RoomServer) -> tuple[RoomClient, Room, RoomClient, Room]:
-    a, b = RoomClient(server.url, name="alice"), RoomClient(server.url, name="bob")
-    room_a = await a.openOrJoin("lobby")
-    room_b = await b.openOrJoin("lobby")
-    return a, room_a, b, room_b
-
-
-async def test_members_are_signaling_channels(server: RoomServer) -> None:
-    a, room_a, b, room_b = await pair(server)
-    number = 0
-
-    async def make() -> tuple[RoomMember, RoomMember]:
-        nonlocal number
-        number += 1
-        x, y = await a.openOrJoin(f"room{number}"), await b.openOrJoin(f"room{number}")
-        return await anext(y), await anext(x)
-
-    async with asyncio.timeout(20):
-        await check_signaling_channel(make_with_tasks_known(make))
-    assert (await anext(room_a)).name == "bob"
-    member = await anext(room_b)
-    assert member.name == "alice"
-    assert member.polite is not room_a.members[0].polite
-    assert room_a.opened
-    assert not room_b.opened
-    await a.close()
-    await b.close()
-    assert room_a.is_closed
-    assert member.is_closed
-
-
-def make_with_tasks_known(make: Any) -> Any:
-    """Rooms keep their reading task while their members are closed: the check must not count it."""
-
-    async def made() -> Any:
-        members = await make()
-        return tuple(_Leaving(member) for member in members)
-
-    return made
-
-
-class _Leaving:
-    """A member whose room is left when it is closed."""
-
-    def __init__(self, member: RoomMember) -> None:
-        self.member = member
-
-    async def send(self, message: Any, /) -> None:
-        await self.member.send(message)
-
-    def __aiter__(self) -> Any:
-        return aiter(self.member)
-
-    async def close(self) -> None:
-        await self.member.close()
-        await self.member._room.close()
-
-
-async def test_modes_and_presence(server: RoomServer) -> None:
-    async with RoomClient(server.url) as client:
-        assert await client.checkPresence("lobby") == 0
-        with pytest.raises(RoomError, match="no room"):
-            await client.join("lobby")
-        async with await client.open("lobby") as room:
-            assert await client.checkPresence("lobby") == 1
+    rooms, _ = make_rooms(max_rooms=1, max_members=2)
+    for refused, code in (
+        (entry("a", mode="join"), "not-found"),
+        (entry("a", mode="open"), ""),
+        (entry("b", mode="open"), "exists"),
+        (entry("b", "other"), "full"),
+        (entry("b"), ""),
+        (entry("c"), "full"),
+    ):
+        if code:
             with pytest.raises(RoomError) as caught:
-                await client.open("lobby")
-            assert caught.value.code == "exists"
-            assert repr(room) == "<Room 'lobby' open, 0 others>"
-            assert repr(client) == "<RoomClient  1 rooms>"
-        await room.close()
-        assert [m async for m in room] == []
+                rooms.enter(refused)
+            assert caught.value.code == code
+        else:
+            rooms.enter(refused)
+    assert not rooms.enter(entry("b")).opened  # asked again, since the answer was lost: it is in already
+    assert rooms.presence("lobby") == 2
 
 
-async def test_join_and_leave_are_told(server: RoomServer) -> None:
-    a, room_a, b, room_b = await pair(server)
-    told: list[str] = []
-    room_a.onleave = lambda e: told.append(f"leave {e.member.name}")
-    room_a.onjoin = lambda e: told.append(f"join {e.member.name}")
-    member = await anext(room_a)
-    await room_b.close()
-    assert [m async for m in member] == []
-    await b.openOrJoin("lobby")
-    assert (await anext(room_a)).name == "bob"
-    assert told == ["leave bob", "join bob"]
-    await b.close()
-    await a.close()
+def test_what_was_not_acknowledged_comes_again_once_and_in_order() -> None:
+    rooms, told = make_rooms()
+    rooms.enter(entry("a"))
+    rooms.enter(entry("b"))
+    for number in range(1, 21):
+        rooms.submit("a", "socket-a", number, message("b", "a", number), 0)
+    rooms.acknowledge("b", "socket-b", 5)
+    rooms.acknowledge("b", "socket-b", 999)  # never given
+    rooms.lose("b", "not its socket", 0)
+    rooms.lose("b", "socket-b", 0)
+    assert told.of("a", "away") == [{"seq": 2, "type": "away", "id": "b"}]
+    for number in range(21, 31):
+        rooms.submit("a", "socket-a", number, message("b", "a", number), 1)
+    assert len(told.of("b")) == 20
+    back = rooms.resume("b", "lobby", "another", 12)
+    assert back is not None
+    assert (back.seq, back.received) == (12, 0)
+    assert [seq for seq, _ in back.missed] == list(range(13, 31))
+    assert back.members == ['{"id":"a","name":"A","metadata":{},"away":false}']
+    assert told.of("a", "back") == [{"seq": 3, "type": "back", "id": "b"}]
+    assert rooms.next_expiry is None
 
 
-async def test_a_lost_socket_comes_back_and_misses_nothing(server: RoomServer) -> None:
-    a, room_a, b, room_b = await pair(server)
-    to_b, to_a = await anext(room_a), await anext(room_b)
-    back = asyncio.Event()
-    lost = asyncio.Event()
-    room_b.onconnectionlost = lambda _: lost.set()
-    room_b.onconnectionback = lambda _: back.set()
-    connect = room_b._connect
-    gate = asyncio.Event()
-
-    async def gated(mode: Any) -> None:
-        await gate.wait()
-        await connect(mode)
-
-    room_b._connect = gated  # type: ignore[method-assign]
-    assert room_b._socket is not None
-    room_b._socket._response.connection.transport.abort()  # type: ignore[union-attr]
-    async with asyncio.timeout(60):
-        await lost.wait()
-        with pytest.raises(NetworkError):
-            await to_a.send(CANDIDATE)
-        await to_b.send(CANDIDATE)
-        gate.set()
-        await back.wait()
-        assert await anext(to_a) == CANDIDATE
-        await to_a.send(CANDIDATE)
-        assert await anext(to_b) == CANDIDATE
-    assert room_a.members == (to_b,)
-    await b.close()
-    await a.close()
+@pytest.mark.parametrize("received", [0, 4, 31])
+def test_a_resume_that_cannot_be_complete_is_refused(received: int) -> None:
+    rooms, _ = make_rooms()
+    rooms.enter(entry("a"))
+    rooms.enter(entry("b"))
+    for number in range(1, 31):
+        rooms.submit("a", "socket-a", number, message("b", "a", number), 0)
+    rooms.acknowledge("b", "socket-b", 5)
+    assert rooms.resume("b", "lobby", "another", received) is None
+    assert rooms.resume("b", "another room", "another", 10) is None
+    assert rooms.resume("c", "lobby", "another", 0) is None
 
 
-async def test_who_comes_back_too_late_is_somebody_else(server: RoomServer) -> None:
-    a, room_a, b, room_b = await pair(server)
-    to_b, to_a = await anext(room_a), await anext(room_b)
-    gate = asyncio.Event()
-    connect = room_b._connect
-
-    async def gated(mode: Any) -> None:
-        await gate.wait()
-        await connect(mode)
-
-    room_b._connect = gated  # type: ignore[method-assign]
-    assert room_b._socket is not None
-    room_b._socket._response.connection.transport.abort()  # type: ignore[union-attr]
-    async with asyncio.timeout(60):
-        assert [m async for m in to_b] == []
-        gate.set()
-        new_b, new_a = await anext(room_a), await anext(room_b)
-        assert new_b.id != to_b.id
-        assert to_a.is_closed
-        await new_a.send(CANDIDATE)
-        assert await anext(new_b) == CANDIDATE
-    await b.close()
-    await a.close()
+def test_a_number_that_was_seen_is_done_and_one_left_out_is_refused() -> None:
+    rooms, told = make_rooms()
+    rooms.enter(entry("a"))
+    rooms.enter(entry("b"))
+    for seq in (1, 1, 2, 1, 2):
+        rooms.submit("a", "socket-a", seq, message("b", "a", seq), 0)
+    assert [f["message"]["n"] for f in told.of("b")] == [1, 2]
+    with pytest.raises(RoomError) as caught:
+        rooms.submit("a", "socket-a", 4, message("b", "a"), 0)
+    assert caught.value.code == "bad-frame"
 
 
-async def test_a_closed_channel_begins_anew_with_the_next_message(server: RoomServer) -> None:
-    a, room_a, b, room_b = await pair(server)
-    to_b, to_a = await anext(room_a), await anext(room_b)
-    async with asyncio.timeout(60):
-        await to_b.close()
-        await to_b.close()
-        assert [m async for m in to_a] == []
-        with pytest.raises(InvalidStateError):
-            await to_b.send(CANDIDATE)
-        assert repr(to_a) == "<RoomMember alice, closed>"
-        await room_b.send_frame({"type": "message", "to": room_a.id, "message": CANDIDATE})
-        again = await anext(room_a)
-        assert await anext(again) == CANDIDATE
-        assert again.name == "bob"
-    await b.close()
-    await a.close()
+def test_the_newest_socket_wins_and_the_old_one_is_powerless() -> None:
+    rooms, told = make_rooms()
+    rooms.enter(entry("a"))
+    rooms.enter(entry("b"))
+    assert rooms.resume("b", "lobby", "new", 0) is not None
+    assert told.detached == [("b", "socket-b", CLOSE_SUPERSEDED)]
+    with pytest.raises(RoomError) as caught:
+        rooms.submit("b", "socket-b", 1, message("a", "b"), 0)
+    assert caught.value.code == "superseded"
+    rooms.leave("b", "socket-b")
+    rooms.lose("b", "socket-b", 0)
+    rooms.acknowledge("b", "socket-b", 1)
+    assert rooms.presence("lobby") == 2
+    assert [f["type"] for f in told.of("a")] == ["joined"]
 
 
-async def test_authorization_and_servers() -> None:
-    async def authorize(request: web.Request, room: str, name: str | None) -> bool:
-        return request.headers.get("Authorization") == "Bearer x" and room == "lobby"
-
-    async with (
-        IceServerProvider(
-            lambda: IceServerGrant(
-                (RTCIceServer("turn:t.example", "u", "p"), RTCIceServer("stun:s.example")), 60
-            )
-        ) as provider,
-        RoomServer(authorize=authorize, provider=provider) as server,
-        RoomClient(server.url) as stranger,
-        RoomClient(server.url, headers={"Authorization": "Bearer x"}) as friend,
-    ):
-        with pytest.raises(RoomError) as caught:
-            await stranger.openOrJoin("lobby")
-        assert caught.value.code == "forbidden"
-        room = await friend.openOrJoin("lobby")
-        assert room.iceServers == [
-            RTCIceServer(["turn:t.example"], "u", "p"),
-            RTCIceServer(["stun:s.example"]),
-        ]
+def test_who_is_away_too_long_is_gone() -> None:
+    rooms, told = make_rooms(grace=5)
+    for id_ in "abc":
+        rooms.enter(entry(id_))
+    rooms.lose("b", "socket-b", 0)
+    rooms.lose("c", "socket-c", 1)
+    assert rooms.next_expiry == 5
+    rooms.expire(5)
+    assert rooms.next_expiry == 6
+    rooms.expire(6)
+    assert [(f["id"], f["reason"]) for f in told.of("a", "left")] == [("b", "expired"), ("c", "expired")]
+    assert rooms.resume("b", "lobby", "new", 0) is None
 
 
-async def test_a_provider_that_fails_keeps_nobody_out() -> None:
-    def fail() -> Any:
-        raise OSError
-
-    async with (
-        IceServerProvider(fail) as provider,
-        RoomServer(provider=provider, authorize=lambda *_: True) as server,
-        RoomClient(server.url) as client,
-    ):
-        assert (await client.openOrJoin("lobby")).iceServers == []
-
-
-async def test_bad_clients_are_told_and_harm_nobody(server: RoomServer) -> None:
-    a, room_a, b, _ = await pair(server)
-    async with aiohttp.ClientSession() as session, session.ws_connect(server.url) as socket:
-
-        async def ask(frame: Any) -> Any:
-            await socket.send_str(frame if isinstance(frame, str) else json.dumps(frame))
-            return json.loads((await socket.receive()).data)
-
-        assert (await ask("nonsense"))["code"] == "bad-frame"
-        assert (await ask({"type": "message", "to": room_a.id, "message": {}}))["code"] == "not-entered"
-        assert (await ask({"type": "enter", "room": "lobby", "resume": "guess"}))["type"] == "entered"
-        assert (await ask({"type": "enter", "room": "lobby"}))["code"] == "bad-frame"
-        assert (await ask({"type": "fly"}))["code"] == "bad-frame"
-        assert (await ask({"type": "message", "to": "nobody", "message": {}}))["code"] == "no-member"
-        await socket.send_bytes(b"x")
-        assert (await ask({"type": "presence", "room": "lobby"}))["members"] == 3
-    assert "clients" in repr(server)
-    assert len(room_a.members) >= 1
-    await a.close()
-    await b.close()
+@pytest.mark.parametrize("kind", ["message", "broadcast"])
+def test_a_message_that_finds_no_place_is_reported_to_its_sender(kind: str) -> None:
+    rooms, told = make_rooms(backlog=1000)
+    rooms.enter(entry("a"))
+    rooms.enter(entry("b"))
+    rooms.lose("b", "socket-b", 0)
+    for seq in range(1, 12):
+        sent = message("b", "a", seq)
+        rooms.submit(
+            "a", "socket-a", seq, sent if kind == "message" else Submission("broadcast", text=sent.text), 0
+        )
+    assert rooms.backlog_bytes("b") <= 1000
+    lost = [(f["number"], f["to"], f["code"]) for f in told.of("a", "lost")]
+    back = rooms.resume("b", "lobby", "new", 0)
+    assert back is not None
+    kept = len(back.missed)
+    assert told.of("b") == []
+    assert lost == [(seq, "b", "backlog") for seq in range(kept + 1, 12)]
+    assert 3 < kept < 11
 
 
-async def test_unreachable_servers() -> None:
-    async with RoomClient("ws://127.0.0.1:9/rooms") as client:
-        with pytest.raises(NetworkError):
-            await client.openOrJoin("lobby")
-        with pytest.raises(NetworkError):
-            await client.checkPresence("lobby")
+def test_a_client_that_acknowledges_nothing_is_closed_as_slow() -> None:
+    rooms, told = make_rooms(backlog=1000)
+    rooms.enter(entry("a"))
+    rooms.enter(entry("b"))
+    for seq in range(1, 12):
+        rooms.submit("a", "socket-a", seq, message("b", "a", seq), 0)
+    assert told.detached == [("b", "socket-b", CLOSE_SLOW)]
+    assert len(told.of("a", "away")) == 1
+    assert rooms.presence("lobby") == 2
 
 
-async def test_the_server_goes_and_comes_back(server: RoomServer) -> None:
-    a, room_a, b, room_b = await pair(server)
-    await anext(room_a)
-    await anext(room_b)
-    await server.close()
-    again = RoomServer(port=server._port)
-    await again.start()
-    async with asyncio.timeout(10):
-        new_b = await anext(room_a)
-        new_a = await anext(room_b)
-        await new_a.send(CANDIDATE)
-        assert await anext(new_b) == CANDIDATE
-    await a.close()
-    await b.close()
-    await again.close()
+def test_events_beyond_all_bounds_remove_the_member() -> None:
+    rooms, told = make_rooms(backlog=1000)
+    rooms.enter(entry("a"))
+    rooms.enter(entry("b"))
+    rooms.lose("b", "socket-b", 0)
+    for seq in range(1, 3001):
+        text = '{"type":"metadata","id":"a","metadata":{}}'
+        rooms.submit("a", "socket-a", seq, Submission("metadata", text=text, public=entry("a").public), 0)
+    assert [f["reason"] for f in told.of("a", "left")] == ["backlog"]
+    assert rooms.presence("lobby") == 1
 
 
-async def test_a_port_that_is_taken(server: RoomServer) -> None:
-    with pytest.raises(OSError):
-        await RoomServer(port=server._port).start()
+def test_kick_needs_permission_and_stays_in_the_room() -> None:
+    rooms, told = make_rooms()
+    rooms.enter(entry("a", may_kick=True))
+    rooms.enter(entry("b"))
+    rooms.enter(entry("c", room="other"))
+    rooms.submit("b", "socket-b", 1, Submission("kick", "a"), 0)
+    assert told.of("b", "lost") == [{"seq": 1, "type": "lost", "number": 1, "to": "a", "code": "forbidden"}]
+    wrong = [(kind, to) for kind in ("kick", "message", "close") for to in ("c", "nobody", "a")]
+    for seq, (kind, to) in enumerate(wrong, 1):
+        rooms.submit("a", "socket-a", seq, Submission(kind, to, '{"type":"x"}'), 0)  # type: ignore[arg-type]
+    assert [f["code"] for f in told.of("a", "lost")] == ["no-member"] * 9
+    assert not rooms.kick("lobby", "c", "")
+    rooms.submit("a", "socket-a", 10, Submission("kick", "b", reason="spam"), 0)
+    assert told.detached == [("b", "socket-b", CLOSE_KICKED)]
+    assert told.of("a", "left")[-1]["reason"] == "kicked"
+    assert rooms.resume("b", "lobby", "new", 0) is None
+    assert rooms.presence("other") == 1
 
 
-async def test_waits_begin_anew_after_each_connection_that_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Socket:
-        async def close(self) -> None:
-            pass
+def test_metadata_is_seen_by_who_comes_later() -> None:
+    rooms, told = make_rooms()
+    rooms.enter(entry("a"))
+    rooms.enter(entry("b"))
+    public = '{"id":"a","name":"A","metadata":{"hand":"up"},"away":false}'
+    text = '{"type":"metadata","id":"a","metadata":{"hand":"up"}}'
+    rooms.submit("a", "socket-a", 1, Submission("metadata", text=text, public=public), 0)
+    assert told.of("b") == [{"seq": 1, "type": "metadata", "id": "a", "metadata": {"hand": "up"}}]
+    rooms.lose("a", "socket-a", 0)
+    assert rooms.enter(entry("c")).members[0] == public.replace("false", "true")
 
-    waits: list[float] = []
-    outcomes = iter([False, False, True, False, True, True, None])
 
-    class Lost(Room):
-        def __init__(self) -> None:
-            self._closed, self._socket = False, Socket()  # type: ignore[assignment]
+# -- the client's half
 
-        async def _read(self, socket: Any) -> None:
-            pass
 
-        async def _connect(self, mode: Any) -> None:
-            outcome = next(outcomes)
-            if outcome is None:
-                self._closed = True
-            elif outcome:
-                self._socket = Socket()  # type: ignore[assignment]
-            else:
-                raise NetworkError("no server")
+def test_a_link_keeps_frames_until_they_are_acknowledged() -> None:
+    link = Link(10_000)
+    for number in range(5):
+        link.put({"type": "close", "to": str(number)})
+    assert [link.next_text() for _ in range(6)][::5] == ['{"seq":1,"type":"close","to":"0"}', None]
+    link.acknowledge(2)
+    assert (len(link), link.oldest) == (3, 3)
+    link.resume(3)
+    assert link.next_text() == '{"seq":4,"type":"close","to":"3"}'
+    assert [frame["to"] for frame in link.restart()] == ["3", "4"]
+    assert (len(link), link.oldest, link.next_text()) == (0, 0, None)
 
-        def fire(self, event: Any) -> bool:
-            return True
 
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
+def test_a_link_takes_what_arrives_once() -> None:
+    link = Link(10_000)
+    assert link.arrive(None, 5)
+    assert [link.arrive(seq, 5) for seq in (1, 1, 2)] == [True, False, True]
+    assert [link.misses(seq) for seq in (None, 1, 3, 4)] == [False, False, False, True]
+    assert link.owes
+    assert not link.owes_now
+    assert link.acknowledgement() == '{"type":"ack","seq":2}'
+    assert not link.owes
 
-    monkeypatch.setattr("rtcpeer.signaling.roomclient.random.uniform", lambda low, high: 1.0)
-    monkeypatch.setattr("rtcpeer.signaling.roomclient.asyncio.sleep", sleep)
-    await Lost()._run()
-    assert waits == [0.0, 0.3, 1.0, 0.0, 0.3, 0.0, 0.0]
+
+# -- tokens
+
+
+def test_tokens() -> None:
+    identity = Identity("m", "lobby", "alice")
+    token = sign_token(b"secret", identity)
+    assert read_token_untrusted(b"secret", token) == identity
+    assert read_token_untrusted(b"other", token) is None
+    for place in range(0, len(token), 7):
+        changed = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+        assert read_token_untrusted(b"secret", changed) is None
+    for guess in ("", "guess", "\u2603", "=" * 50, "A" * 43, "A" * 2000):
+        assert read_token_untrusted(b"secret", guess) is None

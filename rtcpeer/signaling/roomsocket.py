@@ -1,0 +1,208 @@
+"""The server's side of one WebSocket of the room protocol: what waits for it, and how fast it may speak.
+
+Owns: one socket, its queue and writer, the tokens of its rate. Never: a room, a decision on a frame. Needs aiohttp.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from typing import Any, Final
+
+from aiohttp import web
+
+from rtcpeer.aio import quiet
+from rtcpeer.signaling.roomwire import CLOSE_SLOW, MAX_FRAME, with_number, write_frame
+
+logger = logging.getLogger(__name__)
+
+_HEARTBEAT: Final = 20.0
+#: Who lets a frame wait for so long, in seconds, does not read.
+SLOW_TIME: Final = 1.2
+_CLOSE_TIME: Final = 0.4
+#: What may wait in the queue, in bytes; numbered frames are bounded by the backlog already.
+_QUEUE: Final = 2_000_000
+# frames and bytes a second that one socket may send in the long run, and at once; more is read later
+_FRAMES: Final = (200.0, 1000.0)
+_BYTES: Final = (1_000_000.0, 4_000_000.0)
+_LONGEST_PAUSE: Final = 5.0
+# acknowledgements are sent together, after so many seconds or frames
+_ACK_TIME: Final = 0.05
+_ACK_COUNT: Final = 32
+
+
+class RoomSocket:
+    """One client of a room server.
+
+    Attributes:
+        attach: names this socket towards the backend.
+        request: that opened it.
+        id: of the member; "" before it has entered.
+        room: that it is in.
+        user: who it is, as `authorize` has said.
+        name: what it calls itself.
+        metadata: that the others see.
+        submitted: the number of its last frame.
+        is_entered: whether it is in a room.
+        refusals: how many attempts to enter have failed.
+    """
+
+    def __init__(self, request: web.Request, attach: str) -> None:
+        self.attach = attach
+        self.request = request
+        self.id = self.room = ""
+        self.user: str | None = None
+        self.name: str | None = None
+        self.metadata: dict[str, Any] = {}
+        self.submitted = 0
+        self.is_entered = False
+        self.refusals = 0
+        self.web = web.WebSocketResponse(
+            heartbeat=_HEARTBEAT, max_msg_size=MAX_FRAME, compress=False, timeout=_CLOSE_TIME
+        )
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[str] = deque()
+        self._queue_bytes = 0
+        self._filled = asyncio.Event()
+        self._held: list[tuple[int, str]] | None = []  # numbered frames that came before "entered"
+        self._sent = 0  # the number of the last numbered frame
+        self._writer: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._ack_timer: asyncio.TimerHandle | None = None
+        self._acked = 0
+        self._frames = _FRAMES[1]
+        self._bytes = _BYTES[1]
+        self._counted_at = self._loop.time()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can still leave."""
+        return self._closing is None and not self.web.closed
+
+    def start(self) -> None:
+        """Begin to write; the socket is prepared."""
+        self._writer = self._loop.create_task(self._write_all(), name="rtcpeer room writer")
+
+    def send(self, frame: dict[str, Any]) -> None:
+        """A frame without a number."""
+        self.send_text(write_frame(frame))
+
+    def send_text(self, text: str) -> None:
+        """The same, as text."""
+        if not self.is_open:
+            return
+        self._queue.append(text)
+        self._queue_bytes += len(text)
+        self._filled.set()
+        if self._queue_bytes > _QUEUE:
+            self.close_later(CLOSE_SLOW, "too much waits for this client")
+
+    def deliver(self, seq: int, text: str) -> None:
+        """A numbered frame. It waits until "entered" was sent; one that was sent before is dropped."""
+        if self._held is not None:
+            self._held.append((seq, text))
+        elif seq > self._sent:
+            self._sent = seq
+            self.send_text(with_number(seq, text))
+
+    def enter(self, entered: str, seq: int, missed: list[tuple[int, str]]) -> None:
+        """Send "entered", then what the member has missed, then what has come meanwhile."""
+        held, self._held = self._held or [], None
+        self.is_entered = True
+        self._sent = seq
+        self.send_text(entered)
+        for number, text in (*missed, *held):
+            self.deliver(number, text)
+
+    def refuse_entry(self) -> None:
+        """Forget what came for a member that this socket has not become."""
+        self._held = []
+
+    def accept(self, seq: int) -> None:
+        """A frame of the client was done: acknowledge it, soon."""
+        self.submitted = max(self.submitted, seq)
+        if self.submitted - self._acked >= _ACK_COUNT:
+            self._acknowledge()
+        elif self._ack_timer is None:
+            self._ack_timer = self._loop.call_later(_ACK_TIME, self._acknowledge)
+
+    async def pace(self, size: int) -> None:
+        """Count a frame of the client; wait where it sends too many, so that the next ones are read later."""
+        now = self._loop.time()
+        passed, self._counted_at = now - self._counted_at, now
+        self._frames = min(_FRAMES[1], self._frames + passed * _FRAMES[0]) - 1
+        self._bytes = min(_BYTES[1], self._bytes + passed * _BYTES[0]) - size
+        wait = max(-self._frames / _FRAMES[0], -self._bytes / _BYTES[0])
+        if wait > 0:
+            await asyncio.sleep(min(wait, _LONGEST_PAUSE))
+
+    def close_later(self, code: int, reason: str) -> None:
+        """Close the socket, whatever the client does."""
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._close(code, reason), name="rtcpeer room closing")
+
+    async def close(self, code: int, reason: str) -> None:
+        """The same, and wait until it is closed."""
+        self.close_later(code, reason)
+        assert self._closing is not None
+        await asyncio.shield(self._closing)
+
+    async def finish(self) -> None:
+        """The client is gone: end the writer, wait for the end of a close."""
+        if self._ack_timer is not None:
+            self._ack_timer.cancel()
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.wait([self._writer])
+        if self._closing is not None:
+            await asyncio.wait([self._closing])
+
+    def _acknowledge(self) -> None:
+        if self._ack_timer is not None:
+            self._ack_timer.cancel()
+            self._ack_timer = None
+        if self.submitted > self._acked:
+            self._acked = self.submitted
+            self.send_text(f'{{"type":"ack","seq":{self._acked}}}')
+
+    async def _write_all(self) -> None:
+        while self._closing is None:
+            while not self._queue:
+                self._filled.clear()
+                await self._filled.wait()
+            text = self._queue.popleft()
+            self._queue_bytes -= len(text)
+            try:
+                async with asyncio.timeout(SLOW_TIME):
+                    await self.web.send_str(text)
+            except TimeoutError:
+                self.close_later(CLOSE_SLOW, "this client does not read")
+            except (ConnectionError, RuntimeError):
+                return  # the reader sees it too, and tidies up
+
+    async def _close(self, code: int, reason: str) -> None:
+        transport = self.request.transport
+        if self._writer is not None:
+            if code == CLOSE_SLOW:
+                self._queue.clear()  # it is kept for the member
+                self._queue_bytes = 0
+            else:
+                await self._flush()
+            self._writer.cancel()
+            quiet(self._writer)
+        with contextlib.suppress(TimeoutError, ConnectionError, RuntimeError):
+            async with asyncio.timeout(_CLOSE_TIME):
+                await self.web.close(code=code, message=reason.encode()[:120])
+        if transport is not None and transport.get_write_buffer_size():
+            transport.abort()  # it does not read: nothing is kept for it in this process
+
+    async def _flush(self) -> None:
+        """Write what waits, as far as the client reads it."""
+        with contextlib.suppress(TimeoutError, ConnectionError, RuntimeError):
+            async with asyncio.timeout(_CLOSE_TIME):
+                while self._queue:
+                    text = self._queue.popleft()
+                    self._queue_bytes -= len(text)
+                    await self.web.send_str(text)

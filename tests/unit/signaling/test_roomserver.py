@@ -1,0 +1,692 @@
+"""Room server and client over sockets."""
+
+import asyncio
+import json
+import tracemalloc
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from rtcpeer.config.provider import IceServerProvider
+from rtcpeer.config.readers import IceServerGrant, RTCIceServer  # type: ignore[attr-defined]
+from rtcpeer.errors import InvalidStateError, NetworkError, SignalingRefused
+from rtcpeer.signaling import (
+    Permit,
+    Room,
+    RoomClient,
+    RoomError,
+    RoomMember,
+    RoomServer,
+    check_signaling_channel,
+)
+from rtcpeer.signaling.roombackend import MemoryBackend
+from rtcpeer.signaling.roomwire import CLOSE_SLOW, CLOSE_SUPERSEDED, CLOSE_TIMEOUT
+from tests.unit.signaling.roomkit import CANDIDATE, Proxy, pair, raw
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RoomServer]:
+    async with RoomServer(grace=0.3) as running:
+        yield running
+
+
+# -- clients
+
+
+async def test_members_are_signaling_channels(server: RoomServer) -> None:
+    a, room_a, b, room_b = await pair(server)
+    await asyncio.sleep(0.01)  # their tasks are there before the check counts
+    number = 0
+
+    async def make() -> Any:
+        nonlocal number
+        number += 1
+        x, y = await a.openOrJoin(f"room{number}"), await b.openOrJoin(f"room{number}")
+        return Leaving(await anext(y)), Leaving(await anext(x))
+
+    async with asyncio.timeout(30):
+        await check_signaling_channel(make)
+    assert (await anext(room_a)).name == "bob"
+    member = await anext(room_b)
+    assert member.name == "alice"
+    assert member.polite is not room_a.members[0].polite
+    assert member.capabilities.reliable
+    assert room_a.opened
+    assert not room_b.opened
+    await a.close()
+    await b.close()
+    assert room_a.is_closed
+    assert member.is_closed
+
+
+class Leaving:
+    """A member whose room is left when it is closed: rooms keep their tasks while their members are closed."""
+
+    def __init__(self, member: RoomMember) -> None:
+        self.member = member
+        self.capabilities = member.capabilities
+
+    async def send(self, message: Any, /) -> None:
+        await self.member.send(message)
+
+    def __aiter__(self) -> Any:
+        return aiter(self.member)
+
+    async def close(self) -> None:
+        await self.member.close()
+        await self.member._room.close()  # type: ignore[attr-defined]
+
+
+async def test_modes_and_presence(server: RoomServer) -> None:
+    async with RoomClient(server.url) as client:
+        assert await client.checkPresence("lobby") == 0
+        with pytest.raises(RoomError, match="no room"):
+            await client.join("lobby")
+        async with await client.open("lobby") as room:
+            assert await client.checkPresence("lobby") == 1
+            with pytest.raises(RoomError) as caught:
+                await client.open("lobby")
+            assert caught.value.code == "exists"
+            assert repr(room) == "<Room 'lobby' open, 0 others>"
+            assert repr(client) == "<RoomClient  1 rooms>"
+        await room.close()
+        assert [m async for m in room] == []
+        assert room.endReason == "closed"
+        with pytest.raises(InvalidStateError):
+            await room.broadcast(1)
+
+
+async def test_who_is_there_what_they_say_of_themselves_and_to_all(server: RoomServer) -> None:
+    a, room_a, b, room_b = await pair(server)
+    told: list[Any] = []
+    for kind in ("leave", "join", "metadata", "broadcast", "end"):
+        room_a.addEventListener(
+            kind, lambda e: told.append((e.type, e.member and e.member.name, e.reason, e.data))
+        )
+    member = await anext(room_a)
+    await room_b.setMetadata({"hand": "up"})
+    await room_b.broadcast({"hello": [1, 2]})
+    await room_b.close()
+    assert [m async for m in member] == []
+    assert (member.endReason, member.metadata) == ("left", {"hand": "up"})
+    b.metadata = {"camera": False}
+    room_b = await b.openOrJoin("lobby")
+    assert (await anext(room_a)).metadata == {"camera": False}
+    assert told == [
+        ("metadata", "bob", "", None),
+        ("broadcast", "bob", "", {"hello": [1, 2]}),
+        ("leave", "bob", "left", None),
+        ("join", "bob", "", None),
+    ]
+    with pytest.raises(ValueError, match="4096"):
+        await room_b.setMetadata({"x": "y" * 5000})
+    with pytest.raises(ValueError, match="JSON"):
+        await room_b.broadcast(float("nan"))
+    await b.close()
+    await a.close()
+    assert told[-1] == ("end", None, "closed", None)
+
+
+async def test_a_closed_channel_begins_anew_with_the_next_message(server: RoomServer) -> None:
+    a, room_a, b, room_b = await pair(server)
+    to_b, to_a = await anext(room_a), await anext(room_b)
+    async with asyncio.timeout(60):
+        await to_b.close()
+        await to_b.close()
+        assert [m async for m in to_a] == []
+        with pytest.raises(InvalidStateError):
+            await to_b.send(CANDIDATE)
+        assert repr(to_a) == "<RoomMember alice, closed>"
+        room_b.put({"type": "message", "to": room_a.id, "message": CANDIDATE})
+        again = await anext(room_a)
+        assert await anext(again) == CANDIDATE
+        assert again.name == "bob"
+    await b.close()
+    await a.close()
+
+
+async def test_messages_that_nobody_reads_end_the_channel(server: RoomServer) -> None:
+    a, room_a, b, room_b = await pair(server)
+    to_a, from_b = await anext(room_b), await anext(room_a)
+    for number in range(1100):
+        await to_a.send(CANDIDATE | {"sdpMLineIndex": number})
+        if number % 100 == 0:
+            await asyncio.sleep(0.01)
+    async with asyncio.timeout(20):
+        assert [m async for m in to_a] == []
+    assert from_b.endReason == "unread"
+    assert len([m async for m in from_b]) == 1000
+    await b.close()
+    await a.close()
+
+
+# -- lost sockets
+
+
+async def test_a_cut_socket_loses_nothing() -> None:
+    async with RoomServer() as server, Proxy(server._port) as proxy:
+        a, room_a, b, room_b = await pair(server, proxy.url)
+        to_b, to_a = await anext(room_a), await anext(room_b)
+        for number in range(30):
+            await to_a.send(CANDIDATE | {"sdpMLineIndex": number})
+            await to_b.send(CANDIDATE | {"sdpMLineIndex": number})
+            if number % 7 == 3:
+                proxy.cut()
+                await asyncio.sleep(0.02)
+        async with asyncio.timeout(30):
+            for member in (to_a, to_b):
+                assert [(await anext(member))["sdpMLineIndex"] for _ in range(30)] == list(range(30))
+        assert room_a.members == (to_b,)
+        await b.close()
+        await a.close()
+
+
+async def test_a_black_hole_of_five_seconds() -> None:
+    """Nothing lost, nothing twice, in order; the others see the member as away, and back."""
+    async with RoomServer() as server, Proxy(server._port) as proxy:
+        a, room_a, b, room_b = await pair(server, proxy.url)
+        to_b, to_a = await anext(room_a), await anext(room_b)
+        told: list[str] = []
+        for kind in ("away", "back", "leave", "join", "lost"):
+            room_a.addEventListener(kind, lambda e: told.append(e.type))
+            room_b.addEventListener(kind, lambda e: told.append(f"b {e.type}"))
+
+        async def send(member: RoomMember) -> None:
+            for number in range(120):
+                await member.send(CANDIDATE | {"sdpMLineIndex": number})
+                await asyncio.sleep(0.05)
+
+        async def hole() -> None:
+            await asyncio.sleep(0.3)
+            proxy.hole = True
+            await asyncio.sleep(5)
+            proxy.cut()  # what was swallowed is missing: no TCP connection lives on after that
+            proxy.hole = False
+
+        async with asyncio.timeout(60):
+            await asyncio.gather(send(to_a), send(to_b), hole())
+            for member in (to_a, to_b):
+                assert [(await anext(member))["sdpMLineIndex"] for _ in range(120)] == list(range(120))
+        assert to_a.unread == to_b.unread == 0
+        assert told in (["away", "back"], [])
+        await b.close()
+        await a.close()
+
+
+async def test_who_comes_back_too_late_is_somebody_else_and_hears_what_is_lost(server: RoomServer) -> None:
+    async with Proxy(server._port) as proxy:
+        a, room_a, b, room_b = await pair(server, proxy.url)
+        to_b, to_a = await anext(room_a), await anext(room_b)
+        lost: list[Any] = []
+        room_b.onlost = lambda e: lost.append((e.reason, e.data))
+        proxy.hole = True
+        proxy.cut()
+        async with asyncio.timeout(60):
+            await to_a.send(CANDIDATE)
+            assert [m async for m in to_b] == []
+            assert to_b.endReason == "expired"
+            proxy.hole = False
+            new_b, new_a = await anext(room_a), await anext(room_b)
+            assert new_b.id != to_b.id
+            assert to_a.endReason == "rejoined"
+            assert lost == [("rejoined", [{"type": "message", "to": room_a.id, "message": CANDIDATE}])]
+            await new_a.send(CANDIDATE)
+            assert await anext(new_b) == CANDIDATE
+        await b.close()
+        await a.close()
+
+
+async def test_the_server_goes_and_comes_back(server: RoomServer) -> None:
+    a, room_a, b, room_b = await pair(server)
+    await anext(room_a)
+    await anext(room_b)
+    await server.close()
+    again = RoomServer(port=server._port)
+    await again.start()
+    async with asyncio.timeout(20):
+        new_b = await anext(room_a)
+        new_a = await anext(room_b)
+        await new_a.send(CANDIDATE)
+        assert await anext(new_b) == CANDIDATE
+    await a.close()
+    await b.close()
+    await again.close()
+
+
+async def test_bytes_are_bounded_at_the_call_of_send() -> None:
+    async with RoomServer() as server, Proxy(server._port) as proxy:
+        a, room_a, b, room_b = await pair(server, proxy.url)
+        to_a = await anext(room_b)
+        proxy.hole = True
+        proxy.cut()
+        for _ in range(20):
+            await to_a.send(CANDIDATE | {"x": "y" * 50_000})
+        with pytest.raises(SignalingRefused) as caught:
+            await to_a.send(CANDIDATE | {"x": "y" * 50_000})
+        assert caught.value.retry_after == 1.0
+        assert not caught.value.fatal
+        with pytest.raises(ValueError, match="bytes"):
+            await to_a.send(CANDIDATE | {"x": "y" * 500_000})
+        proxy.hole = False
+        from_b = await anext(room_a)
+        async with asyncio.timeout(20):
+            for _ in range(20):
+                await anext(from_b)
+        await to_a.send(CANDIDATE)
+        await b.close()
+        await a.close()
+
+
+async def test_a_member_has_one_socket_and_the_newest_wins(server: RoomServer) -> None:
+    async with raw(server) as first, raw(server) as second, raw(server) as other:
+        entered = await first.enter()
+        await other.enter()
+        again = await second.enter(resume=entered["token"], received=0)
+        assert (again["id"], again["resumed"]) == (entered["id"], True)
+        assert (await second.receive())["type"] == "joined"
+        assert await first.closed() == CLOSE_SUPERSEDED
+        await second.send({"type": "leave"})
+        assert (await other.receive("left"))["id"] == entered["id"]
+
+
+# -- order and ICE servers
+
+
+async def test_entered_comes_before_anything_else() -> None:
+    """The provider is slow for everybody; still nobody is told of others before it knows that it is in."""
+
+    async def fetch() -> Any:
+        await asyncio.sleep(0.2)
+        return [{"urls": "stun:s.example"}]
+
+    async with (
+        IceServerProvider(fetch) as provider,
+        RoomServer(provider=provider) as server,
+        raw(server) as first,
+        raw(server) as second,
+    ):
+        await first.send({"type": "enter", "room": "lobby"})
+        await second.send({"type": "enter", "room": "lobby"})
+        frames = [await first.receive(), await second.receive()]
+        assert [f["type"] for f in frames] == ["entered", "entered"]
+        seen = [len(f["members"]) for f in frames]
+        assert sorted(seen) == [0, 1]
+        joined = await (first if seen[0] == 0 else second).receive()
+        assert joined["member"]["id"] == frames[seen.index(1)]["id"]
+
+
+async def test_ice_servers_are_told_pushed_and_forgotten_in_time() -> None:
+    names = iter("abcdefg")
+    async with (
+        IceServerProvider(
+            lambda: IceServerGrant(
+                (RTCIceServer("turn:t.example", next(names), "p"), RTCIceServer("stun:s.example")), 60
+            )
+        ) as provider,
+        RoomServer(provider=provider) as server,
+        RoomClient(server.url) as client,
+    ):
+        room = await client.openOrJoin("lobby")
+        assert room.iceServers == [
+            RTCIceServer(["turn:t.example"], "a", "p"),
+            RTCIceServer(["stun:s.example"]),
+        ]
+        pushed = asyncio.Event()
+        room.oniceservers = lambda _: pushed.set()
+        await asyncio.sleep(1.1)  # a provider fetches once a second at most
+        provider.refresh()
+        async with asyncio.timeout(20):
+            await pushed.wait()
+        async with RoomClient(server.url) as other:
+            await other.openOrJoin("lobby")
+            member = await anext(room)
+        assert [s.username for s in member.ice_servers] == ["b", None]
+        room._servers_expire_at = 0.0
+        assert [s.urls for s in member.ice_servers] == [["stun:s.example"]]
+
+
+async def test_a_provider_that_fails_keeps_nobody_out() -> None:
+    def fail() -> Any:
+        raise OSError
+
+    async with (
+        IceServerProvider(fail) as provider,
+        RoomServer(provider=provider, authorize=lambda *_: True) as server,
+        RoomClient(server.url) as client,
+    ):
+        assert (await client.openOrJoin("lobby")).iceServers == []
+
+
+# -- who may
+
+
+async def test_authorization() -> None:
+    async def authorize(request: web.Request, room: str, name: str | None) -> bool:
+        return request.headers.get("Authorization") == "Bearer x" and room == "lobby"
+
+    async with (
+        RoomServer(authorize=authorize) as server,
+        RoomClient(server.url) as stranger,
+        RoomClient(server.url, headers={"Authorization": "Bearer x"}) as friend,
+    ):
+        await friend.openOrJoin("lobby")
+        assert await friend.checkPresence("lobby") == 1
+        for attempt in (stranger.openOrJoin("lobby"), stranger.checkPresence("lobby")):
+            with pytest.raises(RoomError) as caught:
+                await attempt
+            assert caught.value.code == "forbidden"
+
+
+async def test_a_stolen_token_is_worth_nothing_to_another_user() -> None:
+    banned: set[str] = set()
+
+    def authorize(request: web.Request, room: str, name: str | None) -> Permit | bool:
+        user = request.headers["User"]
+        return user not in banned and Permit(user=user, name=user.title())
+
+    async with (
+        RoomServer(authorize=authorize) as server,
+        raw(server, headers={"User": "alice"}) as alice,
+        raw(server, headers={"User": "mallory"}) as mallory,
+        raw(server, headers={"User": "alice"}) as again,
+    ):
+        entered = await alice.enter()
+        stolen = await mallory.enter(resume=entered["token"])
+        assert not stolen["resumed"]
+        assert stolen["id"] != entered["id"]
+        assert stolen["members"][0]["name"] == "Alice"
+        banned.add("alice")
+        refused = await again.ask({"type": "enter", "room": "lobby", "resume": entered["token"]})
+        assert refused["code"] == "forbidden"
+
+
+async def test_an_authorize_that_fails_lets_nobody_in() -> None:
+    async with RoomServer(authorize=lambda *_: 1 / 0) as server, RoomClient(server.url) as client:  # type: ignore[arg-type, return-value]
+        with pytest.raises(RoomError) as caught:
+            await client.openOrJoin("lobby")
+        assert caught.value.code == "forbidden"
+
+
+async def test_kicked_members_stay_out() -> None:
+    def authorize(request: web.Request, room: str, name: str | None) -> Permit:
+        return Permit(may_kick=name == "alice")
+
+    async with RoomServer(authorize=authorize) as server:
+        a, room_a, b, room_b = await pair(server)
+        to_b, to_a = await anext(room_a), await anext(room_b)
+        refused = asyncio.Event()
+        room_b.onlost = lambda e: refused.set() if e.reason == "forbidden" else None
+        await room_b.kick(to_a)
+        async with asyncio.timeout(20):
+            await refused.wait()
+            await room_a.kick(to_b, "spam")
+            assert [m async for m in to_a] == []
+        assert room_b.endReason == "kicked"
+        assert to_b.endReason in ("", "kicked")
+        room_c = await b.openOrJoin("lobby")
+        assert await server.kick("lobby", room_c.id)
+        assert not await server.kick("lobby", room_c.id)
+        await b.close()
+        await a.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 101),
+        ({"Origin": "http://127.0.0.1:{port}"}, 101),
+        ({"Origin": "https://friend.example"}, 101),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://[::1"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Host": "evil.example:{port}", "Origin": "http://evil.example:{port}"}, 403),
+        ({"Host": "[::1"}, 403),
+        ({"Host": "localhost:{port}"}, 101),
+    ],
+)
+async def test_pages_and_host_names(headers: dict[str, str], status: int) -> None:
+    async with RoomServer(origins=["https://friend.example"]) as server:
+        sent = {key: value.replace("{port}", str(server._port)) for key, value in headers.items()}
+        async with aiohttp.ClientSession() as session:
+            if status == 101:
+                async with session.ws_connect(server.url, headers=sent):
+                    return
+            with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+                await session.ws_connect(server.url, headers=sent)
+            assert caught.value.status == status
+
+
+# -- bounds
+
+
+async def test_a_client_that_does_not_read_is_closed_soon_and_costs_little() -> None:
+    async with RoomServer() as server, RoomClient(server.url) as client, raw(server) as deaf:
+        room = await client.openOrJoin("lobby")
+        await deaf.enter()
+        member = await anext(room)
+        connection = deaf.socket._response.connection
+        assert connection is not None
+        assert connection.transport is not None
+        connection.transport.pause_reading()  # type: ignore[attr-defined]
+        away = asyncio.Event()
+        lost: list[str] = []
+        room.onaway = lambda _: away.set()
+        room.onlost = lambda e: lost.append(e.reason)
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        began = asyncio.get_running_loop().time()
+        sent = 0
+        async with asyncio.timeout(20):
+            while not away.is_set():
+                try:
+                    await member.send(CANDIDATE | {"x": "y" * 100_000})
+                    sent += 1
+                except SignalingRefused:
+                    pass
+                await asyncio.sleep(0.01)
+        took = asyncio.get_running_loop().time() - began
+        grown = tracemalloc.get_traced_memory()[1] - before
+        tracemalloc.stop()
+        connection.transport.abort()
+        assert took < 4  # 2 s on a machine that does nothing else
+        assert grown < 6_000_000  # server and client in one process
+        assert sent > 10
+
+
+async def test_a_slow_client_is_told_so() -> None:
+    async with RoomServer() as server, RoomClient(server.url) as client, raw(server) as lazy:
+        room = await client.openOrJoin("lobby")
+        await lazy.enter()
+        member = await anext(room)
+        lost = asyncio.Event()
+        room.onlost = lambda e: lost.set() if e.reason == "backlog" else None
+        async with asyncio.timeout(20):
+            while not lost.is_set():  # it reads, but acknowledges nothing
+                await member.send(CANDIDATE | {"x": "y" * 20_000})
+                await asyncio.sleep(0.005)
+        assert await lazy.closed() == CLOSE_SLOW
+
+
+async def test_sockets_that_do_not_enter() -> None:
+    async with RoomServer(entry_time=0.3, max_waiting=20) as server, aiohttp.ClientSession() as session:
+        waiting = [await session.ws_connect(server.url) for _ in range(20)]
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await session.ws_connect(server.url)
+        assert caught.value.status == 429
+        async with asyncio.timeout(20):
+            for socket in waiting:
+                await socket.receive()
+                assert socket.close_code == CLOSE_TIMEOUT
+        async with session.ws_connect(server.url):
+            pass
+
+
+async def test_limits_on_sockets_are_told_to_clients() -> None:
+    async with RoomServer(max_sockets=1) as server, RoomClient(server.url) as client:
+        await client.openOrJoin("lobby")
+        with pytest.raises(SignalingRefused) as caught:
+            await client.openOrJoin("other")
+        assert (caught.value.status, caught.value.retry_after, caught.value.fatal) == (503, 5.0, False)
+
+
+async def test_draining() -> None:
+    async with RoomServer() as server, RoomClient(server.url) as client:
+        room = await client.openOrJoin("lobby")
+        server.drain()
+        with pytest.raises(SignalingRefused):
+            await client.openOrJoin("other")
+        assert not room.is_closed
+        done = asyncio.create_task(server.drained())
+        await asyncio.sleep(0.01)
+        assert not done.done()
+        lost = asyncio.Event()
+        room.onconnectionlost = lambda _: lost.set()
+        server.drain(move=True)
+        async with asyncio.timeout(20):
+            await lost.wait()
+            await done
+        assert "draining" in repr(server)
+
+
+async def test_bad_clients_are_told_and_harm_nobody(server: RoomServer) -> None:
+    a, room_a, b, _ = await pair(server)
+    async with raw(server) as bad:
+        assert (await bad.ask("nonsense"))["code"] == "bad-frame"
+        assert (await bad.ask({"type": "message", "to": room_a.id, "message": {}}))["code"] == "not-entered"
+        assert (await bad.ask({"type": "enter", "room": "lobby", "resume": "guess"}))["type"] == "entered"
+        assert (await bad.ask({"type": "enter", "room": "lobby"}))["code"] == "bad-frame"
+        assert (await bad.ask({"type": "fly"}))["code"] == "bad-frame"
+        assert (await bad.ask('{"type": "broadcast", "message": NaN}'))["code"] == "bad-frame"
+        assert (await bad.ask({"type": "message", "to": "nobody", "message": {}}, "lost"))[
+            "code"
+        ] == "no-member"
+        await bad.socket.send_bytes(b"x")
+        assert (await bad.receive("error"))["code"] == "bad-frame"
+        assert (await bad.ask({"type": "presence", "room": "lobby"}, "presence"))["members"] == 3
+        assert (await bad.ask({"type": "close", "to": room_a.id, "seq": 99}, "error"))["code"] == "bad-frame"
+        assert await bad.closed() == 1002
+    assert "clients" in repr(server)
+    await a.close()
+    await b.close()
+
+
+async def test_too_much_from_one_client_is_read_later(server: RoomServer) -> None:
+    """No frame is refused and none is lost: they wait in the client's socket."""
+    async with raw(server) as eager:
+        await eager.enter()
+        began = asyncio.get_running_loop().time()
+        for _ in range(1150):
+            await eager.send('{"type":"broadcast","message":1}')
+        while (await eager.receive("ack"))["seq"] < 1150:
+            pass
+        assert asyncio.get_running_loop().time() - began > 0.5
+
+
+# -- servers that are none
+
+
+async def test_unreachable_servers() -> None:
+    async with RoomClient("ws://127.0.0.1:9/rooms") as client:
+        with pytest.raises(NetworkError):
+            await client.openOrJoin("lobby")
+        with pytest.raises(NetworkError):
+            await client.checkPresence("lobby")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "hello",
+        "{}",
+        '{"type": "welcome"}',
+        '{"type": "entered"}',
+        '{"type": "entered", "id": 5, "token": "x"}',
+        '{"type": "entered", "id": "a", "token": "t", "members": [{}]}',
+        '{"type": "presence"}',
+        None,
+    ],
+)
+async def test_a_wrong_server_is_a_network_error(answer: str | None) -> None:
+    async with strange_server([answer]) as url, RoomClient(url) as client:
+        for attempt in (client.openOrJoin("lobby"), client.checkPresence("lobby")):
+            with pytest.raises(NetworkError):
+                await attempt
+
+
+async def test_a_room_survives_what_a_wrong_server_sends() -> None:
+    entered = {"type": "entered", "id": "b", "token": "t", "members": [{"id": "a", "name": "A"}]}
+    frames: list[Any] = [
+        entered | {"iceServers": [{"urls": "nonsense"}, 5]},
+        {"type": "message", "from": "nobody", "message": {}},
+        {"type": "metadata", "id": "nobody", "metadata": {}},
+        {"type": "left"},
+        {"type": "left", "id": "nobody"},
+        {"type": "ack", "seq": 900},
+        {"type": "iceServers", "iceServers": [None]},
+        {"type": "news"},
+        entered,
+        "nonsense",
+        {"type": "message", "from": "a", "seq": 1, "message": CANDIDATE},
+        {"type": "message", "from": "a", "seq": 1, "message": CANDIDATE},
+    ]
+    texts = [frame if isinstance(frame, str) else json.dumps(frame) for frame in frames]
+    async with strange_server(texts) as url, RoomClient(url) as client:
+        room = await client.openOrJoin("lobby")
+        (member,) = room.members
+        async with asyncio.timeout(20):
+            assert await anext(member) == CANDIDATE
+        await asyncio.sleep(0.05)
+        assert member.unread == 0
+        assert room.notices.counts["frame"] >= 3
+
+
+class strange_server:  # used like a function
+    """A WebSocket server that answers the first frame with given texts."""
+
+    def __init__(self, texts: list[str | None]) -> None:
+        self._texts = texts
+
+    async def __aenter__(self) -> str:
+        async def handle(request: web.Request) -> web.WebSocketResponse:
+            socket = web.WebSocketResponse(timeout=0.2)
+            await socket.prepare(request)
+            await socket.receive()
+            for text in self._texts:
+                if text is None:
+                    await socket.close()
+                else:
+                    await socket.send_str(text)
+            async for _ in socket:
+                pass
+            return socket
+
+        application = web.Application()
+        application.router.add_get("/rooms", handle)
+        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        return f"ws://127.0.0.1:{self._runner.addresses[0][1]}/rooms"
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+
+async def test_a_port_that_is_taken(server: RoomServer) -> None:
+    with pytest.raises(OSError):
+        await RoomServer(port=server._port).start()
+
+
+async def test_racing_for_the_last_places() -> None:
+    async with RoomServer(backend=MemoryBackend(max_members=10), max_waiting=200) as server:
+        clients = [RoomClient(server.url) for _ in range(40)]
+        rooms = await asyncio.gather(
+            *(client.openOrJoin("lobby") for client in clients), return_exceptions=True
+        )
+        assert sum(isinstance(room, Room) for room in rooms) == 10
+        assert all(isinstance(room, Room) or room.code == "full" for room in rooms)  # type: ignore[union-attr]
+        await asyncio.gather(*(client.close() for client in clients))
+        assert server.members == 0
