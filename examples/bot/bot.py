@@ -3,8 +3,7 @@
 import asyncio
 
 from rtcpeer import RTCPeerConnection
-from rtcpeer.signaling.channel import memory_pair
-from rtcpeer.signaling.negotiator import Negotiator
+from rtcpeer.signaling import Negotiator, memory_pair
 from rtcpeer.testing import synthetic_track
 
 

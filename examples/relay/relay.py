@@ -7,8 +7,7 @@ from the relay's own history, and a subscriber that is slow, or goes away, does 
 import asyncio
 
 from rtcpeer import Forwarder, RTCPeerConnection
-from rtcpeer.signaling.channel import memory_pair
-from rtcpeer.signaling.negotiator import Negotiator
+from rtcpeer.signaling import Negotiator, memory_pair
 from rtcpeer.testing import synthetic_track
 
 SUBSCRIBERS = 3
