@@ -95,8 +95,12 @@ class ReceiverTap:
         self._session = session
 
     def knows(self, ssrc: int) -> bool:
-        """Whether packets of an SSRC come by the tap already."""
-        return ssrc in self._ssrcs
+        """Whether packets of an SSRC come by the tap already.
+
+        Where two sections use one SSRC, the tap is that of whoever had a packet last, and each has to learn again.
+        """
+        session = self._session
+        return ssrc in self._ssrcs and session is not None and session.tap_of(ssrc) == self._receive
 
     def learn(self, ssrc: int, data: bytes, now: float) -> None:
         """A packet of an SSRC came that takes only the usual way so far."""
@@ -117,7 +121,7 @@ class ReceiverTap:
         """A stream is over."""
         self._ssrcs.discard(ssrc)
         self._clocks.pop(ssrc, None)
-        if self._session is not None:
+        if self._session is not None and self._session.tap_of(ssrc) == self._receive:
             self._session.untap(ssrc)
         self.source.remove_stream(ssrc, wall_time())
 
@@ -134,7 +138,8 @@ class ReceiverTap:
     def _untap(self) -> None:
         if self._session is not None:
             for ssrc in self._ssrcs:
-                self._session.untap(ssrc)
+                if self._session.tap_of(ssrc) == self._receive:
+                    self._session.untap(ssrc)
         self._ssrcs.clear()
 
     # -- packets -----------------------------------------------------------------------------------

@@ -313,6 +313,10 @@ class RtpSession:
         """Give the packets of an SSRC to `tap` before anything is made of them."""
         self._taps[ssrc] = tap
 
+    def tap_of(self, ssrc: int) -> Tap | None:
+        """Who gets the packets of an SSRC first."""
+        return self._taps.get(ssrc)
+
     def untap(self, ssrc: int) -> None:
         """No longer give them to it."""
         self._taps.pop(ssrc, None)

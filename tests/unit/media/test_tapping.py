@@ -35,6 +35,9 @@ class Session:
     def tap(self, ssrc, tap):
         self.taps[ssrc] = tap
 
+    def tap_of(self, ssrc):
+        return self.taps.get(ssrc)
+
     def untap(self, ssrc):
         self.taps.pop(ssrc, None)
 
@@ -110,6 +113,22 @@ async def test_a_packet_of_another_section_is_left_alone(tap):
     feed(tap, rtp(1, vp8(1, key=True)))
     assert feed(tap, rtp(2, vp8(2), mid="1")) is False
     assert len(tap.subscriber.sent) == 1
+
+
+async def test_two_sections_with_one_ssrc(tap):
+    """Neither takes the packets of the other away for good."""
+    feed(tap, rtp(1, vp8(1, key=True)))
+    other = ReceiverTap(Receiver(), name="other")
+    other._receiver.mid = "1"
+    other.attach(tap.session)
+    other.learn(7, rtp(1, vp8(1, key=True), mid="1"), NOW)
+    assert tap.session.taps[7](rtp(2, vp8(2)), NOW) is False
+    assert not tap.knows(7)
+    feed(tap, rtp(2, vp8(2)))
+    assert tap.knows(7)
+    other.close()
+    assert feed(tap, rtp(3, vp8(3))) is True
+    assert tap.subscriber.numbers == [500, 501, 502]
 
 
 async def test_what_cannot_be_read_is_counted(tap):
