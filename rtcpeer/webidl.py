@@ -9,9 +9,10 @@ type is a ``TypeError`` that names the member, and None stands for "absent".
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 _E = TypeVar("_E", bound=enum.StrEnum)
@@ -21,17 +22,23 @@ UNSIGNED_LONG = 0xFFFFFFFF
 UNSIGNED_LONG_LONG = 0xFFFFFFFFFFFFFFFF
 
 
-def members(name: str, value: Any, keywords: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def members(
+    name: str, value: Any, keywords: Mapping[str, Any] | None = None, known: Collection[str] = ()
+) -> dict[str, Any]:
     """The members of a dictionary argument: a mapping, a dataclass, an object with ``toJSON``, or None.
 
     Args:
         name: of the dictionary, for messages.
         value: what the caller gave.
         keywords: members given as keywords; they win.
+        known: the names that keywords may have. Unknown members of `value` are ignored, as WebIDL has it: another
+            version of the specification may have them. A keyword is written by hand, for this library.
 
     Raises:
-        TypeError: `value` is none of these.
+        TypeError: `value` is none of these, or a keyword is not `known`; the message has the nearest name.
     """
+    if keywords:
+        check_keywords(name, keywords, known)
     if value is None:
         found: dict[str, Any] = {}
     elif isinstance(value, Mapping):
@@ -45,6 +52,41 @@ def members(name: str, value: Any, keywords: Mapping[str, Any] | None = None) ->
     if keywords:
         found.update(keywords)
     return found
+
+
+def names(dictionary: type[Any]) -> frozenset[str]:
+    """The member names of a dictionary that is described by a dataclass."""
+    return frozenset(field.name for field in dataclasses.fields(dictionary))
+
+
+def check_keywords(name: str, keywords: Collection[str], known: Collection[str]) -> None:
+    """Refuse keywords that are no members of the dictionary.
+
+    Args:
+        name: of the dictionary, for messages.
+        keywords: the names given.
+        known: the names there are.
+
+    Raises:
+        TypeError: one is not known.
+    """
+    for keyword in keywords:
+        if keyword not in known:
+            raise TypeError(f"{name} has no member {keyword!r}{nearest(keyword, known)}")
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """The end of a message about an unknown word: the word that was meant, or all of them.
+
+    Args:
+        word: what was given.
+        known: what it could have been.
+    """
+    by_lower = {one.lower(): one for one in sorted(known)}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    if found:
+        return f"; did you mean {by_lower[found[0]]!r}?"
+    return f"; there are {', '.join(sorted(known))}" if known else "; it has none"
 
 
 def unsigned(name: str, value: Any, limit: int = UNSIGNED_LONG) -> int:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from rtcpeer import webidl
 from rtcpeer.config.servers import IceServerEntry, parse_server_url, shown_url
 from rtcpeer.errors import InvalidAccessError, NotSupportedError, RTCSyntaxError
 from rtcpeer.values import BundlePolicy, IceTransportPolicy, RtcpMuxPolicy
@@ -96,6 +97,10 @@ class RTCConfiguration:
         )
 
 
+# the names that keywords may have
+CONFIGURATION_MEMBERS = webidl.names(RTCConfiguration)
+
+
 def read_configuration(value: Any = None, /, **members: Any) -> RTCConfiguration:
     """Convert and validate a configuration: all of it, or an exception and nothing.
 
@@ -113,7 +118,8 @@ def read_configuration(value: Any = None, /, **members: Any) -> RTCConfiguration
         `urls` are lists. Certificates keep their identity.
 
     Raises:
-        TypeError: a member has the wrong type or is not a value of its enumeration; the message names both.
+        TypeError: a member has the wrong type or is not a value of its enumeration, or a keyword is no member;
+            the message names both.
         RTCSyntaxError: a server URL is malformed, or a list of URLs is empty.
         InvalidAccessError: turn: or turns: without username or credential, or with one that TURN cannot
             carry.
@@ -126,6 +132,7 @@ def read_configuration(value: Any = None, /, **members: Any) -> RTCConfiguration
 
 def convert_configuration(value: Any = None, /, **members: Any) -> RTCConfiguration:
     """The first half of `read_configuration`: types and enumerations, which is all that raises TypeError."""
+    webidl.check_keywords("RTCConfiguration", members, CONFIGURATION_MEMBERS)
     given = _members("RTCConfiguration", value) | members
     servers = _sequence("iceServers", given.get("iceServers", ()))
     certificates = _sequence("certificates", given.get("certificates", ()))

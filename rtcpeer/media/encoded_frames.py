@@ -98,7 +98,7 @@ class _EncodedFrame(Generic[_Metadata]):
     def __init__(self, original: Self, options: Mapping[str, Any] | None = None, **keywords: Any) -> None:
         if not isinstance(original, type(self)):
             raise TypeError(f"originalFrame must be an {type(self).__name__}, not {original!r}")
-        given = webidl.members("options", options, keywords).get("metadata")
+        given = webidl.members("RTCEncodedFrameOptions", options, keywords, ("metadata",)).get("metadata")
         names = {field.name for field in dataclasses.fields(self._metadata_class)}
         changes = {} if given is None else webidl.members("metadata", given)
         known = {name: value for name, value in changes.items() if name in names and value is not None}

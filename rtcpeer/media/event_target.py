@@ -11,9 +11,10 @@ import logging
 import time
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self, overload
 
+from rtcpeer import webidl
 from rtcpeer.errors import InvalidStateError
 
 logger = logging.getLogger(__name__)
@@ -22,6 +23,10 @@ Listener = Callable[[Any], Any]
 
 # An iterator that nobody reads keeps this many events; older ones are dropped and counted.
 EVENTS_BOUND = 1000
+
+
+# DOM "AddEventListenerOptions"
+_LISTENER_MEMBERS = ("capture", "once", "passive", "signal")
 
 
 class Event:
@@ -147,13 +152,44 @@ class EventTarget:
     function and gets one event object. What a listener raises goes to the loop's exception handler
     with the event's name; the other listeners and the caller go on.
 
+    `on`, `events` and ``on<type>`` take what the class has, and refuse misspelt names; `addEventListener` takes any
+    type, as in DOM. A class of a program that inherits from one of ours may declare types of its own in
+    `event_types`, or with `handler`, and have any attribute.
+
     Needs no ``__init__``: what is not used costs nothing.
+
+    Attributes:
+        event_types: types that objects of this class fire beside those with an ``on<type>`` attribute. When there are
+            none of both kinds, every type is taken.
     """
+
+    event_types: ClassVar[Sequence[str]] = ()
+    # those of base classes and of handlers as well
+    _known_types: ClassVar[frozenset[str]] = frozenset()
+    # whether an attribute that looks like a handler must be one
+    _refuses_attributes: ClassVar[bool] = False
 
     _registrations: dict[str, list[_Registration]] | None = None
     _streams: list[weakref.ref[EventStream]] | None = None
     _listener_tasks: set[asyncio.Task[Any]] | None = None
     _events_closed: bool = False
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        inherited: list[frozenset[str]] = [
+            getattr(base, "_known_types", frozenset()) for base in cls.__mro__[1:]
+        ]
+        handled = {value.type for value in vars(cls).values() if isinstance(value, handler)}
+        cls._known_types = frozenset(handled.union(vars(cls).get("event_types", ()), *inherited))
+        # aiortc's objects take every attribute and every event, and so do those that stand in for them
+        home = cls.__module__.split(".")
+        cls._refuses_attributes = home[0] == "rtcpeer" and home[1:2] != ["aiortc"]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("on") and self._refuses_attributes and not hasattr(type(self), name):
+            meant = webidl.nearest(name, [f"on{one}" for one in self._known_types])
+            raise TypeError(f"{type(self).__name__} has no attribute {name!r}{meant}")
+        super().__setattr__(name, value)
 
     def addEventListener(self, type: str, listener: Any, options: Any = None, **members: Any) -> None:
         """Call `listener` with each event of this type.
@@ -166,8 +202,9 @@ class EventTarget:
             **members: the members of ``options`` as keywords.
 
         Raises:
-            TypeError: the listener is none of these.
+            TypeError: the listener is none of these, or a keyword is no member.
         """
+        webidl.check_keywords("AddEventListenerOptions", members, _LISTENER_MEMBERS)
         if listener is None:
             return
         if not callable(listener) and not callable(getattr(listener, "handleEvent", None)):
@@ -195,7 +232,12 @@ class EventTarget:
     @overload
     def on(self, type: str, listener: Listener) -> Listener: ...
     def on(self, type: str, listener: Listener | None = None) -> Any:
-        """``@target.on("x")`` or ``target.on("x", f)``: `addEventListener` that returns the listener."""
+        """``@target.on("x")`` or ``target.on("x", f)``: `addEventListener` that returns the listener.
+
+        Raises:
+            TypeError: objects of this class fire no such event; the message has the nearest name.
+        """
+        self._check_types((type,))
         if listener is None:
 
             def decorate(function: Listener) -> Listener:
@@ -210,7 +252,11 @@ class EventTarget:
         """An async iterator over the events of these types (all, if none is named) from now on.
 
         It is bounded (the oldest events are dropped) and ends when the target is closed.
+
+        Raises:
+            TypeError: objects of this class fire no such event; the message has the nearest name.
         """
+        self._check_types(types)
         stream = EventStream(frozenset(types), bound)
         if self._events_closed:
             stream.end()
@@ -267,6 +313,13 @@ class EventTarget:
         return frozenset(self._listener_tasks or ())
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _check_types(self, types: Iterable[str]) -> None:
+        known = self._known_types
+        for one in types:
+            if known and one not in known:
+                name = self.__class__.__name__
+                raise TypeError(f"{name} fires no event {one!r}{webidl.nearest(str(one), known)}")
 
     def _find(self, type: str, listener: Any) -> _Registration | None:
         for registration in (self._registrations or {}).get(type, ()):

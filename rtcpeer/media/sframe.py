@@ -241,7 +241,7 @@ class SFrameTransform(EventTarget):
 
     def __init__(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> None:
         super().__init__()
-        given = webidl.members("SFrameTransformOptions", options, keywords)
+        given = webidl.members("SFrameTransformOptions", options, keywords, ("cipherSuite", "clearHeaders"))
         suite = webidl.required("SFrameTransformOptions", given, "cipherSuite")
         if suite not in SUITES:
             raise TypeError(f"cipherSuite must be one of {', '.join(SUITES)}, not {suite!r}")

@@ -71,6 +71,22 @@ class MediaStreamTrack(aiortc_adapter.MediaStreamTrack, EventTarget):
     _hint = ""
     _constraints: Mapping[str, Any] = {}
 
+    def on(self, event: str, f: Any = None) -> Any:
+        """``track.on("mute", f)``, or as a decorator: as of every object here, but for aiortc's "ended".
+
+        Args:
+            event: "mute" and "unmute" give an event; "ended" is aiortc's, which also `stop` tells, and gives nothing.
+            f: the listener; a subclass may emit, with pyee, what it likes.
+
+        Raises:
+            TypeError: a track fires no such event; the message has the nearest name.
+        """
+        if event in self._known_types and event != "ended":
+            return EventTarget.on(self, event, f)
+        if self._refuses_attributes:
+            self._check_types((event,))
+        return super().on(event, f)
+
     @property
     def enabled(self) -> bool:
         """See mediacapture-main 4.3.1."""

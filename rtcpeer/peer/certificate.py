@@ -21,6 +21,8 @@ __all__ = ["RTCCertificate", "RTCDtlsFingerprint", "generate_certificate"]
 # webrtc-pc 4.9.1: thirty days, and at most 365, in ms
 DEFAULT_EXPIRATION_MS = 2_592_000_000
 MAX_EXPIRATION_MS = 31_536_000_000
+# of WebCrypto's EcKeyGenParams and RsaHashedKeyGenParams, and `expires` of webrtc-pc 4.9.1
+_MEMBERS = frozenset({"name", "namedCurve", "modulusLength", "publicExponent", "hash", "expires"})
 # Bounds what one call can cost: making a key of 4096 bits takes seconds. Below 1024 nobody accepts one.
 MIN_MODULUS_BITS = 1024
 MAX_MODULUS_BITS = 4096
@@ -119,10 +121,11 @@ def read_algorithm(value: Any, members: Mapping[str, Any]) -> tuple[KeyAlgorithm
         TypeError, NotSupportedError: as `generate_certificate`.
     """
     if isinstance(value, str):
+        webidl.check_keywords("AlgorithmIdentifier", members, _MEMBERS)
         given: dict[str, Any] = {"name": value, **members}
         strict = False
     else:
-        given = webidl.members("AlgorithmIdentifier", value, members)
+        given = webidl.members("AlgorithmIdentifier", value, members, _MEMBERS)
         strict = True
     lifetime = webidl.optional_unsigned("expires", given.get("expires"), webidl.UNSIGNED_LONG_LONG)
     lifetime = DEFAULT_EXPIRATION_MS if lifetime is None else min(lifetime, MAX_EXPIRATION_MS)

@@ -7,7 +7,12 @@ from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from rtcpeer import webidl
-from rtcpeer.config.configuration import RTCConfiguration, check_certificates, read_configuration
+from rtcpeer.config.configuration import (
+    CONFIGURATION_MEMBERS,
+    RTCConfiguration,
+    check_certificates,
+    read_configuration,
+)
 from rtcpeer.jsep.parameters import TransceiverInit
 from rtcpeer.media.event_target import handler
 from rtcpeer.media.stream import MediaStream
@@ -51,7 +56,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting):
         **members: single members of the configuration, e.g. ``iceServers=[...]``.
 
     Raises:
-        TypeError: a member has the wrong type or an unknown enumeration value.
+        TypeError: a member has the wrong type or an unknown enumeration value, or a keyword is no member.
         RTCSyntaxError: a server URL is malformed.
         InvalidAccessError: a TURN server without credentials, or an expired certificate.
 
@@ -118,7 +123,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting):
         Raises:
             InvalidStateError: the connection is closed, or there is no remote offer.
         """
-        webidl.members("RTCAnswerOptions", options, keywords)  # none is defined
+        webidl.members("RTCAnswerOptions", options, keywords)  # none is defined: no keyword is right
         return RTCSessionDescriptionInit(type="answer", sdp=await self._session.create_answer())
 
     @w3c_errors
@@ -233,7 +238,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting):
             TypeError, RTCSyntaxError, InvalidAccessError: as for the constructor. Nothing has changed then.
         """
         if members:
-            configuration = webidl.members("RTCConfiguration", configuration, members)
+            configuration = webidl.members("RTCConfiguration", configuration, members, CONFIGURATION_MEMBERS)
         self._session.set_configuration(configuration)
 
     @staticmethod

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from rtcpeer import webidl
 from rtcpeer.media.event_target import EventTarget, handler
+from rtcpeer.peer.dictionaries import RTCDataChannelInit
 from rtcpeer.peer.messages import STREAM_BOUND_BYTES, MessageStream
 from rtcpeer.peer.session.channel import ChannelOwner, DataChannelCore
 from rtcpeer.rtp.parameters import ChannelParameters, Priority
@@ -27,6 +28,9 @@ MAX_LABEL_BYTES = 65535
 # RFC 8831 section 6.5: 65535 is not used
 RESERVED_ID = 65535
 
+# members of RTCDataChannelInit
+INIT_MEMBERS = webidl.names(RTCDataChannelInit)
+
 BINARY_TYPES = ("blob", "arraybuffer")
 
 
@@ -42,10 +46,10 @@ def read_data_channel_init(label: Any, init: Any = None, /, **keywords: Any) -> 
         **keywords: the same members; they win.
 
     Raises:
-        TypeError: a member has the wrong type or range, label or protocol is too long, both limits of
-            reliability are given, or a negotiated channel has no id.
+        TypeError: a keyword is no member, a member has the wrong type or range, label or protocol is too long, both
+            limits of reliability are given, or a negotiated channel has no id.
     """
-    given = webidl.members("RTCDataChannelInit", init, keywords)
+    given = webidl.members("RTCDataChannelInit", init, keywords, INIT_MEMBERS)
     text = _bounded("label", webidl.usv_string("label", label))
     life_time = webidl.optional_unsigned(
         "maxPacketLifeTime", given.get("maxPacketLifeTime"), webidl.UNSIGNED_SHORT

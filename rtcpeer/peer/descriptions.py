@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 _COMPONENTS = {1: "rtp", 2: "rtcp"}
+_CANDIDATE_MEMBERS = ("candidate", "sdpMid", "sdpMLineIndex", "usernameFragment", "relayProtocol", "url")
 _RELAY_PROTOCOLS = ("udp", "tcp", "tls")
 
 
@@ -141,12 +142,13 @@ def read_description(value: Any = None, /, *, local: bool = False, **keywords: A
 
 
 def _description_members(value: Any, **keywords: Any) -> dict[str, Any]:
+    webidl.check_keywords("RTCSessionDescriptionInit", keywords, ("type", "sdp"))
     keywords = {name: member for name, member in keywords.items() if member is not None}
     if value is None or isinstance(value, Mapping):
-        return webidl.members("RTCSessionDescriptionInit", value, keywords)
+        return webidl.members("RTCSessionDescriptionInit", value) | keywords
     if hasattr(value, "type") and hasattr(value, "sdp"):
         return {"type": value.type, "sdp": value.sdp} | keywords
-    return webidl.members("RTCSessionDescriptionInit", value, keywords)
+    return webidl.members("RTCSessionDescriptionInit", value) | keywords
 
 
 class RTCIceCandidate:
@@ -392,6 +394,7 @@ def _parse(text: str) -> Candidate | None:
 
 
 def _candidate_members(value: Any, keywords: dict[str, Any]) -> dict[str, Any]:
+    webidl.check_keywords("RTCIceCandidateInit", keywords, _CANDIDATE_MEMBERS)
     if isinstance(value, RTCIceCandidate):
         given = value.toJSON() | {"relayProtocol": value.relayProtocol, "url": value.url}
     elif not isinstance(value, Mapping) and hasattr(value, "foundation") and hasattr(value, "ip"):

@@ -7,12 +7,13 @@ Owns: the event classes and the reading of their init dictionaries. Never: a dis
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from rtcpeer import webidl
 from rtcpeer.errors import RTCError as InnerRTCError
 from rtcpeer.media.event_target import Event, EventTarget
 from rtcpeer.media.stream import MediaStreamTrackEvent
+from rtcpeer.peer import dictionaries
 from rtcpeer.peer.descriptions import RTCIceCandidate
 from rtcpeer.peer.errors import OperationError, RTCError, to_face
 
@@ -32,9 +33,13 @@ __all__ = [
 ]
 
 
-def _read(event: Event, init: Any, members: Mapping[str, Any]) -> dict[str, Any]:
+# DOM "EventInit"
+_EVENT_MEMBERS = frozenset({"bubbles", "cancelable", "composed"})
+
+
+def _read(event: _InitEvent, init: Any, members: Mapping[str, Any]) -> dict[str, Any]:
     """The init dictionary, with EventInit's own members already in the event."""
-    given = webidl.members(f"{type(event).__name__}Init", init, members)
+    given = webidl.members(f"{type(event).__name__}Init", init, members, event.member_names)
     Event.__init__(event, event.type, given)
     if given.get("bubbles") or given.get("composed"):
         # class attributes, as nearly no event has them: an instance carries its own only then
@@ -43,7 +48,13 @@ def _read(event: Event, init: Any, members: Mapping[str, Any]) -> dict[str, Any]
 
 
 class _InitEvent(Event):
-    """An event that reads an init dictionary; its members can be given as keywords, too."""
+    """An event that reads an init dictionary; its members can be given as keywords, too.
+
+    Attributes:
+        member_names: the names that keywords may have.
+    """
+
+    member_names: ClassVar[frozenset[str]] = _EVENT_MEMBERS
 
     def __init__(self, type: str, init: Any = None, **members: Any) -> None:
         self.type = webidl.string("type", type)
@@ -62,6 +73,7 @@ class RTCPeerConnectionIceEvent(_InitEvent):
         url: of the server it came from; deprecated, the candidate has it too.
     """
 
+    member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCPeerConnectionIceEventInit)
     candidate: RTCIceCandidate | None
     url: str | None
 
@@ -82,6 +94,7 @@ class RTCPeerConnectionIceErrorEvent(_InitEvent):
         errorText: its reason.
     """
 
+    member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCPeerConnectionIceErrorEventInit)
     address: str | None
     port: int | None
     url: str
@@ -106,6 +119,7 @@ class RTCTrackEvent(_InitEvent):
         streams: the remote streams that the track is in.
     """
 
+    member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCTrackEventInit)
     receiver: Any
     track: Any
     streams: Sequence[Any]
@@ -129,6 +143,7 @@ class RTCDataChannelEvent(_InitEvent):
         channel: it, already open.
     """
 
+    member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCDataChannelEventInit)
     channel: RTCDataChannel
 
     def _read_init(self, given: dict[str, Any]) -> None:
@@ -146,6 +161,7 @@ class RTCDTMFToneChangeEvent(_InitEvent):
         tone: the tone, "," included; "" when the last one has ended.
     """
 
+    member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCDTMFToneChangeEventInit)
     tone: str
 
     def _read_init(self, given: dict[str, Any]) -> None:
@@ -159,6 +175,7 @@ class RTCErrorEvent(_InitEvent):
         error: why.
     """
 
+    member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCErrorEventInit)
     error: RTCError
 
     def _read_init(self, given: dict[str, Any]) -> None:
@@ -181,6 +198,7 @@ class RTCSenderErrorEvent(_InitEvent):
         error: an `OperationError` that names the codec and the reason; its ``__cause__`` is the encoder's exception.
     """
 
+    member_names = _EVENT_MEMBERS | {"sender", "track", "error"}
     sender: Any
     track: Any
     error: OperationError
@@ -204,6 +222,7 @@ class MessageEvent(_InitEvent):
         lastEventId, source, ports: of HTML; always empty here.
     """
 
+    member_names = _EVENT_MEMBERS | {"data", "origin", "lastEventId", "source", "ports"}
     data: Any
     origin: str
     lastEventId: str = ""

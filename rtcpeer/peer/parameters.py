@@ -13,6 +13,7 @@ from typing import Any
 
 from rtcpeer import webidl
 from rtcpeer.jsep.parameters import OfferOptions, SendEncoding
+from rtcpeer.peer.dictionaries import RTCOfferOptions
 from rtcpeer.rtp.parameters import Priority
 from rtcpeer.values import Codec, Direction, HeaderExtension, MediaKind
 
@@ -144,6 +145,11 @@ class RTCRtpTransceiverInit:
     direction: str = "sendrecv"
     streams: list[Any] = field(default_factory=list)
     sendEncodings: list[RTCRtpEncodingParameters] = field(default_factory=list)
+
+
+# the names that keywords may have
+TRANSCEIVER_MEMBERS = webidl.names(RTCRtpTransceiverInit)
+OFFER_MEMBERS = webidl.names(RTCOfferOptions)
 
 
 # --- values -> dictionaries -----------------------------------------------------------------------
@@ -301,6 +307,7 @@ def read_transceiver_init(value: Any, keywords: Mapping[str, Any]) -> Transceive
     Raises:
         TypeError: a member has the wrong type or is not a direction.
     """
+    webidl.check_keywords("RTCRtpTransceiverInit", keywords, TRANSCEIVER_MEMBERS)
     given = members("RTCRtpTransceiverInit", value) | {k: v for k, v in keywords.items() if v is not None}
     direction = webidl.enumeration("direction", given.get("direction", "sendrecv"), Direction)
     if direction == Direction.STOPPED:
@@ -321,9 +328,9 @@ def read_offer_options(options: Any, keywords: Mapping[str, Any]) -> OfferOption
     """The options of `createOffer`.
 
     Raises:
-        TypeError: they are no dictionary.
+        TypeError: they are no dictionary, or a keyword is no member.
     """
-    given = webidl.members("RTCOfferOptions", options, keywords)
+    given = webidl.members("RTCOfferOptions", options, keywords, OFFER_MEMBERS)
 
     def flag(name: str) -> bool | None:
         value = given.get(name)

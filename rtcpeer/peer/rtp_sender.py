@@ -170,7 +170,8 @@ class RTCRtpSender:
         encodings = encoding_rules.check_update(
             core.kind, record.encodings, encodings, record.send_codecs, capabilities
         )
-        key_frames = self._key_frames(webidl.members("options", options, keywords), len(encodings))
+        given = webidl.members("RTCSetParameterOptions", options, keywords, ("encodingOptions",))
+        key_frames = self._key_frames(given, len(encodings))
         with core.session.parameters_pending:
             await asyncio.sleep(0)
             self._returned = None

@@ -53,7 +53,7 @@ from rtcpeer.supervisor.servers import Servers
 from rtcpeer.values import DtlsTransportState, PeerConnectionState
 
 # events of the connection that are told here as well, with `generation` and `reason`
-_FORWARDED = (
+FORWARDED = (
     "connectionstatechange",
     "iceconnectionstatechange",
     "icegatheringstatechange",
@@ -146,7 +146,7 @@ class Controller(EventTarget):
         self._servers.begin_connection()
         self._handover.begin_connection()
         self._pc = pc
-        for type_ in _FORWARDED:
+        for type_ in FORWARDED:
             pc.addEventListener(type_, self._forward)
         pc.addEventListener("datachannel", self._on_datachannel)
         pc.addEventListener("track", self._on_track)
@@ -174,7 +174,7 @@ class Controller(EventTarget):
             origin = origin_untrusted(pc.remoteDescription.sdp)
             if origin is not None:
                 self._past.append(origin[0])
-        for type_ in _FORWARDED:
+        for type_ in FORWARDED:
             pc.removeEventListener(type_, self._forward)
         pc.removeEventListener("datachannel", self._on_datachannel)
         pc.removeEventListener("track", self._on_track)

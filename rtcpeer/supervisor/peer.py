@@ -10,16 +10,19 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
+from rtcpeer import webidl
 from rtcpeer.config.configuration import RTCConfiguration, RTCIceServer, read_configuration
 from rtcpeer.config.manager import Difference, difference
 from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.media.event_target import handler
 from rtcpeer.peer.connection import RTCPeerConnection
+from rtcpeer.peer.data_channel import INIT_MEMBERS
 from rtcpeer.peer.errors import InvalidStateError, RTCTimeoutError, w3c_errors
+from rtcpeer.peer.parameters import TRANSCEIVER_MEMBERS
 from rtcpeer.signaling.capabilities import capabilities_of, politeness
 from rtcpeer.signaling.channel import SignalingChannel
 from rtcpeer.supervisor.channel import QueueLimits, SupervisedChannel
-from rtcpeer.supervisor.controller import ENDED, Controller
+from rtcpeer.supervisor.controller import ENDED, FORWARDED, Controller
 from rtcpeer.supervisor.events import StateEvent, problems
 from rtcpeer.supervisor.intents import SupervisedSender
 from rtcpeer.supervisor.lag import LagMonitor
@@ -55,6 +58,7 @@ class SupervisedPeer(Controller):
         **members: single members of the configuration.
     """
 
+    event_types = FORWARDED
     onstatechange = handler("statechange")
     ontrack = handler("track")
     ondatachannel = handler("datachannel")
@@ -215,7 +219,7 @@ class SupervisedPeer(Controller):
         self._check_open()
         if not self._intents.channels:
             self._check_change("createDataChannel()")
-        options = {**(options or {}), **members}
+        options = webidl.members("RTCDataChannelInit", options, members, INIT_MEMBERS)
         return self._intents.open_channel(self._pc, self._generation, label, options)
 
     def addTrack(self, track: Any, *streams: Any) -> SupervisedSender:
@@ -240,7 +244,8 @@ class SupervisedPeer(Controller):
         """
         self._check_open()
         self._check_change("addTransceiver()")
-        sender = SupervisedSender(track_or_kind, init={**(init or {}), **members})
+        given = webidl.members("RTCRtpTransceiverInit", init, members, TRANSCEIVER_MEMBERS)
+        sender = SupervisedSender(track_or_kind, init=given)
         return self._intents.add_sender(self._pc, sender)
 
     def removeTrack(self, sender: SupervisedSender) -> None:

@@ -23,8 +23,8 @@ class Json:
 
 def test_members():
     assert webidl.members("Init", None) == {}
-    assert webidl.members("Init", {"a": 2}, {"b": 3}) == {"a": 2, "b": 3}
-    assert webidl.members("Init", Init(), {"a": 5}) == {"a": 5}
+    assert webidl.members("Init", {"a": 2}, {"b": 3}, ("b",)) == {"a": 2, "b": 3}
+    assert webidl.members("Init", Init(), {"a": 5}, webidl.names(Init)) == {"a": 5}
     assert webidl.members("Init", Json()) == {"a": 3}
     with pytest.raises(TypeError, match="Init must be a mapping or a dataclass, not int"):
         webidl.members("Init", 3)

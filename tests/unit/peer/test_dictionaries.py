@@ -85,7 +85,7 @@ async def test_descriptions_and_candidates(pc):
             await other.addIceCandidate(HOST)
         with pytest.raises(OperationError, match="nowhere"):
             await other.addIceCandidate(HOST, sdpMid="nowhere")
-        for arguments, keywords in (((RTCAnswerOptions(),), {}), ((), {"voiceActivityDetection": True})):
+        for arguments, keywords in (((RTCAnswerOptions(),), {}), (({"voiceActivityDetection": True},), {})):
             await other.createAnswer(*arguments, **keywords)
         with pytest.raises(TypeError, match="RTCAnswerOptions"):
             await other.createAnswer("now")
