@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rtcpeer.config.configuration import RTCConfiguration
 from rtcpeer.media.event_target import EventStream
@@ -48,7 +48,7 @@ class GatheringPatience:
         return self.relay_limit if has_turn else self.limit
 
 
-async def gather(session: PeerSession, news: EventStream, patience: GatheringPatience) -> None:
+async def gather(session: PeerSession, news: EventStream[Any], patience: GatheringPatience) -> None:
     """Wait until there are candidates enough.
 
     Args:

@@ -52,7 +52,7 @@ class EncodedTrack(MediaStreamTrack):
     Events: "keyframerequest" when somebody needs a picture that can be decoded by itself; at most one in 0.5 s.
     """
 
-    onkeyframerequest = handler("keyframerequest")
+    onkeyframerequest: handler[Event] = handler("keyframerequest")
 
     def __init__(self, kind: str, mimeType: str = "", *, label: str = "") -> None:
         super().__init__()

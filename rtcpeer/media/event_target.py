@@ -12,7 +12,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self, overload
+from typing import Any, ClassVar, Generic, Self, TypedDict, TypeVar, Unpack, overload
 
 from rtcpeer import webidl
 from rtcpeer.errors import InvalidStateError
@@ -21,12 +21,23 @@ logger = logging.getLogger(__name__)
 
 Listener = Callable[[Any], Any]
 
+_E = TypeVar("_E", bound="Event")
+_E_co = TypeVar("_E_co", bound="Event", covariant=True)
+
 # An iterator that nobody reads keeps this many events; older ones are dropped and counted.
 EVENTS_BOUND = 1000
 
 
-# DOM "AddEventListenerOptions"
-_LISTENER_MEMBERS = ("capture", "once", "passive", "signal")
+class ListenerOptions(TypedDict, total=False):
+    """DOM "AddEventListenerOptions"; `capture` and `passive` mean nothing here."""
+
+    once: bool
+    signal: Any
+    capture: bool
+    passive: bool
+
+
+_LISTENER_MEMBERS = frozenset(ListenerOptions.__annotations__)
 
 
 class Event:
@@ -88,7 +99,7 @@ class _Registration:
         self.removed = False
 
 
-class EventStream(AsyncIterator[Any]):
+class EventStream(AsyncIterator[_E_co], Generic[_E_co]):
     """What `EventTarget.events` returns: events in order, bounded, drop-oldest; ends when the target closes.
 
     Attributes:
@@ -123,14 +134,15 @@ class EventStream(AsyncIterator[Any]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Any:
+    async def __anext__(self) -> _E_co:
         while not self._queue:
             if self._ended:
                 raise StopAsyncIteration
             if self._waiter is None or self._waiter.done():
                 self._waiter = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._waiter)
-        return self._queue.popleft()
+        event: _E_co = self._queue.popleft()
+        return event
 
     async def aclose(self) -> None:
         """Stop listening."""
@@ -170,7 +182,7 @@ class EventTarget:
     _refuses_attributes: ClassVar[bool] = False
 
     _registrations: dict[str, list[_Registration]] | None = None
-    _streams: list[weakref.ref[EventStream]] | None = None
+    _streams: list[weakref.ref[EventStream[Any]]] | None = None
     _listener_tasks: set[asyncio.Task[Any]] | None = None
     _events_closed: bool = False
 
@@ -191,7 +203,9 @@ class EventTarget:
             raise TypeError(f"{type(self).__name__} has no attribute {name!r}{meant}")
         super().__setattr__(name, value)
 
-    def addEventListener(self, type: str, listener: Any, options: Any = None, **members: Any) -> None:
+    def addEventListener(
+        self, type: str, listener: Any, options: Any = None, **members: Unpack[ListenerOptions]
+    ) -> None:
         """Call `listener` with each event of this type.
 
         Args:
@@ -248,7 +262,7 @@ class EventTarget:
         self.addEventListener(type, listener)
         return listener
 
-    def events(self, *types: str, bound: int = EVENTS_BOUND) -> EventStream:
+    def events(self, *types: str, bound: int = EVENTS_BOUND) -> EventStream[Any]:
         """An async iterator over the events of these types (all, if none is named) from now on.
 
         It is bounded (the oldest events are dropped) and ends when the target is closed.
@@ -257,7 +271,7 @@ class EventTarget:
             TypeError: objects of this class fire no such event; the message has the nearest name.
         """
         self._check_types(types)
-        stream = EventStream(frozenset(types), bound)
+        stream: EventStream[Any] = EventStream(frozenset(types), bound)
         if self._events_closed:
             stream.end()
             return stream
@@ -394,7 +408,7 @@ class EventTarget:
         loop.call_exception_handler(context)
 
 
-class handler:
+class handler(Generic[_E]):
     """An ``on<type>`` attribute (HTML "event handler IDL attribute").
 
     Setting a callable listens, setting anything else stops; a handler keeps its turn among the
@@ -404,13 +418,17 @@ class handler:
     def __init__(self, type: str) -> None:
         self.type = type
 
+    @overload
+    def __get__(self, target: None, owner: type | None = None) -> Self: ...
+    @overload
+    def __get__(self, target: EventTarget, owner: type | None = None) -> Callable[[_E], Any] | None: ...
     def __get__(self, target: EventTarget | None, owner: type | None = None) -> Any:
         if target is None:
             return self
         registration = self._registration(target)
         return None if registration is None else registration.callback
 
-    def __set__(self, target: EventTarget, value: Any) -> None:
+    def __set__(self, target: EventTarget, value: Callable[[_E], Any] | None) -> None:
         registration = self._registration(target)
         if not callable(value):
             # HTML "deactivate an event handler": a handler set later goes to the end of the row

@@ -237,7 +237,7 @@ class SFrameTransform(EventTarget):
         TypeError: there is no such suite.
     """
 
-    onerror = handler("error")
+    onerror: handler[SFrameTransformErrorEvent] = handler("error")
 
     def __init__(self, options: Mapping[str, Any] | None = None, **keywords: Any) -> None:
         super().__init__()

@@ -36,8 +36,8 @@ class MediaStream(EventTarget):
         id: the stream's name, for streams of the other end; otherwise drawn.
     """
 
-    onaddtrack = handler("addtrack")
-    onremovetrack = handler("removetrack")
+    onaddtrack: handler[MediaStreamTrackEvent] = handler("addtrack")
+    onremovetrack: handler[MediaStreamTrackEvent] = handler("removetrack")
 
     def __init__(
         self, source: MediaStream | Iterable[SourceTrack] | None = None, *, id: str | None = None

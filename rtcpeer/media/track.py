@@ -60,9 +60,9 @@ class MediaStreamTrack(aiortc_adapter.MediaStreamTrack, EventTarget):
     """
 
     kind = "unknown"
-    onmute = handler("mute")
-    onunmute = handler("unmute")
-    onended = handler("ended")
+    onmute: handler[Event] = handler("mute")
+    onunmute: handler[Event] = handler("unmute")
+    onended: handler[Event] = handler("ended")
 
     # class attributes, so that subclasses that forget super().__init__() are no worse than in aiortc
     label: str = ""

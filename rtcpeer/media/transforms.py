@@ -136,7 +136,7 @@ class RTCRtpScriptTransformer(EventTarget):
         ``preventDefault()`` is called, the encoder makes one.
     """
 
-    onkeyframerequest = handler("keyframerequest")
+    onkeyframerequest: handler[KeyFrameRequestEvent] = handler("keyframerequest")
 
     def __init__(self, options: Any, write: Callable[[EncodedMediaFrame], None]) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from rtcpeer.config.configuration import (
     read_configuration,
 )
 from rtcpeer.jsep.parameters import TransceiverInit
-from rtcpeer.media.event_target import handler
+from rtcpeer.media.event_target import Event, handler
 from rtcpeer.media.stream import MediaStream
 from rtcpeer.peer.awaiting import Awaiting
 from rtcpeer.peer.certificate import RTCCertificate, generate_certificate
@@ -25,6 +25,14 @@ from rtcpeer.peer.descriptions import (
     read_description,
 )
 from rtcpeer.peer.errors import InvalidAccessError, w3c_errors
+from rtcpeer.peer.events import (
+    RTCDataChannelEvent,
+    RTCPeerConnectionIceErrorEvent,
+    RTCPeerConnectionIceEvent,
+    RTCSenderErrorEvent,
+    RTCTrackEvent,
+)
+from rtcpeer.peer.listening import PeerConnectionEvents
 from rtcpeer.peer.negotiatorlink import NegotiatorLink
 from rtcpeer.peer.parameters import kind_of_track, read_offer_options, read_transceiver_init
 from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
@@ -44,7 +52,7 @@ if TYPE_CHECKING:
     from rtcpeer.peer.stats import RTCStatsReport
 
 
-class RTCPeerConnection(ShownDescriptions, Awaiting):
+class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
     """A connection between this process and a remote peer (W3C webrtc-pc 4.4).
 
     Behaves as in a browser. What is Python's own: `async with`, `connected()`, `gathered()`, `events()`, and
@@ -71,17 +79,17 @@ class RTCPeerConnection(ShownDescriptions, Awaiting):
     keep it, as in browsers. What is still open when the loop has ended is collected with a ResourceWarning.
     """
 
-    onnegotiationneeded = handler("negotiationneeded")
-    onicecandidate = handler("icecandidate")
-    onicecandidateerror = handler("icecandidateerror")
-    onsignalingstatechange = handler("signalingstatechange")
-    oniceconnectionstatechange = handler("iceconnectionstatechange")
-    onicegatheringstatechange = handler("icegatheringstatechange")
-    onconnectionstatechange = handler("connectionstatechange")
-    ontrack = handler("track")
-    ondatachannel = handler("datachannel")
-    onnetworkchange = handler("networkchange")
-    onsendererror = handler("sendererror")
+    onnegotiationneeded: handler[Event] = handler("negotiationneeded")
+    onicecandidate: handler[RTCPeerConnectionIceEvent] = handler("icecandidate")
+    onicecandidateerror: handler[RTCPeerConnectionIceErrorEvent] = handler("icecandidateerror")
+    onsignalingstatechange: handler[Event] = handler("signalingstatechange")
+    oniceconnectionstatechange: handler[Event] = handler("iceconnectionstatechange")
+    onicegatheringstatechange: handler[Event] = handler("icegatheringstatechange")
+    onconnectionstatechange: handler[Event] = handler("connectionstatechange")
+    ontrack: handler[RTCTrackEvent] = handler("track")
+    ondatachannel: handler[RTCDataChannelEvent] = handler("datachannel")
+    onnetworkchange: handler[Event] = handler("networkchange")
+    onsendererror: handler[RTCSenderErrorEvent] = handler("sendererror")
 
     @w3c_errors
     def __init__(

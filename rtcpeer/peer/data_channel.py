@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Any, Self
 
 from rtcpeer import webidl
-from rtcpeer.media.event_target import EventTarget, handler
+from rtcpeer.media.event_target import Event, handler
 from rtcpeer.peer.dictionaries import RTCDataChannelInit
+from rtcpeer.peer.events import MessageEvent, RTCErrorEvent
+from rtcpeer.peer.listening import DataChannelEvents
 from rtcpeer.peer.messages import STREAM_BOUND_BYTES, MessageStream
 from rtcpeer.peer.session.channel import ChannelOwner, DataChannelCore
 from rtcpeer.rtp.parameters import ChannelParameters, Priority
@@ -91,19 +93,19 @@ def _bounded(name: str, text: str) -> str:
     return text
 
 
-class RTCDataChannel(EventTarget):
+class RTCDataChannel(DataChannelEvents):
     """A channel for messages in both directions (webrtc-pc 6.2). Made by `createDataChannel`.
 
     Events: open, message, bufferedamountlow, error, closing, close. Beside W3C's interface: `opened`,
     `send_async`, `messages`, ``async for message in channel``.
     """
 
-    onopen = handler("open")
-    onmessage = handler("message")
-    onbufferedamountlow = handler("bufferedamountlow")
-    onerror = handler("error")
-    onclosing = handler("closing")
-    onclose = handler("close")
+    onopen: handler[Event] = handler("open")
+    onmessage: handler[MessageEvent] = handler("message")
+    onbufferedamountlow: handler[Event] = handler("bufferedamountlow")
+    onerror: handler[RTCErrorEvent] = handler("error")
+    onclosing: handler[Event] = handler("closing")
+    onclose: handler[Event] = handler("close")
 
     def __init__(self, core: DataChannelCore | None = None) -> None:
         if not isinstance(core, DataChannelCore):

@@ -10,9 +10,10 @@ import asyncio
 from typing import Protocol
 
 from rtcpeer import webidl
-from rtcpeer.media.event_target import EventTarget, handler
+from rtcpeer.media.event_target import handler
 from rtcpeer.peer.errors import InvalidCharacterError, InvalidStateError
 from rtcpeer.peer.events import RTCDTMFToneChangeEvent
+from rtcpeer.peer.listening import DtmfSenderEvents
 
 __all__ = ["RTCDTMFSender", "TonePlayer"]
 
@@ -34,10 +35,10 @@ class TonePlayer(Protocol):
         """Play one tone (never ",") from now on, for so long."""
 
 
-class RTCDTMFSender(EventTarget):
+class RTCDTMFSender(DtmfSenderEvents):
     """Sends telephone tones on an audio sender: ``RTCRtpSender.dtmf``. Event: tonechange."""
 
-    ontonechange = handler("tonechange")
+    ontonechange: handler[RTCDTMFToneChangeEvent] = handler("tonechange")
 
     def __init__(self, player: TonePlayer | None = None) -> None:
         if not hasattr(player, "can_insert_dtmf") or not hasattr(player, "insert_tone"):

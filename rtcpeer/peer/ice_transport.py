@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rtcpeer.ice.agent.listener import IceCandidateError, SelectedPair
-from rtcpeer.media.event_target import Event, EventTarget, handler
+from rtcpeer.media.event_target import Event, handler
 from rtcpeer.peer.descriptions import RTCIceCandidate
+from rtcpeer.peer.listening import IceTransportEvents
 from rtcpeer.peer.session.transport_owner import TransportOwner
 from rtcpeer.values import Candidate, IceGatheringState, IceParameters, IceRole, IceTransportState
 
@@ -297,15 +298,15 @@ class RTCIceCandidatePair:
         )
 
 
-class RTCIceTransport(EventTarget):
+class RTCIceTransport(IceTransportEvents):
     """The ICE transport of one or more media sections (webrtc-pc 5.6).
 
     Events: statechange, gatheringstatechange, selectedcandidatepairchange.
     """
 
-    onstatechange = handler("statechange")
-    ongatheringstatechange = handler("gatheringstatechange")
-    onselectedcandidatepairchange = handler("selectedcandidatepairchange")
+    onstatechange: handler[Event] = handler("statechange")
+    ongatheringstatechange: handler[Event] = handler("gatheringstatechange")
+    onselectedcandidatepairchange: handler[Event] = handler("selectedcandidatepairchange")
 
     def __init__(self, core: IceTransportCore | None = None) -> None:
         if not isinstance(core, IceTransportCore):

@@ -13,7 +13,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from rtcpeer.errors import RTCError as InnerRTCError
-from rtcpeer.media.event_target import Event, EventTarget, handler
+from rtcpeer.media.event_target import Event, handler
 from rtcpeer.peer.errors import RTCError, to_face
 from rtcpeer.peer.events import RTCErrorEvent
 from rtcpeer.peer.ice_transport import (
@@ -23,6 +23,7 @@ from rtcpeer.peer.ice_transport import (
     RTCIceParameters,
     RTCIceTransport,
 )
+from rtcpeer.peer.listening import DtlsTransportEvents, SctpTransportEvents
 from rtcpeer.peer.session.transport_owner import Announcement, TransportOwner
 from rtcpeer.sctp.transport import LOCAL_MAX_MESSAGE_SIZE
 from rtcpeer.values import DtlsTransportState, SctpTransportState
@@ -134,11 +135,11 @@ class DtlsTransportCore:
         del self.owner
 
 
-class RTCDtlsTransport(EventTarget):
+class RTCDtlsTransport(DtlsTransportEvents):
     """The DTLS transport of one or more media sections (webrtc-pc 5.5). Events: statechange, error."""
 
-    onstatechange = handler("statechange")
-    onerror = handler("error")
+    onstatechange: handler[Event] = handler("statechange")
+    onerror: handler[RTCErrorEvent] = handler("error")
 
     def __init__(self, core: DtlsTransportCore | None = None) -> None:
         if not isinstance(core, DtlsTransportCore):
@@ -254,10 +255,10 @@ class SctpTransportCore:
         del self.owner
 
 
-class RTCSctpTransport(EventTarget):
+class RTCSctpTransport(SctpTransportEvents):
     """What the data channels of a connection run over (webrtc-pc 6.1.1). Event: statechange."""
 
-    onstatechange = handler("statechange")
+    onstatechange: handler[Event] = handler("statechange")
 
     def __init__(self, core: SctpTransportCore | None = None) -> None:
         if not isinstance(core, SctpTransportCore):

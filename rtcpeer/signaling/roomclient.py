@@ -100,17 +100,17 @@ class Room(EventTarget):
         notices: frames that were of no use, counted.
     """
 
-    onjoin = handler("join")
-    onleave = handler("leave")
-    onaway = handler("away")
-    onback = handler("back")
-    onmetadata = handler("metadata")
-    onbroadcast = handler("broadcast")
-    oniceservers = handler("iceservers")
-    onlost = handler("lost")
-    onconnectionlost = handler("connectionlost")
-    onconnectionback = handler("connectionback")
-    onend = handler("end")
+    onjoin: handler[RoomEvent] = handler("join")
+    onleave: handler[RoomEvent] = handler("leave")
+    onaway: handler[RoomEvent] = handler("away")
+    onback: handler[RoomEvent] = handler("back")
+    onmetadata: handler[RoomEvent] = handler("metadata")
+    onbroadcast: handler[RoomEvent] = handler("broadcast")
+    oniceservers: handler[RoomEvent] = handler("iceservers")
+    onlost: handler[RoomEvent] = handler("lost")
+    onconnectionlost: handler[RoomEvent] = handler("connectionlost")
+    onconnectionback: handler[RoomEvent] = handler("connectionback")
+    onend: handler[RoomEvent] = handler("end")
 
     def __init__(self, client: RoomClient, name: str, metadata: Mapping[str, Any] | None = None) -> None:
         self.name = name

@@ -20,10 +20,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from rtcpeer.media.event_target import Event, EventTarget, handler
+from rtcpeer.media.event_target import Event, handler
 from rtcpeer.peer.errors import InvalidStateError
+from rtcpeer.peer.events import MessageEvent, RTCErrorEvent
 from rtcpeer.supervisor.delivery import DeliveryRecord, QueueLimits
 from rtcpeer.supervisor.events import MessagesLostEvent
+from rtcpeer.supervisor.listening import SupervisedChannelEvents
 from rtcpeer.supervisor.policy import Reason
 
 __all__ = ["QueueLimits", "SupervisedChannel", "copy_event"]
@@ -31,7 +33,7 @@ __all__ = ["QueueLimits", "SupervisedChannel", "copy_event"]
 _CLOSE_DELAY = 0.1
 
 
-class SupervisedChannel(EventTarget):
+class SupervisedChannel(SupervisedChannelEvents):
     """Like an RTCDataChannel; `SupervisedPeer.createDataChannel` makes it.
 
     Events: `open` (each time it can send again), `message`, `messageslost`, `bufferedamountlow`, `error`,
@@ -39,12 +41,12 @@ class SupervisedChannel(EventTarget):
     (for good). Those of the connection's channel carry `generation` as well.
     """
 
-    onopen = handler("open")
-    onmessage = handler("message")
-    onmessageslost = handler("messageslost")
-    onbufferedamountlow = handler("bufferedamountlow")
-    onerror = handler("error")
-    onclose = handler("close")
+    onopen: handler[Event] = handler("open")
+    onmessage: handler[MessageEvent] = handler("message")
+    onmessageslost: handler[MessagesLostEvent] = handler("messageslost")
+    onbufferedamountlow: handler[Event] = handler("bufferedamountlow")
+    onerror: handler[RTCErrorEvent] = handler("error")
+    onclose: handler[Event] = handler("close")
 
     def __init__(
         self,

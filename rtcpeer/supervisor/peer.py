@@ -14,23 +14,25 @@ from rtcpeer import webidl
 from rtcpeer.config.configuration import RTCConfiguration, RTCIceServer, read_configuration
 from rtcpeer.config.manager import Difference, difference
 from rtcpeer.config.provider import IceServerProvider
-from rtcpeer.media.event_target import handler
+from rtcpeer.media.event_target import Event, handler
 from rtcpeer.peer.connection import RTCPeerConnection
 from rtcpeer.peer.data_channel import INIT_MEMBERS
 from rtcpeer.peer.errors import InvalidStateError, RTCTimeoutError, w3c_errors
+from rtcpeer.peer.events import RTCDataChannelEvent, RTCTrackEvent
 from rtcpeer.peer.parameters import TRANSCEIVER_MEMBERS
 from rtcpeer.signaling.capabilities import capabilities_of, politeness
 from rtcpeer.signaling.channel import SignalingChannel
 from rtcpeer.supervisor.channel import QueueLimits, SupervisedChannel
 from rtcpeer.supervisor.controller import ENDED, FORWARDED, Controller
-from rtcpeer.supervisor.events import StateEvent, problems
+from rtcpeer.supervisor.events import ServersErrorEvent, SignalingErrorEvent, StateEvent, problems
 from rtcpeer.supervisor.intents import SupervisedSender
 from rtcpeer.supervisor.lag import LagMonitor
+from rtcpeer.supervisor.listening import SupervisedPeerEvents
 from rtcpeer.supervisor.observe import findings_of
 from rtcpeer.supervisor.policy import Action, DefaultPolicy, PeerState, Policy, Reason
 
 
-class SupervisedPeer(Controller):
+class SupervisedPeer(Controller, SupervisedPeerEvents):
     """A logical peer over one signaling channel.
 
         async with SupervisedPeer(channel, polite=True, iceServers=[...]) as peer:
@@ -59,12 +61,12 @@ class SupervisedPeer(Controller):
     """
 
     event_types = FORWARDED
-    onstatechange = handler("statechange")
-    ontrack = handler("track")
-    ondatachannel = handler("datachannel")
-    onconnectionstatechange = handler("connectionstatechange")
-    onsignalingerror = handler("signalingerror")
-    onserverserror = handler("serverserror")
+    onstatechange: handler[StateEvent] = handler("statechange")
+    ontrack: handler[RTCTrackEvent] = handler("track")
+    ondatachannel: handler[RTCDataChannelEvent] = handler("datachannel")
+    onconnectionstatechange: handler[Event] = handler("connectionstatechange")
+    onsignalingerror: handler[SignalingErrorEvent] = handler("signalingerror")
+    onserverserror: handler[ServersErrorEvent] = handler("serverserror")
 
     @w3c_errors
     def __init__(
