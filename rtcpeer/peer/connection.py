@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Awaitable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from rtcpeer import webidl
 from rtcpeer.config.configuration import (
@@ -24,6 +24,7 @@ from rtcpeer.peer.descriptions import (
     read_candidate,
     read_description,
 )
+from rtcpeer.peer.dictionaries import RTCAnswerOptions, RTCDataChannelInit, RTCOfferOptions
 from rtcpeer.peer.errors import InvalidAccessError, w3c_errors
 from rtcpeer.peer.events import (
     RTCDataChannelEvent,
@@ -32,9 +33,24 @@ from rtcpeer.peer.events import (
     RTCSenderErrorEvent,
     RTCTrackEvent,
 )
+from rtcpeer.peer.keywords import (
+    AnswerKeywords,
+    CandidateKeywords,
+    CertificateKeywords,
+    ConfigurationKeywords,
+    DataChannelKeywords,
+    DescriptionKeywords,
+    OfferKeywords,
+    TransceiverKeywords,
+)
 from rtcpeer.peer.listening import PeerConnectionEvents
 from rtcpeer.peer.negotiatorlink import NegotiatorLink
-from rtcpeer.peer.parameters import kind_of_track, read_offer_options, read_transceiver_init
+from rtcpeer.peer.parameters import (
+    RTCRtpTransceiverInit,
+    kind_of_track,
+    read_offer_options,
+    read_transceiver_init,
+)
 from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from rtcpeer.peer.session.session import PeerSession
 from rtcpeer.peer.session.shown_descriptions import ShownDescriptions
@@ -97,7 +113,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
         configuration: RTCConfiguration | Mapping[str, Any] | None = None,
         *,
         settings: PeerSettings | None = None,
-        **members: Any,
+        **members: Unpack[ConfigurationKeywords],
     ) -> None:
         read = read_configuration(configuration, **members)
         check_certificates(read)
@@ -107,7 +123,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
 
     @w3c_errors
     async def createOffer(
-        self, options: Mapping[str, Any] | None = None, **keywords: Any
+        self, options: RTCOfferOptions | Mapping[str, Any] | None = None, **keywords: Unpack[OfferKeywords]
     ) -> RTCSessionDescriptionInit:
         """Make an offer (webrtc-pc 4.4.2; RFC 9429 5.2).
 
@@ -124,7 +140,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
 
     @w3c_errors
     async def createAnswer(
-        self, options: Mapping[str, Any] | None = None, **keywords: Any
+        self, options: RTCAnswerOptions | Mapping[str, Any] | None = None, **keywords: Unpack[AnswerKeywords]
     ) -> RTCSessionDescriptionInit:
         """Make an answer to the remote offer (webrtc-pc 4.4.2; RFC 9429 5.3).
 
@@ -135,7 +151,9 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
         return RTCSessionDescriptionInit(type="answer", sdp=await self._session.create_answer())
 
     @w3c_errors
-    async def setLocalDescription(self, description: Any = None, **keywords: Any) -> None:
+    async def setLocalDescription(
+        self, description: Any = None, **keywords: Unpack[DescriptionKeywords]
+    ) -> None:
         """Apply a local description; without one, the offer or answer that the state asks for is made.
 
         Returns as soon as the description is applied: gathering goes on, each candidate comes as an
@@ -149,7 +167,9 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
         await self._session.set_local_description(init.type, init.sdp)
 
     @w3c_errors
-    async def setRemoteDescription(self, description: Any = None, **keywords: Any) -> None:
+    async def setRemoteDescription(
+        self, description: Any = None, **keywords: Unpack[DescriptionKeywords]
+    ) -> None:
         """Apply a description of the other side (webrtc-pc 4.4.2; RFC 9429 5.10).
 
         An offer while ours is pending rolls ours back first.
@@ -168,7 +188,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
         await self._session.set_remote_description(init.type, init.sdp)
 
     @w3c_errors
-    async def addIceCandidate(self, candidate: Any = None, **members: Any) -> None:
+    async def addIceCandidate(self, candidate: Any = None, **members: Unpack[CandidateKeywords]) -> None:
         """Add a candidate of the other side, at any time after its description (webrtc-pc 4.4.2; RFC 8838).
 
         Args:
@@ -233,7 +253,11 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
         return self._session.manager.get()
 
     @w3c_errors
-    def setConfiguration(self, configuration: Any = None, **members: Any) -> None:
+    def setConfiguration(
+        self,
+        configuration: RTCConfiguration | Mapping[str, Any] | None = None,
+        **members: Unpack[ConfigurationKeywords],
+    ) -> None:
         """Replace the configuration, all of it: members left out take their defaults (webrtc-pc 4.4.1.6).
 
         Paths in use stay as they are. New servers and policy are used by the next gathering; if gathering
@@ -251,7 +275,9 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
 
     @staticmethod
     @w3c_errors
-    async def generateCertificate(keygenAlgorithm: Any = None, **members: Any) -> RTCCertificate:
+    async def generateCertificate(
+        keygenAlgorithm: str | Mapping[str, Any] | None = None, **members: Unpack[CertificateKeywords]
+    ) -> RTCCertificate:
         """Make a certificate for `certificates` (webrtc-pc 4.9).
 
         Args:
@@ -317,7 +343,12 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
         session.carry_out(session.engine.operations.plan_remove_track(core.id))
 
     @w3c_errors
-    def addTransceiver(self, trackOrKind: Any, init: Any = None, **keywords: Any) -> RTCRtpTransceiver:
+    def addTransceiver(
+        self,
+        trackOrKind: Any,
+        init: RTCRtpTransceiverInit | Mapping[str, Any] | None = None,
+        **keywords: Unpack[TransceiverKeywords],
+    ) -> RTCRtpTransceiver:
         """Add a sender and a receiver (webrtc-pc 5.1).
 
         Args:
@@ -366,7 +397,12 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
     # --- data -------------------------------------------------------------------------------------
 
     @w3c_errors
-    def createDataChannel(self, label: str, dataChannelDict: Any = None, **keywords: Any) -> RTCDataChannel:
+    def createDataChannel(
+        self,
+        label: str,
+        dataChannelDict: RTCDataChannelInit | Mapping[str, Any] | None = None,
+        **keywords: Unpack[DataChannelKeywords],
+    ) -> RTCDataChannel:
         """Make a data channel (webrtc-pc 6.1); the first one takes a negotiation.
 
         Args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from rtcpeer import webidl
 from rtcpeer.errors import InvalidModificationError, InvalidStateError
@@ -17,6 +17,7 @@ from rtcpeer.media.sframe import SFrameTransform
 from rtcpeer.media.transforms import FrameTransform, RTCRtpScriptTransform
 from rtcpeer.peer import parameters as dictionaries
 from rtcpeer.peer.errors import w3c_errors
+from rtcpeer.peer.keywords import SetParameterKeywords
 from rtcpeer.peer.parameters import RTCRtpCapabilities, RTCRtpSendParameters
 from rtcpeer.peer.session.transceiver import TransceiverCore
 from rtcpeer.values import MediaKind
@@ -135,7 +136,9 @@ class RTCRtpSender:
             self._returned = None
 
     @w3c_errors
-    async def setParameters(self, parameters: Any, options: Any = None, **keywords: Any) -> None:
+    async def setParameters(
+        self, parameters: Any, options: Any = None, **keywords: Unpack[SetParameterKeywords]
+    ) -> None:
         """Change how the track is sent, without negotiation (webrtc-pc 5.2 setParameters).
 
         Args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from rtcpeer import webidl
 from rtcpeer.config.configuration import RTCConfiguration, RTCIceServer, read_configuration
@@ -17,9 +17,11 @@ from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.media.event_target import Event, handler
 from rtcpeer.peer.connection import RTCPeerConnection
 from rtcpeer.peer.data_channel import INIT_MEMBERS
+from rtcpeer.peer.dictionaries import RTCDataChannelInit
 from rtcpeer.peer.errors import InvalidStateError, RTCTimeoutError, w3c_errors
 from rtcpeer.peer.events import RTCDataChannelEvent, RTCTrackEvent
-from rtcpeer.peer.parameters import TRANSCEIVER_MEMBERS
+from rtcpeer.peer.keywords import ConfigurationKeywords, DataChannelKeywords, TransceiverKeywords
+from rtcpeer.peer.parameters import TRANSCEIVER_MEMBERS, RTCRtpTransceiverInit
 from rtcpeer.signaling.capabilities import capabilities_of, politeness
 from rtcpeer.signaling.channel import SignalingChannel
 from rtcpeer.supervisor.channel import QueueLimits, SupervisedChannel
@@ -82,7 +84,7 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
         queue: QueueLimits | None = None,
         resend_after: float = 1.0,
         random_source: random.Random | None = None,
-        **members: Any,
+        **members: Unpack[ConfigurationKeywords],
     ) -> None:
         polite = politeness(channel, polite)
         super().__init__(
@@ -209,7 +211,10 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
 
     @w3c_errors
     def createDataChannel(
-        self, label: str, options: Mapping[str, Any] | None = None, **members: Any
+        self,
+        label: str,
+        options: RTCDataChannelInit | Mapping[str, Any] | None = None,
+        **members: Unpack[DataChannelKeywords],
     ) -> SupervisedChannel:
         """As of RTCPeerConnection; the channel is made again on every new connection.
 
@@ -236,7 +241,10 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
         return self._intents.add_sender(self._pc, SupervisedSender(track, streams))
 
     def addTransceiver(
-        self, track_or_kind: Any, init: Mapping[str, Any] | None = None, **members: Any
+        self,
+        track_or_kind: Any,
+        init: RTCRtpTransceiverInit | Mapping[str, Any] | None = None,
+        **members: Unpack[TransceiverKeywords],
     ) -> SupervisedSender:
         """As of RTCPeerConnection; it is added to every new connection.
 
@@ -259,7 +267,11 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
         return read_configuration(self._servers.configuration)
 
     @w3c_errors
-    def setConfiguration(self, configuration: Any = None, **members: Any) -> None:
+    def setConfiguration(
+        self,
+        configuration: RTCConfiguration | Mapping[str, Any] | None = None,
+        **members: Unpack[ConfigurationKeywords],
+    ) -> None:
         """As of RTCPeerConnection, for the present and the next connections. It restarts nothing.
 
         Raises:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Mapping, MutableSequence
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 from rtcpeer.config.configuration import RTCConfiguration, RTCIceServer, read_configuration
 from rtcpeer.peer.connection import RTCPeerConnection
 from rtcpeer.peer.errors import w3c_errors
+from rtcpeer.peer.keywords import ConfigurationKeywords
 from rtcpeer.signaling.channel import SignalingChannel
 from rtcpeer.supervisor.peer import SupervisedPeer
 from rtcpeer.supervisor.servers import needs_restart, replace_servers
@@ -99,7 +100,11 @@ class Session:
     """
 
     @w3c_errors
-    def __init__(self, configuration: Any = None, **members: Any) -> None:
+    def __init__(
+        self,
+        configuration: RTCConfiguration | Mapping[str, Any] | None = None,
+        **members: Unpack[ConfigurationKeywords],
+    ) -> None:
         read = read_configuration(configuration, **members)
         self._servers = ServerList(read.iceServers)
         self._others = read_configuration(read, iceServers=[])

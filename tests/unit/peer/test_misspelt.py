@@ -1,5 +1,8 @@
 """What is misspelt is refused with the word that was meant; what others may say in JSON is not."""
 
+import inspect
+import re
+
 import pytest
 
 import rtcpeer
@@ -14,8 +17,12 @@ from rtcpeer import (
     SFrameTransform,
     SupervisedPeer,
     memory_pair,
+    webidl,
 )
 from rtcpeer.media.event_target import handler
+from rtcpeer.peer import keywords, listening
+from rtcpeer.supervisor import listening as supervised
+from rtcpeer.supervisor.channel import SupervisedChannel
 from rtcpeer.testing import synthetic_track
 
 HOST = "candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host"
@@ -227,3 +234,44 @@ async def test_aiortcs_conventions_are_kept():
     pc.on("whatever", print)
     pc.onIceCandidate = print
     await pc.close()
+
+
+@pytest.mark.parametrize(
+    ("typed", "dictionary"),
+    [
+        ("ConfigurationKeywords", rtcpeer.RTCConfiguration),
+        ("OfferKeywords", rtcpeer.RTCOfferOptions),
+        ("AnswerKeywords", rtcpeer.RTCAnswerOptions),
+        ("DescriptionKeywords", rtcpeer.RTCLocalSessionDescriptionInit),
+        ("CandidateKeywords", rtcpeer.RTCIceCandidateInit),
+        ("TransceiverKeywords", rtcpeer.RTCRtpTransceiverInit),
+        ("DataChannelKeywords", rtcpeer.RTCDataChannelInit),
+    ],
+)
+def test_type_checkers_know_the_same_keywords(typed, dictionary):
+    # the text of a candidate is the argument before its keywords
+    assert set(getattr(keywords, typed).__annotations__) == set(webidl.names(dictionary)) - {"candidate"}
+
+
+@pytest.mark.parametrize(
+    ("overloads", "target"),
+    [
+        (listening.PeerConnectionEvents, RTCPeerConnection),
+        (listening.DataChannelEvents, rtcpeer.RTCDataChannel),
+        (listening.DtlsTransportEvents, rtcpeer.RTCDtlsTransport),
+        (listening.IceTransportEvents, rtcpeer.RTCIceTransport),
+        (listening.SctpTransportEvents, rtcpeer.RTCSctpTransport),
+        (listening.DtmfSenderEvents, rtcpeer.RTCDTMFSender),
+        (supervised.SupervisedPeerEvents, SupervisedPeer),
+        (supervised.SupervisedChannelEvents, SupervisedChannel),
+    ],
+)
+def test_type_checkers_know_the_same_events(overloads, target):
+    text = inspect.getsource(overloads)
+    named = {
+        name
+        for types in re.findall(r"def on\(\s*self,\s*type: Literal\[(.*?)\]", text, re.DOTALL)
+        for name in re.findall(r'"(\w+)"', types)
+    }
+
+    assert named == target._known_types
