@@ -12,6 +12,7 @@
 #   make versions     the fast suites on every other Python that is installed (3.11, 3.12, 3.13)
 #   make bench        side by side with aiortc
 #   make conformance  the W3C web-platform-tests, when the suite is present (WPT_RIG=folder of the rig)
+#   make docs         the documentation site, in build/site
 #   make coverage     each module by its own tests
 #   make clean
 
@@ -31,7 +32,7 @@ NPM_PACKAGES := @roamhq/wrtc@0.10.0 werift@0.24.4 async@3.2.6 body-parser@1.20.3
 DEBIAN13_PACKAGES := simple-whip-server
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system npm demo serve style types contracts test unit interop explore fuzz mutants versions bench conformance coverage clean
+.PHONY: help docs setup system npm demo serve style types contracts test unit interop explore fuzz mutants versions bench conformance coverage clean
 
 help:
 	@sed -n '3,17s/^#  //p' Makefile
@@ -99,6 +100,11 @@ bench: setup
 
 conformance: setup
 	@sh .ci/conformance.sh "$(WPT_RIG)"
+
+docs: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r .ci/docs.txt
+	$(BIN)/python -m sphinx -W --keep-going -q -n -b html docs build/site
+	@echo "the site is in build/site/index.html"
 
 coverage: setup
 	$(BIN)/python -m coverage run -m pytest -q tests/unit tests/property tests/scenarios

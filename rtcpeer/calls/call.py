@@ -30,10 +30,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 class Call:
     """A call that was entered; `join` makes it.
 
-    async with join("room+wss://example.org/rooms?room=lobby", name="bot") as call:
-        await call.publish(AudioSource(48000))
-        async for event in call.events():
-            ...
+    Example::
+
+        async with join("room+wss://example.org/rooms?room=lobby", name="bot") as call:
+            await call.publish(AudioSource(48000))
+            async for event in call.events():
+                ...
     """
 
     def __init__(self, request: JoinRequest, service: CallService) -> None:

@@ -36,9 +36,8 @@ _CLOSE_DELAY = 0.1
 class SupervisedChannel(SupervisedChannelEvents):
     """Like an RTCDataChannel; `SupervisedPeer.createDataChannel` makes it.
 
-    Events: `open` (each time it can send again), `message`, `messageslost`, `bufferedamountlow`, `error`,
-        `close`
-    (for good). Those of the connection's channel carry `generation` as well.
+    Events: `open` (each time it can send again), `message`, `messageslost`, `bufferedamountlow`, `error`, `close` (for
+    good). Those of the connection's channel carry `generation` as well.
     """
 
     onopen: handler[Event] = handler("open")

@@ -193,12 +193,14 @@ class WhipServer(_WhipRequests):
 class WhepServer(_WhipRequests):
     """Serves WHEP players (draft-ietf-wish-whep); arguments as of `WhipServer`.
 
-    async def on_play(session):
-        if session.name not in cameras:
-            raise SignalingRefused("nobody publishes this", status=409, retry_after=2)
-        session.pc.addTrack(cameras[session.name])
+    Example::
 
-    WhepServer(on_play).add_to(application)     # POST /whep/NAME
+        async def on_play(session):
+            if session.name not in cameras:
+                raise SignalingRefused("nobody publishes this", status=409, retry_after=2)
+            session.pc.addTrack(cameras[session.name])
+
+        WhepServer(on_play).add_to(application)     # POST /whep/NAME
     """
 
     kind = "play"
