@@ -35,7 +35,7 @@ DEBIAN13_PACKAGES := simple-whip-server
 .PHONY: help docs setup system npm demo serve style types contracts test unit interop explore fuzz mutants versions bench conformance coverage clean
 
 help:
-	@sed -n '3,17s/^#  //p' Makefile
+	@sed -n '3,18s/^#  //p' Makefile
 
 setup: $(STAMP)
 

@@ -52,4 +52,5 @@ def _literal_blocks(app, what, name, obj, options, lines):
 
 
 def setup(app):
+    """Sphinx calls this."""
     app.connect("autodoc-process-docstring", _literal_blocks, priority=400)
