@@ -87,8 +87,9 @@ async def test_sound_and_pictures_pass(codec: str) -> None:
         assert (await page.evaluate("pixels(0)"))["mean"] > 20
         got = await call.received()
         assert got["video"]["lost"] == got["audio"]["lost"] == 0
-        # none by itself; the test's machine may stand still for a moment
-        assert got["video"]["freezes"] <= 1
+        # what was asked for: a first key frame, and nothing again
+        assert got["video"]["nack"] == 0
+        assert got["video"]["pli"] <= 2
         assert got["audio"]["packets"] > 40
         stats = (await call.second.pc.getStats()).values()
         sent = {s["kind"]: s for s in stats if s["type"] == "outbound-rtp"}
@@ -114,7 +115,9 @@ async def test_layers_are_chosen_without_a_freeze() -> None:
             await call.shows(sizes[layer])
         after = (await call.received())["video"]
         assert after["lost"] == 0
-        assert after["freezes"] - before["freezes"] <= 1
+        # the browser never lacked anything; a busy machine may freeze, but not with every one of 8 changes
+        assert (after["nack"], after["pli"]) == (before["nack"], before["pli"])
+        assert after["freezes"] - before["freezes"] <= 4
         assert output.stats()["layer"] == "h"
 
 
@@ -138,9 +141,8 @@ async def test_the_source_changes_while_the_subscriber_watches() -> None:
             await call.shows((320, 640)[index % 2])
         after = (await call.received())["video"]
         assert after["lost"] == 0
-        # a key frame takes its time from the browser's pacer; on a busy machine that is a freeze now and then
-        assert after["freezes"] - before["freezes"] <= 3
-        assert after["pli"] == before["pli"]
+        assert (after["nack"], after["pli"]) == (before["nack"], before["pli"])
+        assert after["freezes"] - before["freezes"] <= 5
 
 
 @pytest.mark.parametrize("codec", ["AV1", "VP9"])
