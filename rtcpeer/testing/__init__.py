@@ -32,6 +32,7 @@ _HOMES = {
     "Firewall": "net.network",
     "LinkSettings": "net.network",
     "OutageNetwork": "net.outage",
+    "hostile_network": "net.profiles",
     "PeerPair": "peers",
     "LeakCheck": "leaks",
     "no_leaks": "leaks",
@@ -59,6 +60,7 @@ __all__ = [
     "Firewall",
     "LinkSettings",
     "OutageNetwork",
+    "hostile_network",
     "PeerPair",
     "LeakCheck",
     "no_leaks",
@@ -83,6 +85,7 @@ if TYPE_CHECKING:
         VirtualNetwork,
     )
     from rtcpeer.testing.net.outage import OutageNetwork
+    from rtcpeer.testing.net.profiles import hostile_network
     from rtcpeer.testing.net.tls import CertificateAuthority
     from rtcpeer.testing.peers import PeerPair
     from rtcpeer.testing.turn.server import TurnServer

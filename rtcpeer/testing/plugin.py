@@ -1,7 +1,11 @@
 """pytest fixtures: ``virtual_time``, ``virtual_network``, ``turn_server``, ``peer_pair``, ``leak_check``.
 
-The fixtures are asynchronous and need pytest-asyncio. A test that asks for ``virtual_network`` runs in
-virtual time, and ``turn_server`` and ``peer_pair`` live on that network; without it they use real sockets.
+The fixtures are asynchronous and need pytest-asyncio, in whatever mode: a coroutine test that uses one of them is
+marked as asyncio's. A test that asks for ``virtual_network`` runs in virtual time, and ``turn_server`` and
+``peer_pair`` live on that network; without it they use real sockets. Networks that are hostile have fixtures of their
+own, by name: ``hotel_wifi``, ``symmetric_nat``, ``carrier_nat``, ``train``.
+
+A test that fails says more: `explain()` of both ends of its peer pair, and which packets the network dropped.
 
 Nothing of rtcpeer is imported before a fixture is used: this module is loaded by every pytest run of an
 environment in which rtcpeer is installed.
@@ -10,7 +14,9 @@ environment in which rtcpeer is installed.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Callable, Generator
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pytest
@@ -25,6 +31,15 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _failed: pytest.StashKey[bool] = pytest.StashKey()
+# what is asked when the test fails: title -> text
+_explanations: pytest.StashKey[dict[str, Callable[[], str]]] = pytest.StashKey()
+
+# a plain function that uses one of the fixtures below
+_plain: pytest.StashKey[str] = pytest.StashKey()
+
+_HOSTILE = ("hotel_wifi", "symmetric_nat", "carrier_nat", "train")
+# fixtures that live on the event loop of a test
+_ASYNC = frozenset(("leak_check", "virtual_time", "virtual_network", "turn_server", "peer_pair", *_HOSTILE))
 
 
 def _async_fixture(function: F) -> F:
@@ -47,6 +62,37 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = outcome.get_result()
     if report.failed and report.when in ("setup", "call"):
         item.stash[_failed] = True
+        for title, explain in item.stash.get(_explanations, {}).items():
+            report.sections.append((title, explain()))
+
+
+@pytest.hookimpl(hookwrapper=True, trylast=True)
+def pytest_pycollect_makeitem() -> Generator[None, Any, None]:
+    """Mark coroutine tests that use our fixtures, before pytest-asyncio looks for its marker."""
+    outcome = yield
+    found = outcome.get_result()
+    for item in found if isinstance(found, list) else [found]:
+        if isinstance(item, pytest.Function) and (used := _ASYNC.intersection(item.fixturenames)):
+            if inspect.iscoroutinefunction(inspect.unwrap(item.function)):
+                item.add_marker("asyncio")
+            else:
+                item.stash[_plain] = sorted(used - {"leak_check"} or used)[0]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A plain function cannot use what lives on an event loop."""
+    name = item.stash.get(_plain, None)
+    if name is not None:
+        pytest.fail(
+            f"{item.name} uses {name}, which lives on an event loop: write `async def {item.name}`, "
+            "or use rtcpeer.testing.run_virtual in a plain test",
+            pytrace=False,
+        )
+
+
+def _explain_on_failure(request: pytest.FixtureRequest, title: str, explain: Callable[[], str]) -> None:
+    request.node.stash.setdefault(_explanations, {})[title] = explain
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -85,19 +131,40 @@ async def virtual_network(
 ) -> AsyncIterator[VirtualNetwork]:
     """An empty `VirtualNetwork` on virtual time; sockets left open on it are leaks."""
     from rtcpeer.testing.net.network import VirtualNetwork
+    from rtcpeer.testing.net.profiles import PROFILES
 
     marker = request.node.get_closest_marker("virtual_network")
     network = VirtualNetwork(**(marker.kwargs if marker is not None else {}))
+    for name in _HOSTILE:
+        if name in request.fixturenames:
+            PROFILES[name](network)
+    _explain_on_failure(request, "packets that the network dropped", lambda: _drops(network))
     yield network
     for socket in network.sockets:
         leak_check.report(f"a socket is left: {socket!r}")
     network.close()
 
 
+def _drops(network: VirtualNetwork) -> str:
+    return "\n".join(f"{count} x {reason}" for reason, count in network.drops.most_common()) or "none"
+
+
+def _hostile(name: str) -> Any:
+    async def fixture(virtual_network: VirtualNetwork) -> VirtualNetwork:
+        return virtual_network
+
+    fixture.__name__ = name
+    fixture.__doc__ = f"The hostile network {name}: see `rtcpeer.testing.hostile_network`."
+    return _async_fixture(fixture)
+
+
+hotel_wifi, symmetric_nat, carrier_nat, train = (_hostile(_name) for _name in _HOSTILE)
+
+
 @pytest.fixture
 def network_of_test(request: pytest.FixtureRequest) -> VirtualNetwork | None:
     """The test's virtual network if it asks for one: the switch between virtual and real sockets."""
-    if "virtual_network" in request.fixturenames:
+    if {"virtual_network", *_HOSTILE}.intersection(request.fixturenames):
         return cast("VirtualNetwork", request.getfixturevalue("virtual_network"))
     return None
 
@@ -121,9 +188,18 @@ async def turn_server(
 
 
 @_async_fixture
-async def peer_pair(leak_check: LeakCheck, network_of_test: VirtualNetwork | None) -> AsyncIterator[PeerPair]:
+async def peer_pair(
+    request: pytest.FixtureRequest, leak_check: LeakCheck, network_of_test: VirtualNetwork | None
+) -> AsyncIterator[PeerPair]:
     """Two connections; on a virtual network they live on the hosts "alice" and "bob"."""
     from rtcpeer.testing.peers import PeerPair
 
     async with PeerPair(network=network_of_test) as pair:
+        for name in ("offerer", "answerer"):
+            connection = getattr(pair, name)
+            _explain_on_failure(request, f"explain() of the {name}", partial(_findings, connection))
         yield pair
+
+
+def _findings(connection: Any) -> str:
+    return "\n".join(str(finding) for finding in connection.explain())

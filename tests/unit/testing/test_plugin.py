@@ -129,3 +129,66 @@ def test_without_pytest_asyncio_it_says_so(run, monkeypatch):
         yield
 
     assert plugin._async_fixture(some_fixture) is not some_fixture
+
+
+@pytest.fixture
+def run_bare(pytester):
+    """A pytest run in an empty project: no configuration at all."""
+
+    def run(text):
+        pytester.makepyfile(textwrap.dedent(text))
+        installed = importlib.metadata.entry_points(group="pytest11", name="rtcpeer")
+        options = [] if installed else ["-p", "rtcpeer.testing.plugin"]
+        return pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider", *options)
+
+    return run
+
+
+@pytest.mark.timeout(60)
+def test_an_empty_project_needs_no_configuration(run_bare):
+    result = run_bare(
+        """
+        async def test_call(virtual_network, peer_pair):
+            await peer_pair.connect()
+
+        async def test_carrier(carrier_nat, peer_pair):
+            assert set(carrier_nat.hosts) == {"alice", "bob"}
+            await peer_pair.connect()
+
+        async def test_train(train, peer_pair):
+            await peer_pair.connect()
+
+        async def test_hotel(hotel_wifi, turn_server):
+            assert turn_server.stun_url.startswith("stun:turn.example")
+        """
+    )
+    result.assert_outcomes(passed=4)
+
+
+@pytest.mark.timeout(60)
+def test_what_a_failure_says(run_bare):
+    result = run_bare(
+        """
+        def test_plain(virtual_network):
+            pass
+
+        async def test_no_path(symmetric_nat, peer_pair):
+            await peer_pair.connect(timeout=20)
+        """
+    )
+    result.assert_outcomes(failed=1, errors=1)
+    result.stdout.fnmatch_lines_random(
+        [
+            "*test_plain uses virtual_network, which lives on an event loop: write `async def test_plain`*",
+            "*explain() of the offerer*",
+            "*packets that the network dropped*",
+            "* x *",
+        ]
+    )
+
+
+def test_an_unknown_hostile_network():
+    from rtcpeer.testing import hostile_network
+
+    with pytest.raises(ValueError, match="no network 'plane'; there are hotel_wifi"):
+        hostile_network("plane")
