@@ -1,11 +1,12 @@
 """Signaling: how descriptions and candidates reach the other side.
 
 In reading order: `capabilities` and `channel` (the contract, an in-memory pair), `check` (a test for channels of one's
-own), `negotiator` with its `outbox`, `notices` and `glance`; then the services: rooms
-(`roomwire`, `roomtokens`, `rooms`, `roombackend`, `roomsocket`, `roomserver`; for clients `roomlink`, `roommember`,
-`roomclient`); `http` (WHIP, WHEP and offers over HTTP); `libwebrtc` (an adapter).
+own), `negotiator` with its `outbox`, `notices` and `glance`; then the services: rooms (`roomwire`, `roomtokens`,
+`rooms`, `roombackend`, `roomredis`, `roomsocket`, `roomserver`; for clients `roomlink`, `roommember`, `roomclient`);
+`http` (WHIP, WHEP and offers over HTTP); `libwebrtc` (an adapter).
 
-The names below are loaded on demand; those of services need the extra ``rtcpeer[signaling]`` (aiohttp).
+The names below are loaded on demand; those of services need the extra ``rtcpeer[signaling]`` (aiohttp), `RedisBackend`
+needs ``rtcpeer[redis]`` as well.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _EXPORTS = {
     "rtcpeer.signaling.roombackend": ("MemoryBackend", "RoomBackend"),
     "rtcpeer.signaling.roomclient": ("Room", "RoomClient", "RoomEvent"),
     "rtcpeer.signaling.roommember": ("RoomMember",),
+    "rtcpeer.signaling.roomredis": ("RedisBackend",),
     "rtcpeer.signaling.roomserver": ("Permit", "RoomServer"),
     "rtcpeer.signaling.roomwire": ("RoomError",),
 }
@@ -42,6 +44,7 @@ __all__ = [
     "Negotiator",
     "Permit",
     "RateLimit",
+    "RedisBackend",
     "Room",
     "RoomBackend",
     "RoomClient",
@@ -76,6 +79,7 @@ if TYPE_CHECKING:
     from rtcpeer.signaling.roombackend import MemoryBackend, RoomBackend
     from rtcpeer.signaling.roomclient import Room, RoomClient, RoomEvent
     from rtcpeer.signaling.roommember import RoomMember
+    from rtcpeer.signaling.roomredis import RedisBackend
     from rtcpeer.signaling.roomserver import Permit, RoomServer
     from rtcpeer.signaling.roomwire import RoomError
 

@@ -23,7 +23,12 @@ class RoomBackend(Protocol):
 
     All methods but `start` and `close` raise NetworkError when the place cannot be reached; what was asked
     may have been done or not, and asking again with the same arguments is harmless.
+
+    Attributes:
+        shared: whether several servers may use the same rooms.
     """
+
+    shared: bool
 
     async def start(self, sink: Sink, grace: float) -> None:
         """Begin; `sink` takes what is for the members of this node. `grace`: how long one may be away, in seconds."""
@@ -74,6 +79,8 @@ class MemoryBackend:
         max_members: of one room.
         backlog: bytes that wait for one member, at most.
     """
+
+    shared = False
 
     def __init__(self, *, max_rooms: int = 10_000, max_members: int = 100, backlog: int = 1_048_576) -> None:
         self._limits = Limits(max_rooms, max_members, backlog)

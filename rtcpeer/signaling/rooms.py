@@ -21,8 +21,8 @@ from rtcpeer.signaling.roomwire import CLOSE_KICKED, CLOSE_SLOW, CLOSE_SUPERSEDE
 
 #: What a frame costs besides its text, in bytes.
 OVERHEAD: Final = 100
-# events of the room are kept for a member in addition to messages; who has more waiting than that is removed
-_EVENTS: Final = 262_144
+#: Events of the room are kept for a member in addition to messages; who has more waiting than that is removed
+EVENTS: Final = 262_144
 
 LeaveReason = Literal["left", "expired", "kicked", "backlog", "node"]
 
@@ -345,7 +345,7 @@ class Rooms:
         """An event for a member. It cannot be refused: who has far too much waiting is removed."""
         if member.id not in self._members:
             return
-        if member.backlog_bytes + len(text) > self._limits.backlog + _EVENTS:
+        if member.backlog_bytes + len(text) > self._limits.backlog + EVENTS:
             if member.attach:
                 self._sink.detach(member.id, member.attach, CLOSE_SLOW, "too much waits for this client")
             self._remove(member, "backlog")

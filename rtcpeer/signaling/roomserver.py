@@ -121,6 +121,10 @@ class RoomServer:
         address_rate: RateLimit | None = None,
     ) -> None:
         self.backend = backend or MemoryBackend()
+        if self.backend.shared and not secret:
+            raise TypeError(
+                "servers that share a backend need the same secret=..., or no member could resume at another one"
+            )
         self._host = host
         self._port = port
         self._path = path
@@ -294,12 +298,13 @@ class RoomServer:
             del self._members[socket.id]
         if socket.is_entered and self._started:
             socket.is_entered = False
-            self._tasks.start(self._lose(socket))
+            self._tasks.start(self._insist(self.backend.lose, socket.id, socket.attach))
 
-    async def _lose(self, socket: RoomSocket) -> None:
+    async def _insist(self, operation: Callable[[str, str], Awaitable[None]], id: str, attach: str) -> None:
+        """Do it as soon as the backend can be reached."""
         while self._started:
             try:
-                await self.backend.lose(socket.id, socket.attach)
+                await operation(id, attach)
                 return
             except NetworkError:
                 await asyncio.sleep(_RETRY)
@@ -404,8 +409,10 @@ class RoomServer:
             if entered is None:
                 socket.id = secrets.token_urlsafe(12)
                 entered = await self._enter_anew(socket, frame, permit)
-        except BaseException:
+        except BaseException as error:
             self._members.pop(socket.id, None)
+            if isinstance(error, RoomError) and error.code == "unavailable" and socket.id:
+                self._tasks.start(self._insist(self.backend.leave, socket.id, socket.attach))
             socket.id = ""
             raise
         socket.submitted = entered.received

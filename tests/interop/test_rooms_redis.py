@@ -1,0 +1,246 @@
+"""Rooms of several nodes in Redis: what is sent arrives once and in order whatever breaks, or is reported lost."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from rtcpeer.signaling import RedisBackend, Room, RoomClient, RoomMember, RoomServer
+from tests.interop.redis_server import RedisServer, redis_server
+from tests.unit.signaling.roomkit import CANDIDATE, Proxy, raw
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
+
+SECRET = "of this test"
+GRACE = 3.0
+MEMBERS = int(os.environ.get("RTCPEER_ROOM_MEMBERS", "40"))
+
+
+@pytest.fixture
+async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
+    async with redis_server(tmp_path) as running:
+        yield running
+
+
+def node(redis: RedisServer, **limits: int) -> RoomServer:
+    return RoomServer(backend=RedisBackend(redis.url, **limits), secret=SECRET, grace=GRACE, max_waiting=200)
+
+
+@contextlib.asynccontextmanager
+async def two_nodes(redis: RedisServer) -> AsyncIterator[tuple[RoomServer, RoomServer]]:
+    async with node(redis) as one, node(redis) as two:
+        yield one, two
+
+
+@contextlib.asynccontextmanager
+async def two_members(one: str, two: str) -> AsyncIterator[tuple[Room, RoomMember, Room, RoomMember]]:
+    async with RoomClient(one, name="alice") as a, RoomClient(two, name="bob") as b, asyncio.timeout(60):
+        room_a, room_b = await a.openOrJoin("lobby"), await b.openOrJoin("lobby")
+        yield room_a, await anext(room_a), room_b, await anext(room_b)
+
+
+async def exchange(pairs: list[tuple[RoomMember, RoomMember]], count: int, pause: float) -> None:
+    """Send numbers from first to second of each pair; all must arrive, once and in order."""
+
+    async def send(member: RoomMember) -> None:
+        for number in range(count):
+            await member.send(CANDIDATE | {"sdpMLineIndex": number})
+            await asyncio.sleep(pause)
+
+    async def expect(member: RoomMember) -> None:
+        assert [(await anext(member))["sdpMLineIndex"] for _ in range(count)] == list(range(count))
+        assert member.unread == 0
+
+    await asyncio.gather(*(send(a) for a, _ in pairs), *(expect(b) for _, b in pairs))
+
+
+async def test_members_of_two_nodes_are_in_one_room(redis: RedisServer) -> None:
+    async with two_nodes(redis) as (one, two), two_members(one.url, two.url) as (room_a, to_b, room_b, to_a):
+        assert to_b.name == "bob"
+        await exchange([(to_b, to_a), (to_a, to_b)], 50, 0)
+        told: asyncio.Queue[Any] = asyncio.Queue()
+        for kind in ("broadcast", "metadata", "leave"):
+            room_a.addEventListener(
+                kind, lambda e: told.put_nowait((e.type, e.member.name, e.data, e.reason))
+            )
+        await room_b.setMetadata({"hand": "up"})
+        await room_b.broadcast([1])
+        assert await told.get() == ("metadata", "bob", None, "")
+        assert await told.get() == ("broadcast", "bob", [1], "")
+        await to_a.send(CANDIDATE | {"x": "y" * 100_000})  # too large for the node's stream
+        assert len((await anext(to_b))["x"]) == 100_000
+        lost = asyncio.Event()
+        room_b.onlost = lambda e: lost.set() if e.reason == "forbidden" else None
+        await room_b.kick(to_a)
+        await lost.wait()
+        assert await two.kick("lobby", room_b.id)
+        assert await told.get() == ("leave", "bob", None, "kicked")
+        assert await one.backend.presence("lobby") == 1
+        async with RoomClient(two.url) as other:
+            assert await other.checkPresence("lobby") == 1
+
+
+async def test_a_member_resumes_at_another_node_and_the_old_socket_is_powerless(redis: RedisServer) -> None:
+    async with two_nodes(redis) as (one, two), raw(one) as old, raw(two) as new, raw(two) as other:
+        entered = await old.enter()
+        others = (await other.enter())["id"]
+        assert (await old.receive())["type"] == "joined"
+        for number in range(5):
+            await other.send({"type": "message", "to": entered["id"], "message": {"n": number}})
+        assert [(await old.receive("message"))["message"]["n"] for _ in range(5)] == list(range(5))
+        again = await new.enter(resume=entered["token"], received=3)
+        assert (again["id"], again["resumed"], again["seq"]) == (entered["id"], True, 3)
+        assert [(await new.receive("message"))["seq"] for _ in range(3)] == [4, 5, 6]
+        assert await old.closed() == 4001
+        await new.send({"type": "message", "to": others, "message": {"n": 9}})
+        assert (await other.receive("message"))["from"] == entered["id"]
+
+
+async def test_a_hundred_race_for_ten_places(redis: RedisServer) -> None:
+    async with node(redis, max_members=10) as one, node(redis, max_members=10) as two:
+        clients = [RoomClient((one, two)[number % 2].url) for number in range(100)]
+        rooms = await asyncio.gather(*(c.openOrJoin("lobby") for c in clients), return_exceptions=True)
+        assert sum(isinstance(room, Room) for room in rooms) == 10
+        assert {room.code for room in rooms if not isinstance(room, Room)} == {"full"}  # type: ignore[union-attr]
+        assert await one.backend.presence("lobby") == 10
+        await asyncio.gather(*(client.close() for client in clients))
+        assert await one.backend.presence("lobby") == 0
+
+
+async def test_redis_stands_still_for_five_seconds(redis: RedisServer) -> None:
+    """Longer than the grace time: nobody is given up, nothing is lost, and nothing comes twice."""
+    async with two_nodes(redis) as (one, two), two_members(one.url, two.url) as (room_a, to_b, room_b, to_a):
+        told: list[str] = []
+        for room in (room_a, room_b):
+            for kind in ("leave", "away", "lost", "connectionlost"):
+                room.addEventListener(kind, lambda e: told.append(e.type))
+
+        async def stop() -> None:
+            await asyncio.sleep(0.3)
+            with redis.stopped():
+                await asyncio.sleep(5)
+
+        await asyncio.gather(exchange([(to_b, to_a), (to_a, to_b)], 100, 0.06), stop())
+        await asyncio.sleep(1)
+        assert told == []
+
+
+async def test_connections_to_redis_are_cut(redis: RedisServer) -> None:
+    async with two_nodes(redis) as (one, two), two_members(one.url, two.url) as (_, to_b, _room, to_a):
+
+        async def cut() -> None:
+            for _ in range(6):
+                await asyncio.sleep(0.25)
+                assert (await redis.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")).startswith(
+                    b":"
+                )
+
+        await asyncio.gather(exchange([(to_b, to_a), (to_a, to_b)], 60, 0.03), cut())
+
+
+async def test_redis_loses_its_memory(redis: RedisServer) -> None:
+    """Everybody stays in the room and hears that something may be lost; who was away is gone for all."""
+    async with (
+        two_nodes(redis) as (one, two),
+        Proxy(two._port) as proxy,
+        RoomClient(proxy.url, name="carol") as carol,
+        two_members(one.url, two.url) as (room_a, to_b, room_b, to_a),
+    ):
+        await carol.openOrJoin("lobby")
+        while len(room_a.members) < 2:
+            await anext(room_a)
+        doubts = [asyncio.Event(), asyncio.Event()]
+        room_a.onlost = lambda _: doubts[0].set()
+        room_b.onlost = lambda _: doubts[1].set()
+        proxy.hole = True
+        away = asyncio.Event()
+        room_a.onaway = lambda _: away.set()
+        proxy.cut()
+        await away.wait()
+        await redis.command("FLUSHALL")
+        async with asyncio.timeout(GRACE + 2):
+            await asyncio.gather(*(doubt.wait() for doubt in doubts))
+        assert (room_a.members, room_b.members) == ((to_b,), (to_a,))
+        await exchange([(to_b, to_a), (to_a, to_b)], 20, 0)
+        proxy.hole = False
+        assert (await anext(room_a)).name == "carol"
+
+
+async def test_one_of_two_processes_is_killed(redis: RedisServer) -> None:
+    """Members of the dead node resume at the other one, or are gone for everybody within the grace time."""
+    async with Node(redis) as first, Node(redis) as second, asyncio.timeout(100):
+        stays, moves, dies = MEMBERS // 2, MEMBERS // 4, MEMBERS - MEMBERS // 2 - MEMBERS // 4
+        clients = [RoomClient(first.url, name=f"stays {n}") for n in range(stays)]
+        clients += [RoomClient(second.url, name=f"moves {n}") for n in range(moves)]
+        clients += [RoomClient(second.url, name=f"dies {n}") for n in range(dies)]
+        rooms = [await client.openOrJoin("lobby") for client in clients]
+        await until(lambda: all(len(room.members) == MEMBERS - 1 for room in rooms), 30)
+        lost: list[Any] = []
+        for room, client in zip(rooms, clients, strict=True):
+            room.addEventListener("lost", lambda e: lost.append(e.reason))
+            if client.name and client.name.startswith("moves"):
+                client.url = first.url  # where a load balancer would send it
+        speakers = [
+            (by_name(rooms[0], f"moves {n}"), by_name(rooms[stays + n], "stays 0")) for n in range(moves)
+        ]
+        left = rooms[:stays] + rooms[stays : stays + moves]
+
+        async def kill() -> None:
+            await asyncio.sleep(0.3)
+            second.kill()
+            began = asyncio.get_running_loop().time()
+            await until(lambda: all(len(room.members) == len(left) - 1 for room in left), GRACE + 2)
+            print(f"{MEMBERS} members consistent after {asyncio.get_running_loop().time() - began:.2f} s")
+
+        await asyncio.gather(exchange([*speakers, *((b, a) for a, b in speakers)], 40, 0.05), kill())
+        assert lost == []
+        names = {member.name for member in rooms[0].members}
+        assert not any(name and name.startswith("dies") for name in names)
+        await asyncio.gather(*(client.close() for client in clients))
+
+
+def by_name(room: Room, name: str) -> RoomMember:
+    return next(member for member in room.members if member.name == name)
+
+
+async def until(condition: Any, seconds: float) -> None:
+    give_up = asyncio.get_running_loop().time() + seconds
+    while not condition():
+        assert asyncio.get_running_loop().time() < give_up
+        await asyncio.sleep(0.02)
+
+
+class Node:
+    """A process with a room server."""
+
+    def __init__(self, redis: RedisServer) -> None:
+        self._redis = redis
+
+    async def __aenter__(self) -> Self:
+        program = Path(__file__).with_name("room_node.py")
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(program),
+            self._redis.url,
+            str(GRACE),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        async with asyncio.timeout(30):
+            self.url = (await self._process.stdout.readline()).decode().strip()
+        return self
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+
+    async def __aexit__(self, *_: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
