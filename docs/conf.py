@@ -4,7 +4,11 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+from sphinx.util.docutils import SphinxDirective
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+
+import public_names  # noqa: E402  (beside this file)
 
 project = "rtcpeer"
 author = "the rtcpeer authors"
@@ -51,6 +55,18 @@ def _literal_blocks(app, what, name, obj, options, lines):
     lines[:] = result
 
 
+class PublicNames(SphinxDirective):
+    """``.. public-names:: MODULE``: every name of the module that no other page shows."""
+
+    required_arguments = 1
+
+    def run(self):
+        """The nodes of the names' autodoc directives."""
+        names = public_names.generated(self.arguments[0])
+        return self.parse_text_to_nodes("\n\n".join(public_names.directive(name) for name in names) + "\n")
+
+
 def setup(app):
     """Sphinx calls this."""
+    app.add_directive("public-names", PublicNames)
     app.connect("autodoc-process-docstring", _literal_blocks, priority=400)
