@@ -1,6 +1,7 @@
 """The command line: ``python -m rtcpeer demo | serve | whip | whep | relay | doctor``.
 
-Owns: arguments and exit codes (0 all went well, 1 a promise was broken, 2 wrong use or something to install).
+Owns: arguments and exit codes (0 all went well, 1 a promise was broken, 2 wrong use or something to install, 130
+Ctrl-C).
 Never: what a verb does; each verb is a module of its own, imported when it is asked for.
 """
 
@@ -13,6 +14,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,9 +34,12 @@ class _Parser(argparse.ArgumentParser):
 def build_parser() -> argparse.ArgumentParser:
     """The grammar of the command line."""
     parser = _Parser(
-        prog="rtcpeer", description="A browser-grade RTCPeerConnection for Python asyncio, at work."
+        prog="rtcpeer",
+        description="A browser-grade RTCPeerConnection for Python asyncio, at work.",
+        epilog="Exit status: 0 all went well, 1 something was refused or broken, 2 wrong use, 130 Ctrl-C.",
     )
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    parser.add_argument("--version", action="version", version=f"rtcpeer {metadata.version('rtcpeer')}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs (rtcpeer VERB --help says more)")
 
     demo = verbs.add_parser(
         "demo",
@@ -199,7 +204,20 @@ def _address(text: str) -> tuple[str, int]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status."""
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    try:
+        if options.verb is None:
+            parser.print_help()
+            return 0
+        return _run_verb(options)
+    except BrokenPipeError:
+        # who read our output has gone, as `rtcpeer ... | head` does: nothing more can be said to it, at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run_verb(options: argparse.Namespace) -> int:
     if options.verb == "demo":
         if options.file is not None and not options.file.is_file():
             return _refuse(f"there is no file {str(options.file)!r}")

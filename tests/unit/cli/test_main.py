@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -19,9 +21,32 @@ def test_defaults() -> None:
 
 def test_wrong_use_ends_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main([])
+        main(["dmo"])
     assert ended.value.code == 2
-    assert "VERB" in capsys.readouterr().err
+    assert "invalid choice: 'dmo'" in capsys.readouterr().err
+
+
+def test_without_a_verb_the_verbs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert {"demo", "serve", "relay", "doctor"} <= set(capsys.readouterr().out.split())
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"rtcpeer {metadata.version('rtcpeer')}\n"
+
+
+def test_a_reader_that_has_gone_is_no_traceback() -> None:
+    program = "import sys; from rtcpeer.cli.main import main; sys.exit(main([]))"
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert b"Traceback" not in process.stderr.read()
 
 
 def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
