@@ -7,7 +7,7 @@ import pytest
 
 GUIDE = Path(__file__).parents[3] / "docs" / "signaling.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-SAID = ["connected\n", "320 x 240\n", "you said: hello\n"]
+SAID = ["connected\n", "bob {'camera': True}\n", "320 x 240\n", "you said: hello\n"]
 
 
 @pytest.mark.timeout(60)
@@ -21,7 +21,15 @@ def test_every_name_it_mentions_is_there() -> None:
     import rtcpeer.signaling
 
     text = GUIDE.read_text(encoding="utf-8")
-    for name in ("memory_pair", "RoomServer", "WhipClient", "WhepServer", "HttpOfferServer", "HttpSdpClient"):
+    for name in (
+        "memory_pair",
+        "RoomServer",
+        "RedisBackend",
+        "WhipClient",
+        "WhepServer",
+        "HttpOfferServer",
+        "HttpSdpClient",
+    ):
         assert f"`{name}" in text
         assert hasattr(rtcpeer.signaling, name)
     for name in rtcpeer.signaling.__all__:
