@@ -5,6 +5,7 @@ Names are imported on demand (PEP 562): importing the package loads nothing.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -318,6 +319,12 @@ if TYPE_CHECKING:
     from rtcpeer.signaling.negotiator import Negotiator
     from rtcpeer.supervisor.peer import SupervisedPeer
     from rtcpeer.supervisor.session import Session
+
+
+if os.environ.get("RTCPEER_LOG"):
+    from rtcpeer.log import configure as _configure_log
+
+    _configure_log(os.environ["RTCPEER_LOG"])
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from OpenSSL import SSL
 
-from rtcpeer.dtls.records import HANDSHAKE_MTU, split_records
+from rtcpeer.dtls.records import HANDSHAKE_MTU, describe_untrusted, split_records
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class Flight:
         send: puts one datagram on the way.
         first_rto: gives the seconds until a flight is repeated first; they double.
         rto_max: what doubling leads to, unless the first wait is longer already.
+        name: for logs.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class Flight:
         *,
         first_rto: Callable[[], float],
         rto_max: float,
+        name: str = "",
     ) -> None:
         self._connection = connection
         self._send = send
         self._first_rto = first_rto
         self._rto_max = rto_max
+        self._name = name
         self._rto = 0.0
         self._datagrams: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -68,6 +71,7 @@ class Flight:
             self._datagrams = datagrams
             self._rto = self._first_rto()
             self._arm()
+            self._log("sends", datagrams)
         for datagram in datagrams:
             self._send(datagram)
         return bool(datagrams)
@@ -100,10 +104,15 @@ class Flight:
                 if self._connection.DTLSv1_handle_timeout():
                     self._timeouts += 1
             except SSL.Error as exc:
-                logger.debug("DTLS timer: %s", exc)
+                logger.debug("%s DTLS timer: %s", self._name, exc)
             self._datagrams = written(self._connection) or self._datagrams
         self._arm()
+        self._log("repeats", self._datagrams)
         self.send()
+
+    def _log(self, verb: str, datagrams: list[bytes]) -> None:
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s DTLS %s %s", self._name, verb, describe_untrusted(datagrams))
 
     def _arm(self) -> None:
         self._cancel()

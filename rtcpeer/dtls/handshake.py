@@ -25,7 +25,7 @@ from OpenSSL import SSL
 
 from rtcpeer.dtls.flight import Flight, written
 from rtcpeer.dtls.handshake_filter import BeginsAnew, HandshakeFilter
-from rtcpeer.dtls.records import HANDSHAKE_MTU, alert_name, reason, received_alert
+from rtcpeer.dtls.records import HANDSHAKE_MTU, alert_name, describe_untrusted, reason, received_alert
 from rtcpeer.errors import RTCError
 
 logger = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ class Handshake:
         refused: whether the other end's certificate was refused.
         on_connected: called once with the attempt that succeeded.
         on_failed: called once with the reason.
+        name: for logs.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Handshake:
         refused: Callable[[], RTCError | None],
         on_connected: Callable[[Attempt], None],
         on_failed: Callable[[RTCError], None],
+        name: str = "",
     ) -> None:
         self._open_connection = open_connection
         self._is_server = is_server
@@ -90,6 +92,7 @@ class Handshake:
         self._refused = refused
         self._on_connected = on_connected
         self._on_failed = on_failed
+        self._name = name
         self._loop = asyncio.get_running_loop()
         # a client has one at most, and so has a server, unless somebody disturbs it; the latest is the last
         self._attempts: list[Attempt] = []
@@ -117,6 +120,8 @@ class Handshake:
 
     def receive_untrusted(self, datagram: bytes) -> None:
         """A datagram with DTLS records."""
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s DTLS receives %s", self._name, describe_untrusted([datagram]))
         if not self._attempts and self._is_server and self._spend():
             self._open()
         for attempt in tuple(self._attempts):
@@ -157,7 +162,9 @@ class Handshake:
             connection.set_accept_state()
         else:
             connection.set_connect_state()
-        flight = Flight(connection, self._send, first_rto=self._first_rto, rto_max=self._rto_max)
+        flight = Flight(
+            connection, self._send, first_rto=self._first_rto, rto_max=self._rto_max, name=self._name
+        )
         attempt = Attempt(connection, flight, HandshakeFilter(is_server=self._is_server))
         if len(self._attempts) >= ATTEMPTS_MAX:
             self._drop(self._attempts[0])
@@ -207,7 +214,7 @@ class Handshake:
             # unencrypted ones do not pass the filter: this one is authenticated
             self._fail(RTCError("dtls-failure", f"DTLS handshake failed: {alert[0]}", receivedAlert=alert[1]))
         else:
-            logger.debug("a DTLS handshake begins anew: %s", reason(exc))
+            logger.debug("%s DTLS handshake begins anew: %s", self._name, reason(exc))
             self._suspect(reason(exc), None)
             # what OpenSSL would say now, an alert, would end the handshake at the other end, perhaps for a forgery
             written(attempt.connection)

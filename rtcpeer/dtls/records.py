@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from OpenSSL import SSL
 
 # Handshake datagrams stay below what every IPv6 path carries (1280 - IPv6 - UDP - TURN framing).
@@ -29,6 +31,44 @@ def split_records(data: bytes, mtu: int) -> list[bytes]:
     if start < size:
         datagrams.append(data[start:])
     return datagrams
+
+
+# RFC 5246 section 7.4, RFC 6347 section 4.3.2
+_MESSAGES = {
+    0: "HelloRequest",
+    1: "ClientHello",
+    2: "ServerHello",
+    3: "HelloVerifyRequest",
+    4: "NewSessionTicket",
+    11: "Certificate",
+    12: "ServerKeyExchange",
+    13: "CertificateRequest",
+    14: "ServerHelloDone",
+    15: "CertificateVerify",
+    16: "ClientKeyExchange",
+    20: "Finished",
+}
+_TYPES = {20: "ChangeCipherSpec", 21: "Alert", 22: "Handshake", 23: "data"}
+
+
+def describe_untrusted(datagrams: Iterable[bytes]) -> str:
+    """The records of a flight by name, for logs; contents are not shown."""
+    names: list[str] = []
+    count = size = 0
+    for data in datagrams:
+        count += 1
+        size += len(data)
+        position = 0
+        while position + RECORD_HEADER < len(data):
+            kind = data[position]
+            name = _TYPES.get(kind, f"type {kind}")
+            if kind == 22:
+                encrypted = data[position + 3 : position + 5] != b"\0\0"
+                name = "Finished" if encrypted else _MESSAGES.get(data[position + RECORD_HEADER], name)
+            if not names or names[-1] != name:
+                names.append(name)
+            position += RECORD_HEADER + (data[position + 11] << 8 | data[position + 12])
+    return f"{', '.join(names) or 'no record'} ({size} bytes in {count})"
 
 
 def is_clear_data(data: bytes) -> bool:

@@ -45,6 +45,8 @@ FLIGHT_RTO_MAX = 0.5
 LATE_REPEATS_MAX = 20
 # DTLS datagrams that arrive before `start` (a ClientHello can overtake the answer) wait here.
 EARLY_DATAGRAMS_MAX = 16
+# States in which the log mentions it at INFO
+_TOLD = (DtlsTransportState.CONNECTED, DtlsTransportState.FAILED, DtlsTransportState.CLOSED)
 # Messages that are sealed together: what one call can send (`net.offload`)
 _RUN_MAX = 64
 
@@ -128,6 +130,7 @@ class DtlsTransport:
             refused=lambda: _fingerprint_failure() if self._refused else None,
             on_connected=self._on_connected,
             on_failed=self._fail,
+            name=self._name,
         )
         self._set_state(DtlsTransportState.CONNECTING)
         early, self._early = self._early, []
@@ -479,7 +482,8 @@ class DtlsTransport:
 
     def _set_state(self, state: DtlsTransportState, error: RTCError | None = None) -> None:
         self.state = state
-        logger.debug("%s DTLS is %s%s", self._name, state.value, f": {error}" if error else "")
+        level = logging.INFO if state in _TOLD else logging.DEBUG
+        logger.log(level, "%s DTLS is %s%s", self._name, state.value, f": {error}" if error else "")
         if self._listener is not None:
             self._listener.on_dtls_state(state, error)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import random
 import secrets
@@ -51,6 +52,8 @@ from rtcpeer.supervisor.recovery import RecoveryRecord
 from rtcpeer.supervisor.remote_tracks import RemoteTracks
 from rtcpeer.supervisor.servers import Servers
 from rtcpeer.values import DtlsTransportState, PeerConnectionState
+
+logger = logging.getLogger(__name__)
 
 # events of the connection that are told here as well, with `generation` and `reason`
 FORWARDED = (
@@ -110,6 +113,7 @@ class Controller(EventTarget):
         self._track_timer: asyncio.TimerHandle | None = None  # until unmatched tracks end
         self._resend_after = resend_after
         self._random = random_source
+        self._name = f"peer-{secrets.token_hex(3)}"
         self._state = PeerState.NEW
         self._reason = Reason.START
         self._generation = 0
@@ -140,6 +144,7 @@ class Controller(EventTarget):
         self._retire(reason)
         self._generation += 1
         self._reason = reason
+        logger.info("%s makes connection %d (%s): %r", self._name, self._generation, reason.value, pc)
         self._recovery.new_generation()
         self._watched.clear()
         self._bytes = 0
@@ -462,6 +467,9 @@ class Controller(EventTarget):
         self._ufrags_before = (
             frozenset() if remote_description is None else ufrags_untrusted(remote_description.sdp)
         )
+        logger.info(
+            "%s attempts: %s (%s)%s", self._name, action.value, reason.value, ", asked for" if remote else ""
+        )
         self._servers.begin_attempt()
         self._recovery.begin(action, reason, self._generation, self._now(), remote=remote)
 
@@ -557,6 +565,7 @@ class Controller(EventTarget):
         previous = self._state
         if state == previous:
             return
+        logger.info("%s is %s (%s), generation %d", self._name, state.value, reason.value, self._generation)
         self._state, self._reason = state, reason
         event = StateEvent(state, previous, self._generation, reason)
         self._history.append(event)

@@ -25,6 +25,7 @@ from rtcpeer.aio import Alarm, quiet
 from rtcpeer.ice.agent.active_tcp import open_active
 from rtcpeer.ice.agent.gathering_session import GatheringSession
 from rtcpeer.ice.agent.listener import IceCandidateError, IceListener, SelectedPair
+from rtcpeer.ice.agent.log import IceLog
 from rtcpeer.ice.agent.pool import BasePool
 from rtcpeer.ice.agent.relay import RelayBase
 from rtcpeer.ice.agent.remote_candidates import RemoteCandidateFilter
@@ -75,6 +76,7 @@ class IceAgent:
         self._settings = settings
         self.listener = listener
         self._name = name
+        self.log = IceLog(name)
         self._loop = asyncio.get_running_loop()
         self.clock = self._loop.time
         self.context = Context(
@@ -218,6 +220,7 @@ class IceAgent:
         """Gather with these credentials: the first generation, or a restart beside it.  Returns at once."""
         if self._closed is not None:
             return
+        self.log.generation()
         self._watch()
         self._end_phases(lambda phase: phase.generation.remote is None)
         generation = self.core.start_generation(self.clock(), local)
@@ -233,6 +236,7 @@ class IceAgent:
         Others, while ours stay, are those of another end that answered too (forking): checks begin anew.
         """
         if self._closed is None:
+            self.log.remote_described(lite=remote.lite)
             self.core.set_remote(self.clock(), remote)
             self.flush()
 
@@ -245,6 +249,7 @@ class IceAgent:
     def add_remote_candidate(self, candidate: Candidate) -> None:
         """A remote candidate, at any time; `rtcpeer.ice.agent.remote_candidates` says which are refused silently."""
         if self._closed is None:
+            self.log.remote(candidate)
             self._candidate_filter.take(candidate, self._settings)
 
     def offered(self, address: str) -> None:
@@ -272,6 +277,7 @@ class IceAgent:
     def end_of_remote_candidates(self, ufrag: str | None) -> None:
         """The remote side has said that there are no more; None means for its newest credentials."""
         if self._closed is None:
+            self.log.remote_ended()
             self.core.end_of_remote(self.clock(), ufrag)
             self.flush()
 
@@ -365,6 +371,7 @@ class IceAgent:
         if late > self._settings.lag_tolerance:
             self.core.lagged(late)
             self._counters.lag(late, now)
+            self.log.lagged(late)
         self.pool.tick(now)
         for phase in list(self.phases):
             phase.gathering.queries.tick(now)
@@ -384,6 +391,8 @@ class IceAgent:
         try:
             events = self.core.events
             while True:
+                if self.log.is_verbose:
+                    self.log.look(self.core.generations)
                 while events:
                     self._digest(events.pop(0))
                 self._route = self.core.route
@@ -402,9 +411,11 @@ class IceAgent:
 
     def _digest(self, event: Event) -> None:
         if isinstance(event, StateChanged):
+            self.log.state(event.state)
             self.tell(self.listener.on_state, event.state)
         elif isinstance(event, PairSelected):
             pair = event.pair
+            self.log.selected(pair)
             self._selected = SelectedPair(pair.local_candidate, pair.remote.candidate)
             if isinstance(pair.base, RelayBase):
                 pair.base.bind(pair.address)
@@ -412,10 +423,12 @@ class IceAgent:
         elif isinstance(event, Woken):
             self.tell(self.listener.on_wake)
         elif isinstance(event, RoleChanged):
+            self.log.role(event.role)
             self.tell(self.listener.on_role, event.role)
         elif isinstance(event, ActiveWanted):
             open_active(self, self._network, event.generation)
         elif isinstance(event, GenerationDropped):
+            self.log.dropped()
             half = event.generation.half
             self._counters.absorb((event.generation,))
             if not half.users:
@@ -473,6 +486,7 @@ class IceAgent:
         interfaces = self._network.interfaces()
         self._candidate_filter.broadcasts = broadcast_addresses(interfaces)
         here = {interface.address for interface in interfaces}
+        self.log.network_changed(here)
         for (_, host), base in self.pool.sockets.items():
             if host not in here:
                 self.core.lose_base(now, base)

@@ -14,6 +14,7 @@ from rtcpeer.aio import quiet
 from rtcpeer.dtls.trust import client_connection
 from rtcpeer.ice.agent.allocation import AllocationAttempt
 from rtcpeer.ice.agent.listener import IceCandidateError
+from rtcpeer.ice.agent.log import IceLog
 from rtcpeer.ice.agent.pool import BasePool
 from rtcpeer.ice.agent.relay import RelayBase, RelayPath
 from rtcpeer.ice.agent.sockets import Pipe, SocketBase
@@ -78,6 +79,7 @@ class Gathering:
         pool: BasePool,
         owner: object,
         sink: GatheringSink,
+        log: IceLog,
     ) -> None:
         self._network = network
         self._settings = settings
@@ -86,6 +88,7 @@ class Gathering:
         # The local half of a generation: the user of the bases.
         self._owner = owner
         self._sink = sink
+        self._log = log
         self.queries = Queries()
         self._interfaces: list[Interface] = []
         self._hosts: list[tuple[SocketBase, Interface, int]] = []
@@ -198,6 +201,8 @@ class Gathering:
         except OSError as exc:
             self._failed(entry, 701, f"the server's name can not be resolved: {exc}", None)
             return
+        if url.scheme in ("turn", "turns") or not self._relay_only:
+            self._log.asks(url.url, addresses)
         if url.scheme in ("turn", "turns"):
             await self._ask_relay(index, entry, addresses, deadline)
         elif not self._relay_only:
@@ -269,6 +274,7 @@ class Gathering:
         if mapped is None:
             self._failed(way.entry, *error, way.base.address)
             return
+        self._log.answered(way.entry.url.url, f"{way.base.address[0]} is mapped to {mapped[0]}:{mapped[1]}")
         self._tell_srflx(way.base, way.preference, mapped, way.interface, way.entry)
         if mapped != way.base.address:
             self._sink.mapped(way.base, way.server)
@@ -288,6 +294,8 @@ class Gathering:
             self._failed(entry, *result)
 
     def _tell_relay(self, index: int, entry: IceServerEntry, path: RelayPath) -> None:
+        addresses = ", ".join(f"{host}:{port}" for host, port in (b.address for b in path.bases.values()))
+        self._log.answered(entry.url.url, f"relays at {addresses}")
         for base in path.bases.values():
             self._tell_relayed(index, entry, path, base)
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from rtcpeer.ice.agent.gathering import Gathering
 from rtcpeer.ice.agent.listener import IceCandidateError, IceListener
+from rtcpeer.ice.agent.log import IceLog
 from rtcpeer.ice.agent.pool import BasePool
 from rtcpeer.ice.agent.relay import RelayPath
 from rtcpeer.ice.agent.sockets import Pipe, SocketBase
@@ -28,7 +29,7 @@ class GatheringHost(Protocol):
     """The agent, as a phase sees it.
 
     Attributes:
-        settings, clock, core, context, pool, listener: the agent's own.
+        settings, clock, core, context, pool, listener, log: the agent's own.
         phases: those that are wanted, newest last.
         gathering_state: of the newest generation.
         is_closed: whether the agent is.
@@ -39,6 +40,7 @@ class GatheringHost(Protocol):
     context: Context
     pool: BasePool
     listener: IceListener
+    log: IceLog
     phases: list[GatheringSession]
     gathering_state: IceGatheringState
 
@@ -75,7 +77,7 @@ class GatheringSession:
         self._host = host
         self.generation = generation
         self.task: asyncio.Task[None] | None = None
-        self.gathering = Gathering(network, host.settings, pipe, host.pool, generation.half, self)
+        self.gathering = Gathering(network, host.settings, pipe, host.pool, generation.half, self, host.log)
 
     def _is_over(self) -> bool:
         return self not in self._host.phases
@@ -116,6 +118,7 @@ class GatheringSession:
         if allow is not None and not allow(candidate):
             return False
         local = Local(host.context.new_id("L"), candidate, base, local_preference, network)
+        host.log.local(candidate)
         host.tell(host.listener.on_candidate, candidate)
         host.core.add_local(host.clock(), generation, local)
         host.offered(base.address[0] if base is not None else candidate.address)
@@ -126,6 +129,7 @@ class GatheringSession:
         """A server gave nothing."""
         host = self._host
         if not self._is_over():
+            host.log.server_failed(error)
             host.tell(host.listener.on_candidate_error, error)
             host.flush()
 
@@ -135,6 +139,7 @@ class GatheringSession:
         if self._is_over():
             return
         host.phases.remove(self)
+        host.log.gathered(len(self.generation.locals))
         self._set_state(IceGatheringState.COMPLETE)
         host.core.set_gathered(host.clock(), self.generation)
         host.flush()

@@ -14,7 +14,7 @@ from rtcpeer.peer.events import RTCPeerConnectionIceEvent
 from rtcpeer.peer.session import states
 from rtcpeer.values import DtlsTransportState, IceGatheringState, IceTransportState, PeerConnectionState
 
-logger = logging.getLogger("rtcpeer")
+logger = logging.getLogger("rtcpeer.peer")
 
 
 class Transports(Protocol):
@@ -64,6 +64,8 @@ class Aggregates:
             return _nothing
         state = states.ice_connection_state(self._transports.ice_states(), closed=False)
         changed = state is not self.ice_connection
+        if changed:
+            logger.debug("%s ICE connection is %s", self._name, state.value)
         self.ice_connection = state
         announce_connection = self.derive_connection()
 
@@ -84,7 +86,7 @@ class Aggregates:
         if state is self.connection:
             return _nothing
         self.connection = state
-        logger.debug("%s is %s", self._name, state)
+        logger.info("%s is %s", self._name, state.value)
         return lambda: self._fire(Event("connectionstatechange"))
 
     def derive_gathering(self) -> Callable[[], None]:
@@ -95,6 +97,7 @@ class Aggregates:
         if state is self.ice_gathering:
             return _nothing
         self.ice_gathering = state
+        logger.debug("%s gathering is %s", self._name, state.value)
 
         def announce() -> None:
             self._fire(Event("icegatheringstatechange"))

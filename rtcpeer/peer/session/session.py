@@ -11,8 +11,9 @@ import contextlib
 import dataclasses
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rtcpeer.aio import Gone
 from rtcpeer.config.configuration import RTCConfiguration
@@ -48,7 +49,15 @@ from rtcpeer.values import (
 if TYPE_CHECKING:
     from rtcpeer.peer.connection import RTCPeerConnection
 
-logger = logging.getLogger("rtcpeer")
+logger = logging.getLogger("rtcpeer.peer")
+
+_T = TypeVar("_T")
+
+
+def _steps(plan: Plan) -> str:
+    """The steps of a plan by name, with how often: no content of a description."""
+    counts = Counter(type(effect).__name__ for effect in (*plan.prepare, *plan.start))
+    return ", ".join(f"{name} x {count}" if count > 1 else name for name, count in counts.items())
 
 
 class PeerSession:
@@ -159,6 +168,10 @@ class PeerSession:
         except BaseException:
             self.executor.undo(plan)
             raise
+        if plan.base.signaling is not plan.next.signaling:
+            logger.info("%s signaling is %s", self.name, plan.next.signaling.value)
+        if logger.isEnabledFor(logging.DEBUG) and (plan.prepare or plan.start):
+            logger.debug("%s does: %s", self.name, _steps(plan))
         self.executor.start(plan)
         self.executor.announce(plan)
 
@@ -176,7 +189,7 @@ class PeerSession:
             return plan.text
 
         self.enter_loop(asyncio.get_running_loop())
-        return await self.chain.run(operation)
+        return await self._perform("createOffer", operation)
 
     async def create_answer(self) -> str:
         """webrtc-pc 4.4.2 createAnswer."""
@@ -192,7 +205,7 @@ class PeerSession:
             return plan.text
 
         self.enter_loop(asyncio.get_running_loop())
-        return await self.chain.run(operation)
+        return await self._perform("createAnswer", operation)
 
     async def set_local_description(self, type: SdpType | None, text: str) -> None:
         """webrtc-pc 4.4.2 setLocalDescription, 4.4.1.5 "set a local session description"."""
@@ -206,7 +219,7 @@ class PeerSession:
             self.carry_out(self.engine.plan_local(type, text))
 
         self.enter_loop(asyncio.get_running_loop())
-        await self.chain.run(operation)
+        await self._perform(f"setLocalDescription({type or ''})", operation)
 
     async def set_remote_description(self, type: SdpType, text: str) -> None:
         """webrtc-pc 4.4.2 setRemoteDescription, 4.4.1.5 "set a remote session description"."""
@@ -225,7 +238,7 @@ class PeerSession:
             self.carry_out(plan)
 
         self.enter_loop(asyncio.get_running_loop())
-        await self.chain.run(operation)
+        await self._perform(f"setRemoteDescription({type})", operation)
 
     async def add_ice_candidate(
         self, candidate: str, mid: str | None, mline_index: int | None, ufrag: str | None
@@ -238,7 +251,16 @@ class PeerSession:
             await self._in_parallel()
             self.carry_out(self.engine.plan_remote_candidate(candidate, mid, mline_index, ufrag))
 
-        await self.chain.run(operation)
+        await self._perform("addIceCandidate", operation)
+
+    async def _perform(self, what: str, operation: Callable[[], Awaitable[_T]]) -> _T:
+        """Run an operation in the chain, and log it; descriptions and candidates themselves are not logged."""
+        logger.debug("%s %s", self.name, what)
+        try:
+            return await self.chain.run(operation)
+        except Exception as error:
+            logger.debug("%s %s failed: %s", self.name, what, type(error).__name__)
+            raise
 
     # What W3C refuses before it does anything in parallel; the engine refuses the same, later.
 
@@ -371,6 +393,7 @@ class PeerSession:
         if not self.closed:
             self.carry_out(self.engine.operations.plan_close())
             self.closed = True
+            logger.info("%s is closed", self.name)
             self._early_steps.clear()
             self.aggregates.close()
             self.chain.close()
