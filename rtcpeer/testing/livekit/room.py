@@ -1,0 +1,267 @@
+"""A room at the LiveKit test server: who is there, what is published, who gets what.
+
+Owns: the participants, the news that they are told, the way of data, the list of speakers. Never: a socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rtcpeer.signaling.livekit.messages import models, rtc
+from rtcpeer.testing.livekit.media import PublishedTrack
+from rtcpeer.testing.livekit.participant import ServerParticipant, new_sid
+
+# Who is louder than this, in dBov, is a speaker.
+SPEAKING = 0.02
+SPEAKERS_EVERY = 0.3
+
+
+@dataclass
+class LiveKitFaults:
+    """What the test server does wrong; change it while it runs.
+
+    Attributes:
+        refuse: the HTTP status with which the next clients are refused; None: they are let in.
+        refusals: how many are refused before all are let in again; None: all.
+        silent: a socket is opened and then nothing is said.
+        without_v1: ``/rtc/v1`` does not exist, as with older servers.
+        ignore_pings: pings are not answered.
+        refuse_resume: a resume is answered with "begin anew", as by a server that has forgotten the session.
+        first: bytes that are sent in place of the first message.
+    """
+
+    refuse: int | None = None
+    refusals: int | None = None
+    silent: bool = False
+    without_v1: bool = False
+    ignore_pings: bool = False
+    refuse_resume: bool = False
+    first: bytes | None = None
+
+
+@dataclass(eq=False)
+class LiveKitRoomState:
+    """A room.
+
+    Attributes:
+        name: as the tokens name it.
+        faults: those of the server.
+        spawn: begins a task of the server.
+        info: what the participants are told of the room.
+        participants: who is there, by identity.
+    """
+
+    name: str
+    faults: LiveKitFaults
+    spawn: Callable[[Coroutine[Any, Any, None]], object]
+    info: models.Room = field(default_factory=models.Room)
+    participants: dict[str, ServerParticipant] = field(default_factory=dict)
+    _speaking: dict[str, float] = field(default_factory=dict)
+    _departures: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.info = models.Room(sid=new_sid("RM"), name=self.name, creation_time=int(time.time()))
+
+    def others(self, participant: ServerParticipant) -> list[ServerParticipant]:
+        """Everybody else."""
+        return [one for one in self.participants.values() if one is not participant]
+
+    # -- coming and going ------------------------------------------------------------------------------
+
+    async def add(self, participant: ServerParticipant) -> None:
+        """Somebody comes; who was there under this identity is put out."""
+        former = self.participants.get(participant.identity)
+        if former is not None:
+            await self.remove(former, models.DisconnectReason.DUPLICATE_IDENTITY, tell=True)
+        self.participants[participant.identity] = participant
+        self.info.num_participants = len(self.participants)
+        self.updated(participant)
+        if participant.auto_subscribe and participant.grants.can_subscribe:
+            for other in self.others(participant):
+                for track in other.tracks.values():
+                    participant.media.subscribe(track)
+
+    async def remove(
+        self,
+        participant: ServerParticipant,
+        reason: models.DisconnectReason,
+        *,
+        tell: bool = False,
+        action: rtc.LeaveRequest.Action = rtc.LeaveRequest.DISCONNECT,
+    ) -> None:
+        """Somebody goes, or is put out (`tell`)."""
+        if self.participants.get(participant.identity) is not participant:
+            return
+        del self.participants[participant.identity]
+        self.stay(participant)
+        self.info.num_participants = len(self.participants)
+        if tell:
+            leave = rtc.LeaveRequest(reason=reason, action=action)
+            participant.send(rtc.SignalResponse(leave=leave))
+        participant.info.state = models.ParticipantInfo.DISCONNECTED
+        participant.info.disconnect_reason = reason
+        for track in list(participant.tracks.values()):
+            self._retract(track)
+        participant.tracks.clear()
+        self.updated(participant)
+        self.spawn(participant.close())
+
+    def depart_later(self, participant: ServerParticipant, delay: float) -> None:
+        """The socket of somebody is gone: unless it comes back in time, so is the participant."""
+
+        def gone() -> None:
+            self._departures.pop(participant.sid, None)
+            self.spawn(self.remove(participant, models.DisconnectReason.SIGNAL_CLOSE))
+
+        self.stay(participant)
+        self._departures[participant.sid] = asyncio.get_running_loop().call_later(delay, gone)
+
+    def stay(self, participant: ServerParticipant) -> None:
+        """The participant is back, or has left for good."""
+        timer = self._departures.pop(participant.sid, None)
+        if timer is not None:
+            timer.cancel()
+
+    # -- news ------------------------------------------------------------------------------------------
+
+    def updated(self, participant: ServerParticipant, *, to_self: bool = False) -> None:
+        """Tell all others (and the participant) what is known of it now."""
+        info = participant.info
+        info.version += 1
+        info.is_publisher = bool(participant.tracks)
+        del info.tracks[:]
+        info.tracks.extend(track.info for track in participant.tracks.values())
+        update = rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[info]))
+        for other in self.participants.values() if to_self else self.others(participant):
+            other.send(update)
+
+    def set_metadata(self, metadata: str) -> None:
+        """Change what the room says of itself."""
+        self.info.metadata = metadata
+        for participant in self.participants.values():
+            participant.send(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self.info)))
+
+    # -- tracks ----------------------------------------------------------------------------------------
+
+    def published(self, participant: ServerParticipant, track: PublishedTrack) -> None:
+        """A track arrives from somebody: the others are told and get it."""
+        self.updated(participant, to_self=True)
+        for other in self.others(participant):
+            if other.auto_subscribe and other.grants.can_subscribe:
+                other.media.subscribe(track)
+                self.spawn(self._connect(other, track))
+
+    def unpublished(self, participant: ServerParticipant, track: PublishedTrack) -> None:
+        """A track arrives no more."""
+        if participant.tracks.pop(track.info.sid, None) is not None:
+            self._retract(track)
+            gone = rtc.TrackUnpublishedResponse(track_sid=track.info.sid)
+            participant.send(rtc.SignalResponse(track_unpublished=gone))
+            self.updated(participant, to_self=True)
+
+    def _retract(self, track: PublishedTrack) -> None:
+        for media in list(track.subscribers):
+            if media.unsubscribe(track):
+                self.spawn(media.offer())
+        track.forwarder.close()
+
+    async def subscribe(self, participant: ServerParticipant, sids: Iterable[str], wanted: bool) -> None:
+        """A participant wants some tracks, or no longer."""
+        changed = False
+        for sid in sids:
+            track = next((one.tracks[sid] for one in self.others(participant) if sid in one.tracks), None)
+            if track is None:
+                participant.ignored["subscription"] += 1
+            elif not wanted:
+                changed |= participant.media.unsubscribe(track)
+            elif participant.grants.can_subscribe and participant.media.subscribe(track):
+                changed = True
+                self._tell_publisher(track)
+        if changed:
+            await self.negotiate(participant)
+
+    async def _connect(self, participant: ServerParticipant, track: PublishedTrack) -> None:
+        self._tell_publisher(track)
+        await self.negotiate(participant)
+
+    def _tell_publisher(self, track: PublishedTrack) -> None:
+        for one in self.participants.values():
+            if one.sid == track.owner:
+                one.send(rtc.SignalResponse(track_subscribed=rtc.TrackSubscribed(track_sid=track.info.sid)))
+
+    async def negotiate(self, participant: ServerParticipant) -> None:
+        """Bring a participant's sections up to what it is subscribed to."""
+        participant.media.require_sections()
+        await participant.media.offer()
+
+    # -- data and speakers -----------------------------------------------------------------------------
+
+    def data(self, sender: ServerParticipant, packet: models.DataPacket, reliable: bool) -> None:
+        """Send a participant's packet on to all others, or to those that it names."""
+        packet.participant_identity = sender.identity
+        packet.participant_sid = sender.sid
+        named = set(packet.destination_identities)
+        if packet.WhichOneof("value") == "user":
+            named.update(packet.user.destination_identities)
+            packet.user.participant_identity = sender.identity
+            packet.user.participant_sid = sender.sid
+        data = packet.SerializeToString()
+        for other in self.others(sender):
+            if not named or other.identity in named:
+                other.media.send_data(data, reliable)
+
+    def look_for_speakers(self) -> None:
+        """Tell everybody who speaks, if that has changed."""
+        now: dict[str, float] = {}
+        for participant in self.participants.values():
+            level = max(
+                (
+                    source.audioLevel or 0.0
+                    for track in participant.tracks.values()
+                    if track.info.type == models.TrackType.AUDIO and not track.info.muted
+                    for source in track.forwarder.source.getSynchronizationSources()
+                ),
+                default=0.0,
+            )
+            if level > SPEAKING:
+                now[participant.sid] = level
+        changed = [
+            models.SpeakerInfo(sid=sid, level=now.get(sid, 0.0), active=sid in now)
+            for sid in {*now, *self._speaking}
+            if (sid in now) != (sid in self._speaking)
+        ]
+        self._speaking = now
+        if changed:
+            message = rtc.SignalResponse(speakers_changed=rtc.SpeakersChanged(speakers=changed))
+            for participant in self.participants.values():
+                participant.send(message)
+
+    # -- what clients ask to be tested with ------------------------------------------------------------
+
+    async def simulate(self, participant: ServerParticipant, wanted: rtc.SimulateScenario) -> None:
+        """Carry out a scenario that a client's test asks for."""
+        scenario = wanted.WhichOneof("scenario")
+        if scenario == "leave_request_full_reconnect":
+            leave = rtc.LeaveRequest(
+                reason=models.DisconnectReason.STATE_MISMATCH,
+                action=rtc.LeaveRequest.RECONNECT,
+                can_reconnect=True,
+            )
+            participant.send(rtc.SignalResponse(leave=leave))
+        elif scenario == "server_leave":
+            await self.remove(participant, models.DisconnectReason.SERVER_SHUTDOWN, tell=True)
+        elif scenario in ("node_failure", "disconnect_signal_on_resume", "migration"):
+            if scenario == "node_failure":
+                await self.remove(participant, models.DisconnectReason.SIGNAL_CLOSE)
+            await participant.drop()
+        elif scenario == "speaker_update":
+            speaker = models.SpeakerInfo(sid=participant.sid, level=1.0, active=True)
+            message = rtc.SignalResponse(speakers_changed=rtc.SpeakersChanged(speakers=[speaker]))
+            for one in self.participants.values():
+                one.send(message)
+        else:
+            participant.ignored[f"scenario {scenario}"] += 1
