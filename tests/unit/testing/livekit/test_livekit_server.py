@@ -96,7 +96,7 @@ async def test_huge_message() -> None:
                     await ws.receive()
             assert ws.close_code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
         async with asyncio.timeout(10):
-            while server.rooms["lobby"].participants:
+            while server.rooms["lobby"].participants:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
 
