@@ -10,8 +10,8 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
 
@@ -19,10 +19,8 @@ from rtcpeer.errors import RtcPeerError
 from rtcpeer.peer.forwarder import Forwarder
 from rtcpeer.signaling.livekit.messages import MessageError, models, read_message_untrusted, rtc
 from rtcpeer.signaling.livekit.tokens import Grants
+from rtcpeer.testing.livekit.faults import LiveKitFaults
 from rtcpeer.testing.livekit.media import ParticipantMedia, PublishedTrack
-
-if TYPE_CHECKING:
-    from rtcpeer.testing.livekit.room import LiveKitRoomState
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +30,37 @@ MISSED_MAX = 1000
 HANG_UP_TIMEOUT = 2.0
 _NEWS = ("update", "room_update", "track_unpublished")
 _QUALITIES = {models.VideoQuality.LOW: 0, models.VideoQuality.MEDIUM: 1, models.VideoQuality.HIGH: 2}
+
+
+class ParticipantRoom(Protocol):
+    """What a participant tells its room; see `room.LiveKitRoomState`."""
+
+    name: str
+    faults: LiveKitFaults
+
+    @property
+    def participants(self) -> Mapping[str, ServerParticipant]: ...
+
+    async def remove(
+        self,
+        participant: ServerParticipant,
+        reason: models.DisconnectReason,
+        *,
+        tell: bool = False,
+        action: rtc.LeaveRequest.Action = rtc.LeaveRequest.DISCONNECT,
+    ) -> None: ...
+
+    async def subscribe(self, participant: ServerParticipant, sids: Iterable[str], wanted: bool) -> None: ...
+
+    async def simulate(self, participant: ServerParticipant, wanted: rtc.SimulateScenario) -> None: ...
+
+    def updated(self, participant: ServerParticipant, *, to_self: bool = False) -> None: ...
+
+    def published(self, participant: ServerParticipant, track: PublishedTrack) -> None: ...
+
+    def unpublished(self, participant: ServerParticipant, track: PublishedTrack) -> None: ...
+
+    def data(self, sender: ServerParticipant, packet: models.DataPacket, reliable: bool) -> None: ...
 
 
 def new_sid(prefix: str) -> str:
@@ -57,7 +86,7 @@ class ServerParticipant:
         ignored: what it said that makes no sense, by kind.
     """
 
-    def __init__(self, room: LiveKitRoomState, grants: Grants, *, single: bool, auto_subscribe: bool) -> None:
+    def __init__(self, room: ParticipantRoom, grants: Grants, *, single: bool, auto_subscribe: bool) -> None:
         self.room = room
         self.grants = grants
         self.auto_subscribe = auto_subscribe

@@ -22,8 +22,9 @@ from rtcpeer.signaling.livekit.messages import (
     rtc,
 )
 from rtcpeer.signaling.livekit.tokens import Grants, TokenError, check_token, make_token
+from rtcpeer.testing.livekit.faults import LiveKitFaults
 from rtcpeer.testing.livekit.participant import ServerParticipant
-from rtcpeer.testing.livekit.room import SPEAKERS_EVERY, LiveKitFaults, LiveKitRoomState
+from rtcpeer.testing.livekit.room import SPEAKERS_EVERY, LiveKitRoomState
 
 _REASONS = models.DisconnectReason
 
