@@ -1,6 +1,7 @@
 """A small LiveKit server for tests, judged by LiveKit's own SDKs.
 
-In reading order: `server` (what tests use), `faults`, `room`, `participant`, `media`. Needs the extra ``rtcpeer[livekit]``.
+In reading order: `server` (what tests use), `faults`, `room`, `participant`, `media`.
+Needs the extra ``rtcpeer[livekit]``.
 """
 
 from rtcpeer.signaling.livekit.tokens import Grants

@@ -32,7 +32,7 @@ _NEWS = ("update", "room_update", "track_unpublished")
 _QUALITIES = {models.VideoQuality.LOW: 0, models.VideoQuality.MEDIUM: 1, models.VideoQuality.HIGH: 2}
 
 
-class ParticipantRoom(Protocol):
+class _Room(Protocol):
     """What a participant tells its room; see `room.LiveKitRoomState`."""
 
     name: str
@@ -86,7 +86,7 @@ class ServerParticipant:
         ignored: what it said that makes no sense, by kind.
     """
 
-    def __init__(self, room: ParticipantRoom, grants: Grants, *, single: bool, auto_subscribe: bool) -> None:
+    def __init__(self, room: _Room, grants: Grants, *, single: bool, auto_subscribe: bool) -> None:
         self.room = room
         self.grants = grants
         self.auto_subscribe = auto_subscribe
