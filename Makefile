@@ -10,7 +10,7 @@
 #   make fuzz         mutated descriptions, media and handshakes, and glare, ten times as many as in the tests
 #   make mutants      mutation testing of the pure modules, hours long (MODULES=... for some)
 #   make versions     the fast suites on every other Python that is installed (3.11, 3.12, 3.13)
-#   make bench        side by side with aiortc
+#   make bench        side by side with aiortc, and what a room server costs
 #   make conformance  the W3C web-platform-tests, when the suite is present (WPT_RIG=folder of the rig)
 #   make docs         the documentation site, in build/site
 #   make coverage     each module by its own tests
@@ -96,6 +96,7 @@ versions: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench.run
+	$(BIN)/python -m tests.bench.rooms
 	$(BIN)/python -m tests.bench.relay
 
 conformance: setup
