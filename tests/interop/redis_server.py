@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,8 +39,18 @@ class RedisServer:
         await writer.wait_closed()
         return answer
 
+    async def keys(self, pattern: str) -> list[str]:
+        """The keys that match."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(f"KEYS {pattern}\r\n".encode())
+        count = int((await reader.readline())[1:])
+        lines = [(await reader.readline()).decode().strip() for _ in range(2 * count)]
+        writer.close()
+        await writer.wait_closed()
+        return lines[1::2]
+
     @contextlib.contextmanager
-    def stopped(self) -> "contextlib.AbstractContextManager[None]":  # type: ignore[misc]
+    def stopped(self) -> Iterator[None]:
         """While it lasts, the process stands still."""
         self._process.send_signal(signal.SIGSTOP)
         try:

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -172,6 +172,28 @@ async def test_redis_loses_its_memory(redis: RedisServer) -> None:
         assert (await anext(room_a)).name == "carol"
 
 
+async def test_a_node_that_stood_still(redis: RedisServer) -> None:
+    """For a moment, and what was for its members is trimmed away; then for so long that it was given up."""
+    async with Node(redis) as first, Node(redis) as second, two_members(first.url, second.url) as members:
+        room_a, to_b, room_b, to_a = members
+        told: list[str] = []
+        for room in (room_a, room_b):
+            for kind in ("leave", "join", "lost"):
+                room.addEventListener(kind, lambda e: told.append(e.type))
+        for seconds, trim in ((0.6, True), (2.5, False)):
+
+            async def stop(seconds: float = seconds, trim: bool = trim) -> None:
+                with second.stopped():
+                    await asyncio.sleep(seconds)
+                    if trim:
+                        for key in await redis.keys("{rtcpeer}:node:*"):
+                            await redis.command("XTRIM", key, "MAXLEN", "0")
+
+            await asyncio.gather(exchange([(to_b, to_a), (to_a, to_b)], 30, 0.05), stop())
+        assert "lost" not in told
+        assert "leave" not in told
+
+
 async def test_one_of_two_processes_is_killed(redis: RedisServer) -> None:
     """Members of the dead node resume at the other one, or are gone for everybody within the grace time."""
     async with Node(redis) as first, Node(redis) as second, asyncio.timeout(100):
@@ -239,6 +261,15 @@ class Node:
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """While it lasts, the process stands still."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     async def __aexit__(self, *_: object) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -1,7 +1,10 @@
 """Room server and client over sockets."""
 
 import asyncio
+import contextlib
 import json
+import logging
+import random
 import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
@@ -25,6 +28,7 @@ from rtcpeer.signaling import (
 from rtcpeer.signaling.roombackend import MemoryBackend
 from rtcpeer.signaling.roomwire import CLOSE_SLOW, CLOSE_SUPERSEDED, CLOSE_TIMEOUT
 from tests.unit.signaling.roomkit import CANDIDATE, Proxy, pair, raw
+from tests.unit.signaling.test_roomwire import CASES, CLIENT, mutate
 
 
 @pytest.fixture
@@ -690,3 +694,32 @@ async def test_racing_for_the_last_places() -> None:
         assert all(isinstance(room, Room) or room.code == "full" for room in rooms)  # type: ignore[union-attr]
         await asyncio.gather(*(client.close() for client in clients))
         assert server.members == 0
+
+
+async def test_a_live_server_survives_a_corpus_of_mutated_frames(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever a client sends, the others' messages arrive, and nothing is logged as an error."""
+    draw = random.Random(5)
+    async with RoomServer() as server:
+        a, room_a, b, room_b = await pair(server)
+        to_b, to_a = await anext(room_a), await anext(room_b)
+        sent = rounds = 0
+        while sent < CASES // 10:
+            async with raw(server) as bad:
+                await bad.send({"type": "enter", "room": "lobby", "name": "mallory"})
+                for _ in range(900):  # below the rate at which frames wait
+                    sent += 1
+                    if bad.socket.closed:
+                        break
+                    with contextlib.suppress(ConnectionError):
+                        await bad.send(mutate(draw, draw.choice(CLIENT[:-1])).replace("\0", ""))
+                with contextlib.suppress(ConnectionError):
+                    await bad.send({"type": "leave"})
+                    await bad.closed()
+            rounds += 1
+            await to_b.send(CANDIDATE | {"sdpMLineIndex": rounds})
+            async with asyncio.timeout(30):
+                assert (await anext(to_a))["sdpMLineIndex"] == rounds
+        await a.close()
+        await b.close()
+        assert server.members == 0
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
