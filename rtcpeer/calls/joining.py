@@ -20,6 +20,8 @@ GROUP: Final = "rtcpeer.calls"
 # The services of this package, as its entry points name them: a program that was frozen has no entry points.
 OWN: Final[Mapping[str, str]] = {
     "room": "rtcpeer.calls.rooms:RoomService",
+    "janus": "rtcpeer.calls.janus:JanusRoom",
+    "rtcmc": "rtcpeer.calls.rtcmulticonnection:RtcmcService",
 }
 _TRANSPORTS: Final = ("ws", "wss", "http", "https")
 

@@ -109,6 +109,10 @@ class MeshMember:
             self._listen(channel)
         self._channels[CONTROL].addEventListener("open", lambda _: self.tell_state())
 
+    def connecting(self) -> None:
+        """The connection has begun."""
+        self.open_channels()
+
     def send(self, data: str | bytes) -> None:
         """Send a message, or let it wait for the connection."""
         self.open_channels()
@@ -138,7 +142,7 @@ class MeshMember:
         elif event.state == PeerState.CONNECTED:
             self._mesh.host.reconnected(self.id)
         if event.state not in (PeerState.NEW, PeerState.FAILED, PeerState.CLOSED):
-            self.open_channels()
+            self.connecting()
 
     def _listen(self, channel: Any) -> None:
         take = self._take_control if channel.label == CONTROL else self._take_message
@@ -171,10 +175,17 @@ class Mesh:
         host: the call.
         ended: called with the id and the reason when the connection to a participant has ended by itself; the host
             was told that the participant has left.
+        supervise: makes the supervised peers; by default the host.
     """
 
-    def __init__(self, host: CallHost, ended: Callable[[str, EndReason], object] | None = None) -> None:
+    def __init__(
+        self,
+        host: CallHost,
+        ended: Callable[[str, EndReason], object] | None = None,
+        supervise: Callable[..., Any] | None = None,
+    ) -> None:
         self.host = host
+        self._supervise = supervise or host.supervise
         self._ended = ended
         self._members: dict[str, MeshMember] = {}
         self._running: dict[str, asyncio.Task[Any]] = {}
@@ -218,7 +229,7 @@ class Mesh:
         if self._closed or self.host.participant_joined(id, name, metadata) is None:
             self._close_soon(channel.close())
             return None
-        peer = self.host.supervise(channel, polite=polite, **options)
+        peer = self._supervise(channel, polite=polite, **options)
         begins = not politeness(channel, polite) if offers is None else offers
         one = self._members[id] = member(self, id, peer, offers=begins)
         self._running[id] = self.host.spawn(self._run(one), f"connection to {id}")

@@ -1,4 +1,4 @@
-"""The command line: ``python -m rtcpeer demo | serve | whip | whep | relay | doctor``.
+"""The command line: ``python -m rtcpeer demo | serve | whip | whep | join | relay | doctor``.
 
 Owns: arguments and exit codes (0 all went well, 1 a promise was broken, 2 wrong use or something to install, 130
 Ctrl-C).
@@ -96,6 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
     relay.add_argument("--json", action="store_true", help="print each event as a JSON object in a line")
 
     _add_whip(verbs)
+    _add_join(verbs)
 
     doctor = verbs.add_parser(
         "doctor",
@@ -171,6 +172,31 @@ def _add_whip(verbs: Any) -> None:
             "--wait", type=_seconds, default=30.0, metavar="SECONDS", help="for the connection (default: 30)"
         )
         verb.add_argument("--json", action="store_true", help="print each event as a JSON object in a line")
+
+
+def _add_join(verbs: Any) -> None:
+    """The verb `join`."""
+    verb = verbs.add_parser(
+        "join",
+        help="be in a call: who is there, play a file, record what arrives",
+        description="Joins a call and shows who is there and what they publish, until the call ends, --for is over or "
+        "Ctrl-C. Records each track into a file of its own, without transcoding. Status 0: left, or the room was "
+        "closed; 1: not let in, put out or lost; 2: wrong use.",
+        epilog="A credential, if one is needed, is read from RTCPEER_CALL_TOKEN in the environment.",
+    )
+    verb.add_argument(
+        "url", metavar="URL", help="room+wss://host/path?room=NAME, janus+wss://host/?room=1234, ..."
+    )
+    verb.add_argument("--name", metavar="NAME", help="how to be called in the call")
+    verb.add_argument("--play", metavar="FILE", help="publish this file, again and again")
+    verb.add_argument("--record", type=Path, metavar="DIR", help="record what arrives into this folder")
+    verb.add_argument(
+        "--for", type=_seconds, dest="seconds", metavar="SECONDS", help="leave so long after joining"
+    )
+    verb.add_argument(
+        "--wait", type=_seconds, default=30.0, metavar="SECONDS", help="for being let in (default: 30)"
+    )
+    verb.add_argument("--json", action="store_true", help="print each event as a JSON object in a line")
 
 
 def _seconds(text: str) -> float:
@@ -253,6 +279,8 @@ def _run_verb(options: argparse.Namespace) -> int:
         )
     if options.verb in ("whip", "whep"):
         return _run_whip(options)
+    if options.verb == "join":
+        return _run_join(options)
     from rtcpeer.cli.serve.serve import run_server
 
     return _run(run_server(options.host, options.port, browser=not options.no_browser))
@@ -272,6 +300,23 @@ def _run_whip(options: argparse.Namespace) -> int:
     from rtcpeer.cli.whip.publish import run_publish
 
     return _run(run_publish(options.source, options.url, format=options.format, loop=options.loop, **common))
+
+
+def _run_join(options: argparse.Namespace) -> int:
+    from rtcpeer.cli.join.join import run_join
+
+    return _run(
+        run_join(
+            options.url,
+            name=options.name,
+            token=os.environ.get("RTCPEER_CALL_TOKEN") or None,
+            play=options.play,
+            record=options.record,
+            seconds=options.seconds,
+            wait=options.wait,
+            as_json=options.json,
+        )
+    )
 
 
 def _run(work: object) -> int:

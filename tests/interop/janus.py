@@ -9,16 +9,17 @@ import asyncio
 import contextlib
 import itertools
 import shutil
+import signal
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
 
 MODULES = Path("/usr/lib/x86_64-linux-gnu/janus")
-PLUGINS = ("echotest", "videoroom", "textroom")
+PLUGINS = ("echotest", "videoroom", "textroom", "streaming")
 
 JANUS = """
 general: {{
@@ -31,6 +32,7 @@ general: {{
     debug_level = 4
     debug_colors = false
     session_timeout = 0
+    reclaim_session_timeout = {reclaim}
 }}
 nat: {{
     ice_lite = {lite}
@@ -61,10 +63,11 @@ class Janus:
     Args:
         lite: ICE-lite, as on a server with a public address.
         trickle: it tells its candidates one by one, instead of in its descriptions.
+        reclaim: for how many seconds a session outlives its WebSocket.
     """
 
-    def __init__(self, *, lite: bool = False, trickle: bool = False) -> None:
-        self._lite, self._trickle = lite, trickle
+    def __init__(self, *, lite: bool = False, trickle: bool = False, reclaim: int = 0) -> None:
+        self._lite, self._trickle, self._reclaim = lite, trickle, reclaim
 
     async def __aenter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="rtcpeer-janus-")
@@ -83,6 +86,7 @@ class Janus:
                 modules=MODULES,
                 lite=str(self._lite).lower(),
                 trickle=str(self._trickle).lower(),
+                reclaim=self._reclaim,
                 unwanted=unwanted[0],
                 silent=unwanted[1],
             )
@@ -91,12 +95,34 @@ class Janus:
         for name in PLUGINS:
             (folder / f"janus.plugin.{name}.jcfg").write_text("general: { }\n")
         self._log = folder / "log"
-        with self._log.open("w") as log:
+        await self._start()
+        return self
+
+    async def _start(self) -> None:
+        with self._log.open("a") as log:
             self._process = await asyncio.create_subprocess_exec(
-                "janus", f"--configs-folder={folder}", stdout=log, stderr=log
+                "janus",
+                f"--configs-folder={self._folder.name}",
+                stdout=log,
+                stderr=log,
+                cwd=self._folder.name,
             )
         await self._listens()
-        return self
+
+    async def restart(self) -> None:
+        """Kill it and start it again: it remembers nothing."""
+        self._process.kill()
+        await self._process.wait()
+        await self._start()
+
+    @contextlib.asynccontextmanager
+    async def stopped(self) -> AsyncIterator[None]:
+        """Inside it does nothing at all (SIGSTOP)."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     async def _listens(self) -> None:
         for _ in range(600):

@@ -1,0 +1,588 @@
+"""A VideoRoom of Janus as a call: "janus+ws://host:8188/?room=1234".
+
+Owns: the membership: one handle that has joined as publisher, one that subscribes to everybody, the two supervised
+peers on them, and the way back into the room when Janus has forgotten us. Never: the wire of Janus (`janus_session`),
+how descriptions travel (`janus_channels`).
+
+On data channels, where Janus mixes what all publishers send, a message says whose it is:
+``{"from": ID, "to": [ID, ...], "text": "..."}`` or ``"bytes"`` in base64; without "to" it is for all. Each member says
+its state the same way, when somebody has come: ``{"from": ID, "state": {"muted": [NAME, ...], "metadata": {...}}}``.
+The name of a track is the stream's "description" at Janus; without one it is called by its kind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rtcpeer.calls.events import EndReason
+from rtcpeer.calls.host import MESSAGE_MAX, CallHost
+from rtcpeer.calls.janus_channels import PublisherChannel, Stream, SubscriberChannel
+from rtcpeer.calls.janus_session import JanusError, JanusHandle, JanusSession
+from rtcpeer.calls.participant import Participant, Publication
+from rtcpeer.calls.remote import ArrivingTracks
+from rtcpeer.calls.request import JoinRequest
+from rtcpeer.errors import (
+    InvalidStateError,
+    NetworkError,
+    NotSupportedError,
+    RTCTimeoutError,
+    SignalingRefused,
+)
+from rtcpeer.supervisor.events import GaveUp
+from rtcpeer.supervisor.policy import PeerState
+
+PLUGIN: Final = "janus.plugin.videoroom"
+LABEL: Final = "JanusDataChannel"
+_MENDING: Final = (PeerState.DISCONNECTED, PeerState.RESUMING, PeerState.RECREATING)
+_NO_SUCH_ROOM: Final = 426
+_ROOM_EXISTS: Final = 427
+_STREAMS_MAX: Final = 64
+# After somebody has come, in seconds: our state is told when their connection is likely to be there.
+_STATE_DELAYS: Final = (1.0, 4.0)
+_RETRY: Final = 1.0
+
+
+class JanusRoom:
+    """A VideoRoom; see `CallService`.
+
+    Args:
+        request: its URL names the room (``?room=1234``) and perhaps a ``pin``. Options: `create`: make the room if
+            there is none, True or a mapping of its properties; `api_secret`: as Janus is configured. The token is that
+            of Janus' token authentication.
+
+    Raises:
+        ValueError: the URL names no room.
+    """
+
+    def __init__(self, request: JoinRequest) -> None:
+        request.check_options("create", "api_secret")
+        url, taken = request.take("room", "pin")
+        if not taken.get("room"):
+            raise ValueError("the URL names the room of Janus: janus+ws://host:8188/?room=1234")
+        self.room: int | str = int(taken["room"]) if taken["room"].isdecimal() else taken["room"]
+        self._pin = taken.get("pin")
+        self._create = request.options.get("create")
+        self.session = JanusSession(
+            url,
+            api_secret=request.options.get("api_secret"),
+            token=request.token,
+            on_lost=lambda: self._host.reconnecting("signaling"),
+            on_back=self._back,
+            on_end=lambda error: self._host.ended(EndReason.SIGNALING_ENDED, error),
+            on_nonsense=lambda what: self._host.ignored(what.partition(":")[0], what),
+        )
+        self._host: CallHost
+        self._handle: JanusHandle | None = None
+        self._private_id: Any = None
+        self._publisher = _Publisher(self)
+        self._subscriber = _Subscriber(self)
+        self._left = False
+
+    def __repr__(self) -> str:
+        return f"<JanusRoom {self.room}, {self.session!r}>"
+
+    @property
+    def host(self) -> CallHost:
+        """The call."""
+        return self._host
+
+    @property
+    def private_id(self) -> Any:
+        """Janus' word that the subscriber belongs to the publisher."""
+        return self._private_id
+
+    @property
+    def handle(self) -> JanusHandle | None:
+        """The handle that has joined as publisher; None while there is none."""
+        return self._handle if self._handle is not None and not self._handle.is_gone else None
+
+    async def enter(self, host: CallHost) -> None:
+        """See `CallService`."""
+        self._host = host
+        await self.session.open()
+        await self._join()
+
+    async def _join(self) -> None:
+        handle = self._handle = await self.session.attach(PLUGIN)
+        handle.on_event = self._take_event
+        handle.on_hangup = self._publisher.hung_up
+        body: dict[str, Any] = {"request": "join", "ptype": "publisher", "room": self.room}
+        if self._host.name is not None:
+            body["display"] = self._host.name
+        if self._pin is not None:
+            body["pin"] = self._pin
+        try:
+            joined, _ = await handle.ask(body)
+        except JanusError as error:
+            if error.code != _NO_SUCH_ROOM or not self._create:
+                raise SignalingRefused(error.reason, status=error.code, fatal=True) from error
+            joined = await self._create_and_join(handle, body)
+        if joined.get("videoroom") != "joined" or "id" not in joined:
+            raise NetworkError("Janus has answered the join with something else", fault="remote")
+        self._private_id = joined.get("private_id")
+        self._host.entered(str(joined["id"]))
+        self._take_event(joined, None)
+
+    async def _create_and_join(self, handle: JanusHandle, body: dict[str, Any]) -> dict[str, Any]:
+        properties = self._create if isinstance(self._create, Mapping) else {}
+        try:
+            await handle.ask({"request": "create", "room": self.room, **properties})
+        except JanusError as error:
+            if error.code != _ROOM_EXISTS:  # somebody was faster
+                raise
+        return (await handle.ask(body))[0]
+
+    # -- what the room tells ---------------------------------------------------------------------------
+
+    def _take_event(self, data: dict[str, Any], _jsep: Any) -> None:
+        kind = data.get("videoroom")
+        if kind == "destroyed":
+            self._host.ended(EndReason.ROOM_CLOSED)
+            return
+        for one in _dicts(data.get("attendees")):
+            self._come(one)
+        joining = data.get("joining")
+        if isinstance(joining, dict):
+            self._come(joining)
+        for publisher in _dicts(data.get("publishers")):
+            if self._come(publisher):
+                self._subscriber.want(str(publisher["id"]), _dicts(publisher.get("streams")))
+        if "unpublished" in data and data["unpublished"] != "ok":
+            self._subscriber.want(str(data["unpublished"]), [])
+        for member in ("leaving", "kicked"):
+            if member in data:
+                self._go(data[member], removed=member == "kicked" or data.get("reason") == "kicked")
+
+    def _come(self, one: Mapping[str, Any]) -> bool:
+        if "id" not in one:
+            self._host.ignored("publisher without id")
+            return False
+        id_ = str(one["id"])
+        if id_ == self._host.id:
+            return False
+        if id_ not in self._host.participants:
+            self._publisher.tell_state_later()
+        display, metadata = one.get("display"), one.get("metadata")
+        return self._host.participant_joined(id_, display, metadata) is not None
+
+    def _go(self, id: Any, *, removed: bool) -> None:
+        reason = EndReason.REMOVED if removed else EndReason.LEFT
+        if id == "ok" or str(id) == self._host.id:
+            if not self._left:
+                self._host.ended(EndReason.REMOVED)
+            return
+        self._subscriber.want(str(id), [])
+        self._host.participant_left(str(id), reason)
+
+    # -- the way back ----------------------------------------------------------------------------------
+
+    def _back(self, same: bool) -> None:
+        if same:
+            self._host.reconnected()
+        else:
+            self._host.spawn(self._join_again(), "join again")
+
+    async def _join_again(self) -> None:
+        """Janus has forgotten us: those who are in the room now are others."""
+        for id_ in tuple(self._host.participants):
+            self._subscriber.want(id_, [])
+            self._host.participant_left(id_, EndReason.CONNECTION_LOST)
+        await self._subscriber.close()
+        self._subscriber = _Subscriber(self)
+        try:
+            await self._join()
+        except SignalingRefused as error:
+            self._host.ended(EndReason.REFUSED, error)
+            return
+        except (NetworkError, RTCTimeoutError, InvalidStateError) as error:
+            if self.session.id is not None and not self._left:
+                self._host.ignored("joining again", error)
+                await asyncio.sleep(_RETRY)
+                await self._join_again()
+            return
+        await self._publisher.begin_anew()
+        self._host.reconnected()
+
+    # -- orders ----------------------------------------------------------------------------------------
+
+    async def publish(self, publication: Publication) -> None:
+        """See `CallService`."""
+        self._publisher.add(publication)
+
+    async def unpublish(self, publication: Publication) -> None:
+        """See `CallService`."""
+        self._publisher.remove(publication)
+
+    async def set_muted(self, publication: Publication) -> None:
+        """See `CallService`."""
+        await self._publisher.set_muted(publication)
+
+    async def set_metadata(self, _metadata: Mapping[str, Any]) -> None:
+        """See `CallService`."""
+        self._publisher.tell_state()
+
+    async def send(self, data: Any, to: Participant | None) -> None:
+        """See `CallService`."""
+        if isinstance(data, str):
+            message: dict[str, Any] = {"text": data}
+        elif isinstance(data, bytes):
+            message = {"bytes": base64.b64encode(data).decode()}
+        else:
+            raise NotSupportedError(f"this service carries text and bytes, not {type(data).__name__}")
+        if to is not None:
+            message["to"] = [to.id]
+        self._publisher.say(message)
+
+    async def leave(self) -> None:
+        """See `CallService`."""
+        self._left = True
+        if self.handle is not None:
+            with contextlib.suppress(NetworkError, RTCTimeoutError, InvalidStateError):
+                async with asyncio.timeout(2):
+                    await self.handle.ask({"request": "leave"})
+        await asyncio.gather(self._publisher.close(), self._subscriber.close())
+        await self.session.close()
+
+    # -- what arrives on data channels -----------------------------------------------------------------
+
+    def take_data(self, data: Any) -> None:
+        """For the subscriber: a message of somebody."""
+        host = self._host
+        try:
+            if not isinstance(data, str) or len(data) > 2 * MESSAGE_MAX:
+                raise ValueError("no text, or too long")
+            said = json.loads(data)
+            sender, to, state = str(said["from"]), said.get("to"), said.get("state")
+            carried = base64.b64decode(said["bytes"]) if "bytes" in said else said.get("text")
+            muted = {str(name) for name in state.get("muted", ())} if isinstance(state, dict) else None
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, binascii.Error):
+            host.message(None, data)  # of a page that does not speak like this
+            return
+        if sender == host.id or (
+            to is not None and host.id not in map(str, to if isinstance(to, list) else ())
+        ):
+            return
+        participant = host.participants.get(sender)
+        if participant is None:
+            host.ignored("message of somebody who is not there", sender)
+        elif muted is not None:
+            host.participant_updated(sender, metadata=state.get("metadata"))
+            for name in participant.tracks:
+                host.track_muted(sender, name, name in muted)
+        elif carried is not None:
+            host.message(sender, carried)
+
+
+class _Publisher:
+    """Our side of the room: a supervised peer that sends, made when there is something to send."""
+
+    def __init__(self, room: JanusRoom) -> None:
+        self._room = room
+        self._peer: Any = None
+        self._channel: PublisherChannel | None = None
+        self._data: Any = None
+        self._senders: dict[Publication, Any] = {}
+        self._publications: list[Publication] = []
+        self._telling: set[asyncio.TimerHandle] = set()
+        self._wanted = False  # whether there was something to send
+        self._closed = False
+
+    def add(self, publication: Publication) -> None:
+        self._publications.append(publication)
+        if not self._open():
+            self._add_to_peer(publication)
+
+    def remove(self, publication: Publication) -> None:
+        if publication in self._publications:
+            self._publications.remove(publication)
+        sender = self._senders.pop(publication, None)
+        if sender is not None:
+            self._peer.removeTrack(sender)
+
+    async def set_muted(self, publication: Publication) -> None:
+        sender = self._senders.get(publication)
+        if sender is not None:
+            await sender.replaceTrack(None if publication.muted else publication.track)
+        self.tell_state()
+
+    def say(self, message: dict[str, Any]) -> None:
+        self._open()
+        if self._data is not None and self._data.readyState != "closed":
+            self._data.send(json.dumps({"from": self._room.host.id, **message}))
+
+    def tell_state(self) -> None:
+        host = self._room.host
+        muted = [publication.name for publication in self._publications if publication.muted]
+        if host.end is None and (self._wanted or host.metadata):
+            self.say({"state": {"muted": muted, "metadata": dict(host.metadata)}})
+
+    def tell_state_later(self) -> None:
+        host = self._room.host
+        if (host.metadata or any(p.muted for p in self._publications)) and not self._telling:
+            loop = asyncio.get_running_loop()
+            for delay in _STATE_DELAYS:
+                timer = loop.call_later(delay, lambda: self.tell_state())
+                self._telling.add(timer)
+                loop.call_later(delay, self._telling.discard, timer)
+
+    def hung_up(self, _reason: str) -> None:
+        if self._channel is not None:
+            self._channel.hung_up()
+
+    async def begin_anew(self) -> None:
+        """There is another handle: publish by that one."""
+        handle = self._room.handle
+        if self._channel is not None and handle is not None and self._peer is not None:
+            self._channel.use(handle)
+            if not self._peer.is_ended:
+                with contextlib.suppress(InvalidStateError, NetworkError):
+                    self._peer.recreate()
+
+    async def close(self) -> None:
+        self._closed = True
+        for timer in self._telling:
+            timer.cancel()
+        self._telling.clear()
+        if self._peer is not None:
+            await self._peer.close()
+
+    def _open(self) -> bool:
+        """Make the peer, unless there is one; whether it was made."""
+        self._wanted = True
+        handle = self._room.handle
+        if self._closed or handle is None or (self._peer is not None and not self._peer.is_ended):
+            return False
+        self._channel = PublisherChannel(handle, self._describe)
+        self._peer = self._room.host.supervise(self._channel)
+        self._peer.addEventListener("statechange", self._on_state)
+        self._senders = {}
+        for publication in self._publications:
+            self._add_to_peer(publication)
+        self._data = self._peer.createDataChannel(LABEL)
+        self._room.host.spawn(self._run(self._peer), "publisher")
+        return True
+
+    def _add_to_peer(self, publication: Publication) -> None:
+        if self._peer is not None and publication not in self._senders:
+            init = {"direction": "sendonly"}
+            sender = self._senders[publication] = self._peer.addTransceiver(publication.track, init)
+            if publication.muted:
+                self._room.host.spawn(sender.replaceTrack(None), "mute")
+
+    async def _run(self, peer: Any) -> None:
+        """Until the peer ends; if it was not we who ended it, another one follows."""
+        with contextlib.suppress(GaveUp, InvalidStateError):
+            await peer.start()
+            await peer.closed()
+        await peer.close()
+        if not self._closed and self._room.host.end is None:
+            self._room.host.reconnecting("publisher")
+            await asyncio.sleep(_RETRY)
+            while not self._closed and self._room.handle is None:  # noqa: ASYNC110 (the room joins again)
+                await asyncio.sleep(_RETRY)
+            if self._channel is not None:
+                with contextlib.suppress(NetworkError, RTCTimeoutError, InvalidStateError):
+                    assert self._room.handle is not None
+                    await self._room.handle.ask({"request": "unpublish"})
+            self._open()
+
+    def _describe(self) -> list[dict[str, Any]]:
+        sections = ((getattr(s.transceiver, "mid", None), p.name) for p, s in self._senders.items())
+        return [{"mid": mid, "description": name} for mid, name in sections if mid is not None]
+
+    def _on_state(self, event: Any) -> None:
+        if event.state in _MENDING:
+            self._room.host.reconnecting(f"publisher {event.reason}")
+        elif event.state == PeerState.CONNECTED and self._room.handle is not None:
+            self._room.host.reconnected()
+
+
+class _Subscriber:
+    """What arrives from the room: one supervised peer for all streams of everybody."""
+
+    def __init__(self, room: JanusRoom) -> None:
+        self._room = room
+        self._wanted: dict[str, dict[str, str]] = {}  # feed -> mid -> name
+        self._subscribed: set[tuple[str, str]] = set()
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._sections: Mapping[str, Stream] = {}  # by mid, as Janus has said last
+        self._in_force: Mapping[str, Stream] = {}  # by mid, of the offer that was read last
+        self._peer: Any = None
+        self._tracks: ArrivingTracks | None = None
+        self._channel: SubscriberChannel | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._dirty = asyncio.Event()
+        self._closed = False
+
+    def want(self, feed: str, streams: list[dict[str, Any]]) -> None:
+        """These streams of a publisher are to be received, all that there are."""
+        wanted = {}
+        for stream in streams[:_STREAMS_MAX]:
+            if "mid" in stream and not stream.get("disabled"):
+                wanted[str(stream["mid"])] = str(stream.get("description") or "")
+        if wanted == self._wanted.get(feed, {}):
+            return
+        if wanted:
+            self._wanted[feed] = wanted
+        else:
+            self._wanted.pop(feed, None)
+            if self._tracks is not None:
+                self._tracks.end(feed)
+        self._dirty.set()
+        if self._work is None:
+            self._work = self._room.host.spawn(self._follow(), "subscriber")
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._work is not None and self._work is not asyncio.current_task():
+            self._work.cancel()
+            await asyncio.wait([self._work])
+        if self._peer is not None:
+            await self._peer.close()
+        if self._channel is not None and self._channel.handle is not None:
+            await self._channel.handle.detach()
+
+    async def _follow(self) -> None:
+        """Bring what is subscribed to in line with what is wanted, one change after the other."""
+        while not self._closed:
+            await self._dirty.wait()
+            self._dirty.clear()
+            try:
+                await self._update()
+            except JanusError as error:
+                # a publisher who has just gone; the room says so
+                self._room.host.ignored("subscription refused", error)
+                await asyncio.sleep(_RETRY)
+                self._dirty.set()
+            except (NetworkError, RTCTimeoutError, InvalidStateError):
+                await asyncio.sleep(_RETRY)
+                self._dirty.set()
+
+    async def _update(self) -> None:
+        wanted = {(feed, mid) for feed, mids in self._wanted.items() for mid in mids}
+        if self._peer is None or self._peer.is_ended:
+            if wanted:
+                await self._begin()
+            return
+        assert self._channel is not None
+        handle = self._channel.handle
+        more, less = wanted - self._subscribed, self._subscribed - wanted
+        if handle is None or not (more or less):
+            return
+        body: dict[str, Any] = {"request": "update"}
+        if more:
+            body["subscribe"] = self._said(more)
+        if less:
+            body["unsubscribe"] = self._said(less)
+        try:
+            data, jsep = await handle.ask(body)
+        finally:
+            self._subscribed = wanted
+        if jsep is not None:
+            self._take_event(handle, data, jsep)
+
+    async def _begin(self) -> None:
+        channel = self._channel = SubscriberChannel(self._renew, self._negotiated)
+        peer = self._peer = self._room.host.supervise(channel)
+        self._tracks = ArrivingTracks(peer, self._subscribe, self._room.host.track_unsubscribed)
+        peer.addEventListener("statechange", self._on_state)
+        peer.addEventListener("datachannel", lambda event: self._listen(event.channel))
+        # Janus sends data to those alone who have opened a channel
+        self._listen(peer.createDataChannel(LABEL))
+        self._room.host.spawn(self._run(peer), "subscriber's connection")
+        await self._renew()
+
+    async def _renew(self) -> None:
+        """Subscribe with another handle."""
+        assert self._channel is not None
+        handle = await self._room.session.attach(PLUGIN)
+        try:
+            handle.on_event = lambda data, jsep: self._take_event(handle, data, jsep)
+            handle.on_hangup = lambda reason: self._hung_up(handle, reason)
+            wanted = {(feed, mid) for feed, mids in self._wanted.items() for mid in mids}
+            body: dict[str, Any] = {
+                "request": "join",
+                "ptype": "subscriber",
+                "room": self._room.room,
+                "streams": self._said(wanted),
+            }
+            if self._room.private_id is not None:
+                body["private_id"] = self._room.private_id
+            data, jsep = await handle.ask(body)
+        except BaseException:
+            await asyncio.shield(handle.detach())
+            raise
+        self._subscribed = wanted
+        self._channel.take_over(handle)
+        self._take_event(handle, data, jsep)
+
+    def _take_event(self, handle: JanusHandle, data: dict[str, Any], jsep: Any) -> None:
+        if self._channel is None or handle is not self._channel.handle:
+            return
+        if isinstance(data.get("streams"), list):
+            self._sections = self._read(data["streams"])
+        if jsep is not None and jsep.get("type") == "offer":
+            self._channel.offer(jsep["sdp"], self._sections)
+
+    def _read(self, streams: list[Any]) -> dict[str, Stream]:
+        sections = {}
+        for one in _dicts(streams):
+            if "mid" not in one or "feed_id" not in one or one.get("active") is False:
+                continue
+            key = (str(one["feed_id"]), str(one.get("feed_mid")))
+            number = self._numbers.setdefault(key, len(self._numbers) + 1)
+            name = str(one.get("feed_description") or self._wanted.get(key[0], {}).get(key[1]) or "")
+            sections[str(one["mid"])] = Stream(*key, name, number)
+        return sections
+
+    def _negotiated(self, sections: Mapping[str, Stream]) -> None:
+        self._in_force = sections
+
+    def _subscribe(self, event: Any) -> tuple[str, str] | None:
+        stream = self._in_force.get(str(event.transceiver.mid))
+        if stream is None:
+            self._room.host.ignored("section of nobody", event.transceiver.mid)
+            return None
+        name = self._room.host.track_subscribed(stream.feed, stream.name or event.track.kind, event.track)
+        return None if name is None else (stream.feed, name)
+
+    def _listen(self, channel: Any) -> None:
+        channel.addEventListener("message", lambda message: self._room.take_data(message.data))
+
+    def _on_state(self, event: Any) -> None:
+        if event.state in _MENDING:
+            self._room.host.reconnecting(f"subscriber {event.reason}")
+        elif event.state == PeerState.CONNECTED:
+            if self._channel is not None:
+                self._channel.connected()
+            if self._room.handle is not None:
+                self._room.host.reconnected()
+
+    def _hung_up(self, handle: JanusHandle, _reason: str) -> None:
+        if self._channel is not None and handle is self._channel.handle and not self._closed:
+            self._subscribed = set()
+            if self._peer is not None and self._peer.is_ended:
+                self._dirty.set()
+
+    async def _run(self, peer: Any) -> None:
+        with contextlib.suppress(GaveUp, InvalidStateError):
+            await peer.start()
+            await peer.closed()
+        await peer.close()
+        if not self._closed and self._room.host.end is None and peer is self._peer:
+            if self._channel is not None and self._channel.handle is not None:
+                await self._channel.handle.detach()
+            self._dirty.set()
+
+    def _said(self, streams: set[tuple[str, str]]) -> list[dict[str, Any]]:
+        return [{"feed": int(f) if f.isdecimal() else f, "mid": mid} for f, mid in sorted(streams)]
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

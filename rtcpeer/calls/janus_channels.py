@@ -1,0 +1,284 @@
+"""Signaling channels of Janus' handles: one to publish by, one to subscribe by, for supervised peers.
+
+Owns: what of a description and its candidates goes to which request of the plugin. Never: a peer connection, a decision
+about what is published or subscribed to.
+
+A publisher's offers are "publish" at first and "configure" later; an offer of another connection takes the former one
+back first ("unpublish"), so the participant stays the same. A subscriber is always offered to; its restarts are asked
+for, and where that does not help (or Janus has hung up) another handle takes over: its offer comes from another
+session, for which the supervised peer makes another connection, and the numbers in "senders" let it find each track
+again.
+
+Janus writes another session id into the o= line of each description. RFC 9429 section 5.2.1 has it constant for the
+life of a connection, and a supervised peer tells by it that the other side has begun anew: so it is written over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from rtcpeer.calls.janus_session import JanusHandle
+from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
+from rtcpeer.signaling.capabilities import ChannelCapabilities
+from rtcpeer.signaling.channel import Message, as_message
+from rtcpeer.signaling.glance import is_other_connection_untrusted
+from rtcpeer.supervisor.handover import MEMBER
+
+logger = logging.getLogger(__name__)
+
+_HANGUP_TIME: Final = 2.0
+# Restarts of a subscriber that are asked for before another handle takes over.
+_RESTARTS: Final = 2
+_UNREAD_MAX: Final = 256
+_ORIGIN: Final = re.compile(r"^o=(\S+) \d+ \d+ ", re.MULTILINE)
+
+
+class _Origin:
+    """The o= line of one connection of Janus: one session id, versions that grow."""
+
+    def __init__(self) -> None:
+        self.begin_connection()
+
+    def begin_connection(self) -> None:
+        """Another connection: another session id."""
+        self._id = secrets.randbits(62)
+        self._version = 0
+
+    def write(self, sdp: str) -> str:
+        """The next description of the connection, with its o= line."""
+        self._version += 1
+        return _ORIGIN.sub(rf"o=\g<1> {self._id} {self._version} ", sdp, count=1)
+
+
+class HandleChannel:
+    """What the channels of handles have in common: `SignalingChannel` but for descriptions.
+
+    Attributes:
+        handle: which carries it; None while there is none.
+    """
+
+    def __init__(self, handle: JanusHandle | None) -> None:
+        self.handle: JanusHandle | None = None
+        self._arrived: deque[Message] = deque()
+        self._changed = asyncio.Event()
+        self._closed = False
+        self._hungup = asyncio.Event()
+        self._origin = _Origin()
+        if handle is not None:
+            self.use(handle)
+
+    def use(self, handle: JanusHandle) -> None:
+        """Go on with another handle."""
+        self.handle = handle
+        self._hungup.clear()
+        self._origin.begin_connection()
+        handle.on_candidate = self._take_candidate
+
+    async def send_candidates(self, messages: list[dict[str, Any]]) -> None:
+        """Tell candidates together."""
+        handle = self._open_handle()
+        await handle.trickle(messages)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        while not self._arrived:
+            if self._closed:
+                raise StopAsyncIteration
+            self._changed.clear()
+            await self._changed.wait()
+        return self._arrived.popleft()
+
+    async def close(self) -> None:
+        """End the iteration. The handle is its owner's."""
+        self._closed = True
+        self._changed.set()
+
+    def put(self, message: Message) -> None:
+        """A message has arrived; of those that nobody reads the oldest is dropped."""
+        if len(self._arrived) >= _UNREAD_MAX:
+            self._arrived.popleft()
+        self._arrived.append(message)
+        self._changed.set()
+
+    def _take_candidate(self, candidate: Mapping[str, Any]) -> None:
+        self.put({"candidate": ""} if candidate.get("completed") else dict(candidate))
+
+    def _open_handle(self) -> JanusHandle:
+        if self._closed:
+            raise InvalidStateError("the signaling channel is closed")
+        if self.handle is None or self.handle.is_gone:
+            raise NetworkError("there is no handle at Janus at present", fault="network")
+        return self.handle
+
+
+class PublisherChannel(HandleChannel):
+    """Carries our offers to a handle of the VideoRoom that has joined as publisher.
+
+    Args:
+        handle: which has joined.
+        describe: the names of our tracks: members "mid" and "description" of each, for the offer at hand.
+    """
+
+    capabilities = ChannelCapabilities(reliable=True, offers="local", polite=False)
+
+    def __init__(self, handle: JanusHandle, describe: Callable[[], list[dict[str, Any]]]) -> None:
+        super().__init__(handle)
+        self._describe = describe
+        self._offer = ""  # the one in force
+
+    def use(self, handle: JanusHandle) -> None:
+        """Go on with another handle, which has published nothing yet."""
+        super().use(handle)
+        self._offer = ""
+
+    def hung_up(self) -> None:
+        """Janus has closed the peer connection."""
+        self._offer = ""
+        self._origin.begin_connection()
+        self._hungup.set()
+
+    async def send(self, message: Any, /) -> None:
+        """Publish or change by an offer; candidates one by one."""
+        handle, init = self._open_handle(), as_message(message)
+        if "candidate" in init:
+            await handle.trickle([init])
+            return
+        if init["type"] != "offer":
+            raise InvalidStateError(f"a publisher of Janus sends offers, not {init['type']}")
+        sdp = str(init["sdp"])
+        if self._offer and is_other_connection_untrusted(self._offer, sdp):
+            await self._take_back(handle)
+        body = {
+            "request": "configure" if self._offer else "publish",
+            "descriptions": self._describe(),
+        }
+        _, answer = await _plain(handle.ask(body, {"type": "offer", "sdp": sdp}))
+        if answer is None:
+            raise NetworkError("Janus has taken the offer and not answered it", fault="remote")
+        self._offer = sdp
+        self.put({"type": str(answer.get("type")), "sdp": self._origin.write(answer["sdp"])})
+
+    async def _take_back(self, handle: JanusHandle) -> None:
+        self._hungup.clear()
+        await _plain(handle.ask({"request": "unpublish"}))
+        try:
+            async with asyncio.timeout(_HANGUP_TIME):
+                await self._hungup.wait()
+        except TimeoutError:
+            logger.info("Janus has not hung up within %g s after unpublishing", _HANGUP_TIME)
+        self.hung_up()
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One section of a subscriber's connection.
+
+    Attributes:
+        feed: id of the participant.
+        mid: of the section in the participant's own connection.
+        name: how the participant calls it; "" if it does not.
+        number: ours, the same for the same feed and mid on every connection.
+    """
+
+    feed: str
+    mid: str
+    name: str
+    number: int
+
+
+class SubscriberChannel(HandleChannel):
+    """Carries Janus' offers from a subscriber's handle, and our answers to it.
+
+    Args:
+        renew: makes another handle that subscribes to the same streams; its offer is given to `offer`.
+        negotiated: called with the sections of an offer when it has been read.
+    """
+
+    capabilities = ChannelCapabilities(reliable=True, offers="remote", restart="ask", polite=True)
+
+    def __init__(
+        self,
+        renew: Callable[[], Awaitable[None]],
+        negotiated: Callable[[Mapping[str, Stream]], object],
+    ) -> None:
+        super().__init__(None)
+        self._renew = renew
+        self._negotiated = negotiated
+        self._sections: dict[int, Mapping[str, Stream]] = {}  # by the identity of the waiting offer
+        self._restarts = 0
+        self._former: list[JanusHandle] = []
+
+    def take_over(self, handle: JanusHandle) -> None:
+        """Go on with another handle; the former one is given back when the new offer is answered."""
+        if self.handle is not None and not self.handle.is_gone:
+            self._former.append(self.handle)
+        self._restarts = 0
+        self.use(handle)
+
+    def offer(self, sdp: str, sections: Mapping[str, Stream]) -> None:
+        """An offer of Janus, and what its sections are."""
+        senders = {mid: stream.number for mid, stream in sections.items()}
+        message = {
+            "type": "offer",
+            "sdp": self._origin.write(sdp),
+            MEMBER: {"peer": "janus", "senders": senders},
+        }
+        self._sections[id(message)] = dict(sections)
+        self.put(message)
+
+    def connected(self) -> None:
+        """The connection stands: the next trouble is another one."""
+        self._restarts = 0
+
+    async def __anext__(self) -> Message:
+        message = await super().__anext__()
+        sections = self._sections.pop(id(message), None)
+        if sections is not None:
+            self._negotiated(sections)
+        return message
+
+    async def send(self, message: Any, /) -> None:
+        """Answer; candidates one by one."""
+        handle, init = self._open_handle(), as_message(message)
+        if "candidate" in init:
+            await handle.trickle([init])
+            return
+        if init["type"] != "answer":
+            raise InvalidStateError(f"a subscriber of Janus sends answers, not {init['type']}")
+        await _plain(handle.ask({"request": "start"}, {"type": "answer", "sdp": init["sdp"]}))
+        former, self._former = self._former, []
+        for old in former:
+            await old.detach()
+
+    async def request_restart(self) -> None:
+        """Ask Janus for a restart; when that has not helped, begin anew."""
+        self._restarts += 1
+        if self._restarts > _RESTARTS:
+            self._restarts = 0
+            await self._renew()
+            return
+        handle = self._open_handle()
+        _, jsep = await _plain(handle.ask({"request": "configure", "restart": True}))
+        if jsep is not None:
+            handle.on_event({"restarted": True}, jsep)
+
+
+async def _plain(
+    asking: Awaitable[tuple[dict[str, Any], dict[str, Any] | None]],
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The answer; a refusal of the plugin is none for good, and a late answer is trouble of the network."""
+    try:
+        return await asking
+    except SignalingRefused:
+        raise
+    except RTCTimeoutError as error:
+        raise NetworkError(str(error), fault="network") from error

@@ -1,0 +1,1 @@
+"""``rtcpeer join``, in reading order: `join` (the verb), `recording` (files), `table` (who is there)."""

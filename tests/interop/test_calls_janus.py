@@ -1,0 +1,225 @@
+"""A bot in a VideoRoom of a real Janus: with Chromium, over outages of each part, and leaving nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtcpeer.calls import (
+    Ended,
+    Message,
+    ParticipantJoined,
+    ParticipantLeft,
+    ParticipantUpdated,
+    Reconnected,
+    Reconnecting,
+    TrackSubscribed,
+    TrackUnsubscribed,
+    join,
+)
+from rtcpeer.cli.demo.observer import MediaObserver
+from rtcpeer.errors import SignalingRefused
+from rtcpeer.testing import no_leaks, synthetic_track
+from tests.interop.chromium import Chromium, blank_site, until
+from tests.interop.janus import Janus, why_not
+from tests.interop.remote import missing
+from tests.interop.stacks import PICTURE
+from tests.unit.calls.fakes import Diary
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
+
+PAGE = Path(__file__).with_name("janus_page.js").read_text()
+ROOM = {"videocodec": "vp8", "publishers": 60}
+
+
+@pytest.fixture(autouse=True)
+async def nothing_is_left() -> AsyncIterator[None]:
+    if reason := why_not():
+        missing(reason)
+    async with no_leaks(grace=3):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def sources() -> AsyncIterator[tuple[Any, Any]]:
+    camera, voice = synthetic_track("video", PICTURE), synthetic_track("audio")
+    try:
+        yield camera, voice
+    finally:
+        camera.stop()
+        voice.stop()
+
+
+def url_of(janus: Janus, room: object = 1234) -> str:
+    return f"janus+ws://127.0.0.1:{janus.port}/?room={room}"
+
+
+async def handles_are_gone(janus: Janus) -> None:
+    """Janus itself says so: as many handles were detached as were made."""
+    await until(lambda: janus.log.count("Creating new handle") == janus.log.count("Detaching handle"), 20)
+    assert janus.log.count("Creating new handle") > 0
+
+
+async def flowing(track: Any) -> None:
+    """Frames arrive that were not there before."""
+    async with asyncio.timeout(30):
+        for _ in range(15):
+            await track.recv()
+
+
+async def test_a_room_with_a_browser() -> None:
+    async with Janus() as janus, Chromium() as browser, blank_site() as site, sources() as (camera, voice):
+        observer = MediaObserver()
+        async with join(url_of(janus), name="bot", create=ROOM) as bot:
+            diary = Diary(bot)
+            await bot.publish(camera, name="camera")
+            await bot.publish(voice, name="voice")
+            page = await browser.page(site)
+            await page.evaluate(PAGE + "; true")
+            await page.evaluate(f"joinRoom('ws://127.0.0.1:{janus.port}/', 1234, 'browser')")
+            for number in (1, 2):
+                observer.watch((await diary.get(TrackSubscribed, number)).track)
+            participant = (await diary.get(ParticipantJoined)).participant
+            assert participant.name == "browser"
+            assert set(participant.tracks) == {"audio", "video"}
+            # the bot sees and hears the browser
+            await until(lambda: observer.seen.video_frames > 20 and observer.seen.luma > 40, 30)
+            await until(lambda: observer.seen.audio_frames > 50 and observer.seen.level > 0.005, 30)
+            # it is seen and heard there
+            await page.wait_for(
+                f"statistics({bot.id}).then(s => s.frames > 20 && s.luma > 20 && s.energy > 0)"
+            )
+            # and they talk
+            await page.wait_for("page.channel.readyState === 'open'")
+            await page.evaluate("say('hello bot')")
+            message = await diary.get(Message)
+            assert (message.data, message.sender) == ("hello bot", participant)
+            await bot.send("hello browser", participant)
+            await page.wait_for("heard.some(text => JSON.parse(text).text === 'hello browser')")
+            await page.evaluate("page.leave() || true")
+            assert (await diary.get(ParticipantLeft)).participant is participant
+            await page.close()
+        await diary.task
+        await observer.close()
+        await handles_are_gone(janus)
+
+
+async def test_two_bots_and_what_may_happen_to_them() -> None:
+    async with Janus(reclaim=30) as janus, sources() as (camera, voice):
+        alice = await join(url_of(janus), name="alice", create=ROOM, metadata={"hat": "red"})
+        bob = await join(url_of(janus), name="bob")
+        heard_a, heard_b = Diary(alice), Diary(bob)
+        try:
+            await alice.publish(camera, name="camera")
+            await bob.publish(voice, name="voice")
+            track = (await heard_b.get(TrackSubscribed)).track
+            other = (await heard_a.get(TrackSubscribed)).track
+            await flowing(track)
+            assert dict((await heard_b.get(ParticipantUpdated)).participant.metadata) == {"hat": "red"}
+
+            # ICE is restarted from both sides
+            alice.service._publisher._peer.restart()
+            bob.service._subscriber._peer.restart()
+            await heard_a.get(Reconnected)
+            await heard_b.get(Reconnected)
+            await flowing(track)
+
+            # the WebSocket is lost: the session is claimed, media go on
+            await bob.service.session._socket.close()
+            await heard_b.get(Reconnected, 2)
+            await flowing(track)
+            await bob.send("after the loss")
+            assert (await heard_a.get(Message)).data == "after the loss"
+
+            # a subscriber's connection is made anew: the track stays
+            await bob.service._subscriber._renew()
+            await heard_b.get(Reconnected, 3)
+            await flowing(track)
+            assert len(heard_b.of(TrackSubscribed)) == 1
+
+            # a publisher's connection is made anew: for Janus that is another publication
+            alice.service._publisher._peer.recreate()
+            track = (await heard_b.get(TrackSubscribed, 2)).track
+            await flowing(track)
+
+            # Janus does nothing for 5 s
+            async with janus.stopped():
+                await asyncio.sleep(5)
+            await flowing(track)
+            await flowing(other)
+            assert [e.name for e in heard_a.of(TrackSubscribed)] == ["voice"]
+        finally:
+            await alice.close()
+            await bob.close()
+        assert not [
+            e for e in (*heard_a.of(ParticipantLeft), *heard_b.of(ParticipantLeft)) if e.reason != "left"
+        ]
+        await asyncio.gather(heard_a.task, heard_b.task)
+        await handles_are_gone(janus)
+
+
+async def test_janus_is_started_again() -> None:
+    async with Janus(reclaim=30) as janus, sources() as (camera, voice):
+        async with (
+            join(url_of(janus), name="alice", create=ROOM) as alice,
+            join(url_of(janus), name="bob", create=ROOM) as bob,
+        ):
+            heard_a, heard_b = Diary(alice), Diary(bob)
+            await alice.publish(camera)
+            await bob.publish(voice)
+            before = (await heard_b.get(TrackSubscribed)).track
+            await janus.restart()
+            await heard_a.get(Reconnecting)
+            await heard_b.get(TrackUnsubscribed)
+            assert before.readyState == "ended"
+            again = await heard_b.get(TrackSubscribed, 2, timeout=60)
+            assert again.participant.name == "alice"
+            await flowing(again.track)
+            await flowing((await heard_a.get(TrackSubscribed, 2, timeout=60)).track)
+        await asyncio.gather(heard_a.task, heard_b.task)
+        assert heard_a.of(Ended)[0].reason == "left"
+        # of this Janus: the former one was killed with its handles
+        await until(lambda: "Destroying session" in janus.log.rpartition("Starting Meetecho")[2], 20)
+
+
+async def test_others_come_and_go() -> None:
+    async with Janus() as janus, sources() as (camera, voice):
+        async with join(url_of(janus), name="bot", create=ROOM) as bot:
+            diary = Diary(bot)
+            for number in range(1, 13):
+                async with join(url_of(janus), name=f"guest {number}") as guest:
+                    await guest.publish(voice if number % 2 else camera)
+                    await flowing((await diary.get(TrackSubscribed, number)).track)
+                await diary.get(ParticipantLeft, number)
+            assert bot.participants == {}
+            assert len({e.track.id for e in diary.of(TrackSubscribed)}) == 12
+            assert all(e.track.readyState == "ended" for e in diary.of(TrackSubscribed))
+            assert len(bot.service.session.handles) <= 2
+        await diary.task
+        await handles_are_gone(janus)
+
+
+async def test_refused_removed_and_the_room_is_closed() -> None:
+    async with Janus() as janus:
+        with pytest.raises(SignalingRefused, match="No such room"):
+            await join(url_of(janus, 99))
+        room = {**ROOM, "pin": "open", "secret": "key"}
+        async with (
+            join(url_of(janus) + "&pin=open", name="bot", create=room) as bot,
+            janus.session() as session,
+        ):
+            with pytest.raises(SignalingRefused, match="Unauthorized"):
+                await join(url_of(janus) + "&pin=wrong")
+            moderator = await session.attach("videoroom")
+            await moderator.ask({"request": "kick", "room": 1234, "id": int(bot.id), "secret": "key"})
+            assert (await asyncio.wait_for(bot.closed(), 10)).reason == "removed"
+            async with join(url_of(janus) + "&pin=open") as bot:
+                await moderator.ask({"request": "destroy", "room": 1234, "secret": "key"})
+                assert (await asyncio.wait_for(bot.closed(), 10)).reason == "room-closed"
+            await moderator.detach()
+        await handles_are_gone(janus)
