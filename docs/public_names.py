@@ -12,7 +12,14 @@ from pathlib import Path
 
 REFERENCE = Path(__file__).parent / "reference"
 # each has a page that lists all of its names by the directive `public-names`
-FACES = ("rtcpeer.calls", "rtcpeer.config", "rtcpeer.signaling", "rtcpeer.supervisor", "rtcpeer.testing")
+FACES = (
+    "rtcpeer.calls",
+    "rtcpeer.config",
+    "rtcpeer.metrics",
+    "rtcpeer.signaling",
+    "rtcpeer.supervisor",
+    "rtcpeer.testing",
+)
 _AUTODOC = re.compile(r"^\.\. auto(?:class|function|data):: (\S+)\n(?!\s+:no-index:)", re.M)
 
 

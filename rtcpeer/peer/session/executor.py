@@ -157,7 +157,10 @@ class Executor:
         self.transports[effect.transport].agent.set_role(effect.role)
 
     def _start_ice_generation(self, effect: fx.StartIceGeneration) -> None:
-        self.transports[effect.transport].agent.start_generation(effect.local)
+        agent = self.transports[effect.transport].agent
+        if agent.local_parameters is not None:
+            self._session.restarts += 1
+        agent.start_generation(effect.local)
 
     def _set_remote_ice(self, effect: fx.SetRemoteIce) -> None:
         link = self.transports[effect.transport]

@@ -34,6 +34,7 @@ from rtcpeer.peer.session.entropy import SystemEntropy
 from rtcpeer.peer.session.executor import Executor
 from rtcpeer.peer.session.operations import OperationsChain, Pending
 from rtcpeer.peer.session.stats_collector import StatsCollector
+from rtcpeer.peer.session.watching import Watchers
 from rtcpeer.peer.settings import PeerSettings
 from rtcpeer.peer.stats import RTCStatsReport
 from rtcpeer.sdp.text import parse_untrusted, write
@@ -98,6 +99,9 @@ class PeerSession:
         self.closed = False
         # who negotiates for this connection, if somebody does: asked before changes, and named by explain()
         self.negotiator: NegotiatorLink | None = None
+        # metrics and tracers; how often ICE was restarted
+        self.watchers = Watchers(self.report_failure)
+        self.restarts = 0
         self._certificates: tuple[Certificate, ...] = ()
         self._closing: asyncio.Task[None] | None = None
         # where everything of ours runs; None until something does
@@ -131,6 +135,11 @@ class PeerSession:
         self.enter_loop(loop)
         loop.call_soon(step, *args)
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """Where everything of ours runs; None until something does."""
+        return self._loop
+
     def enter_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Queue what waited for a loop."""
         self._loop = loop
@@ -142,6 +151,7 @@ class PeerSession:
     def fire(self, event: Event) -> None:
         """Fire an event at the connection, unless it is closed."""
         if not self.closed:
+            self.watchers.event(event)
             self.face.fire(event)
 
     def check_open(self) -> None:
@@ -256,6 +266,7 @@ class PeerSession:
     async def _perform(self, what: str, operation: Callable[[], Awaitable[_T]]) -> _T:
         """Run an operation in the chain, and log it; descriptions and candidates themselves are not logged."""
         logger.debug("%s %s", self.name, what)
+        self.watchers.call(what)
         try:
             return await self.chain.run(operation)
         except Exception as error:
@@ -391,6 +402,8 @@ class PeerSession:
     def close(self) -> Awaitable[None]:
         """webrtc-pc 4.4.1.10: all observable effects now; the result ends when everything is gone."""
         if not self.closed:
+            self.watchers.call("close")
+            self.watchers.closing()
             self.carry_out(self.engine.operations.plan_close())
             self.closed = True
             logger.info("%s is closed", self.name)

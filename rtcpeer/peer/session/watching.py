@@ -1,0 +1,68 @@
+"""Who watches a connection: told of calls, events and the end. Metrics and tracers are.
+
+Owns: the list, and that a watcher that fails harms nobody. Never: a reference that keeps the connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from rtcpeer.media.event_target import Event
+
+
+class Watcher(Protocol):
+    """Told in the middle of the connection's work: it takes notes, and changes nothing."""
+
+    def on_call(self, what: str, detail: str) -> None:
+        """A method was called; `detail` has no secrets."""
+
+    def on_event(self, event: Event) -> None:
+        """An event is about to be fired at the connection."""
+
+    def on_closing(self) -> None:
+        """The connection is about to be closed: the last time that it has statistics."""
+
+
+class Watchers:
+    """The watchers of one connection.
+
+    Args:
+        failed: told what failed, and of the exception.
+    """
+
+    __slots__ = ("_failed", "_watchers")
+
+    def __init__(self, failed: Callable[[str, BaseException], None]) -> None:
+        self._failed = failed
+        self._watchers: tuple[Watcher, ...] = ()
+
+    def add(self, watcher: Watcher) -> None:
+        """One more."""
+        self._watchers = (*self._watchers, watcher)
+
+    def remove(self, watcher: Watcher) -> None:
+        """One less; unknown ones are ignored."""
+        self._watchers = tuple(w for w in self._watchers if w is not watcher)
+
+    def call(self, what: str, detail: str = "") -> None:
+        """Tell of a call."""
+        for watcher in self._watchers:
+            self._tell(watcher.on_call, what, detail)
+
+    def event(self, event: Event) -> None:
+        """Tell of an event."""
+        for watcher in self._watchers:
+            self._tell(watcher.on_event, event)
+
+    def closing(self) -> None:
+        """Tell of the end; nobody watches any more."""
+        for watcher in self._watchers:
+            self._tell(watcher.on_closing)
+        self._watchers = ()
+
+    def _tell(self, step: Callable[..., None], *arguments: object) -> None:
+        try:
+            step(*arguments)
+        except Exception as error:
+            self._failed(f"{step.__qualname__} of a watcher failed", error)
