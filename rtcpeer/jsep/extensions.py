@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from rtcpeer.values import Direction, HeaderExtension
+from rtcpeer.values import Codec, Direction, HeaderExtension
 
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
 REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
+TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 _IDS = (*range(1, 15), *range(16, 256))
 """Ids to give out: the one-byte form first (RFC 8285 4.2), 15 left alone."""
 
@@ -60,6 +61,15 @@ def answered(
         if direction is not Direction.INACTIVE:
             result.append(HeaderExtension(extension.uri, extension.id, direction))
     return tuple(result)
+
+
+def with_feedback(
+    extensions: tuple[HeaderExtension, ...], codecs: Iterable[Codec]
+) -> tuple[HeaderExtension, ...]:
+    """Those that make sense: transport-wide numbers only where feedback about them was agreed on (a=rtcp-fb)."""
+    if any(f.type == "transport-cc" for codec in codecs for f in codec.feedback):
+        return extensions
+    return tuple([e for e in extensions if e.uri != TRANSPORT_CC])
 
 
 def intersect(ours: Direction, allowed: Direction) -> Direction:

@@ -68,8 +68,12 @@ def configure(
     direction = record.current_direction
     assert direction is not None
     receivable = ours.codecs if answered_by_us else codec_rules.receivable(ours.codecs, theirs.codecs)
-    send_extensions = extension_rules.sendable(theirs.header_extensions, ours.header_extensions)
-    receive_extensions = extension_rules.receivable(ours.header_extensions, theirs.header_extensions)
+    send_extensions = extension_rules.with_feedback(
+        extension_rules.sendable(theirs.header_extensions, ours.header_extensions), send_codecs
+    )
+    receive_extensions = extension_rules.with_feedback(
+        extension_rules.receivable(ours.header_extensions, theirs.header_extensions), receivable
+    )
     first = next((c for c in send_codecs if not codec_rules.is_auxiliary(c)), None)
     kept = [_without_lost_codec(e, send_codecs) for e in record.encodings]
     encodings = tuple([within_codec(e, e.codec or first) for e in kept])

@@ -146,7 +146,9 @@ def answered_rtp(
         mid=mid,
         direction=direction,
         codecs=codecs,
-        header_extensions=extension_rules.answered(offer.header_extensions, abilities.header_extensions),
+        header_extensions=extension_rules.with_feedback(
+            extension_rules.answered(offer.header_extensions, abilities.header_extensions), codecs
+        ),
         rtcp_mux=True,
         rtcp_reduced_size=offer.rtcp_reduced_size,
     )

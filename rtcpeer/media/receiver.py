@@ -37,7 +37,7 @@ from rtcpeer.rtp.jitter_buffer import VIDEO_WAIT, EncodedFrame, FrameBuffer
 from rtcpeer.rtp.packet import RtpPacket, unwrap_rtx
 from rtcpeer.rtp.parameters import ReceiveParameters
 from rtcpeer.rtp.playout import Playout, SoundPlayout
-from rtcpeer.rtp.session import RtpSession
+from rtcpeer.rtp.session import RtpSession, transport_cc_id
 from rtcpeer.rtp.sound_buffer import Loss, SoundBuffer
 from rtcpeer.rtp.source import Source
 from rtcpeer.rtp.timeline import TrackTimeline
@@ -514,6 +514,10 @@ class MediaReceiver:
         """
         if self._estimator is None:
             if not (form.remb or any(f.remb for f in self._formats.values())):
+                return
+            extensions = self._parameters.header_extensions if self._parameters is not None else ()
+            if transport_cc_id(extensions):
+                # the sender estimates itself
                 return
             self._estimator = rtcp.RemoteBitrateEstimator()
         estimate = self._estimator.add(

@@ -61,6 +61,10 @@ class HeaderTemplate:
     ) -> None:
         ids = {e.uri: e.id for e in extensions if e.id is not None and 0 < e.id < 15}
         elements: list[tuple[int, bytes]] = []
+        numbered = rtp.URI_TRANSPORT_CC in ids
+        if numbered:
+            # the first one, so that the transport finds it when the packet leaves
+            elements.append((ids[rtp.URI_TRANSPORT_CC], bytes(2)))
         # longer ones would need the two-byte header, which has to be negotiated (RFC 8285 section 6)
         if 0 < len(mid.encode()) <= 16 and rtp.URI_MID in ids:
             elements.append((ids[rtp.URI_MID], mid.encode()))
@@ -71,7 +75,8 @@ class HeaderTemplate:
             elements.append((ids[rtp.URI_ORIENTATION], bytes((turns,))))
         elif rtp.URI_ORIENTATION in ids:
             self.turned = tuple([HeaderTemplate(extensions, mid, rid, turns=turns) for turns in range(4)])
-        self.abs_send_time = rtp.URI_ABS_SEND_TIME in ids
+        # who numbers packets for the transport knows itself when they left
+        self.abs_send_time = rtp.URI_ABS_SEND_TIME in ids and not numbered
         self.audio_level = rtp.URI_AUDIO_LEVEL in ids and not self.abs_send_time
         dynamic = 0
         if self.abs_send_time:

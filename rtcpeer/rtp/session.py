@@ -19,8 +19,11 @@ import pylibsrtp
 from rtcpeer.aio import wall_time
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.clocks import RemoteClock
+from rtcpeer.rtp.congestion import feedback
+from rtcpeer.rtp.congestion.receiving import FeedbackWriter
+from rtcpeer.rtp.congestion.sending import SendControl
 from rtcpeer.rtp.decryption import DecryptionWatch
-from rtcpeer.rtp.packet import ExtensionIds, RtpPacket, parse_rtp_untrusted
+from rtcpeer.rtp.packet import URI_TRANSPORT_CC, ExtensionIds, RtpPacket, parse_rtp_untrusted
 from rtcpeer.rtp.relay_packet import HEADER
 from rtcpeer.rtp.srtp import SrtpSessions
 from rtcpeer.values import HeaderExtension
@@ -81,6 +84,13 @@ class Pacer(Protocol):
         """An RTP packet that is ready to leave."""
 
 
+def transport_cc_id(extensions: tuple[HeaderExtension, ...]) -> int:
+    """The id of transport-wide numbers; 0 where they cannot be used."""
+    found = next((e.id for e in extensions if e.uri == URI_TRANSPORT_CC), None)
+    # only with the short form of header extensions (RFC 8285 section 4.2)
+    return found if found is not None and found < 15 else 0
+
+
 Tap = Callable[[bytes, float], bool]
 """Takes an RTP packet and the time of day; says whether nobody else wants it."""
 
@@ -100,6 +110,7 @@ class RtpSession:
         remote_clock: the clock of the other end, as its sender reports tell.
         unsendable: packets that could not be protected.
         has_route: as given; senders ask it before they number packets.
+        control: numbers packets for transport-wide feedback; None where that was not negotiated.
     """
 
     def __init__(
@@ -135,6 +146,8 @@ class RtpSession:
         self._voices: dict[str, int] = {}
         self._feedback_ssrc = random.getrandbits(32)
         self._timer: asyncio.TimerHandle | None = None
+        self.control: SendControl | None = None
+        self._arrivals: FeedbackWriter | None = None
 
     # -- users -------------------------------------------------------------------------------------
 
@@ -150,6 +163,11 @@ class RtpSession:
         self.remove_receiver(receiver)
         self._receivers.append(receiver)
         self._ids.add(extensions)
+        number = transport_cc_id(extensions)
+        if number and (self._arrivals is None or self._arrivals.identifier != number):
+            if self._arrivals is not None:
+                self._arrivals.close()
+            self._arrivals = FeedbackWriter(number, self._send_arrivals)
         if mid:
             self._by_mid[mid] = receiver
         for ssrc in ssrcs:
@@ -178,6 +196,11 @@ class RtpSession:
         """Route feedback about these streams to a sender; again replaces."""
         self.remove_sender(sender)
         self._ids.add(extensions)
+        number = transport_cc_id(extensions)
+        if number and self.control is None:
+            self.control = SendControl(number)
+        elif number and self.control is not None:
+            self.control.identifier = number
         if ssrcs:
             self._voices[mid] = ssrcs[0]
         for ssrc in ssrcs:
@@ -213,6 +236,8 @@ class RtpSession:
             srtp = self._key()
             if srtp is None:
                 return
+        if self.control is not None and packet[0] & 0x10:
+            packet = self.control.number_packet(packet)
         try:
             protected = srtp.protect(packet)
         except (pylibsrtp.Error, ValueError) as exc:
@@ -248,6 +273,8 @@ class RtpSession:
                 body = body[:patch_at] + patch + body[patch_at + len(patch) :]
             self.pacer.take(HEADER.pack(first, second, number, timestamp, ssrc) + body)
             return
+        if self.control is not None and first & 0x10:
+            body = self.control.number_body(first, body)
         try:
             protected = srtp.protect_parts(first, second, number, timestamp, ssrc, body, patch_at, patch)
         except (pylibsrtp.Error, ValueError) as exc:
@@ -332,6 +359,8 @@ class RtpSession:
             self._note_decrypted(ssrc)
         if self._watch.runs:
             self._watch.runs.pop(ssrc, None)
+        if self._arrivals is not None:
+            self._arrivals.note(data, ssrc)
         if self._taps:
             tap = self._taps.get(ssrc)
             if tap is not None and tap(data, wall_time()):
@@ -395,6 +424,11 @@ class RtpSession:
         ssrc = int.from_bytes(data[4:8], "big")
         if ssrc not in self._decrypted:
             self._note_decrypted(ssrc)
+        told, data = feedback.split_untrusted(data)
+        if told:
+            self._take_arrivals(told)
+            if not data:
+                return
         try:
             packets = rtcp.parse_rtcp_untrusted(data)
         except (ValueError, struct.error, IndexError) as exc:
@@ -422,6 +456,17 @@ class RtpSession:
         if sender is not None:
             sender.on_feedback(ssrc, packet, now)
 
+    def _take_arrivals(self, told: list[bytes]) -> None:
+        if self.control is not None:
+            for packet in told:
+                self.control.on_feedback(packet)
+
+    def _send_arrivals(self, write: Callable[[int], list[bytes]]) -> None:
+        if not self.connected:
+            return
+        ssrc = self.voice("")
+        self._send_parts([rtcp.write_receiver_report(ssrc, []), *write(ssrc)])
+
     # -- life --------------------------------------------------------------------------------------
 
     def on_connected(self) -> None:
@@ -435,6 +480,8 @@ class RtpSession:
         self.connected = False
         self._srtp = None
         self._watch.runs.clear()
+        if self._arrivals is not None:
+            self._arrivals.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

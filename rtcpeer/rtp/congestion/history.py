@@ -1,0 +1,57 @@
+"""When each packet of a transport was sent and how long it was, until feedback tells of it.
+
+Pure: `now` is an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rtcpeer.rtp.congestion.feedback import TransportFeedback
+
+# Packets that are remembered: more than feedback of one round trip tells of.
+SIZE = 8192
+
+
+class SentPackets:
+    """The last packets that were sent, by transport-wide number.
+
+    Attributes:
+        number: of the next packet, 16 bits.
+    """
+
+    __slots__ = ("_at", "_bytes", "number")
+
+    def __init__(self) -> None:
+        self.number = 1
+        # 0.0 where there is none, or where its arrival was told already
+        self._at = [0.0] * SIZE
+        self._bytes = [0] * SIZE
+
+    def add(self, size: int, now: float) -> int:
+        """A packet is sent now; gives its number."""
+        number = self.number
+        index = number & SIZE - 1
+        self._at[index] = now
+        self._bytes[index] = size
+        self.number = number + 1 & 0xFFFF
+        return number
+
+    def take(self, told: TransportFeedback) -> Iterator[tuple[float, int, int | None]]:
+        """What feedback says of packets that are known and not acknowledged yet.
+
+        Yields:
+            When it was sent, its size, and its arrival in ticks after the reference (None: lost, or late).
+        """
+        number = told.base
+        newest = self.number - 1 & 0xFFFF
+        for arrival in told.arrivals:
+            index = number & SIZE - 1
+            # what was never sent, or was overwritten, is not ours to know
+            if newest - number & 0xFFFF < SIZE:
+                at = self._at[index]
+                if at:
+                    if arrival is not None:
+                        self._at[index] = 0.0
+                    yield at, self._bytes[index], arrival
+            number = number + 1 & 0xFFFF
