@@ -95,7 +95,7 @@ def test_the_command_line_page_names_every_command_and_variable():
     commands = next(action.choices for action in build_parser()._actions if isinstance(action.choices, dict))
     assert [name for name in commands if f"| `{name}" not in text] == []
     sources = "".join(
-        path.read_text(encoding="utf-8") for path in (DOCS.parent / "rtcpeer/cli").rglob("*.py")
+        path.read_text(encoding="utf-8") for path in (DOCS.parent / "rtcpeer").rglob("*.py")
     )
     variables = set(re.findall(r'"(RTCPEER_[A-Z_]+)"', sources))
     assert [name for name in sorted(variables) if name not in text] == []
