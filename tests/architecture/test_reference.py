@@ -94,9 +94,7 @@ def test_the_command_line_page_names_every_command_and_variable():
     text = (public_names.REFERENCE / "command-line.md").read_text(encoding="utf-8")
     commands = next(action.choices for action in build_parser()._actions if isinstance(action.choices, dict))
     assert [name for name in commands if f"| `{name}" not in text] == []
-    sources = "".join(
-        path.read_text(encoding="utf-8") for path in (DOCS.parent / "rtcpeer").rglob("*.py")
-    )
+    sources = "".join(path.read_text(encoding="utf-8") for path in (DOCS.parent / "rtcpeer").rglob("*.py"))
     variables = set(re.findall(r'"(RTCPEER_[A-Z_]+)"', sources))
     assert [name for name in sorted(variables) if name not in text] == []
 
