@@ -29,6 +29,7 @@ from tests.interop.chromium import Chromium, blank_site, until
 from tests.interop.janus import Janus, why_not
 from tests.interop.remote import missing
 from tests.interop.stacks import PICTURE
+from tests.unit.calls.bots import check_echo
 from tests.unit.calls.fakes import Diary
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
@@ -222,4 +223,10 @@ async def test_refused_removed_and_the_room_is_closed() -> None:
                 await moderator.ask({"request": "destroy", "room": 1234, "secret": "key"})
                 assert (await asyncio.wait_for(bot.closed(), 10)).reason == "room-closed"
             await moderator.detach()
+        await handles_are_gone(janus)
+
+
+async def test_the_echo_bot_is_the_same_program() -> None:
+    async with Janus() as janus:
+        await check_echo(url_of(janus), create=ROOM)
         await handles_are_gone(janus)
