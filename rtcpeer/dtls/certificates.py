@@ -288,8 +288,9 @@ def _context() -> SSL.Context:
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(_MODE_RELEASE_BUFFERS)
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _verify)
-    context.set_cipher_list(CIPHERS)
     context.set_tlsext_use_srtp(b":".join(PROFILE_NAMES))
+    # last: pyOpenSSL below 26 tries the list with a connection, and then warns of every further change
+    context.set_cipher_list(CIPHERS)
     return context
 
 
