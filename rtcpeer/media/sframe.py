@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from rtcpeer import webidl
 from rtcpeer.errors import InvalidModificationError, InvalidStateError, RTCRangeError
@@ -106,7 +106,8 @@ class _Key:
         self.counter = 0
         self._suite = suite
         tail = key_id.to_bytes(8, "big") + suite.number.to_bytes(2, "big")
-        secret = HKDF.extract(suite.hash, b"", base_key)
+        # HKDF-Extract without salt (RFC 5869 section 2.2); `HKDF.extract` is newer than the oldest cryptography
+        secret = hmac.digest(bytes(suite.hash.digest_size), base_key, suite.hash.name)
         size = suite.key + suite.auth
 
         def expand(label: bytes, length: int) -> bytes:

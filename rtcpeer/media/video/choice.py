@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Literal
 
+import av
 from av.codec import Codec as LibavCodec
 from av.codec.codec import UnknownCodecError
 
@@ -23,6 +24,9 @@ _NEEDED = {
     "AV1": ("libsvtav1", "libdav1d"),
     "H265": ("libx265", "hevc"),
 }
+# the oldest libavcodec with which our encoder works. SVT-AV1 2 of PyAV 14's wheels keeps each picture until the next
+# one comes, so that a still picture would never arrive; PyAV 15's wheels have SVT-AV1 3, which gives it at once.
+_ENCODES_FROM = {"AV1": (61, 19, 101)}
 _ENCODERS: dict[str, Callable[[Codec], PictureEncoder]] = {
     "VP8": lambda _codec: vp8.Vp8Encoder(),
     "H264": h264.H264Encoder,
@@ -75,6 +79,8 @@ NAMES = frozenset(_DEPACKETIZERS)
 @cache
 def can_encode(name: str) -> bool:
     """Whether libav has here what our encoder of this codec needs."""
+    if av.library_versions["libavcodec"] < _ENCODES_FROM.get(name, (0, 0, 0)):
+        return False
     return name not in _NEEDED or _has(_NEEDED[name][0], "w")
 
 

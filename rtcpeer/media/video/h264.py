@@ -30,6 +30,8 @@ _FULL_COLOUR = (
     "bgr0",
     "rgb0",
 )
+# What the Baseline profile lacks (annex A.2.1). X264's names of profiles are no options with libav 7.1.0 (PyAV 14).
+_X264_BASELINE = "cabac=0:8x8dct=0:weightp=0"
 _SEQUENCE_PARAMETERS = 7
 # Section 7.3.2.1.1: profiles whose parameter sets say more of colours and scaling
 _WITH_CHROMA_FORMAT = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
@@ -145,7 +147,7 @@ class H264Encoder(PictureEncoder):
             "threads": str(threads_for(width, height)),
         }
         if not self._is_high:
-            options["profile"] = "baseline"
+            options["x264-params"] = _X264_BASELINE
         return options
 
     def foreign_options(self) -> dict[str, str]:
@@ -153,7 +155,9 @@ class H264Encoder(PictureEncoder):
         name = self.implementation
         if name.endswith("_amf"):
             return {"profile": "high" if self._is_high else "constrained_baseline"}
-        if name.endswith("_nvenc") or name == self.coder:
+        if name == self.coder:
+            return {} if self._is_high else {"x264-params": _X264_BASELINE}
+        if name.endswith("_nvenc"):
             return {"profile": "high" if self._is_high else "baseline"}
         return {}
 

@@ -38,6 +38,9 @@ from rtcpeer.values import Codec, DtlsRole, Feedback, Fingerprint, HeaderExtensi
 from tests.unit.media.pipes import Pipe, pipe_pair, until
 from tests.unit.media.rig import ChannelLog, End, Pictures, Tone
 
+# aiortc itself, with pyOpenSSL below 26
+pytestmark = pytest.mark.filterwarnings("ignore:Attempting to mutate a Context")
+
 
 class IceShim:
     """What aiortc's DTLS takes for its ICE transport."""

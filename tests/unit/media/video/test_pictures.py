@@ -176,7 +176,7 @@ def encoded(codec: Codec) -> bytes:
     return choice.depacketize(codec.name, choice.make_encoder(codec).encode(picture(0))[0])
 
 
-GOOD = {codec.name: encoded(codec) for codec in CODECS if codec is not HIGH}
+GOOD = {codec.name: encoded(codec) for codec in CODECS if codec is not HIGH and choice.can_encode(codec.name)}
 
 
 @pytest.mark.parametrize("name", GOOD)

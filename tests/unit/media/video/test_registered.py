@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import av
 import pytest
 
 from rtcpeer import NotSupportedError, OperationError, registerEncoder
@@ -27,7 +28,7 @@ def profile_of(payloads):
 
 
 def test_the_one_that_is_registered_is_used_with_its_options():
-    registerEncoder("video/h264", "libx264", options={"profile": "main", "tune": "zerolatency"})
+    registerEncoder("video/h264", "libx264", options={"x264-params": "8x8dct=0", "tune": "zerolatency"})
     encoder = choice.make_encoder(H264)
 
     payloads, timestamp = encoder.encode(picture(0))
@@ -75,6 +76,7 @@ class _Context:
         return []
 
 
+@pytest.mark.skipif("h264_qsv" not in av.codecs_available, reason="libav knows no such hardware here")
 @pytest.mark.parametrize("error", [None, RuntimeError("the card is gone")])
 def test_one_that_fails_or_swallows_pictures_is_replaced(monkeypatch, error):
     registerEncoder("video/H264", "h264_qsv")
