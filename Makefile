@@ -9,7 +9,8 @@
 #   make explore      the property tests with new random examples, and calls of 24 virtual hours, until one fails
 #   make fuzz         mutated descriptions, media and handshakes, and glare, ten times as many as in the tests
 #   make mutants      mutation testing of the pure modules, hours long (MODULES=... for some)
-#   make versions     the fast suites on every other Python that is installed (3.11, 3.12, 3.13)
+#   make verifytypes  whether the types of the public face are complete (pyright)
+#   make versions     unit and scenario suites on every other Python that is installed, and with the oldest and newest packages
 #   make bench        side by side with aiortc, and what a room server costs
 #   make conformance  the W3C web-platform-tests, when the suite is present (WPT_RIG=folder of the rig)
 #   make docs         the documentation site, in build/site
@@ -33,10 +34,10 @@ NPM_PACKAGES := @roamhq/wrtc@0.10.0 werift@0.24.4 rtcmulticonnection@3.7.1 rtcmu
 DEBIAN13_PACKAGES := simple-whip-server
 
 .DEFAULT_GOAL := help
-.PHONY: help docs setup system npm demo serve style types contracts test unit interop explore fuzz mutants versions bench conformance coverage clean
+.PHONY: help docs setup system npm demo serve style types contracts test unit interop explore fuzz mutants verifytypes versions bench conformance coverage clean
 
 help:
-	@sed -n '3,18s/^#  //p' Makefile
+	@sed -n '3,19s/^#  //p' Makefile
 
 setup: $(STAMP)
 
@@ -64,6 +65,10 @@ style: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+verifytypes: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check basedpyright==1.40.2
+	$(BIN)/python .ci/verifytypes.py
+
 types: setup
 	$(BIN)/mypy
 
@@ -72,7 +77,8 @@ contracts: setup
 
 test: setup system style types contracts
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests
-	@sh .ci/versions.sh $(BIN)/python tests/unit/peer tests/unit/transport tests/unit/media tests/property/test_close_property.py
+	@RTCPEER_SETS="3.13 oldest" sh .ci/versions.sh $(BIN)/python tests/unit/peer tests/unit/media tests/unit/aiortc/test_names.py \
+	    tests/architecture/test_upstream_names.py tests/property/test_close_property.py
 
 unit: setup
 	$(BIN)/python -m pytest -q tests/unit tests/property tests/architecture
@@ -93,7 +99,7 @@ mutants: setup
 	$(BIN)/python .ci/mutants.py "$(CURDIR)/build/mutants/venv/bin/cosmic-ray" "$(abspath $(BIN))/python" $(MODULES)
 
 versions: setup
-	@sh .ci/versions.sh $(BIN)/python tests/unit tests/property tests/scenarios
+	@RTCPEER_VERSIONS_JOBS=2 sh .ci/versions.sh $(BIN)/python tests/unit tests/property tests/scenarios
 
 bench: setup
 	$(BIN)/python -m tests.bench.run

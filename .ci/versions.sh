@@ -1,9 +1,14 @@
 #!/bin/sh
-# Runs suites on every other supported Python that is found, on PATH or among pyenv's, all of them at once:
+# Runs suites on every other supported Python that is found, on PATH or among pyenv's, and with the oldest and the newest
+# releases of what rtcpeer needs:
 #   versions.sh MAIN_PYTHON PYTEST_ARGUMENTS...
+# RTCPEER_SETS names other environments than all of them: a version of Python ("3.12"), "oldest" or "newest".
+# RTCPEER_VERSIONS_JOBS says how many run at a time (all, if it is not set).
 set -eu
-main=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+main_python=$1
+main=$("$main_python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 shift
+sets=${RTCPEER_SETS:-3.11 3.12 3.13 3.14 oldest newest}
 
 # A shim of pyenv is on PATH, but fails unless that version is selected: only what answers is a Python.
 find_python() {
@@ -15,49 +20,76 @@ find_python() {
     done
 }
 
+# What is pinned for the tests, with another release of what rtcpeer itself needs.
+requirements() {
+    case $1 in
+        oldest) cat .ci/oldest.txt ;;
+        newest) sed 's/==.*//' .ci/oldest.txt ;;
+    esac
+    case $1 in
+        oldest | newest)
+            # the tools that the suites need, whose own needs pip finds out
+            grep -E '^(hypothesis|imageio-ffmpeg|pytest|pytest-asyncio|pytest-timeout|pytest-xdist)==' .ci/requirements.txt
+            ;;
+        *) cat .ci/requirements.txt ;;
+    esac
+}
+
 prepare() {
     venv=.venv-$1
-    if [ ! -f "$venv/.installed" ] || [ .ci/requirements.txt -nt "$venv/.installed" ] || [ pyproject.toml -nt "$venv/.installed" ]; then
+    if [ ! -f "$venv/.installed" ] || [ .ci/requirements.txt -nt "$venv/.installed" ] ||
+        [ .ci/oldest.txt -nt "$venv/.installed" ] || [ pyproject.toml -nt "$venv/.installed" ]; then
+        requirements "$1" >"$logs/$1.txt"
         "$2" -m venv --clear "$venv" &&
-            "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r .ci/requirements.txt &&
+            "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$logs/$1.txt" &&
             "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e . &&
             touch "$venv/.installed"
     fi
 }
 
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
 ready=
-for version in 3.11 3.12 3.13; do
-    [ "$version" = "$main" ] && continue
-    python=$(find_python "$version")
+for set in $sets; do
+    [ "$set" = "$main" ] && continue
+    case $set in
+        oldest | newest) python=$main_python ;;
+        *) python=$(find_python "$set") ;;
+    esac
     [ -n "$python" ] || continue
-    if prepare "$version" "$python"; then
-        ready="$ready $version"
+    if prepare "$set" "$python"; then
+        ready="$ready $set"
     else
-        echo "*** Python $version is here, but its environment could not be made: NOT TESTED on it" >&2
+        echo "*** the environment of $set could not be made: NOT TESTED with it" >&2
     fi
 done
 if [ -z "$ready" ]; then
-    echo "*** only Python $main is here: other versions were NOT TESTED"
+    echo "*** only Python $main with its pinned packages is here: nothing else was TESTED"
     exit 0
 fi
 
-logs=$(mktemp -d)
-trap 'rm -rf "$logs"' EXIT
-running=
-for version in $ready; do
-    ".venv-$version/bin/python" -m pytest -q -p no:cacheprovider "$@" >"$logs/$version" 2>&1 &
-    running="$running $version:$!"
-done
 status=0
-for each in $running; do
-    version=${each%%:*}
-    wait "${each#*:}" && passed=yes || passed=no
-    echo "Python $version:"
-    if [ $passed = yes ]; then
-        tail -n 1 "$logs/$version"
-    else
-        status=1
-        cat "$logs/$version"
-    fi
+running=
+finish() {
+    for each in $running; do
+        set=${each%%:*}
+        wait "${each#*:}" && passed=yes || passed=no
+        echo "$set: $(".venv-$set/bin/python" .ci/matrix.py)"
+        if [ $passed = yes ]; then
+            tail -n 1 "$logs/$set"
+        else
+            status=1
+            cat "$logs/$set"
+        fi
+    done
+    running=
+}
+count=0
+for set in $ready; do
+    ".venv-$set/bin/python" -m pytest -q -p no:cacheprovider "$@" >"$logs/$set" 2>&1 &
+    running="$running $set:$!"
+    count=$((count + 1))
+    [ $count -lt "${RTCPEER_VERSIONS_JOBS:-99}" ] || { finish; count=0; }
 done
+finish
 exit $status

@@ -1,6 +1,6 @@
 """Whom to believe over DTLS: pyOpenSSL with the trust of an `ssl.SSLContext`, which knows no DTLS itself.
 
-Owns: the translation, and the comparison of a certificate with a host name (RFC 9525).  Never: I/O, and none of the
+Owns: the translation. Names of servers are verified by service-identity (RFC 9525).  Never: I/O, and none of the
 keys of the context: a client certificate cannot be read out of it.
 """
 
@@ -14,6 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
+from service_identity import CertificateError, VerificationError
+from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 
 from rtcpeer.dtls.records import HANDSHAKE_MTU
 from rtcpeer.net.system import default_tls_context
@@ -121,24 +123,16 @@ def _verify(connection: SSL.Connection, certificate: crypto.X509, error: int, de
 
 def is_for(certificate: x509.Certificate, host: str) -> bool:
     """Whether a certificate names this host (RFC 9525 section 6): by subjectAltName, never by its common name."""
+    name = host.rstrip(".")
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        return False  # nothing that could be compared
-    address = _address(host)
-    if address is not None:
-        return address in names.get_values_for_type(x509.IPAddress)
-    return any(_covers(pattern, host) for pattern in names.get_values_for_type(x509.DNSName))
-
-
-def _covers(pattern: str, host: str) -> bool:
-    """RFC 9525 section 6.3: a wildcard is a whole label, the left-most one, and stands for one label."""
-    pattern, host = pattern.lower().rstrip("."), host.lower().rstrip(".")
-    first, _, rest = pattern.partition(".")
-    if first == "*":
-        label, _, domain = host.partition(".")
-        return bool(label) and "." in rest and domain == rest
-    return pattern == host
+        if _address(name) is None:
+            verify_certificate_hostname(certificate, name)
+        else:
+            verify_certificate_ip_address(certificate, name)
+    except (VerificationError, CertificateError, ValueError):
+        # another name; names that are none; an extension that cannot be read, or a host that can be nobody's name
+        return False
+    return True
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

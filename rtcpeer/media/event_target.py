@@ -60,14 +60,14 @@ class Event:
     def __init__(self, type: str, init: Mapping[str, Any] | None = None) -> None:
         if not isinstance(type, str):
             raise TypeError(f"the type of an event is a string, not {type!r}")
-        self.type = type
+        self.type: str = type
         self.target: Any = None
         self.currentTarget: Any = None
-        self.cancelable = bool(init.get("cancelable", False)) if isinstance(init, Mapping) else False
-        self.defaultPrevented = False
+        self.cancelable: bool = bool(init.get("cancelable", False)) if isinstance(init, Mapping) else False
+        self.defaultPrevented: bool = False
         # True for what the library fires itself; set by EventTarget.fire
-        self.isTrusted = False
-        self.timeStamp = time.monotonic() * 1000
+        self.isTrusted: bool = False
+        self.timeStamp: float = time.monotonic() * 1000
         self._stopped = False
         self._dispatching = False
 
@@ -111,7 +111,7 @@ class EventStream(AsyncIterator[_E_co], Generic[_E_co]):
         self._queue: deque[Any] = deque(maxlen=bound)
         self._waiter: asyncio.Future[None] | None = None
         self._ended = False
-        self.dropped = 0
+        self.dropped: int = 0
 
     def push(self, event: Any) -> None:
         """Take an event, if it is of a wanted type."""
@@ -416,7 +416,7 @@ class handler(Generic[_E]):
     """
 
     def __init__(self, type: str) -> None:
-        self.type = type
+        self.type: str = type
 
     @overload
     def __get__(self, target: None, owner: type | None = None) -> Self: ...

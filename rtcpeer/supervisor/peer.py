@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self, Unpack
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self, Unpack
 
 from rtcpeer import webidl
 from rtcpeer.config.configuration import RTCConfiguration, RTCIceServer, read_configuration
@@ -62,7 +62,7 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
         **members: single members of the configuration.
     """
 
-    event_types = FORWARDED
+    event_types: ClassVar[Sequence[str]] = FORWARDED
     onstatechange: handler[StateEvent] = handler("statechange")
     ontrack: handler[RTCTrackEvent] = handler("track")
     ondatachannel: handler[RTCDataChannelEvent] = handler("datachannel")

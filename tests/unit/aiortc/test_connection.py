@@ -195,6 +195,10 @@ async def test_candidates_need_a_place(pc):
         await pc.addIceCandidate(candidate)
 
 
+@pytest.mark.skipif(
+    "alwaysNegotiateDataChannels" not in RTCConfiguration.__dataclass_fields__,
+    reason="aiortc before 1.15 lacks it",
+)
 async def test_data_channels_are_negotiated_from_the_start():
     connection = RTCPeerConnection(RTCConfiguration(alwaysNegotiateDataChannels=True))
     connection.addTransceiver("audio")
