@@ -96,7 +96,7 @@ async def test_a_server_that_lies(lie):
 
 
 async def test_a_server_that_floods_a_member_with_nonsense():
-    entered = '{"type": "entered", "id": "me", "members": [{"id": "a", "name": "A"}]}'
+    entered = '{"type": "entered", "id": "me", "token": "t", "members": [{"id": "a", "name": "A"}]}'
     nonsense = [
         "{",
         "{}",
