@@ -19,6 +19,7 @@ FACES = (
     "rtcpeer.signaling",
     "rtcpeer.supervisor",
     "rtcpeer.testing",
+    "rtcpeer.testing.livekit",
 )
 _AUTODOC = re.compile(r"^\.\. auto(?:class|function|data):: (\S+)\n(?!\s+:no-index:)", re.M)
 
