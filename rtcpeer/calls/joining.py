@@ -22,6 +22,7 @@ OWN: Final[Mapping[str, str]] = {
     "room": "rtcpeer.calls.rooms:RoomService",
     "janus": "rtcpeer.calls.janus:JanusRoom",
     "rtcmc": "rtcpeer.calls.rtcmulticonnection:RtcmcService",
+    "livekit": "rtcpeer.calls.livekit.room:LiveKitRoom",
 }
 _TRANSPORTS: Final = ("ws", "wss", "http", "https")
 

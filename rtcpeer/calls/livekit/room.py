@@ -1,0 +1,563 @@
+"""`LiveKitRoom`: a LiveKit room as a call, "livekit+wss://host".
+
+Owns: the session with the server: joining, following what it says, resuming, beginning anew, leaving. Never: the
+connections (`media`), the records of the others (`state`).
+
+Theory of operation. A lost socket is opened again with the participant's sid (resume): connections live on, both sides
+restart ICE. Where the server has forgotten the session or a connection stays dead, everything is made anew under the
+same identity; publications are published again, and tracks of others that are still published keep their objects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from rtcpeer.calls.events import EndReason
+from rtcpeer.calls.host import CallHost
+from rtcpeer.calls.livekit.link import LiveKitLink
+from rtcpeer.calls.livekit.media import LiveKitMedia
+from rtcpeer.calls.livekit.publishing import Published, encodings_for, layers_of, source_of
+from rtcpeer.calls.livekit.state import RemoteState, end_reason
+from rtcpeer.calls.participant import Participant, Publication
+from rtcpeer.calls.request import JoinRequest
+from rtcpeer.config.configuration import RTCIceServer
+from rtcpeer.errors import NetworkError, NotSupportedError, RtcPeerError, RTCTimeoutError, SignalingRefused
+from rtcpeer.signaling.livekit.messages import MessageError, models, read_message_untrusted, rtc
+from rtcpeer.signaling.livekit.tokens import Grants, identity_of, make_token
+
+# How long the server may take to answer a request, in seconds.
+ANSWER_TIMEOUT = 10.0
+# How long a resumed session may be without its connection, in seconds.
+CONNECT_TIMEOUT = 15.0
+# Pauses before attempts to come back, in seconds; then the call ends.
+PAUSES = (0.0, 0.3, 0.6, 1.2, 2.4, 5.0, 5.0, 7.0, 7.0)
+# After so many attempts to resume the session is made anew.
+RESUMES = 3
+# The topic of packets that carry text.
+TEXT_TOPIC = "rtcpeer.text"
+# The largest packet that LiveKit's servers carry, in bytes.
+DATA_MAX = 15_000
+
+
+class _Anew(Exception):
+    """The session cannot be resumed."""
+
+
+class LiveKitRoom:
+    """A room of a LiveKit server; see `CallService`.
+
+    Participants are known by their identities. Messages are data packets: text is sent under a topic of its own, and
+    packets of other topics arrive as bytes.
+
+    Args:
+        request: `token` is an access token; or the options `api_key` and `api_secret` make one for the `room` that the
+            URL names (``?room=NAME``), with the option `identity` or the name. The option `simulcast`: True sends
+            pictures in three sizes, False in one; by default it depends on their size.
+
+    Raises:
+        ValueError: neither a token nor a key with its secret and a room.
+
+    Attributes:
+        sid: of our participant in this session.
+        info: what the server says of the room.
+        speakers: how loud those are who speak, from 0 to 1, by identity.
+        resumes, renewals: how often the session was resumed and made anew.
+    """
+
+    def __init__(self, request: JoinRequest) -> None:
+        request.check_options("api_key", "api_secret", "identity", "simulcast")
+        self._url, taken = request.take("room")
+        self._token = request.token or _own_token(request, taken.get("room"))
+        self._simulcast: bool | None = request.options.get("simulcast")
+        self.sid = ""
+        self.info = models.Room()
+        self.speakers: dict[str, float] = {}
+        self.resumes = self.renewals = 0
+        self._link: LiveKitLink | None = None
+        self._media: LiveKitMedia | None = None
+        self._host_or_none: CallHost | None = None
+        self._state_or_none: RemoteState | None = None
+        self._published: dict[Publication, Published] = {}
+        self._answers: dict[str, asyncio.Future[models.TrackInfo]] = {}
+        self._requests: dict[int, asyncio.Future[None]] = {}
+        self._request_id = 0
+        self._sequence = 0
+        self._anew = False  # whether the next attempt to come back makes the session anew
+        self._left = False
+
+    def __repr__(self) -> str:
+        return f"<LiveKitRoom {self.info.name!r}, {self.sid or 'not entered'}>"
+
+    @property
+    def token(self) -> str:
+        """The access token in use; the server renews it from time to time."""
+        return self._token
+
+    def participant_info(self, identity: str) -> models.ParticipantInfo | None:
+        """What the server says of a participant: attributes, permissions, kind, sizes of its tracks."""
+        found = self._state.infos.get(identity)
+        return None if found is None else models.ParticipantInfo.FromString(found.SerializeToString())
+
+    @property
+    def _host(self) -> CallHost:
+        assert self._host_or_none is not None, "a call is handed out when it was entered"
+        return self._host_or_none
+
+    @property
+    def _state(self) -> RemoteState:
+        assert self._state_or_none is not None, "a call is handed out when it was entered"
+        return self._state_or_none
+
+    # -- entering and following ------------------------------------------------------------------------
+
+    async def enter(self, host: CallHost) -> None:
+        """See `CallService`."""
+        self._host_or_none = host
+        self._state_or_none = RemoteState(host)
+        await self._join()
+        host.spawn(self._follow(), "LiveKit session")
+        host.spawn(self._confirm(), "LiveKit: first connection")
+        if host.metadata:
+            with contextlib.suppress(SignalingRefused):  # not every token allows it
+                await self.set_metadata(host.metadata)
+
+    async def _join(self) -> None:
+        """Begin a session.
+
+        Raises:
+            SignalingRefused: the server does not let us in.
+            NetworkError: it says something else than LiveKit's servers.
+        """
+        link = self._link = await LiveKitLink.open(self._url, self._token)
+        first = await link.receive(self._host.ignored)
+        if first is not None and first.HasField("leave"):
+            raise SignalingRefused(models.DisconnectReason.Name(first.leave.reason), fatal=True)
+        if first is None or not first.HasField("join") or not first.join.participant.identity:
+            raise NetworkError("the LiveKit server says something else than that we have joined")
+        join = first.join
+        self.sid = self._state.sid = join.participant.sid
+        self.info = join.room
+        self._sequence = 0
+        self._host.entered(join.participant.identity)
+        self._recommend(join.ice_servers)
+        self._media = LiveKitMedia(
+            self._host.configuration,
+            send=self._send,
+            spawn=self._host.spawn,
+            on_track=self._on_track,
+            on_data=self._on_data,
+            on_failed=self._on_failed,
+        )
+        link.watch(join.ping_interval or 10, join.ping_timeout or 30, self._host.spawn)
+        self._state.begin(list(join.other_participants))
+        await self._media.offer()
+
+    def _recommend(self, servers: Any) -> None:
+        found = []
+        for one in servers:
+            try:
+                found.append(RTCIceServer(list(one.urls), one.username or None, one.credential or None))
+            except (TypeError, ValueError, RtcPeerError) as error:
+                self._host.ignored("ICE server", error)
+        self._host.recommend(found)
+
+    async def _follow(self) -> None:
+        while not self._left:
+            link = self._link
+            assert link is not None
+            while (message := await link.receive(self._host.ignored)) is not None:
+                await self._take(message)
+            await link.close()
+            if self._left or self._host.end is not None:
+                return
+            await self._come_back()
+
+    async def _take(self, message: rtc.SignalResponse) -> None:
+        """Nothing that the server says raises out of here."""
+        name = message.WhichOneof("message")
+        handler = _HANDLERS.get(name or "")
+        if name is None or handler is None:
+            self._host.ignored(f"message {name or 'unknown'}")
+            return
+        try:
+            await handler(self, getattr(message, name))
+        except (RtcPeerError, MessageError, TypeError, ValueError) as error:
+            self._host.ignored(name, error)
+
+    # -- coming back -----------------------------------------------------------------------------------
+
+    async def _come_back(self) -> None:
+        """Resume the session, or make it anew; after the last attempt the call ends."""
+        self._host.reconnecting("signaling")
+        error: Exception | None = None
+        for attempt, pause in enumerate(PAUSES):
+            await asyncio.sleep(pause)
+            try:
+                async with asyncio.timeout(CONNECT_TIMEOUT):
+                    if self._anew or attempt >= RESUMES:
+                        await self._renew()
+                    else:
+                        await self._resume()
+            except _Anew:
+                self._anew = True
+            except SignalingRefused as refused:
+                error = refused
+                if refused.fatal:
+                    self._host.ended(EndReason.REFUSED, refused)
+                    return
+            except (RtcPeerError, TimeoutError) as failed:
+                error = failed
+            else:
+                self._anew = False
+                self._host.spawn(self._confirm(), "LiveKit: connection after coming back")
+                return
+            if self._link is not None:
+                await self._link.close()
+        self._host.ended(EndReason.CONNECTION_LOST, error)
+
+    async def _resume(self) -> None:
+        media = self._media
+        assert media is not None
+        link = self._link = await LiveKitLink.open(self._url, self._token, resume=self.sid)
+        first = await link.receive(self._host.ignored)
+        if first is None or not first.HasField("reconnect"):
+            raise _Anew
+        self._recommend(first.reconnect.ice_servers)
+        published = [
+            rtc.TrackPublishedResponse(cid=one.cid, track=one.info) for one in self._published.values()
+        ]
+        await self._send(rtc.SignalRequest(sync_state=media.sync_state(published)))
+        link.watch(10, 30, self._host.spawn)
+        await media.offer(restart=True)
+        self.resumes += 1
+
+    async def _renew(self) -> None:
+        self._state.keep_tracks()
+        if self._media is not None:
+            media, self._media = self._media, None
+            await media.close()
+        futures: list[asyncio.Future[Any]] = [*self._answers.values(), *self._requests.values()]
+        for future in futures:
+            future.cancel()
+        await self._join()
+        self.renewals += 1
+        self._host.spawn(self._publish_again(), "LiveKit: publish again")
+
+    async def _publish_again(self) -> None:
+        for publication in list(self._published):
+            try:
+                await self._publish(publication)
+            except RtcPeerError as error:
+                self._host.ignored("publishing again", error)
+
+    async def _confirm(self) -> None:
+        """A session without its connection is of no use: it has to be there in time, or everything is made anew."""
+        media = self._media
+        if media is not None and await media.connected(CONNECT_TIMEOUT):
+            self._host.reconnected()
+        elif media is self._media:
+            await self._break_off()
+
+    def _on_failed(self) -> None:
+        self._host.spawn(self._break_off(anew=False), "LiveKit: connection failed")
+
+    async def _break_off(self, *, anew: bool = True) -> None:
+        """End the socket, so that the session is resumed or made anew."""
+        self._anew = self._anew or anew
+        if self._link is not None:
+            await self._link.close()
+
+    # -- what the server says --------------------------------------------------------------------------
+
+    async def _on_answer(self, description: rtc.SessionDescription) -> None:
+        if self._media is not None:
+            await self._media.take_answer(description)
+
+    async def _on_offer(self, description: rtc.SessionDescription) -> None:
+        if self._media is not None:
+            await self._media.take_offer(description)
+
+    async def _on_trickle(self, trickle: rtc.TrickleRequest) -> None:
+        if self._media is not None:
+            await self._media.take_candidate(trickle)
+
+    async def _on_update(self, update: rtc.ParticipantUpdate) -> None:
+        for info in update.participants:
+            self._state.update(info)
+
+    async def _on_published(self, published: rtc.TrackPublishedResponse) -> None:
+        future = self._answers.get(published.cid)
+        if future is not None and not future.done():
+            future.set_result(published.track)
+
+    async def _on_unpublished(self, gone: rtc.TrackUnpublishedResponse) -> None:
+        """We have said so before; nothing is to be done."""
+
+    async def _on_request_response(self, response: rtc.RequestResponse) -> None:
+        refused = response.reason != rtc.RequestResponse.OK
+        if response.HasField("add_track"):
+            future: asyncio.Future[Any] | None = self._answers.get(response.add_track.cid)
+        else:
+            future = self._requests.get(response.request_id)
+        if future is None or future.done():
+            return
+        if refused:
+            reason = response.message or rtc.RequestResponse.Reason.Name(response.reason)
+            future.set_exception(SignalingRefused(reason, fatal=True))
+        else:
+            future.set_result(None)
+
+    async def _on_mute(self, muted: rtc.MuteTrackRequest) -> None:
+        """A moderator has muted a track of ours."""
+        for publication, published in self._published.items():
+            if published.info.sid == muted.sid:
+                await (publication.mute() if muted.muted else publication.unmute())
+
+    async def _on_speakers(self, changed: rtc.SpeakersChanged) -> None:
+        identities = {info.sid: info.identity for info in self._state.infos.values()}
+        identities[self.sid] = self._host.id
+        for speaker in changed.speakers:
+            identity = identities.get(speaker.sid)
+            if identity is not None and speaker.active:
+                self.speakers[identity] = speaker.level
+            elif identity is not None:
+                self.speakers.pop(identity, None)
+
+    async def _on_room(self, update: rtc.RoomUpdate) -> None:
+        self.info = update.room
+
+    async def _on_token(self, token: str) -> None:
+        if identity_of(token) != self._host.id:
+            raise MessageError("a new token for somebody else")
+        self._token = token
+
+    async def _on_leave(self, leave: rtc.LeaveRequest) -> None:
+        action = leave.action
+        if action == rtc.LeaveRequest.DISCONNECT and not leave.can_reconnect:
+            self._host.ended(end_reason(leave.reason))
+            return
+        await self._break_off(anew=action != rtc.LeaveRequest.RESUME)
+
+    async def _on_nothing(self, _: Any) -> None:
+        """Of no use here: answers to pings, qualities."""
+
+    def _on_track(self, event: Any) -> None:
+        stream = event.streams[0].id if event.streams else ""
+        owner, _, sid = stream.partition("|")
+        media = self._media
+        if media is not None and event.transceiver.mid in media.mids:
+            sid = media.mids[event.transceiver.mid]
+        if not sid.startswith("TR"):
+            sid = event.track.id
+        self._state.arrived(event.receiver, owner, sid)
+
+    def _on_data(self, data: bytes) -> None:
+        try:
+            packet = read_message_untrusted(models.DataPacket, data)
+        except MessageError:
+            self._host.ignored("data packet")
+            return
+        kind = packet.WhichOneof("value")
+        sender = packet.participant_identity or packet.user.participant_identity or None
+        if kind == "user":
+            payload: str | bytes = packet.user.payload
+            if packet.user.topic == TEXT_TOPIC:
+                payload = packet.user.payload.decode(errors="replace")
+            self._host.message(sender, payload)
+        elif kind == "chat_message":
+            self._host.message(sender, packet.chat_message.message)
+        else:
+            self._host.ignored(f"data packet {kind}")
+
+    # -- what the call asks for ------------------------------------------------------------------------
+
+    async def _send(self, request: rtc.SignalRequest) -> None:
+        if self._link is not None:
+            await self._link.send(request)
+
+    async def publish(self, publication: Publication) -> None:
+        """See `CallService`."""
+        try:
+            await self._publish(publication)
+        except BaseException:
+            self._published.pop(publication, None)
+            raise
+
+    async def _publish(self, publication: Publication) -> None:
+        media = self._media
+        if media is None:
+            raise NetworkError("the session is being made anew: publish again when it is there")
+        track, cid = publication.track, str(uuid.uuid4())
+        encodings = encodings_for(track, self._simulcast)
+        settings = track.getSettings() if hasattr(track, "getSettings") else {}
+        wanted = rtc.AddTrackRequest(
+            cid=cid,
+            name=publication.name,
+            type=models.TrackType.AUDIO if publication.kind == "audio" else models.TrackType.VIDEO,
+            source=source_of(publication),
+            muted=publication.muted,
+            width=int(settings.get("width") or 0),
+            height=int(settings.get("height") or 0),
+            layers=layers_of(encodings, settings),
+        )
+        published = self._published[publication] = Published(cid)
+        future = self._answers[cid] = asyncio.get_running_loop().create_future()
+        try:
+            await self._send(rtc.SignalRequest(add_track=wanted))
+            published.info = await _in_time(future, "publishing a track")
+        finally:
+            del self._answers[cid]
+        if media is not self._media or self._published.get(publication) is not published:
+            return  # it was made anew or taken out meanwhile
+        published.transceiver = media.add(track, cid, encodings)
+        if publication.muted:
+            await published.transceiver.sender.replaceTrack(None)
+        await media.offer()
+
+    async def unpublish(self, publication: Publication) -> None:
+        """See `CallService`."""
+        published = self._published.pop(publication, None)
+        if published is not None and published.transceiver is not None and self._media is not None:
+            published.transceiver.stop()
+            await self._media.offer()
+
+    async def set_muted(self, publication: Publication) -> None:
+        """See `CallService`."""
+        published = self._published.get(publication)
+        if published is None or published.transceiver is None:
+            return
+        await published.transceiver.sender.replaceTrack(None if publication.muted else publication.track)
+        mute = rtc.MuteTrackRequest(sid=published.info.sid, muted=publication.muted)
+        await self._send(rtc.SignalRequest(mute=mute))
+
+    async def set_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """See `CallService`. The member ``attributes``, a mapping of texts, becomes LiveKit's attributes."""
+        members = dict(metadata)
+        attributes = members.pop("attributes", {})
+        self._request_id += 1
+        number = self._request_id
+        update = rtc.UpdateParticipantMetadata(
+            metadata=json.dumps(members) if members else "",
+            name=self._host.name or "",
+            attributes={str(key): str(value) for key, value in attributes.items()},
+            request_id=number,
+        )
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._requests[number] = future
+        try:
+            await self._send(rtc.SignalRequest(update_metadata=update))
+            await _in_time(future, "new metadata")
+        finally:
+            del self._requests[number]
+
+    async def send(self, data: Any, to: Participant | None) -> None:
+        """See `CallService`."""
+        topic = TEXT_TOPIC if isinstance(data, str) else ""
+        await self.send_data(data, to=[] if to is None else [to.id], topic=topic)
+
+    async def send_data(
+        self, data: str | bytes, *, to: list[str] | None = None, topic: str = "", reliable: bool = True
+    ) -> None:
+        """Send a data packet, with what only LiveKit has.
+
+        Args:
+            data: at most 15,000 bytes.
+            to: identities; none: all.
+            topic: what it is about.
+            reliable: whether it is repeated until it arrives.
+
+        Raises:
+            NotSupportedError: it is neither text nor bytes.
+            ValueError: it is too long.
+            NetworkError: there is no connection for it.
+        """
+        if not isinstance(data, (str, bytes)):
+            raise NotSupportedError(f"LiveKit carries text and bytes, not {type(data).__name__}")
+        payload = data.encode() if isinstance(data, str) else data
+        if len(payload) > DATA_MAX:
+            raise ValueError(f"a data packet of LiveKit has at most {DATA_MAX} bytes, not {len(payload)}")
+        packet = models.DataPacket(
+            destination_identities=to or [],
+            participant_identity=self._host.id,
+            user=models.UserPacket(payload=payload, topic=topic or None, destination_identities=to or []),
+        )
+        if reliable:
+            self._sequence += 1
+            packet.sequence = self._sequence
+            packet.participant_sid = self.sid
+        if self._media is None:
+            raise NetworkError("the session is being made anew")
+        try:
+            await self._media.send_data(packet.SerializeToString(), reliable=reliable)
+        except TimeoutError:
+            raise RTCTimeoutError("the channel for data did not open", fault="network") from None
+
+    async def leave(self) -> None:
+        """See `CallService`."""
+        self._left = True
+        link, media = self._link, self._media
+        if link is not None:
+            reason = models.DisconnectReason.CLIENT_INITIATED
+            await link.send(rtc.SignalRequest(leave=rtc.LeaveRequest(reason=reason)))
+            await link.close()
+        if media is not None:
+            await media.close()
+        if self._state_or_none is not None:
+            self._state_or_none.close()
+
+
+_HANDLERS: dict[str, Callable[[LiveKitRoom, Any], Coroutine[Any, Any, None]]] = {
+    "answer": LiveKitRoom._on_answer,
+    "offer": LiveKitRoom._on_offer,
+    "trickle": LiveKitRoom._on_trickle,
+    "update": LiveKitRoom._on_update,
+    "track_published": LiveKitRoom._on_published,
+    "track_unpublished": LiveKitRoom._on_unpublished,
+    "request_response": LiveKitRoom._on_request_response,
+    "mute": LiveKitRoom._on_mute,
+    "speakers_changed": LiveKitRoom._on_speakers,
+    "room_update": LiveKitRoom._on_room,
+    "refresh_token": LiveKitRoom._on_token,
+    "leave": LiveKitRoom._on_leave,
+    "pong": LiveKitRoom._on_nothing,
+    "pong_resp": LiveKitRoom._on_nothing,
+    "connection_quality": LiveKitRoom._on_nothing,
+    "stream_state_update": LiveKitRoom._on_nothing,
+    "subscribed_quality_update": LiveKitRoom._on_nothing,
+    "subscription_response": LiveKitRoom._on_nothing,
+    "track_subscribed": LiveKitRoom._on_nothing,
+}
+
+
+async def _in_time(future: asyncio.Future[Any], what: str) -> Any:
+    """The server's answer.
+
+    Raises:
+        RTCTimeoutError: there is none.
+        NetworkError: the session has ended meanwhile.
+    """
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            return await asyncio.shield(future)
+    except TimeoutError:
+        raise RTCTimeoutError(f"{what}: no answer in {ANSWER_TIMEOUT:g} s", fault="network") from None
+    except asyncio.CancelledError:
+        if future.cancelled():
+            raise NetworkError(f"{what}: the session has ended meanwhile") from None
+        raise
+
+
+def _own_token(request: JoinRequest, room: str | None) -> str:
+    key, secret = request.options.get("api_key"), request.options.get("api_secret")
+    if not key or not secret or not room:
+        raise ValueError(
+            "a LiveKit room takes token=..., or api_key=... and api_secret=... with the room in the URL (?room=NAME)"
+        )
+    identity = request.options.get("identity") or request.name or f"rtcpeer-{int(time.time() * 1000):x}"
+    return make_token(key, secret, Grants(identity=identity, room=room, name=request.name or ""))

@@ -1,0 +1,282 @@
+"""`LiveKitRoom` against scripted servers that lie, stall and end in the middle of each step."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from rtcpeer.calls import Ended, Message, Reconnected, Reconnecting, join
+from rtcpeer.calls.livekit import LiveKitRoom, room
+from rtcpeer.errors import NetworkError, RTCTimeoutError, SignalingRefused
+from rtcpeer.signaling.livekit.messages import models, rtc
+from rtcpeer.signaling.livekit.tokens import Grants, make_token
+from rtcpeer.testing import no_leaks, synthetic_track
+from rtcpeer.testing.livekit import LiveKitServer
+
+SECRET = "a secret of at least thirty-two bytes"
+TOKEN = make_token("key", SECRET, Grants("bot", "lobby"))
+JOIN = rtc.JoinResponse(
+    room=models.Room(name="lobby"),
+    participant=models.ParticipantInfo(sid="PA_bot", identity="bot"),
+    ping_interval=60,
+)
+EVE = models.ParticipantInfo(sid="PA_eve", identity="eve", name="Eve", version=1)
+
+Script = Callable[[web.WebSocketResponse, int], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def scripted(script: Script) -> AsyncIterator[str]:
+    """A server that runs the script for each socket; the second argument counts them from 0."""
+    count = 0
+
+    async def serve(request: web.Request) -> web.WebSocketResponse:
+        nonlocal count
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        number, count = count, count + 1
+        await script(ws, number)
+        await ws.close()
+        return ws
+
+    app = web.Application()
+    app.router.add_get("/rtc", serve)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"livekit+ws://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def say(ws: web.WebSocketResponse, **message: Any) -> None:
+    await ws.send_bytes(rtc.SignalResponse(**message).SerializeToString())
+
+
+async def drain(ws: web.WebSocketResponse) -> None:
+    async for _ in ws:
+        pass
+
+
+async def events_of(call: Any) -> list[Any]:
+    """Everything up to the end."""
+    async with asyncio.timeout(20):
+        return [event async for event in call.events()]
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "PAUSES", (0.0, 0.0, 0.0, 0.0, 0.0))
+    monkeypatch.setattr(room, "ANSWER_TIMEOUT", 0.05)
+    monkeypatch.setattr(room, "CONNECT_TIMEOUT", 2.0)
+
+
+@pytest.mark.parametrize(
+    ("first", "error"),
+    [
+        (None, NetworkError),
+        (rtc.SignalResponse(), NetworkError),
+        (rtc.SignalResponse(pong=1), NetworkError),
+        (rtc.SignalResponse(join=rtc.JoinResponse()), NetworkError),
+        (
+            rtc.SignalResponse(leave=rtc.LeaveRequest(reason=models.DisconnectReason.JOIN_FAILURE)),
+            SignalingRefused,
+        ),
+    ],
+)
+async def test_not_let_in(first: rtc.SignalResponse | None, error: type[Exception]) -> None:
+    async def script(ws: web.WebSocketResponse, _: int) -> None:
+        await ws.send_str("text")
+        await ws.send_bytes(b"\xff\xff")
+        if first is not None:
+            await ws.send_bytes(first.SerializeToString())
+
+    async with no_leaks(grace=5), scripted(script) as url:
+        with pytest.raises(error) as caught:
+            await join(url, token=TOKEN)
+        assert TOKEN not in str(caught.value)
+
+
+async def test_silence() -> None:
+    async with no_leaks(grace=5), scripted(lambda ws, _: drain(ws)) as url:
+        with pytest.raises(RTCTimeoutError):
+            await join(url, token=TOKEN, timeout=0.1)
+
+
+async def test_refused() -> None:
+    """By status, with the status in the error; nobody there at all."""
+    async with no_leaks(grace=5), LiveKitServer() as server:
+        with pytest.raises(SignalingRefused) as caught:
+            await join("livekit+" + server.url, token=TOKEN)
+        assert (caught.value.status, caught.value.fatal) == (401, True)
+        assert TOKEN not in str(caught.value)
+        url = "livekit+" + server.url
+    with pytest.raises(NetworkError):
+        await join(url, token=TOKEN)
+
+
+def test_what_makes_no_sense() -> None:
+    for url, options in (
+        ("livekit+ws://localhost", {}),
+        ("livekit+ws://localhost?room=x", {"api_key": "key"}),
+        ("livekit+ws://localhost", {"api_key": "key", "api_secret": SECRET}),
+    ):
+        with pytest.raises(ValueError, match="token"):
+            join(url, **options)
+    with pytest.raises(TypeError, match="colour"):
+        join("livekit+ws://localhost", token=TOKEN, colour="red")
+
+
+async def test_lies() -> None:
+    """What makes no sense is counted; what is true is told; the call ends with the server's reason."""
+    description = rtc.SessionDescription(type="offer", sdp="v=0\r\nno description", id=7)
+
+    async def script(ws: web.WebSocketResponse, _: int) -> None:
+        await say(ws, join=JOIN)
+        await ws.send_str("text")
+        await ws.send_bytes(b"\xff\xff")
+        await say(ws)
+        await say(ws, room_moved=rtc.RoomMovedResponse())
+        await say(ws, offer=description)
+        await say(ws, answer=rtc.SessionDescription(type="answer", sdp="v=0\r\nno description"))
+        await say(ws, answer=rtc.SessionDescription(type="answer", sdp="v=0", id=99))
+        await say(ws, trickle=rtc.TrickleRequest(candidateInit="[]"))
+        await say(ws, trickle=rtc.TrickleRequest(candidateInit='{"candidate": "x", "sdpMid": "0"}', target=9))
+        await say(ws, refresh_token=make_token("key", SECRET, Grants("mallory", "lobby")))
+        await say(ws, refresh_token="nothing")
+        await say(ws, update=rtc.ParticipantUpdate(participants=[models.ParticipantInfo(sid="PA_none")]))
+        await say(ws, update=rtc.ParticipantUpdate(participants=[EVE, EVE]))
+        gone = models.ParticipantInfo(
+            sid="PA_other", identity="eve", state=models.ParticipantInfo.DISCONNECTED
+        )
+        await say(ws, update=rtc.ParticipantUpdate(participants=[gone]))
+        await say(ws, track_published=rtc.TrackPublishedResponse(cid="never asked"))
+        await say(ws, mute=rtc.MuteTrackRequest(sid="TR_none", muted=True))
+        await say(ws, request_response=rtc.RequestResponse(request_id=99))
+        await say(ws, leave=rtc.LeaveRequest(reason=models.DisconnectReason.ROOM_DELETED))
+        await drain(ws)
+
+    async with no_leaks(grace=5), scripted(script) as url:
+        async with join(url, token=TOKEN) as call:
+            events = await events_of(call)
+        assert [type(event).__name__ for event in events] == ["ParticipantJoined", "ParticipantLeft", "Ended"]
+        assert events[-1] == Ended("room-closed")
+        assert isinstance(call.service, LiveKitRoom)
+        assert call.service.token == TOKEN
+        assert set(call.ignored) >= {
+            "text", "no message", "message unknown", "message room_moved", "offer", "answer", "trickle",
+            "refresh_token",
+        }  # fmt: skip
+
+
+@pytest.mark.usefixtures("quick")
+async def test_publishing_without_an_answer() -> None:
+    """The error names it; a refusal as well; nothing stays published, and the call goes on."""
+
+    async def script(ws: web.WebSocketResponse, _: int) -> None:
+        await say(ws, join=JOIN)
+        tracks = 0
+        async for message in ws:
+            request = rtc.SignalRequest.FromString(message.data)
+            if request.HasField("add_track"):
+                tracks += 1
+                if tracks == 2:
+                    refused = rtc.RequestResponse(
+                        reason=rtc.RequestResponse.NOT_ALLOWED, add_track=request.add_track
+                    )
+                    await say(ws, request_response=refused)
+
+    async with no_leaks(grace=5), scripted(script) as url, join(url, token=TOKEN) as call:
+        track = synthetic_track("audio")
+        with pytest.raises(RTCTimeoutError):
+            await call.publish(track)
+        with pytest.raises(SignalingRefused, match="NOT_ALLOWED"):
+            await call.publish(track)
+        with pytest.raises(RTCTimeoutError):
+            await call.set_metadata({"a": 1})
+        assert call.publications == {}
+        assert call.ended is None
+        with pytest.raises(ValueError, match="15000"):
+            await call.send("x" * 15_001)
+        track.stop()
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("what", ["nothing", "nonsense", "refusal"])
+async def test_cannot_come_back(what: str) -> None:
+    """The server ends the socket, and later ones in the middle of resuming: the call ends with a reason."""
+
+    async def script(ws: web.WebSocketResponse, number: int) -> None:
+        if number == 0:
+            await say(ws, join=JOIN)
+        elif what == "nonsense":
+            await say(ws, pong=1)
+        elif what == "refusal":
+            await say(ws, leave=rtc.LeaveRequest(reason=models.DisconnectReason.JOIN_FAILURE))
+
+    async with no_leaks(grace=5), scripted(script) as url, join(url, token=TOKEN) as call:
+        events = await events_of(call)
+        assert [type(event) for event in events] == [Reconnecting, Ended]
+        assert events[-1].reason == ("refused" if what == "refusal" else "connection-lost")
+
+
+async def test_two_calls() -> None:
+    """Messages and metadata between two of ours; a resume and a full reconnect; nothing is left."""
+    async with no_leaks(grace=5), LiveKitServer() as server:
+        url = f"livekit+{server.url}?room=lobby"
+        key = {"api_key": "devkey", "api_secret": server.keys["devkey"]}
+        async with join(url, name="a", **key) as first, join(url, name="b", **key) as second:
+            seen: list[Any] = []
+
+            async def follow() -> None:
+                async for event in second.events():
+                    seen.append(event)  # noqa: PERF401  (they are looked at meanwhile)
+
+            following = asyncio.create_task(follow())
+            await first.set_metadata({"mood": "good", "attributes": {"colour": "red"}})
+            await first.send("hello", "b")
+            await until(lambda: any(isinstance(event, Message) for event in seen))
+            assert second.participants["a"].metadata == {"mood": "good", "attributes": {"colour": "red"}}
+            for action in (rtc.LeaveRequest.RESUME, rtc.LeaveRequest.RECONNECT):
+                seen.clear()
+                await server.leave("b", models.DisconnectReason.STATE_MISMATCH, action)
+                await until(lambda: any(isinstance(event, Reconnected) for event in seen))
+                assert list(second.participants) == ["a"]
+            assert (server.joins, server.resumes) == (3, 1)
+            await first.send("again")
+            await until(lambda: any(isinstance(event, Message) for event in seen))
+            assert first.ignored == second.ignored == {}
+        await following
+        assert seen[-1] == Ended("left")
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_media_that_never_come() -> None:
+    """A server that lets us in and never answers our offer: the session is made anew."""
+    sockets = 0
+
+    async def script(ws: web.WebSocketResponse, number: int) -> None:
+        nonlocal sockets
+        sockets += 1
+        await say(ws, join=JOIN)
+        if number == 1:
+            await say(ws, leave=rtc.LeaveRequest(reason=models.DisconnectReason.MEDIA_FAILURE))
+        await drain(ws)
+
+    async with no_leaks(grace=5), scripted(script) as url, join(url, token=TOKEN) as call:
+        events = await events_of(call)
+        assert [type(event) for event in events] == [Reconnecting, Ended]
+        assert events[-1].reason == "connection-lost"
+        assert sockets == 2
