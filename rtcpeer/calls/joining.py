@@ -23,6 +23,8 @@ OWN: Final[Mapping[str, str]] = {
     "janus": "rtcpeer.calls.janus:JanusRoom",
     "rtcmc": "rtcpeer.calls.rtcmulticonnection:RtcmcService",
     "livekit": "rtcpeer.calls.livekit.room:LiveKitRoom",
+    "whip": "rtcpeer.calls.whip:WhipService",
+    "whep": "rtcpeer.calls.whip:WhepService",
 }
 _TRANSPORTS: Final = ("ws", "wss", "http", "https")
 
