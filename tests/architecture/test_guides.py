@@ -52,3 +52,24 @@ def test_fragments_compile(page):
     for fragment in re.findall(r"```py\n(.*?)```", (DOCS / f"{page}.md").read_text(encoding="utf-8"), re.S):
         lines = "".join(f"    {line}\n" for line in fragment.splitlines())
         compile(f"async def fragment():\n{lines}", f"docs/{page}.md", "exec")
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/decisions.md", "CONTRIBUTING.md"])
+def test_modules_that_a_page_names_exist(page):
+    package = DOCS.parent / "rtcpeer"
+    folders = {path.name for path in package.iterdir() if path.is_dir()}
+    text = (DOCS.parent / page).read_text(encoding="utf-8")
+    named = {
+        name.removeprefix("rtcpeer/").removesuffix(".py") for name in re.findall(r"`([a-z_0-9/.]+)`", text)
+    }
+    paths = {name.replace(".", "/") for name in named if name.replace(".", "/").split("/")[0] in folders}
+    missing = []
+    for path in paths:
+        name = package / path
+        # the last part may be a name of the module: `peer.errors.w3c_errors`
+        holder = name.parent.with_suffix(".py")
+        inside = holder.is_file() and re.search(rf"\b{name.name}\b", holder.read_text(encoding="utf-8"))
+        if not (name.is_dir() or name.with_suffix(".py").is_file() or inside):
+            missing.append(path)
+    assert missing == []
+    assert paths
