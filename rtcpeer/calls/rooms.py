@@ -16,6 +16,8 @@ from rtcpeer.calls.request import JoinRequest
 from rtcpeer.errors import NetworkError, SignalingRefused
 from rtcpeer.signaling import Room, RoomClient, RoomError
 
+_ENDS = {"kicked": EndReason.REMOVED, "forbidden": EndReason.REFUSED}
+
 
 class RoomService:
     """A room with a connection to each member; see `CallService`.
@@ -62,6 +64,7 @@ class RoomService:
         host.entered(room.id)
         host.recommend(list(room.iceServers))
         room.addEventListener("leave", lambda event: mesh.remove(event.member.id))
+        room.addEventListener("iceservers", lambda _: host.recommend(room.ice_servers))
         room.addEventListener("connectionlost", lambda _: host.reconnecting("signaling"))
         room.addEventListener("connectionback", lambda _: self._back(host))
         there = room.members
@@ -76,7 +79,7 @@ class RoomService:
                 continue
             mesh.add(member.id, member, name=member.name, polite=member.polite)
         if not self._left:
-            host.ended(EndReason.SIGNALING_ENDED)
+            host.ended(_ENDS.get(room.endReason, EndReason.SIGNALING_ENDED))
 
     def _back(self, host: CallHost) -> None:
         if self._room is not None:

@@ -15,6 +15,8 @@ from rtcpeer.calls.events import (
     TrackSubscribed,
 )
 from rtcpeer.calls.joining import join
+from rtcpeer.config.configuration import RTCIceServer
+from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.errors import NetworkError, SignalingRefused
 from rtcpeer.signaling import RoomServer
 from rtcpeer.testing import no_leaks, synthetic_track
@@ -55,6 +57,31 @@ async def test_the_socket_is_lost_and_comes_back():
         await diary.get(Reconnected)
     assert diary.of(Ended) == [] or diary.of(Ended)[0].reason == "left"
     diary.task.cancel()
+
+
+async def test_kicked_members_hear_that_they_were_removed():
+    async with RoomServer() as server, join(f"room+{server.url}?room=lobby") as call:
+        diary = Diary(call)
+        assert await server.kick("lobby", call.id, "spam")
+        assert (await diary.get(Ended)).reason == "removed"
+        await diary.task
+
+
+async def test_ice_servers_that_the_server_pushes_are_used_from_then_on():
+    names = iter("abc")
+    provider = IceServerProvider(lambda: [RTCIceServer("turn:t.example", next(names), "p")], ttl=3600)
+    async with (
+        provider,
+        RoomServer(provider=provider) as server,
+        join(f"room+{server.url}?room=lobby") as call,
+    ):
+        pushed = asyncio.Event()
+        call.service.room.addEventListener("iceservers", lambda _: pushed.set())
+        provider._started_at = -1000.0  # it fetches once a second at most
+        provider.refresh()
+        async with asyncio.timeout(20):
+            await pushed.wait()
+        assert [s.username for s in call._host.configuration.iceServers] == ["b"]
 
 
 async def test_refused_and_unreachable():
