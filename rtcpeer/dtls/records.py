@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from OpenSSL import SSL
 
@@ -31,6 +31,33 @@ def split_records(data: bytes, mtu: int) -> list[bytes]:
     if start < size:
         datagrams.append(data[start:])
     return datagrams
+
+
+# RFC 5288: a record of AES-GCM has an explicit nonce and a tag; RFC 7905: one of ChaCha20-Poly1305 has a tag only
+SEALED_MIN_GCM = 24
+SEALED_MIN = 16
+
+
+def usable_untrusted(data: bytes, allowed: Collection[int], shortest: int) -> bytes:
+    """The records of a datagram that can be the other end's, once there are keys.
+
+    RFC 6347 section 4.1.2.7 lets others be dropped in silence; OpenSSL before 4 ends the connection by an alert for
+    some, so that anybody could end it.
+
+    Args:
+        data: one datagram.
+        allowed: types of records that may be in the clear, such as those of the other end's last flight.
+        shortest: bytes that the cipher adds to an encrypted record.
+    """
+    kept: list[bytes] = []
+    position = 0
+    while position + RECORD_HEADER <= len(data):
+        size = data[position + 11] << 8 | data[position + 12]
+        is_clear = not (data[position + 3] or data[position + 4])
+        if data[position] in allowed if is_clear else size >= shortest:
+            kept.append(data[position : position + RECORD_HEADER + size])
+        position += RECORD_HEADER + size
+    return b"".join(kept)
 
 
 # RFC 5246 section 7.4, RFC 6347 section 4.3.2

@@ -25,7 +25,16 @@ from rtcpeer.dtls.handshake import Attempt, Handshake
 from rtcpeer.dtls.handshake_filter import ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE
 from rtcpeer.dtls.interfaces import DataUser, DtlsListener, Pipe
 from rtcpeer.dtls.openssl import RecordLayer
-from rtcpeer.dtls.records import APPLICATION_DATA, RECORD_HEADER, received_alert, srtp_name, standard_cipher
+from rtcpeer.dtls.records import (
+    APPLICATION_DATA,
+    RECORD_HEADER,
+    SEALED_MIN,
+    SEALED_MIN_GCM,
+    received_alert,
+    srtp_name,
+    standard_cipher,
+    usable_untrusted,
+)
 from rtcpeer.errors import InvalidStateError, RTCError
 from rtcpeer.net.offload import SEGMENTS_MIN
 from rtcpeer.rtp.session import RtpSession
@@ -314,7 +323,8 @@ class DtlsTransport:
             size = len(data)
             if (
                 data[0] == APPLICATION_DATA
-                and size > RECORD_HEADER
+                and size >= RECORD_HEADER + SEALED_MIN_GCM
+                and (data[3] or data[4])
                 and (data[11] << 8 | data[12]) + RECORD_HEADER == size
             ):
                 # one record of application data: one read, and nothing to write
@@ -325,6 +335,10 @@ class DtlsTransport:
                     return
                 if self._data_user is not None:
                     self._data_user.on_dtls_data(plain)
+                return
+            shortest = SEALED_MIN_GCM if "GCM" in (ssl.get_cipher_name() or "") else SEALED_MIN
+            data = usable_untrusted(data, (CHANGE_CIPHER_SPEC, HANDSHAKE), shortest)
+            if not data:
                 return
             ssl.bio_write(data)
             self._read_all(ssl, asks_again=data[0] in (CHANGE_CIPHER_SPEC, HANDSHAKE))
