@@ -20,6 +20,7 @@ FACES = (
     "rtcpeer.supervisor",
     "rtcpeer.testing",
     "rtcpeer.testing.livekit",
+    "rtcpeer.trace",
 )
 _AUTODOC = re.compile(r"^\.\. auto(?:class|function|data):: (\S+)\n(?!\s+:no-index:)", re.M)
 

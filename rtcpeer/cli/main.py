@@ -117,6 +117,16 @@ def build_parser() -> argparse.ArgumentParser:
         "--cafile", metavar="FILE", help="trust these authorities (PEM) for turns: and stuns:"
     )
     doctor.add_argument("--json", action="store_true", help="print one JSON object with all details")
+    report = verbs.add_parser(
+        "report",
+        help="a page with pictures of a call, from a file of rtcpeer.trace or chrome://webrtc-internals",
+        description="Makes one HTML file of a dump: states with reasons, pairs, servers, curves, signaling. It needs "
+        "no network. Status 0: it is written; 2: the file cannot be read, or is no dump.",
+    )
+    report.add_argument("file", type=Path, metavar="FILE", help="the dump, as JSON")
+    report.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="HTML", help="the page, such as call.html"
+    )
     return parser
 
 
@@ -250,6 +260,10 @@ def _run_verb(options: argparse.Namespace) -> int:
         from rtcpeer.cli.demo.demo import run_demo
 
         return _run(run_demo(media=options.file, direct=options.direct, as_json=options.json))
+    if options.verb == "report":
+        from rtcpeer.cli.picture.run import make_report
+
+        return make_report(options.file, options.output)
     if options.verb == "doctor":
         from rtcpeer.cli.doctor import doctor
 

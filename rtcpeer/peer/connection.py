@@ -212,6 +212,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
         (webrtc-pc 4.4.2.) The path in use carries on until the new one is ready.
         """
         if not self._session.closed:
+            self._session.watchers.call("restartIce")
             self._session.carry_out(self._session.engine.operations.plan_restart_ice())
 
     # --- states -----------------------------------------------------------------------------------
@@ -272,6 +273,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
         if members:
             configuration = webidl.members("RTCConfiguration", configuration, members, CONFIGURATION_MEMBERS)
         self._session.set_configuration(configuration)
+        self._session.watchers.call("setConfiguration")
 
     @staticmethod
     @w3c_errors
@@ -318,6 +320,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
         init = TransceiverInit(
             kind=kind, stream_ids=tuple(dict.fromkeys(s.id for s in streams)), track_id=track.id
         )
+        session.watchers.call("addTrack", f"kind: {kind}")
         core = session.executor.add_with_track(session.engine.operations.plan_add_track(init), track)
         return core.sender
 
@@ -339,6 +342,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
             raise InvalidAccessError("this sender was not made by this connection")
         if core.record.stopping or core.track is None or core not in session.executor.transceivers.values():
             return
+        session.watchers.call("removeTrack")
         core.use_track(None)
         session.carry_out(session.engine.operations.plan_remove_track(core.id))
 
@@ -371,6 +375,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
         session.check_open()
         session.check_change("addTransceiver()")
         encodings = session.check_new_encodings(kind, options.encodings)
+        session.watchers.call("addTransceiver", f"kind: {kind}, direction: {options.direction}")
         plan = session.engine.operations.plan_add_transceiver(
             TransceiverInit(
                 kind=kind,
@@ -420,6 +425,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
         session.check_open()
         if session.executor.data.core is None:  # the first one takes a negotiation
             session.check_change("createDataChannel()")
+        session.watchers.call("createDataChannel")
         return session.executor.data.open(parameters)
 
     # --- statistics -------------------------------------------------------------------------------

@@ -64,7 +64,8 @@ async def test_a_call_can_be_followed_at_debug_and_holds_no_secret(virtual_netwo
         "DTLS is connected",
         "signaling is have-local-offer",
         "restarts ICE",
-        "setRemoteDescription(offer) failed",
+        "setRemoteDescription(offer)",
+        "setRemoteDescription failed: ",
         "is connected",
         "is closed",
     ):

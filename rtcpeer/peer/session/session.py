@@ -229,7 +229,7 @@ class PeerSession:
             self.carry_out(self.engine.plan_local(type, text))
 
         self.enter_loop(asyncio.get_running_loop())
-        await self._perform(f"setLocalDescription({type or ''})", operation)
+        await self._perform("setLocalDescription", operation, type or "", text)
 
     async def set_remote_description(self, type: SdpType, text: str) -> None:
         """webrtc-pc 4.4.2 setRemoteDescription, 4.4.1.5 "set a remote session description"."""
@@ -248,7 +248,7 @@ class PeerSession:
             self.carry_out(plan)
 
         self.enter_loop(asyncio.get_running_loop())
-        await self._perform(f"setRemoteDescription({type})", operation)
+        await self._perform("setRemoteDescription", operation, type, text)
 
     async def add_ice_candidate(
         self, candidate: str, mid: str | None, mline_index: int | None, ufrag: str | None
@@ -261,17 +261,22 @@ class PeerSession:
             await self._in_parallel()
             self.carry_out(self.engine.plan_remote_candidate(candidate, mid, mline_index, ufrag))
 
-        await self._perform("addIceCandidate", operation)
+        await self._perform("addIceCandidate", operation, text=f"sdpMid: {mid}, candidate: {candidate}")
 
-    async def _perform(self, what: str, operation: Callable[[], Awaitable[_T]]) -> _T:
-        """Run an operation in the chain, and log it; descriptions and candidates themselves are not logged."""
-        logger.debug("%s %s", self.name, what)
-        self.watchers.call(what)
+    async def _perform(
+        self, what: str, operation: Callable[[], Awaitable[_T]], type_: str = "", text: str = ""
+    ) -> _T:
+        """Run an operation in the chain, and tell of it; descriptions and candidates themselves are not logged."""
+        logger.debug("%s %s%s", self.name, what, type_ and f"({type_})")
+        self.watchers.call(what, type_ and f"type: {type_}", text)
         try:
-            return await self.chain.run(operation)
+            result = await self.chain.run(operation)
         except Exception as error:
+            self.watchers.call(f"{what}OnFailure", type(error).__name__)
             logger.debug("%s %s failed: %s", self.name, what, type(error).__name__)
             raise
+        self.watchers.call(f"{what}OnSuccess")
+        return result
 
     # What W3C refuses before it does anything in parallel; the engine refuses the same, later.
 

@@ -5,10 +5,14 @@ Owns: the list, and that a watcher that fails harms nobody. Never: a reference t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Protocol
 
 from rtcpeer.media.event_target import Event
+
+# also where the description is malformed: to the end of the line
+_PASSWORD = re.compile(r"(ice-pwd|crypto|identity)[^\r\n]*", re.IGNORECASE)
 
 
 class Watcher(Protocol):
@@ -45,8 +49,19 @@ class Watchers:
         """One less; unknown ones are ignored."""
         self._watchers = tuple(w for w in self._watchers if w is not watcher)
 
-    def call(self, what: str, detail: str = "") -> None:
-        """Tell of a call."""
+    def call(self, what: str, detail: str = "", text: str = "") -> None:
+        """Tell of a call.
+
+        Args:
+            what: the method.
+            detail: its arguments, without secrets.
+            text: a description or candidate; its passwords are masked.
+        """
+        if not self._watchers:
+            return
+        if text:
+            masked = _PASSWORD.sub(r"\1***", text)
+            detail = f"{detail}, sdp: {masked}" if detail else masked
         for watcher in self._watchers:
             self._tell(watcher.on_call, what, detail)
 

@@ -1,0 +1,11 @@
+"""Pictures of a call: everything that happened to a connection, in the form of Chromium's webrtc-internals dump.
+
+    async with Tracer(pc, "call.json"):
+        ...
+
+``rtcpeer report call.json -o call.html`` makes a page of it.
+"""
+
+from rtcpeer.trace.tracer import Tracer
+
+__all__ = ["Tracer"]
