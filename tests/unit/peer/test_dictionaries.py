@@ -3,6 +3,7 @@
 import pytest
 
 import rtcpeer
+import rtcpeer.dictionaries
 from rtcpeer import (
     Event,
     InvalidStateError,
@@ -137,3 +138,10 @@ def test_what_calls_return_is_named_in_the_package():
     for name in ("RTCDtlsFingerprint", "RTCIceParameters", "RTCStats", "RTCSessionDescriptionInit"):
         assert name in rtcpeer.__all__
     assert issubclass(rtcpeer.RTCRtpSynchronizationSource, rtcpeer.RTCRtpContributingSource)
+
+
+def test_all_are_in_one_module_and_in_the_package():
+    assert rtcpeer.dictionaries.RTCOfferOptions is RTCOfferOptions
+    for name in rtcpeer.dictionaries.__all__:
+        if name.startswith("RTC"):
+            assert getattr(rtcpeer, name) is getattr(rtcpeer.dictionaries, name)
