@@ -1,8 +1,9 @@
 """Calls: one `Call` over the services that people use.
 
-In reading order: `events` and `participant` (what a call shows), `service` (what a service is: read this to add one),
-`host` (the state of a call), `call`, `joining` (`join`), `running` (`run`); then `mesh` (a connection to each other
-participant) and the services: `rooms`, `janus`.
+In reading order: `events` and `participant` (what a call shows), `request` and `service` (what a service is: read this
+to add one), `host` (the state of a call), `call`, `joining` (`join`), `running` (`run`), `remote` (tracks that arrive);
+then `mesh` (a connection to each other participant) with `rooms`, `rtcmulticonnection` and `queue_channel`; `janus` on
+`janus_channels` and `janus_session`; `whip`; the package `livekit`; beside calls, `peerjs` with `binarypack`.
 
 The names below are loaded on demand; services need their extras, most of them ``rtcpeer[signaling]`` (aiohttp).
 """
@@ -32,7 +33,9 @@ _EXPORTS = {
     "rtcpeer.calls.joining": ("join", "services"),
     "rtcpeer.calls.participant": ("Participant", "Publication"),
     "rtcpeer.calls.running": ("run",),
+    "rtcpeer.calls.peerjs": ("PeerJS", "PeerJSCall", "PeerJSData"),
     "rtcpeer.calls.request": ("JoinRequest",),
+    "rtcpeer.calls.rtcmulticonnection": ("RTCMultiConnection",),
     "rtcpeer.calls.service": ("CallService",),
 }
 
@@ -52,7 +55,11 @@ __all__ = [
     "ParticipantJoined",
     "ParticipantLeft",
     "ParticipantUpdated",
+    "PeerJS",
+    "PeerJSCall",
+    "PeerJSData",
     "Publication",
+    "RTCMultiConnection",
     "Reconnected",
     "Reconnecting",
     "TrackMuted",
@@ -82,7 +89,9 @@ if TYPE_CHECKING:
     from rtcpeer.calls.host import CallHost
     from rtcpeer.calls.joining import join, services
     from rtcpeer.calls.participant import Participant, Publication
+    from rtcpeer.calls.peerjs import PeerJS, PeerJSCall, PeerJSData
     from rtcpeer.calls.request import JoinRequest
+    from rtcpeer.calls.rtcmulticonnection import RTCMultiConnection
     from rtcpeer.calls.running import run
     from rtcpeer.calls.service import CallService
 

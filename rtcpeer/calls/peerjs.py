@@ -1,0 +1,595 @@
+"""PeerJS: data connections and media calls by way of a PeerServer, with browsers that use the library.
+
+    async with PeerJS("https://example.org:9000/", id="bot") as peer:
+        chat = await peer.connect("alice")                # serialization="binary", as the library's
+        await chat.send({"hello": "world"})
+        async for other in peer:                          # whoever connects or calls
+            if isinstance(other, PeerJSCall):
+                await other.answer(voice)
+
+Owns: the WebSocket of the server, the connections. Never: a room, which PeerJS does not have. Each connection has a
+peer connection of its own and one offer: an offer for a connection that is there replaces it. Needs the extra
+``rtcpeer[signaling]`` (aiohttp).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+import secrets
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Any, Final, Literal, Self
+from urllib.parse import urlencode
+
+import aiohttp
+
+from rtcpeer.calls.binarypack import pack, unpack_untrusted
+from rtcpeer.calls.queue_channel import QueueChannel
+from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
+from rtcpeer.signaling.capabilities import ChannelCapabilities
+from rtcpeer.signaling.channel import as_message
+from rtcpeer.supervisor.events import GaveUp
+from rtcpeer.supervisor.session import Session
+
+logger = logging.getLogger(__name__)
+
+Serialization = Literal["binary", "binary-utf8", "json", "raw"]
+_TIMEOUT: Final = 10.0
+_HEARTBEAT: Final = 5.0
+_WAITS: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
+_PIECE: Final = 16_300
+_MESSAGE_MAX: Final = 16 << 20
+_UNREAD_MAX: Final = 10_000
+_CONNECTIONS_MAX: Final = 1000
+_PATIENCE: Final = 120.0
+
+
+class _Channel(QueueChannel):
+    """The signaling of one connection, by messages of the server."""
+
+    def __init__(self, owner: PeerJS, connection: PeerJSConnection, *, offers: bool) -> None:
+        super().__init__()
+        self._owner = owner
+        self._connection = connection
+        self.capabilities = ChannelCapabilities(
+            reliable=True,
+            renegotiate=False,
+            restart="no",
+            offers="local" if offers else "remote",
+            polite=not offers,
+        )
+
+    async def send(self, message: Any, /) -> None:
+        """Send a description or a candidate."""
+        self.check_open()
+        init = as_message(message)
+        payload: dict[str, Any] = {
+            "type": self._connection.type,
+            "connectionId": self._connection.connection_id,
+        }
+        if "sdp" in init:
+            kind = str(init["type"]).upper()
+            payload["sdp"] = {"type": init["type"], "sdp": init["sdp"]}
+            if kind == "OFFER":
+                payload |= self._connection.description()
+        else:
+            if not init.get("candidate"):
+                return
+            kind, payload["candidate"] = "CANDIDATE", init
+        await self._owner.tell(kind, self._connection.peer_id, payload)
+
+
+class PeerJSConnection:
+    """What data connections and calls have in common.
+
+    Attributes:
+        peer_id: of the other side.
+        connection_id: unlike that of every other connection.
+        metadata: what the one who has connected says of it.
+        peer: the supervised peer.
+    """
+
+    type = ""
+    prefix = ""
+
+    def __init__(
+        self, owner: PeerJS, peer_id: str, *, connection_id: str | None, metadata: Any, offers: bool
+    ) -> None:
+        self.peer_id = peer_id
+        self.connection_id = connection_id or self.prefix + secrets.token_hex(8)
+        self.metadata = metadata
+        self._owner = owner
+        self.channel = _Channel(owner, self, offers=offers)
+        self.peer = owner.session.supervise(self.channel)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} with {self.peer_id}, {self.peer.state}>"
+
+    async def connected(self, timeout: float | None = 30.0) -> None:
+        """Wait until it is connected.
+
+        Raises:
+            RTCTimeoutError, GaveUp, InvalidStateError: it is not; see `SupervisedPeer.connected`.
+        """
+        await self.peer.connected(timeout)
+
+    def description(self) -> dict[str, Any]:
+        """What an offer says of the connection."""
+        return {} if self.metadata is None else {"metadata": self.metadata}
+
+    async def close(self) -> None:
+        """End it."""
+        await self.peer.close()
+
+
+class PeerJSCall(PeerJSConnection):
+    """A media call."""
+
+    type = "media"
+    prefix = "mc_"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._tracks: list[Any] = []
+        self._changed = asyncio.Event()
+        self.peer.addEventListener("track", self._on_track)
+        self.peer.addEventListener("statechange", lambda _: self._changed.set())
+
+    async def answer(self, *tracks: Any) -> None:
+        """Take a call, and send these tracks."""
+        for track in tracks:
+            self.peer.addTrack(track)
+        await self.peer.start()
+
+    async def track(self, kind: str) -> Any:
+        """The first track of a kind that arrives.
+
+        Raises:
+            InvalidStateError: the call has ended.
+        """
+        while True:
+            found = next((track for track in self._tracks if track.kind == kind), None)
+            if found is not None:
+                return found
+            if self.peer.is_ended:
+                raise InvalidStateError(f"the call with {self.peer_id} has ended")
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _on_track(self, event: Any) -> None:
+        self._tracks.append(event.track)
+        self._changed.set()
+
+
+class PeerJSData(PeerJSConnection):
+    """A data connection: `send` values, iterate over those that arrive.
+
+    Attributes:
+        label: of the channel.
+        serialization: "binary" (BinaryPack, in pieces where need be), "json" or "raw" (text and bytes as they are).
+    """
+
+    type = "data"
+    prefix = "dc_"
+
+    def __init__(
+        self, *args: Any, label: str | None, serialization: str, reliable: bool, offers: bool, **options: Any
+    ) -> None:
+        super().__init__(*args, offers=offers, **options)
+        self.label = label or self.connection_id
+        self.serialization = serialization
+        self.reliable = reliable
+        self._channel: Any = None
+        self._arrived: deque[Any] = deque(maxlen=_UNREAD_MAX)
+        self._changed = asyncio.Event()
+        self._pieces: dict[Any, dict[int, bytes]] = {}
+        self._numbers = itertools.count(1)
+        self.peer.addEventListener("datachannel", lambda event: self._use(event.channel))
+        self.peer.addEventListener("statechange", lambda _: self._changed.set())
+        if offers:
+            self._use(self.peer.createDataChannel(self.label, {"ordered": reliable}))
+
+    async def send(self, value: Any) -> None:
+        """Send a value; it waits until the connection is there.
+
+        Raises:
+            InvalidStateError: the connection has ended.
+            TypeError, ValueError: the serialization has no such value, or it is too long for JSON.
+        """
+        data: str | bytes
+        if self.serialization == "raw":
+            data = value
+        elif self.serialization == "json":
+            data = json.dumps(value).encode()
+            if len(data) >= _PIECE:
+                raise ValueError(
+                    f"{len(data)} bytes are too long for the JSON serialization: less than {_PIECE}"
+                )
+        else:
+            data = pack(value)
+        while self._channel is None and not self.peer.is_ended:
+            self._changed.clear()
+            await self._changed.wait()
+        if self.peer.is_ended:
+            raise InvalidStateError(f"the connection with {self.peer_id} has ended")
+        if self.serialization in ("raw", "json") or len(data) <= _PIECE:
+            self._channel.send(data)
+            return
+        pieces = [data[at : at + _PIECE] for at in range(0, len(data), _PIECE)]
+        number = next(self._numbers)
+        for index, piece in enumerate(pieces):
+            self._channel.send(pack({"__peerData": number, "n": index, "data": piece, "total": len(pieces)}))
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        while not self._arrived:
+            if self.peer.is_ended:
+                raise StopAsyncIteration
+            self._changed.clear()
+            await self._changed.wait()
+        return self._arrived.popleft()
+
+    async def close(self) -> None:
+        """End it, and say so to the library at the other side."""
+        said = {"__peerData": {"type": "close"}}
+        if self.serialization != "raw" and self._channel is not None and self._channel.readyState == "open":
+            with contextlib.suppress(InvalidStateError):
+                self._channel.send(json.dumps(said).encode() if self.serialization == "json" else pack(said))
+                await asyncio.sleep(0.05)  # it leaves before the end does
+        await super().close()
+
+    def description(self) -> dict[str, Any]:
+        """See `PeerJSConnection`."""
+        mine = {"label": self.label, "serialization": self.serialization, "reliable": self.reliable}
+        return super().description() | mine
+
+    def _use(self, channel: Any) -> None:
+        self._channel = channel
+        channel.addEventListener("message", self._take)
+        self._changed.set()
+
+    def _take(self, event: Any) -> None:
+        try:
+            value = self._read(event.data)
+            said = value.get("__peerData") if isinstance(value, dict) else None
+            if isinstance(said, dict) and said.get("type") == "close":
+                self._owner.spawn(self.peer.close(), "close")
+                return
+            if said is not None and self.serialization.startswith("binary"):
+                whole = self._collect(value)
+                if whole is None:
+                    return
+                value = unpack_untrusted(whole)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            self._owner.ignored("message", error)
+            return
+        self._arrived.append(value)
+        self._changed.set()
+
+    def _read(self, data: Any) -> Any:
+        if self.serialization == "raw":
+            return data
+        if self.serialization == "json":
+            return json.loads(data)
+        return unpack_untrusted(data if isinstance(data, bytes) else str(data).encode())
+
+    def _collect(self, piece: Mapping[str, Any]) -> bytes | None:
+        """The whole message when its last piece has come."""
+        number, index, total = piece["__peerData"], int(piece["n"]), int(piece["total"])
+        if not 0 <= index < total <= _MESSAGE_MAX // _PIECE or not isinstance(number, (int, str)):
+            raise ValueError("a piece of a message out of bounds")
+        pieces = self._pieces.setdefault(number, {})
+        pieces[index] = bytes(piece["data"])
+        if len(self._pieces) > 64:
+            self._pieces.pop(next(iter(self._pieces)))
+        if len(pieces) < total:
+            return None
+        del self._pieces[number]
+        return b"".join(pieces[at] for at in range(total))
+
+
+class PeerJS:
+    """One peer at a PeerServer. Iterating yields the connections and calls of others.
+
+    Args:
+        url: of the server, with its path.
+        id: ours; drawn by the server if None.
+        key: of the server.
+        configuration: as for RTCPeerConnection.
+        **members: single members of it.
+
+    Attributes:
+        id: ours.
+        session: what makes the connections; its `iceServers` may be edited.
+        counters: what was ignored, by kind.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        id: str | None = None,
+        key: str = "peerjs",
+        configuration: Any = None,
+        **members: Any,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self.id = id or ""
+        self.session = Session(configuration, **members)
+        self.counters: Counter[str] = Counter()
+        self._key = key
+        self._token = secrets.token_hex(8)
+        self._client: aiohttp.ClientSession | None = None
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._connections: dict[str, PeerJSConnection] = {}
+        self._new: deque[PeerJSConnection] = deque()
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+        self.error: Exception | None = None
+
+    def __repr__(self) -> str:
+        return f"<PeerJS {self.id or '?'}, {len(self._connections)} connections>"
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.open()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Register at the server.
+
+        Raises:
+            SignalingRefused: the id is taken, or the key is wrong.
+            NetworkError, RTCTimeoutError: it cannot be reached, or does not answer.
+        """
+        self._client = aiohttp.ClientSession()
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                if not self.id:
+                    async with self._client.get(f"{self.url}/{self._key}/id") as response:
+                        self.id = (await response.text()).strip()[:256]
+                await self._register()
+        except TimeoutError:
+            raise RTCTimeoutError("the PeerServer does not answer", fault="network") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise NetworkError(f"the PeerServer cannot be reached: {error}", fault="network") from error
+        self.spawn(self._read(), "reader")
+        self.spawn(self._beat(), "heartbeat")
+
+    async def connect(
+        self,
+        peer_id: str,
+        *,
+        serialization: Serialization = "binary",
+        label: str | None = None,
+        metadata: Any = None,
+        reliable: bool = True,
+    ) -> PeerJSData:
+        """Open a data connection to a peer.
+
+        Raises:
+            InvalidStateError: this one is closed.
+        """
+        self._check_open()
+        connection = PeerJSData(
+            self,
+            peer_id,
+            connection_id=None,
+            metadata=metadata,
+            offers=True,
+            label=label,
+            serialization=serialization,
+            reliable=reliable,
+        )
+        self._add(connection)
+        await connection.peer.start()
+        return connection
+
+    async def call(self, peer_id: str, *tracks: Any, metadata: Any = None) -> PeerJSCall:
+        """Call a peer, and send it these tracks.
+
+        Raises:
+            InvalidStateError: this one is closed.
+        """
+        self._check_open()
+        connection = PeerJSCall(self, peer_id, connection_id=None, metadata=metadata, offers=True)
+        self._add(connection)
+        for track in tracks:
+            connection.peer.addTrack(track)
+        for kind in {"audio", "video"} - {track.kind for track in tracks}:
+            connection.peer.addTransceiver(kind, {"direction": "recvonly"})
+        await connection.peer.start()
+        return connection
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> PeerJSConnection:
+        while not self._new:
+            if self._closed or self.error is not None:
+                raise StopAsyncIteration
+            self._changed.clear()
+            await self._changed.wait()
+        return self._new.popleft()
+
+    async def close(self) -> None:
+        """End all connections and leave the server. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self._changed.set()
+        await asyncio.gather(*(one.close() for one in tuple(self._connections.values())))
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        if self._socket is not None:
+            await self._socket.close()
+        if tasks:
+            await asyncio.wait(tasks)
+        if self._client is not None:
+            await self._client.close()
+
+    # -- for connections -------------------------------------------------------------------------------
+
+    async def tell(self, kind: str, peer_id: str, payload: Mapping[str, Any]) -> None:
+        """Send a message to a peer by the server.
+
+        Raises:
+            NetworkError: the socket is lost at present.
+        """
+        try:
+            if self._socket is None or self._socket.closed:
+                raise ConnectionError
+            await self._socket.send_str(json.dumps({"type": kind, "dst": peer_id, "payload": dict(payload)}))
+        except (ConnectionError, RuntimeError) as error:
+            raise NetworkError("the connection to the PeerServer is lost", fault="network") from error
+
+    def spawn(self, coroutine: Any, name: str) -> None:
+        """Begin a task of this peer."""
+        task = asyncio.get_running_loop().create_task(coroutine, name=f"rtcpeer PeerJS: {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def ignored(self, what: str, detail: object) -> None:
+        """Count what makes no sense."""
+        self.counters[what] += 1
+        if self.counters[what] == 1:
+            logger.warning("PeerJS: ignored: %s %s", what, str(detail)[:200])
+
+    # -- inside ----------------------------------------------------------------------------------------
+
+    async def _register(self) -> None:
+        assert self._client is not None
+        base = self.url.replace("http", "ws", 1)
+        query = urlencode({"key": self._key, "id": self.id, "token": self._token, "version": "1.5.5"})
+        socket = await self._client.ws_connect(f"{base}/peerjs?{query}", max_msg_size=4 << 20)
+        try:
+            message = await socket.receive()
+            said = json.loads(message.data) if message.type == aiohttp.WSMsgType.TEXT else {}
+            if not isinstance(said, dict) or said.get("type") != "OPEN":
+                reason = said.get("payload") if isinstance(said, dict) else said
+                raise SignalingRefused(
+                    f"{said.get('type') if isinstance(said, dict) else ''} {reason}"[:200], fatal=True
+                )
+        except BaseException:
+            await socket.close()
+            raise
+        self._socket = socket
+
+    async def _read(self) -> None:
+        while not self._closed:
+            if self._socket is not None:
+                async for frame in self._socket:
+                    if frame.type == aiohttp.WSMsgType.TEXT:
+                        await self._hear(frame.data)
+            self._socket = None
+            if self._closed or not await self._return():
+                return
+
+    async def _return(self) -> bool:
+        """Register again after a loss; whether that was done."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _PATIENCE
+        for wait in itertools.chain(_WAITS, itertools.repeat(_WAITS[-1])):
+            await asyncio.sleep(wait)
+            try:
+                async with asyncio.timeout(_TIMEOUT):
+                    await self._register()
+            except SignalingRefused as error:
+                self.error = error
+            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+                if loop.time() > until:
+                    self.error = error
+            else:
+                return True
+            if self.error is not None:
+                break
+        self._changed.set()
+        return False
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(_HEARTBEAT)
+            if self._socket is not None and not self._socket.closed:
+                with contextlib.suppress(ConnectionError, RuntimeError):
+                    await self._socket.send_str('{"type": "HEARTBEAT"}')
+
+    async def _hear(self, text: str) -> None:
+        try:
+            message = json.loads(text)
+            kind, source, payload = message["type"], message.get("src"), message.get("payload")
+            if kind in ("OFFER", "ANSWER", "CANDIDATE"):
+                self._pass_on(kind, str(source), payload)
+            elif kind in ("LEAVE", "EXPIRE"):
+                for one in [c for c in self._connections.values() if c.peer_id == source]:
+                    self.spawn(one.close(), "close")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            self.ignored("frame", repr(error))
+
+    def _pass_on(self, kind: str, source: str, payload: Any) -> None:
+        connection = self._connections.get(str(payload["connectionId"]))
+        if connection is not None and connection.peer_id != source:
+            self.ignored("connection of another", source)
+            return
+        if connection is None and kind == "OFFER" and len(self._connections) < _CONNECTIONS_MAX:
+            connection = self._take(source, payload)
+        if connection is None:
+            self.ignored("unknown connection", source)
+            return
+        connection.channel.put(payload["candidate"] if kind == "CANDIDATE" else payload["sdp"])
+
+    def _take(self, source: str, payload: Mapping[str, Any]) -> PeerJSConnection | None:
+        """Somebody connects or calls. A call waits for its answer."""
+        common: dict[str, Any] = {
+            "connection_id": str(payload["connectionId"]),
+            "metadata": payload.get("metadata"),
+            "offers": False,
+        }
+        connection: PeerJSConnection
+        if payload.get("type") == "media":
+            connection = PeerJSCall(self, source, **common)
+        elif payload.get("type") == "data":
+            serialization = str(payload.get("serialization") or "binary")
+            serialization = serialization if serialization in ("raw", "json") else "binary"
+            connection = PeerJSData(
+                self,
+                source,
+                label=payload.get("label"),
+                serialization=serialization,
+                reliable=bool(payload.get("reliable")),
+                **common,
+            )
+            self.spawn(connection.peer.start(), "start")
+        else:
+            return None
+        self._add(connection)
+        self._new.append(connection)
+        self._changed.set()
+        return connection
+
+    def _add(self, connection: PeerJSConnection) -> None:
+        self._connections[connection.connection_id] = connection
+        self.spawn(self._until_ended(connection), "end of a connection")
+
+    async def _until_ended(self, connection: PeerJSConnection) -> None:
+        with contextlib.suppress(GaveUp, InvalidStateError):
+            await connection.peer.closed()
+        self._connections.pop(connection.connection_id, None)
+        await connection.peer.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InvalidStateError("this peer is closed")

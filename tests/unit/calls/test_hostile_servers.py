@@ -1,0 +1,131 @@
+"""Servers of PeerJS and RTCMultiConnection that say what makes no sense: it is counted, and nothing else happens."""
+
+import asyncio
+import json
+
+import pytest
+
+from rtcpeer.calls.binarypack import pack
+from rtcpeer.calls.host import CallHost
+from rtcpeer.calls.peerjs import PeerJS, PeerJSCall, PeerJSData
+from rtcpeer.calls.request import JoinRequest
+from rtcpeer.testing import no_leaks
+
+rtcmc = pytest.importorskip("rtcpeer.calls.rtcmulticonnection", reason="the extra socketio is not installed")
+
+
+@pytest.fixture(autouse=True)
+async def nothing_is_left():
+    async with no_leaks(grace=1):
+        yield
+
+
+async def test_a_peer_server():
+    peer = PeerJS("http://example.org/", id="me")
+    for frame in (
+        "{",
+        "[]",
+        "{}",
+        '{"type": "OFFER"}',
+        '{"type": "OFFER", "src": "a", "payload": {"connectionId": "c", "type": "nothing"}}',
+        '{"type": "ANSWER", "src": "a", "payload": {"connectionId": "unknown", "sdp": 3}}',
+        '{"type": "CANDIDATE", "src": "a", "payload": []}',
+        '{"type": "LEAVE", "src": "nobody"}',
+        '{"type": "WHAT"}',
+        "[" * 50_000,
+    ):
+        await peer._hear(frame)
+    assert peer.counters == {"frame": 6, "unknown connection": 2}
+    offer = {"connectionId": "c", "type": "media", "sdp": {"type": "offer", "sdp": "nonsense"}}
+    await peer._hear(json.dumps({"type": "OFFER", "src": "a", "payload": offer}))
+    call = await anext(peer)
+    assert isinstance(call, PeerJSCall)
+    await peer._hear(
+        json.dumps({"type": "CANDIDATE", "src": "b", "payload": {"connectionId": "c", "candidate": {}}})
+    )
+    assert peer.counters["connection of another"] == 1
+    await peer._hear('{"type": "LEAVE", "src": "a"}')
+    await peer.close()
+    await peer.close()
+
+
+async def test_messages_of_a_peerjs_connection():
+    peer = PeerJS("http://example.org/", id="me")
+    data = PeerJSData(
+        peer,
+        "a",
+        connection_id="c",
+        metadata=None,
+        offers=False,
+        label=None,
+        serialization="binary",
+        reliable=True,
+    )
+
+    class Event:
+        def __init__(self, data):
+            self.data = data
+
+    nonsense = [
+        b"",
+        b"\xc4",
+        "text",
+        pack({"__peerData": 1}),
+        pack({"__peerData": 1, "n": 5, "total": 2, "data": b"x"}),
+        pack({"__peerData": 1, "n": 0, "total": 2**40, "data": b"x"}),
+        pack({"__peerData": [1], "n": 0, "total": 2, "data": b"x"}),
+    ]
+    for each in nonsense:
+        data._take(Event(each))
+    assert peer.counters["message"] >= 6
+    for number in range(200):  # messages that are never whole
+        data._take(Event(pack({"__peerData": number, "n": 0, "total": 2, "data": b"x"})))
+    assert len(data._pieces) <= 64
+    whole = pack("hello")
+    for index in (1, 0):
+        data._take(Event(pack({"__peerData": 999, "n": index, "total": 2, "data": whole[index * 3 :][:3]})))
+    assert data._arrived[-1] == "hello"
+    await data.peer.close()
+    await peer.close()
+
+
+async def test_a_server_of_rtcmulticonnection():
+    request = JoinRequest("http://example.org/?room=x", options={"userid": "me"})
+    service = rtcmc.RtcmcService(request)
+    host = CallHost(request, lambda _: None)
+    service._host, service._mesh = host, rtcmc.Mesh(host)
+    told = []
+
+    async def tell(user, message):
+        told.append((user, message))
+
+    service.tell = tell
+    for frame in (
+        None,
+        7,
+        {},
+        {"sender": "a"},
+        {"sender": "a", "message": 3, "remoteUserId": "me"},
+        {"sender": "a", "message": {"type": "answer", "sdp": "x"}, "remoteUserId": "me"},
+        {"sender": "a", "message": {"candidate": []}, "remoteUserId": "me"},
+        {"sender": "me", "message": {"newParticipationRequest": True}, "remoteUserId": "me"},
+        {"sender": "a", "message": {"newParticipationRequest": True}, "remoteUserId": "somebody else"},
+        {"sender": "a", "message": {"streamSyncNeeded": True, "action": []}, "remoteUserId": "me"},
+        {"sender": "a", "message": {"userLeft": True}, "remoteUserId": "me"},
+    ):
+        await service._take(frame)
+    await service._take_extra("nobody", {"name": 3})
+    await service._take_extra()
+    assert host.participants == {}
+    assert host.counters["frame"] == 4
+    asked = {"enableMedia": True, "userPreferences": "nonsense"}
+    for _ in range(3):  # it repeats itself
+        await service._take({"sender": "b", "message": asked, "extra": {"name": 5}, "remoteUserId": "me"})
+    assert [user for user, _ in told] == ["b"] * 3
+    assert list(host.participants) == ["b"]
+    offer = {"type": "offer", "sdp": "nonsense"}
+    await service._take({"sender": "b", "message": offer, "remoteUserId": "me"})
+    await asyncio.sleep(0.05)
+    host.ended("left")
+    await service.leave()
+    await host.stop_tasks()
