@@ -223,6 +223,11 @@ class DtlsTransport:
         return self._rtp
 
     @property
+    def estimate(self) -> int | None:
+        """What the path bears for media, in bit/s; None while unknown."""
+        return self._rtp.estimate if self._rtp is not None else None
+
+    @property
     def undecrypted_for(self) -> float:
         """For how many seconds media that arrive could not be decrypted; 0.0 while all is well."""
         return self._rtp.undecrypted_for if self._rtp is not None else 0.0

@@ -16,6 +16,7 @@ from rtcpeer.values import Codec, Feedback, HeaderExtension
 
 _VIDEO_FEEDBACK = (
     Feedback("goog-remb"),
+    Feedback("transport-cc"),
     Feedback("ccm", "fir"),
     Feedback("nack"),
     Feedback("nack", "pli"),
@@ -59,7 +60,7 @@ _VIDEO: tuple[tuple[int, str, _Parameters, bool, bool], ...] = (
 def _audio() -> tuple[Codec, ...]:
     opus = (("minptime", "10"), ("useinbandfec", "1"))
     return (
-        Codec("audio/opus", 48000, 2, opus, payload_type=111),
+        Codec("audio/opus", 48000, 2, opus, (Feedback("transport-cc"),), 111),
         Codec("audio/red", 48000, 2, (("111/111", None),), payload_type=63),
         Codec("audio/G722", 8000, 1, payload_type=9),
         Codec("audio/PCMU", 8000, 1, payload_type=0),
@@ -90,10 +91,12 @@ def capabilities(kind: str, *, sending: bool) -> Capabilities:
     """
     mid = HeaderExtension(packet.URI_MID, 1)
     if kind == "audio":
-        return Capabilities(_audio(), (mid, HeaderExtension(packet.URI_AUDIO_LEVEL, 2)))
+        level = HeaderExtension(packet.URI_AUDIO_LEVEL, 2)
+        return Capabilities(_audio(), (mid, level, HeaderExtension(packet.URI_TRANSPORT_CC, 4)))
     if kind == "video":
         others = (
             HeaderExtension(packet.URI_ABS_SEND_TIME, 3),
+            HeaderExtension(packet.URI_TRANSPORT_CC, 4),
             HeaderExtension(packet.URI_RID, 10),
             HeaderExtension(packet.URI_REPAIRED_RID, 11),
             HeaderExtension(packet.URI_DEPENDENCY, 12),

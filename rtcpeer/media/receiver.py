@@ -31,6 +31,7 @@ from rtcpeer.media.tapping import ReceiverTap
 from rtcpeer.media.video import choice
 from rtcpeer.media.workers import Workers
 from rtcpeer.rtp import rtcp
+from rtcpeer.rtp.congestion.receive_side import RemoteBitrateEstimator
 from rtcpeer.rtp.contributing_sources import ContributingSources, RtpSource
 from rtcpeer.rtp.inbound import CountedPacket, InboundStream
 from rtcpeer.rtp.jitter_buffer import VIDEO_WAIT, EncodedFrame, FrameBuffer
@@ -98,7 +99,7 @@ class MediaReceiver:
         self._shown: int | None = None
         self._timeline = TrackTimeline()
         self._heard = ContributingSources()
-        self._estimator: rtcp.RemoteBitrateEstimator | None = None
+        self._estimator: RemoteBitrateEstimator | None = None
         self._flowing = False
         self._stopped = False
         self._decoder = StreamDecoder(picture_max[0] * picture_max[1])
@@ -519,17 +520,12 @@ class MediaReceiver:
             if transport_cc_id(extensions):
                 # the sender estimates itself
                 return
-            self._estimator = rtcp.RemoteBitrateEstimator()
-        estimate = self._estimator.add(
-            arrival_time_ms=int(now * 1000),
-            abs_send_time=send_time,
-            payload_size=size,
-            ssrc=ssrc,
-        )
+            self._estimator = RemoteBitrateEstimator()
+        estimate = self._estimator.add(send_time, size, ssrc, now)
         stream = self._streams.get(ssrc)
         if estimate is not None and stream is not None:
             bitrate, ssrcs = estimate
-            self._feed_back(stream, now, lambda own: rtcp.write_remb(own, bitrate, ssrcs[-16:]))
+            self._feed_back(stream, now, lambda own: rtcp.write_remb(own, bitrate, ssrcs))
 
     # -- frames ------------------------------------------------------------------------------------
 

@@ -48,6 +48,8 @@ REFRESH_INTERVAL = 1.0
 FORWARDED = "forwarded"
 # So many kinds of failures are told; those that differ in a number only would never end.
 _FAILURES_MAX = 20
+# What sound takes where nothing else is said, with its headers, in bit/s.
+_SOUND_BITRATE = 64_000
 _TOO_FAST = (
     f"a track gave sound faster than it is played: more than {SOUND_SECONDS:g} s waited, the oldest was dropped"
     " (its recv() should give each frame when it is due)"
@@ -122,7 +124,7 @@ class MediaSender:
             self._session.remove_sender(self)
         self._session = session
         for stream in self._known.values():
-            stream.packets.send = session.send_rtp
+            stream.packets.send = self._send_of(session)
         self._register()
         self.update()
 
@@ -269,7 +271,7 @@ class MediaSender:
         template = HeaderTemplate(parameters.header_extensions, parameters.mid, encoding.rid)
         stream = self._known.get(encoding.ssrc)
         if stream is None:
-            send = self._session.send_rtp if self._session is not None else _drop
+            send = _drop if self._session is None else self._send_of(self._session)
             stream = self._known[encoding.ssrc] = SendStream(OutboundStream(encoding, send, template), form)
         elif stream.format != form:
             # another codec: other time line, other pictures
@@ -471,10 +473,27 @@ class MediaSender:
                 self.encoded.request_keyframe()
             return
         bitrate = rtcp.estimated_bitrate(packet)
-        if bitrate is not None:
-            self._estimate = bitrate
-            if relay is not None:
-                relay.on_estimate(bitrate)
+        if bitrate is not None and (self._session is None or self._session.estimate is None):
+            self.on_estimate(bitrate)
+
+    @property
+    def need(self) -> int | None:
+        """See `rtp.RtpSender`."""
+        if not self.is_ready and self.forwarding.relay is None:
+            return 0
+        if self.kind == "video":
+            return None
+        return sum([s.packets.encoding.max_bitrate or _SOUND_BITRATE for s in self.active_streams])
+
+    def on_estimate(self, bitrate: int) -> None:
+        """See `rtp.RtpSender`."""
+        self._estimate = bitrate
+        relay = self.forwarding.relay
+        if relay is not None:
+            relay.on_estimate(bitrate)
+
+    def _send_of(self, session: RtpSession) -> Callable[[bytes], None]:
+        return session.send_sound if self.kind == "audio" else session.send_rtp
 
     def sender_reports(self, now: float) -> list[bytes]:
         """See `rtp.RtpSender`."""

@@ -92,6 +92,7 @@ class TransportRecord:
         dtls: `DtlsTransport.stats()`: members by W3C name.
         local_certificate: in DER.
         remote_certificates: in DER, the leaf first.
+        estimate: what the path bears for media, in bit/s; None while unknown.
     """
 
     key: str
@@ -99,6 +100,7 @@ class TransportRecord:
     dtls: Mapping[str, Any] = field(default_factory=dict)
     local_certificate: bytes | None = None
     remote_certificates: Sequence[bytes] = ()
+    estimate: int | None = None
 
 
 @dataclass(slots=True)
@@ -188,7 +190,8 @@ class ReportBuilder:
         for candidate in ice.remote_candidates:
             self._add_candidate(key, transport_id, candidate)
         for pair in ice.pairs:
-            self._add_pair(key, transport_id, pair)
+            is_selected = pair.id == ice.selected_pair_id
+            self._add_pair(key, transport_id, pair, record.estimate if is_selected else None)
 
     def add_media(self, record: MediaRecord) -> None:
         """The RTP streams of a sender or receiver, with their codecs and the media source."""
@@ -308,7 +311,7 @@ class ReportBuilder:
         if not stats.is_remote:
             _put_optional(entry, ("url", candidate.url), ("relayProtocol", candidate.relay_protocol))
 
-    def _add_pair(self, key: str, transport_id: str, pair: PairStats) -> None:
+    def _add_pair(self, key: str, transport_id: str, pair: PairStats, estimate: int | None) -> None:
         entry = self._entry(f"CP{key}_{pair.id}", "candidate-pair")
         entry["transportId"] = transport_id
         entry["localCandidateId"] = self._id(f"IC{key}_{pair.local_candidate_id}")
@@ -330,6 +333,7 @@ class ReportBuilder:
         _put_optional(
             entry,
             ("currentRoundTripTime", pair.current_round_trip_time),
+            ("availableOutgoingBitrate", None if estimate is None else float(estimate)),
             ("lastPacketSentTimestamp", self._wall_clock(pair.last_packet_sent)),
             ("lastPacketReceivedTimestamp", self._wall_clock(pair.last_packet_received)),
         )

@@ -1,4 +1,4 @@
-"""RTCP packets and the bandwidth estimator of aiortc under our names: the one place of `rtp` that knows aiortc.
+"""RTCP packets of aiortc under our names: the one place of `rtp` that knows aiortc.
 
 `tests/architecture/test_upstream_names.py` names each of them and fails loudly when one is gone.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from struct import error as struct_error
 from struct import unpack_from
 
-from aiortc.rate import RemoteBitrateEstimator
 from aiortc.rtp import (
     RTCP_PSFB_APP,
     RTCP_PSFB_FIR,
@@ -36,7 +35,6 @@ __all__ = [
     "PayloadFeedback",
     "ReceiverInfo",
     "ReceiverReport",
-    "RemoteBitrateEstimator",
     "SenderInfo",
     "SenderReport",
     "SourceDescription",

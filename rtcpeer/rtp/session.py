@@ -20,6 +20,7 @@ from rtcpeer.aio import wall_time
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.clocks import RemoteClock
 from rtcpeer.rtp.congestion import feedback
+from rtcpeer.rtp.congestion.pacing import PacketPacer
 from rtcpeer.rtp.congestion.receiving import FeedbackWriter
 from rtcpeer.rtp.congestion.sending import SendControl
 from rtcpeer.rtp.decryption import DecryptionWatch
@@ -39,6 +40,8 @@ RTCP_INTERVAL = 1.0
 # one compound packet stays below this
 RTCP_MTU = 1200
 REPORTS_MAX = 31
+# What is left for pictures beside sound, at least, in bit/s
+ESTIMATE_MIN = 20_000
 
 
 class RtpReceiver(Protocol):
@@ -65,6 +68,13 @@ class RtpSender(Protocol):
 
     def on_feedback(self, ssrc: int, packet: rtcp.Feedback, now: float) -> None:
         """A report block's packet, NACK, PLI, FIR or REMB that concerns this SSRC."""
+
+    @property
+    def need(self) -> int | None:
+        """Bit/s that it sends, whatever the path bears; None: as much as there is."""
+
+    def on_estimate(self, bitrate: int) -> None:
+        """So much of what the path bears is for it, in bit/s."""
 
     def sender_reports(self, now: float) -> list[bytes]:
         """A sender report and source description per stream that sent, as bytes."""
@@ -147,6 +157,7 @@ class RtpSession:
         self._feedback_ssrc = random.getrandbits(32)
         self._timer: asyncio.TimerHandle | None = None
         self.control: SendControl | None = None
+        self._pacing: PacketPacer | None = None
         self._arrivals: FeedbackWriter | None = None
 
     # -- users -------------------------------------------------------------------------------------
@@ -198,7 +209,8 @@ class RtpSession:
         self._ids.add(extensions)
         number = transport_cc_id(extensions)
         if number and self.control is None:
-            self.control = SendControl(number)
+            self.control = SendControl(number, self._on_estimate)
+            self._pacing = PacketPacer(self.release)
         elif number and self.control is not None:
             self.control.identifier = number
         if ssrcs:
@@ -223,7 +235,16 @@ class RtpSession:
     # -- out ---------------------------------------------------------------------------------------
 
     def send_rtp(self, packet: bytes) -> None:
-        """Protect and send an RTP packet; dropped unless connected."""
+        """Protect and send an RTP packet, at the pace that an estimate allows; dropped unless connected."""
+        if self.pacer is not None:
+            self.pacer.take(packet)
+        elif self._pacing is not None:
+            self._pacing.take(packet)
+        else:
+            self.release(packet)
+
+    def send_sound(self, packet: bytes) -> None:
+        """Likewise, but it never waits for pictures."""
         if self.pacer is not None:
             self.pacer.take(packet)
         else:
@@ -461,6 +482,24 @@ class RtpSession:
             for packet in told:
                 self.control.on_feedback(packet)
 
+    @property
+    def estimate(self) -> int | None:
+        """What the path bears, in bit/s, as feedback tells; None while unknown."""
+        return None if self.control is None else self.control.estimate
+
+    def _on_estimate(self, bitrate: int) -> None:
+        if self._pacing is not None:
+            self._pacing.set_estimate(bitrate)
+        takers: list[RtpSender] = []
+        for sender in dict.fromkeys(self._senders.values()):
+            need = sender.need
+            if need is None:
+                takers.append(sender)
+            else:
+                bitrate -= need
+        for sender in takers:
+            sender.on_estimate(max(ESTIMATE_MIN, bitrate) // len(takers))
+
     def _send_arrivals(self, write: Callable[[int], list[bytes]]) -> None:
         if not self.connected:
             return
@@ -482,6 +521,8 @@ class RtpSession:
         self._watch.runs.clear()
         if self._arrivals is not None:
             self._arrivals.close()
+        if self._pacing is not None:
+            self._pacing.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

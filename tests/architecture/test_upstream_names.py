@@ -24,7 +24,6 @@ MODULE_NAMES = [
     ("aiortc.jitterbuffer", "JitterFrame"),
     ("aiortc.mediastreams", "MediaStreamError"),
     ("aiortc.mediastreams", "MediaStreamTrack"),
-    ("aiortc.rate", "RemoteBitrateEstimator"),
     ("aiortc.rtcrtpparameters", "RTCRtpCodecParameters"),
     ("aiortc.rtp", "RtcpPacket"),
     ("aiortc.rtp", "clamp_packets_lost"),

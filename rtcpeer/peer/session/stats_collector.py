@@ -55,6 +55,7 @@ class StatsCollector:
                     link.dtls_transport.stats(),
                     link.dtls_transport.certificate.der,
                     link.dtls.remote_certificates,
+                    link.dtls_transport.estimate,
                 )
             )
         for key, channel in executor.data.records():

@@ -6,11 +6,16 @@ Owns: the numbers and the estimate of one transport. Never: sends.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from rtcpeer.rtp.congestion import feedback
 from rtcpeer.rtp.congestion.history import SentPackets
+from rtcpeer.rtp.congestion.rate import RateEstimate
 
 _HEADER_SIZE = 12
+_WRAP = feedback.TICKS_PER_REFERENCE << 24
+# Until it is measured, in seconds.
+_ROUND_TRIP = 0.2
 
 
 class SendControl:
@@ -18,6 +23,8 @@ class SendControl:
 
     Args:
         identifier: of the header extension; packets that want a number have it as their first one.
+        on_estimate: called with each new estimate, in bit/s.
+        clock: in seconds; None for that of the running loop.
 
     Attributes:
         identifier: as given.
@@ -25,15 +32,42 @@ class SendControl:
         malformed: packets of feedback that could not be read.
     """
 
-    __slots__ = ("_loop", "_sent", "acknowledged", "identifier", "lost", "malformed")
+    __slots__ = (
+        "_clock",
+        "_estimate",
+        "_on_estimate",
+        "_reference",
+        "_round_trip",
+        "_sent",
+        "acknowledged",
+        "identifier",
+        "lost",
+        "malformed",
+    )
 
-    def __init__(self, identifier: int) -> None:
+    def __init__(
+        self,
+        identifier: int,
+        on_estimate: Callable[[int], None] | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self.identifier = identifier
         self.acknowledged = 0
         self.lost = 0
         self.malformed = 0
         self._sent = SentPackets()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._estimate = RateEstimate()
+        self._on_estimate = on_estimate
+        self._clock = clock
+        self._round_trip = _ROUND_TRIP
+        # the last reference of the other end's clock, in ticks on an endless line; None before the first
+        self._reference: int | None = None
+
+    @property
+    def estimate(self) -> int | None:
+        """What the path bears, in bit/s; None while there is too little to tell."""
+        value = self._estimate.value
+        return None if value is None else int(value)
 
     def number_packet(self, packet: bytes) -> bytes:
         """A packet that leaves now, with its number if it has a place for one."""
@@ -61,9 +95,9 @@ class SendControl:
         return at + 6 if data[at + 4] == self.identifier and data[at + 5] == 2 else 0
 
     def _now(self) -> float:
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        return self._loop.time()
+        if self._clock is None:
+            self._clock = asyncio.get_running_loop().time
+        return self._clock()
 
     def on_feedback(self, data: bytes) -> None:
         """Take a packet of feedback."""
@@ -72,8 +106,39 @@ class SendControl:
         except ValueError:
             self.malformed += 1
             return
-        for _at, _size, arrival in self._sent.take(told):
+        now, estimate = self._now(), self._estimate
+        reference = self._unwrap(told.reference)
+        trend, throughput = estimate.trend, estimate.throughput
+        lost = acknowledged = size = 0
+        newest = arrived = 0.0
+        for sent_at, length, arrival in self._sent.take(told):
             if arrival is None:
-                self.lost += 1
-            else:
-                self.acknowledged += 1
+                lost += 1
+                continue
+            acknowledged += 1
+            size += length
+            newest = max(newest, sent_at)
+            arrived = (reference + arrival) * feedback.TICK
+            if trend.add(sent_at, arrived):
+                throughput.add(size, arrived)
+                size = 0
+        self.lost += lost
+        self.acknowledged += acknowledged
+        if not acknowledged:
+            return
+        if size:
+            throughput.add(size, arrived)
+        self._round_trip += 0.2 * (max(0.0, min(2.0, now - newest)) - self._round_trip)
+        estimate.note_loss(lost, lost + acknowledged, now)
+        before = estimate.value
+        estimate.update(now, self._round_trip)
+        if estimate.value is not None and estimate.value != before and self._on_estimate is not None:
+            self._on_estimate(int(estimate.value))
+
+    def _unwrap(self, reference: int) -> int:
+        """A reference of 32 bits on an endless line."""
+        last = self._reference
+        if last is not None:
+            reference = last + ((reference - last + _WRAP // 2) % _WRAP - _WRAP // 2)
+        self._reference = reference
+        return reference

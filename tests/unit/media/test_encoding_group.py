@@ -11,7 +11,6 @@ from rtcpeer.media.codecs import capabilities, payload_format
 from rtcpeer.media.encoding import EncodeRequest, StreamEncoder
 from rtcpeer.media.encoding_group import KEYFRAME_INTERVAL, EncodingGroup, bitrate_class
 from rtcpeer.media.source import TrackSource
-from rtcpeer.rtp import rtcp
 from tests.unit.media.rig import Pictures, Tone
 from tests.unit.media.test_endpoints import Call
 from tests.unit.media.video.pictures import picture
@@ -25,7 +24,8 @@ def _no_estimates(monkeypatch):
         def add(self, *args, **keywords):
             return None
 
-    monkeypatch.setattr(rtcp, "RemoteBitrateEstimator", Silent)
+    monkeypatch.setattr("rtcpeer.media.receiver.RemoteBitrateEstimator", Silent)
+    monkeypatch.setattr("rtcpeer.rtp.session.RtpSession._on_estimate", lambda _session, _bitrate: None)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from rtcpeer.media.endpoints import (
 from rtcpeer.media.sender import KEYFRAME_INTERVAL
 from rtcpeer.media.track import RemoteTrack
 from rtcpeer.rtp import rtcp as rtcp_packets
+from rtcpeer.rtp.packet import URI_TRANSPORT_CC
 from tests.unit.media.pipes import lossy, until
 from tests.unit.media.rig import Pictures, Tone, connect, make_ends
 
@@ -677,15 +678,25 @@ async def test_key_frames_on_request():
     await call.end()
 
 
+class WithoutNumbers(Call):
+    """The other end knows REMB alone."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        kept = tuple(e for e in self.send.header_extensions if e.uri != URI_TRANSPORT_CC)
+        self.send = dataclasses.replace(self.send, header_extensions=kept)
+        self.receive = dataclasses.replace(self.receive, header_extensions=kept)
+
+
 @pytest.mark.parametrize("codec", ["VP8", "VP9", "AV1", "H265"])
 async def test_the_receivers_estimate_reaches_the_encoder(codec, monkeypatch):
     class Estimator:
-        def add(self, arrival_time_ms, abs_send_time, payload_size, ssrc):
-            assert abs(abs_send_time / 262144 - (arrival_time_ms / 1000) % 64) < 1
+        def add(self, send_time, size, ssrc, now):
+            assert abs(send_time / 262144 - now % 64) < 1
             return 300_000, [ssrc]
 
-    monkeypatch.setattr(rtcp_packets, "RemoteBitrateEstimator", Estimator)
-    call = Call("video", codec)
+    monkeypatch.setattr("rtcpeer.media.receiver.RemoteBitrateEstimator", Estimator)
+    call = WithoutNumbers("video", codec)
     await call.begin(Pictures())
 
     await until(lambda: call.outbound.get("targetBitrate") == 300_000)
@@ -897,3 +908,20 @@ async def test_stereo_arrives_as_stereo():
     assert right < left / 10
     assert call.track.getSettings()["channelCount"] == 2
     await call.end()
+
+
+async def test_the_sender_estimates_itself_where_both_number_packets():
+    call = Call("video", "VP8")
+    await call.begin(Pictures(interval=0.02))
+    await call.frames(3)
+    session = call.ends[0].dtls.rtp
+
+    await until(lambda: session.estimate is not None)
+
+    assert session.estimate >= 500_000
+    assert session.control.acknowledged > 10
+    assert session.control.lost == session.control.malformed == 0
+    assert call.receiver._estimator is None
+    await until(lambda: call.outbound.get("targetBitrate") is not None)
+    await call.end()
+    assert not session._pacing.queued

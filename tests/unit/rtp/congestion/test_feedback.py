@@ -84,7 +84,7 @@ def test_absurd_numbers_stay_bounded() -> None:
 
 def test_nonsense_is_refused_and_never_more() -> None:
     draw = random.Random(2)
-    control = SendControl(4)
+    control = SendControl(4, clock=lambda: 1.0)
     good, _ = feedback.write(1, 2, 0, 5, [256, None, 257, 900, *range(1000, 1030)])
     for _ in range(CASES):
         data = bytearray(good)

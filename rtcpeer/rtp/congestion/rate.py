@@ -1,0 +1,176 @@
+"""What a path bears, in bit/s: up while its queue does not grow and nothing is lost, down when one of them happens.
+
+Follows draft-ietf-rmcat-gcc-02 sections 5.5 and 6, but doubles each second until the first queue is seen, as there are
+no probes. Pure: times are arguments.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from rtcpeer.rtp.congestion.delay import DelayTrend, Usage
+
+START = 500_000.0
+RATE_MIN, RATE_MAX = 30_000.0, 200_000_000.0
+# After a queue was seen: this part of what arrived.
+DECREASE = 0.85
+# Growth per second: until the first queue, after one, and when none was seen for a while.
+GROWTH_START, GROWTH, GROWTH_FAST = 2.0, 1.08, 1.3
+FAST_AFTER = 2.5
+# A queue that does not grow any more is given time to drain when it is longer than this, in seconds.
+QUEUE_MAX = 0.04
+# One that stays this long for such a time has to go, even if it does not grow: a full buffer cannot.
+STANDING, STANDING_TIME = 0.06, 0.5
+# More than what is sent cannot be known: so much of it, and more where nothing spoke against it for a while.
+LIMIT, LIMIT_QUIET, QUIET = 1.5, 4.0, 5.0
+# What arrives is measured over this time, in seconds.
+MEASURED = 0.5
+# Loss below the first is nothing, above the second is congestion (section 6).
+LOSS_LOW, LOSS_HIGH = 0.02, 0.1
+LOSS_PACKETS, LOSS_TIME = 20, 0.2
+
+
+class Throughput:
+    """Bytes that arrived of late."""
+
+    __slots__ = ("_bytes", "_steps")
+
+    def __init__(self) -> None:
+        self._steps: deque[tuple[float, int]] = deque()
+        self._bytes = 0
+
+    def add(self, size: int, arrived: float) -> None:
+        """So much arrived at that time, of the other end's clock."""
+        steps = self._steps
+        if steps and not -1.0 < arrived - steps[-1][0] < 2.0:
+            steps.clear()
+            self._bytes = 0
+        steps.append((arrived, size))
+        self._bytes += size
+        while arrived - steps[0][0] > MEASURED:
+            self._bytes -= steps.popleft()[1]
+
+    def rate(self) -> float | None:
+        """In bit/s; None while there is too little to tell."""
+        steps = self._steps
+        span = steps[-1][0] - steps[0][0] if steps else 0.0
+        if span < MEASURED / 2:
+            return None
+        # what came first ended before the time that is measured
+        return 8 * (self._bytes - steps[0][1]) / span
+
+
+class RateEstimate:
+    """An estimate from delay and loss.
+
+    Attributes:
+        value: in bit/s; None while there is too little to tell.
+        throughput: what arrives.
+        trend: of the delay.
+    """
+
+    __slots__ = (
+        "_at",
+        "_capacity",
+        "_decreased_at",
+        "_has_queued",
+        "_loss_at",
+        "_loss_limit",
+        "_lost",
+        "_low_at",
+        "_told",
+        "throughput",
+        "trend",
+        "value",
+    )
+
+    def __init__(self) -> None:
+        self.value: float | None = None
+        self.throughput = Throughput()
+        self.trend = DelayTrend()
+        self._has_queued = False
+        self._at = 0.0
+        self._decreased_at = 0.0
+        # when the queue was short
+        self._low_at = 0.0
+        # what arrived when a queue was seen: near this, growth is slow
+        self._capacity: float | None = None
+        self._loss_limit: float | None = None
+        self._lost = self._told = 0
+        self._loss_at = 0.0
+
+    def update(self, now: float, round_trip: float) -> None:
+        """Look again at what was added.
+
+        Args:
+            now: of our clock, in seconds.
+            round_trip: in seconds.
+        """
+        measured = self.throughput.rate()
+        if measured is None:
+            return
+        if self.value is None:
+            self.value, self._at = max(START, measured), now
+            self._decreased_at = self._low_at = now
+            return
+        elapsed, self._at = min(1.0, max(0.0, now - self._at)), now
+        if self.trend.delay < STANDING:
+            self._low_at = now
+        if self.trend.usage is Usage.OVER or now - self._low_at > STANDING_TIME:
+            self._decrease(measured, now, round_trip)
+        elif self.trend.usage is Usage.NORMAL and self.trend.delay < QUEUE_MAX:
+            self._increase(measured, now, elapsed, round_trip)
+        self.value = min(RATE_MAX, max(RATE_MIN, self.value))
+        if self._loss_limit is not None:
+            self.value = max(RATE_MIN, min(self.value, self._loss_limit))
+
+    def _decrease(self, measured: float, now: float, round_trip: float) -> None:
+        assert self.value is not None
+        if self._has_queued and now - self._decreased_at < max(0.1, round_trip):
+            # what was done has not been seen yet
+            return
+        self._has_queued = True
+        self._decreased_at = self._low_at = now
+        self._capacity = measured if self._capacity is None else 0.7 * self._capacity + 0.3 * measured
+        self.value = min(self.value, DECREASE * measured)
+
+    def _increase(self, measured: float, now: float, elapsed: float, round_trip: float) -> None:
+        assert self.value is not None
+        value, quiet = self.value, now - self._decreased_at
+        limit = (LIMIT_QUIET if quiet > QUIET else LIMIT) * measured + 10_000
+        if value >= limit:
+            return
+        capacity = self._capacity
+        if capacity is not None and measured > 1.15 * capacity:
+            capacity = self._capacity = None
+        if not self._has_queued:
+            value *= GROWTH_START**elapsed
+        elif capacity is not None and measured > 0.8 * capacity and quiet < QUIET:
+            # about a packet per response time (section 5.5); all flows grow alike, which makes them equal
+            value += max(4000.0, 9600 / (0.1 + round_trip)) * elapsed
+        elif quiet > FAST_AFTER:
+            value *= GROWTH_FAST**elapsed
+        else:
+            value *= GROWTH**elapsed
+        self.value = min(value, max(limit, self.value))
+
+    def note_loss(self, lost: int, told: int, now: float) -> None:
+        """Of so many packets so many were lost."""
+        self._lost += lost
+        self._told += told
+        if self._told < LOSS_PACKETS or now - self._loss_at < LOSS_TIME or self.value is None:
+            return
+        part = self._lost / self._told
+        self._lost = self._told = 0
+        self._loss_at = now
+        if part > LOSS_HIGH:
+            self._loss_limit = self.value * (1 - 0.5 * part)
+            self._has_queued = True
+            self._decreased_at = now
+        elif part > LOSS_LOW:
+            # neither up nor down
+            self._loss_limit = min(self.value, self._loss_limit or self.value)
+        elif self._loss_limit is not None:
+            self._loss_limit *= 1.08
+            if self._loss_limit > 2 * self.value:
+                self._loss_limit = None
