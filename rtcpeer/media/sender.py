@@ -25,6 +25,7 @@ from rtcpeer.media.dtmf import TonePlayer
 from rtcpeer.media.encoded_sending import EncodedSending, EncodedSource
 from rtcpeer.media.encoding import EncodedPayloads, EncodeRequest
 from rtcpeer.media.encoding_group import KEYFRAME_INTERVAL, EncodingGroup
+from rtcpeer.media.estimate_follower import EstimateFollower
 from rtcpeer.media.frame_queue import SOUND_SECONDS
 from rtcpeer.media.receiver import MediaReceiver
 from rtcpeer.media.relaying import Relay
@@ -85,7 +86,7 @@ class MediaSender:
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
         self._failures: set[str] = set()
-        self._estimate: int | None = None
+        self._estimate = EstimateFollower()
         self._tones: TonePlayer | None = None
         self._source = SourceNumbers()
         self.forwarding = SenderForwarding(self)
@@ -487,7 +488,7 @@ class MediaSender:
 
     def on_estimate(self, bitrate: int) -> None:
         """See `rtp.RtpSender`."""
-        self._estimate = bitrate
+        self._estimate.note(bitrate, wall_time())
         relay = self.forwarding.relay
         if relay is not None:
             relay.on_estimate(bitrate)
@@ -540,7 +541,8 @@ class MediaSender:
         if track is None or stream not in self._streams:
             return
         encoding, source = stream.packets.encoding, TrackSource.of(track)
-        estimate = self._estimate // active if self._estimate is not None and self.kind == "video" else None
+        bitrate = self._estimate.value if self.kind == "video" else None
+        estimate = None if bitrate is None else bitrate // active
         enabled = bool(getattr(track, "enabled", True))
         group = stream.join(source, estimate)
         request = EncodeRequest(
