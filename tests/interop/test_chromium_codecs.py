@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -150,4 +151,29 @@ async def test_redundant_audio_goes_both_ways(monkeypatch: pytest.MonkeyPatch) -
         # its neteq counts what repeats what it has
         assert (await call.page.evaluate("inbound()"))["packetsDiscarded"] > 10
         assert arrived == {63}
+    track.stop()
+
+
+async def test_both_ends_estimate_what_the_path_bears() -> None:
+    """Transport-wide feedback in both directions: each end's own statistics say what it may send."""
+    track = synthetic_track("video", PICTURE)
+    async with calling() as call:
+        await call.page.evaluate(CAMERA)
+        call.pc.addTrack(track)
+        await call.up()
+
+        async def ours() -> float:
+            pairs = [s for s in (await call.pc.getStats()).values() if s["type"] == "candidate-pair"]
+            return max((s.get("availableOutgoingBitrate", 0.0) for s in pairs), default=0.0)
+
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 30
+        while await ours() < 500_000 and loop.time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        assert await ours() >= 500_000
+        # it starts with 300 kbit/s, and goes further only if it hears from us
+        await call.page.wait_for(
+            "(window.s = window.s || [], pc.getStats().then(r => { window.s = [...r.values()]; }),"
+            " window.s.some(s => s.type === 'candidate-pair' && s.availableOutgoingBitrate > 400000))"
+        )
     track.stop()

@@ -16,6 +16,8 @@ _HEADER_SIZE = 12
 _WRAP = feedback.TICKS_PER_REFERENCE << 24
 # Until it is measured, in seconds.
 _ROUND_TRIP = 0.2
+# An estimate without feedback for so long, in seconds, says nothing any more.
+_LIFETIME = 5.0
 
 
 class SendControl:
@@ -35,6 +37,7 @@ class SendControl:
     __slots__ = (
         "_clock",
         "_estimate",
+        "_heard_at",
         "_on_estimate",
         "_reference",
         "_round_trip",
@@ -57,6 +60,7 @@ class SendControl:
         self.malformed = 0
         self._sent = SentPackets()
         self._estimate = RateEstimate()
+        self._heard_at = 0.0
         self._on_estimate = on_estimate
         self._clock = clock
         self._round_trip = _ROUND_TRIP
@@ -65,9 +69,9 @@ class SendControl:
 
     @property
     def estimate(self) -> int | None:
-        """What the path bears, in bit/s; None while there is too little to tell."""
+        """What the path bears, in bit/s; None while there is too little to tell, or no feedback any more."""
         value = self._estimate.value
-        return None if value is None else int(value)
+        return None if value is None or self._now() - self._heard_at > _LIFETIME else int(value)
 
     def number_packet(self, packet: bytes) -> bytes:
         """A packet that leaves now, with its number if it has a place for one."""
@@ -107,6 +111,7 @@ class SendControl:
             self.malformed += 1
             return
         now, estimate = self._now(), self._estimate
+        self._heard_at = now
         reference = self._unwrap(told.reference)
         trend, throughput = estimate.trend, estimate.throughput
         lost = acknowledged = size = 0

@@ -133,3 +133,14 @@ async def test_nothing_waits_long_however_small_the_estimate_is() -> None:
     pacer.take(bytes(1000))
     pacer.close()
     assert pacer.queued == 0
+
+
+def test_an_estimate_without_feedback_is_none_any_more() -> None:
+    path = Path(1e6)
+    flow = Flow(path)
+    path.flows = [flow]
+    path.run(3)
+    assert flow.control.estimate is not None
+    path.flows = []
+    path.run(6)
+    assert flow.control.estimate is None
