@@ -96,10 +96,8 @@ class Record:
         """One entry of ``PeerConnections``."""
         return {
             "pid": pid,
-            "rid": 0,
             "url": "rtcpeer",
             "rtcConfiguration": self._configuration,
-            "constraints": "",
             "stats": {key: series.dump() for key, series in self._series.items()},
             "updateLog": list(itertools.chain(self._first, self._last)),
         }
