@@ -62,14 +62,14 @@ class Record:
         self._series_max = series_max
         self._series: dict[str, Series] = {}
         # how it began is worth as much as how it ended
-        self._first: list[dict[str, str]] = []
+        self._first: list[dict[str, Any]] = []
         self._first_max = max(1, events_max // 10)
-        self._last: deque[dict[str, str]] = deque(maxlen=max(1, events_max - self._first_max))
+        self._last: deque[dict[str, Any]] = deque(maxlen=max(1, events_max - self._first_max))
         self.dropped = 0
 
     def log(self, time: float, type: str, value: str) -> None:
         """A call or an event, at this time since 1970."""
-        entry = {"time": _iso(time), "type": type, "value": value[:VALUE_MAX]}
+        entry = {"timestamp": round(time * 1000, 3), "type": type, "value": value[:VALUE_MAX]}
         if len(self._first) < self._first_max:
             self._first.append(entry)
             return

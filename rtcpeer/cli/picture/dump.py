@@ -100,7 +100,11 @@ def read(path: Path) -> list[CallRecord]:
 
 def _connection(name: str, entry: dict[str, Any]) -> CallRecord:
     lines = [
-        Line(_time(line["time"]), str(line["type"]), str(line.get("value", "")))
+        Line(
+            _time(line["timestamp"] if "timestamp" in line else line["time"]),
+            str(line["type"]),
+            str(line.get("value", "")),
+        )
         for line in entry.get("updateLog", [])
     ]
     return CallRecord(name, str(entry.get("rtcConfiguration", "")), lines, _stats(entry.get("stats", {})))
