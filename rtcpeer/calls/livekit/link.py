@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import aiohttp
 
+from rtcpeer import __version__
 from rtcpeer.errors import NetworkError, SignalingRefused
 from rtcpeer.signaling.livekit.messages import (
     MESSAGE_MAX,
@@ -121,7 +122,7 @@ def _rtc_url(url: str, resume: str | None) -> str:
     query = {
         "auto_subscribe": "1",
         "sdk": "python",
-        "version": "0.1.0",
+        "version": __version__,
         "protocol": str(PROTOCOL),
     }
     if resume is not None:
