@@ -13,8 +13,9 @@ from collections.abc import Callable
 FACTOR = 2.5
 # What may leave at once, in seconds of the pace.
 BURST = 0.005
-# Nothing waits longer than about this, whatever the estimate is.
-WAIT_MAX = 0.25
+# Nothing waits longer than about this, whatever the estimate is: a source that cannot adapt, such as a file, must not lose
+# repeated packets to their deadline.
+WAIT_MAX = 0.1
 
 
 class PacketPacer:

@@ -200,13 +200,19 @@ class Noise(Pictures):
 
 
 def corrected(codec: str) -> Call:
-    """A call that has negotiated corrections."""
+    """A call that has negotiated corrections, and no estimate of the path: losses shall not make pictures smaller."""
     call = Call("video", codec)
     able = capabilities("video", sending=True).codecs
     more = tuple(c for c in able if c.name in ("red", "ulpfec") or c.parameter("apt") == "122")
-    codecs = (*call.send.codecs, *more)
-    call.send = dataclasses.replace(call.send, codecs=codecs)
-    call.receive = dataclasses.replace(call.receive, codecs=codecs)
+    codecs = tuple(
+        dataclasses.replace(
+            c, feedback=tuple(f for f in c.feedback if f.type not in ("goog-remb", "transport-cc"))
+        )
+        for c in (*call.send.codecs, *more)
+    )
+    extensions = tuple(e for e in call.send.header_extensions if e.uri != rtp.URI_TRANSPORT_CC)
+    call.send = dataclasses.replace(call.send, codecs=codecs, header_extensions=extensions)
+    call.receive = dataclasses.replace(call.receive, codecs=codecs, header_extensions=extensions)
     return call
 
 
