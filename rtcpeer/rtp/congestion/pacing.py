@@ -13,8 +13,8 @@ from collections.abc import Callable
 FACTOR = 2.5
 # What may leave at once, in seconds of the pace.
 BURST = 0.005
-# Nothing waits longer than about this, whatever the estimate is: a source that cannot adapt, such as a file, must not lose
-# repeated packets to their deadline.
+# Nothing waits longer than about this, whatever the estimate is: packets of a source that cannot adapt, such as a file,
+# are of no use when they are repeated too late.
 WAIT_MAX = 0.1
 
 
