@@ -29,6 +29,7 @@ from rtcpeer.media.file_streams import StreamWriter, check_kind, make_writer
 from rtcpeer.media.file_time import FileTime
 from rtcpeer.media.frames import blank
 from rtcpeer.media.packet_streams import PacketWriter, codec_of, holds, holds_any, length_of
+from rtcpeer.media.scheduling import ordinary_scheduling
 from rtcpeer.media.source import SourceTrack, Subscription, TrackSource
 from rtcpeer.media.track import RemoteTrack
 
@@ -383,7 +384,9 @@ class MediaRecorder:
                 one.writer = make_writer(container, one.track.kind, one.first, self._size)
             else:
                 one.writer = PacketWriter(container, one.first)
-        container.start_encoding()
+        # it opens the coder of each stream, also of those whose packets are written as they came
+        with ordinary_scheduling():
+            container.start_encoding()
         # a picture first: from its beginning libav learns what the head of the file says of the codec
         heads = [entry for entry in batch if entry[0].codec is not None and entry[1] is entry[0].first]
         heads.sort(key=lambda entry: entry[0].track.kind, reverse=True)
