@@ -306,6 +306,13 @@ class Engine:
         for media in local.media:
             types.update(dict.fromkeys((number, key) for key, number in codecs.keys_of(media.codecs).items()))
             ids.update(dict.fromkeys((e.id, e.uri) for e in media.header_extensions if e.id is not None))
+        # What only the other end knows is in no packet, but it refuses another meaning of its number (libwebrtc).
+        known = {number for number, _uri in ids}
+        for media in remote.media:
+            for extension in media.header_extensions:
+                if extension.id is not None and extension.id not in known:
+                    known.add(extension.id)
+                    ids[extension.id, extension.uri] = None
         draft.fields["payload_types"] = tuple(types)
         draft.fields["extension_ids"] = tuple(ids)
 

@@ -209,6 +209,22 @@ def test_an_extension_id_stays_with_its_uri() -> None:
     b.remote(SdpType.OFFER, fresh)  # one that nobody had is fine
 
 
+def test_our_offers_use_no_id_that_the_other_side_has_offered_for_something_else() -> None:
+    # libwebrtc M106 could answer such an offer no more
+    a, b = pair()
+    a.track("audio", "s")
+    text = a.local().replace("urn:ietf:params:rtp-hdrext:ssrc-audio-level", "urn:another")
+    taken = re.findall(r"a=extmap:(\d+) urn:another", text)
+    assert taken
+    b.remote(SdpType.OFFER, text)
+    a.remote(SdpType.ANSWER, b.local())
+
+    later = b.local()
+
+    assert "urn:ietf:params:rtp-hdrext:ssrc-audio-level" in later
+    assert not re.findall(rf"a=extmap:{taken[0]} ", later)
+
+
 def test_an_extension_id_that_we_never_took_may_move() -> None:
     # browsers compare what both sides know; the W3C suite lets an id go from an unknown URI to a known one
     a, b = pair()
