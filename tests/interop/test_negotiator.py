@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import os
+import sys
 from typing import Any
 
 import aiortc
@@ -75,8 +78,18 @@ async def test_plain_aiortc_says_what_it_cannot_do() -> None:
     await there.close()
 
 
+@pytest.fixture
+def ordinary_policies():
+    """libwebrtc gives a thread of this process a real-time policy; programs that later tests start would inherit it."""
+    yield
+    if sys.platform == "linux":
+        for thread in os.listdir("/proc/self/task"):
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setscheduler(int(thread), os.SCHED_OTHER, os.sched_param(0))
+
+
 @needs_wrtc
-async def test_libwebrtc() -> None:
+async def test_libwebrtc(ordinary_policies) -> None:
     import webrtc
 
     there = WrtcConnection(webrtc.RTCPeerConnection())
