@@ -35,10 +35,10 @@ def scenario(test):
 
 
 def codec_threads_ended():
-    """Let jobs of coders that were stopped end: their threads live in real time."""
+    """Let jobs of coders and recorders that were stopped end: their threads live in real time."""
     for thread in threading.enumerate():
-        if thread.name.startswith("rtcpeer-codec"):
-            thread.join(1)
+        if thread.name.startswith(("rtcpeer-codec", "rtcpeer-recorder")):
+            thread.join(2)
 
 
 class Scene:
