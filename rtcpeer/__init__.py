@@ -1,5 +1,14 @@
 """rtcpeer: a browser-grade RTCPeerConnection for Python asyncio.
 
+The packages, from what programs see to the wire: `calls` (one call over many services), `supervisor` (a peer that
+stays connected), `signaling` (descriptions to the other side and back), `peer` (the W3C face), `media` (tracks,
+codecs, files); `jsep` and `sdp` (descriptions), `config` (which servers); `sctp` (data), `rtp`, `dtls`, `ice` with
+`turn` and `stun`, `net`. Beside them: `aiortc` (a drop-in), `testing`, `metrics`, `trace`, `cli` (`__main__` calls
+it).
+
+On the ground floor: `values` and `errors` (what all speak), `webidl`, `aio`, `log`, `lazy`. `dictionaries` names the
+dictionaries of W3C.
+
 Names are imported on demand (PEP 562): importing the package loads nothing.
 """
 

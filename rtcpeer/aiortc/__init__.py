@@ -5,8 +5,14 @@
 Connections, transceivers, channels and transports are rtcpeer's, shown with aiortc's conventions; tracks,
 descriptions, candidates, configurations and reports are aiortc's own classes. See docs/moving-from-aiortc.md.
 
-The modules that are named as aiortc's (`rtcpeer.aiortc.mediastreams`, `.sdp`, `.rtcrtpsender`, ...) have the documented
-names of those, so that the import may be changed everywhere; the others make the drop-in.
+What makes the drop-in, in reading order: `connection`, `negotiating` (descriptions and states) with `wording`,
+`gathering` and `foreseen`; `rtp`, `channel`, `transports` on `emitter`; `values` and `reports` (aiortc's own
+classes). `negotiable` shows a connection of plain aiortc as W3C has it.
+
+The modules that are named as aiortc's have the documented names of those, so that the import may be changed
+everywhere: `contrib`, `exceptions`, `jitterbuffer`, `mediastreams`, `rtcconfiguration`, `rtcdatachannel`,
+`rtcdtlstransport`, `rtcicetransport`, `rtcpeerconnection`, `rtcrtpparameters`, `rtcrtpreceiver`, `rtcrtpsender`,
+`rtcrtptransceiver`, `rtcsctptransport`, `rtcsessiondescription`, `sdp`, `stats`.
 """
 
 from __future__ import annotations

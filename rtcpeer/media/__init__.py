@@ -1,1 +1,13 @@
-"""Tracks, senders, receivers, codecs."""
+"""Media: tracks and streams, senders and receivers, codecs, files.
+
+In reading order: `event_target` (events, of everything that has some), `track` and `stream` (what programs hold),
+`source` with `frame_queue` and `source_statistics` (local tracks), `frames`, `orientation`, `pcm`; `interfaces` and
+`endpoints` (what the floors around expect); then the way out, `sender`, `encoding_group`, `encoding`, `send_stream`,
+`sound`, `pacing`, `estimate_follower`, `dtmf`, `scheduling`; and the way in, `receiver`, `depacketizer`, `decoding`,
+`concealment`, `packet_streams`; `codecs` and the package `video`; `workers` (threads).
+
+Without decoding: `encoded_frames`, `encoded_sending`, `encoded_receiving`, `encoded_track`, `transforms`, `sframe`,
+`tapping`, `relaying`, `sender_forwarding`, `auto_forwarding`. Files and programs: `player` on `file_source`,
+`recorder` on `file_streams` and `file_time`, `audio_source`. `aiortc_adapter` and `exceptions` hold the names of
+aiortc.
+"""

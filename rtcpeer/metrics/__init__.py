@@ -5,6 +5,9 @@
     prometheus_client.REGISTRY.register(PrometheusCollector(metrics))
 
 `Metrics` holds connections weakly and feeds any `Sink`; `PrometheusCollector` needs the extra ``metrics``.
+
+In reading order: `names` (the metrics), `entries` (what is remembered of a connection), `collection` (the sums),
+`prometheus`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,12 @@
 """RTP and RTCP: packets, sessions, SRTP, buffers, corrections; and forwarding without decoding.
 
-The parts of forwarding need no socket, clock or codec. In reading order: `relay_packet` (what is read of a packet, once
-for all its subscribers), `payloads` (where a key frame begins; the VP8 descriptor), `history` (packets kept for
+In reading order: `packet`, `rtcp`, `parameters` (what transports are told), `session` (the packets of one transport)
+with `srtp`, `libsrtp` and `decryption`; `outbound` and `inbound` (one stream each way), `jitter_buffer` (pictures)
+and `sound_buffer`, `playout`, `timeline`; `fec` and `red` (corrections), `audio_level`, `contributing_sources`; the
+package `congestion`.
+
+The parts of forwarding need no socket, clock or codec. In reading order: `relay_packet` (what is read of a packet,
+once for all its subscribers), `payloads` (where a key frame begins; the VP8 descriptor), `history` (packets kept for
 retransmission), `reception` (what a stream lacks), `keyframes` (one pending request per stream), `clocks` (the
 sender's, read from its reports), `munging` (numbers and times that go on over changes of the source), `headers`
 (packets as one kind of subscriber gets them), `forwarding` (from a stream to its outputs), `layers` (which simulcast

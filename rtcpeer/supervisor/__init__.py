@@ -3,7 +3,7 @@
 In reading order: `policy` (what to do next, pure), `peer` (`SupervisedPeer`), `controller` (what it does),
 `recovery` and `lag` (observations), `observe` (reading a connection), `intents` (what is said again to the next
 connection), `channel`, `delivery` and `handover` (messages over generations), `remote_tracks`, `servers`, `session`,
-`events`, `diagram`.
+`events` and `listening` (their types), `diagram`.
 
 The names below are loaded on demand.
 """

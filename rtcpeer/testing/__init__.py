@@ -2,6 +2,10 @@
 
     from rtcpeer.testing import TurnServer, VirtualNetwork, synthetic_track
 
+In reading order: `peers` (two connections; most tests begin here), `clock` (virtual time), `media` (synthetic
+tracks), `leaks`, `plugin` (pytest fixtures); the packages `net` (the virtual network), `turn` (a server with faults)
+and `livekit`.
+
 Names are imported on demand, so that importing this package costs nothing.
 """
 

@@ -3,7 +3,7 @@
     async with Tracer(pc, "call.json"):
         ...
 
-``rtcpeer report call.json -o call.html`` makes a page of it.
+``rtcpeer report call.json -o call.html`` makes a page of it. In reading order: `tracer`, `record` (what it keeps).
 """
 
 from rtcpeer.trace.tracer import Tracer

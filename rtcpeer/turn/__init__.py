@@ -1,1 +1,1 @@
-"""TURN (RFC 8656): the client without I/O, and the framing of its streams."""
+"""TURN (RFC 8656): the client without I/O. In reading order: `client`, `framing` (messages in a stream)."""

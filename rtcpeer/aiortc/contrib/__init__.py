@@ -1,1 +1,1 @@
-"""aiortc.contrib, as it is: its media sources and sinks, and its signaling, work with our connections."""
+"""aiortc.contrib with our recorder and player: `media`, `signaling`."""

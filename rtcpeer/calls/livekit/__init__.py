@@ -1,7 +1,7 @@
 """LiveKit rooms as calls: "livekit+wss://host".
 
 In reading order: `room` (the service), `state` (what the server said of the others), `media` (the two connections),
-`link` (the WebSocket). Needs the extra ``rtcpeer[livekit]``.
+`publishing` (our tracks), `link` (the WebSocket). Needs the extra ``rtcpeer[livekit]``.
 """
 
 from rtcpeer.calls.livekit.room import LiveKitRoom

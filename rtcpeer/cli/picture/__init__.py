@@ -1,1 +1,4 @@
-"""The command ``rtcpeer report``: a page with pictures of a call, made of a dump."""
+"""``rtcpeer report``: a page with pictures of a call, made of a dump.
+
+In reading order: `run`, `dump`, `page`, `chart`.
+"""

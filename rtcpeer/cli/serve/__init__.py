@@ -1,1 +1,4 @@
-"""`rtcpeer serve`."""
+"""``rtcpeer serve``: the main job with a browser.
+
+In reading order: `serve`, `bot` (one call), `relays`, and the page.
+"""

@@ -1,1 +1,5 @@
-"""The STUN and TURN server for tests."""
+"""The STUN and TURN server for tests.
+
+In reading order: `server`, `settings` (faults and counters), `service` (what each request gets), `allocation`, `auth`,
+`stun`, `dtls`.
+"""
