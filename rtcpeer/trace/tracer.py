@@ -31,6 +31,8 @@ _STATES = {
     "icegatheringstatechange": "iceGatheringState",
     "signalingstatechange": "signalingState",
 }
+# states that are explained when they begin
+_TROUBLE = ("disconnected", "failed")
 
 
 class Tracer:
@@ -197,7 +199,11 @@ class _Trace:
 
     def on_event(self, event: Event) -> None:
         """See `Watcher`."""
-        self.log(event.type, _describe(event, self._pc()))
+        pc = self._pc()
+        self.log(event.type, _describe(event, pc))
+        if pc is not None and event.type == "connectionstatechange" and pc.connectionState in _TROUBLE:
+            # why, as far as it can be seen at this moment
+            self.log("explain", "\n".join(finding.text for finding in pc.explain()))
 
     def on_closing(self) -> None:
         """See `Watcher`."""

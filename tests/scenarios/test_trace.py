@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import io
 import json
 import re
+from html import escape
 
 import pytest
 
@@ -86,14 +89,51 @@ async def test_the_page_shows_it_and_asks_for_nothing(virtual_network, tmp_path,
         "iceconnectionstate",
         "selected",
         "turn:turn.example",
-        "<polyline",
+        "data-chart",
         "Round trip",
         "setLocalDescription",
     ):
         assert wanted in html, wanted
-    assert "<script" not in html
+    assert "<script>alert" not in html
     assert "<img" not in html
     assert re.findall(r'(?:src|href)="(?!data:)', html) == []
+    (block,) = re.findall(r'<script type="application/json">(.*?)</script>', html)
+    drawn = {curve["name"] for chart in json.loads(block)["charts"] for curve in chart["curves"]}
+    assert {"sent x", "received x"} <= drawn
+
+
+async def test_trouble_is_recorded_with_its_reasons_and_the_page_shows_them(virtual_network, tmp_path):
+    path, page = tmp_path / "call.json", tmp_path / "call.html"
+    async with PeerPair(network=virtual_network) as pair, Tracer(pair.offerer, path):
+        await pair.connect()
+        await virtual_network.hosts["bob"].link.outage_of(60)
+    (record,) = json.loads(path.read_text())["PeerConnections"].values()
+    types = [line["type"] for line in record["updateLog"]]
+    reasons = [line["value"] for line in record["updateLog"] if line["type"] == "explain"]
+    assert types.count("explain") == 2  # disconnected, failed
+    assert "disconnected" in reasons[0]
+    assert main(["report", str(path), "-o", str(page)]) == 0
+    html = page.read_text(encoding="utf-8")
+    for reason in reasons:
+        assert escape(reason.splitlines()[-1]) in html
+    (block,) = re.findall(r'<script type="application/json">(.*?)</script>', html)
+    bands = json.loads(block)["bands"]
+    assert [band["state"] for band in bands] == ["disconnected", "failed"]
+    assert bands[0]["to"] == bands[1]["from"]
+
+
+async def test_the_page_allows_its_own_scripts_alone(virtual_network, tmp_path):
+    path, page = tmp_path / "call.json", tmp_path / "call.html"
+    await traced_call(virtual_network, path)
+    assert main(["report", str(path), "-o", str(page)]) == 0
+    html = page.read_text(encoding="utf-8")
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', html)
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.S)
+    hashes = {base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts}
+    assert policy.startswith("default-src 'none'; ")
+    assert set(re.findall(r"'sha256-([^']*)'", policy)) == hashes
+    assert len(hashes) == 2
+    assert "script-src 'unsafe" not in policy
 
 
 async def test_what_is_kept_is_bounded(virtual_network):

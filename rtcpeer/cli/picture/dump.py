@@ -5,6 +5,7 @@ Owns: that a malformed file is a clear error, and that all of it is data. Never:
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -71,12 +72,25 @@ class CallRecord:
         """Statistics objects of one type."""
         return ((id, stat) for id, stat in self.stats.items() if stat.type == type)
 
-    @property
+    @functools.cached_property
     def began(self) -> float:
         """When the first thing happened, since 1970."""
         times = [line.at for line in self.lines[:1]]
         times += [v[0][0] for stat in self.stats.values() for v in stat.members.values() if v]
         return min(times, default=0.0)
+
+    @functools.cached_property
+    def length(self) -> float:
+        """Seconds from the first thing that happened to the last."""
+        times = [line.at for line in self.lines[-1:]]
+        times += [v[-1][0] for stat in self.stats.values() for v in stat.members.values() if v]
+        return max(times, default=self.began) - self.began
+
+    @functools.cached_property
+    def selected_pairs(self) -> frozenset[str]:
+        """Ids of the candidate pairs that transports use in the end."""
+        found = (stat.last("selectedCandidatePairId") for _, stat in self.of_type("transport"))
+        return frozenset(str(id) for id in found if id)
 
 
 def read(path: Path) -> list[CallRecord]:
