@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,7 +71,8 @@ def build_parser() -> argparse.ArgumentParser:
         description="Takes publishers by WHIP at /whip/NAME and gives what they send to players by WHEP at /whep/NAME, "
         "forwarded without decoding; / is a page to watch at. Runs until Ctrl-C; status 0, or 2 when it cannot "
         "listen. Needs aiohttp.",
-        epilog="With RTCPEER_WHIP_TOKEN in the environment publishers have to show it as their bearer token.",
+        epilog="With RTCPEER_WHIP_TOKEN in the environment publishers have to show it as their bearer token; "
+        "RTCPEER_WHEP_TOKEN is shown to the relays upstream.",
     )
     relay.add_argument(
         "--listen",
@@ -92,6 +94,14 @@ def build_parser() -> argparse.ArgumentParser:
         default=100,
         metavar="N",
         help="of publishers, and of players (default: 100)",
+    )
+    relay.add_argument(
+        "--upstream",
+        type=_endpoint,
+        action="append",
+        default=[],
+        metavar="URL",
+        help="WHEP endpoint of a relay that is asked for what nobody publishes here, such as http://origin:8080/whep",
     )
     relay.add_argument("--json", action="store_true", help="print each event as a JSON object in a line")
 
@@ -238,6 +248,24 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]"), _port(port)
 
 
+def _endpoint(text: str) -> str:
+    """The URL of an HTTP endpoint, which says nothing that should not stand on a command line.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        url = urlsplit(text)
+        fine = url.scheme in ("http", "https") and url.hostname and url.port != 0
+    except ValueError:
+        fine = False
+    if not fine or url.query or url.fragment or "@" in url.netloc:
+        raise argparse.ArgumentTypeError(
+            "that is no URL of a WHEP endpoint without user and query, such as http://origin:8080/whep"
+        )
+    return text
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status."""
     parser = build_parser()
@@ -289,6 +317,8 @@ def _run_verb(options: argparse.Namespace) -> int:
                 token=os.environ.get("RTCPEER_WHIP_TOKEN") or None,
                 origins=options.origin,
                 max_sessions=options.max_sessions,
+                upstream=options.upstream,
+                upstream_token=os.environ.get("RTCPEER_WHEP_TOKEN") or None,
             )
         )
     if options.verb in ("whip", "whep"):

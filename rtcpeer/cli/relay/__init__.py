@@ -1,1 +1,4 @@
-"""``rtcpeer relay``: WHIP in, WHEP out, without decoding. In reading order: `broadcast`, `relay`, and the page."""
+"""``rtcpeer relay``: WHIP in, WHEP out, without decoding.
+
+In reading order: `broadcast`, `upstream`, `relay`, and the page.
+"""

@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from rtcpeer.cli.relay.broadcast import Broadcasts
+from rtcpeer.cli.relay.upstream import Upstream
 from rtcpeer.cli.report import Reporter
 from rtcpeer.cli.serve.serve import stop_event
 from rtcpeer.errors import SignalingRefused
@@ -40,6 +41,8 @@ class RelaySite:
         origins: pages that may use it besides its own.
         max_sessions: of publishers, and of viewers.
         configuration: of the connections.
+        upstream: WHEP endpoints of relays that are asked for what nobody publishes here.
+        upstream_token: the bearer token to show there.
 
     Attributes:
         app: the application.
@@ -55,8 +58,11 @@ class RelaySite:
         origins: Sequence[str] = (),
         max_sessions: int = 100,
         configuration: Any = None,
+        upstream: Sequence[str] = (),
+        upstream_token: str | None = None,
     ) -> None:
-        self.broadcasts = Broadcasts(listener)
+        above = Upstream(upstream, token=upstream_token, configuration=configuration) if upstream else None
+        self.broadcasts = Broadcasts(listener, above)
         common: dict[str, Any] = {
             "hosts": LOOPBACK if local_only else None,
             "host": "127.0.0.1" if local_only else "",
@@ -73,9 +79,13 @@ class RelaySite:
         self.app = web.Application()
         self.whip.add_to(self.app)
         self.whep.add_to(self.app)
+        self.app.on_shutdown.append(self._shut_down)
         self.app.router.add_get("/", self._page)
         self.app.router.add_get("/broadcasts", self._list)
         self.app.router.add_get("/{file}", self._page)
+
+    async def _shut_down(self, _app: web.Application) -> None:
+        await self.broadcasts.close()
 
     def _check(self, request: web.Request) -> None:
         try:
@@ -105,12 +115,20 @@ async def run_relay(
     token: str | None = None,
     origins: Sequence[str] = (),
     max_sessions: int = 100,
+    upstream: Sequence[str] = (),
+    upstream_token: str | None = None,
 ) -> int:
     """Relay until SIGINT or SIGTERM; the exit status."""
     report = Reporter(as_json=as_json)
     stopped = stop_event()
     site = RelaySite(
-        report, local_only=host in LOOPBACK, token=token, origins=origins, max_sessions=max_sessions
+        report,
+        local_only=host in LOOPBACK,
+        token=token,
+        origins=origins,
+        max_sessions=max_sessions,
+        upstream=upstream,
+        upstream_token=upstream_token,
     )
     runner = web.AppRunner(site.app, access_log=None, shutdown_timeout=3)
     await runner.setup()

@@ -251,6 +251,7 @@ class SessionServer:
             connect_timeout=self._connect_timeout,
             token=token,
             remote=request.remote,
+            headers=request.headers,
             data=data,
             id=id,
         )

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, Self
 
 from rtcpeer.errors import InvalidStateError, RtcPeerError, SignalingRefused
@@ -41,6 +41,7 @@ class WhipSession:
         id: the unguessable last part of the session's URL.
         token: the bearer token of the client; None without one.
         remote: the address of the client, as the HTTP server sees it.
+        headers: the fields of the request that began it; from outside, and unchecked. The Authorization is among them.
         data: what a client of `HttpOfferServer` said besides its offer; from outside, and unchecked.
         offer: the client's newest offer.
         etag: the entity tag in force; another one after each restart.
@@ -59,6 +60,7 @@ class WhipSession:
         connect_timeout: float = 30.0,
         token: str | None = None,
         remote: str | None = None,
+        headers: Mapping[str, str] | None = None,
         data: dict[str, Any] | None = None,
         id: str | None = None,
     ) -> None:
@@ -67,6 +69,7 @@ class WhipSession:
         self.id = secrets.token_urlsafe(24) if id is None else id
         self.token = token
         self.remote = remote
+        self.headers: Mapping[str, str] = {} if headers is None else headers
         self.data = data or {}
         self.offer = offer
         self.etag = _new_etag()

@@ -78,7 +78,8 @@ async function poll() {
 async function watch() {
   for (;;) {
     try {
-      const found = await poll();
+      // what is not listed may be had from another relay, if somebody names it
+      const found = (await poll()) ?? (wanted === null ? null : {name: wanted, kinds: ["audio", "video"]});
       if (found && !player) {
         player = new Player(found.name);
         await player.start(found.kinds);
@@ -88,7 +89,7 @@ async function watch() {
       if (player) player.close();
     }
     if (player) await Promise.race([player.ended, wait(2)]);
-    else await wait(1);
+    if (!player || player.pc.connectionState === "closed") await wait(1);
     if (player && player.pc.connectionState === "closed") player = null;
     if (player && player.pc.connectionState === "failed") { player.close(); player = null; }
   }
