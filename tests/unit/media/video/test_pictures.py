@@ -13,6 +13,7 @@ from rtcpeer.media import aiortc_adapter
 from rtcpeer.media.codecs import payload_format
 from rtcpeer.media.encoding import EncodeRequest, StreamEncoder
 from rtcpeer.media.frames import is_keyframe
+from rtcpeer.media.scheduling import ordinary_scheduling
 from rtcpeer.media.video import av1, choice
 from rtcpeer.media.video.pictures import BITRATE_MAX, BITRATE_MIN, ticks
 from rtcpeer.values import Codec
@@ -136,6 +137,8 @@ def test_what_is_encoded_already_is_only_cut(codec):
     source.width, source.height, source.pix_fmt = 128, 96, "yuv420p"
     source.bit_rate, source.time_base, source.framerate = 500_000, picture(0).time_base, 30
     source.options = encoder.options(128, 96, 500_000)
+    with ordinary_scheduling():
+        source.open()
     (packet,) = source.encode(picture(0))
 
     payloads, timestamp = encoder.pack(packet)
