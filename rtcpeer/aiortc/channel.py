@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 from rtcpeer.aiortc.emitter import Emitter
-from rtcpeer.media.event_target import Event
+from rtcpeer.media.event_target import Event, has_listeners
 from rtcpeer.peer import data_channel as w3c
 from rtcpeer.peer.errors import InvalidStateError
 from rtcpeer.peer.messages import MessageStream
@@ -97,7 +97,7 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
 
     def wait_for(self, listeners: set[asyncio.Future[Any]]) -> None:
         """Keep messages until these listeners of "datachannel" are done, or one of them listens to messages."""
-        if self.has_listeners("message"):
+        if has_listeners(self, "message"):
             return
         self._core.hold()
         left = set(listeners)
@@ -128,15 +128,15 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
         self._core.release()
         return stream
 
-    def has_listeners(self, type: str) -> bool:
+    def _has_listeners(self, type: str) -> bool:
         """Whether anybody would notice an event of this type."""
-        return bool(self.listeners(type)) or super().has_listeners(type)
+        return bool(self.listeners(type)) or super()._has_listeners(type)
 
-    def fire(self, event: Event) -> bool:
+    def _fire(self, event: Event) -> bool:
         """Tell both kinds of listeners."""
         if event.type == "open":
             self._settle()
-        result = super().fire(event)
+        result = super()._fire(event)
         if event.type == "message":
             data: Any = getattr(event, "data", None)
             self.emit("message", data)

@@ -216,12 +216,12 @@ class RTCPeerConnection(NegotiatingConnection):
 
     # --- events -----------------------------------------------------------------------------------
 
-    def fire(self, event: Event) -> bool:
+    def _fire(self, event: Event) -> bool:
         """Tell both kinds of listeners."""
         self.show_as_aiortcs()
         if isinstance(event, RTCDataChannelEvent):
             event = self._incoming(event)
-        result = super().fire(event)
+        result = super()._fire(event)
         if event.type == "track":
             self.emit("track", getattr(event, "track", None))
         elif isinstance(event, RTCDataChannelEvent):

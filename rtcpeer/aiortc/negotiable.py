@@ -21,7 +21,7 @@ from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.sdp import candidate_from_sdp
 
 from rtcpeer.errors import NotSupportedError
-from rtcpeer.media.event_target import Event, EventTarget
+from rtcpeer.media.event_target import Event, EventTarget, fire
 
 _EVENTS = (
     "connectionstatechange",
@@ -126,7 +126,7 @@ class AiortcConnection(EventTarget):
 
     def _fire_needed(self) -> None:
         if self.connection.signalingState == "stable":
-            self.fire(Event("negotiationneeded"))
+            fire(self, Event("negotiationneeded"))
 
 
 def _description(value: Any) -> RTCSessionDescription:

@@ -75,9 +75,9 @@ class RTCIceTransport(Emitter, w3c_ice.RTCIceTransport):  # type: ignore[misc]  
         """The other end's candidates."""
         return [values.candidate(c) for c in super().getRemoteCandidates()]
 
-    def fire(self, event: Event) -> bool:
+    def _fire(self, event: Event) -> bool:
         """Tell both kinds of listeners."""
-        result = super().fire(event)
+        result = super()._fire(event)
         if event.type == "statechange":
             self.emit("statechange")
         elif event.type == "gatheringstatechange":
@@ -128,9 +128,9 @@ class RTCDtlsTransport(Emitter, w3c.RTCDtlsTransport):  # type: ignore[misc]
             role=self._role,
         )
 
-    def fire(self, event: Event) -> bool:
+    def _fire(self, event: Event) -> bool:
         """Tell both kinds of listeners, and the connection: it closes with the other end."""
-        result = super().fire(event)
+        result = super()._fire(event)
         if event.type == "statechange":
             self.emit("statechange")
             connection = None if self._connection is None else self._connection()
@@ -165,8 +165,8 @@ class RTCSctpTransport(Emitter, w3c.RTCSctpTransport):  # type: ignore[misc]
         connection = None if self._connection is None else self._connection()
         return None if connection is None else connection.data_mid
 
-    def fire(self, event: Event) -> bool:
+    def _fire(self, event: Event) -> bool:
         """Tell both kinds of listeners."""
-        result = super().fire(event)
+        result = super()._fire(event)
         self.emit(event.type)
         return result

@@ -22,7 +22,7 @@ from rtcpeer.media.encoded_frames import (
     RTCEncodedVideoFrame,
     RTCEncodedVideoFrameMetadata,
 )
-from rtcpeer.media.event_target import Event, handler
+from rtcpeer.media.event_target import Event, fire, handler
 from rtcpeer.media.track import MediaStreamTrack
 from rtcpeer.rtp.keyframes import KeyframeRequests
 
@@ -145,7 +145,7 @@ class EncodedTrack(MediaStreamTrack):
         if self.kind != "video" or self.readyState != "live":
             return
         if self._requests.ask(wall_time()):
-            self.fire(Event("keyframerequest"))
+            fire(self, Event("keyframerequest"))
         self._arm()
 
     def _arm(self) -> None:
@@ -160,7 +160,7 @@ class EncodedTrack(MediaStreamTrack):
         self._timer = None
         if self.readyState == "live" and self._sinks:
             if self._requests.poll(wall_time()):
-                self.fire(Event("keyframerequest"))
+                fire(self, Event("keyframerequest"))
             self._arm()
 
     def stop(self) -> None:

@@ -65,7 +65,7 @@ class Event:
         self.currentTarget: Any = None
         self.cancelable: bool = bool(init.get("cancelable", False)) if isinstance(init, Mapping) else False
         self.defaultPrevented: bool = False
-        # True for what the library fires itself; set by EventTarget.fire
+        # True for what the library fires itself; set by `fire`
         self.isTrusted: bool = False
         self.timeStamp: float = time.monotonic() * 1000
         self._stopped = False
@@ -113,8 +113,7 @@ class EventStream(AsyncIterator[_E_co], Generic[_E_co]):
         self._ended = False
         self.dropped: int = 0
 
-    def push(self, event: Any) -> None:
-        """Take an event, if it is of a wanted type."""
+    def _push(self, event: Event) -> None:
         if self._ended or (self._types and event.type not in self._types):
             return
         if len(self._queue) == self._queue.maxlen:
@@ -122,8 +121,8 @@ class EventStream(AsyncIterator[_E_co], Generic[_E_co]):
         self._queue.append(event)
         self._wake()
 
-    def end(self) -> None:
-        """No further event; what is queued is still delivered."""
+    def _end(self) -> None:
+        # no further event; what is queued is still delivered
         self._ended = True
         self._wake()
 
@@ -147,7 +146,7 @@ class EventStream(AsyncIterator[_E_co], Generic[_E_co]):
     async def aclose(self) -> None:
         """Stop listening."""
         self._queue.clear()
-        self.end()
+        self._end()
 
     async def __aenter__(self) -> Self:
         return self
@@ -273,7 +272,7 @@ class EventTarget:
         self._check_types(types)
         stream: EventStream[Any] = EventStream(frozenset(types), bound)
         if self._events_closed:
-            stream.end()
+            stream._end()
             return stream
         live = [ref for ref in self._streams or () if ref() is not None]
         live.append(weakref.ref(stream))
@@ -297,36 +296,26 @@ class EventTarget:
         event.isTrusted = False
         return self._dispatch(event)
 
-    def fire(self, event: Event) -> bool:
-        """`dispatchEvent` for the library's own events: trusted."""
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _fire(self, event: Event) -> bool:
+        # a class with listeners of another kind as well (`rtcpeer.aiortc`) extends this and the next one
         event.isTrusted = True
         return self._dispatch(event)
 
-    def has_listeners(self, type: str) -> bool:
-        """Whether anybody would notice an event of this type (so that making one can be spared)."""
-        if self._streams:
-            return True
-        return bool((self._registrations or {}).get(type))
+    def _has_listeners(self, type: str) -> bool:
+        return bool(self._streams) or bool((self._registrations or {}).get(type))
 
-    def close_events(self) -> None:
-        """End all iterators: the target is closed and no event follows."""
+    def _close_events(self) -> None:
         self._events_closed = True
         streams, self._streams = self._streams or (), None
         for ref in streams:
             stream = ref()
             if stream is not None:
-                stream.end()
+                stream._end()
 
-    def forget_listeners(self) -> None:
-        """Drop all listeners: nothing will ever fire again, and what they hold may go."""
+    def _forget_listeners(self) -> None:
         self._registrations = None
-
-    @property
-    def listener_tasks(self) -> frozenset[asyncio.Task[Any]]:
-        """The tasks of ``async def`` listeners that are still running."""
-        return frozenset(self._listener_tasks or ())
-
-    # -- inside ------------------------------------------------------------------------------------
 
     def _check_types(self, types: Iterable[str]) -> None:
         known = self._known_types
@@ -366,7 +355,7 @@ class EventTarget:
         for ref in self._streams or ():
             stream = ref()
             if stream is not None:
-                stream.push(event)
+                stream._push(event)
         return not event.defaultPrevented
 
     def _call(self, callback: Any, event: Event) -> None:
@@ -406,6 +395,38 @@ class EventTarget:
             return
         context = {"message": message, "exception": exc, "event": event, "listener": callback}
         loop.call_exception_handler(context)
+
+
+# -- for the library: what programs need not see on every object ------------------------------------
+
+
+def fire(target: EventTarget, event: Event) -> bool:
+    """Give an event of the library's own to the listeners, as `EventTarget.dispatchEvent` does; it is trusted.
+
+    Returns:
+        False if a listener prevented the default action.
+    """
+    return target._fire(event)
+
+
+def has_listeners(target: EventTarget, type: str) -> bool:
+    """Whether anybody would notice an event of this type, so that making one can be spared."""
+    return target._has_listeners(type)
+
+
+def close_events(target: EventTarget) -> None:
+    """End all iterators: the target is closed and no event follows."""
+    target._close_events()
+
+
+def forget_listeners(target: EventTarget) -> None:
+    """Drop all listeners: nothing will ever fire again, and what they hold may go."""
+    target._forget_listeners()
+
+
+def listener_tasks(target: EventTarget) -> frozenset[asyncio.Task[Any]]:
+    """The tasks of ``async def`` listeners that are still running."""
+    return frozenset(target._listener_tasks or ())
 
 
 class handler(Generic[_E]):

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from rtcpeer import webidl
 from rtcpeer.errors import InvalidModificationError, InvalidStateError, RTCRangeError
 from rtcpeer.media.encoded_frames import EncodedMediaFrame, RTCEncodedVideoFrame
-from rtcpeer.media.event_target import Event, EventTarget, handler
+from rtcpeer.media.event_target import Event, EventTarget, fire, handler
 from rtcpeer.media.transforms import TransformOwner
 
 logger = logging.getLogger(__name__)
@@ -327,4 +327,4 @@ class SFrameTransform(EventTarget):
 
     def _fail(self, frame: EncodedMediaFrame, kind: str, key_id: int | None = None) -> None:
         self._has_failed = self._has_failed or isinstance(frame, RTCEncodedVideoFrame)
-        self.fire(SFrameTransformErrorEvent("error", {"errorType": kind, "frame": frame, "keyID": key_id}))
+        fire(self, SFrameTransformErrorEvent("error", {"errorType": kind, "frame": frame, "keyID": key_id}))

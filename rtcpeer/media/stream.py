@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rtcpeer.media.event_target import Event, EventTarget, handler
+from rtcpeer.media.event_target import Event, EventTarget, fire, handler
 from rtcpeer.media.source import SourceTrack
 from rtcpeer.media.track import ClonedTrack
 
@@ -91,18 +91,6 @@ class MediaStream(EventTarget):
         if self._tracks.get(getattr(track, "id", "")) is track:
             del self._tracks[track.id]
 
-    def add_track_by_agent(self, track: SourceTrack) -> None:
-        """For the library: add a track and fire "addtrack", unless it is there already."""
-        if track.id not in self._tracks:
-            self.addTrack(track)
-            self.fire(MediaStreamTrackEvent("addtrack", {"track": track}))
-
-    def remove_track_by_agent(self, track: SourceTrack) -> None:
-        """For the library: remove a track and fire "removetrack", if it is there."""
-        if self._tracks.get(track.id) is track:
-            self.removeTrack(track)
-            self.fire(MediaStreamTrackEvent("removetrack", {"track": track}))
-
     def clone(self) -> MediaStream:
         """A stream with another id, of clones of the tracks."""
         clones = []
@@ -113,3 +101,17 @@ class MediaStream(EventTarget):
 
     def __repr__(self) -> str:
         return f"<MediaStream {self._id} {len(self._tracks)} tracks>"
+
+
+def add_track(stream: MediaStream, track: SourceTrack) -> None:
+    """For the library: add a track and fire "addtrack", unless it is there already."""
+    if stream.getTrackById(track.id) is None:
+        stream.addTrack(track)
+        fire(stream, MediaStreamTrackEvent("addtrack", {"track": track}))
+
+
+def remove_track(stream: MediaStream, track: SourceTrack) -> None:
+    """For the library: remove a track and fire "removetrack", if it is there."""
+    if stream.getTrackById(track.id) is track:
+        stream.removeTrack(track)
+        fire(stream, MediaStreamTrackEvent("removetrack", {"track": track}))

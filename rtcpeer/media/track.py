@@ -19,7 +19,7 @@ from av.frame import Frame
 from rtcpeer.aio import wall_time
 from rtcpeer.errors import InvalidStateError, OverconstrainedError
 from rtcpeer.media import aiortc_adapter
-from rtcpeer.media.event_target import Event, EventTarget, handler
+from rtcpeer.media.event_target import Event, EventTarget, fire, handler
 from rtcpeer.media.frame_queue import FrameQueue
 from rtcpeer.media.frames import blank
 from rtcpeer.media.interfaces import ReceiverControl
@@ -115,13 +115,13 @@ class MediaStreamTrack(aiortc_adapter.MediaStreamTrack, EventTarget):
         """For the source: change `muted` and tell (mediacapture-main "set a track's muted state")."""
         if muted != self._muted and self.readyState == "live":
             self._muted = muted
-            self.fire(Event("mute" if muted else "unmute"))
+            fire(self, Event("mute" if muted else "unmute"))
 
     def end(self) -> None:
         """For the source: it has ended for a reason other than `stop`, and W3C's "ended" is told."""
         if self.readyState == "live":
             self.stop()
-            self.fire(Event("ended"))
+            fire(self, Event("ended"))
 
     def clone(self) -> MediaStreamTrack:
         """Another track of the same source, with its own `id`, `enabled` and end."""

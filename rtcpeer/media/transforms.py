@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self
 
 from rtcpeer.errors import InvalidStateError
 from rtcpeer.media.encoded_frames import EncodedMediaFrame, RTCEncodedVideoFrame
-from rtcpeer.media.event_target import Event, EventTarget, handler
+from rtcpeer.media.event_target import Event, EventTarget, fire, handler, has_listeners
 
 logger = logging.getLogger(__name__)
 
@@ -263,9 +263,9 @@ class RTCRtpScriptTransform:
 
     def on_keyframe_request(self, rid: str | None) -> bool:
         """See `FrameTransform`."""
-        if not self._transformer.has_listeners("keyframerequest"):
+        if not has_listeners(self._transformer, "keyframerequest"):
             return True
-        return self._transformer.fire(KeyFrameRequestEvent("keyframerequest", rid))
+        return fire(self._transformer, KeyFrameRequestEvent("keyframerequest", rid))
 
     async def _run(self) -> None:
         try:

@@ -70,11 +70,6 @@ class RTCCertificate:
         return self._core.to_pem()
 
     @property
-    def core(self) -> Certificate:
-        """What the transports use."""
-        return self._core
-
-    @property
     def expires(self) -> float:
         """When it ends, in ms since 1970 (UTC)."""
         return self._expires
@@ -85,6 +80,11 @@ class RTCCertificate:
 
     def __repr__(self) -> str:
         return f"<RTCCertificate {self.getFingerprints()[0].value[:11]}...>"
+
+
+def core_of(certificate: RTCCertificate) -> Certificate:
+    """What the transports use of a certificate."""
+    return certificate._core
 
 
 async def generate_certificate(keygen_algorithm: Any = None, /, **members: Any) -> RTCCertificate:

@@ -184,35 +184,6 @@ class RTCIceCandidate:
             raise TypeError(f"relayProtocol must be one of 'udp', 'tcp', 'tls', not {relay_protocol!r}")
         self._set(converted, relay_protocol, webidl.optional_string("url", given.get("url")))
 
-    @classmethod
-    def of(
-        cls,
-        candidate: Candidate | None,
-        *,
-        mid: str | None = None,
-        mline_index: int | None = None,
-        ufrag: str | None = None,
-        text: str | None = None,
-    ) -> RTCIceCandidate:
-        """Make one from a candidate of the floors below, or (None) an end-of-candidates indication.
-
-        Args:
-            candidate: what was found.
-            mid: of its section; None, and the index too, for a candidate that was never signaled.
-            mline_index: of its section.
-            ufrag: of its generation.
-            text: the candidate as it was signaled, if it was.
-        """
-        face = cls.__new__(cls)
-        if text is None:
-            text = "" if candidate is None else candidate_to_text(candidate)
-        init = CandidateInit(text, mid, mline_index, ufrag, candidate)
-        if candidate is None:
-            face._set(init, None, None)
-        else:
-            face._set(init, candidate.relay_protocol, candidate.url)
-        return face
-
     def _set(self, init: CandidateInit, relay_protocol: str | None, url: str | None) -> None:
         self._candidate = init.candidate
         self._mid = init.mid
@@ -221,11 +192,6 @@ class RTCIceCandidate:
         self._parsed = init.parsed
         self._relay_protocol = relay_protocol
         self._url = url
-
-    @property
-    def parsed(self) -> Candidate | None:
-        """The candidate as the floors below speak of it; None when it cannot be read (ours, not W3C's)."""
-        return self._parsed
 
     @property
     def candidate(self) -> str:
@@ -332,6 +298,39 @@ class RTCIceCandidate:
     def __repr__(self) -> str:
         shown = self._candidate.partition(":")[2] or self._candidate or "end of candidates"
         return f"<RTCIceCandidate {shown}, mid {self._mid}>"
+
+
+def candidate_of(
+    candidate: Candidate | None,
+    *,
+    mid: str | None = None,
+    mline_index: int | None = None,
+    ufrag: str | None = None,
+    text: str | None = None,
+) -> RTCIceCandidate:
+    """The face of a candidate of the floors below, or (None) of an end-of-candidates indication.
+
+    Args:
+        candidate: what was found.
+        mid: of its section; None, and the index too, for a candidate that was never signaled.
+        mline_index: of its section.
+        ufrag: of its generation.
+        text: the candidate as it was signaled, if it was.
+    """
+    face = RTCIceCandidate.__new__(RTCIceCandidate)
+    if text is None:
+        text = "" if candidate is None else candidate_to_text(candidate)
+    init = CandidateInit(text, mid, mline_index, ufrag, candidate)
+    if candidate is None:
+        face._set(init, None, None)
+    else:
+        face._set(init, candidate.relay_protocol, candidate.url)
+    return face
+
+
+def parsed_candidate(candidate: RTCIceCandidate) -> Candidate | None:
+    """A candidate as the floors below speak of it; None when it cannot be read."""
+    return candidate._parsed
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ whether they may be sent (the connection knows).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from rtcpeer import webidl
-from rtcpeer.media.event_target import handler
+from rtcpeer.media.event_target import close_events, fire, handler
 from rtcpeer.peer.errors import InvalidCharacterError, InvalidStateError
 from rtcpeer.peer.events import RTCDTMFToneChangeEvent
 from rtcpeer.peer.listening import DtmfSenderEvents
@@ -25,7 +26,13 @@ _TONES = frozenset("0123456789ABCD#*,")
 
 
 class TonePlayer(Protocol):
-    """The sender, as its DTMF sender knows it."""
+    """The sender, as its DTMF sender knows it.
+
+    Attributes:
+        on_stop: called when the sender stops, once.
+    """
+
+    on_stop: Callable[[], None] | None
 
     @property
     def can_insert_dtmf(self) -> bool:
@@ -45,6 +52,7 @@ class RTCDTMFSender(DtmfSenderEvents):
             raise TypeError("Illegal constructor: use RTCRtpSender.dtmf")
         assert player is not None
         self._player = player
+        player.on_stop = self._stop
         self._buffer = ""
         self._duration = 100
         self._gap = 70
@@ -102,14 +110,14 @@ class RTCDTMFSender(DtmfSenderEvents):
                 self._player.insert_tone(tone, self._duration)
                 wait = self._duration + self._gap
             self._scheduled = asyncio.get_running_loop().call_later(wait / 1000, self._play)
-        self.fire(RTCDTMFToneChangeEvent("tonechange", {"tone": tone}))
+        fire(self, RTCDTMFToneChangeEvent("tonechange", {"tone": tone}))
 
-    def stop(self) -> None:
-        """The sender was stopped: no further tone and no further event."""
+    def _stop(self) -> None:
+        # the sender was stopped: no further tone and no further event
         if self._scheduled is not None:
             self._scheduled.cancel()
             self._scheduled = None
-        self.close_events()
+        close_events(self)
 
     def __repr__(self) -> str:
         return f"<RTCDTMFSender {self._buffer!r}>"

@@ -7,7 +7,7 @@ Owns: the event classes and the reading of their init dictionaries. Never: a dis
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rtcpeer import webidl
 from rtcpeer.errors import RTCError as InnerRTCError
@@ -39,7 +39,7 @@ _EVENT_MEMBERS = frozenset({"bubbles", "cancelable", "composed"})
 
 def _read(event: _InitEvent, init: Any, members: Mapping[str, Any]) -> dict[str, Any]:
     """The init dictionary, with EventInit's own members already in the event."""
-    given = webidl.members(f"{type(event).__name__}Init", init, members, event.member_names)
+    given = webidl.members(f"{type(event).__name__}Init", init, members, event._member_names)
     Event.__init__(event, event.type, given)
     if given.get("bubbles") or given.get("composed"):
         # class attributes, as nearly no event has them: an instance carries its own only then
@@ -48,13 +48,10 @@ def _read(event: _InitEvent, init: Any, members: Mapping[str, Any]) -> dict[str,
 
 
 class _InitEvent(Event):
-    """An event that reads an init dictionary; its members can be given as keywords, too.
+    """An event that reads an init dictionary; its members can be given as keywords, too."""
 
-    Attributes:
-        member_names: the names that keywords may have.
-    """
-
-    member_names: ClassVar[frozenset[str]] = _EVENT_MEMBERS
+    # the names that keywords may have
+    _member_names: ClassVar[frozenset[str]] = _EVENT_MEMBERS
 
     def __init__(self, type: str, init: Any = None, **members: Any) -> None:
         self.type = webidl.string("type", type)
@@ -73,7 +70,7 @@ class RTCPeerConnectionIceEvent(_InitEvent):
         url: of the server it came from; deprecated, the candidate has it too.
     """
 
-    member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCPeerConnectionIceEventInit)
+    _member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCPeerConnectionIceEventInit)
     candidate: RTCIceCandidate | None
     url: str | None
 
@@ -94,7 +91,7 @@ class RTCPeerConnectionIceErrorEvent(_InitEvent):
         errorText: its reason.
     """
 
-    member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCPeerConnectionIceErrorEventInit)
+    _member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCPeerConnectionIceErrorEventInit)
     address: str | None
     port: int | None
     url: str
@@ -119,7 +116,7 @@ class RTCTrackEvent(_InitEvent):
         streams: the remote streams that the track is in.
     """
 
-    member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCTrackEventInit)
+    _member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCTrackEventInit)
     receiver: Any
     track: Any
     streams: Sequence[Any]
@@ -143,7 +140,7 @@ class RTCDataChannelEvent(_InitEvent):
         channel: it, already open.
     """
 
-    member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCDataChannelEventInit)
+    _member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCDataChannelEventInit)
     channel: RTCDataChannel
 
     def _read_init(self, given: dict[str, Any]) -> None:
@@ -161,7 +158,7 @@ class RTCDTMFToneChangeEvent(_InitEvent):
         tone: the tone, "," included; "" when the last one has ended.
     """
 
-    member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCDTMFToneChangeEventInit)
+    _member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCDTMFToneChangeEventInit)
     tone: str
 
     def _read_init(self, given: dict[str, Any]) -> None:
@@ -175,7 +172,7 @@ class RTCErrorEvent(_InitEvent):
         error: why.
     """
 
-    member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCErrorEventInit)
+    _member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCErrorEventInit)
     error: RTCError
 
     def _read_init(self, given: dict[str, Any]) -> None:
@@ -198,7 +195,7 @@ class RTCSenderErrorEvent(_InitEvent):
         error: an `OperationError` that names the codec and the reason; its ``__cause__`` is the encoder's exception.
     """
 
-    member_names = _EVENT_MEMBERS | {"sender", "track", "error"}
+    _member_names = _EVENT_MEMBERS | {"sender", "track", "error"}
     sender: Any
     track: Any
     error: OperationError
@@ -222,7 +219,7 @@ class MessageEvent(_InitEvent):
         lastEventId, source, ports: of HTML; always empty here.
     """
 
-    member_names = _EVENT_MEMBERS | {"data", "origin", "lastEventId", "source", "ports"}
+    _member_names = _EVENT_MEMBERS | {"data", "origin", "lastEventId", "source", "ports"}
     data: Any
     origin: str
     lastEventId: str = ""
@@ -233,11 +230,11 @@ class MessageEvent(_InitEvent):
         self.data = given.get("data")
         self.origin = webidl.string("origin", given.get("origin") or "")
 
-    @classmethod
-    def carrying(cls, data: str | bytes) -> Self:
-        """A "message" event with these data, made without a dictionary (one per message received)."""
-        event = cls.__new__(cls)
-        Event.__init__(event, "message")
-        event.data = data
-        event.origin = ""
-        return event
+
+def message_event(data: str | bytes) -> MessageEvent:
+    """A "message" event with these data, made without a dictionary (one per message received)."""
+    event = MessageEvent.__new__(MessageEvent)
+    Event.__init__(event, "message")
+    event.data = data
+    event.origin = ""
+    return event

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rtcpeer.ice.agent.listener import IceCandidateError, SelectedPair
-from rtcpeer.media.event_target import Event, handler
-from rtcpeer.peer.descriptions import RTCIceCandidate
+from rtcpeer.media.event_target import Event, close_events, fire, handler
+from rtcpeer.peer.descriptions import RTCIceCandidate, candidate_of, parsed_candidate
 from rtcpeer.peer.listening import IceTransportEvents
 from rtcpeer.peer.session.transport_owner import TransportOwner
 from rtcpeer.values import Candidate, IceGatheringState, IceParameters, IceRole, IceTransportState
@@ -160,7 +160,7 @@ class IceTransportCore:
             self._change(IceTransportState.CLOSED, self._told_pair)
         self.state = IceTransportState.CLOSED
         if self._face is not None:
-            self._face.close_events()
+            close_events(self._face)
 
     def release(self) -> None:
         """Closed for good: the connection is not needed any more."""
@@ -183,7 +183,7 @@ class IceTransportCore:
 
     def _fire(self, type: str) -> None:
         if self._face is not None:
-            self._face.fire(Event(type))
+            fire(self._face, Event(type))
 
     def _face_pair(self, pair: SelectedPair) -> RTCIceCandidatePair:
         return RTCIceCandidatePair(_known(self._local, pair.local), _known(self._remote, pair.remote))
@@ -204,7 +204,7 @@ class _Signaled:
 
     def add(self, ufrag: str | None, candidate: RTCIceCandidate, current: IceParameters | None) -> None:
         """Add a candidate; those of generations that are neither its own nor the current one are over."""
-        if candidate.parsed is None:
+        if parsed_candidate(candidate) is None:
             return
         if ufrag not in self._generations:
             kept = None if current is None else current.ufrag
@@ -236,18 +236,18 @@ def _known(known: _Signaled, wanted: Candidate) -> RTCIceCandidate:
     """
     signaled = known.newest_first()
     for candidate in signaled:
-        parsed = candidate.parsed
+        parsed = parsed_candidate(candidate)
         if parsed is not None and _address(parsed) == _address(wanted):
             return candidate
     for candidate in signaled:
-        parsed = candidate.parsed  # an mDNS name, which the agent has resolved
+        parsed = parsed_candidate(candidate)  # an mDNS name, which the agent has resolved
         if (
             parsed is not None
             and parsed.address.endswith(".local")
             and _identity(parsed) == _identity(wanted)
         ):
             return candidate
-    return RTCIceCandidate.of(wanted, ufrag=wanted.ufrag)
+    return candidate_of(wanted, ufrag=wanted.ufrag)
 
 
 def _address(candidate: Candidate) -> tuple[str, str, int]:
@@ -289,7 +289,7 @@ class RTCIceCandidatePair:
         return self._remote
 
     def __repr__(self) -> str:
-        local, remote = self._local.parsed, self._remote.parsed
+        local, remote = parsed_candidate(self._local), parsed_candidate(self._remote)
         if local is None or remote is None:
             return "<RTCIceCandidatePair>"
         return (

@@ -48,21 +48,19 @@ class MessageStream(AsyncIterator["str | bytes"]):
         self._overrun = False
         self._waiter: asyncio.Future[None] | None = None
 
-    def push(self, data: str | bytes) -> None:
-        """Take a message."""
+    def _push(self, data: str | bytes) -> None:
         if self._ended:
             return
         size = len(data)
         if self._queue and self.buffered_bytes + size > self._bound_bytes:
             self._overrun = True
-            self.end()
+            self._end()
             return
         self.buffered_bytes += size
         self._queue.append(data)
         self._wake()
 
-    def end(self) -> None:
-        """No further message; what is queued is still delivered."""
+    def _end(self) -> None:
         self._ended = True
         self._wake()
 
@@ -87,3 +85,13 @@ class MessageStream(AsyncIterator["str | bytes"]):
         data = self._queue.popleft()
         self.buffered_bytes -= len(data)
         return data
+
+
+def push_message(stream: MessageStream, data: str | bytes) -> None:
+    """For the channel: a message has arrived."""
+    stream._push(data)
+
+
+def end_messages(stream: MessageStream) -> None:
+    """For the channel: no further message; what is queued is still delivered."""
+    stream._end()

@@ -13,7 +13,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from rtcpeer.errors import RTCError as InnerRTCError
-from rtcpeer.media.event_target import Event, handler
+from rtcpeer.media.event_target import Event, close_events, fire, handler, has_listeners
 from rtcpeer.peer.errors import RTCError, to_face
 from rtcpeer.peer.events import RTCErrorEvent
 from rtcpeer.peer.ice_transport import (
@@ -114,9 +114,9 @@ class DtlsTransportCore:
             self.error = face_error
         announce = self.owner.dtls_changed(self)
         if state is DtlsTransportState.FAILED and self.error is not None and self._face is not None:
-            self._face.fire(RTCErrorEvent("error", {"error": self.error}))
+            fire(self._face, RTCErrorEvent("error", {"error": self.error}))
         if self._face is not None:
-            self._face.fire(Event("statechange"))
+            fire(self._face, Event("statechange"))
         announce()
 
     def close(self, *, announce: bool = False) -> None:
@@ -128,7 +128,7 @@ class DtlsTransportCore:
         self._closed = True
         self.state = DtlsTransportState.CLOSED
         if self._face is not None:
-            self._face.close_events()
+            close_events(self._face)
 
     def release(self) -> None:
         """Closed for good: the connection is not needed any more."""
@@ -212,7 +212,7 @@ class SctpTransportCore:
         if state is SctpTransportState.CONNECTED and self.data is not None:
             self.max_channels = self.data.max_channels
         if self._face is not None:
-            self._face.fire(Event("statechange"))
+            fire(self._face, Event("statechange"))
 
     def begin_again(self) -> None:
         """Another association begins, after one that may have ended (RFC 8841 section 9)."""
@@ -220,7 +220,7 @@ class SctpTransportCore:
             self.state = SctpTransportState.CONNECTING
             self.max_channels = None
             if self._face is not None:
-                self._face.fire(Event("statechange"))
+                fire(self._face, Event("statechange"))
 
     def on_channel(self, channel: DataChannel) -> None:
         """See `DataListener`."""
@@ -240,15 +240,15 @@ class SctpTransportCore:
             return
         if announce:
             self._last_event(face)
-        elif face.has_listeners("statechange"):
+        elif has_listeners(face, "statechange"):
             asyncio.get_running_loop().call_soon(self._last_event, face)
         else:
-            face.close_events()
+            close_events(face)
 
     @staticmethod
     def _last_event(face: RTCSctpTransport) -> None:
-        face.fire(Event("statechange"))
-        face.close_events()
+        fire(face, Event("statechange"))
+        close_events(face)
 
     def release(self) -> None:
         """Closed for good: the connection is not needed any more."""

@@ -25,7 +25,7 @@ from rtcpeer.errors import (
     RTCTimeoutError,
     SignalingRefused,
 )
-from rtcpeer.media.event_target import Event, EventTarget, handler
+from rtcpeer.media.event_target import Event, EventTarget, close_events, fire, handler
 from rtcpeer.signaling.http.headers import read_retry_after_untrusted
 from rtcpeer.signaling.notices import Notices
 from rtcpeer.signaling.roomlink import Link
@@ -271,7 +271,7 @@ class Room(EventTarget):
                 await self._serve(socket)
                 if self.endReason:
                     return
-                self.fire(RoomEvent("connectionlost"))
+                fire(self, RoomEvent("connectionlost"))
             wait = _WAITS[min(attempt, len(_WAITS) - 1)] * random.uniform(0.75, 1.25)
             attempt += 1
             await asyncio.sleep(wait)
@@ -292,7 +292,7 @@ class Room(EventTarget):
         except (NetworkError, RTCTimeoutError):
             pass
         else:
-            self.fire(RoomEvent("connectionback"))
+            fire(self, RoomEvent("connectionback"))
             return socket
         return None
 
@@ -378,7 +378,7 @@ class Room(EventTarget):
         for member in frame["members"]:
             self._join(member)
         if not first:  # what was accepted for a member that we are no longer may have been lost as well
-            self.fire(RoomEvent("lost", reason="rejoined", data=lost))
+            fire(self, RoomEvent("lost", reason="rejoined", data=lost))
 
     def _frame(self, frame: Frame, size: int) -> None:
         kind = frame["type"]
@@ -401,7 +401,7 @@ class Room(EventTarget):
                 self._all_members(frame["members"])
             case "iceServers":
                 self._read_servers(frame)
-                self.fire(RoomEvent("iceservers"))
+                fire(self, RoomEvent("iceservers"))
             case "lost":
                 self._lost(frame)
             case "kicked":
@@ -429,12 +429,12 @@ class Room(EventTarget):
             member.metadata = frame["metadata"]
         elif kind != "broadcast":
             member.isAway = kind == "away"
-        self.fire(RoomEvent(kind, member, data=frame["message"] if kind == "broadcast" else None))
+        fire(self, RoomEvent(kind, member, data=frame["message"] if kind == "broadcast" else None))
 
     def _lost(self, frame: Frame) -> None:
         code, to = str(frame.get("code")), frame.get("to")
         self.notices.add("lost message", code)
-        self.fire(RoomEvent("lost", self._members.get(str(to)), reason=code, data=[]))
+        fire(self, RoomEvent("lost", self._members.get(str(to)), reason=code, data=[]))
 
     def _all_members(self, present: list[Frame]) -> None:
         ids = {member["id"] for member in present}
@@ -458,7 +458,7 @@ class Room(EventTarget):
         member.isAway = away
         self._new.append(member)
         self._wake()
-        self.fire(RoomEvent("join", member))
+        fire(self, RoomEvent("join", member))
         return member
 
     def _leave(self, id: str, reason: str) -> None:
@@ -468,7 +468,7 @@ class Room(EventTarget):
         member.end(reason)
         if member in self._new and not member.unread:
             self._new.remove(member)  # nobody has asked for it
-        self.fire(RoomEvent("leave", member, reason=reason))
+        fire(self, RoomEvent("leave", member, reason=reason))
 
     def _read_servers(self, frame: Frame) -> None:
         if not isinstance(frame.get("iceServers"), list):
@@ -490,10 +490,10 @@ class Room(EventTarget):
         for id_ in tuple(self._members):
             self._leave(id_, "room")
         if lost and reason != "closed":
-            self.fire(RoomEvent("lost", reason=reason, data=lost))
-        self.fire(RoomEvent("end", reason=reason))
+            fire(self, RoomEvent("lost", reason=reason, data=lost))
+        fire(self, RoomEvent("end", reason=reason))
         self._wake()
-        self.close_events()
+        close_events(self)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from rtcpeer.media.event_target import Event, handler
+from rtcpeer.media.event_target import Event, close_events, fire, handler
 from rtcpeer.peer.errors import InvalidStateError
 from rtcpeer.peer.events import MessageEvent, RTCErrorEvent
 from rtcpeer.supervisor.delivery import DeliveryRecord, QueueLimits
@@ -292,7 +292,7 @@ class SupervisedChannel(SupervisedChannelEvents):
         self.delivery.note_sent(data, _size(data), asyncio.get_running_loop().time(), self._channel)
 
     def _tell_lost(self, messages: tuple[Any, ...], reason: Reason) -> None:
-        self.fire(MessagesLostEvent(messages, certain=True, generation=self._generation, reason=reason))
+        fire(self, MessagesLostEvent(messages, certain=True, generation=self._generation, reason=reason))
 
     def _tell_doubted(
         self, messages: tuple[Any, ...], untracked: int, generation: int, reason: Reason
@@ -301,18 +301,18 @@ class SupervisedChannel(SupervisedChannelEvents):
             event = MessagesLostEvent(
                 messages, certain=False, untracked=untracked, generation=generation, reason=reason
             )
-            self.fire(event)
+            fire(self, event)
 
     def _on_message(self, generation: int, event: Any) -> None:
         if self.delivery.note_received():
-            self.fire(copy_event(event, generation=generation))
+            fire(self, copy_event(event, generation=generation))
 
     def _on_open(self, _event: Any) -> None:
         if not self._closed:
             self.flush()
             event = Event("open")
             event.generation = self._generation  # type: ignore[attr-defined]
-            self.fire(event)
+            fire(self, event)
 
     def _on_close(self, event: Any) -> None:
         # The other side closed this channel, or its whole connection, which is the peer's matter: a moment
@@ -342,11 +342,11 @@ class SupervisedChannel(SupervisedChannelEvents):
         if waiting:
             self._tell_lost(waiting, reason)
         self._on_closed(self)
-        self.fire(Event("close"))
-        self.close_events()
+        fire(self, Event("close"))
+        close_events(self)
 
     def _forward(self, event: Any) -> None:
-        self.fire(copy_event(event, generation=self._generation))
+        fire(self, copy_event(event, generation=self._generation))
 
 
 def copy_event(event: Any, **attributes: Any) -> Any:

@@ -28,7 +28,7 @@ from rtcpeer.config.configuration import RTCConfiguration
 from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.config.readers import IceServerGrant
 from rtcpeer.errors import RTCSyntaxError, SignalingRefused
-from rtcpeer.media.event_target import EventTarget
+from rtcpeer.media.event_target import EventTarget, close_events, fire
 from rtcpeer.peer.errors import InvalidStateError, NotSupportedError
 from rtcpeer.signaling.capabilities import capabilities_of
 from rtcpeer.signaling.channel import Message, SignalingChannel, read_message_untrusted
@@ -203,7 +203,7 @@ class Controller(EventTarget):
             self._recovery.network_changed_at = self._now()
         self._observe()
         if self._state not in ENDED:
-            self.fire(copy_event(event, generation=self._generation, reason=self._reason))
+            fire(self, copy_event(event, generation=self._generation, reason=self._reason))
 
     def _on_track(self, event: Any) -> None:
         sender = self._handover.sender_of(event.transceiver.mid)
@@ -221,7 +221,7 @@ class Controller(EventTarget):
         if channel is not None:
             event = copy_event(event, generation=self._generation, reason=self._reason)
             event.channel = channel
-            self.fire(event)
+            fire(self, event)
 
     # -- signaling ---------------------------------------------------------------------------------
 
@@ -280,7 +280,7 @@ class Controller(EventTarget):
     def _signaling_failed(self, error: Exception) -> None:
         if self._state in ENDED:
             return
-        self.fire(SignalingErrorEvent(error, self._generation))
+        fire(self, SignalingErrorEvent(error, self._generation))
         if isinstance(error, SignalingRefused) and self._state not in ENDED:
             self._take_refusal(error)
 
@@ -516,7 +516,7 @@ class Controller(EventTarget):
             self._ask(Action.RESTART, Reason.CREDENTIALS)
 
     def _servers_failed(self, error: Exception) -> None:
-        self.fire(ServersErrorEvent(error, self._generation))
+        fire(self, ServersErrorEvent(error, self._generation))
 
     # -- ending ------------------------------------------------------------------------------------
 
@@ -542,7 +542,7 @@ class Controller(EventTarget):
         for task in tasks:
             if not task.get_name().endswith(_SHIELDED):
                 task.cancel()
-        self.close_events()
+        close_events(self)
         self._wake.set()
         self._finishing = asyncio.get_running_loop().create_task(self._end(connections, tasks))
 
@@ -571,7 +571,7 @@ class Controller(EventTarget):
         self._history.append(event)
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-        self.fire(event)
+        fire(self, event)
 
     def _check_open(self) -> None:
         if self._error is not None:

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rtcpeer.errors import RTCError as InnerRTCError
-from rtcpeer.media.event_target import Event
+from rtcpeer.media.event_target import Event, close_events, fire, has_listeners
 from rtcpeer.peer.errors import InvalidStateError, OperationError, RTCError, RTCTimeoutError, to_face
-from rtcpeer.peer.events import MessageEvent, RTCErrorEvent
-from rtcpeer.peer.messages import MessageStream, outgoing
+from rtcpeer.peer.events import RTCErrorEvent, message_event
+from rtcpeer.peer.messages import MessageStream, end_messages, outgoing, push_message
 from rtcpeer.rtp.parameters import ChannelParameters
 from rtcpeer.sctp.transport import ChannelListener, DataChannel
 from rtcpeer.values import DataChannelState
@@ -183,7 +183,7 @@ class DataChannelCore:
         self.was_open = True
         self.owner.on_channel_open(self)
         self._finish(self._open_waiters, None)
-        self.face.fire(Event("open"))
+        fire(self.face, Event("open"))
 
     def on_message(self, data: str | bytes) -> None:
         """See `ChannelListener`; webrtc-pc 6.2 "receiving messages on a data channel"."""
@@ -197,9 +197,9 @@ class DataChannelCore:
         if self.state is not _State.OPEN:
             return
         streamed = self._push(data) if self._streams else False
-        if self.face.has_listeners("message"):
+        if has_listeners(self.face, "message"):
             self._backlog = None
-            self.face.fire(MessageEvent.carrying(data))
+            fire(self.face, message_event(data))
         elif not streamed and self._backlog is not None:
             self._keep(data)
 
@@ -208,7 +208,7 @@ class DataChannelCore:
         for ref in self._streams:
             stream = ref()
             if stream is not None:
-                stream.push(data)
+                push_message(stream, data)
                 found = True
         if not found:
             self._streams.clear()
@@ -235,8 +235,8 @@ class DataChannelCore:
         if amount <= LOW_WATER_BYTES:
             self._wake_sender()
         self._arm()
-        if fell and self.state is not _State.CLOSED and self.face.has_listeners("bufferedamountlow"):
-            self.face.fire(Event("bufferedamountlow"))
+        if fell and self.state is not _State.CLOSED and has_listeners(self.face, "bufferedamountlow"):
+            fire(self.face, Event("bufferedamountlow"))
 
     def on_closing(self) -> None:
         """See `ChannelListener`; webrtc-pc 6.2 "closing procedure", not initiated by our `close`."""
@@ -248,7 +248,7 @@ class DataChannelCore:
             self.state = _State.CLOSING
             self._leave()
             self._refuse_waiters()
-            self.face.fire(Event("closing"))
+            fire(self.face, Event("closing"))
 
     def on_closed(self, error: InnerRTCError | None) -> None:
         """See `ChannelListener`; webrtc-pc 6.2 "announcing a data channel as closed"."""
@@ -264,9 +264,9 @@ class DataChannelCore:
             self.error = face_error
         self._end()
         if self.error is not None:
-            self.face.fire(RTCErrorEvent("error", {"error": self.error}))
-        self.face.fire(Event("close"))
-        self.face.close_events()
+            fire(self.face, RTCErrorEvent("error", {"error": self.error}))
+        fire(self.face, Event("close"))
+        close_events(self.face)
 
     # -- told by the connection --------------------------------------------------------------------
 
@@ -275,7 +275,7 @@ class DataChannelCore:
         if self.state is not _State.CLOSED:
             self._deferred = None
             self._end()
-            self.face.close_events()
+            close_events(self.face)
 
     def _end(self) -> None:
         self.state = _State.CLOSED
@@ -285,7 +285,7 @@ class DataChannelCore:
         for ref in self._streams:
             stream = ref()
             if stream is not None:
-                stream.end()
+                end_messages(stream)
         self._streams.clear()
 
     def _leave(self) -> None:
@@ -388,9 +388,9 @@ class DataChannelCore:
         stream = MessageStream(bound_bytes)
         backlog, self._backlog = self._backlog, None
         for message in backlog or ():
-            stream.push(message)
+            push_message(stream, message)
         if self.state is _State.CLOSED:
-            stream.end()
+            end_messages(stream)
         else:
             self._streams.append(weakref.ref(stream))
         return stream

@@ -15,7 +15,7 @@ from rtcpeer.jsep.effects import Plan
 from rtcpeer.media.event_target import Event
 from rtcpeer.media.receiver import MediaReceiver
 from rtcpeer.media.sender import MediaSender
-from rtcpeer.media.stream import MediaStream
+from rtcpeer.media.stream import MediaStream, add_track, remove_track
 from rtcpeer.media.track import RemoteTrack
 from rtcpeer.peer.events import RTCTrackEvent
 from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpTransceiver
@@ -265,6 +265,7 @@ class Executor:
     def _stop(self, core: TransceiverCore) -> None:
         self._end(core.sender_media.stop)
         self._end(core.receiver_media.stop)
+        core.stop_tones()
 
     def _remove_transceiver(self, effect: fx.RemoveTransceiver) -> None:
         core = self.transceivers.pop(effect.transceiver, None)
@@ -288,11 +289,11 @@ class Executor:
         stream = self._streams.get(effect.stream_id)
         core = self._known.get(effect.transceiver)
         if stream is not None and core is not None:
-            stream.remove_track_by_agent(core.receiver_track)
+            remove_track(stream, core.receiver_track)
 
     def _add_remote_track(self, effect: fx.AddRemoteTrack) -> None:
         core = self._known[effect.transceiver]
-        self._stream(effect.stream_id).add_track_by_agent(core.receiver_track)
+        add_track(self._stream(effect.stream_id), core.receiver_track)
 
     def _fire_track(self, effect: fx.FireTrack) -> None:
         core = self.transceivers.get(effect.transceiver)

@@ -25,8 +25,9 @@ from rtcpeer.jsep.effects import Plan
 from rtcpeer.jsep.encodings import check_new
 from rtcpeer.jsep.engine import Engine
 from rtcpeer.jsep.parameters import EngineSettings, OfferOptions, SendEncoding
-from rtcpeer.media.event_target import Event
+from rtcpeer.media.event_target import Event, close_events, fire, forget_listeners
 from rtcpeer.net.current import current_network
+from rtcpeer.peer.certificate import core_of
 from rtcpeer.peer.negotiatorlink import NegotiatorLink
 from rtcpeer.peer.session.aggregates import Aggregates
 from rtcpeer.peer.session.capabilities import engine_capabilities
@@ -152,7 +153,7 @@ class PeerSession:
         """Fire an event at the connection, unless it is closed."""
         if not self.closed:
             self.watchers.event(event)
-            self.face.fire(event)
+            fire(self.face, event)
 
     def check_open(self) -> None:
         """Refuse to go on after `close()`.
@@ -304,7 +305,7 @@ class PeerSession:
         """The certificates of this connection: those configured, else one of its own (webrtc-pc 4.4.1.1)."""
         if not self._certificates:
             given = self.manager.current.certificates
-            self._certificates = tuple(c.core for c in given) or (Certificate.generate(),)
+            self._certificates = tuple(core_of(c) for c in given) or (Certificate.generate(),)
         return self._certificates
 
     # --- negotiation needed (webrtc-pc 4.7.3) -----------------------------------------------------
@@ -416,7 +417,7 @@ class PeerSession:
             self.aggregates.close()
             self.chain.close()
             waits = self.executor.close()
-            self.face.close_events()
+            close_events(self.face)
             self._finish_in_loop(waits)
         try:
             here = self._loop is asyncio.get_running_loop()
@@ -466,5 +467,5 @@ class PeerSession:
         """Let go of each other, so that closed connections do not wait for the garbage collector."""
         self.executor.release()
         self.aggregates.release()
-        self.face.forget_listeners()
+        forget_listeners(self.face)
         del self.face

@@ -7,6 +7,7 @@ read from the record. Never: W3C argument conversion (the face's), decisions (th
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rtcpeer.errors import OperationError
@@ -84,6 +85,8 @@ class TransceiverCore:
         self.receiver_track = receiver_track
         self.transport: DtlsTransportCore | None = None
         self.track: Any = None
+        # of the DTMF sender, if there is one
+        self.on_stop: Callable[[], None] | None = None
         # the record as last seen: it leaves the engine's set when the transceiver is removed
         self._last = Record(id, kind, Direction.INACTIVE)
 
@@ -132,6 +135,12 @@ class TransceiverCore:
     def insert_tone(self, tone: str, duration_ms: int) -> None:
         """Play one tone."""
         self.sender_media.insert_tone(tone, duration_ms)
+
+    def stop_tones(self) -> None:
+        """The sender has stopped: no further tone."""
+        on_stop, self.on_stop = self.on_stop, None
+        if on_stop is not None:
+            on_stop()
 
     def removed(self) -> None:
         """The record has left the engine's set: what is shown from now on is a stopped transceiver."""

@@ -17,7 +17,7 @@ from rtcpeer.errors import RTCError
 from rtcpeer.ice.agent.agent import IceAgent
 from rtcpeer.ice.agent.listener import IceCandidateError, SelectedPair
 from rtcpeer.jsep.effects import LocalCandidate
-from rtcpeer.peer.descriptions import RTCIceCandidate
+from rtcpeer.peer.descriptions import candidate_of
 from rtcpeer.peer.events import RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent
 from rtcpeer.peer.ice_transport import ICE_UP
 from rtcpeer.peer.transports import Announcement, DtlsTransportCore, IceTransportCore, SctpTransportCore
@@ -105,7 +105,7 @@ class PeerTransport:
     def add_remote_candidate(self, candidate: Candidate) -> None:
         """A candidate of the other side, from a description or trickled."""
         mid, index = self._remote_section()
-        face = RTCIceCandidate.of(candidate, mid=mid, mline_index=index, ufrag=candidate.ufrag)
+        face = candidate_of(candidate, mid=mid, mline_index=index, ufrag=candidate.ufrag)
         self.ice.add_remote(face)
         self.agent.add_remote_candidate(candidate)
 
@@ -191,7 +191,7 @@ class PeerTransport:
         for effect in plan.announce:
             if not isinstance(effect, LocalCandidate):
                 continue
-            face = RTCIceCandidate.of(
+            face = candidate_of(
                 effect.candidate,
                 mid=effect.mid,
                 mline_index=effect.mline_index,

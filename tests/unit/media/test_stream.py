@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from aiortc.mediastreams import AudioStreamTrack
 
-from rtcpeer.media.stream import MediaStream, MediaStreamTrackEvent
+from rtcpeer.media.stream import MediaStream, MediaStreamTrackEvent, add_track, remove_track
 from rtcpeer.media.track import RemoteTrack
 
 
@@ -58,9 +58,9 @@ def test_the_library_adds_and_removes_aloud(tracks):
     stream.onaddtrack = stream.onremovetrack = lambda event: log.append((event.type, event.track.id))
 
     for _ in range(2):
-        stream.add_track_by_agent(tracks[0])
+        add_track(stream, tracks[0])
     for _ in range(2):
-        stream.remove_track_by_agent(tracks[0])
+        remove_track(stream, tracks[0])
 
     assert log == [("addtrack", "a"), ("removetrack", "a")]
 

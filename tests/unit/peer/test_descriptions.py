@@ -11,6 +11,8 @@ from rtcpeer.peer.descriptions import (
     RTCIceCandidate,
     RTCSessionDescription,
     RTCSessionDescriptionInit,
+    candidate_of,
+    parsed_candidate,
     read_candidate,
     read_description,
 )
@@ -178,7 +180,7 @@ def test_unreadable_candidate_is_kept(text):
     candidate = RTCIceCandidate({"candidate": text, "sdpMid": "a"})
     assert candidate.candidate == text
     assert {getattr(candidate, name) for name in DERIVED} == {None}
-    assert candidate.parsed is None
+    assert parsed_candidate(candidate) is None
 
 
 @pytest.mark.parametrize(
@@ -218,15 +220,15 @@ def test_candidate_of_the_floors_below():
     below = Candidate(
         "1", 1, "udp", 5, "192.0.2.1", 9, CandidateType.RELAY, url="turn:t", relay_protocol="tls"
     )
-    face = RTCIceCandidate.of(below, mid="0", mline_index=0, ufrag="u")
+    face = candidate_of(below, mid="0", mline_index=0, ufrag="u")
     assert face.candidate == "candidate:1 1 udp 5 192.0.2.1 9 typ relay"
-    assert face.parsed is below
+    assert parsed_candidate(face) is below
     assert (face.url, face.relayProtocol, face.usernameFragment) == ("turn:t", "tls", "u")
     assert repr(face) == "<RTCIceCandidate 1 1 udp 5 192.0.2.1 9 typ relay, mid 0>"
-    end = RTCIceCandidate.of(None, mid="0", mline_index=0, ufrag="u")
+    end = candidate_of(None, mid="0", mline_index=0, ufrag="u")
     assert end.candidate == ""
     assert "end of candidates" in repr(end)
-    assert RTCIceCandidate.of(below, text="candidate:x").candidate == "candidate:x"
+    assert candidate_of(below, text="candidate:x").candidate == "candidate:x"
 
 
 def test_read_candidate_from_a_browser():

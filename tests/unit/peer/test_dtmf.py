@@ -3,6 +3,7 @@ import asyncio
 import aiortc
 import pytest
 
+from rtcpeer import RTCPeerConnection
 from rtcpeer.peer.dtmf import RTCDTMFSender
 from rtcpeer.peer.errors import InvalidCharacterError
 
@@ -126,11 +127,11 @@ def test_stops_silently_when_it_cannot_go_on(setting):
 
 
 def test_stop(setting):
-    sender, _, later, tones = setting
+    sender, player, later, tones = setting
     sender.insertDTMF("12")
     later.run()
-    sender.stop()
-    sender.stop()
+    player.on_stop()
+    player.on_stop()
     assert later.due == []
     assert len(tones) == 1
 
@@ -153,3 +154,10 @@ def test_illegal_constructor():
     for arguments in ((), (object(),)):
         with pytest.raises(TypeError, match="Illegal constructor"):
             RTCDTMFSender(*arguments)
+
+
+async def test_ends_with_its_connection():
+    async with RTCPeerConnection() as pc:
+        dtmf = pc.addTransceiver("audio").sender.dtmf
+        tones = dtmf.events("tonechange")
+    assert [tone async for tone in tones] == []

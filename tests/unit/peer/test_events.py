@@ -1,7 +1,7 @@
 import pytest
 
 from rtcpeer import errors
-from rtcpeer.media.event_target import EventTarget
+from rtcpeer.media.event_target import EventTarget, fire
 from rtcpeer.peer import events
 from rtcpeer.peer.descriptions import RTCIceCandidate
 from rtcpeer.peer.errors import RTCError
@@ -105,11 +105,11 @@ def test_media_stream_track_event():
 def test_message_event():
     event = events.MessageEvent("message", {"data": b"x", "origin": "o"})
     assert (event.data, event.origin, event.source, event.ports) == (b"x", "o", None, ())
-    carried = events.MessageEvent.carrying("hi")
+    carried = events.message_event("hi")
     assert (carried.type, carried.data, carried.origin) == ("message", "hi", "")
     seen = []
     target = EventTarget()
     target.addEventListener("message", seen.append)
-    target.fire(carried)
+    fire(target, carried)
     assert seen == [carried]
     assert carried.target is target

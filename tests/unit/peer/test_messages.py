@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from rtcpeer.peer.errors import OperationError
-from rtcpeer.peer.messages import MessageStream, outgoing
+from rtcpeer.peer.messages import MessageStream, end_messages, outgoing, push_message
 
 
 def test_outgoing():
@@ -17,7 +17,7 @@ async def test_waits_for_messages():
     stream = MessageStream(100)
     task = asyncio.create_task(anext(stream))
     await asyncio.sleep(0)
-    stream.push("a")
+    push_message(stream, "a")
     assert await task == "a"
     assert stream.buffered_bytes == 0
 
@@ -27,7 +27,7 @@ async def test_two_readers_and_cancellation():
     first, second = (asyncio.create_task(anext(stream)) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
-    stream.push("a")
+    push_message(stream, "a")
     assert await second == "a"
     with pytest.raises(asyncio.CancelledError):
         await first
@@ -35,9 +35,9 @@ async def test_two_readers_and_cancellation():
 
 async def test_a_slow_reader_is_told():
     stream = MessageStream(10)
-    stream.push("x" * 20)  # one always fits
-    stream.push("y")
-    stream.push("z")
+    push_message(stream, "x" * 20)  # one always fits
+    push_message(stream, "y")
+    push_message(stream, "z")
     assert await anext(stream) == "x" * 20
     for _ in range(2):
         with pytest.raises(OperationError, match="too slowly"):
@@ -46,7 +46,7 @@ async def test_a_slow_reader_is_told():
 
 async def test_ends():
     stream = MessageStream(10)
-    stream.push("a")
-    stream.end()
-    stream.push("b")
+    push_message(stream, "a")
+    end_messages(stream)
+    push_message(stream, "b")
     assert [m async for m in stream] == ["a"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from rtcpeer.config.manager import ConfigurationManager
 from rtcpeer.errors import InvalidStateError, OperationError
-from rtcpeer.media.event_target import Event, EventTarget, handler
+from rtcpeer.media.event_target import Event, EventTarget, fire, handler
 
 _numbers = itertools.count(1)
 
@@ -83,7 +83,7 @@ class Channel(EventTarget):
             if channel.label == self.label:
                 event = Event("message")
                 event.data = data  # type: ignore[attr-defined]
-                asyncio.get_running_loop().call_soon(channel.fire, event)
+                asyncio.get_running_loop().call_soon(fire, channel, event)
                 return
         asyncio.get_running_loop().call_later(0.1, self.deliver, data)
 
@@ -93,7 +93,7 @@ class Channel(EventTarget):
     def set_state(self, state: str, event: str) -> None:
         if self.readyState not in (state, "closed"):
             self.readyState = state
-            self.fire(Event(event))
+            fire(self, Event(event))
 
 
 class Transport(EventTarget):
@@ -188,7 +188,7 @@ class FakePC(EventTarget):
 
     def fire_needed(self) -> None:
         if self.needed and self.signalingState == "stable" and not self.waiting:
-            self.fire(Event("negotiationneeded"))
+            fire(self, Event("negotiationneeded"))
 
     def need(self) -> None:
         self.needed = True
@@ -277,9 +277,9 @@ class FakePC(EventTarget):
         assert self.localDescription is not None
         if line not in self.localDescription.sdp:
             self.localDescription.sdp += f"a={line}\r\n"
-            self.fire(CandidateEvent(Candidate(init)))
-            self.fire(CandidateEvent(Candidate(init | {"candidate": ""})))
-            self.fire(CandidateEvent(None))
+            fire(self, CandidateEvent(Candidate(init)))
+            fire(self, CandidateEvent(Candidate(init | {"candidate": ""})))
+            fire(self, CandidateEvent(None))
 
     async def setRemoteDescription(self, description: Any) -> None:
         async def operation() -> None:
@@ -316,7 +316,7 @@ class FakePC(EventTarget):
     def set_signaling(self, state: str) -> None:
         if self.signalingState != state:
             self.signalingState = state
-            self.fire(Event("signalingstatechange"))
+            fire(self, Event("signalingstatechange"))
 
     async def addIceCandidate(self, candidate: Any) -> None:
         async def operation() -> None:
@@ -395,19 +395,19 @@ class FakePC(EventTarget):
                     event = Event("datachannel")
                     event.channel = mine  # type: ignore[attr-defined]
                     mine.readyState = "open"
-                    self.fire(event)
+                    fire(self, event)
 
     def set_dtls(self, state: str) -> None:
         if self.sctp.transport.state != state:
             self.sctp.transport.state = state
-            self.sctp.transport.fire(Event("statechange"))
+            fire(self.sctp.transport, Event("statechange"))
 
     def set_states(self, ice: str, connection: str) -> None:
         self.iceConnectionState = ice
         if self.connectionState != connection:
             self.connectionState = connection
-            self.fire(Event("iceconnectionstatechange"))
-            self.fire(Event("connectionstatechange"))
+            fire(self, Event("iceconnectionstatechange"))
+            fire(self, Event("connectionstatechange"))
 
     def close(self) -> Awaitable[None]:
         if self.signalingState != "closed":

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rtcpeer.errors import NetworkError, NotSupportedError, SignalingRefused
+from rtcpeer.media.event_target import fire
 from rtcpeer.signaling import ChannelCapabilities, Negotiator, capabilities_of
 from rtcpeer.signaling.capabilities import DEFAULT_CAPABILITIES, politeness
 from rtcpeer.signaling.notices import Notices
@@ -138,7 +139,7 @@ async def test_candidates_of_20_ms_go_out_together() -> None:
     await asyncio.sleep(0.1)
     assert [len(batch) for batch in service.batches] == [2]
     for _ in range(10):
-        pc.fire(CandidateEvent(Candidate({"candidate": "candidate:9", "sdpMid": "0"})))
+        fire(pc, CandidateEvent(Candidate({"candidate": "candidate:9", "sdpMid": "0"})))
         await asyncio.sleep(0.001)
     await asyncio.sleep(0.1)
     assert [len(batch) for batch in service.batches] == [2, 10]
@@ -159,7 +160,7 @@ async def test_where_candidates_may_not_follow_the_offer_waits_for_them(trickle:
     # of the candidates that came meanwhile only the end, which no description has, may follow
     late = [message["candidate"] for _, message in service.sent[1:]]
     assert late == ([] if trickle is False else [""])
-    pc.fire(CandidateEvent(Candidate({"candidate": "candidate:9", "sdpMid": "0"})))
+    fire(pc, CandidateEvent(Candidate({"candidate": "candidate:9", "sdpMid": "0"})))
     await asyncio.sleep(1)
     assert len(service.sent) == (1 if trickle is False else 3)
     await negotiator.close()

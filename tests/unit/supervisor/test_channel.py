@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from rtcpeer import InvalidStateError
-from rtcpeer.media.event_target import Event, EventTarget
+from rtcpeer.media.event_target import Event, EventTarget, fire
 from rtcpeer.supervisor.channel import QueueLimits, SupervisedChannel
 from rtcpeer.supervisor.policy import Reason
 from tests.unit.config.virtual import virtual
@@ -31,7 +31,7 @@ class Inner(EventTarget):
 
     def become(self, state: str, event: str) -> None:
         self.readyState = state
-        self.fire(Event(event))
+        fire(self, Event(event))
 
 
 class Case:
@@ -129,7 +129,7 @@ async def test_what_was_sent_shortly_before_is_in_doubt() -> None:
     assert (event.messages, event.certain, event.generation) == (("doubtful",), False, 1)
     assert repr(event) == "<MessagesLostEvent 1 in doubt, network>"
     assert case.channel.channel is None
-    inner.fire(Event("open"))  # the old one has nothing to say any more
+    fire(inner, Event("open"))  # the old one has nothing to say any more
     second = Inner("connecting")
     case.channel.attach(second, 2)
     case.connected = True
@@ -228,7 +228,7 @@ async def test_what_arrives_by_the_old_connection_until_it_is_closed() -> None:
     def arrive(channel: Telling, data: str) -> None:
         event = Event("message")
         event.data = data  # type: ignore[attr-defined]
-        channel.fire(event)
+        fire(channel, event)
 
     case.channel.attach(inner, 1)
     arrive(inner, "a")
@@ -359,7 +359,7 @@ async def test_events_and_thresholds_follow() -> None:
     assert inner.bufferedAmountLowThreshold == 7
     case.channel.bufferedAmountLowThreshold = 9
     assert inner.bufferedAmountLowThreshold == case.channel.bufferedAmountLowThreshold == 9
-    inner.fire(Event("message"))
+    fire(inner, Event("message"))
     assert told == [("message", 4, case.channel)]
     assert (case.channel.ordered, case.channel.protocol, case.channel.negotiated) == (False, "p", True)
     case.channel.close()
