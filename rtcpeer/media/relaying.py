@@ -89,6 +89,7 @@ class Relay:
         self._source: Source = receiver.source
         receiver.watch(self._update_plan)
         self._layer = layer
+        self._temporal: int | None = None
         self._paused = False
         self._closed = False
         self._output: Output | None = None
@@ -159,7 +160,19 @@ class Relay:
     def current_layer(self) -> str | None:
         """The rid of what is forwarded now; None if it has none, or nothing is."""
         stream = None if self._output is None else self._output.stream
-        return None if stream is None else stream.rid
+        return None if stream is None else stream.origin.rid
+
+    @property
+    def temporal_layer(self) -> int | None:
+        """The highest temporal layer that is wanted; None for all."""
+        return self._temporal
+
+    @temporal_layer.setter
+    def temporal_layer(self, value: int | None) -> None:
+        self._temporal = value
+        if self._output is not None:
+            self._output.temporal = value
+            self._source.choose_output(self._output, wall_time())
 
     def switch(self, receiver: MediaReceiver) -> None:
         """Forward what another receiver gets, from its next key frame on; until then, go on as before."""
@@ -242,6 +255,8 @@ class Relay:
         )
         output.rtx_number = packets.rtx_sequence_number
         output.round_trip = packets.round_trip
+        output.temporal = self._temporal
+        output.may_repeat = session.may_repeat
         output.on_begin = self._begun
         output.is_filled = bool(packets.sent_at)
         if not self._paused:
@@ -316,6 +331,15 @@ class Relay:
             self._output.estimate = bitrate
             self._source.choose_output(self._output, wall_time())
 
+    @property
+    def wanted(self) -> int:
+        """What would be forwarded if the way to the subscriber bore it, in bit/s."""
+        return 0 if self._output is None else self._source.wanted(self._output, wall_time())
+
+    def make_padding(self, size: int) -> bytes | None:
+        """See `rtp.RtpSender`."""
+        return None if self._output is None else self._output.make_padding(size)
+
     def write_report(self, cname: str, now: float) -> bytes | None:
         """A sender report that keeps sound and picture of the source together; None before the first packet."""
         packets, output = self._packets, self._output
@@ -371,8 +395,8 @@ class Relay:
 
         Returns:
             packets, bytes, frames, retransmittedPackets, retransmittedBytes, keyFrameRequests; `layer`, the rid that
-            is forwarded now; `layers`, those that the source gives; `waiting` for a key frame; `missing`, packets
-            that never reached us; `estimate` in bit/s or None; `roundTripTime` in s or None.
+            is forwarded now; `layers`, those that the source gives; `temporalLayer`, as it was set; `waiting` for a key
+            frame; `missing`, packets that never reached us; `estimate` in bit/s or None; `roundTripTime` in s or None.
         """
         output = self._output
         self.settle()
@@ -387,6 +411,7 @@ class Relay:
             "keyFrameRequests": self.keyframe_requests,
             "layer": self.current_layer,
             "layers": self._source.layers,
+            "temporalLayer": self._temporal,
             "waiting": output is not None and (self._source.awaited(output) is not None or not output.begun),
             "missing": 0 if output is None else output.holes(),
             "estimate": None if output is None else output.estimate,

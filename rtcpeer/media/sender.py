@@ -34,6 +34,7 @@ from rtcpeer.media.sender_forwarding import SenderForwarding
 from rtcpeer.media.source import SourceTrack, Subscription, TrackSource
 from rtcpeer.media.source_statistics import SourceNumbers
 from rtcpeer.media.transforms import FrameTransform
+from rtcpeer.media.video.pictures import BITRATE_DEFAULT
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.audio_level import SILENCE_DBOV, level_to_dbov
 from rtcpeer.rtp.outbound import HeaderTemplate, OutboundStream
@@ -87,6 +88,7 @@ class MediaSender:
         self._stopped = False
         self._failures: set[str] = set()
         self._estimate = EstimateFollower()
+        self._share: int | None = None
         self._tones: TonePlayer | None = None
         self._source = SourceNumbers()
         self.forwarding = SenderForwarding(self)
@@ -126,6 +128,7 @@ class MediaSender:
         self._session = session
         for stream in self._known.values():
             stream.packets.send = self._send_of(session)
+            stream.packets.may_repeat = session.may_repeat
         self._register()
         self.update()
 
@@ -274,6 +277,8 @@ class MediaSender:
         if stream is None:
             send = _drop if self._session is None else self._send_of(self._session)
             stream = self._known[encoding.ssrc] = SendStream(OutboundStream(encoding, send, template), form)
+            if self._session is not None:
+                stream.packets.may_repeat = self._session.may_repeat
         elif stream.format != form:
             # another codec: other time line, other pictures
             stream.packets.rebase()
@@ -474,8 +479,8 @@ class MediaSender:
                 self.encoded.request_keyframe()
             return
         bitrate = rtcp.estimated_bitrate(packet)
-        if bitrate is not None and (self._session is None or self._session.estimate is None):
-            self.on_estimate(bitrate)
+        if bitrate is not None and self._session is not None:
+            self._session.take_remb(bitrate, now)
 
     @property
     def need(self) -> int | None:
@@ -486,8 +491,34 @@ class MediaSender:
             return None
         return sum([s.packets.encoding.max_bitrate or _SOUND_BITRATE for s in self.active_streams])
 
+    @property
+    def wanted(self) -> int:
+        """See `rtp.RtpSender`: the best layer of what is forwarded, or what encoders make without an estimate."""
+        relay = self.forwarding.relay
+        if relay is not None:
+            return relay.wanted
+        if not self.encodes:
+            return 0
+        return sum([s.packets.encoding.max_bitrate or BITRATE_DEFAULT for s in self.active_streams])
+
+    def make_padding(self, size: int) -> bytes | None:
+        """See `rtp.RtpSender`."""
+        stream = next(iter(self.active_streams), None)
+        if self.kind != "video" or stream is None:
+            return None
+        relay = self.forwarding.relay
+        return stream.packets.make_padding(size) if relay is None else relay.make_padding(size)
+
+    @property
+    def estimate(self) -> int | None:
+        """Its part of what the path bears, in bit/s; None while that is unknown."""
+        if self._session is None or self._session.estimate is None:
+            return None
+        return self._share
+
     def on_estimate(self, bitrate: int) -> None:
         """See `rtp.RtpSender`."""
+        self._share = bitrate
         self._estimate.note(bitrate, wall_time())
         relay = self.forwarding.relay
         if relay is not None:

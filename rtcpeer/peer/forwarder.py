@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rtcpeer.errors import InvalidStateError
+from rtcpeer.errors import InvalidStateError, RTCRangeError
 from rtcpeer.media.relaying import Relay
 from rtcpeer.peer import rtp
 from rtcpeer.peer import rtp_sender as rtpsender
@@ -56,14 +56,38 @@ class ForwarderOutput:
             raise TypeError(f"layer must be the rid of a simulcast layer or None, not {value!r}")
         self._relay.layer = value
 
+    @property
+    def temporalLayer(self) -> int | None:
+        """The highest temporal layer that is sent, counted from 0; None for all. Setting it is allowed at any time.
+
+        Pictures of higher layers are left out, without a gap in numbers: of "L1T3", 0 leaves a quarter of the pictures
+        and 1 a half. Fewer layers begin with the next picture, more of them where the publisher's stream allows it; no
+        key frame is asked for. Layers are read from the dependency descriptor, or from the payload of VP8, VP9 and
+        H.265; streams that name none have only layer 0.
+
+        Raises:
+            TypeError: (setting) neither an integer nor None.
+            RTCRangeError: (setting) negative.
+        """
+        return self._relay.temporal_layer
+
+    @temporalLayer.setter
+    @w3c_errors
+    def temporalLayer(self, value: int | None) -> None:
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise TypeError(f"temporalLayer must be an integer or None, not {value!r}")
+        if value is not None and value < 0:
+            raise RTCRangeError(f"temporalLayer counts from 0; it cannot be {value}")
+        self._relay.temporal_layer = value
+
     def stats(self) -> Mapping[str, Any]:
         """What was sent so far, for tables and tests; the W3C statistics are those of the sender.
 
         Returns:
             packets, bytes (of payload), frames, retransmittedPackets, retransmittedBytes, keyFrameRequests (by the
-            subscriber); layer (the rid that is sent now, or None), layers (those that arrive, smallest first), waiting
-            (for a key frame), missing (packets that never arrived here), estimate (bit/s or None), roundTripTime (s or
-            None), paused.
+            subscriber); layer (the rid that is sent now, or None), layers (those that arrive, smallest first),
+            temporalLayer, waiting (for a key frame), missing (packets that never arrived here), estimate (bit/s or
+            None), roundTripTime (s or None), paused.
         """
         return {**self._relay.stats(), "paused": self._relay.paused}
 

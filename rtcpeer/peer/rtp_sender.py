@@ -84,6 +84,17 @@ class RTCRtpSender:
         self._core.sender_media.set_transform(value)
 
     @property
+    def estimate(self) -> int | None:
+        """What the path bears for this sender, in bit/s; None while that is unknown (ours, not W3C's).
+
+        Senders of sound get what they need, those of pictures share the rest alike. It follows from feedback about each
+        packet (transport-wide congestion control), or from what the other end says (REMB); without feedback for five
+        seconds it is None again. That of the whole path is `availableOutgoingBitrate` in the statistics of the pair. A
+        program that makes encoded frames itself (`EncodedTrack`) chooses its bitrate by it.
+        """
+        return self._core.sender_media.estimate
+
+    @property
     def dtmf(self) -> RTCDTMFSender | None:
         """Sends DTMF tones; None for video (webrtc-pc 7)."""
         if self._core.kind is not MediaKind.AUDIO:

@@ -16,9 +16,11 @@ from rtcpeer.rtp.headers import HeaderPlan, Written
 from rtcpeer.rtp.history import History
 from rtcpeer.rtp.keyframes import KeyframeRequests
 from rtcpeer.rtp.munging import PictureNumbers, Renumbering, Segment, later, move_pictures
+from rtcpeer.rtp.packet import URI_DEPENDENCY, write_padding
 from rtcpeer.rtp.payloads import begins_keyframe_untrusted, read_vp8_untrusted
 from rtcpeer.rtp.reception import Reception
 from rtcpeer.rtp.relay_packet import U16, U32, RelayPacket
+from rtcpeer.rtp.temporal import ALL
 
 # Sound is asked for again at once or not at all.
 AUDIO_HISTORY = 64
@@ -34,9 +36,8 @@ REPEAT_ROUND_TRIPS = 0.8
 REPEAT_INTERVAL_MAX = 0.25
 # Nor when it is older than this: its picture would come too late, and a key frame says more.
 REPEAT_MAX_AGE = 1.0
-# Bytes that may be sent again at once; after that, as many as are sent for the first time, or as an estimate allows.
+# Bytes that may be sent again at once; after that, as many as are sent for the first time.
 REPEAT_BURST = 60_000
-REPEAT_SHARE = 1.25
 REPEATS_MAX = 256
 # Two sources of one clock are aligned by their sender reports if arrival says the same within so many seconds.
 ALIGN_MAX = 0.3
@@ -94,6 +95,32 @@ class SenderClock(Protocol):
         """The RTP timestamp of what is captured at a time of day of ours; None before the first report."""
 
 
+class Thinner(Protocol):
+    """Makes streams with fewer temporal layers of one stream (see `thinning`)."""
+
+    @property
+    def is_used(self) -> bool:
+        """Whether an output gets one of them, or is going to."""
+
+    def take(self, packet: RelayPacket, codec_name: str, now: float) -> None:
+        """A packet of the stream, before that sends it itself."""
+
+    def skip(self, packet: RelayPacket, now: float) -> None:
+        """One that nobody gets."""
+
+    def stream(self, limit: int) -> SourceStream:
+        """The one with the layers up to this one."""
+
+    def move(self, output: Output, limit: int) -> None:
+        """Let an output get those layers, as soon as that is possible."""
+
+    def forget(self, output: Output) -> None:
+        """An output is given something else."""
+
+    def prune(self) -> None:
+        """Make no stream that nobody gets."""
+
+
 class SourceStream:
     """One SSRC of a source: its numbers, its history, the outputs that get it.
 
@@ -109,10 +136,20 @@ class SourceStream:
         packets, bytes: forwarded for the first time, without headers.
         last_at: when its last packet arrived.
         dropped: packets that nobody could get: twice, too late, malformed.
+        origin: the stream that it is made of by leaving temporal layers out; itself, if it is none of those.
+        temporal: the highest temporal layer that it has.
+        thinning: makes streams with fewer temporal layers, where somebody wants those.
+        structure: the last dependency descriptor with a structure; None if there was none.
+        arriving: outputs that get it from the packet on that is taken now.
     """
 
     def __init__(self, ssrc: int, *, is_video: bool, clock_rate: int) -> None:
         self.ssrc = ssrc
+        self.origin = self
+        self.temporal = ALL
+        self.thinning: Thinner | None = None
+        self.structure: bytes | None = None
+        self.arriving: tuple[Output, ...] = ()
         self.is_video = is_video
         self.clock_rate = clock_rate
         self.rid: str | None = None
@@ -148,6 +185,8 @@ class SourceStream:
         Its number is left out; if later ones have gone out already, it is filled with an empty packet, or subscribers
         would wait for it.
         """
+        if self.thinning is not None:
+            self.thinning.skip(packet, now)
         extended = self.numbers.extend(packet.sequence_number)
         self.reception.note(extended, now)
         self.last_at = packet.at = now
@@ -193,6 +232,8 @@ class SourceStream:
                 raise
         else:
             packet.begins = True
+        if self.thinning is not None:
+            self.thinning.take(packet, codec_name, now)
         is_newest = number > self.highest
         if not self.history.add(packet):
             self.dropped += 1
@@ -210,6 +251,11 @@ class SourceStream:
                 self.pictures.note(packet.payload, packet.vp8)
         if packet.begins:
             self._on_beginning(packet, now, is_newest)
+        if self.arriving:
+            arriving, self.arriving = self.arriving, ()
+            for output in arriving:
+                output.begin(self, packet, now)
+                output.count(packet)
         self._fan_out(packet, now)
         if self.waiting:
             self._on_whole_key(now)
@@ -220,6 +266,8 @@ class SourceStream:
             key = self._key
             if key is None or packet.number > key.number:
                 self._key = packet
+                if packet.is_told_key:
+                    self.structure = packet.element(URI_DEPENDENCY)
         waiting = self.waiting
         # who shows something already goes on with that until the key frame is whole: it may take a while to come
         self.waiting = tuple([output for output in waiting if self.is_video and output.shows_something])
@@ -299,6 +347,7 @@ class SourceStream:
     def leave(self, output: Output) -> None:
         """Send nothing more to an output."""
         self.waiting = tuple([other for other in self.waiting if other is not output])
+        self.arriving = tuple([other for other in self.arriving if other is not output])
         groups = []
         for plan, outputs in self.groups:
             kept = tuple([other for other in outputs if other is not output])
@@ -318,7 +367,9 @@ class SourceStream:
     @property
     def is_used(self) -> bool:
         """Whether an output gets it or waits for it."""
-        return bool(self.groups or self.waiting)
+        if self.groups or self.waiting or self.arriving:
+            return True
+        return self.thinning is not None and self.thinning.is_used
 
     def _is_whole(self, key: RelayPacket) -> bool:
         if self.highest - key.number >= REPLAY_PACKETS:
@@ -350,6 +401,9 @@ class Output:
         round_trip: to the subscriber, in seconds; None while unknown.
         is_filled: somebody else sends in this stream until it begins.
         estimate: what the way to the subscriber bears, in bit/s; None while unknown.
+        temporal: the highest temporal layer that is wanted; None for all.
+        may_repeat: whether so many bytes may be sent again at a time of day, as far as all outputs of a subscriber are
+            concerned; None for no such bound.
         on_begin: called when it is about to get a stream; `go_on_from` may be called then.
         repeated_packets, repeated_bytes: sent again.
     """
@@ -373,6 +427,8 @@ class Output:
         self.rtx_number = 0
         self.round_trip: float | None = None
         self.estimate: int | None = None
+        self.temporal: int | None = None
+        self.may_repeat: Callable[[int, float], bool] | None = None
         self.on_begin: Callable[[], None] | None = None
         self.stream: SourceStream | None = None
         self.begun = False
@@ -389,6 +445,8 @@ class Output:
         self._timestamp = timestamp
         self._sent_at = sent_at
         self._pictures = PictureNumbers()
+        # the stream that it has left for one of other temporal layers
+        self._left: SourceStream | None = None
         # counters: of streams that were left, and where the one that is joined stood
         self._packets = self._bytes = self._frames = 0
         self._base = (0, 0, 0)
@@ -398,7 +456,6 @@ class Output:
         self.repeated_bytes = 0
         self._repeated: dict[int, float] = {}
         self._tokens = float(REPEAT_BURST)
-        self._tokens_at = 0.0
         self._tokens_base = 0
 
     # -- where it comes from -----------------------------------------------------------------------
@@ -426,8 +483,11 @@ class Output:
             self.settle()
             before.leave(self)
         number, timestamp, sent_at, pictures = last
+        left, self._left = self._left, None
         if timestamp is None:
             moved = packet.timestamp
+        elif left is not None and left.origin is stream.origin:
+            moved = packet.timestamp + self.time_offset & U32
         else:
             elapsed = max(1, int((now - sent_at) * self.clock_rate))
             moved = timestamp + self._align(before, stream, packet, timestamp, elapsed) & U32
@@ -461,6 +521,13 @@ class Output:
         self.settle()
         self.stream = None
         stream.leave(self)
+
+    def move(self, stream: SourceStream) -> None:
+        """Get a stream with other temporal layers of the same pictures, from the packet on that it takes next."""
+        left = self.stream
+        self.detach()
+        self._left = left
+        stream.arriving = (*stream.arriving, self)
 
     def use(self, plan: HeaderPlan) -> None:
         """Write packets in another way from now on."""
@@ -585,7 +652,7 @@ class Output:
         """
         is_beyond = False
         last = self.next_number - 1
-        self._refill(now)
+        self._refill()
         interval = min(
             max(REPEAT_INTERVAL, REPEAT_ROUND_TRIPS * (self.round_trip or 0.0)), REPEAT_INTERVAL_MAX
         )
@@ -601,7 +668,8 @@ class Output:
                 continue
             if now - self._repeated.get(number, -1.0) < interval:
                 continue
-            if len(packet.payload) > self._tokens:
+            size = len(packet.payload)
+            if size > self._tokens or (self.may_repeat is not None and not self.may_repeat(size, now)):
                 return True
             self._send_again(segment, packet, number, now)
         return is_beyond
@@ -620,13 +688,10 @@ class Output:
         assert isinstance(stream, SourceStream)
         return not stream.reception.lacking
 
-    def _refill(self, now: float) -> None:
+    def _refill(self) -> None:
         sent = self.counts()[1]
-        gained = float(max(0, sent - self._tokens_base))
-        if self.estimate is not None and self._tokens_at:
-            gained = min(gained, self.estimate / 8 * REPEAT_SHARE * max(0.0, now - self._tokens_at))
-        self._tokens = min(float(REPEAT_BURST), self._tokens + gained)
-        self._tokens_at, self._tokens_base = now, sent
+        self._tokens = min(float(REPEAT_BURST), self._tokens + max(0, sent - self._tokens_base))
+        self._tokens_base = sent
 
     def _send_again(self, segment: Segment, packet: RelayPacket, number: int, now: float) -> None:
         written = self.plan.write(packet, now)
@@ -650,3 +715,12 @@ class Output:
         timestamp = packet.timestamp + segment.time_offset & U32
         self.write(first, second & 0x80 | type_again, self.rtx_number, timestamp, self.rtx[0], body)
         self.rtx_number = self.rtx_number + 1 & U16
+
+    def make_padding(self, size: int) -> bytes | None:
+        """A packet without content in the retransmission stream; see `outbound.OutboundStream.make_padding`."""
+        if self.rtx is None or not self.rtx[1] or not self.begun:
+            return None
+        number, timestamp = self.rtx_number, self.last_timestamp[0] or 0
+        self.rtx_number = number + 1 & U16
+        payload_type = next(iter(self.rtx[1].values()))
+        return write_padding(payload_type, number, timestamp, self.rtx[0], self.plan.fixed_extensions, size)

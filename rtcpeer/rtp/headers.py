@@ -69,6 +69,11 @@ class HeaderPlan:
         return hash(self._key)
 
     @property
+    def fixed_extensions(self) -> bytes:
+        """The header extensions that every packet has."""
+        return self._fixed_written
+
+    @property
     def payload_types(self) -> Mapping[int, int]:
         """Of the subscriber, by those of the source."""
         return self._types

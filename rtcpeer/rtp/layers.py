@@ -63,3 +63,16 @@ def choose(
         if estimate >= bits * (STAY if stream is current else UP):
             chosen = stream
     return chosen
+
+
+def wanted_bitrate(streams: Iterable[SourceStream], *, wanted: str | None, now: float) -> int:
+    """What an estimate has to be for an output to get all that it is to get, in bit/s; 0 if there is nothing.
+
+    Args:
+        streams: of the source.
+        wanted: the rid that was asked for; None for the best one.
+        now: the time of day.
+    """
+    alive = [stream for stream in streams if now - stream.last_at < SILENCE]
+    asked = [stream for stream in alive if stream.rid == wanted] if wanted is not None else []
+    return int(UP * 8 * max([stream.rate.current(now) for stream in asked or alive], default=0.0))

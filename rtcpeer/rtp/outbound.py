@@ -102,6 +102,11 @@ class HeaderTemplate:
         return self._before + self._after
 
 
+def repeat_anything(_size: int, _now: float) -> bool:
+    """No bound but the stream's own."""
+    return True
+
+
 @dataclass(slots=True)
 class OutboundStream:
     """Numbers of one SSRC; attributes have the meaning of their W3C namesakes."""
@@ -109,6 +114,8 @@ class OutboundStream:
     encoding: SendEncoding
     send: Callable[[bytes], None]
     template: HeaderTemplate
+    # whether so many bytes may be sent again at this time of day, as far as the whole transport is concerned
+    may_repeat: Callable[[int, float], bool] = repeat_anything
     clock_rate: int = 90000
     # by the payload type that is sent again
     rtx_payload_types: dict[int, int] = field(default_factory=dict)
@@ -262,7 +269,7 @@ class OutboundStream:
             if kept[3] > now - interval:
                 continue
             packet = kept[1]
-            if len(packet) > self._repeat_allowance:
+            if len(packet) > self._repeat_allowance or not self.may_repeat(len(packet), now):
                 return True
             self._repeat_allowance -= len(packet)
             self._history[number % HISTORY] = (number, packet, kept[2], now)
@@ -276,6 +283,26 @@ class OutboundStream:
             self.retransmitted_packets += 1
             self.retransmitted_bytes += len(packet)
         return is_beyond
+
+    def make_padding(self, size: int) -> bytes | None:
+        """A packet without content in the retransmission stream (RFC 4588), with so many bytes of padding.
+
+        Returns:
+            None where retransmissions were not negotiated, or nothing was sent yet.
+        """
+        payload_type = next(iter(self.rtx_payload_types.values()), None)
+        if payload_type is None or self.encoding.rtx_ssrc is None or not self.packets_sent:
+            return None
+        number = self.rtx_sequence_number
+        self.rtx_sequence_number = number + 1 & 0xFFFF
+        return rtp.write_padding(
+            payload_type,
+            number,
+            self.timestamp,
+            self.encoding.rtx_ssrc,
+            self.template.write(wall_time(), 0),
+            size,
+        )
 
     def write_report(self, cname: str, now: float, timestamp: int | None = None) -> bytes | None:
         """A sender report with a source description; None before the first packet.

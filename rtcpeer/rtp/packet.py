@@ -195,6 +195,19 @@ def write_rtp(
     return header + extensions + payload
 
 
+def write_padding(
+    payload_type: int, sequence_number: int, timestamp: int, ssrc: int, extensions: bytes, size: int
+) -> bytes:
+    """An RTP packet of padding only (RFC 3550 section 5.1).
+
+    Args:
+        size: of the padding in bytes, 1 to 255.
+    """
+    first = 0xB0 if extensions else 0xA0
+    header: bytes = _HEADER.pack(first, payload_type, sequence_number, timestamp, ssrc)
+    return header + extensions + bytes(size - 1) + bytes((size,))
+
+
 def rewrap_rtx(packet: bytes, payload_type: int, sequence_number: int, ssrc: int) -> bytes:
     """The retransmission of a packet that `write_rtp` made (RFC 4588 section 4)."""
     first, second, original, timestamp, _ssrc = _HEADER.unpack_from(packet)

@@ -81,6 +81,15 @@ class RelayPacket:
         # (size of the descriptor, where its fields are and what they say), see `payloads.Vp8Descriptor`
         self.vp8: tuple[int, int, int, int, int, int, int] | None = None
 
+    def copy(self) -> RelayPacket:
+        """The same packet for another stream, which may number it otherwise."""
+        other = RelayPacket(
+            self.payload_type, self.marker, self.sequence_number, self.timestamp, self.ssrc, self.payload
+        )
+        other.csrc_bytes, other.csrc_count = self.csrc_bytes, self.csrc_count
+        other.elements, other.is_told_key = self.elements, self.is_told_key
+        return other
+
     @property
     def csrc(self) -> tuple[int, ...]:
         """The contributing sources."""

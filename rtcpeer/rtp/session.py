@@ -21,7 +21,9 @@ from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.clocks import RemoteClock
 from rtcpeer.rtp.congestion import feedback
 from rtcpeer.rtp.congestion.pacing import PacketPacer
+from rtcpeer.rtp.congestion.prober import Prober
 from rtcpeer.rtp.congestion.receiving import FeedbackWriter
+from rtcpeer.rtp.congestion.repeats import RepeatBudget
 from rtcpeer.rtp.congestion.sending import SendControl
 from rtcpeer.rtp.decryption import DecryptionWatch
 from rtcpeer.rtp.packet import URI_TRANSPORT_CC, ExtensionIds, RtpPacket, parse_rtp_untrusted
@@ -40,6 +42,8 @@ RTCP_INTERVAL = 1.0
 # one compound packet stays below this
 RTCP_MTU = 1200
 REPORTS_MAX = 31
+# What the other end says in REMB counts for this long, in seconds: it says it each second or so
+REMB_LIFETIME = 10.0
 # What is left for pictures beside sound, at least, in bit/s
 ESTIMATE_MIN = 20_000
 
@@ -66,6 +70,9 @@ class RtpReceiver(Protocol):
 class RtpSender(Protocol):
     """Who sends streams of one media section."""
 
+    # "audio" or "video": sound never waits for pictures
+    kind: str
+
     def on_feedback(self, ssrc: int, packet: rtcp.Feedback, now: float) -> None:
         """A report block's packet, NACK, PLI, FIR or REMB that concerns this SSRC."""
 
@@ -73,8 +80,15 @@ class RtpSender(Protocol):
     def need(self) -> int | None:
         """Bit/s that it sends, whatever the path bears; None: as much as there is."""
 
+    @property
+    def wanted(self) -> int:
+        """Bit/s that it could send at once if the path bore them; 0 if it does not know."""
+
     def on_estimate(self, bitrate: int) -> None:
         """So much of what the path bears is for it, in bit/s."""
+
+    def make_padding(self, size: int) -> bytes | None:
+        """An RTP packet that says nothing, of about so many bytes at most; None if it cannot make any now."""
 
     def sender_reports(self, now: float) -> list[bytes]:
         """A sender report and source description per stream that sent, as bytes."""
@@ -158,6 +172,13 @@ class RtpSession:
         self._timer: asyncio.TimerHandle | None = None
         self.control: SendControl | None = None
         self._pacing: PacketPacer | None = None
+        self._prober: Prober | None = None
+        self._repeats = RepeatBudget()
+        # what the other end estimates itself (REMB), and when it said so
+        self._remb = 0
+        self._remb_at = 0.0
+        # SSRCs of sound that is sent
+        self._sounds: frozenset[int] = frozenset()
         self._arrivals: FeedbackWriter | None = None
 
     # -- users -------------------------------------------------------------------------------------
@@ -211,18 +232,22 @@ class RtpSession:
         if number and self.control is None:
             self.control = SendControl(number, self._on_estimate)
             self._pacing = PacketPacer(self.release)
+            self._prober = Prober(self.control, self._make_padding, self.release)
         elif number and self.control is not None:
             self.control.identifier = number
         if ssrcs:
             self._voices[mid] = ssrcs[0]
         for ssrc in ssrcs:
             self._senders[ssrc] = sender
+        if sender.kind == "audio":
+            self._sounds = self._sounds.union(ssrcs)
         self._arm()
 
     def remove_sender(self, sender: RtpSender) -> None:
         """Route nothing to a sender any more."""
         self._senders = {k: s for k, s in self._senders.items() if s is not sender}
         self._voices = {mid: ssrc for mid, ssrc in self._voices.items() if ssrc in self._senders}
+        self._sounds = self._sounds.intersection(self._senders)
         self._disarm_if_idle()
 
     def voice(self, mid: str) -> int:
@@ -279,6 +304,8 @@ class RtpSession:
     ) -> None:
         """Write, protect and send an RTP packet, in one step; dropped unless connected.
 
+        It waits only where it comes faster than the path bears, or behind others that wait; sound never does.
+
         Args:
             first, second: the first two octets of the header.
             body: what follows the fixed header.
@@ -294,6 +321,14 @@ class RtpSession:
                 body = body[:patch_at] + patch + body[patch_at + len(patch) :]
             self.pacer.take(HEADER.pack(first, second, number, timestamp, ssrc) + body)
             return
+        pacing = self._pacing
+        if pacing is not None:
+            pacing.budget -= len(body)
+            if pacing.budget < 0.0 and ssrc not in self._sounds and not pacing.admits(len(body)):
+                if patch:
+                    body = body[:patch_at] + patch + body[patch_at + len(patch) :]
+                pacing.put(HEADER.pack(first, second, number, timestamp, ssrc) + body)
+                return
         if self.control is not None and first & 0x10:
             body = self.control.number_body(first, body)
         try:
@@ -478,14 +513,53 @@ class RtpSession:
             sender.on_feedback(ssrc, packet, now)
 
     def _take_arrivals(self, told: list[bytes]) -> None:
-        if self.control is not None:
-            for packet in told:
-                self.control.on_feedback(packet)
+        if self.control is None or self._prober is None:
+            return
+        for packet in told:
+            self.control.on_feedback(packet)
+        self._prober.consider(self._wanted())
+
+    def _wanted(self) -> int:
+        """What could be sent if the path bore it, in bit/s: what makes the part of each sender large enough."""
+        least, most, takers = 0, 0, 0
+        for sender in dict.fromkeys(self._senders.values()):
+            need = sender.need
+            if need is None:
+                takers += 1
+                most = max(most, sender.wanted)
+            else:
+                least += need
+        return least + takers * most if most else 0
+
+    def _make_padding(self, size: int) -> bytes | None:
+        for sender in dict.fromkeys(self._senders.values()):
+            packet = sender.make_padding(size)
+            if packet is not None:
+                return packet
+        return None
 
     @property
     def estimate(self) -> int | None:
-        """What the path bears, in bit/s, as feedback tells; None while unknown."""
-        return None if self.control is None else self.control.estimate
+        """What the path bears, in bit/s, as feedback about packets tells, or else the other end; None if unknown."""
+        found = None if self.control is None else self.control.estimate
+        if found is None and self._remb and wall_time() - self._remb_at < REMB_LIFETIME:
+            return self._remb
+        return found
+
+    def take_remb(self, bitrate: int, now: float) -> None:
+        """The other end says what the path bears, in bit/s; it counts where feedback does not say it better."""
+        self._remb, self._remb_at = bitrate, now
+        if self.control is None or self.control.estimate is None:
+            self._on_estimate(bitrate)
+
+    def may_repeat(self, size: int, now: float) -> bool:
+        """Whether a packet may be sent again, which counts then: there is a bound for all streams together.
+
+        Args:
+            size: in bytes.
+            now: the time of day.
+        """
+        return self._repeats.take(size, self.estimate, now)
 
     def _on_estimate(self, bitrate: int) -> None:
         if self._pacing is not None:
@@ -523,6 +597,8 @@ class RtpSession:
             self._arrivals.close()
         if self._pacing is not None:
             self._pacing.close()
+        if self._prober is not None:
+            self._prober.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rtcpeer.rtp.forwarding import Output, SenderClock, SourceStream
-from rtcpeer.rtp.layers import choose
+from rtcpeer.rtp.layers import choose, wanted_bitrate
+from rtcpeer.rtp.temporal import ALL
+from rtcpeer.rtp.thinning import Thinning
 
 # How often layers are chosen anew while there are several.
 CHOICE_INTERVAL = 0.5
@@ -66,7 +68,7 @@ class Source:
         for output in [o for o, awaited in self._awaited.items() if awaited is stream]:
             self._stop_waiting(output)
         for output in list(self.outputs):
-            if output.stream is stream:
+            if output.stream is not None and output.stream.origin is stream:
                 output.detach()
                 self._choose(output, now)
 
@@ -128,14 +130,25 @@ class Source:
             self.streams.values(),
             wanted=self.outputs[output],
             estimate=output.estimate,
-            current=output.stream,
+            current=None if output.stream is None else output.stream.origin,
             now=now,
         )
-        if stream is awaited and stream is not None:
+        limit = ALL if output.temporal is None else min(output.temporal, ALL)
+        if awaited is not None and awaited.origin is stream and awaited.temporal == limit:
             return
         self._stop_waiting(output)
-        if stream is None or stream is output.stream:
+        if stream is None:
             return
+        if limit < ALL and stream.thinning is None:
+            stream.thinning = Thinning(stream)
+        thinning = stream.thinning
+        if output.stream is not None and output.stream.origin is stream:
+            if thinning is not None:
+                # the same pictures, fewer or more of them: no key frame is needed
+                thinning.move(output, limit)
+            return
+        if thinning is not None:
+            stream = thinning.stream(limit)
         stream.join(output, now)
         if output.stream is not stream:
             self._awaited[output] = stream
@@ -146,6 +159,15 @@ class Source:
         stream = self._awaited.pop(output, None)
         if stream is not None:
             stream.waiting = tuple([other for other in stream.waiting if other is not output])
+        for known in self.streams.values():
+            if known.thinning is not None:
+                known.thinning.forget(output)
+
+    def wanted(self, output: Output, now: float) -> int:
+        """What an output would get if its way bore it, in bit/s; 0 if it gets nothing."""
+        if output not in self.outputs:
+            return 0
+        return wanted_bitrate(self.streams.values(), wanted=self.outputs[output], now=now)
 
     # -- key frames --------------------------------------------------------------------------------
 
@@ -173,6 +195,11 @@ class Source:
                 self.choose_all(now)
             times.append(self._chosen_at + CHOICE_INTERVAL)
         for stream in self.streams.values():
+            thinning = stream.thinning
+            if thinning is not None:
+                thinning.prune()
+                if not thinning.is_used:
+                    stream.thinning = None
             if not stream.is_used:
                 continue
             if stream.keyframes.poll(now):

@@ -2,6 +2,7 @@
 
 The extension and the feedback are those of draft-holmer-rmcat-transport-wide-cc-extensions-01, the estimate follows
 draft-ietf-rmcat-gcc-02. In reading order: `feedback` (the bytes), `arrivals` and `receiving` (the receiver's part),
-`history`, `delay`, `rate` and `sending` (the sender's part), `receive_side` (for senders that only know REMB),
-`pacing`. Pure but for the timers of `receiving` and `sending`.
+`history`, `delay`, `probing`, `rate` and `sending` (the sender's part), `receive_side` (for senders that only know
+REMB), `pacing`, `repeats` (how much is sent again), `prober`. Pure but for the timers of `receiving`, `pacing` and
+`prober`.
 """

@@ -37,6 +37,11 @@ class SentPackets:
         self.number = number + 1 & 0xFFFF
         return number
 
+    def size_since(self, number: int) -> int:
+        """Bytes of the packets from this number on."""
+        count = min(SIZE, self.number - number & 0xFFFF)
+        return sum([self._bytes[self.number - back & SIZE - 1] for back in range(1, count + 1)])
+
     def take(self, told: TransportFeedback) -> Iterator[tuple[float, int, int | None]]:
         """What feedback says of packets that are known and not acknowledged yet.
 

@@ -1,7 +1,7 @@
 """What a path bears, in bit/s: up while its queue does not grow and nothing is lost, down when one of them happens.
 
-Follows draft-ietf-rmcat-gcc-02 sections 5.5 and 6, but doubles each second until the first queue is seen, as there are
-no probes. Pure: times are arguments.
+Follows draft-ietf-rmcat-gcc-02 sections 5.5 and 6, but doubles each second until the first queue is seen. What is sent
+bounds what can be known; beyond that there are probes (see `probing`). Pure: times are arguments.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 
 from rtcpeer.rtp.congestion.delay import DelayTrend, Usage
+from rtcpeer.rtp.congestion.probing import ProbeResult
 
 START = 500_000.0
 RATE_MIN, RATE_MAX = 30_000.0, 200_000_000.0
@@ -154,6 +155,23 @@ class RateEstimate:
             value *= GROWTH**elapsed
         self.value = min(value, max(limit, self.value))
 
+    def take_probe(self, found: ProbeResult, now: float) -> bool:
+        """A probe has shown what the path bears; gives whether the estimate rises by that.
+
+        It never falls: a receiver that was busy for a moment looks like a path that is full.
+        """
+        value = self.value
+        if value is None or found.rate <= value or self.trend.usage is Usage.OVER:
+            return False
+        if self._loss_limit is not None and found.rate > self._loss_limit:
+            return False
+        self.value = min(RATE_MAX, found.rate)
+        if found.is_full:
+            self._capacity, self._has_queued = found.rate, True
+        elif self._capacity is not None and found.rate > 1.15 * self._capacity:
+            self._capacity = None
+        return True
+
     def note_loss(self, lost: int, told: int, now: float) -> None:
         """Of so many packets so many were lost."""
         self._lost += lost
@@ -164,7 +182,9 @@ class RateEstimate:
         self._lost = self._told = 0
         self._loss_at = now
         if part > LOSS_HIGH:
-            self._loss_limit = self.value * (1 - 0.5 * part)
+            # a sender that cannot adapt loses at random: what arrives all the same is borne by the path
+            floor = min(self.value, DECREASE * (self.throughput.rate() or 0.0))
+            self._loss_limit = max(floor, self.value * (1 - 0.5 * part))
             self._has_queued = True
             self._decreased_at = now
         elif part > LOSS_LOW:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from rtcpeer.rtp.congestion import feedback
 from rtcpeer.rtp.congestion.history import SentPackets
+from rtcpeer.rtp.congestion.probing import Probe
 from rtcpeer.rtp.congestion.rate import RateEstimate
 
 _HEADER_SIZE = 12
@@ -18,6 +19,9 @@ _WRAP = feedback.TICKS_PER_REFERENCE << 24
 _ROUND_TRIP = 0.2
 # An estimate without feedback for so long, in seconds, says nothing any more.
 _LIFETIME = 5.0
+
+
+OnProbe = Callable[[float, bool], None]
 
 
 class SendControl:
@@ -32,6 +36,7 @@ class SendControl:
         identifier: as given.
         acknowledged, lost: packets, as feedback told.
         malformed: packets of feedback that could not be read.
+        on_probe: called when a probe is over, with the time and whether it raised the estimate.
     """
 
     __slots__ = (
@@ -39,6 +44,8 @@ class SendControl:
         "_estimate",
         "_heard_at",
         "_on_estimate",
+        "_probe",
+        "_probe_from",
         "_reference",
         "_round_trip",
         "_sent",
@@ -46,6 +53,7 @@ class SendControl:
         "identifier",
         "lost",
         "malformed",
+        "on_probe",
     )
 
     def __init__(
@@ -66,19 +74,45 @@ class SendControl:
         self._round_trip = _ROUND_TRIP
         # the last reference of the other end's clock, in ticks on an endless line; None before the first
         self._reference: int | None = None
+        # the probe that is under way, and the number of its first packet
+        self._probe: Probe | None = None
+        self._probe_from = 0
+        self.on_probe: OnProbe | None = None
 
     @property
     def estimate(self) -> int | None:
         """What the path bears, in bit/s; None while there is too little to tell, or no feedback any more."""
         value = self._estimate.value
-        return None if value is None or self._now() - self._heard_at > _LIFETIME else int(value)
+        return None if value is None or self.now() - self._heard_at > _LIFETIME else int(value)
+
+    @property
+    def measured(self) -> float:
+        """What arrives, in bit/s; 0.0 while there is too little to tell."""
+        return self._estimate.throughput.rate() or 0.0
+
+    @property
+    def is_probing(self) -> bool:
+        """Whether a probe is under way."""
+        return self._probe is not None
+
+    def begin_probe(self, rate: int) -> None:
+        """What is sent from now on is a probe of this rate, in bit/s."""
+        self._probe = Probe(rate, self.now())
+        self._probe_from = self._sent.number
+
+    def end_probe(self) -> None:
+        """All of the probe has been sent."""
+        probe = self._probe
+        if probe is not None:
+            probe.ended_at = self.now()
+            probe.sent_bytes = self._sent.size_since(self._probe_from)
 
     def number_packet(self, packet: bytes) -> bytes:
         """A packet that leaves now, with its number if it has a place for one."""
         at = self._place(packet, _HEADER_SIZE + 4 * (packet[0] & 0x0F))
         if not at:
             return packet
-        number = self._sent.add(len(packet), self._now())
+        number = self._sent.add(len(packet), self.now())
         return packet[:at] + number.to_bytes(2, "big") + packet[at + 2 :]
 
     def number_body(self, first: int, body: bytes) -> bytes:
@@ -86,7 +120,7 @@ class SendControl:
         at = self._place(body, 4 * (first & 0x0F))
         if not at:
             return body
-        number = self._sent.add(_HEADER_SIZE + len(body), self._now())
+        number = self._sent.add(_HEADER_SIZE + len(body), self.now())
         return body[:at] + number.to_bytes(2, "big") + body[at + 2 :]
 
     def _place(self, data: bytes, at: int) -> int:
@@ -98,7 +132,8 @@ class SendControl:
             return at + 5 if data[at + 4] == self.identifier << 4 | 1 else 0
         return at + 6 if data[at + 4] == self.identifier and data[at + 5] == 2 else 0
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """The time, in seconds of its clock."""
         if self._clock is None:
             self._clock = asyncio.get_running_loop().time
         return self._clock()
@@ -110,12 +145,13 @@ class SendControl:
         except ValueError:
             self.malformed += 1
             return
-        now, estimate = self._now(), self._estimate
+        now, estimate = self.now(), self._estimate
         self._heard_at = now
         reference = self._unwrap(told.reference)
         trend, throughput = estimate.trend, estimate.throughput
         lost = acknowledged = size = 0
         newest = arrived = 0.0
+        probe = self._probe
         for sent_at, length, arrival in self._sent.take(told):
             if arrival is None:
                 lost += 1
@@ -124,7 +160,10 @@ class SendControl:
             size += length
             newest = max(newest, sent_at)
             arrived = (reference + arrival) * feedback.TICK
-            if trend.add(sent_at, arrived):
+            if probe is not None and probe.covers(sent_at):
+                # the queue that it may have made says nothing of what else is sent
+                probe.note(sent_at, arrived, length)
+            elif trend.add(sent_at, arrived):
                 throughput.add(size, arrived)
                 size = 0
         self.lost += lost
@@ -137,8 +176,17 @@ class SendControl:
         estimate.note_loss(lost, lost + acknowledged, now)
         before = estimate.value
         estimate.update(now, self._round_trip)
+        if probe is not None and probe.is_over(now):
+            self._conclude(probe, now)
         if estimate.value is not None and estimate.value != before and self._on_estimate is not None:
             self._on_estimate(int(estimate.value))
+
+    def _conclude(self, probe: Probe, now: float) -> None:
+        self._probe = None
+        found = probe.result()
+        raised = found is not None and self._estimate.take_probe(found, now)
+        if self.on_probe is not None:
+            self.on_probe(now, raised)
 
     def _unwrap(self, reference: int) -> int:
         """A reference of 32 bits on an endless line."""

@@ -7,12 +7,17 @@ from rtcpeer.rtp.relay_packet import RelayPacket
 PLAN = HeaderPlan({96: 100}, "0", {})
 
 
-def vp8(picture, *, key=False, start=True, layer=0, size=20):
-    """A VP8 payload with a long picture id, TL0PICIDX and KEYIDX."""
+def vp8(picture, *, key=False, start=True, layer=0, size=20, temporal=0, synchronized=True):
+    """A VP8 payload with a long picture id, TL0PICIDX, TID, Y and KEYIDX."""
     descriptor = bytes(
         (0x90 if start else 0x80, 0xF0, 0x80 | picture >> 8 & 0x7F, picture & 0xFF, layer & 0xFF)
     )
-    return descriptor + bytes((0x20 | layer & 0x1F,)) + bytes((0 if key else 1,)) + bytes(size)
+    return (
+        descriptor
+        + bytes((temporal << 6 | 0x20 * synchronized | layer & 0x1F,))
+        + bytes((0 if key else 1,))
+        + bytes(size)
+    )
 
 
 class Publisher:

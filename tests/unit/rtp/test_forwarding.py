@@ -6,6 +6,7 @@ import random
 import pytest
 
 from rtcpeer.rtp import forwarding
+from rtcpeer.rtp.congestion.repeats import RepeatBudget
 from rtcpeer.rtp.headers import HeaderPlan
 from rtcpeer.rtp.relay_packet import RelayPacket
 from rtcpeer.rtp.source import Source
@@ -216,8 +217,9 @@ def test_a_subscriber_cannot_make_the_relay_send_without_end():
     for round_ in range(300):
         subscriber.output.repeat([n & 0xFFFF for n in range(65536)], 0.001 * round_)
     assert subscriber.output.repeated_bytes <= size + forwarding.REPEAT_BURST
-    # nor more than its estimate bears
-    subscriber.output.estimate = 100_000
+    # nor more than its path bears, all of its streams together
+    budget = RepeatBudget()
+    subscriber.output.may_repeat = lambda size, now: budget.take(size, 100_000, now)
     before = subscriber.output.repeated_bytes
     for second in range(10):
         publisher.send(1.0 + second, count=900)

@@ -32,6 +32,8 @@ class Receiver:
 
 
 class Sender:
+    kind = "video"
+
     def __init__(self, ssrc: int) -> None:
         self.ssrc = ssrc
 

@@ -57,7 +57,8 @@ def test_loss_alone_lowers_it() -> None:
     estimate = RateEstimate()
     estimate.value = 1e6
     for step in range(1, 20):
-        estimate.throughput.add(25_000, 0.2 * step)
+        # who adapts
+        estimate.throughput.add(int(0.8 * estimate.value * 0.2 / 8), 0.2 * step)
         estimate.note_loss(20, 100, 10.0 + 0.2 * step)
         estimate.update(10.0 + 0.2 * step, 0.1)
     assert estimate.value < 0.4e6
@@ -67,6 +68,16 @@ def test_loss_alone_lowers_it() -> None:
         estimate.note_loss(0, 100, 10.0 + 0.2 * step)
         estimate.update(10.0 + 0.2 * step, 0.1)
     assert estimate.value > 2 * low
+
+
+def test_loss_does_not_lower_it_below_what_arrives_of_a_source_that_cannot_adapt() -> None:
+    estimate = RateEstimate()
+    estimate.value = 1e6
+    for step in range(1, 40):
+        estimate.throughput.add(22_000, 0.2 * step)
+        estimate.note_loss(12, 100, 10.0 + 0.2 * step)
+        estimate.update(10.0 + 0.2 * step, 0.1)
+    assert 0.7e6 < estimate.value < 0.8e6
 
 
 def test_a_source_that_sends_little_does_not_lower_it() -> None:

@@ -1,0 +1,209 @@
+"""Fewer temporal layers: pictures are left out without a gap, and come back where they can be decoded."""
+
+import random
+
+import pytest
+
+from rtcpeer.rtp.relay_packet import RelayPacket
+from rtcpeer.rtp.source import Source
+from tests.unit.rtp.packets import Subscriber, vp8
+from tests.unit.rtp.test_forwarding import steps
+
+# libvpx's pattern of three layers: which layer, and whether it needs only the lowest one
+PATTERN = ((0, False), (2, True), (1, True), (2, False), (0, False), (2, True), (1, False), (2, False))
+
+
+class Layered:
+    """A publisher of VP8 with three temporal layers, and a source with outputs."""
+
+    def __init__(self):
+        self.source = Source("video", lambda stream: None, lambda: None)
+        self.stream = self.source.add_stream(1, clock_rate=90000, rid=None, clock=None, now=0.0)
+        self.number, self.timestamp, self.picture, self.base = 65500, 2**32 - 9000, 32760, 250
+        self.index, self.now = -1, 0.0
+
+    def subscribe(self, temporal=None):
+        subscriber = Subscriber()
+        subscriber.output.temporal = temporal
+        self.source.add(subscriber.output, None, self.now)
+        return subscriber
+
+    def want(self, subscriber, temporal):
+        subscriber.output.temporal = temporal
+        self.source.choose_output(subscriber.output, self.now)
+
+    def picture_packets(self, *, key=False, count=2):
+        self.index = 0 if key else self.index + 1
+        temporal, synchronized = PATTERN[self.index % len(PATTERN)]
+        self.now += 1 / 30
+        self.timestamp = self.timestamp + 3000 & 0xFFFFFFFF
+        self.picture = self.picture + 1 & 0x7FFF
+        self.base += not temporal
+        packets = []
+        for part in range(count):
+            payload = vp8(
+                self.picture,
+                key=key,
+                start=part == 0,
+                layer=self.base & 0xFF,
+                temporal=temporal,
+                synchronized=synchronized,
+            )
+            marker = 0x80 if part == count - 1 else 0
+            packets.append(RelayPacket(96, marker, self.number & 0xFFFF, self.timestamp, 1, payload))
+            self.number += 1
+        return packets
+
+    def send(self, pictures=1, *, key=False, count=2):
+        for _ in range(pictures):
+            for packet in self.picture_packets(key=key, count=count):
+                self.stream.take(packet, "VP8", self.now)
+            self.source.poll(self.now)
+            key = False
+
+
+def layers(subscriber, since=0):
+    """The temporal layer of each picture that was sent."""
+    return [p.body[5] >> 6 for p in subscriber.sent[since:] if p.body[0] & 0x10]
+
+
+def assert_continuous(subscriber):
+    assert set(steps(subscriber.numbers)) == {1}
+    pictures = [p.picture for p in subscriber.sent]
+    assert set(steps(pictures, 15)) <= {0, 1}
+    assert set(steps([p.layer for p in subscriber.sent], 8)) <= {0, 1}
+    assert min(steps([p.timestamp for p in subscriber.sent], 32)) >= 0
+
+
+@pytest.mark.parametrize(("temporal", "found"), [(0, {0}), (1, {0, 1}), (2, {0, 1, 2}), (None, {0, 1, 2})])
+def test_layers_are_left_out_without_a_gap(temporal, found):
+    publisher = Layered()
+    subscriber = publisher.subscribe(temporal)
+    everything = publisher.subscribe()
+    publisher.send(key=True)
+    publisher.send(200)
+    assert set(layers(subscriber)) == found
+    assert_continuous(subscriber)
+    assert_continuous(everything)
+    # times are those of the pictures that are left
+    gaps = {step for step in steps([p.timestamp for p in subscriber.sent], 32) if step}
+    assert gaps == {{0: 12000, 1: 6000}.get(temporal, 3000)}
+    assert subscriber.output.holes() == 0
+    assert subscriber.output.counts()[0] == len(subscriber.sent)
+    assert subscriber.sent[0].is_key
+
+
+def test_layers_go_and_come_back_without_a_key_frame():
+    publisher = Layered()
+    subscriber = publisher.subscribe()
+    publisher.send(key=True)
+    publisher.send(40)
+    for wanted, found in ((0, {0}), (None, {0, 1, 2}), (1, {0, 1}), (2, {0, 1, 2}), (0, {0}), (1, {0, 1})):
+        publisher.want(subscriber, wanted)
+        publisher.send(17)
+        since = len(subscriber.sent)
+        publisher.send(40)
+        assert set(layers(subscriber, since)) == found
+    assert_continuous(subscriber)
+    assert sum(1 for p in subscriber.sent if p.is_key) == 1
+    assert subscriber.output.counts()[0] == len(subscriber.sent)
+
+
+def test_a_picture_of_a_layer_follows_the_one_before_in_that_layer():
+    choice = random.Random(4)
+    publisher = Layered()
+    subscriber = publisher.subscribe()
+    publisher.send(key=True)
+    known = {}
+    for _ in range(300):
+        publisher.want(subscriber, choice.choice((0, 1, 2, None)))
+        for _ in range(choice.randint(1, 9)):
+            since = len(subscriber.sent)
+            publisher.send()
+            temporal, synchronized = PATTERN[publisher.index % len(PATTERN)]
+            if len(subscriber.sent) > since:
+                assert not temporal or synchronized or known.get(temporal), (temporal, publisher.index)
+                known[temporal] = True
+            else:
+                known[temporal] = False
+
+
+def test_losses_late_packets_and_retransmissions():
+    choice = random.Random(5)
+    publisher = Layered()
+    subscriber = publisher.subscribe(0)
+    publisher.send(key=True)
+    held = []
+    for _ in range(400):
+        for packet in publisher.picture_packets():
+            if choice.random() < 0.1:
+                held.append(packet)
+            else:
+                publisher.stream.take(packet, "VP8", publisher.now)
+        while held and choice.random() < 0.6:
+            publisher.stream.take(held.pop(0), "VP8", publisher.now)
+    for packet in held:
+        publisher.stream.take(packet, "VP8", publisher.now)
+    # every number went out once: as a picture of the lowest layer, or empty where it could not be left out any more
+    assert len(set(subscriber.numbers)) == len(subscriber.sent)
+    assert subscriber.output.holes() == 0
+    assert {p.body[5] >> 6 for p in subscriber.sent if p.body} == {0}
+    whole = [p for p in subscriber.sent if p.body]
+    again = whole[-1]
+    before = len(subscriber.sent)
+    subscriber.output.repeat([again.number], publisher.now)
+    (copy,) = subscriber.sent[before:]
+    assert copy.body == again.body
+
+
+def test_subscribers_with_the_same_wish_share_a_stream_and_it_ends_with_the_last():
+    publisher = Layered()
+    subscribers = [publisher.subscribe(1) for _ in range(5)]
+    publisher.send(key=True)
+    publisher.send(10)
+    assert len({id(s.output.stream) for s in subscribers}) == 1
+    assert subscribers[0].output.stream is not publisher.stream
+    for subscriber in subscribers[:3]:
+        publisher.source.remove(subscriber.output)
+    for subscriber in subscribers[3:]:
+        publisher.want(subscriber, None)
+    publisher.send(20)
+    assert publisher.stream.thinning is None
+    assert {s.output.stream for s in subscribers[3:]} == {publisher.stream}
+    # and packets pass it no more
+    publisher.send(10)
+    assert_continuous(subscribers[4])
+
+
+def test_a_wish_before_the_key_frame_and_a_change_of_it():
+    publisher = Layered()
+    subscriber = publisher.subscribe(0)
+    publisher.send(5)
+    publisher.want(subscriber, 1)
+    publisher.send(5)
+    assert subscriber.sent == []
+    publisher.send(key=True)
+    publisher.send(16)
+    assert set(layers(subscriber)) == {0, 1}
+    assert publisher.source.awaited(subscriber.output) is None
+
+
+def test_a_stream_that_goes_leaves_nothing_behind():
+    publisher = Layered()
+    subscriber = publisher.subscribe(1)
+    publisher.send(key=True)
+    publisher.send(5)
+    publisher.source.remove_stream(1, publisher.now)
+    assert subscriber.output.stream is None
+    assert publisher.source.streams == {}
+
+
+def test_streams_without_layers_are_forwarded_whole():
+    publisher = Layered()
+    subscriber = publisher.subscribe(0)
+    for index in range(30):
+        payload = b"\x10" + bytes((0 if index == 0 else 1,)) + bytes(20)
+        packet = RelayPacket(96, 0x80, index, 3000 * index, 1, payload)
+        publisher.stream.take(packet, "VP8", index / 30)
+    assert len(subscriber.sent) == 30
+    assert set(steps(subscriber.numbers)) == {1}
