@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from OpenSSL import SSL, crypto
 
@@ -37,9 +37,11 @@ from rtcpeer.dtls.records import (
 )
 from rtcpeer.errors import InvalidStateError, RTCError
 from rtcpeer.net.offload import SEGMENTS_MIN
-from rtcpeer.rtp.session import RtpSession
 from rtcpeer.rtp.srtp import SrtpKeys, SrtpSessions, export_keys, make_sessions
 from rtcpeer.values import DtlsRole, DtlsTransportState, Fingerprint, IceRole
+
+if TYPE_CHECKING:
+    from rtcpeer.rtp.session import RtpSession
 
 __all__ = ["DataUser", "DtlsListener", "DtlsTransport", "Pipe"]
 
@@ -212,6 +214,9 @@ class DtlsTransport:
     def rtp(self) -> RtpSession:
         """The RTP session of this transport; made when first asked for."""
         if self._rtp is None:
+            # many transports carry data alone
+            from rtcpeer.rtp.session import RtpSession
+
             self._rtp = RtpSession(
                 self._make_srtp, self._send_packet, has_route=self._has_route, name=self._name
             )

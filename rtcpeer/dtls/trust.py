@@ -14,8 +14,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
-from service_identity import CertificateError, VerificationError
-from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 
 from rtcpeer.dtls.records import HANDSHAKE_MTU
 from rtcpeer.net.system import default_tls_context
@@ -123,6 +121,10 @@ def _verify(connection: SSL.Connection, certificate: crypto.X509, error: int, de
 
 def is_for(certificate: x509.Certificate, host: str) -> bool:
     """Whether a certificate names this host (RFC 9525 section 6): by subjectAltName, never by its common name."""
+    # loads much, and few connections ask a server over DTLS
+    from service_identity import CertificateError, VerificationError
+    from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
+
     name = host.rstrip(".")
     try:
         if _address(name) is None:

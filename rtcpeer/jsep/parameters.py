@@ -6,7 +6,8 @@ engine never sees a media object.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from rtcpeer.values import BundlePolicy, Codec, Direction, HeaderExtension, MediaKind
 
@@ -27,11 +28,16 @@ class Capabilities:
     header_extensions: tuple[HeaderExtension, ...] = ()
 
 
+def _nothing(_kind: str) -> Capabilities:
+    return Capabilities()
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """Everything about an endpoint that negotiation must know and that never changes afterwards.
 
     Attributes:
+        capabilities: of one kind ("audio" or "video"), always the same; asked for when the kind is used first.
         bundle_policy: webrtc-pc 4.2.5.
         max_send_encodings: how many simulcast layers a video sender may have ("maxN" of webrtc-pc 5.1).
         receive_simulcast: whether an offered ``a=simulcast:send`` is accepted as several layers.
@@ -40,18 +46,13 @@ class EngineSettings:
         declare_ssrcs: write ``a=ssrc`` lines for senders without rids, as browsers do.
     """
 
-    audio: Capabilities = field(default_factory=Capabilities)
-    video: Capabilities = field(default_factory=Capabilities)
+    capabilities: Callable[[str], Capabilities] = _nothing
     bundle_policy: BundlePolicy = BundlePolicy.BALANCED
     max_send_encodings: int = 3
     receive_simulcast: bool = True
     max_message_size: int = 262144
     sctp_port: int = 5000
     declare_ssrcs: bool = True
-
-    def capabilities(self, kind: str) -> Capabilities:
-        """The capabilities of one kind."""
-        return self.audio if kind == MediaKind.AUDIO else self.video
 
 
 @dataclass(frozen=True, slots=True)

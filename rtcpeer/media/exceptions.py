@@ -5,6 +5,10 @@ Owns nothing; only `rtcpeer.media` may know aiortc, so the face takes these name
 
 from __future__ import annotations
 
-from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
+import sys
 
-__all__ = ["InternalError", "InvalidAccessError", "InvalidStateError", "OperationError"]
+
+def upstream(name: str) -> type[Exception] | None:
+    """Aiortc's exception class of this name; None while nobody has imported aiortc, so that nobody can catch it."""
+    module = sys.modules.get("aiortc.exceptions")
+    return getattr(module, name, None)

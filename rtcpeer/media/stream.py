@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rtcpeer.media.event_target import Event, EventTarget, fire, handler
-from rtcpeer.media.source import SourceTrack
-from rtcpeer.media.track import ClonedTrack
+
+if TYPE_CHECKING:
+    from rtcpeer.media.source import SourceTrack
 
 
 class MediaStreamTrackEvent(Event):
@@ -93,7 +94,10 @@ class MediaStream(EventTarget):
 
     def clone(self) -> MediaStream:
         """A stream with another id, of clones of the tracks."""
-        clones = []
+        # streams are there in every connection, media in some
+        from rtcpeer.media.track import ClonedTrack
+
+        clones: list[SourceTrack] = []
         for track in self._tracks.values():
             clone = getattr(track, "clone", None)
             clones.append(clone() if clone is not None else ClonedTrack(track))

@@ -1,9 +1,10 @@
 """The exceptions as users of the face see them: rtcpeer's own, kin of aiortc's where aiortc has the name.
 
-`InvalidStateError` here derives from `rtcpeer.errors.InvalidStateError` and from aiortc's class of that name,
-and so do the others that aiortc knows. The floors below raise `rtcpeer.errors` and know nothing of aiortc;
-`w3c_errors` stands at the border and makes their exceptions members of the classes here, without a copy:
-arguments, attributes, cause and traceback stay.
+`InvalidStateError` here derives from `rtcpeer.errors.InvalidStateError` and, in programs that import aiortc, from its
+class of that name, and so do the others that aiortc knows. aiortc takes longer to import than all of rtcpeer, so it is
+not imported for that: the kinship is there from the first exception on that could meet such an ``except``. The floors
+below raise `rtcpeer.errors` and know nothing of aiortc; `w3c_errors` stands at the border and makes their exceptions
+members of the classes here, without a copy: arguments, attributes, cause and traceback stay.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from rtcpeer import errors, webidl
 from rtcpeer.errors import (
@@ -26,7 +27,7 @@ from rtcpeer.errors import (
     RTCSyntaxError,
     RTCTimeoutError,
 )
-from rtcpeer.media import exceptions as upstream
+from rtcpeer.media.exceptions import upstream
 
 __all__ = [
     "AbortError",
@@ -61,16 +62,36 @@ ERROR_DETAILS = frozenset(
 )
 
 
-class InvalidStateError(errors.InvalidStateError, upstream.InvalidStateError):
+class _Kin(RtcPeerError):
+    """What aiortc has a class for, too."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make one that is caught as aiortc's."""
+        _join_aiortc()
+        return super().__new__(cls, *args, **kwargs)
+
+
+class InvalidStateError(_Kin, errors.InvalidStateError):
     """The object is in a state in which the call is not allowed."""
 
 
-class InvalidAccessError(errors.InvalidAccessError, upstream.InvalidAccessError):
+class InvalidAccessError(_Kin, errors.InvalidAccessError):
     """The object does not support the operation or argument."""
 
 
-class OperationError(errors.OperationError, upstream.OperationError):
+class OperationError(_Kin, errors.OperationError):
     """The operation failed for an operation-specific reason."""
+
+
+def _join_aiortc() -> None:
+    """Make aiortc's classes bases of ours of the same names, once aiortc has been imported."""
+    for kin in _Kin.__subclasses__():
+        base = upstream(kin.__name__)
+        if base is not None and base not in kin.__bases__:
+            kin.__bases__ = (*kin.__bases__, base)
+
+
+_join_aiortc()
 
 
 class InvalidCharacterError(RtcPeerError):
@@ -128,6 +149,7 @@ def to_face(error: BaseException) -> BaseException:
     """
     face = _FACE.get(type(error))
     if face is not None:
+        _join_aiortc()
         error.__class__ = face
     return error
 

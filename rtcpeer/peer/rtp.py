@@ -10,10 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rtcpeer import webidl
 from rtcpeer.errors import InvalidStateError, RTCRangeError
-from rtcpeer.media.encoded_frames import EncodedFrameReader
-from rtcpeer.media.sframe import SFrameTransform
-from rtcpeer.media.track import RemoteTrack
-from rtcpeer.media.transforms import FrameTransform, RTCRtpScriptTransform
 from rtcpeer.peer import parameters as dictionaries
 from rtcpeer.peer.errors import w3c_errors
 from rtcpeer.peer.parameters import (
@@ -22,11 +18,14 @@ from rtcpeer.peer.parameters import (
     RTCRtpReceiveParameters,
     RTCRtpSynchronizationSource,
 )
-from rtcpeer.peer.rtp_sender import RTCRtpSender
+from rtcpeer.peer.rtp_sender import RTCRtpSender, check_transform
 from rtcpeer.peer.session.transceiver import TransceiverCore
 from rtcpeer.values import Direction
 
 if TYPE_CHECKING:
+    from rtcpeer.media.encoded_frames import EncodedFrameReader
+    from rtcpeer.media.track import RemoteTrack
+    from rtcpeer.media.transforms import FrameTransform
     from rtcpeer.peer.stats import RTCStatsReport
     from rtcpeer.peer.transports import RTCDtlsTransport
 
@@ -121,6 +120,8 @@ class RTCRtpReceiver:
             TypeError: it is no remote track, or of another kind.
             InvalidStateError: it has ended.
         """
+        from rtcpeer.media.track import RemoteTrack
+
         kind = self._core.kind.value
         if track is None:
             track = RemoteTrack(kind)
@@ -170,10 +171,7 @@ class RTCRtpReceiver:
     @transform.setter
     @w3c_errors
     def transform(self, value: FrameTransform | None) -> None:
-        if value is not None and not isinstance(value, RTCRtpScriptTransform | SFrameTransform):
-            raise TypeError(
-                f"transform must be an RTCRtpScriptTransform, an SFrameTransform or None, not {value!r}"
-            )
+        check_transform(value)
         self._core.receiver_media.encoded.set_transform(value)
 
     async def getStats(self) -> RTCStatsReport:

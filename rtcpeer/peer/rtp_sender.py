@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 from rtcpeer import webidl
 from rtcpeer.errors import InvalidModificationError, InvalidStateError
 from rtcpeer.jsep import encodings as encoding_rules
-from rtcpeer.media.sframe import SFrameTransform
-from rtcpeer.media.transforms import FrameTransform, RTCRtpScriptTransform
 from rtcpeer.peer import parameters as dictionaries
 from rtcpeer.peer.errors import w3c_errors
 from rtcpeer.peer.keywords import SetParameterKeywords
@@ -24,6 +22,7 @@ from rtcpeer.values import MediaKind
 
 if TYPE_CHECKING:
     from rtcpeer.media.stream import MediaStream
+    from rtcpeer.media.transforms import FrameTransform
     from rtcpeer.peer.dtmf import RTCDTMFSender
     from rtcpeer.peer.stats import RTCStatsReport
     from rtcpeer.peer.transports import RTCDtlsTransport
@@ -32,6 +31,23 @@ if TYPE_CHECKING:
 def core_of(sender: RTCRtpSender) -> TransceiverCore:
     """What stands behind a sender, for other classes of the face."""
     return sender._core
+
+
+def check_transform(value: Any) -> None:
+    """Refuse what is no transform.
+
+    Raises:
+        TypeError: it is neither a transform nor None.
+    """
+    if value is None:
+        return
+    from rtcpeer.media.sframe import SFrameTransform
+    from rtcpeer.media.transforms import RTCRtpScriptTransform
+
+    if not isinstance(value, RTCRtpScriptTransform | SFrameTransform):
+        raise TypeError(
+            f"transform must be an RTCRtpScriptTransform, an SFrameTransform or None, not {value!r}"
+        )
 
 
 class RTCRtpSender:
@@ -77,10 +93,7 @@ class RTCRtpSender:
     @transform.setter
     @w3c_errors
     def transform(self, value: FrameTransform | None) -> None:
-        if value is not None and not isinstance(value, RTCRtpScriptTransform | SFrameTransform):
-            raise TypeError(
-                f"transform must be an RTCRtpScriptTransform, an SFrameTransform or None, not {value!r}"
-            )
+        check_transform(value)
         self._core.sender_media.set_transform(value)
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 
 from rtcpeer.jsep.parameters import Capabilities as EngineCapabilities
-from rtcpeer.media import codecs
 from rtcpeer.peer.parameters import RTCRtpCapabilities, RTCRtpHeaderExtensionCapability, codec_capability
 from rtcpeer.values import Codec
 
@@ -13,32 +12,28 @@ from rtcpeer.values import Codec
 _RTX = Codec("video/rtx", 90000)
 
 
-def _plain(kind: str, *, sending: bool) -> tuple[Codec, ...]:
-    listed = codecs.capabilities(kind, sending=sending).codecs
+@cache
+def engine_capabilities(kind: str) -> EngineCapabilities:
+    """One kind's, for the engine; looked up when a connection has its first section of media."""
+    # loads libav, which connections for data alone do without
+    from rtcpeer.media.codecs import capabilities
+
+    able = {sending: capabilities(str(kind), sending=sending) for sending in (True, False)}
+    return EngineCapabilities(
+        _plain(able[True].codecs), _plain(able[False].codecs), able[False].header_extensions
+    )
+
+
+def _plain(listed: tuple[Codec, ...]) -> tuple[Codec, ...]:
     media = tuple(codec for codec in listed if codec.name != "rtx")
     return media if len(media) == len(listed) else (*media, _RTX)
-
-
-@cache
-def engine_capabilities() -> tuple[EngineCapabilities, EngineCapabilities]:
-    """Audio's and video's, for the engine."""
-    audio, video = (
-        EngineCapabilities(
-            _plain(kind, sending=True),
-            _plain(kind, sending=False),
-            codecs.capabilities(kind, sending=False).header_extensions,
-        )
-        for kind in ("audio", "video")
-    )
-    return audio, video
 
 
 def capabilities(kind: str, *, sending: bool) -> RTCRtpCapabilities | None:
     """`RTCRtpSender.getCapabilities` or `RTCRtpReceiver.getCapabilities`; None for an unknown kind."""
     if kind not in ("audio", "video"):
         return None
-    audio, video = engine_capabilities()
-    own = audio if kind == "audio" else video
+    own = engine_capabilities(kind)
     return RTCRtpCapabilities(
         codecs=[codec_capability(codec) for codec in (own.send if sending else own.receive)],
         headerExtensions=[RTCRtpHeaderExtensionCapability(e.uri) for e in own.header_extensions],

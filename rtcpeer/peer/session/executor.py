@@ -13,10 +13,7 @@ from weakref import WeakValueDictionary
 from rtcpeer.jsep import effects as fx
 from rtcpeer.jsep.effects import Plan
 from rtcpeer.media.event_target import Event
-from rtcpeer.media.receiver import MediaReceiver
-from rtcpeer.media.sender import MediaSender
 from rtcpeer.media.stream import MediaStream, add_track, remove_track
-from rtcpeer.media.track import RemoteTrack
 from rtcpeer.peer.events import RTCTrackEvent
 from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpTransceiver
 from rtcpeer.peer.rtp_sender import RTCRtpSender
@@ -192,6 +189,11 @@ class Executor:
     # --- transceivers -----------------------------------------------------------------------------
 
     def _create_transceiver(self, effect: fx.CreateTransceiver) -> None:
+        # loads libav and the codecs, which connections for data alone do without
+        from rtcpeer.media.receiver import MediaReceiver
+        from rtcpeer.media.sender import MediaSender
+        from rtcpeer.media.track import RemoteTrack
+
         name = f"{self._session.name}/{effect.kind}{effect.transceiver}"
         track = RemoteTrack(effect.kind.value, effect.track_id)
         core = TransceiverCore(

@@ -79,11 +79,9 @@ class PeerSession:
         self.manager = ConfigurationManager(configuration)
         self.settings = settings
         self.network = settings.network or current_network.get()
-        audio, video = engine_capabilities()
         self.engine = Engine(
             EngineSettings(
-                audio=audio,
-                video=video,
+                capabilities=engine_capabilities,
                 bundle_policy=BundlePolicy(configuration.bundlePolicy),
                 max_message_size=settings.max_message_size,
             ),

@@ -66,7 +66,7 @@ LEVEL = HeaderExtension("urn:ietf:params:rtp-hdrext:ssrc-audio-level")
 RID = HeaderExtension("urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id")
 AUDIO = Capabilities((OPUS, PCMU, PCMA), (OPUS, PCMU, PCMA), (MID, LEVEL))
 VIDEO = Capabilities((VP8, H264, RTX), (VP8, H264, RTX), (MID, RID))
-SETTINGS = EngineSettings(AUDIO, VIDEO)
+SETTINGS = EngineSettings({"audio": AUDIO, "video": VIDEO}.__getitem__)
 FINGERPRINT = Fingerprint("sha-256", ":".join(["AB"] * 32))
 
 
