@@ -3,7 +3,8 @@
 In reading order: `events` and `participant` (what a call shows), `request` and `service` (what a service is: read this
 to add one), `host` (the state of a call), `call`, `joining` (`join`), `running` (`run`), `remote` (tracks that arrive);
 then `mesh` (a connection to each other participant) with `rooms`, `rtcmulticonnection` and `queue_channel`; `janus` on
-`janus_channels` and `janus_session`; `whip`; the package `livekit`; beside calls, `peerjs` with `binarypack`.
+`janus_channels` and `janus_session`, and `janus_plugin` with `janus_echo`, `janus_textroom` and `janus_streaming`
+(`janus_services` chooses); `whip`; `peerjs` with `binarypack`, and `peerjs_calls` on it; the package `livekit`.
 
 The names below are loaded on demand; services need their extras, most of them ``rtcpeer[signaling]`` (aiohttp).
 """
@@ -20,6 +21,8 @@ _EXPORTS = {
         "EndReason",
         "Ended",
         "Message",
+        "ParticipantAway",
+        "ParticipantBack",
         "ParticipantJoined",
         "ParticipantLeft",
         "ParticipantUpdated",
@@ -30,6 +33,10 @@ _EXPORTS = {
         "TrackUnsubscribed",
     ),
     "rtcpeer.calls.host": ("CallHost",),
+    "rtcpeer.calls.janus": ("JanusRoom",),
+    "rtcpeer.calls.janus_echo": ("JanusEchoTest",),
+    "rtcpeer.calls.janus_streaming": ("JanusStreaming",),
+    "rtcpeer.calls.janus_textroom": ("JanusTextRoom",),
     "rtcpeer.calls.joining": ("join", "services"),
     "rtcpeer.calls.participant": ("Participant", "Publication"),
     "rtcpeer.calls.running": ("run",),
@@ -48,10 +55,16 @@ __all__ = [
     "CallService",
     "EndReason",
     "Ended",
+    "JanusEchoTest",
+    "JanusRoom",
+    "JanusStreaming",
+    "JanusTextRoom",
     "JoinRequest",
     "Joining",
     "Message",
     "Participant",
+    "ParticipantAway",
+    "ParticipantBack",
     "ParticipantJoined",
     "ParticipantLeft",
     "ParticipantUpdated",
@@ -77,6 +90,8 @@ if TYPE_CHECKING:
         Ended,
         EndReason,
         Message,
+        ParticipantAway,
+        ParticipantBack,
         ParticipantJoined,
         ParticipantLeft,
         ParticipantUpdated,
@@ -87,6 +102,10 @@ if TYPE_CHECKING:
         TrackUnsubscribed,
     )
     from rtcpeer.calls.host import CallHost
+    from rtcpeer.calls.janus import JanusRoom
+    from rtcpeer.calls.janus_echo import JanusEchoTest
+    from rtcpeer.calls.janus_streaming import JanusStreaming
+    from rtcpeer.calls.janus_textroom import JanusTextRoom
     from rtcpeer.calls.joining import join, services
     from rtcpeer.calls.participant import Participant, Publication
     from rtcpeer.calls.peerjs import PeerJS, PeerJSCall, PeerJSData

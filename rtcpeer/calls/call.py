@@ -185,10 +185,15 @@ class Call:
         Raises:
             InvalidStateError: the call is over.
             NotSupportedError: the service has no such thing.
+            ValueError, TypeError: the service does not carry so much, or JSON does not carry it.
         """
         self._check_open("set_metadata()")
-        self._host.metadata = MappingProxyType(dict(metadata))
-        await self._service.set_metadata(self._host.metadata)
+        former, self._host.metadata = self._host.metadata, MappingProxyType(dict(metadata))
+        try:
+            await self._service.set_metadata(self._host.metadata)
+        except BaseException:
+            self._host.metadata = former
+            raise
 
     async def close(self) -> None:
         """Leave the call. Idempotent; ends when connections, sockets and tasks are gone. Published tracks go on."""

@@ -53,6 +53,20 @@ class ParticipantUpdated(CallEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class ParticipantAway(CallEvent):
+    """The service does not hear a participant at present. It may come back, and media may go on meanwhile."""
+
+    participant: Participant
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantBack(CallEvent):
+    """The service hears a participant again that was away."""
+
+    participant: Participant
+
+
+@dataclass(frozen=True, slots=True)
 class TrackSubscribed(CallEvent):
     """A participant publishes a track, and it arrives here.
 
@@ -95,10 +109,12 @@ class Message(CallEvent):
     Attributes:
         sender: who sent it; None where the service does not say.
         data: text or bytes, as it was sent; of services with structured messages what they carried.
+        topic: what it is about, where the service has such a thing.
     """
 
     sender: Participant | None
     data: Any
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from rtcpeer.calls.events import (
     Ended,
     EndReason,
     Message,
+    ParticipantAway,
+    ParticipantBack,
     ParticipantJoined,
     ParticipantLeft,
     ParticipantUpdated,
@@ -183,7 +185,7 @@ class CallHost:
         for name in tuple(participant.tracks):
             self.track_unsubscribed(id, name)
         del self._participants[id]
-        participant.is_present = participant.is_reconnecting = False
+        participant.is_present = participant.is_reconnecting = participant.is_away = False
         self._tell(ParticipantLeft(participant, str(reason)))
 
     def track_subscribed(self, id: str, name: str, track: Any) -> str | None:
@@ -221,15 +223,15 @@ class CallHost:
         if participant is not None and name in participant.tracks and participant.mark_muted(name, muted):
             self._tell(TrackMuted(participant, name, muted))
 
-    def message(self, id: str | None, data: Any) -> None:
-        """A message has arrived, from a participant or (None) from the service."""
+    def message(self, id: str | None, data: Any, topic: str = "") -> None:
+        """A message has arrived, from a participant or (None) from the service; `topic`: what it is about."""
         if isinstance(data, (str, bytes)) and len(data) > MESSAGE_MAX:
             self.ignored("huge message", len(data))
             return
         participant = None
         if id is not None and (participant := self._find(id)) is None:
             return
-        self._tell(Message(participant, data))
+        self._tell(Message(participant, data, topic[:TEXT_MAX]))
 
     def reconnecting(self, reason: str, id: str | None = None) -> None:
         """A connection is being mended: to a participant, or (None) to the service. Told once until `reconnected`."""
@@ -254,6 +256,17 @@ class CallHost:
         if participant is not None and participant.is_reconnecting:
             participant.is_reconnecting = False
             self._tell(Reconnected(participant))
+
+    def presence(self, id: str, present: bool) -> None:
+        """The service has lost a participant for a while, or has it back; the connection to it is another matter."""
+        participant = self._find(id)
+        if participant is not None and participant.is_away is present:
+            participant.is_away = not present
+            self._tell(ParticipantBack(participant) if present else ParticipantAway(participant))
+
+    def tell(self, event: CallEvent) -> None:
+        """An event that only this service has: a class of its own that is a `CallEvent`."""
+        self._tell(event)
 
     def ended(self, reason: str, error: Exception | None = None) -> None:
         """The call is over. The first reason counts; `CallService.leave` follows."""

@@ -37,6 +37,7 @@ _HANGUP_TIME: Final = 2.0
 # Restarts of a subscriber that are asked for before another handle takes over.
 _RESTARTS: Final = 2
 _UNREAD_MAX: Final = 256
+_START: Final[Mapping[str, Any]] = {"request": "start"}
 _ORIGIN: Final = re.compile(r"^o=(\S+) \d+ \d+ ", re.MULTILINE)
 
 
@@ -124,16 +125,16 @@ class PublisherChannel(HandleChannel):
     """Carries our offers to a handle of the VideoRoom that has joined as publisher.
 
     Args:
-        handle: which has joined.
+        handle: which has joined; None: `use` names it.
         describe: the names of our tracks: members "mid" and "description" of each, for the offer at hand.
     """
 
     capabilities = ChannelCapabilities(reliable=True, offers="local", polite=False)
 
-    def __init__(self, handle: JanusHandle, describe: Callable[[], list[dict[str, Any]]]) -> None:
-        super().__init__(handle)
+    def __init__(self, handle: JanusHandle | None, describe: Callable[[], list[dict[str, Any]]]) -> None:
         self._describe = describe
         self._offer = ""  # the one in force
+        super().__init__(handle)
 
     def use(self, handle: JanusHandle) -> None:
         """Go on with another handle, which has published nothing yet."""
@@ -157,25 +158,58 @@ class PublisherChannel(HandleChannel):
         sdp = str(init["sdp"])
         if self._offer and is_other_connection_untrusted(self._offer, sdp):
             await self._take_back(handle)
-        body = {
-            "request": "configure" if self._offer else "publish",
-            "descriptions": self._describe(),
-        }
+        body = self._body(is_first=not self._offer)
         _, answer = await _plain(handle.ask(body, {"type": "offer", "sdp": sdp}))
         if answer is None:
             raise NetworkError("Janus has taken the offer and not answered it", fault="remote")
         self._offer = sdp
-        self.put({"type": str(answer.get("type")), "sdp": self._origin.write(answer["sdp"])})
+        said = {"type": str(answer.get("type")), "sdp": self._origin.write(answer["sdp"])}
+        self.put(said | self._members())
+
+    def _body(self, *, is_first: bool) -> dict[str, Any]:
+        """The request that carries an offer."""
+        return {"request": "publish" if is_first else "configure", "descriptions": self._describe()}
+
+    def _members(self) -> dict[str, Any]:
+        """What an answer has besides its description."""
+        return {}
+
+    async def _end_connection(self, handle: JanusHandle) -> None:
+        """Ask for the end of the connection of the former offer."""
+        await _plain(handle.ask({"request": "unpublish"}))
 
     async def _take_back(self, handle: JanusHandle) -> None:
         self._hungup.clear()
-        await _plain(handle.ask({"request": "unpublish"}))
+        await self._end_connection(handle)
         try:
             async with asyncio.timeout(_HANGUP_TIME):
                 await self._hungup.wait()
         except TimeoutError:
             logger.info("Janus has not hung up within %g s after unpublishing", _HANGUP_TIME)
         self.hung_up()
+
+
+class EchoChannel(PublisherChannel):
+    """Carries our offers to a handle of the EchoTest.
+
+    Args:
+        settings: what each request says besides its offer.
+        numbers: of what comes back in each section, by mid: the same for the same track on every connection.
+    """
+
+    def __init__(self, settings: Callable[[], dict[str, Any]], numbers: Callable[[], dict[str, int]]) -> None:
+        super().__init__(None, list)
+        self._settings = settings
+        self._numbers = numbers
+
+    def _members(self) -> dict[str, Any]:
+        return {MEMBER: {"peer": "janus", "senders": self._numbers()}}
+
+    def _body(self, *, is_first: bool) -> dict[str, Any]:
+        return self._settings()
+
+    async def _end_connection(self, handle: JanusHandle) -> None:
+        await handle.hang_up()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +230,13 @@ class Stream:
 
 
 class SubscriberChannel(HandleChannel):
-    """Carries Janus' offers from a subscriber's handle, and our answers to it.
+    """Carries Janus' offers from a handle that receives, and our answers to it.
 
     Args:
         renew: makes another handle that subscribes to the same streams; its offer is given to `offer`.
         negotiated: called with the sections of an offer when it has been read.
+        start: the request that carries an answer.
+        restart: makes the request that asks for a restart of ICE.
     """
 
     capabilities = ChannelCapabilities(reliable=True, offers="remote", restart="ask", polite=True)
@@ -208,9 +244,13 @@ class SubscriberChannel(HandleChannel):
     def __init__(
         self,
         renew: Callable[[], Awaitable[None]],
-        negotiated: Callable[[Mapping[str, Stream]], object],
+        negotiated: Callable[[Mapping[str, Stream]], object] = lambda _: None,
+        *,
+        start: Mapping[str, Any] = _START,
+        restart: Callable[[], dict[str, Any]] = lambda: {"request": "configure", "restart": True},
     ) -> None:
         super().__init__(None)
+        self._start, self._restart = start, restart
         self._renew = renew
         self._negotiated = negotiated
         self._sections: dict[int, Mapping[str, Stream]] = {}  # by the identity of the waiting offer
@@ -254,7 +294,7 @@ class SubscriberChannel(HandleChannel):
             return
         if init["type"] != "answer":
             raise InvalidStateError(f"a subscriber of Janus sends answers, not {init['type']}")
-        await _plain(handle.ask({"request": "start"}, {"type": "answer", "sdp": init["sdp"]}))
+        await _plain(handle.ask(self._start, {"type": "answer", "sdp": init["sdp"]}))
         former, self._former = self._former, []
         for old in former:
             await old.detach()
@@ -267,7 +307,7 @@ class SubscriberChannel(HandleChannel):
             await self._renew()
             return
         handle = self._open_handle()
-        _, jsep = await _plain(handle.ask({"request": "configure", "restart": True}))
+        _, jsep = await _plain(handle.ask(self._restart()))
         if jsep is not None:
             handle.on_event({"restarted": True}, jsep)
 

@@ -88,6 +88,10 @@ class JanusHandle:
         members = {"candidate": said[0]} if len(said) == 1 else {"candidates": said}
         await self._session.request("trickle", handle=self, **members)
 
+    async def hang_up(self) -> None:
+        """End its peer connection; `on_hangup` follows. Raises as `ask`."""
+        await self._session.request("hangup", handle=self)
+
     async def detach(self) -> None:
         """Give it back. What Janus says to that does not matter."""
         if not self.is_gone:
@@ -139,6 +143,11 @@ class JanusSession:
     def __repr__(self) -> str:
         state = "closed" if self._closed else "lost" if self._socket is None else "open"
         return f"<JanusSession {self.url.split('?')[0]}, {state}, {len(self.handles)} handles>"
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
 
     async def open(self) -> None:
         """Connect and make the session.

@@ -20,6 +20,7 @@ class Participant:
         metadata: what it says of itself.
         is_present: False once it has left.
         is_reconnecting: whether the connection to it is being mended.
+        is_away: whether the service does not hear it at present.
     """
 
     def __init__(self, id: str, name: str | None, metadata: Mapping[str, Any]) -> None:
@@ -28,6 +29,7 @@ class Participant:
         self.metadata: Mapping[str, Any] = MappingProxyType(dict(metadata))
         self.is_present = True
         self.is_reconnecting = False
+        self.is_away = False
         self._tracks: dict[str, Any] = {}
         self._muted: set[str] = set()
 

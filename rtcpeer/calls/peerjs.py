@@ -19,9 +19,10 @@ import contextlib
 import itertools
 import json
 import logging
+import re
 import secrets
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, Self
 from urllib.parse import urlencode
 
@@ -30,6 +31,7 @@ import aiohttp
 from rtcpeer.calls.binarypack import pack, unpack_untrusted
 from rtcpeer.calls.queue_channel import QueueChannel
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
+from rtcpeer.media.stream import MediaStream
 from rtcpeer.signaling.capabilities import ChannelCapabilities
 from rtcpeer.signaling.channel import as_message
 from rtcpeer.supervisor.events import GaveUp
@@ -127,23 +129,43 @@ class PeerJSConnection:
 
 
 class PeerJSCall(PeerJSConnection):
-    """A media call."""
+    """A media call. All tracks of one side are in one stream, as pages expect it.
+
+    Attributes:
+        senders: of our tracks, in the order in which they were given.
+        offered: of an incoming call: how many tracks of each kind it offers to take.
+    """
 
     type = "media"
     prefix = "mc_"
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, offer: str = "", **options: Any) -> None:
         super().__init__(*args, **options)
+        self.senders: list[Any] = []
+        self.offered = _places_untrusted(offer)
+        self._stream = MediaStream()
         self._tracks: list[Any] = []
         self._changed = asyncio.Event()
         self.peer.addEventListener("track", self._on_track)
         self.peer.addEventListener("statechange", lambda _: self._changed.set())
 
+    @property
+    def tracks(self) -> tuple[Any, ...]:
+        """The tracks that have arrived."""
+        return tuple(self._tracks)
+
     async def answer(self, *tracks: Any) -> None:
-        """Take a call, and send these tracks."""
-        for track in tracks:
-            self.peer.addTrack(track)
+        """Take a call, and send these tracks.
+
+        Raises:
+            InvalidStateError: it was taken before, or has ended.
+        """
+        self.add_tracks(*tracks)
         await self.peer.start()
+
+    def add_tracks(self, *tracks: Any) -> None:
+        """Send these tracks from the first description on."""
+        self.senders += [self.peer.addTrack(track, self._stream) for track in tracks]
 
     async def track(self, kind: str) -> Any:
         """The first track of a kind that arrives.
@@ -302,6 +324,10 @@ class PeerJS:
         id: ours; drawn by the server if None.
         key: of the server.
         configuration: as for RTCPeerConnection.
+        on_lost: called when the connection to the server is lost; those to peers live on.
+        on_back: called when it is there again.
+        on_end: called with the error when the server stays away, or does not take us any more.
+        on_nonsense: called with what was ignored, and details.
         **members: single members of it.
 
     Attributes:
@@ -317,12 +343,18 @@ class PeerJS:
         id: str | None = None,
         key: str = "peerjs",
         configuration: Any = None,
+        on_lost: Callable[[], object] = lambda: None,
+        on_back: Callable[[], object] = lambda: None,
+        on_end: Callable[[Exception], object] = lambda _: None,
+        on_nonsense: Callable[[str, object], object] = lambda _what, _detail: None,
         **members: Any,
     ) -> None:
         self.url = url.rstrip("/")
         self.id = id or ""
         self.session = Session(configuration, **members)
         self.counters: Counter[str] = Counter()
+        self._on_lost, self._on_back, self._on_end = on_lost, on_back, on_end
+        self._on_nonsense = on_nonsense
         self._key = key
         self._token = secrets.token_hex(8)
         self._client: aiohttp.ClientSession | None = None
@@ -398,8 +430,16 @@ class PeerJS:
         await connection.peer.start()
         return connection
 
-    async def call(self, peer_id: str, *tracks: Any, metadata: Any = None) -> PeerJSCall:
+    async def call(
+        self, peer_id: str, *tracks: Any, metadata: Any = None, receive: bool = True
+    ) -> PeerJSCall:
         """Call a peer, and send it these tracks.
+
+        Args:
+            peer_id: whom.
+            *tracks: what it gets.
+            metadata: what we say of the call.
+            receive: whether tracks of both kinds are asked for.
 
         Raises:
             InvalidStateError: this one is closed.
@@ -407,9 +447,8 @@ class PeerJS:
         self._check_open()
         connection = PeerJSCall(self, peer_id, connection_id=None, metadata=metadata, offers=True)
         self._add(connection)
-        for track in tracks:
-            connection.peer.addTrack(track)
-        for kind in {"audio", "video"} - {track.kind for track in tracks}:
+        connection.add_tracks(*tracks)
+        for kind in {"audio", "video"} - {track.kind for track in tracks} if receive else ():
             connection.peer.addTransceiver(kind, {"direction": "recvonly"})
         await connection.peer.start()
         return connection
@@ -468,6 +507,7 @@ class PeerJS:
         self.counters[what] += 1
         if self.counters[what] == 1:
             logger.warning("PeerJS: ignored: %s %s", what, str(detail)[:200])
+        self._on_nonsense(what, detail)
 
     # -- inside ----------------------------------------------------------------------------------------
 
@@ -496,8 +536,14 @@ class PeerJS:
                     if frame.type == aiohttp.WSMsgType.TEXT:
                         await self._hear(frame.data)
             self._socket = None
-            if self._closed or not await self._return():
+            if self._closed:
                 return
+            self._on_lost()
+            if not await self._return():
+                if self.error is not None:
+                    self._on_end(self.error)
+                return
+            self._on_back()
 
     async def _return(self) -> bool:
         """Register again after a loss; whether that was done."""
@@ -560,7 +606,7 @@ class PeerJS:
         }
         connection: PeerJSConnection
         if payload.get("type") == "media":
-            connection = PeerJSCall(self, source, **common)
+            connection = PeerJSCall(self, source, offer=str(payload["sdp"]["sdp"]), **common)
         elif payload.get("type") == "data":
             serialization = str(payload.get("serialization") or "binary")
             serialization = serialization if serialization in ("raw", "json") else "binary"
@@ -593,3 +639,12 @@ class PeerJS:
     def _check_open(self) -> None:
         if self._closed:
             raise InvalidStateError("this peer is closed")
+
+
+def _places_untrusted(offer: str) -> Counter[str]:
+    """How many tracks of each kind an offer has room for."""
+    found: Counter[str] = Counter()
+    for section in re.split(r"^m=", offer, flags=re.MULTILINE)[1:]:
+        if not re.search(r"^a=(sendonly|inactive)\s*$", section, re.MULTILINE):
+            found[section.partition(" ")[0]] += 1
+    return found

@@ -14,7 +14,7 @@ from rtcpeer.calls.mesh import Mesh
 from rtcpeer.calls.participant import Participant, Publication
 from rtcpeer.calls.request import JoinRequest
 from rtcpeer.errors import NetworkError, SignalingRefused
-from rtcpeer.signaling import Room, RoomClient, RoomError
+from rtcpeer.signaling import Room, RoomClient, RoomError, RoomMember
 
 _ENDS = {"kicked": EndReason.REMOVED, "forbidden": EndReason.REFUSED}
 
@@ -39,7 +39,7 @@ class RoomService:
         headers = dict(request.options.get("headers") or {})
         if request.token is not None:
             headers.setdefault("Authorization", f"Bearer {request.token}")
-        self._client = RoomClient(url, name=request.name, headers=headers)
+        self._client = RoomClient(url, name=request.name, metadata=request.metadata, headers=headers)
         self._room: Room | None = None
         self._mesh: Mesh | None = None
         self._left = False
@@ -67,9 +67,12 @@ class RoomService:
         room.addEventListener("iceservers", lambda _: host.recommend(room.ice_servers))
         room.addEventListener("connectionlost", lambda _: host.reconnecting("signaling"))
         room.addEventListener("connectionback", lambda _: self._back(host))
+        room.addEventListener("away", lambda event: host.presence(event.member.id, False))
+        room.addEventListener("back", lambda event: host.presence(event.member.id, True))
+        room.addEventListener("metadata", lambda event: self._changed(host, event.member))
         there = room.members
         for member in there:
-            mesh.add(member.id, member, name=member.name, polite=member.polite)
+            self._add(host, mesh, member)
         host.spawn(self._follow(host, mesh, room, set(map(id, there))), "members")
 
     async def _follow(self, host: CallHost, mesh: Mesh, room: Room, known: set[int]) -> None:
@@ -77,9 +80,21 @@ class RoomService:
             if id(member) in known:  # those who were there come out of the room as well
                 known.discard(id(member))
                 continue
-            mesh.add(member.id, member, name=member.name, polite=member.polite)
+            self._add(host, mesh, member)
         if not self._left:
             host.ended(_ENDS.get(room.endReason, EndReason.SIGNALING_ENDED))
+
+    @staticmethod
+    def _add(host: CallHost, mesh: Mesh, member: RoomMember) -> None:
+        metadata = member.metadata or None  # else the control channel says it
+        added = mesh.add(member.id, member, name=member.name, metadata=metadata, polite=member.polite)
+        if added is not None and member.isAway:
+            host.presence(member.id, False)
+
+    @staticmethod
+    def _changed(host: CallHost, member: RoomMember) -> None:
+        if member.id in host.participants:
+            host.participant_updated(member.id, metadata=member.metadata)
 
     def _back(self, host: CallHost) -> None:
         if self._room is not None:
@@ -100,7 +115,13 @@ class RoomService:
         await self._entered.set_muted(publication)
 
     async def set_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """See `CallService`."""
+        """See `CallService`. By the room, for those who come later too, and by the control channels, for pages.
+
+        Raises:
+            ValueError, TypeError: JSON cannot carry it, or it is longer than 4096 bytes.
+        """
+        if self._room is not None:
+            await self._room.setMetadata(metadata)
         await self._entered.set_metadata(metadata)
 
     async def send(self, data: Any, to: Participant | None) -> None:

@@ -32,6 +32,7 @@ general: {{
     debug_level = 4
     debug_colors = false
     session_timeout = 0
+    admin_secret = "admin"
     reclaim_session_timeout = {reclaim}
 }}
 nat: {{
@@ -47,6 +48,7 @@ events: {{ broadcast = false }}
 
 WEBSOCKETS = """
 general: {{ ws = true, ws_ip = "127.0.0.1", ws_port = {port}, wss = false }}
+admin: {{ admin_ws = true, admin_ws_ip = "127.0.0.1", admin_ws_port = {admin}, admin_wss = false }}
 """
 
 
@@ -72,9 +74,10 @@ class Janus:
     async def __aenter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="rtcpeer-janus-")
         folder = Path(self._folder.name)
-        with socket.socket() as probe:
+        with socket.socket() as probe, socket.socket() as other:
             probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+            other.bind(("127.0.0.1", 0))
+            self.port, self._admin_port = probe.getsockname()[1], other.getsockname()[1]
         keep = {f"libjanus_{name}.so" for name in (*PLUGINS, "websockets")}
         unwanted = [
             ",".join(sorted(f.name for f in (MODULES / kind).glob("*.so") if f.name not in keep))
@@ -91,7 +94,9 @@ class Janus:
                 silent=unwanted[1],
             )
         )
-        (folder / "janus.transport.websockets.jcfg").write_text(WEBSOCKETS.format(port=self.port))
+        (folder / "janus.transport.websockets.jcfg").write_text(
+            WEBSOCKETS.format(port=self.port, admin=self._admin_port)
+        )
         for name in PLUGINS:
             (folder / f"janus.plugin.{name}.jcfg").write_text("general: { }\n")
         self._log = folder / "log"
@@ -139,6 +144,28 @@ class Janus:
     @property
     def log(self) -> str:
         return self._log.read_text(errors="replace")
+
+    async def handles(self) -> list[int]:
+        """The handles of all sessions that Janus has at present, by its admin API."""
+        url = f"ws://127.0.0.1:{self._admin_port}/"
+        async with (
+            aiohttp.ClientSession() as client,
+            client.ws_connect(url, protocols=("janus-admin-protocol",)) as admin,
+        ):
+
+            async def ask(verb: str, member: str, **members: Any) -> list[int]:
+                await admin.send_json({"janus": verb, "transaction": "t", "admin_secret": "admin", **members})
+                answer: list[int] = (await admin.receive_json(timeout=20))[member]
+                return answer
+
+            sessions = await ask("list_sessions", "sessions")
+            return [h for s in sessions for h in await ask("list_handles", "handles", session_id=s)]
+
+    async def handles_are_gone(self) -> None:
+        """Wait until it has none any more."""
+        async with asyncio.timeout(20):
+            while await self.handles():  # noqa: ASYNC110 (Janus tells nobody)
+                await asyncio.sleep(0.1)
 
     async def __aexit__(self, *_: object) -> None:
         with contextlib.suppress(ProcessLookupError):

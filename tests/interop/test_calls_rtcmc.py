@@ -24,7 +24,6 @@ from tests.interop.chromium import Chromium, until
 from tests.interop.node import environment
 from tests.interop.rtcmc import node_server, package_file
 from tests.interop.stacks import PICTURE
-from tests.unit.calls.bots import check_echo
 from tests.unit.calls.fakes import Diary
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
@@ -165,8 +164,3 @@ async def test_bots_open_join_passwords_and_servers() -> None:
         await heard_a.task
     voice.stop()
     await asyncio.sleep(0)
-
-
-async def test_the_echo_bot_is_the_same_program() -> None:
-    async with node_server(SERVER, NODE) as port:
-        await check_echo(f"rtcmc+http://127.0.0.1:{port}/?room=lobby")

@@ -45,19 +45,29 @@ class HttpOfferServer(SessionServer):
 
         HttpOfferServer(on_offer, path="/offer").add_to(application)
 
+    Further arguments: `page`: HTML that is given at "/", for a bot that brings its page along.
+
     A handler that gives the session to a `SupervisedPeer` keeps that peer when the client begins a new connection in
     the same session (Pipecat's "restart_pc"); one that uses `session.pc` is called again, with a session of that `id`.
     """
 
     kind = "offer"
 
-    def __init__(self, on_offer: Handler, *, path: str = "/offer", **options: Any) -> None:
+    def __init__(
+        self, on_offer: Handler, *, path: str = "/offer", page: str | None = None, **options: Any
+    ) -> None:
         super().__init__(on_offer, path=path, **options)
+        self._page = page
         self._by_webrtc_id: dict[str, WhipSession] = {}
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
-        """Add the one path."""
+        """Add the one path, and "/" if there is a page."""
         router.add_route("*", self.path, self.handle)
+        if self._page is not None:
+            router.add_get("/", self._give_page)
+
+    async def _give_page(self, _: web.Request) -> web.Response:
+        return web.Response(text=self._page, content_type="text/html")
 
     async def handle(self, request: web.Request) -> web.Response:
         """A request to the path; for one's own routes."""

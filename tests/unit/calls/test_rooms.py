@@ -9,8 +9,11 @@ from aiohttp import WSMsgType, web
 from rtcpeer.calls.events import (
     Ended,
     Message,
+    ParticipantAway,
+    ParticipantBack,
     ParticipantJoined,
     ParticipantLeft,
+    ParticipantUpdated,
     Reconnected,
     TrackSubscribed,
 )
@@ -48,6 +51,38 @@ async def test_a_room():
             await heard_b.task
         await heard_a.task
     voice.stop()
+
+
+async def test_metadata_are_known_with_the_member_and_to_those_who_come_later():
+    async with RoomServer() as server:
+        url = f"room+{server.url}?room=lobby"
+        async with join(url, name="alice", metadata={"hat": "red"}) as alice, join(url) as bob:
+            heard = Diary(bob)
+            joined = (await heard.get(ParticipantJoined)).participant
+            assert dict(joined.metadata) == {"hat": "red"}
+            await alice.set_metadata({"hat": "blue"})
+            await heard.get(ParticipantUpdated)
+            assert dict(joined.metadata) == {"hat": "blue"}
+            async with join(url) as carol:
+                assert dict(carol.participants[alice.id].metadata) == {"hat": "blue"}
+            with pytest.raises(ValueError, match="4096"):
+                await alice.set_metadata({"hat": "x" * 5000})
+            assert dict(alice.metadata) == {"hat": "blue"}
+            assert len(heard.of(ParticipantUpdated)) == 1
+        await heard.task
+
+
+async def test_a_member_whose_socket_is_lost_is_away_until_it_is_back():
+    async with RoomServer() as server:
+        url = f"room+{server.url}?room=lobby"
+        async with join(url, name="alice") as alice, join(url) as bob:
+            heard = Diary(bob)
+            await alice.service.room._socket.close()
+            away = (await heard.get(ParticipantAway)).participant
+            assert (await heard.get(ParticipantBack)).participant is away is bob.participants[alice.id]
+            assert not away.is_away
+            assert heard.of(ParticipantLeft) == []
+        await heard.task
 
 
 async def test_the_socket_is_lost_and_comes_back():
