@@ -1,8 +1,9 @@
 """Mutation testing of the pure modules, each with its own tests: `make mutants`. Hours long, so never in CI.
 
 cosmic-ray changes a module in one place, runs the tests, and tells whether they noticed. It works on a copy of the
-tree under build/mutants, where it goes on after an interruption. Survivors are listed in build/mutants/survivors.txt:
-each is killed by a test, or named in docs/testing.md as one that changes nothing.
+tree under build/mutants, where it goes on after an interruption. The tests run in forks of one process that has
+imported the libraries already (`mutants_server.py`). Survivors are listed in build/mutants/survivors.txt: each is
+killed by a test, or named in docs/testing.md as one that changes nothing.
 
     make mutants                                          all modules
     make mutants MODULES="rtcpeer/supervisor/policy.py"   some
@@ -10,10 +11,14 @@ each is killed by a test, or named in docs/testing.md as one that changes nothin
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -41,8 +46,9 @@ PURE = (
     "rtcpeer/media/file_time.py",
     "rtcpeer/media/frame_queue.py",
 )
-# seconds for one run of a module's tests; a mutant that takes longer counts as noticed
-TIMEOUT = 120
+SERVER = Path(__file__).with_name("mutants_server.py")
+# a mutant whose tests take so much longer than those of the module as it is counts as noticed
+TIMES_LONGER, AT_LEAST = 10, 15.0
 
 
 def modules(wanted: list[str]) -> list[Path]:
@@ -71,19 +77,57 @@ def copy_tree() -> None:
             shutil.copyfile(source, target)
 
 
+@contextlib.contextmanager
+def server(python: str, module: Path) -> Iterator[str]:
+    """A process that runs the module's tests; the command that asks it for a run."""
+    socket = WORK / "socket"
+    socket.unlink(missing_ok=True)
+    version = subprocess.run(
+        [python, "-c", "import sys; print(sys.implementation.cache_tag)"],
+        check=True, capture_output=True, text=True,
+    ).stdout.strip()  # fmt: skip
+    cached = TREE / module.parent / "__pycache__" / f"{module.stem}.{version}.pyc"
+    # the server has imported plugins of pytest before pytest could rewrite their assertions
+    quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    tests = ["-x", "-q", "-p", "no:cacheprovider", *quiet, tests_of(module)]
+    process = subprocess.Popen(
+        [python, SERVER, "serve", socket, TREE, cached, *tests],
+        cwd=TREE, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        if process.stdout.readline() != b"ready\n":
+            raise SystemExit("the process for test runs did not start")
+        yield f"{python} -S {SERVER} ask {socket}"
+    finally:
+        process.communicate()
+        socket.unlink(missing_ok=True)
+
+
 def mutate(cosmic_ray: str, python: str, module: Path) -> tuple[int, list[str]]:
     """Try all mutants of a module: how many there were, and the differences that no test noticed."""
-    command = f"{python} -m pytest -x -q -p no:cacheprovider {tests_of(module)}"
+    # what is tested must pass before anything is changed, and its bytecode is there then
+    subprocess.run(
+        [python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", tests_of(module)],
+        cwd=TREE, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
+    )  # fmt: skip
+    with server(python, module) as command:
+        begun = time.monotonic()
+        subprocess.run(command.split(), check=True)
+        limit = max(AT_LEAST, TIMES_LONGER * (time.monotonic() - begun))
+        return run_all(cosmic_ray, module, command, limit)
+
+
+def run_all(cosmic_ray: str, module: Path, command: str, limit: float) -> tuple[int, list[str]]:
+    """Let cosmic-ray do what it has not done yet."""
     name = "-".join(module.with_suffix("").parts)
     config, session = WORK / f"{name}.toml", WORK / f"{name}.sqlite"
     config.write_text(
-        f'[cosmic-ray]\nmodule-path = "{module}"\ntimeout = {TIMEOUT}\nexcluded-modules = []\n'
+        f'[cosmic-ray]\nmodule-path = "{module}"\ntimeout = {limit:.1f}\nexcluded-modules = []\n'
         f'test-command = {json.dumps(command)}\n\n[cosmic-ray.distributor]\nname = "local"\n\n'
         # "int | None" of annotations, which nobody runs
         '[cosmic-ray.filters.operators-filter]\nexclude-operators = ["core/ReplaceBinaryOperator_BitOr_.*"]\n'
     )
-    # what is tested must pass before anything is changed
-    subprocess.run(command.split(), cwd=TREE, check=True, stdout=subprocess.DEVNULL)
     if not session.exists():
         subprocess.run([cosmic_ray, "init", config, session], cwd=TREE, check=True)
         subprocess.run(

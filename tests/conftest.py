@@ -1,4 +1,4 @@
-"""What holds for all suites: which examples Hypothesis tries.
+"""What holds for all suites: which examples Hypothesis tries, and that no test leaves real-time threads behind.
 
 By default always the same ones, without a limit of time: what passed yesterday passes today, on a slow machine
 too, and a new counterexample never stops work that has nothing to do with it. ``HYPOTHESIS_PROFILE=explore``
@@ -10,12 +10,19 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import scheduling_guard
+
 _OPTIONAL_CODECS = {"AV1", "H265", "VP9"}
 _UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 
 settings.register_profile("fixed", derandomize=True, database=None, **_UNHURRIED)
 settings.register_profile("explore", print_blob=True, **_UNHURRIED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+def pytest_configure(config):
+    """Watch the scheduling policies of all threads."""
+    config.pluginmanager.register(scheduling_guard.SchedulingGuard(), "scheduling-guard")
 
 
 def pytest_collection_modifyitems(items):

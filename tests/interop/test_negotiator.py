@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import os
-import sys
 from typing import Any
 
 import aiortc
@@ -13,6 +10,7 @@ import pytest
 
 from rtcpeer import Negotiator, NotSupportedError, RTCPeerConnection, memory_pair
 from rtcpeer.aiortc.negotiable import AiortcConnection
+from rtcpeer.media.scheduling import ordinary_scheduling
 from rtcpeer.signaling.libwebrtc import WrtcConnection
 from tests.interop.chromium import until
 
@@ -78,21 +76,13 @@ async def test_plain_aiortc_says_what_it_cannot_do() -> None:
     await there.close()
 
 
-@pytest.fixture
-def ordinary_policies():
-    """libwebrtc gives a thread of this process a real-time policy; programs that later tests start would inherit it."""
-    yield
-    if sys.platform == "linux":
-        for thread in os.listdir("/proc/self/task"):
-            with contextlib.suppress(ProcessLookupError):
-                os.sched_setscheduler(int(thread), os.SCHED_OTHER, os.sched_param(0))
-
-
 @needs_wrtc
-async def test_libwebrtc(ordinary_policies) -> None:
-    import webrtc
+async def test_libwebrtc() -> None:
+    # its threads would raise their policy when the process is root
+    with ordinary_scheduling():
+        import webrtc
 
-    there = WrtcConnection(webrtc.RTCPeerConnection())
+        there = WrtcConnection(webrtc.RTCPeerConnection())
     try:
         async with RTCPeerConnection() as here:
             await exchange(here, there, here_polite=False, restart=True)

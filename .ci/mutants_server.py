@@ -1,0 +1,104 @@
+"""Runs the tests of a mutant in a fork of one process that has imported already what is not ours.
+
+`mutants.py` starts it; cosmic-ray's test command is a client of it: `mutants_server.py ask SOCKET`. A test run that
+takes two seconds takes a third of one so, most of which were imports.
+
+    mutants_server.py serve SOCKET TREE CACHED_FILE ARGUMENT...    serves until its standard input is closed
+    mutants_server.py ask SOCKET                                   ends with the exit status of a run
+
+Bytecode is neither written nor read for the mutated module: Python knows it by size and second of its source, and
+mutants of one size come in the same second.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+
+# what tests import, slow and not ours; what is not installed is left out
+_IMPORTS = (
+    "pytest", "_pytest.assertion.rewrite", "pytest_asyncio", "pytest_timeout", "hypothesis", "hypothesis.strategies",
+    "asyncio", "ssl", "cryptography.x509", "cryptography.hazmat.primitives.asymmetric.ec", "OpenSSL.SSL", "pylibsrtp",
+    "av", "aioice", "aiortc", "aiohttp", "numpy", "service_identity.cryptography",
+)  # fmt: skip
+
+
+def ask(path: str) -> int:
+    """Have a run, and wait for its result."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(path)
+        status = connection.recv(1)
+    return status[0] if status else 70
+
+
+def run(arguments: list[str], cached: str) -> int:
+    """In a fork: the tests."""
+    import pytest
+
+    if os.path.exists(cached):
+        os.remove(cached)
+    sys.dont_write_bytecode = True
+    quiet = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(quiet, number)
+    return int(pytest.main(arguments))
+
+
+def serve(path: str, tree: str, cached: str, arguments: list[str]) -> None:
+    """Fork for each that asks; one that leaves takes its run along."""
+    import importlib
+
+    for name in _IMPORTS:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            continue
+    os.chdir(tree)
+    sys.path.insert(0, tree)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        while True:
+            readable, _, _ = select.select([listener, sys.stdin], [], [])
+            if sys.stdin in readable:
+                return
+            connection, _ = listener.accept()
+            with connection:
+                answer(connection, arguments, cached)
+
+
+def answer(connection: socket.socket, arguments: list[str], cached: str) -> None:
+    """One run for one client."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        status = 70
+        try:
+            status = run(arguments, cached)
+        finally:
+            os._exit(status)
+    finished = os.pidfd_open(child)
+    try:
+        readable, _, _ = select.select([finished, connection], [], [])
+        if finished not in readable:
+            # the client was killed: the run takes too long
+            os.killpg(child, signal.SIGKILL)
+    finally:
+        os.close(finished)
+    _, result = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(result)
+    try:
+        connection.send(bytes((code if 0 <= code < 128 else 70,)))
+    except OSError:
+        return
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "ask":
+        raise SystemExit(ask(sys.argv[2]))
+    serve(sys.argv[2], sys.argv[3], sys.argv[4], sys.argv[5:])
