@@ -98,6 +98,21 @@ class StreamEncoder:
         self._sound: SoundEncoder | None = None
         self._key: tuple[object, ...] = ()
         self._turner = Turner()
+        # whether what was registered is not to be used
+        self._is_ours = False
+
+    def close(self) -> None:
+        """Let go of what was made; in a thread, as libraries may take long."""
+        self._pictures = self._sound = None
+
+    def successor(self) -> StreamEncoder:
+        """The one that is used when this one hangs, and a thread with it; ours, if that which hangs was registered."""
+        successor = StreamEncoder()
+        successor.epoch = self.epoch
+        successor._is_ours = self._is_ours or (
+            self._pictures is not None and self._pictures.registered is not None
+        )
+        return successor
 
     def encode(self, request: EncodeRequest) -> EncodedPayloads | None:
         """Encode one frame; None when the encoder wants more first."""
@@ -142,6 +157,8 @@ class StreamEncoder:
         key = (form.name, form.codec.fmtp)
         if self._pictures is None or key != self._key:
             self._pictures = choice.make_encoder(form.codec)
+            if self._is_ours:
+                self._pictures.registered = None
             self._key = key
             self.epoch += 1
         return self._pictures

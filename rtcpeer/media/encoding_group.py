@@ -20,16 +20,19 @@ from av import VideoFrame
 from av.frame import Frame
 from av.packet import Packet
 
+from rtcpeer.aio import wall_time
 from rtcpeer.media.encoding import EncodedPayloads, EncodeRequest, StreamEncoder
 from rtcpeer.media.sound import FORMATS
 from rtcpeer.media.source import TrackSource
 from rtcpeer.media.video.pictures import BITRATE_MAX, BITRATE_MIN
-from rtcpeer.media.workers import Workers
+from rtcpeer.media.workers import CoderStuckError, Workers
 
 # A key frame costs ten others; requests that come faster are answered together.
 KEYFRAME_INTERVAL = 0.2
 # An encoder that fails with every frame is made anew this often at most, in seconds.
 _RETRY_FIRST, _RETRY_MAX = 0.02, 1.0
+# One that hangs costs a thread each time.
+_STUCK_RETRY_FIRST, _STUCK_RETRY_MAX = 5.0, 300.0
 # Estimates of one class differ by less than this factor, and by a little more before one leaves it.
 _CLASS_RATIO = 1.5
 _CLASS_MARGIN = 1.1
@@ -85,7 +88,7 @@ class EncodingGroup:
     """The streams that send one track with equal parameters.
 
     Attributes:
-        encoder: theirs.
+        encoder: theirs; another one when it hung.
     """
 
     _groups: ClassVar[weakref.WeakKeyDictionary[TrackSource, dict[Hashable, EncodingGroup]]] = (
@@ -108,6 +111,7 @@ class EncodingGroup:
         self._key_at = 0.0
         self._due = 0.0
         self._failures = 0
+        self._hangs = 0
         self._retry_at = 0.0
 
     @property
@@ -150,14 +154,19 @@ class EncodingGroup:
         group._members[member] = None
         return group
 
-    def leave(self, source: TrackSource, member: object) -> None:
-        """Encode for a member no more; with the last one the encoder is done."""
+    def leave(self, source: TrackSource, member: object) -> asyncio.Future[object] | None:
+        """Encode for a member no more; with the last one the encoder is done.
+
+        Returns:
+            Done when a thread has let the encoder go, if there is anything to let go.
+        """
         self._members.pop(member, None)
-        if not self._members:
-            groups = self._groups.get(source)
-            if groups is not None and groups.get(self._key) is self:
-                del groups[self._key]
-            self._workers.release()
+        if self._members:
+            return None
+        groups = self._groups.get(source)
+        if groups is not None and groups.get(self._key) is self:
+            del groups[self._key]
+        return self._workers.finish(self.encoder.close)
 
     def encode(
         self, number: int, request: EncodeRequest, now: float, *, member: object, max_framerate: float | None
@@ -195,7 +204,8 @@ class EncodingGroup:
         """The encoder has failed: it is tried again soon, and ever later when it fails again."""
         if frame.job is self._job:
             self._failures += 1
-            self._retry_at = now + min(_RETRY_MAX, _RETRY_FIRST * 2**self._failures)
+            retry_at = now + min(_RETRY_MAX, _RETRY_FIRST * 2**self._failures)
+            self._retry_at = max(self._retry_at, retry_at)
             self._wants_key |= frame.is_forced
 
     def note_success(self) -> None:
@@ -222,11 +232,11 @@ class EncodingGroup:
             except Exception as exc:
                 job.set_exception(exc)
         elif previous is None or previous.done():
-            job = loop.run_in_executor(self._workers.acquire(), self.encoder.encode, request)
+            job = self._workers.run(self.encoder.encode, request)
         else:
             # an encoder is used by one thread at a time
             job = loop.create_task(self._encode_after(previous, request))
-        job.add_done_callback(_retrieve)
+        job.add_done_callback(self._note_job)
         self._job = job
         return EncodedFrame(job, self._encoded, is_forced=forced, first=first)
 
@@ -234,10 +244,17 @@ class EncodingGroup:
         self, previous: asyncio.Future[Any], request: EncodeRequest
     ) -> EncodedPayloads | None:
         await asyncio.wait([previous])
-        if not self._members:
+        if not self._members or wall_time() < self._retry_at:
             return None
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._workers.acquire(), self.encoder.encode, request)
+        return await self._workers.run(self.encoder.encode, request)
+
+    def _note_job(self, job: asyncio.Future[EncodedPayloads | None]) -> None:
+        """The error of a job that nobody awaits any more is nobody's; but an encoder that hangs is never used again."""
+        if job.cancelled() or not isinstance(job.exception(), CoderStuckError):
+            return
+        self.encoder = self.encoder.successor()
+        self._retry_at = wall_time() + min(_STUCK_RETRY_MAX, _STUCK_RETRY_FIRST * 2**self._hangs)
+        self._hangs += 1
 
     def _is_due(self, frame: Frame | Packet[Any], now: float, max_framerate: float | None) -> bool:
         """Whether a frame is sent now: under maxFramerate, and as many as the other end decodes.
@@ -263,9 +280,3 @@ class EncodingGroup:
         # after a pause the schedule begins anew
         self._due = (self._due if now - self._due < interval else now) + interval
         return True
-
-
-def _retrieve(job: asyncio.Future[Any]) -> None:
-    """The error of a job that nobody awaits any more is nobody's."""
-    if not job.cancelled():
-        job.exception()

@@ -13,13 +13,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from rtcpeer.aio import quiet
 from rtcpeer.media.aiortc_adapter import MediaStreamError
 from rtcpeer.media.file_source import FileSource, Piece
 from rtcpeer.media.track import MediaStreamTrack
+from rtcpeer.threads import DaemonPool
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class MediaPlayer:
         self.audio = PlayerStreamTrack(self, "audio") if "audio" in self._source.kinds else None
         self.video = PlayerStreamTrack(self, "video") if "video" in self._source.kinds else None
         self._tracks = [track for track in (self.audio, self.video) if track is not None]
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread: DaemonPool | None = None
         self._reading: asyncio.Task[None] | None = None
         self._has_ended = False
         # loop time at which the time of the file is 0
@@ -129,7 +129,7 @@ class MediaPlayer:
         if source is None:
             return
         if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="rtcpeer-player")
+            self._thread = DaemonPool(1, "rtcpeer-player")
         wanted = frozenset(track.kind for track in self._tracks if track.is_wanted)
         try:
             pieces = await asyncio.get_running_loop().run_in_executor(self._thread, source.read, wanted)

@@ -29,7 +29,7 @@ from rtcpeer.media.frames import is_keyframe
 from rtcpeer.media.interfaces import FrameSink
 from rtcpeer.media.tapping import ReceiverTap
 from rtcpeer.media.video import choice
-from rtcpeer.media.workers import Workers
+from rtcpeer.media.workers import CoderStuckError, Workers
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.congestion.receive_side import RemoteBitrateEstimator
 from rtcpeer.rtp.contributing_sources import ContributingSources, RtpSource
@@ -62,6 +62,8 @@ SWITCH_AFTER = 0.5
 PICTURE_MAX = (4096, 2304)
 # A sender whose pictures are too large is not asked for another key frame sooner than this.
 OVERSIZED_PAUSE = 5.0
+# Before another decoder takes the place of one that hangs, and longer each time: each costs a thread.
+STUCK_PAUSE, STUCK_PAUSE_MAX = 5.0, 300.0
 
 
 class MediaReceiver:
@@ -105,6 +107,9 @@ class MediaReceiver:
         self._decoder = StreamDecoder(picture_max[0] * picture_max[1])
         self._queue: deque[DecodeJob] = deque()
         self._decoding: asyncio.Future[list[Frame]] | None = None
+        # how often a decoder hung, and until when none is used since
+        self._hangs = 0
+        self._decode_from = 0.0
         self._workers = Workers()
         # forwards what arrives; made when somebody wants that
         self._tap: ReceiverTap | None = None
@@ -606,6 +611,11 @@ class MediaReceiver:
                 self._send_pli(stream, now)
                 return
         self._decoder_idle = False
+        if now < self._decode_from:
+            stream.frames_dropped += 1
+            stream.needs_keyframe = is_video
+            stream.pli_at = self._decode_from
+            return
         if len(self._queue) >= DECODE_QUEUE_MAX:
             # the decoder is too slow: skip to a key frame, which is the only honest way to catch up
             stream.frames_dropped += len(self._queue)
@@ -646,8 +656,7 @@ class MediaReceiver:
         if not self._queue or self._stopped:
             return
         job = self._queue.popleft()
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._workers.acquire(), self._decoder.run, job)
+        future = self._workers.run(self._decoder.run, job)
         self._decoding = future
         future.add_done_callback(lambda done: self._decoded(job, done))
 
@@ -660,7 +669,9 @@ class MediaReceiver:
         if self._stopped:
             return
         if exc is not None:
-            if not isinstance(exc, FFmpegError | ValueError):
+            if isinstance(exc, CoderStuckError):
+                self._replace_decoder()
+            elif not isinstance(exc, FFmpegError | ValueError):
                 logger.error("%s: the decoder failed", self._name, exc_info=exc)
             stream.frames_dropped += 1
             if self.kind == "video":
@@ -677,6 +688,15 @@ class MediaReceiver:
                 stream.take_decoded(frame, wall_time())
                 self._sink.push_frame(frame)
         self._decode_next()
+
+    def _replace_decoder(self) -> None:
+        """The decoder hangs, and a thread with it: after a pause, longer each time, another one is tried."""
+        self._decoder = StreamDecoder(self._picture_max[0] * self._picture_max[1])
+        pause = min(STUCK_PAUSE_MAX, STUCK_PAUSE * 2**self._hangs)
+        self._hangs += 1
+        self._decode_from = wall_time() + pause
+        self._queue.clear()
+        logger.warning("%s: the decoder hangs; another one is used in %g s", self._name, pause)
 
 
 def _lacks_nothing(_number: int) -> bool:

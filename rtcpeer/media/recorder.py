@@ -15,7 +15,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, Self
 
 import av
@@ -32,6 +31,7 @@ from rtcpeer.media.packet_streams import PacketWriter, codec_of, holds, holds_an
 from rtcpeer.media.scheduling import ordinary_scheduling
 from rtcpeer.media.source import SourceTrack, Subscription, TrackSource
 from rtcpeer.media.track import RemoteTrack
+from rtcpeer.media.workers import CoderStuckError, Workers
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 WAIT = 5.0
 # Frames are written together with those of so many seconds
 _BATCH = 0.2
+# A batch that takes longer than this, in seconds, never ends
+_PATIENCE = 60.0
 # How often a track between two connections is looked at, in seconds
 _RECEIVER_INTERVAL = 0.1
 # What may wait for the writer: bytes of pictures, pieces of sound (a minute)
@@ -112,7 +114,9 @@ class MediaRecorder:
         self._stopping = False
         self._writer: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._thread: ThreadPoolExecutor | None = None
+        self._workers = Workers("rtcpeer-recorder", _PATIENCE)
+        # whether the thread hangs in the file, so that nobody may touch it
+        self._is_stuck = False
 
     def __repr__(self) -> str:
         state = "stopped" if self._container is None else "recording" if self._has_begun else "waiting"
@@ -171,7 +175,6 @@ class MediaRecorder:
         if self._started:
             return
         self._started = True
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rtcpeer-recorder")
         self._timer = asyncio.get_running_loop().call_later(self._wait, self._begin)
         self._writer = asyncio.get_running_loop().create_task(self._write_all(), name="rtcpeer recorder")
         for one in self._inputs:
@@ -196,12 +199,11 @@ class MediaRecorder:
             self._filled.set()
             await self._writer
         container, self._container = self._container, None
-        thread, self._thread = self._thread, None
-        if thread is None:
+        if not self._started:
             container.close()
-        else:
-            await self._in_thread(thread, self._finish, container)
-            thread.shutdown(wait=False)
+        elif not self._is_stuck:
+            await self._in_thread(self._finish, container)
+        self._workers.release()
         if not any(one.writer is not None for one in self._inputs):
             logger.warning("nothing was recorded into %s: no track has given anything", self._name)
         if self.error is not None:
@@ -345,15 +347,16 @@ class MediaRecorder:
             while self._waiting and self._has_begun:
                 batch, self._waiting = self._waiting, deque()
                 self._picture_bytes = self._sound_pieces = 0
-                assert self._thread is not None
-                await self._in_thread(self._thread, self._write, batch)
+                await self._in_thread(self._write, batch)
             if self._stopping:
                 return
 
-    async def _in_thread(self, thread: ThreadPoolExecutor, step: Any, *args: Any) -> None:
+    async def _in_thread(self, step: Any, *args: Any) -> None:
         try:
-            await asyncio.get_running_loop().run_in_executor(thread, step, *args)
+            if not self._is_stuck:
+                await self._workers.run(step, *args)
         except Exception as error:
+            self._is_stuck = isinstance(error, CoderStuckError)
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any
 
 from rtcpeer.media.codecs import PayloadFormat
 from rtcpeer.media.encoding import EncodedPayloads, StreamEncoder
@@ -63,7 +64,7 @@ class SendStream:
     protection: Protection | None = None
     # cuts what a transform gave back, without disturbing the encoder
     cutter: StreamEncoder = field(default_factory=StreamEncoder)
-    job: asyncio.Future[EncodedPayloads | None] | None = None
+    job: asyncio.Future[Any] | None = None
     pacer: SoundPacer = field(default_factory=SoundPacer)
     _source: TrackSource | None = None
     _second: int = 0
@@ -171,7 +172,9 @@ class SendStream:
         """Have nothing encoded any more."""
         if self.group is not None and self._source is not None:
             self.told = self.group.encoder
-            self.group.leave(self._source, self.token)
+            last = self.group.leave(self._source, self.token)
+            if last is not None:
+                self.job = last
         self.group = self._source = None
 
     def accept(self, frame: EncodedFrame, encoded: EncodedPayloads | None, *, is_picture: bool) -> bool:

@@ -28,6 +28,8 @@ from concurrent.futures import thread as executors
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
+from rtcpeer.threads import PoolThread
+
 T = TypeVar("T")
 
 # How long (real seconds) time stands still for a job in an executor; one that takes longer waits for
@@ -228,7 +230,10 @@ def _other_threads() -> list[str]:
     return [
         t.name
         for t in threading.enumerate()
-        if t is not here and t is not threading.main_thread() and t not in pooled
+        if t is not here
+        and t is not threading.main_thread()
+        and t not in pooled
+        and not isinstance(t, PoolThread)
     ]
 
 

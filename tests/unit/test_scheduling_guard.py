@@ -46,8 +46,8 @@ def test_leaves_the_main_thread():
 
 def test_starts_a_program():
     said = []
-    start = lambda: said.append(subprocess.check_output([sys.executable, "-Sc", "import os; print(os.sched_getscheduler(0))"]))
-    in_thread("starter", start).join()
+    program = [sys.executable, "-Sc", "import os; print(os.sched_getscheduler(0))"]
+    in_thread("starter", lambda: said.append(subprocess.check_output(program))).join()
     # it has not inherited the policy
     assert said == [b"0\\n"]
 
@@ -75,10 +75,10 @@ def test_what_it_says_of_tests_that_leave_policies(tmp_path: Path) -> None:
         "    config.pluginmanager.register(SchedulingGuard())\n"
     )
     (tmp_path / "test_it.py").write_text(textwrap.dedent(_TESTS))
-    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "400"}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-rEpf", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root), "COLUMNS": "400"}, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
     assert "6 passed, 4 errors" in done.stdout, done.stdout + done.stderr

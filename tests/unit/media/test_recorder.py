@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from fractions import Fraction
 
 import av
@@ -12,6 +13,8 @@ import pytest
 from rtcpeer.errors import InvalidStateError, NotSupportedError, OperationError
 from rtcpeer.media.recorder import MediaRecorder
 from rtcpeer.media.track import RemoteTrack
+from rtcpeer.media.workers import CoderStuckError
+from rtcpeer.testing import run_virtual
 
 
 def picture(number, width=64, height=48, *, at=None):
@@ -269,6 +272,31 @@ async def test_a_file_that_cannot_be_written(caplog):
     with pytest.raises(OperationError, match="is not whole"):
         await recorder.stop()
     assert recorder.error is not None
+
+
+def test_a_coder_that_hangs_ends_the_recording_and_not_the_program(monkeypatch):
+    gate = threading.Event()
+    monkeypatch.setattr(MediaRecorder, "_write", lambda self, batch: gate.wait(60))
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.clock._patience = 0.05
+        audio = RemoteTrack("audio")
+        recorder = MediaRecorder(io.BytesIO(), format="wav")
+        recorder.addTrack(audio)
+        await recorder.start()
+        await asyncio.sleep(0)
+        audio.push_frame(piece(0))
+        await asyncio.sleep(1)
+        # the file is not touched: a thread is still in it
+        monkeypatch.setattr(MediaRecorder, "_finish", lambda self, container: pytest.fail("touched"))
+        with pytest.raises(OperationError, match="is not whole"):
+            await recorder.stop()
+        assert isinstance(recorder.error, CoderStuckError)
+        assert loop.time() < 90
+        gate.set()
+
+    run_virtual(main())
 
 
 async def test_stopped_before_it_could_begin(tmp_path):

@@ -126,3 +126,21 @@ def test_nonsense_is_refused_and_changes_nothing(mime_type, encoder, error):
     # what hardware needs for low delay, and what was given over it
     options = dict(found.options)
     assert (options["zerolatency"], options["preset"], options["delay"]) == ("1", "p1", "1")
+
+
+def test_the_successor_of_one_that_hangs_is_ours():
+    registerEncoder("video/H264", "libx264")
+    first = StreamEncoder()
+    form = payload_format(H264)
+    assert first._pictures_of(form).registered is not None
+
+    second = first.successor()
+
+    assert second._pictures_of(form).registered is None
+    assert second.successor()._pictures_of(form).registered is None
+    # ours that hung says nothing against what was registered meanwhile
+    ours = StreamEncoder()
+    registerEncoder("video/H264", None)
+    ours._pictures_of(form)
+    registerEncoder("video/H264", "libx264")
+    assert ours.successor()._pictures_of(form).registered is not None
