@@ -23,7 +23,8 @@ from rtcpeer.config.configuration import RTCIceServer
 from rtcpeer.config.provider import IceServerProvider, Subscription
 from rtcpeer.config.readers import IceServerGrant
 from rtcpeer.errors import NetworkError, RtcPeerError, RTCSyntaxError
-from rtcpeer.signaling.http.limits import RateLimit
+from rtcpeer.signaling.http.limits import RateLimit, client_key
+from rtcpeer.signaling.http.listening import Listener
 from rtcpeer.signaling.http.sites import hosts_for, refuse_site
 from rtcpeer.signaling.roombackend import MemoryBackend, RoomBackend
 from rtcpeer.signaling.rooms import Entered, Entry, Submission, public_text
@@ -98,6 +99,7 @@ class RoomServer:
         hosts: names that the server answers to; by default loopback's if it listens there, else any.
         entry_time: how long a socket may be open without entering, in seconds.
         max_sockets: more are refused with 503.
+        max_per_address: sockets of one address; more are refused with 429. A proxy in front is one address.
         max_waiting: sockets of one address that have not entered yet; more are refused with 429.
         address_rate: new sockets per address; more are refused with 429.
     """
@@ -117,6 +119,7 @@ class RoomServer:
         hosts: Collection[str] | None = None,
         entry_time: float = 5.0,
         max_sockets: int = 10_000,
+        max_per_address: int = 2_500,
         max_waiting: int = 128,
         address_rate: RateLimit | None = None,
     ) -> None:
@@ -136,16 +139,18 @@ class RoomServer:
         self._hosts = hosts_for(host, hosts)
         self._entry_time = entry_time
         self._max_sockets = max_sockets
+        self._max_per_address = max_per_address
         self._max_waiting = max_waiting
         self._address_rate = address_rate or RateLimit(200, 500)
         self._sockets: set[RoomSocket] = set()
         self._members: dict[str, RoomSocket] = {}  # by id; also while one enters
         self._resuming: dict[str, RoomSocket] = {}
         self._attached: dict[str, RoomSocket] = {}
-        self._waiting: Counter[str] = Counter()  # sockets that have not entered, by address
+        self._clients: Counter[str] = Counter()  # sockets by address
+        self._waiting: Counter[str] = Counter()  # those that have not entered
         self._tasks = TaskSet("the room server")
         self._subscription: Subscription | None = None
-        self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
         self._idle = asyncio.Event()
         self._started = self._draining = False
 
@@ -193,23 +198,16 @@ class RoomServer:
         """
         application = web.Application()
         self.add_to(application)
-        runner = web.AppRunner(application, access_log=None, handle_signals=False)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, self._host, self._port).start()
-        except OSError:
-            await runner.cleanup()
-            raise
-        self._runner = runner
-        if not self._port:
-            self._port = runner.addresses[0][1]
+        listener = Listener(application)
+        _, self._port = await listener.start(self._host, self._port)
+        self._listener = listener
 
     async def close(self) -> None:
         """Close all sockets and leave the backend. Idempotent."""
         await self._end()
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            await listener.close()
 
     async def kick(self, room: str, member: str, reason: str = "") -> bool:
         """Remove a member from a room, by its id; False: there is none.
@@ -240,12 +238,13 @@ class RoomServer:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One client."""
-        address = request.remote or ""
+        address = client_key(request.remote or "")
         refusal = self._refuse(request, address)
         if refusal is not None:
             return refusal
         socket = RoomSocket(request, secrets.token_urlsafe(9))
         self._sockets.add(socket)
+        self._clients[address] += 1
         self._waiting[address] += 1
         late = asyncio.get_running_loop().call_later(self._entry_time, self._too_late, socket)
         try:
@@ -260,6 +259,9 @@ class RoomServer:
             if not late.cancelled():
                 late.cancel()
                 self._count_entered(address)
+            self._clients[address] -= 1
+            if not self._clients[address]:
+                del self._clients[address]
             self._detach(socket)
             await socket.finish()
         return socket.web
@@ -275,7 +277,8 @@ class RoomServer:
                 status=503, text="the room server takes nobody new", headers={"Retry-After": "5"}
             )
         wait = self._address_rate.take(address, asyncio.get_running_loop().time())
-        if wait or self._waiting[address] >= self._max_waiting:
+        many = self._clients[address] >= self._max_per_address or self._waiting[address] >= self._max_waiting
+        if wait or many:
             return web.Response(
                 status=429, text="too many sockets", headers={"Retry-After": str(1 + int(wait))}
             )

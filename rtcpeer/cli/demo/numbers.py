@@ -140,6 +140,11 @@ class NumberedStream:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
+    @property
+    def silence(self) -> float | None:
+        """For how long nothing has come, in seconds; None before the first number."""
+        return None if self.heard.last is None else self._loop.time() - self.heard.last
+
     def report(self) -> dict[str, float]:
         """The numbers as the page shows them."""
         now = self._loop.time()

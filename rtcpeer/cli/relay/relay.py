@@ -18,6 +18,7 @@ from rtcpeer.cli.report import Reporter
 from rtcpeer.cli.serve.serve import stop_event
 from rtcpeer.errors import SignalingRefused
 from rtcpeer.signaling.http.headers import same_token
+from rtcpeer.signaling.http.listening import Listener
 from rtcpeer.signaling.http.sites import LOOPBACK
 from rtcpeer.signaling.http.whip_server import WhepServer, WhipServer
 
@@ -130,21 +131,19 @@ async def run_relay(
         upstream=upstream,
         upstream_token=upstream_token,
     )
-    runner = web.AppRunner(site.app, access_log=None, shutdown_timeout=3)
-    await runner.setup()
+    listener = Listener(site.app, shutdown_timeout=3)
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            address = await listener.start(host, port)
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or "that is no host"
             print(f"rtcpeer: cannot listen on {host}:{port}: {reason}", file=sys.stderr)
             return 2
-        address = runner.addresses[0]
         shown = f"[{address[0]}]" if ":" in address[0] else address[0]
         base = f"http://{shown}:{address[1]}"
         report("listening", page=f"{base}/", publish=f"{base}/whip/NAME", watch=f"{base}/whep/NAME")
         await stopped.wait()
         report("closing", publishers=len(site.whip.sessions), viewers=len(site.whep.sessions))
     finally:
-        await runner.cleanup()
+        await listener.close()
     return 0

@@ -1,15 +1,17 @@
 """The bot behind the page of `rtcpeer serve`: one call with one browser, negotiated perfectly.
 
 Owns: one RTCPeerConnection, the servers it and its browser use, the network that can go away, what it sees.
-Never: the WebSocket; messages come in by `take` and go out by the function `send`.
+Never: the room server; the bot enters a room as every other client does. The browser is the other member of the room
+and the signaling channel of the call; what is no signaling (what the page asks for, what the bot tells) is broadcast.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from rtcpeer import MediaStream, RTCPeerConnection
@@ -17,52 +19,80 @@ from rtcpeer.cli.demo.numbers import NumberedStream
 from rtcpeer.cli.demo.observer import MediaObserver
 from rtcpeer.cli.demo.party import STATES, ice_transport_of, ufrag_of
 from rtcpeer.cli.serve.relays import Relays
-from rtcpeer.signaling.channel import Message, as_message
+from rtcpeer.errors import InvalidStateError, RtcPeerError, SignalingRefused
 from rtcpeer.signaling.negotiator import Negotiator
+from rtcpeer.signaling.roomclient import Room, RoomClient
+from rtcpeer.signaling.roommember import RoomMember
 from rtcpeer.testing import TurnServer, TurnSettings
 from rtcpeer.testing.net.outage import OutageNetwork
-
-Send = Callable[[dict[str, Any]], None]
 
 REPORT_EVERY = 0.5
 # A replaced server is switched off this long after the restart that made it superfluous.
 RETIRE_AFTER = 4.0
 MAX_OUTAGE = 60.0
+# The browser that asked for the call enters the room within this time, in seconds.
+COMES_WITHIN = 10.0
 
 
 class Bot:
-    """One call. Impolite in perfect negotiation: its offer wins when both offer at once.
+    """One call, in a room with one browser. The members' ids say who is polite, as in every room.
 
     Args:
-        call: the browser's number of this call; every message carries it.
-        send: takes a message for the browser.
+        room: its name.
         tracks: what the bot shows and says; shared by all calls, never stopped here.
         host: the address at which its servers listen.
-        policy: iceTransportPolicy of both sides.
     """
 
-    def __init__(self, call: int, send: Send, tracks: list[Any], host: str, policy: str) -> None:
-        self.call, self.host, self.policy = call, host, policy
+    def __init__(self, room: str, tracks: list[Any], host: str) -> None:
+        self.room, self.host = room, host
+        self.policy = "all"
         self.eyes = MediaObserver()
         self.numbers: NumberedStream | None = None
         self.network = OutageNetwork()
         self.closed = False
-        self._send = send
+        self._entered: Room | None = None
         self._tracks = tracks
         self._servers: list[tuple[str, TurnServer]] = []  # the last one is in force, the others retire
         self._made_servers = 0
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._obeying = asyncio.Lock()
+        self._closing: asyncio.Task[None] | None = None
 
     # Controller
 
-    async def start(self) -> None:
+    async def run(self, client: RoomClient) -> None:
+        """Enter the room, call, and stay until the browser leaves.
+
+        Raises:
+            RtcPeerError: the room cannot be entered.
+            TimeoutError: nobody came.
+        """
+        room = self._entered = await client.openOrJoin(self.room)
+        try:
+            async with asyncio.timeout(COMES_WITHIN):
+                browser = await anext(room)
+            gone = asyncio.Event()
+            for event in ("leave", "end"):
+                room.addEventListener(event, lambda _event: gone.set())
+            room.addEventListener("broadcast", lambda event: self._spawn(self._take(event.data)))
+            try:
+                await self._start(browser)
+            except (RtcPeerError, TypeError, ValueError, OSError) as error:
+                self._refuse(error)  # and go
+            else:
+                await gone.wait()
+        finally:
+            await self.close()
+
+    async def _start(self, browser: RoomMember) -> None:
         """Start a server, make the connection and tell the browser that it may begin."""
+        policy = browser.metadata.get("policy", "all")
         await self._new_server()
         with self.network.installed():
-            self.pc = pc = RTCPeerConnection(self.configuration)
+            self.pc = pc = RTCPeerConnection({**self.configuration, "iceTransportPolicy": policy})
+        self.policy = policy
         self._stream = MediaStream()
-        self._negotiator = Negotiator(pc, _Outbox(self), polite=False, on_error=self._on_error)
-        self._negotiator.start(read=False)
+        self._negotiator = Negotiator(pc, browser, on_error=self._on_error)
         pc.addEventListener("icecandidateerror", self._on_candidate_error)
         pc.addEventListener("track", self._on_track)
         pc.addEventListener("datachannel", self._on_channel)
@@ -70,13 +100,17 @@ class Bot:
             pc.addEventListener(event, self._on_state)
         self._spawn(self._report_forever())
         self.post("ready", iceServers=self.configuration["iceServers"], policy=self.policy, note=self.note)
+        self._negotiator.start()
 
     async def close(self) -> None:
-        """End the call and everything that belongs to it."""
-        if self.closed:
-            return
-        self.closed = True
-        for task in list(self._tasks):
+        """End the call and everything that belongs to it. Idempotent, and done even if whoever waits is cancelled."""
+        if self._closing is None:
+            self.closed = True
+            self._closing = asyncio.get_running_loop().create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.numbers is not None:
@@ -87,6 +121,8 @@ class Bot:
         await self.eyes.close()
         for _, server in self._servers:
             await server.close()
+        if self._entered is not None:
+            await self._entered.close()
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -101,9 +137,14 @@ class Bot:
     # To the browser
 
     def post(self, type: str, **members: Any) -> None:
-        """Send one message of this call."""
-        if not self.closed:
-            self._send({"type": type, "call": self.call, **members})
+        """Tell the page something; `at` is the time on the bot's clock, in seconds."""
+        if self.closed or self._entered is None:
+            return
+        message = {"type": type, "at": asyncio.get_running_loop().time(), **members}
+        with contextlib.suppress(
+            InvalidStateError, SignalingRefused
+        ):  # the room is closed, or the page is away
+            self._entered.put({"type": "broadcast", "message": message})
 
     def tell(self, event: str, detail: str, *, wrong: bool = False) -> None:
         """Write a line into the page's log."""
@@ -125,7 +166,7 @@ class Bot:
                 "channel": self.numbers.channel.readyState if self.numbers is not None else "closed",
             },
             media=self.eyes.report(),
-            numbers=self.numbers.report() if self.numbers is not None else None,
+            numbers=self.numbers and {**self.numbers.report(), "silence": self.numbers.silence},
             pair=[pair.local.candidate, pair.remote.candidate] if pair is not None else None,
         )
 
@@ -169,15 +210,21 @@ class Bot:
 
     # From the browser
 
-    async def take(self, message: Mapping[str, Any]) -> None:
-        """Do what one message asks.
+    async def _take(self, message: Any) -> None:
+        """Do what the page asks; if that is impossible, it hears about it, and the call goes on."""
+        try:
+            if not isinstance(message, dict):
+                raise TypeError("a message is an object")
+            async with self._obeying:  # in the order in which they came
+                await self._obey(message)
+        except (RtcPeerError, ValueError, TypeError, KeyError, OSError) as error:
+            self._refuse(error)
 
-        Raises:
-            RtcPeerError, TypeError, ValueError, KeyError: the message asked for something impossible.
-        """
+    def _refuse(self, error: Exception) -> None:
+        self.post("error", message=f"{getattr(error, 'name', type(error).__name__)}: {error}")
+
+    async def _obey(self, message: Mapping[str, Any]) -> None:
         match message["type"]:
-            case "description" | "candidate":
-                await self._negotiator.receive(message)
             case "restart":
                 self.pc.restartIce()
             case "replace-servers":
@@ -192,6 +239,8 @@ class Bot:
             case "mark":
                 if self.numbers is not None:
                     self.numbers.mark()
+            case "clock":
+                self.post("clock", asked=float(message["asked"]))
             case unknown:
                 raise TypeError(f"the bot does not know {unknown!r}")
 
@@ -270,21 +319,3 @@ class Bot:
         async with self.network.outage():
             await asyncio.sleep(seconds)
         self.tell("outage", f"is over, {self.network.dropped} datagrams lost")
-
-
-class _Outbox:
-    """The sending half of a signaling channel: the negotiator's messages become messages of the call."""
-
-    def __init__(self, bot: Bot) -> None:
-        self._bot = bot
-
-    async def send(self, message: Any, /) -> None:
-        value = as_message(message)
-        kind = "candidate" if "candidate" in value else "description"
-        self._bot.post(kind, **{kind: value})
-
-    def __aiter__(self) -> AsyncIterator[Message]:
-        raise TypeError("messages come in by Bot.take")
-
-    async def close(self) -> None:
-        pass

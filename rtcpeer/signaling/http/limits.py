@@ -1,11 +1,25 @@
 """Rate limits: a token bucket for each key, bounded in number. Pure: the time is an argument.
 
-Owns: the buckets. Never: a clock, a decision what a key is.
+Owns: the buckets, and who counts as one client. Never: a clock.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections import OrderedDict
+
+
+def client_key(address: str) -> str:
+    """Under which key requests of an address are counted: itself, or the /64 of IPv6 that one client has for itself."""
+    try:
+        known = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(known, ipaddress.IPv4Address):
+        return str(known)
+    if known.ipv4_mapped is not None:
+        return str(known.ipv4_mapped)
+    return f"{ipaddress.IPv6Address(int(known) >> 64 << 64)}/64"
 
 
 class RateLimit:

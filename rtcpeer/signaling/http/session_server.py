@@ -22,7 +22,8 @@ from rtcpeer.peer.connection import RTCPeerConnection
 from rtcpeer.sdp.text import parse_untrusted
 from rtcpeer.signaling.http.fragment import FRAGMENT_TYPE, fragment_of
 from rtcpeer.signaling.http.headers import read_bearer, write_ice_servers
-from rtcpeer.signaling.http.limits import RateLimit
+from rtcpeer.signaling.http.limits import RateLimit, client_key
+from rtcpeer.signaling.http.listening import Listener
 from rtcpeer.signaling.http.requester import SDP_TYPE
 from rtcpeer.signaling.http.sites import allows_origin, hosts_for, refuse_site
 from rtcpeer.signaling.http.statuses import PROBLEM_TYPE, problem
@@ -98,7 +99,7 @@ class SessionServer:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
 
     def __repr__(self) -> str:
         draining = ", draining" if self._draining else ""
@@ -143,16 +144,9 @@ class SessionServer:
         """
         application = web.Application()
         self.add_to(application)
-        runner = web.AppRunner(application, access_log=None, handle_signals=False)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, self._host, self._port).start()
-        except OSError:
-            await runner.cleanup()
-            raise
-        self._runner = runner
-        if not self._port:
-            self._port = runner.addresses[0][1]
+        listener = Listener(application)
+        _, self._port = await listener.start(self._host, self._port)
+        self._listener = listener
 
     def drain(self) -> None:
         """Refuse new sessions (503) and let those that live go on; see `drained`."""
@@ -183,9 +177,9 @@ class SessionServer:
                 if not task.get_name().endswith("ending"):
                     task.cancel()
             await asyncio.wait(tasks)
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            await listener.close()
 
     # -- requests ----------------------------------------------------------------------------------
 
@@ -340,7 +334,7 @@ class SessionServer:
         Raises:
             SignalingRefused: 429, there are too many.
         """
-        self._check_rate(self._address_rate, request.remote or "", "this address")
+        self._check_rate(self._address_rate, client_key(request.remote or ""), "this address")
 
     def _check_rate(self, limit: RateLimit, key: str, whose: str) -> None:
         wait = limit.take(key, asyncio.get_running_loop().time())

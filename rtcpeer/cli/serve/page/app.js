@@ -1,7 +1,10 @@
-// The page: buttons, the log, the drawing of states. The call itself is in call.js.
+// The page: buttons, the log, the drawing of states. The call itself is in call.js, what may be said of it in truth.js, the
+// room in which page and bot meet in room.js (the example of docs/rooms-wire.md).
 
 import { Call, describe } from "./call.js";
 import { Chart } from "./chart.js";
+import { Room } from "./room.js";
+import { Clock, OLD, counts, health, isFresh } from "./truth.js";
 
 const $ = (id) => document.getElementById(id);
 const ROWS = [
@@ -13,18 +16,19 @@ const TONE = {
   new: "", closed: "", gathering: "busy", checking: "busy", connecting: "busy", closing: "busy",
   disconnected: "bad", failed: "bad",
 };
-const HEADLINE = {
-  new: ["busy", "calling…"], connecting: ["busy", "connecting…"], connected: ["good", "connected"],
-  disconnected: ["bad", "disconnected, waiting for the path"], failed: ["bad", "failed: restart ICE or recreate"],
-  closed: ["", "closed"],
-};
-
-let socket = null;
+let room = null; // in which we are, or want to be: one for each call
+let peer = null; // the bot's id there
 let call = null;
 let calls = 0;
+let clock = new Clock();
+let checked = {}; // when the path's round trip was last measured
 let began = 0;
+let dialling = false;
+let sound = true;
+let ours = null; // our id in the room
 let stream = null;
-let bot = {};
+let bot = {}; // its last report
+let reported = 0; // when it was made
 let servers = "";
 let previous = null;
 let outageTimer = 0;
@@ -32,96 +36,111 @@ let sampling = false;
 const view = { video: {}, audio: {}, rates: {}, rtt: {}, log: [] };
 
 const charts = {
-  bitrate: new Chart($("bitrate"), { keys: ["in", "out"], format: (v) => `${v.toFixed(2)} Mbit/s` }),
-  rtt: new Chart($("rtt"), { keys: ["data", "ice"], log: true, format: (v) => `${v.toFixed(1)} ms` }),
+  bitrate: new Chart($("bitrate"), {
+    lines: [{ key: "in", name: "from the bot" }, { key: "out", name: "to the bot" }], format: (v) => `${v.toFixed(2)} Mbit/s`,
+  }),
+  rtt: new Chart($("rtt"), {
+    lines: [{ key: "data", name: "data channel" }, { key: "ice", name: "ICE" }], log: true, format: (v) => `${v.toFixed(1)} ms`,
+  }),
 };
 
 // ---------------------------------------------------------------- signaling
 
-function connect() {
-  const url = new URL("signaling", location.href);
+function enter() {
+  const url = new URL("rooms", location.href);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  socket = new WebSocket(url);
-  socket.onopen = () => {
-    headline("", "ready");
-    enable();
-  };
-  socket.onmessage = (event) => receive(JSON.parse(event.data));
-  socket.onclose = () => {
-    if (call) end("signaling was lost");
-    socket = null;
-    headline("bad", "the bot is away; trying again…");
-    enable();
-    setTimeout(connect, 1000);
-  };
+  const name = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const ours = new Room(url, name, (frame) => ours === room && receive(frame), {
+    name: "browser", metadata: { policy: $("policy").value },
+  });
+  return ours;
 }
 
-function send(message) {
-  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+// To the bot: what is no signaling is broadcast, and the bot is the only other member.
+function ask(type, members = {}) {
+  room?.send({ type: "broadcast", message: { type, ...members } });
 }
 
-const HANDLERS = {
-  ready(message) {
-    if (message.call === calls) begin(message);
+const FRAMES = {
+  entered(frame) {
+    if (call && !frame.resumed) return leave("browser", "the room is gone: the server has restarted");
+    ours = frame.id;
+    peer ??= frame.members[0]?.id ?? null;
   },
-  description: (message) => call.take(message),
-  candidate: (message) => call.take(message),
+  joined({ member }) {
+    peer = member.id;
+  },
+  left({ id }) {
+    if (id === peer) leave("bot", "it has left");
+  },
+  message: ({ message }) => call?.take(message),
+  broadcast({ message }) {
+    HANDLERS[message.type]?.(message);
+  },
+  lost: ({ code }) => tell("browser", "signaling", `a message did not reach the bot (${code})`, true),
+  error: ({ reason }) => leave("browser", `the room server refuses: ${reason}`, true),
+};
+
+// From the bot. `at` is on its clock.
+const HANDLERS = {
+  ready: (message) => call ?? begin(message),
   servers(message) {
     call.configure({ iceServers: message.iceServers, iceTransportPolicy: message.policy });
     servers = message.note;
-    if (message.log) tell("action", "servers", message.log, false, "action");
+    if (message.log) tell("bot", "servers", message.log, false, message.at);
     drawServers();
   },
   bot(message) {
     bot = message;
+    reported = clock.here(message.at, performance.now());
   },
-  event(message) {
-    tell("bot", message.event, message.detail, message.wrong);
-  },
-  outage(message) {
-    outage(message.seconds);
-  },
-  error(message) {
-    tell("bot", "error", message.message, true);
-  },
-  hangup(message) {
-    end(message.reason);
-  },
+  event: (message) => tell("bot", message.event, message.detail, message.wrong, message.at),
+  outage: (message) => outage(message.seconds),
+  error: (message) => tell("bot", "error", message.message, true, message.at),
+  clock: (message) => clock.answer(message.asked, message.at, performance.now()),
 };
-const WITHOUT_CALL = new Set(["ready", "error"]);
 
-function receive(message) {
-  const handler = HANDLERS[message.type];
-  if (!handler) return;
-  if (!WITHOUT_CALL.has(message.type) && message.call !== call?.id) return; // of a call that is over
-  handler(message);
+function receive(frame) {
+  FRAMES[frame.type]?.(frame);
 }
 
 // ---------------------------------------------------------------- the call
 
 async function dial() {
-  calls++;
+  const number = ++calls;
   began = performance.now();
-  headline("busy", "asking for camera and microphone…");
-  tell("action", "call", `number ${calls}, ${$("codec").value}, path: ${$("policy").value}`, false, "action");
-  enable(true);
+  tell("action", "call", `number ${number}, ${$("codec").value}, path: ${$("policy").value}`);
+  const focused = [$("call"), $("call-big")].includes(document.activeElement);
+  dialling = true;
+  enable();
+  drawHeadline("asking for camera and microphone…");
   stream ??= await capture();
   $("self-video").srcObject = stream;
   $("self-video").parentElement.classList.add("live");
   began = performance.now();
-  send({ type: "call", call: calls, policy: $("policy").value });
+  dialling = false;
+  peer = null;
+  room = enter();
+  enable();
+  if (focused) $("call").focus(); // the other button is about to go
+  drawHeadline();
 }
 
 function begin(message) {
   servers = message.note;
   previous = null;
   bot = {};
+  clock = new Clock();
+  checked = {};
+  reported = performance.now();
+  ask("clock", { asked: performance.now() });
   call = new Call({
-    id: message.call,
+    id: calls,
+    polite: ours < peer,
     configuration: { iceServers: message.iceServers, iceTransportPolicy: message.policy },
     stream,
     codec: $("codec").value,
-    send,
+    send: (value) => room.send({ type: "message", to: peer, message: value }),
     tell: (what, detail, wrong) => tell("browser", what, detail, wrong),
     onTrack,
     onState,
@@ -138,7 +157,7 @@ function onTrack({ track, streams }) {
   if (video.srcObject === wanted) return;
   video.srcObject = wanted;
   video.volume = 0.3;
-  video.muted = $("sound").getAttribute("aria-pressed") !== "true";
+  video.muted = !sound;
   video.play().catch((error) => {
     if (error.name !== "NotAllowedError") return; // replaced by a later picture
     setSound(false); // a browser that wants a gesture for sound
@@ -151,36 +170,34 @@ function onState() {
   const state = call.pc.connectionState;
   if (state === "connected" && !call.connected) {
     call.connected = performance.now();
-    tell("action", "connected", `after ${Math.round(call.connected - began)} ms`, false, "action");
+    tell("browser", "connected", `after ${Math.round(call.connected - began)} ms`);
   }
-  headline(...HEADLINE[state]);
+  drawHeadline();
   drawStates();
 }
 
-function end(reason) {
-  if (!call) return;
-  call.close();
-  tell("action", "closed", reason, false, "action");
-  call = null;
+// The call is over; `who` has ended it.
+function leave(who, reason, wrong = false) {
+  room?.leave();
+  call?.close();
+  if (room) tell(who, "call ended", reason, wrong);
+  room = call = peer = null;
   clearInterval(outageTimer);
   outageTimer = 0;
   document.querySelector(".screen").classList.remove("live");
   $("bot-video").srcObject = null;
-  headline("", "ready");
   enable();
   draw();
 }
 
 async function recreate() {
   action("close and recreate");
-  send({ type: "hangup", call: call.id });
-  end("to be recreated");
+  leave("action", "to be recreated");
   await dial();
 }
 
 function hangUp() {
-  send({ type: "hangup", call: call.id });
-  end("hung up here");
+  leave("action", "hung up here");
   for (const track of stream?.getTracks() ?? []) track.stop();
   stream = null;
   $("self-video").parentElement.classList.remove("live");
@@ -236,7 +253,7 @@ function drawing() {
 function action(label) {
   for (const chart of Object.values(charts)) chart.mark(label);
   call?.numbers.reset();
-  if (call) send({ type: "mark", call: call.id });
+  ask("mark");
 }
 
 function outage(seconds) {
@@ -260,34 +277,34 @@ function outage(seconds) {
 const BUTTONS = {
   replace() {
     action("servers");
-    send({ type: "replace-servers", call: call.id });
+    tell("action", "servers", "new ones asked of the bot");
+    ask("replace-servers");
   },
   "restart-browser"() {
     action("restart");
-    tell("action", "restart", "ICE restart asked here", false, "action");
+    tell("action", "restart", "ICE restart asked here");
     call.pc.restartIce();
   },
   "restart-bot"() {
     action("restart");
-    tell("action", "restart", "ICE restart asked of the bot", false, "action");
-    send({ type: "restart", call: call.id });
+    tell("action", "restart", "ICE restart asked of the bot");
+    ask("restart");
   },
   outage() {
     action("outage");
-    tell("action", "outage", "the bot’s network drops every packet for 8 s", false, "action");
-    send({ type: "outage", call: call.id, seconds: 8 });
+    tell("action", "outage", "asked of the bot: its network drops every packet for 8 s");
+    ask("outage", { seconds: 8 });
   },
   recreate,
 };
 
-function enable(busy = false) {
-  const online = socket?.readyState === WebSocket.OPEN;
-  for (const id of ["call", "call-big"]) $(id).disabled = !online || busy;
-  $("call").textContent = call ? "Hang up" : "Call the bot";
-  $("call").classList.toggle("hang", Boolean(call));
+function enable() {
+  for (const id of ["call", "call-big"]) $(id).disabled = dialling;
+  $("call").textContent = room ? "Hang up" : "Call the bot";
+  $("call").classList.toggle("hang", Boolean(room));
   for (const id of Object.keys(BUTTONS)) $(id).disabled = !call || (id === "outage" && outageTimer !== 0);
   $("sound").disabled = !call;
-  $("codec").disabled = Boolean(call) || busy;
+  $("codec").disabled = Boolean(room) || dialling;
   if (!call && !outageTimer) {
     $("outage").textContent = "Outage, 8 seconds";
     $("outage").classList.remove("running");
@@ -295,37 +312,65 @@ function enable(busy = false) {
 }
 
 function setSound(on) {
+  sound = on;
   $("bot-video").muted = !on;
-  $("sound").setAttribute("aria-pressed", String(on));
   $("sound").textContent = on ? "Sound on" : "Sound off";
 }
 
 // ---------------------------------------------------------------- drawing
 
-function headline(tone, text) {
+// `more` changes all the time: it is shown, and not read aloud.
+function headline(tone, text, more = "") {
   $("status").dataset.state = tone || "idle";
-  $("status-text").textContent = text;
+  if ($("status-text").textContent !== text) $("status-text").textContent = text;
+  $("status-more").textContent = more;
+  view.headline = { tone, text, more };
 }
 
-function tell(who, what, detail = "", wrong = false, kind = "") {
+function drawHeadline(doing) {
+  if (doing) return headline("busy", doing);
+  if (!call) {
+    const waiting = room && performance.now() - began > 3000;
+    return headline(room ? "busy" : "", room ? (waiting ? "the bot does not answer; trying again…" : "calling…") : "ready");
+  }
+  const numbers = bot.numbers;
+  headline(...health({
+    here: call.pc.connectionState,
+    there: bot.states?.connection,
+    age: performance.now() - reported,
+    silence: call.numbers.silence(),
+    silenceThere: numbers && numbers.silence !== null ? numbers.silence * 1000 : null,
+  }));
+}
+
+const SPEAKERS = { browser: "Browser", bot: "Bot", action: "You" };
+
+// One line. What the bot says has its own time, and may arrive late: lines stand in the order in which things happened.
+function tell(who, what, detail = "", wrong = false, at = null) {
+  const now = performance.now();
+  const time = at === null ? now : clock.here(at, now);
   const item = document.createElement("li");
-  item.className = `${who} ${kind} ${wrong ? "wrong" : ""}`;
-  const seconds = began ? ((performance.now() - began) / 1000).toFixed(2) : "0.00";
-  const label = { browser: "Browser", bot: "Bot", action: "You" }[who];
-  for (const text of [`${seconds} s`, label, detail ? `${what}: ${detail}` : what]) {
+  item.className = `${who} ${wrong ? "wrong" : ""}`;
+  item.dataset.time = time;
+  const seconds = began ? Math.max(0, (time - began) / 1000).toFixed(2) : "0.00";
+  for (const text of [`${seconds} s`, SPEAKERS[who], detail ? `${what}: ${detail}` : what]) {
     const span = document.createElement("span");
     span.textContent = text;
     item.append(span);
   }
-  $("log").prepend(item);
+  const before = [...$("log").children].find((other) => Number(other.dataset.time) <= time);
+  $("log").insertBefore(item, before ?? null);
   while ($("log").children.length > 300) $("log").lastChild.remove();
-  view.log.push({ who, what, detail, wrong });
+  view.log.push({ who, what, detail, wrong, time });
   if (view.log.length > 1000) view.log.shift();
 }
 
 function drawStates() {
   const here = call?.states ?? {};
   const there = call ? (bot.states ?? {}) : {};
+  const old = call && performance.now() - reported > OLD;
+  $("states").classList.toggle("old-bot", Boolean(old));
+  $("states-age").textContent = old ? `The bot’s column is ${Math.round((performance.now() - reported) / 1000)} s old.` : "";
   for (const [key] of ROWS) {
     for (const [side, states] of [["browser", here], ["bot", there]]) {
       const chip = $(`state-${side}-${key}`);
@@ -352,8 +397,9 @@ function drawPair(sample) {
   const { local, remote } = sample ?? {};
   const state = call?.pc.iceConnectionState;
   const away = state === "disconnected" || state === "failed";
+  const quiet = (call?.numbers.silence() ?? 0) > 1000;
   const relayed = local?.candidateType === "relay" || remote?.candidateType === "relay";
-  pair.className = `pair ${local ? (away ? "down" : relayed ? "relay" : "up") : ""}`;
+  pair.className = `pair ${local ? (away || quiet ? "down" : relayed ? "relay" : "up") : ""}`;
   for (const [id, candidate] of [["local", local], ["remote", remote]]) {
     $(`pair-${id}`).textContent = candidate ? `${candidate.address || "(hidden)"}:${candidate.port}` : "none";
     const note = candidate ? [candidate.candidateType, candidate.protocol] : [];
@@ -362,7 +408,8 @@ function drawPair(sample) {
     $(`pair-${id}-note`).textContent = note.join(" · ");
   }
   const rtt = view.rtt.ice;
-  $("pair-rtt").textContent = !local ? "no path" : away ? state : !rtt ? "connected" : `${Math.round(rtt)} ms`;
+  const words = away ? state : quiet ? "nothing arrives" : !view.fresh ? "not measured lately" : rtt === 0 ? "< 1 ms" : `${Math.round(rtt)} ms`;
+  $("pair-rtt").textContent = local ? words : "no path";
   $("pair-note").textContent = !local ? "" : relayed ? "through the relay" : "direct";
   view.pair = local ? { local: describe(local), remote: describe(remote), relayed } : null;
 }
@@ -370,20 +417,24 @@ function drawPair(sample) {
 const milliseconds = (value) => (value >= 1000 ? `${(value / 1000).toFixed(1)} s` : `${Math.round(value)} ms`);
 
 function drawNumbers() {
+  document.querySelector(".numbers").classList.toggle("old", !call);
   const here = call?.numbers;
-  const there = bot.numbers;
+  const toUs = counts(bot.numbers, here);
+  const there = bot.numbers && counts(here, bot.numbers);
   const set = (id, text, bad = false) => {
     $(id).textContent = text;
     $(id).classList.toggle("bad", bad);
   };
   if (!here) return;
-  set("n-out-sent", here.sent);
+  for (const id of ["n-out-received", "n-out-lost", "n-out-gap", "n-out-recent"])
+    $(id).classList.toggle("old", performance.now() - reported > OLD);
+  set("n-in-sent", toUs.sent);
+  set("n-out-sent", there ? there.sent : here.sent);
   set("n-in-received", here.received);
   set("n-in-lost", here.lost, here.lost > 0);
-  set("n-in-gap", milliseconds(Math.max(here.gap, here.silence())));
-  set("n-in-recent", milliseconds(Math.max(here.recent, Math.min(here.silence(), performance.now() - here.mark))));
+  set("n-in-gap", milliseconds(Math.max(here.gap, here.silence() ?? 0)));
+  set("n-in-recent", milliseconds(Math.max(here.recent, Math.min(here.silence() ?? 0, performance.now() - here.mark))));
   if (!there) return;
-  set("n-in-sent", there.sent);
   set("n-out-received", there.received);
   set("n-out-lost", there.lost, there.lost > 0);
   set("n-out-gap", milliseconds(there.gap * 1000));
@@ -396,7 +447,9 @@ function drawMedia(sample) {
   const codec = (text) => (text ?? "").split("/")[1] ?? "";
   $("bot-video-text").textContent = size
     ? `${size} · ${Math.round(video.framesPerSecond ?? 0)} fps · ${codec(video.codec)}` : "";
-  $("level").style.width = `${Math.min(100, Math.round((sample?.audio?.audioLevel ?? 0) * 300))}%`;
+  const level = Math.min(100, Math.round((sample?.audio?.audioLevel ?? 0) * 300));
+  $("level").style.width = `${level}%`;
+  $("meter").setAttribute("aria-valuenow", level);
   const seen = call ? bot.media : null;
   $("bot-sees").textContent = seen?.video_frames
     ? `The bot has decoded ${seen.video_frames} pictures (${seen.width}×${seen.height}, mean brightness ` +
@@ -405,15 +458,26 @@ function drawMedia(sample) {
 }
 
 function draw(sample) {
+  drawHeadline();
   drawStates();
   drawPair(sample);
   drawNumbers();
   drawMedia(sample);
 }
 
+// The charts in words, for who does not see them.
+function describeCharts() {
+  const rate = (value) => (value === null ? "unknown" : `${value.toFixed(1)} Mbit/s`);
+  const time = (value) => (value === null ? "unknown" : milliseconds(value));
+  charts.bitrate.describe(`Bitrate now: from the bot ${rate(view.rates.in ?? null)}, to the bot ${rate(view.rates.out ?? null)}`);
+  charts.rtt.describe(`Round trip now: data channel ${time(view.rtt.data ?? null)}, ICE ${time(view.rtt.ice ?? null)}`);
+}
+
 async function measure() {
+  if (!call) drawHeadline(dialling ? view.headline.text : undefined);
   if (!call || sampling) return;
   sampling = true;
+  ask("clock", { asked: performance.now() });
   const subject = call;
   try {
     const sample = await subject.sample();
@@ -426,7 +490,8 @@ async function measure() {
     }
     previous = sample;
     const ice = sample.pair?.currentRoundTripTime;
-    const rtt = { data: call.numbers.takeRtt(), ice: ice === undefined ? null : ice * 1000 };
+    view.fresh = isFresh(checked, sample.pair, sample.time) && (call.numbers.silence() ?? 0) < 1000;
+    const rtt = { data: call.numbers.takeRtt(), ice: ice === undefined || !view.fresh ? null : ice * 1000 };
     charts.bitrate.add(rates);
     charts.rtt.add(rtt);
     const text = (value, digits) => (value === null ? "–" : value.toFixed(digits));
@@ -435,6 +500,7 @@ async function measure() {
     $("rtt-data").textContent = text(rtt.data, 1);
     $("rtt-ice").textContent = rtt.ice === 0 ? "< 1" : text(rtt.ice, 0);
     Object.assign(view, { video: sample.video, audio: sample.audio, sending: sample.sending, rates, rtt });
+    describeCharts();
     draw(sample);
   } finally {
     sampling = false;
@@ -459,21 +525,23 @@ for (const [key, name] of ROWS) {
   $("states").append(row);
 }
 for (const [id, act] of Object.entries(BUTTONS)) $(id).onclick = act;
-$("call").onclick = () => (call ? hangUp() : dial());
+$("call").onclick = () => (room ? hangUp() : dial());
 $("call-big").onclick = dial;
-$("sound").onclick = () => setSound($("sound").getAttribute("aria-pressed") !== "true");
+$("sound").onclick = () => setSound(!sound);
 $("policy").onchange = () => {
-  if (call) send({ type: "policy", call: call.id, policy: $("policy").value });
+  if (call) ask("policy", { policy: $("policy").value });
 };
 const wish = new URL(location.href).searchParams;
 if (wish.get("codec") === "H264") $("codec").value = "H264";
 if (wish.get("path") === "relay") $("policy").value = "relay";
-addEventListener("pagehide", () => call?.close());
+addEventListener("pagehide", () => {
+  call?.close();
+  room?.leave();
+});
 setInterval(measure, 500);
 draw();
 drawServers();
-for (const chart of Object.values(charts)) chart.draw();
-connect();
+enable();
 
 // for the tests, and for the curious in the console
 window.rtcpeer = {
@@ -484,5 +552,8 @@ window.rtcpeer = {
   },
   get bot() {
     return bot;
+  },
+  get room() {
+    return room;
   },
 };

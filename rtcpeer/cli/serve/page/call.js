@@ -1,4 +1,4 @@
-// One call: one RTCPeerConnection from its making to its close. The polite side of perfect negotiation, with trickle.
+// One call: one RTCPeerConnection from its making to its close, negotiated perfectly (webrtc-pc 10.7), with trickle.
 
 import { Numbers } from "./numbers.js";
 
@@ -10,19 +10,22 @@ const STATES = {
 };
 
 export class Call {
-  // `send(message)` brings a message to the bot; `tell(what, detail, wrong)` writes the page's log.
-  constructor({ id, configuration, stream, codec, send, tell, onTrack, onState }) {
+  // `send(message)` brings a description or candidate to the bot; `tell(what, detail, wrong)` writes the page's log.
+  constructor({ id, polite, configuration, stream, codec, send, tell, onTrack, onState }) {
     this.id = id;
+    this.polite = polite;
     this.tell = tell;
-    this.post = (message) => send({ call: id, ...message });
+    this.post = send;
     this.making = false;
+    this.ignoring = false;
     this.candidates = { sent: 0, received: 0 };
     const pc = (this.pc = new RTCPeerConnection(configuration));
 
     pc.onnegotiationneeded = () => this.describe();
     pc.onicecandidate = ({ candidate }) => {
-      if (candidate) this.candidates.sent++;
-      this.post({ type: "candidate", candidate });
+      if (!candidate) return;
+      this.candidates.sent++;
+      this.post(candidate.toJSON());
     };
     pc.onicecandidateerror = (event) =>
       tell("candidate error", `${event.url} ${event.errorCode} ${event.errorText}`, true);
@@ -65,7 +68,7 @@ export class Call {
     try {
       this.making = true;
       await this.pc.setLocalDescription();
-      this.post({ type: "description", description: this.pc.localDescription });
+      this.post(this.pc.localDescription.toJSON());
     } catch (error) {
       this.wrong(error);
     } finally {
@@ -76,20 +79,23 @@ export class Call {
   }
 
   async take(message) {
-    if (this.pc.signalingState === "closed") return;
+    const { pc } = this;
+    if (pc.signalingState === "closed") return;
     try {
-      if (message.type === "candidate") {
-        if (message.candidate) this.candidates.received++;
-        await this.pc.addIceCandidate(message.candidate ?? undefined);
-      } else {
-        const { description } = message;
-        // we are the polite side: an offer of the bot's wins over one of ours, which is rolled back implicitly
-        await this.pc.setRemoteDescription(description);
-        if (description.type === "offer") {
-          await this.pc.setLocalDescription();
-          this.post({ type: "description", description: this.pc.localDescription });
-        }
+      if ("candidate" in message) {
+        this.candidates.received++;
+        await pc.addIceCandidate(message).catch((error) => {
+          if (!this.ignoring) throw error;
+        });
+        return;
       }
+      const offer = message.type === "offer";
+      this.ignoring = offer && !this.polite && (this.making || pc.signalingState !== "stable");
+      if (this.ignoring) return;
+      await pc.setRemoteDescription(message);
+      if (!offer) return;
+      await pc.setLocalDescription();
+      this.post(pc.localDescription.toJSON());
     } catch (error) {
       this.wrong(error);
     }

@@ -1,32 +1,54 @@
-// A chart of the last minute on a canvas: lines, marks for what was done, a value under the pointer.
+// A chart of the last minute, drawn by uPlot: lines, marks for what was done, values under the pointer.
 
-const SPAN = 60000;
-const PAD = { left: 38, right: 8, top: 14, bottom: 18 };
+/* global uPlot */
+
+const SPAN = 60; // seconds
 
 export class Chart {
-  constructor(canvas, { keys, log = false, format }) {
-    this.canvas = canvas;
-    this.keys = keys;
-    this.log = log;
-    this.format = format;
-    this.points = [];
-    this.marks = [];
-    this.pointer = null;
-    canvas.addEventListener("pointermove", (event) => {
-      this.pointer = event.offsetX;
-      this.draw();
-    });
-    canvas.addEventListener("pointerleave", () => {
-      this.pointer = null;
-      this.draw();
-    });
-    new ResizeObserver(() => this.draw()).observe(canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+  // `lines`: their keys and names. `log`: of the vertical scale. `format(value)`: for people.
+  constructor(place, { lines, log = false, format }) {
+    Object.assign(this, { place, lines, format, points: [], marks: [] });
+    this.reading = Object.assign(document.createElement("p"), { className: "reading", hidden: true });
+    const stroke = (name) => () => colour(name);
+    const axis = { stroke: stroke("--soft"), grid: { stroke: stroke("--line"), width: 1 }, ticks: { show: false } };
+    this.plot = new uPlot(
+      {
+        ...this.size,
+        legend: { show: false },
+        cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+        scales: {
+          x: { time: false, range: [-SPAN, 0] },
+          y: log ? { distr: 3, range: (_, low, high) => [0.3, Math.max(100, 10 ** Math.ceil(Math.log10(high || 1)))] }
+            : { range: (_, low, high) => [0, Math.max(high ?? 0, 0.1) * 1.1] },
+        },
+        axes: [
+          { ...axis, size: 28, splits: [-60, -30, 0], values: ["60 s ago", "30 s", "now"] },
+          { ...axis, size: 44, ...(log ? { splits: decades } : {}), values: (_, values) => values.map((v) => (v === null ? "" : v >= 1000 ? `${v / 1000}k` : `${v}`)) },
+        ],
+        series: [{}, ...lines.map((_, index) => ({ stroke: stroke(index ? "--b" : "--a"), width: 2, points: { show: false } }))],
+        hooks: { draw: [() => this.drawMarks()], setCursor: [() => this.read()] },
+      },
+      this.data,
+      place,
+    );
+    place.append(this.reading);
+    new ResizeObserver(() => this.plot.setSize(this.size)).observe(place);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.plot.redraw());
+  }
+
+  get size() {
+    return { width: Math.max(this.place.clientWidth, 120), height: Math.max(this.place.clientHeight, 120) };
+  }
+
+  get data() {
+    const now = performance.now();
+    return [this.points.map((p) => (p.time - now) / 1000), ...this.lines.map(({ key }) => this.points.map((p) => p[key]))];
   }
 
   add(point) {
-    this.points.push({ time: performance.now(), ...point });
-    while (this.points.length && this.points[0].time < performance.now() - SPAN - 1000) this.points.shift();
+    const now = performance.now();
+    this.points.push({ time: now, ...point });
+    while (this.points[0].time < now - SPAN * 1000 - 1000) this.points.shift();
     this.draw();
   }
 
@@ -35,132 +57,58 @@ export class Chart {
     if (this.marks.length > 50) this.marks.shift();
   }
 
-  clear() {
-    this.points = [];
-    this.marks = [];
-    this.draw();
-  }
-
-  scale(height) {
-    const values = this.points.flatMap((p) => this.keys.map((k) => p[k])).filter((v) => v !== null && v > 0);
-    const inner = height - PAD.top - PAD.bottom;
-    if (this.log) {
-      const low = 0.3;
-      const high = Math.max(100, 10 ** Math.ceil(Math.log10(Math.max(...values, 1))));
-      const part = (v) => Math.log10(Math.max(v, low) / low) / Math.log10(high / low);
-      const ticks = [];
-      for (let v = 1; v <= high; v *= 10) ticks.push(v);
-      return { y: (v) => PAD.top + inner * (1 - part(v)), ticks };
-    }
-    const most = Math.max(...values, 0.1) * 1.1;
-    const step = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50].find((s) => most / s <= 4) ?? most / 4;
-    const high = Math.ceil(most / step) * step;
-    const ticks = [];
-    for (let v = 0; v <= high + step / 2; v += step) ticks.push(Math.round(v * 100) / 100);
-    return { y: (v) => PAD.top + inner * (1 - v / high), ticks };
-  }
-
   draw() {
-    const { canvas } = this;
-    const width = canvas.clientWidth;
-    const height = canvas.clientHeight;
-    if (!width || !height) return;
-    const ratio = devicePixelRatio || 1;
-    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
-      canvas.width = Math.round(width * ratio);
-      canvas.height = Math.round(height * ratio);
-    }
-    const g = canvas.getContext("2d");
-    g.setTransform(ratio, 0, 0, ratio, 0, 0);
-    g.clearRect(0, 0, width, height);
-    const css = getComputedStyle(document.documentElement);
-    const colour = (name) => css.getPropertyValue(name).trim();
-    g.font = `11px ${getComputedStyle(document.body).fontFamily}`;
-    const now = performance.now();
-    const x = (time) => PAD.left + (width - PAD.left - PAD.right) * (1 - (now - time) / SPAN);
-    const { y, ticks } = this.scale(height);
-
-    g.textBaseline = "middle";
-    g.textAlign = "right";
-    for (const tick of ticks) {
-      g.strokeStyle = colour("--line");
-      g.lineWidth = 1;
-      line(g, PAD.left, y(tick), width - PAD.right, y(tick));
-      g.fillStyle = colour("--soft");
-      g.fillText(tick >= 1000 ? `${tick / 1000}k` : String(tick), PAD.left - 6, y(tick));
-    }
-    g.textBaseline = "alphabetic";
-    for (const [ago, text] of [[60000, "60 s ago"], [30000, "30 s"], [0, "now"]]) {
-      g.textAlign = ago === 60000 ? "left" : ago ? "center" : "right";
-      g.fillText(text, x(now - ago), height - 4);
-    }
-    this.drawMarks(g, x, height, colour);
-    this.keys.forEach((key, index) => this.drawLine(g, key, x, y, colour(index ? "--b" : "--a")));
-    if (this.pointer !== null) this.drawPointer(g, x, height, width, colour);
+    this.plot.setData(this.data);
   }
 
-  drawMarks(g, x, height, colour) {
+  // The chart in words, for who does not see it.
+  describe(text) {
+    this.place.setAttribute("aria-label", text);
+  }
+
+  drawMarks() {
+    const { ctx: g, bbox } = this.plot;
+    const ratio = devicePixelRatio || 1;
+    const now = performance.now();
+    let free = bbox.left;
     g.save();
-    let free = -Infinity;
+    g.strokeStyle = g.fillStyle = colour("--soft");
+    g.font = `${11 * ratio}px ${getComputedStyle(document.body).fontFamily}`;
+    g.textAlign = "left";
+    g.textBaseline = "top";
+    g.setLineDash([2 * ratio, 3 * ratio]);
     for (const { time, label } of this.marks) {
-      if (x(time) < PAD.left) continue;
-      g.strokeStyle = colour("--soft");
-      g.globalAlpha = 0.7;
-      g.setLineDash([2, 3]);
-      line(g, x(time), PAD.top, x(time), height - PAD.bottom);
-      g.fillStyle = colour("--soft");
+      if (now - time > SPAN * 1000) continue;
+      const x = this.plot.valToPos((time - now) / 1000, "x", true);
+      g.beginPath();
+      g.moveTo(x, bbox.top);
+      g.lineTo(x, bbox.top + bbox.height);
+      g.stroke();
       const wide = g.measureText(label).width;
-      const left = Math.min(x(time) - wide / 2, this.canvas.clientWidth - PAD.right - wide);
-      if (left > free) {
-        g.textAlign = "left";
-        g.globalAlpha = 1;
-        g.fillText(label, Math.max(left, PAD.left), 10);
-        free = left + wide + 6;
-      }
+      const left = Math.min(Math.max(x - wide / 2, bbox.left), bbox.left + bbox.width - wide);
+      if (left < free) continue;
+      g.fillText(label, left, bbox.top);
+      free = left + wide + 6 * ratio;
     }
     g.restore();
   }
 
-  drawLine(g, key, x, y, stroke) {
-    g.strokeStyle = stroke;
-    g.lineWidth = 2;
-    g.lineJoin = "round";
-    g.beginPath();
-    let open = false;
-    for (const point of this.points) {
-      const value = point[key];
-      if (value === null || x(point.time) < PAD.left) {
-        open = false;
-        continue;
-      }
-      if (open) g.lineTo(x(point.time), y(value));
-      else g.moveTo(x(point.time), y(value));
-      open = true;
-    }
-    g.stroke();
-  }
-
-  drawPointer(g, x, height, width, colour) {
-    const near = this.points.reduce(
-      (best, p) => (!best || Math.abs(x(p.time) - this.pointer) < Math.abs(x(best.time) - this.pointer) ? p : best), null);
-    if (!near) return;
-    const text = this.keys.map((key) => (near[key] === null ? "–" : this.format(near[key]))).join("   ");
-    g.strokeStyle = colour("--ink");
-    g.lineWidth = 1;
-    line(g, x(near.time), PAD.top, x(near.time), height - PAD.bottom);
-    const wide = g.measureText(text).width + 12;
-    const left = Math.min(Math.max(x(near.time) + 6, PAD.left), width - wide - PAD.right);
-    g.fillStyle = colour("--ink");
-    g.fillRect(left, PAD.top + 2, wide, 18);
-    g.fillStyle = colour("--card");
-    g.textAlign = "left";
-    g.fillText(text, left + 6, PAD.top + 15);
+  read() {
+    const { idx, left } = this.plot.cursor;
+    const point = idx === null || left < 0 ? null : this.points[idx];
+    this.reading.hidden = !point;
+    if (!point) return;
+    const values = this.lines.map(({ key, name }) => `${name} ${point[key] === null ? "–" : this.format(point[key])}`);
+    this.reading.textContent = `${Math.round((performance.now() - point.time) / 1000)} s ago: ${values.join(", ")}`;
   }
 }
 
-function line(g, x1, y1, x2, y2) {
-  g.beginPath();
-  g.moveTo(x1, y1);
-  g.lineTo(x2, y2);
-  g.stroke();
+function decades(_plot, _axis, low, high) {
+  const found = [];
+  for (let value = 1; value <= high; value *= 10) if (value >= low) found.push(value);
+  return found;
+}
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }

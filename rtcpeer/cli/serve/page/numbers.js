@@ -79,9 +79,9 @@ export class Numbers {
     this.recent = 0;
   }
 
-  // Silence that has not ended yet counts too.
+  // How long nothing has come; null while there is nothing to come.
   silence() {
-    return this.last === null || this.channel.readyState !== "open" ? 0 : performance.now() - this.last;
+    return this.last === null || this.channel.readyState !== "open" ? null : performance.now() - this.last;
   }
 
   // The worst round trip since the last call; an unanswered ping older than that counts with its age.
