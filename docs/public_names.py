@@ -15,6 +15,7 @@ REFERENCE = Path(__file__).parent / "reference"
 FACES = (
     "rtcpeer.calls",
     "rtcpeer.config",
+    "rtcpeer.dictionaries",
     "rtcpeer.metrics",
     "rtcpeer.signaling",
     "rtcpeer.supervisor",
@@ -33,16 +34,15 @@ def listed_by_hand() -> set[str]:
 
 
 def generated(module: str) -> list[str]:
-    """Full names that ``.. public-names:: MODULE`` shows, in alphabetical order.
+    """Full names that ``.. public-names:: MODULE`` shows, in alphabetical order: those that no page lists by hand.
 
-    Of `rtcpeer` itself these are the names that no other page shows: neither by hand nor as a name of `FACES`.
+    Of `rtcpeer` itself names of `FACES` are left out as well.
     """
-    names = import_module(module).__all__
+    by_hand = listed_by_hand()
+    names = [name for name in import_module(module).__all__ if f"{module}.{name}" not in by_hand]
     if module == "rtcpeer":
         elsewhere = {name for face in FACES for name in import_module(face).__all__}
-        names = [
-            name for name in names if name not in elsewhere and f"rtcpeer.{name}" not in listed_by_hand()
-        ]
+        names = [name for name in names if name not in elsewhere]
     return [f"{module}.{name}" for name in sorted(names) if name != "__version__"]
 
 

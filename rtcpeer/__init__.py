@@ -15,127 +15,29 @@ Names are imported on demand (PEP 562): importing the package loads nothing.
 from __future__ import annotations
 
 import os
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rtcpeer.lazy import lazy_names
 
 __version__ = "0.2.0"
-
-_EXPORTS = {
-    "rtcpeer.peer.connection": ("RTCPeerConnection",),
-    "rtcpeer.peer.settings": ("PeerSettings",),
-    "rtcpeer.ice.settings": ("IceSettings",),
-    "rtcpeer.config.configuration": ("RTCConfiguration", "RTCIceServer"),
-    "rtcpeer.peer.descriptions": ("RTCSessionDescription", "RTCSessionDescriptionInit", "RTCIceCandidate"),
-    "rtcpeer.peer.certificate": ("RTCCertificate", "RTCDtlsFingerprint"),
-    "rtcpeer.peer.transports": (
-        "RTCIceTransport",
-        "RTCDtlsTransport",
-        "RTCSctpTransport",
-        "RTCIceCandidatePair",
-        "RTCIceParameters",
-    ),
-    "rtcpeer.peer.data_channel": ("RTCDataChannel",),
-    "rtcpeer.peer.forwarder": ("Forwarder", "ForwarderOutput"),
-    "rtcpeer.peer.rtp": ("RTCRtpSender", "RTCRtpReceiver", "RTCRtpTransceiver"),
-    "rtcpeer.peer.parameters": (
-        "RTCRtpCapabilities",
-        "RTCRtpCodec",
-        "RTCRtpCodecParameters",
-        "RTCRtpContributingSource",
-        "RTCRtpEncodingParameters",
-        "RTCRtpHeaderExtensionCapability",
-        "RTCRtpHeaderExtensionParameters",
-        "RTCRtcpParameters",
-        "RTCRtpReceiveParameters",
-        "RTCRtpSendParameters",
-        "RTCRtpSynchronizationSource",
-        "RTCRtpTransceiverInit",
-    ),
-    "rtcpeer.peer.dictionaries": (
-        "RTCAnswerOptions",
-        "RTCDTMFToneChangeEventInit",
-        "RTCDataChannelEventInit",
-        "RTCDataChannelInit",
-        "RTCErrorEventInit",
-        "RTCErrorInit",
-        "RTCIceCandidateInit",
-        "RTCLocalSessionDescriptionInit",
-        "RTCOfferOptions",
-        "RTCPeerConnectionIceErrorEventInit",
-        "RTCPeerConnectionIceEventInit",
-        "RTCTrackEventInit",
-    ),
-    "rtcpeer.peer.dtmf": ("RTCDTMFSender",),
-    "rtcpeer.peer.stats": ("RTCStats", "RTCStatsReport"),
-    "rtcpeer.media.audio_source": ("AudioSource", "AudioTap"),
-    "rtcpeer.media.video.registered": ("registerEncoder",),
-    "rtcpeer.media.encoded_frames": (
-        "EncodedFrameReader",
-        "RTCEncodedAudioFrame",
-        "RTCEncodedAudioFrameMetadata",
-        "RTCEncodedVideoFrame",
-        "RTCEncodedVideoFrameMetadata",
-    ),
-    "rtcpeer.media.encoded_track": ("EncodedTrack",),
-    "rtcpeer.media.sframe": ("SFrameTransform", "SFrameTransformErrorEvent"),
-    "rtcpeer.media.transforms": ("KeyFrameRequestEvent", "RTCRtpScriptTransform", "RTCRtpScriptTransformer"),
-    "rtcpeer.media.track": ("MediaStreamTrack",),
-    "rtcpeer.media.player": ("MediaPlayer",),
-    "rtcpeer.media.recorder": ("MediaRecorder",),
-    "rtcpeer.media.stream": ("MediaStream",),
-    "rtcpeer.media.event_target": ("Event", "EventTarget"),
-    "rtcpeer.peer.events": (
-        "MediaStreamTrackEvent",
-        "MessageEvent",
-        "RTCDTMFToneChangeEvent",
-        "RTCDataChannelEvent",
-        "RTCErrorEvent",
-        "RTCPeerConnectionIceErrorEvent",
-        "RTCPeerConnectionIceEvent",
-        "RTCSenderErrorEvent",
-        "RTCTrackEvent",
-    ),
-    "rtcpeer.signaling.channel": ("memory_pair",),
-    "rtcpeer.signaling.check": ("check_signaling_channel",),
-    "rtcpeer.signaling.negotiator": ("Negotiator",),
-    "rtcpeer.config.provider": ("IceServerProvider",),
-    "rtcpeer.supervisor.peer": ("SupervisedPeer",),
-    "rtcpeer.supervisor.session": ("Session",),
-    "rtcpeer.calls.call": ("Call",),
-    "rtcpeer.calls.joining": ("join",),
-    "rtcpeer.calls.running": ("run",),
-    "rtcpeer.peer.errors": ("RTCError",),
-    # the bases: what the face raises derives from them, and what is used beside the face raises them
-    "rtcpeer.errors": (
-        "AbortError",
-        "InvalidAccessError",
-        "InvalidModificationError",
-        "InvalidStateError",
-        "NetworkError",
-        "NotSupportedError",
-        "OperationError",
-        "OverconstrainedError",
-        "RTCRangeError",
-        "RTCSyntaxError",
-        "RTCTimeoutError",
-        "RtcPeerError",
-        "SignalingRefused",
-    ),
-}
-
-_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = [
     "AbortError",
     "AudioSource",
     "AudioTap",
+    "Call",
+    "EncodedFrameReader",
+    "EncodedTrack",
     "Event",
     "EventTarget",
+    "Forwarder",
+    "ForwarderOutput",
     "IceServerProvider",
     "IceSettings",
     "InvalidAccessError",
     "InvalidModificationError",
     "InvalidStateError",
+    "KeyFrameRequestEvent",
     "MediaPlayer",
     "MediaRecorder",
     "MediaStream",
@@ -148,83 +50,47 @@ __all__ = [
     "OperationError",
     "OverconstrainedError",
     "PeerSettings",
-    "RTCAnswerOptions",
     "RTCCertificate",
     "RTCConfiguration",
     "RTCDTMFSender",
     "RTCDTMFToneChangeEvent",
-    "RTCDTMFToneChangeEventInit",
     "RTCDataChannel",
     "RTCDataChannelEvent",
-    "RTCDataChannelEventInit",
-    "RTCDataChannelInit",
-    "RTCDtlsFingerprint",
     "RTCDtlsTransport",
+    "RTCEncodedAudioFrame",
+    "RTCEncodedVideoFrame",
     "RTCError",
     "RTCErrorEvent",
-    "RTCErrorEventInit",
-    "RTCErrorInit",
     "RTCIceCandidate",
-    "RTCIceCandidateInit",
     "RTCIceCandidatePair",
-    "RTCIceParameters",
     "RTCIceServer",
     "RTCIceTransport",
-    "RTCLocalSessionDescriptionInit",
-    "RTCOfferOptions",
     "RTCPeerConnection",
     "RTCPeerConnectionIceErrorEvent",
-    "RTCPeerConnectionIceErrorEventInit",
     "RTCPeerConnectionIceEvent",
-    "RTCPeerConnectionIceEventInit",
     "RTCRangeError",
-    "RTCRtcpParameters",
-    "RTCRtpCapabilities",
-    "RTCRtpCodec",
-    "RTCRtpCodecParameters",
-    "RTCRtpContributingSource",
-    "RTCRtpEncodingParameters",
-    "RTCRtpHeaderExtensionCapability",
-    "RTCRtpHeaderExtensionParameters",
-    "RTCRtpReceiveParameters",
     "RTCRtpReceiver",
-    "RTCRtpSendParameters",
+    "RTCRtpScriptTransform",
+    "RTCRtpScriptTransformer",
     "RTCRtpSender",
-    "RTCRtpSynchronizationSource",
     "RTCRtpTransceiver",
-    "RTCRtpTransceiverInit",
     "RTCSctpTransport",
     "RTCSenderErrorEvent",
     "RTCSessionDescription",
-    "RTCSessionDescriptionInit",
-    "RTCStats",
     "RTCStatsReport",
     "RTCSyntaxError",
     "RTCTimeoutError",
     "RTCTrackEvent",
-    "RTCTrackEventInit",
     "RtcPeerError",
+    "SFrameTransform",
+    "SFrameTransformErrorEvent",
     "Session",
     "SignalingRefused",
     "SupervisedPeer",
     "check_signaling_channel",
-    "memory_pair",
-    "Forwarder",
-    "EncodedFrameReader",
-    "RTCEncodedAudioFrame",
-    "RTCEncodedAudioFrameMetadata",
-    "RTCEncodedVideoFrame",
-    "RTCEncodedVideoFrameMetadata",
-    "EncodedTrack",
-    "SFrameTransform",
-    "SFrameTransformErrorEvent",
-    "KeyFrameRequestEvent",
-    "RTCRtpScriptTransform",
-    "RTCRtpScriptTransformer",
-    "ForwarderOutput",
-    "registerEncoder",
-    "Call",
     "join",
+    "memory_pair",
+    "registerEncoder",
     "run",
 ]
 
@@ -251,13 +117,9 @@ if TYPE_CHECKING:
     )
     from rtcpeer.ice.settings import IceSettings
     from rtcpeer.media.audio_source import AudioSource, AudioTap
-    from rtcpeer.media.encoded_frames import (
-        EncodedFrameReader,
-        RTCEncodedAudioFrame,
-        RTCEncodedAudioFrameMetadata,
-        RTCEncodedVideoFrame,
-        RTCEncodedVideoFrameMetadata,
-    )
+    from rtcpeer.media.encoded_frames import EncodedFrameReader, RTCEncodedAudioFrame, RTCEncodedVideoFrame
+    from rtcpeer.media.encoded_frames import RTCEncodedAudioFrameMetadata as RTCEncodedAudioFrameMetadata
+    from rtcpeer.media.encoded_frames import RTCEncodedVideoFrameMetadata as RTCEncodedVideoFrameMetadata
     from rtcpeer.media.encoded_track import EncodedTrack
     from rtcpeer.media.event_target import Event, EventTarget
     from rtcpeer.media.player import MediaPlayer
@@ -267,24 +129,26 @@ if TYPE_CHECKING:
     from rtcpeer.media.track import MediaStreamTrack
     from rtcpeer.media.transforms import KeyFrameRequestEvent, RTCRtpScriptTransform, RTCRtpScriptTransformer
     from rtcpeer.media.video.registered import registerEncoder
-    from rtcpeer.peer.certificate import RTCCertificate, RTCDtlsFingerprint
+    from rtcpeer.peer.certificate import RTCCertificate
+    from rtcpeer.peer.certificate import RTCDtlsFingerprint as RTCDtlsFingerprint
     from rtcpeer.peer.connection import RTCPeerConnection
     from rtcpeer.peer.data_channel import RTCDataChannel
-    from rtcpeer.peer.descriptions import RTCIceCandidate, RTCSessionDescription, RTCSessionDescriptionInit
+    from rtcpeer.peer.descriptions import RTCIceCandidate, RTCSessionDescription
+    from rtcpeer.peer.descriptions import RTCSessionDescriptionInit as RTCSessionDescriptionInit
+    from rtcpeer.peer.dictionaries import RTCAnswerOptions as RTCAnswerOptions
+    from rtcpeer.peer.dictionaries import RTCDataChannelEventInit as RTCDataChannelEventInit
+    from rtcpeer.peer.dictionaries import RTCDataChannelInit as RTCDataChannelInit
+    from rtcpeer.peer.dictionaries import RTCDTMFToneChangeEventInit as RTCDTMFToneChangeEventInit
+    from rtcpeer.peer.dictionaries import RTCErrorEventInit as RTCErrorEventInit
+    from rtcpeer.peer.dictionaries import RTCErrorInit as RTCErrorInit
+    from rtcpeer.peer.dictionaries import RTCIceCandidateInit as RTCIceCandidateInit
+    from rtcpeer.peer.dictionaries import RTCLocalSessionDescriptionInit as RTCLocalSessionDescriptionInit
+    from rtcpeer.peer.dictionaries import RTCOfferOptions as RTCOfferOptions
     from rtcpeer.peer.dictionaries import (
-        RTCAnswerOptions,
-        RTCDataChannelEventInit,
-        RTCDataChannelInit,
-        RTCDTMFToneChangeEventInit,
-        RTCErrorEventInit,
-        RTCErrorInit,
-        RTCIceCandidateInit,
-        RTCLocalSessionDescriptionInit,
-        RTCOfferOptions,
-        RTCPeerConnectionIceErrorEventInit,
-        RTCPeerConnectionIceEventInit,
-        RTCTrackEventInit,
+        RTCPeerConnectionIceErrorEventInit as RTCPeerConnectionIceErrorEventInit,
     )
+    from rtcpeer.peer.dictionaries import RTCPeerConnectionIceEventInit as RTCPeerConnectionIceEventInit
+    from rtcpeer.peer.dictionaries import RTCTrackEventInit as RTCTrackEventInit
     from rtcpeer.peer.dtmf import RTCDTMFSender
     from rtcpeer.peer.errors import RTCError
     from rtcpeer.peer.events import (
@@ -299,51 +163,174 @@ if TYPE_CHECKING:
         RTCTrackEvent,
     )
     from rtcpeer.peer.forwarder import Forwarder, ForwarderOutput
-    from rtcpeer.peer.parameters import (
-        RTCRtcpParameters,
-        RTCRtpCapabilities,
-        RTCRtpCodec,
-        RTCRtpCodecParameters,
-        RTCRtpContributingSource,
-        RTCRtpEncodingParameters,
-        RTCRtpHeaderExtensionCapability,
-        RTCRtpHeaderExtensionParameters,
-        RTCRtpReceiveParameters,
-        RTCRtpSendParameters,
-        RTCRtpSynchronizationSource,
-        RTCRtpTransceiverInit,
-    )
+    from rtcpeer.peer.parameters import RTCRtcpParameters as RTCRtcpParameters
+    from rtcpeer.peer.parameters import RTCRtpCapabilities as RTCRtpCapabilities
+    from rtcpeer.peer.parameters import RTCRtpCodec as RTCRtpCodec
+    from rtcpeer.peer.parameters import RTCRtpCodecParameters as RTCRtpCodecParameters
+    from rtcpeer.peer.parameters import RTCRtpContributingSource as RTCRtpContributingSource
+    from rtcpeer.peer.parameters import RTCRtpEncodingParameters as RTCRtpEncodingParameters
+    from rtcpeer.peer.parameters import RTCRtpHeaderExtensionCapability as RTCRtpHeaderExtensionCapability
+    from rtcpeer.peer.parameters import RTCRtpHeaderExtensionParameters as RTCRtpHeaderExtensionParameters
+    from rtcpeer.peer.parameters import RTCRtpReceiveParameters as RTCRtpReceiveParameters
+    from rtcpeer.peer.parameters import RTCRtpSendParameters as RTCRtpSendParameters
+    from rtcpeer.peer.parameters import RTCRtpSynchronizationSource as RTCRtpSynchronizationSource
+    from rtcpeer.peer.parameters import RTCRtpTransceiverInit as RTCRtpTransceiverInit
     from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
     from rtcpeer.peer.settings import PeerSettings
-    from rtcpeer.peer.stats import RTCStats, RTCStatsReport
+    from rtcpeer.peer.stats import RTCStats as RTCStats
+    from rtcpeer.peer.stats import RTCStatsReport
     from rtcpeer.peer.transports import (
         RTCDtlsTransport,
         RTCIceCandidatePair,
-        RTCIceParameters,
         RTCIceTransport,
         RTCSctpTransport,
     )
+    from rtcpeer.peer.transports import RTCIceParameters as RTCIceParameters
     from rtcpeer.signaling.channel import memory_pair
     from rtcpeer.signaling.check import check_signaling_channel
     from rtcpeer.signaling.negotiator import Negotiator
     from rtcpeer.supervisor.peer import SupervisedPeer
     from rtcpeer.supervisor.session import Session
-
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "rtcpeer.peer.connection": ("RTCPeerConnection",),
+            "rtcpeer.peer.settings": ("PeerSettings",),
+            "rtcpeer.ice.settings": ("IceSettings",),
+            "rtcpeer.config.configuration": (
+                "RTCConfiguration",
+                "RTCIceServer",
+            ),
+            "rtcpeer.peer.descriptions": (
+                "RTCSessionDescription",
+                "RTCSessionDescriptionInit",
+                "RTCIceCandidate",
+            ),
+            "rtcpeer.peer.certificate": (
+                "RTCCertificate",
+                "RTCDtlsFingerprint",
+            ),
+            "rtcpeer.peer.transports": (
+                "RTCIceTransport",
+                "RTCDtlsTransport",
+                "RTCSctpTransport",
+                "RTCIceCandidatePair",
+                "RTCIceParameters",
+            ),
+            "rtcpeer.peer.data_channel": ("RTCDataChannel",),
+            "rtcpeer.peer.forwarder": (
+                "Forwarder",
+                "ForwarderOutput",
+            ),
+            "rtcpeer.peer.rtp": (
+                "RTCRtpSender",
+                "RTCRtpReceiver",
+                "RTCRtpTransceiver",
+            ),
+            "rtcpeer.peer.parameters": (
+                "RTCRtpCapabilities",
+                "RTCRtpCodec",
+                "RTCRtpCodecParameters",
+                "RTCRtpContributingSource",
+                "RTCRtpEncodingParameters",
+                "RTCRtpHeaderExtensionCapability",
+                "RTCRtpHeaderExtensionParameters",
+                "RTCRtcpParameters",
+                "RTCRtpReceiveParameters",
+                "RTCRtpSendParameters",
+                "RTCRtpSynchronizationSource",
+                "RTCRtpTransceiverInit",
+            ),
+            "rtcpeer.peer.dictionaries": (
+                "RTCAnswerOptions",
+                "RTCDTMFToneChangeEventInit",
+                "RTCDataChannelEventInit",
+                "RTCDataChannelInit",
+                "RTCErrorEventInit",
+                "RTCErrorInit",
+                "RTCIceCandidateInit",
+                "RTCLocalSessionDescriptionInit",
+                "RTCOfferOptions",
+                "RTCPeerConnectionIceErrorEventInit",
+                "RTCPeerConnectionIceEventInit",
+                "RTCTrackEventInit",
+            ),
+            "rtcpeer.peer.dtmf": ("RTCDTMFSender",),
+            "rtcpeer.peer.stats": (
+                "RTCStats",
+                "RTCStatsReport",
+            ),
+            "rtcpeer.media.audio_source": (
+                "AudioSource",
+                "AudioTap",
+            ),
+            "rtcpeer.media.video.registered": ("registerEncoder",),
+            "rtcpeer.media.encoded_frames": (
+                "EncodedFrameReader",
+                "RTCEncodedAudioFrame",
+                "RTCEncodedAudioFrameMetadata",
+                "RTCEncodedVideoFrame",
+                "RTCEncodedVideoFrameMetadata",
+            ),
+            "rtcpeer.media.encoded_track": ("EncodedTrack",),
+            "rtcpeer.media.sframe": (
+                "SFrameTransform",
+                "SFrameTransformErrorEvent",
+            ),
+            "rtcpeer.media.transforms": (
+                "KeyFrameRequestEvent",
+                "RTCRtpScriptTransform",
+                "RTCRtpScriptTransformer",
+            ),
+            "rtcpeer.media.track": ("MediaStreamTrack",),
+            "rtcpeer.media.player": ("MediaPlayer",),
+            "rtcpeer.media.recorder": ("MediaRecorder",),
+            "rtcpeer.media.stream": ("MediaStream",),
+            "rtcpeer.media.event_target": (
+                "Event",
+                "EventTarget",
+            ),
+            "rtcpeer.peer.events": (
+                "MediaStreamTrackEvent",
+                "MessageEvent",
+                "RTCDTMFToneChangeEvent",
+                "RTCDataChannelEvent",
+                "RTCErrorEvent",
+                "RTCPeerConnectionIceErrorEvent",
+                "RTCPeerConnectionIceEvent",
+                "RTCSenderErrorEvent",
+                "RTCTrackEvent",
+            ),
+            "rtcpeer.signaling.channel": ("memory_pair",),
+            "rtcpeer.signaling.check": ("check_signaling_channel",),
+            "rtcpeer.signaling.negotiator": ("Negotiator",),
+            "rtcpeer.config.provider": ("IceServerProvider",),
+            "rtcpeer.supervisor.peer": ("SupervisedPeer",),
+            "rtcpeer.supervisor.session": ("Session",),
+            "rtcpeer.calls.call": ("Call",),
+            "rtcpeer.calls.joining": ("join",),
+            "rtcpeer.calls.running": ("run",),
+            "rtcpeer.peer.errors": ("RTCError",),
+            "rtcpeer.errors": (
+                "AbortError",
+                "InvalidAccessError",
+                "InvalidModificationError",
+                "InvalidStateError",
+                "NetworkError",
+                "NotSupportedError",
+                "OperationError",
+                "OverconstrainedError",
+                "RTCRangeError",
+                "RTCSyntaxError",
+                "RTCTimeoutError",
+                "RtcPeerError",
+                "SignalingRefused",
+            ),
+        },
+    )
 
 if os.environ.get("RTCPEER_LOG"):
     from rtcpeer.log import configure as _configure_log
 
     _configure_log(os.environ["RTCPEER_LOG"])
-
-
-def __getattr__(name: str) -> Any:
-    module = _HOME.get(name)
-    if module is None:
-        raise AttributeError(f"module 'rtcpeer' has no attribute {name!r}")
-    value = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

@@ -1,37 +1,15 @@
-"""The W3C dictionaries as dataclasses, and the members that calls take as keywords as TypedDicts.
+"""The W3C dictionaries as classes, and the members that calls take as keywords as TypedDicts.
 
 Every call that takes a dictionary takes a mapping or its members as keywords as well; these are for editors and type
-checkers. Owns nothing: names of `rtcpeer.peer` in one place.
+checkers, and what calls return. `RTCConfiguration` and `RTCIceServer`, which programs name, are in `rtcpeer`; others
+can be imported from there, too. Owns nothing: names of other modules in one place, loaded on demand.
 """
 
 from __future__ import annotations
 
-from rtcpeer.peer.dictionaries import (
-    RTCAnswerOptions,
-    RTCDataChannelEventInit,
-    RTCDataChannelInit,
-    RTCDTMFToneChangeEventInit,
-    RTCErrorEventInit,
-    RTCErrorInit,
-    RTCIceCandidateInit,
-    RTCLocalSessionDescriptionInit,
-    RTCOfferOptions,
-    RTCPeerConnectionIceErrorEventInit,
-    RTCPeerConnectionIceEventInit,
-    RTCTrackEventInit,
-)
-from rtcpeer.peer.keywords import (
-    AnswerKeywords,
-    CandidateKeywords,
-    CertificateKeywords,
-    ConfigurationKeywords,
-    DataChannelKeywords,
-    DescriptionKeywords,
-    OfferKeywords,
-    SetParameterKeywords,
-    TransceiverKeywords,
-)
-from rtcpeer.peer.parameters import RTCRtpEncodingParameters, RTCRtpSendParameters, RTCRtpTransceiverInit
+from typing import TYPE_CHECKING
+
+from rtcpeer.lazy import lazy_names
 
 __all__ = [
     "AnswerKeywords",
@@ -45,17 +23,131 @@ __all__ = [
     "RTCDTMFToneChangeEventInit",
     "RTCDataChannelEventInit",
     "RTCDataChannelInit",
+    "RTCDtlsFingerprint",
+    "RTCEncodedAudioFrameMetadata",
+    "RTCEncodedVideoFrameMetadata",
     "RTCErrorEventInit",
     "RTCErrorInit",
     "RTCIceCandidateInit",
+    "RTCIceParameters",
     "RTCLocalSessionDescriptionInit",
     "RTCOfferOptions",
     "RTCPeerConnectionIceErrorEventInit",
     "RTCPeerConnectionIceEventInit",
+    "RTCRtcpParameters",
+    "RTCRtpCapabilities",
+    "RTCRtpCodec",
+    "RTCRtpCodecParameters",
+    "RTCRtpContributingSource",
     "RTCRtpEncodingParameters",
+    "RTCRtpHeaderExtensionCapability",
+    "RTCRtpHeaderExtensionParameters",
+    "RTCRtpReceiveParameters",
     "RTCRtpSendParameters",
+    "RTCRtpSynchronizationSource",
     "RTCRtpTransceiverInit",
+    "RTCSessionDescriptionInit",
+    "RTCStats",
     "RTCTrackEventInit",
     "SetParameterKeywords",
     "TransceiverKeywords",
 ]
+
+if TYPE_CHECKING:
+    from rtcpeer.media.encoded_frames import RTCEncodedAudioFrameMetadata, RTCEncodedVideoFrameMetadata
+    from rtcpeer.peer.certificate import RTCDtlsFingerprint
+    from rtcpeer.peer.descriptions import RTCSessionDescriptionInit
+    from rtcpeer.peer.dictionaries import (
+        RTCAnswerOptions,
+        RTCDataChannelEventInit,
+        RTCDataChannelInit,
+        RTCDTMFToneChangeEventInit,
+        RTCErrorEventInit,
+        RTCErrorInit,
+        RTCIceCandidateInit,
+        RTCLocalSessionDescriptionInit,
+        RTCOfferOptions,
+        RTCPeerConnectionIceErrorEventInit,
+        RTCPeerConnectionIceEventInit,
+        RTCTrackEventInit,
+    )
+    from rtcpeer.peer.keywords import (
+        AnswerKeywords,
+        CandidateKeywords,
+        CertificateKeywords,
+        ConfigurationKeywords,
+        DataChannelKeywords,
+        DescriptionKeywords,
+        OfferKeywords,
+        SetParameterKeywords,
+        TransceiverKeywords,
+    )
+    from rtcpeer.peer.parameters import (
+        RTCRtcpParameters,
+        RTCRtpCapabilities,
+        RTCRtpCodec,
+        RTCRtpCodecParameters,
+        RTCRtpContributingSource,
+        RTCRtpEncodingParameters,
+        RTCRtpHeaderExtensionCapability,
+        RTCRtpHeaderExtensionParameters,
+        RTCRtpReceiveParameters,
+        RTCRtpSendParameters,
+        RTCRtpSynchronizationSource,
+        RTCRtpTransceiverInit,
+    )
+    from rtcpeer.peer.stats import RTCStats
+    from rtcpeer.peer.transports import RTCIceParameters
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "rtcpeer.media.encoded_frames": (
+                "RTCEncodedAudioFrameMetadata",
+                "RTCEncodedVideoFrameMetadata",
+            ),
+            "rtcpeer.peer.certificate": ("RTCDtlsFingerprint",),
+            "rtcpeer.peer.descriptions": ("RTCSessionDescriptionInit",),
+            "rtcpeer.peer.dictionaries": (
+                "RTCAnswerOptions",
+                "RTCDTMFToneChangeEventInit",
+                "RTCDataChannelEventInit",
+                "RTCDataChannelInit",
+                "RTCErrorEventInit",
+                "RTCErrorInit",
+                "RTCIceCandidateInit",
+                "RTCLocalSessionDescriptionInit",
+                "RTCOfferOptions",
+                "RTCPeerConnectionIceErrorEventInit",
+                "RTCPeerConnectionIceEventInit",
+                "RTCTrackEventInit",
+            ),
+            "rtcpeer.peer.keywords": (
+                "AnswerKeywords",
+                "CandidateKeywords",
+                "CertificateKeywords",
+                "ConfigurationKeywords",
+                "DataChannelKeywords",
+                "DescriptionKeywords",
+                "OfferKeywords",
+                "SetParameterKeywords",
+                "TransceiverKeywords",
+            ),
+            "rtcpeer.peer.parameters": (
+                "RTCRtcpParameters",
+                "RTCRtpCapabilities",
+                "RTCRtpCodec",
+                "RTCRtpCodecParameters",
+                "RTCRtpContributingSource",
+                "RTCRtpEncodingParameters",
+                "RTCRtpHeaderExtensionCapability",
+                "RTCRtpHeaderExtensionParameters",
+                "RTCRtpReceiveParameters",
+                "RTCRtpSendParameters",
+                "RTCRtpSynchronizationSource",
+                "RTCRtpTransceiverInit",
+            ),
+            "rtcpeer.peer.stats": ("RTCStats",),
+            "rtcpeer.peer.transports": ("RTCIceParameters",),
+        },
+    )

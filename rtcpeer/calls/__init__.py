@@ -11,42 +11,9 @@ The names below are loaded on demand; services need their extras, most of them `
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-_EXPORTS = {
-    "rtcpeer.calls.call": ("Call", "Joining"),
-    "rtcpeer.calls.events": (
-        "CallEvent",
-        "EndReason",
-        "Ended",
-        "Message",
-        "ParticipantAway",
-        "ParticipantBack",
-        "ParticipantJoined",
-        "ParticipantLeft",
-        "ParticipantUpdated",
-        "Reconnected",
-        "Reconnecting",
-        "TrackMuted",
-        "TrackSubscribed",
-        "TrackUnsubscribed",
-    ),
-    "rtcpeer.calls.host": ("CallHost",),
-    "rtcpeer.calls.janus": ("JanusRoom",),
-    "rtcpeer.calls.janus_echo": ("JanusEchoTest",),
-    "rtcpeer.calls.janus_streaming": ("JanusStreaming",),
-    "rtcpeer.calls.janus_textroom": ("JanusTextRoom",),
-    "rtcpeer.calls.joining": ("join", "services"),
-    "rtcpeer.calls.participant": ("Participant", "Publication"),
-    "rtcpeer.calls.running": ("run",),
-    "rtcpeer.calls.peerjs": ("PeerJS", "PeerJSCall", "PeerJSData"),
-    "rtcpeer.calls.request": ("JoinRequest",),
-    "rtcpeer.calls.rtcmulticonnection": ("RTCMultiConnection",),
-    "rtcpeer.calls.service": ("CallService",),
-}
-
-_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+from rtcpeer.lazy import lazy_names
 
 __all__ = [
     "Call",
@@ -113,16 +80,51 @@ if TYPE_CHECKING:
     from rtcpeer.calls.rtcmulticonnection import RTCMultiConnection
     from rtcpeer.calls.running import run
     from rtcpeer.calls.service import CallService
-
-
-def __getattr__(name: str) -> Any:
-    module = _HOME.get(name)
-    if module is None:
-        raise AttributeError(f"module 'rtcpeer.calls' has no attribute {name!r}")
-    value = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "rtcpeer.calls.call": (
+                "Call",
+                "Joining",
+            ),
+            "rtcpeer.calls.events": (
+                "CallEvent",
+                "EndReason",
+                "Ended",
+                "Message",
+                "ParticipantAway",
+                "ParticipantBack",
+                "ParticipantJoined",
+                "ParticipantLeft",
+                "ParticipantUpdated",
+                "Reconnected",
+                "Reconnecting",
+                "TrackMuted",
+                "TrackSubscribed",
+                "TrackUnsubscribed",
+            ),
+            "rtcpeer.calls.host": ("CallHost",),
+            "rtcpeer.calls.janus": ("JanusRoom",),
+            "rtcpeer.calls.janus_echo": ("JanusEchoTest",),
+            "rtcpeer.calls.janus_streaming": ("JanusStreaming",),
+            "rtcpeer.calls.janus_textroom": ("JanusTextRoom",),
+            "rtcpeer.calls.joining": (
+                "join",
+                "services",
+            ),
+            "rtcpeer.calls.participant": (
+                "Participant",
+                "Publication",
+            ),
+            "rtcpeer.calls.running": ("run",),
+            "rtcpeer.calls.peerjs": (
+                "PeerJS",
+                "PeerJSCall",
+                "PeerJSData",
+            ),
+            "rtcpeer.calls.request": ("JoinRequest",),
+            "rtcpeer.calls.rtcmulticonnection": ("RTCMultiConnection",),
+            "rtcpeer.calls.service": ("CallService",),
+        },
+    )

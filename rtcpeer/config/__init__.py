@@ -36,35 +36,35 @@ if TYPE_CHECKING:
     from rtcpeer.config.readers import IceServerGrant, read_ice_servers, read_link_headers
     from rtcpeer.config.rest import rest_credentials, rest_ice_server
     from rtcpeer.config.servers import ServerUrl, parse_server_url
-
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "rtcpeer.config.configuration": (
-            "RTCConfiguration",
-            "RTCIceServer",
-        ),
-        "rtcpeer.config.manager": (
-            "ConfigurationManager",
-            "Difference",
-            "difference",
-        ),
-        "rtcpeer.config.provider": (
-            "IceServerProvider",
-            "IceServersUnavailable",
-        ),
-        "rtcpeer.config.readers": (
-            "IceServerGrant",
-            "read_ice_servers",
-            "read_link_headers",
-        ),
-        "rtcpeer.config.rest": (
-            "rest_credentials",
-            "rest_ice_server",
-        ),
-        "rtcpeer.config.servers": (
-            "ServerUrl",
-            "parse_server_url",
-        ),
-    },
-)
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "rtcpeer.config.configuration": (
+                "RTCConfiguration",
+                "RTCIceServer",
+            ),
+            "rtcpeer.config.manager": (
+                "ConfigurationManager",
+                "Difference",
+                "difference",
+            ),
+            "rtcpeer.config.provider": (
+                "IceServerProvider",
+                "IceServersUnavailable",
+            ),
+            "rtcpeer.config.readers": (
+                "IceServerGrant",
+                "read_ice_servers",
+                "read_link_headers",
+            ),
+            "rtcpeer.config.rest": (
+                "rest_credentials",
+                "rest_ice_server",
+            ),
+            "rtcpeer.config.servers": (
+                "ServerUrl",
+                "parse_server_url",
+            ),
+        },
+    )

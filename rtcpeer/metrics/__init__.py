@@ -12,20 +12,34 @@ In reading order: `names` (the metrics), `entries` (what is remembered of a conn
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rtcpeer.metrics.collection import Metrics, Sink
-from rtcpeer.metrics.names import METRICS, Metric
+from rtcpeer.lazy import lazy_names
+
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Metrics",
+    "PrometheusCollector",
+    "Sink",
+]
 
 if TYPE_CHECKING:
+    from rtcpeer.metrics.collection import Metrics, Sink
+    from rtcpeer.metrics.names import METRICS, Metric
     from rtcpeer.metrics.prometheus import PrometheusCollector
-
-__all__ = ["METRICS", "Metric", "Metrics", "PrometheusCollector", "Sink"]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "PrometheusCollector":
-        from rtcpeer.metrics.prometheus import PrometheusCollector
-
-        return PrometheusCollector
-    raise AttributeError(f"module 'rtcpeer.metrics' has no attribute {name!r}")
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "rtcpeer.metrics.collection": (
+                "Metrics",
+                "Sink",
+            ),
+            "rtcpeer.metrics.names": (
+                "METRICS",
+                "Metric",
+            ),
+            "rtcpeer.metrics.prometheus": ("PrometheusCollector",),
+        },
+    )

@@ -11,30 +11,9 @@ needs ``rtcpeer[redis]`` as well.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-_EXPORTS = {
-    "rtcpeer.errors": ("SignalingRefused",),
-    "rtcpeer.signaling.capabilities": ("ChannelCapabilities", "capabilities_of"),
-    "rtcpeer.signaling.channel": ("SignalingChannel", "memory_pair"),
-    "rtcpeer.signaling.check": ("check_signaling_channel",),
-    "rtcpeer.signaling.http.limits": ("RateLimit",),
-    "rtcpeer.signaling.http.offer_server": ("HttpOfferServer",),
-    "rtcpeer.signaling.http.sdp_client": ("HttpSdpClient",),
-    "rtcpeer.signaling.http.whip_client": ("WhepClient", "WhipClient"),
-    "rtcpeer.signaling.http.whip_server": ("WhepServer", "WhipServer"),
-    "rtcpeer.signaling.http.whip_session": ("WhipSession",),
-    "rtcpeer.signaling.negotiator": ("Negotiator",),
-    "rtcpeer.signaling.roombackend": ("MemoryBackend", "RoomBackend"),
-    "rtcpeer.signaling.roomclient": ("Room", "RoomClient", "RoomEvent"),
-    "rtcpeer.signaling.roommember": ("RoomMember",),
-    "rtcpeer.signaling.roomredis": ("RedisBackend",),
-    "rtcpeer.signaling.roomserver": ("Permit", "RoomServer"),
-    "rtcpeer.signaling.roomwire": ("RoomError",),
-}
-
-_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+from rtcpeer.lazy import lazy_names
 
 __all__ = [
     "ChannelCapabilities",
@@ -82,16 +61,48 @@ if TYPE_CHECKING:
     from rtcpeer.signaling.roomredis import RedisBackend
     from rtcpeer.signaling.roomserver import Permit, RoomServer
     from rtcpeer.signaling.roomwire import RoomError
-
-
-def __getattr__(name: str) -> Any:
-    module = _HOME.get(name)
-    if module is None:
-        raise AttributeError(f"module 'rtcpeer.signaling' has no attribute {name!r}")
-    value = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "rtcpeer.errors": ("SignalingRefused",),
+            "rtcpeer.signaling.capabilities": (
+                "ChannelCapabilities",
+                "capabilities_of",
+            ),
+            "rtcpeer.signaling.channel": (
+                "SignalingChannel",
+                "memory_pair",
+            ),
+            "rtcpeer.signaling.check": ("check_signaling_channel",),
+            "rtcpeer.signaling.http.limits": ("RateLimit",),
+            "rtcpeer.signaling.http.offer_server": ("HttpOfferServer",),
+            "rtcpeer.signaling.http.sdp_client": ("HttpSdpClient",),
+            "rtcpeer.signaling.http.whip_client": (
+                "WhepClient",
+                "WhipClient",
+            ),
+            "rtcpeer.signaling.http.whip_server": (
+                "WhepServer",
+                "WhipServer",
+            ),
+            "rtcpeer.signaling.http.whip_session": ("WhipSession",),
+            "rtcpeer.signaling.negotiator": ("Negotiator",),
+            "rtcpeer.signaling.roombackend": (
+                "MemoryBackend",
+                "RoomBackend",
+            ),
+            "rtcpeer.signaling.roomclient": (
+                "Room",
+                "RoomClient",
+                "RoomEvent",
+            ),
+            "rtcpeer.signaling.roommember": ("RoomMember",),
+            "rtcpeer.signaling.roomredis": ("RedisBackend",),
+            "rtcpeer.signaling.roomserver": (
+                "Permit",
+                "RoomServer",
+            ),
+            "rtcpeer.signaling.roomwire": ("RoomError",),
+        },
+    )

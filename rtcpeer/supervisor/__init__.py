@@ -60,37 +60,37 @@ if TYPE_CHECKING:
     )
     from rtcpeer.supervisor.servers import Rotation, replace_servers
     from rtcpeer.supervisor.session import ServerList, Session
-
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "rtcpeer.supervisor.channel": ("SupervisedChannel",),
-        "rtcpeer.supervisor.events": (
-            "GaveUp",
-            "MessagesLostEvent",
-            "ServersErrorEvent",
-            "SignalingErrorEvent",
-            "StateEvent",
-        ),
-        "rtcpeer.supervisor.intents": ("SupervisedSender",),
-        "rtcpeer.supervisor.peer": ("SupervisedPeer",),
-        "rtcpeer.supervisor.policy": (
-            "Action",
-            "Decision",
-            "DefaultPolicy",
-            "Observation",
-            "PeerState",
-            "Policy",
-            "PolicySettings",
-            "Reason",
-        ),
-        "rtcpeer.supervisor.servers": (
-            "Rotation",
-            "replace_servers",
-        ),
-        "rtcpeer.supervisor.session": (
-            "ServerList",
-            "Session",
-        ),
-    },
-)
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "rtcpeer.supervisor.channel": ("SupervisedChannel",),
+            "rtcpeer.supervisor.events": (
+                "GaveUp",
+                "MessagesLostEvent",
+                "ServersErrorEvent",
+                "SignalingErrorEvent",
+                "StateEvent",
+            ),
+            "rtcpeer.supervisor.intents": ("SupervisedSender",),
+            "rtcpeer.supervisor.peer": ("SupervisedPeer",),
+            "rtcpeer.supervisor.policy": (
+                "Action",
+                "Decision",
+                "DefaultPolicy",
+                "Observation",
+                "PeerState",
+                "Policy",
+                "PolicySettings",
+                "Reason",
+            ),
+            "rtcpeer.supervisor.servers": (
+                "Rotation",
+                "replace_servers",
+            ),
+            "rtcpeer.supervisor.session": (
+                "ServerList",
+                "Session",
+            ),
+        },
+    )

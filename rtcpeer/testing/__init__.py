@@ -11,36 +11,9 @@ Names are imported on demand, so that importing this package costs nothing.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-_HOMES = {
-    "synthetic_track": "media",
-    "SyntheticTrack": "media",
-    "SyntheticAudioTrack": "media",
-    "SyntheticVideoTrack": "media",
-    "TurnServer": "turn.server",
-    "TurnSettings": "turn.settings",
-    "TurnFaults": "turn.settings",
-    "TurnCounters": "turn.settings",
-    "CertificateAuthority": "net.tls",
-    "VirtualClock": "clock",
-    "VirtualTimeLoop": "clock",
-    "VirtualDeadlockError": "clock",
-    "run_virtual": "clock",
-    "VirtualNetwork": "net.network",
-    "Host": "net.network",
-    "Router": "net.network",
-    "Segment": "net.network",
-    "NatBehaviour": "net.network",
-    "Firewall": "net.network",
-    "LinkSettings": "net.network",
-    "OutageNetwork": "net.outage",
-    "hostile_network": "net.profiles",
-    "PeerPair": "peers",
-    "LeakCheck": "leaks",
-    "no_leaks": "leaks",
-}
+from rtcpeer.lazy import lazy_names
 
 __all__ = [
     "synthetic_track",
@@ -94,16 +67,44 @@ if TYPE_CHECKING:
     from rtcpeer.testing.peers import PeerPair
     from rtcpeer.testing.turn.server import TurnServer
     from rtcpeer.testing.turn.settings import TurnCounters, TurnFaults, TurnSettings
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{home}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "rtcpeer.testing.media": (
+                "synthetic_track",
+                "SyntheticTrack",
+                "SyntheticAudioTrack",
+                "SyntheticVideoTrack",
+            ),
+            "rtcpeer.testing.turn.server": ("TurnServer",),
+            "rtcpeer.testing.turn.settings": (
+                "TurnSettings",
+                "TurnFaults",
+                "TurnCounters",
+            ),
+            "rtcpeer.testing.net.tls": ("CertificateAuthority",),
+            "rtcpeer.testing.clock": (
+                "VirtualClock",
+                "VirtualTimeLoop",
+                "VirtualDeadlockError",
+                "run_virtual",
+            ),
+            "rtcpeer.testing.net.network": (
+                "VirtualNetwork",
+                "Host",
+                "Router",
+                "Segment",
+                "NatBehaviour",
+                "Firewall",
+                "LinkSettings",
+            ),
+            "rtcpeer.testing.net.outage": ("OutageNetwork",),
+            "rtcpeer.testing.net.profiles": ("hostile_network",),
+            "rtcpeer.testing.peers": ("PeerPair",),
+            "rtcpeer.testing.leaks": (
+                "LeakCheck",
+                "no_leaks",
+            ),
+        },
+    )

@@ -136,7 +136,7 @@ async def test_a_closed_connection_says_so_first(pc):
 
 def test_what_calls_return_is_named_in_the_package():
     for name in ("RTCDtlsFingerprint", "RTCIceParameters", "RTCStats", "RTCSessionDescriptionInit"):
-        assert name in rtcpeer.__all__
+        assert name in rtcpeer.dictionaries.__all__
     assert issubclass(rtcpeer.RTCRtpSynchronizationSource, rtcpeer.RTCRtpContributingSource)
 
 
@@ -145,3 +145,5 @@ def test_all_are_in_one_module_and_in_the_package():
     for name in rtcpeer.dictionaries.__all__:
         if name.startswith("RTC"):
             assert getattr(rtcpeer, name) is getattr(rtcpeer.dictionaries, name)
+            # `import *` brings what programs name
+            assert name not in rtcpeer.__all__
