@@ -10,21 +10,26 @@ import asyncio
 import threading
 import weakref
 from collections import defaultdict
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rtcpeer.metrics import names
-from rtcpeer.metrics.entries import ConnectionEntry, Counters, ForwarderEntry, Key, Sums
+from rtcpeer.metrics.entries import ConnectionEntry, Counters, ForwarderEntry, Key, RoomEntry, Sums
 from rtcpeer.metrics.names import METRICS, Metric
 from rtcpeer.peer.connection import RTCPeerConnection
 from rtcpeer.peer.forwarder import Forwarder
+from rtcpeer.signaling.roomstatistics import RoomStatistics
 from rtcpeer.supervisor.events import StateEvent
 from rtcpeer.supervisor.peer import SupervisedPeer
 from rtcpeer.values import PeerConnectionState
 
+if TYPE_CHECKING:
+    from rtcpeer.signaling.roomserver import RoomServer
+
+Entry = ConnectionEntry | ForwarderEntry | RoomEntry
 OTHER = "other"
 # how long a thread that asks waits for an event loop
 _PATIENCE = 2.0
-_WORST = frozenset({names.JITTER})
+_WORST = frozenset({names.JITTER, names.ROOM_LAG})
 
 
 class Sink(Protocol):
@@ -47,14 +52,16 @@ class Metrics:
     def __init__(self, *, groups_max: int = 50) -> None:
         self._groups_max = groups_max
         self._groups: set[str] = set()
-        self._entries: list[tuple[str, ConnectionEntry | ForwarderEntry]] = []
+        self._entries: list[tuple[str, Entry]] = []
         self._past: dict[str, Sums] = defaultdict(lambda: defaultdict(float))
         self._lock = threading.Lock()  # of readings: one at a time
         self._changing = threading.Lock()  # of the list of entries; never held while a loop is waited for
         self._known: weakref.WeakSet[Any] = weakref.WeakSet()
 
-    def add(self, what: RTCPeerConnection | SupervisedPeer | Forwarder, *, group: str = "default") -> None:
-        """Measure a connection, a supervised peer with all its connections, or a forwarder.
+    def add(
+        self, what: RTCPeerConnection | SupervisedPeer | Forwarder | RoomServer, *, group: str = "default"
+    ) -> None:
+        """Measure a connection, a supervised peer with all its connections, a forwarder, or a room server.
 
         Args:
             what: what was added before is not added again.
@@ -63,8 +70,10 @@ class Metrics:
         Raises:
             TypeError: it is none of these.
         """
-        if not isinstance(what, (RTCPeerConnection, SupervisedPeer, Forwarder)):
-            raise TypeError(f"metrics measure connections, supervised peers and forwarders, not {what!r}")
+        # a room server needs aiohttp; whoever has one has imported it
+        is_rooms = isinstance(getattr(what, "statistics", None), RoomStatistics)
+        if not is_rooms and not isinstance(what, (RTCPeerConnection, SupervisedPeer, Forwarder)):
+            raise TypeError(f"metrics measure connections, peers, forwarders and room servers, not {what!r}")
         if what in self._known:
             return
         self._known.add(what)
@@ -73,10 +82,12 @@ class Metrics:
             self._follow(what, group)
         elif isinstance(what, Forwarder):
             self._append(group, ForwarderEntry(what))
-        else:
+        elif isinstance(what, RTCPeerConnection):
             self._append(group, ConnectionEntry(what))
+        else:
+            self._append(group, RoomEntry(what))
 
-    def _append(self, group: str, entry: ConnectionEntry | ForwarderEntry) -> None:
+    def _append(self, group: str, entry: Entry) -> None:
         with self._changing:
             self._entries.append((group, entry))
 
@@ -159,7 +170,7 @@ class Metrics:
             here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:
             here = None
-        loops: dict[asyncio.AbstractEventLoop | None, list[tuple[str, ConnectionEntry | ForwarderEntry]]] = {}
+        loops: dict[asyncio.AbstractEventLoop | None, list[tuple[str, Entry]]] = {}
         for group, entry in list(self._entries):
             loops.setdefault(entry.loop or here, []).append((group, entry))
         found: list[tuple[str, Key, float]] = []
@@ -181,12 +192,12 @@ class Metrics:
         self._entries.clear()
 
 
-def _read(entries: list[tuple[str, ConnectionEntry | ForwarderEntry]]) -> list[tuple[str, Key, float]]:
+def _read(entries: list[tuple[str, Entry]]) -> list[tuple[str, Key, float]]:
     return [(group, key, value) for group, entry in entries for key, value in entry.read()]
 
 
 def _read_elsewhere(
-    loop: asyncio.AbstractEventLoop, entries: list[tuple[str, ConnectionEntry | ForwarderEntry]]
+    loop: asyncio.AbstractEventLoop, entries: list[tuple[str, Entry]]
 ) -> list[tuple[str, Key, float]]:
     async def read() -> list[tuple[str, Key, float]]:
         return _read(entries)

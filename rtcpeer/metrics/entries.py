@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rtcpeer.peer.connection import RTCPeerConnection
     from rtcpeer.peer.forwarder import Forwarder
     from rtcpeer.peer.session.session import PeerSession
+    from rtcpeer.signaling.roomserver import RoomServer
 
 Key = tuple[Metric, tuple[str, ...]]
 Sums = dict[Key, float]
@@ -171,3 +172,52 @@ class ForwarderEntry:
             ((names.FORWARDER_OUTPUTS, ("paused" if stats["paused"] else "sending",)), 1.0)
             for _name, stats in outputs
         ]
+
+
+class RoomEntry:
+    """One room server."""
+
+    def __init__(self, server: RoomServer) -> None:
+        self.counters = Counters()
+        self._server = weakref.ref(server)
+        self._statistics = server.statistics  # plain numbers: they stay when the server is gone
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """Where it runs; None while it does not."""
+        server = self._server()
+        return None if server is None else server.loop
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be counted."""
+        if self._server() is not None:
+            return False
+        self._count()
+        return True
+
+    def release(self) -> None:
+        """Nothing is to be undone."""
+
+    def read(self) -> list[tuple[Key, float]]:
+        """Take new readings; gives the gauges."""
+        self._count()
+        server = self._server()
+        if server is None:
+            return []
+        return [
+            ((names.ROOM_MEMBERS, ()), float(server.members)),
+            ((names.ROOM_SOCKETS, ()), float(server.sockets)),
+            ((names.ROOM_LAG, ()), server.lag),
+        ]
+
+    def _count(self) -> None:
+        found = self._statistics
+        counts: list[tuple[Metric, str, int]] = [
+            (names.ROOM_FRAMES, "received", found.frames_received),
+            (names.ROOM_FRAMES, "sent", found.frames_sent),
+            (names.ROOM_BYTES, "received", found.bytes_received),
+            (names.ROOM_BYTES, "sent", found.bytes_sent),
+            *((names.ROOM_REFUSALS, reason, count) for reason, count in tuple(found.refusals.items())),
+        ]
+        self.counters.update(("", (metric, (label,)), float(count)) for metric, label, count in counts)

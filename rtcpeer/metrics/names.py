@@ -66,6 +66,16 @@ FORWARDED_PACKETS = _counter("forwarded_packets", "Packets that forwarders sent.
 FORWARDER_REPEATS = _counter("forwarded_packets_retransmitted", "Packets that forwarders sent again.")
 FORWARDER_KEYS = _counter("forwarder_key_frame_requests", "Key frames that subscribers asked forwarders for.")
 FORWARDER_MISSING = _counter("forwarder_packets_missing", "Packets that never arrived at a forwarder.")
+ROOM_MEMBERS = _gauge("room_members", "Members of rooms whose sockets are at this server.")
+ROOM_SOCKETS = _gauge("room_sockets", "Sockets of a room server, those that have not entered among them.")
+ROOM_LAG = _gauge(
+    "room_lag_seconds", "For how long the oldest frame of a room server has waited for its client."
+)
+ROOM_FRAMES = _counter("room_frames", "Frames of a room server.", "direction")
+ROOM_BYTES = _counter("room_bytes", "Bytes of these frames.", "direction")
+ROOM_REFUSALS = _counter(
+    "room_refusals", "What a room server has refused, and clients that were too slow.", "reason"
+)
 
 METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 

@@ -32,31 +32,57 @@ local function detach(id, code, reason)
   end
 end
 
--- a frame for a member; false: too much waits for it
-local function push(id, text, bound)
+-- keep a frame for a member; its number (0: there is no such member) and the node of its socket, or false: too much waits
+local function keep(id, text, bound)
   local m = get(id, 'seq', 'bytes', 'acked', 'attach', 'node')
-  if not m[1] then return true end
+  if not m[1] then return 0 end
   local size = #text + OVERHEAD
   if tonumber(m[2]) - tonumber(m[3]) + size > bound then return false end
   local seq, bytes = m[1] + 1, m[2] + size
   redis.call('HSET', member(id), 'seq', seq, 'bytes', bytes)
   redis.call('XADD', P .. 'inbox:' .. id, seq .. '-0', 'f', text, 'b', bytes)
-  if m[4] ~= '' then
-    redis.call('XADD', P .. 'node:' .. m[5], 'MAXLEN', '~', NODE_LENGTH, '*',
-      'k', 'frame', 'm', id, 's', seq, 'f', #text <= INLINE and text or '')
+  return seq, m[4] ~= '' and m[5] or nil
+end
+
+-- hand a frame to a node, once for all of its members: "id seq id seq ..."
+local function hand(to, members, text)
+  redis.call('XADD', P .. 'node:' .. to, 'MAXLEN', '~', NODE_LENGTH, '*',
+    'k', 'frame', 'm', table.concat(members, ' '), 'f', #text <= INLINE and text or '')
+end
+
+-- a frame for one member; false: too much waits for it
+local function push(id, text, bound)
+  local seq, to = keep(id, text, bound)
+  if to then hand(to, {id, seq}, text) end
+  return seq ~= false
+end
+
+-- a frame for all members of a room but one; gives those for whom too much waits
+local function push_others(room, id, text, bound)
+  local slow, nodes = {}, {}
+  for _, other in ipairs(redis.call('HKEYS', P .. 'room:' .. room)) do
+    if other ~= id then
+      local seq, to = keep(other, text, bound)
+      if seq == false then
+        slow[#slow + 1] = other
+      elseif to then
+        nodes[to] = nodes[to] or {}
+        table.insert(nodes[to], other)
+        table.insert(nodes[to], seq)
+      end
+    end
   end
-  return true
+  for to, members in pairs(nodes) do hand(to, members, text) end
+  return slow
 end
 
 local remove
 
 -- an event cannot be refused: who has far too much waiting is removed
 local function event_to_others(room, id, text)
-  for _, other in ipairs(redis.call('HKEYS', P .. 'room:' .. room)) do
-    if other ~= id and not push(other, text, BACKLOG + EVENTS) then
-      detach(other, SLOW, 'too much waits for this client')
-      remove(other, 'backlog')
-    end
+  for _, other in ipairs(push_others(room, id, text, BACKLOG + EVENTS)) do
+    detach(other, SLOW, 'too much waits for this client')
+    remove(other, 'backlog')
   end
 end
 
@@ -90,12 +116,17 @@ local function set_away(id, until_)
   event_to_others(m[1], id, '{"type":"away","id":"' .. id .. '"}')
 end
 
-local function message(id, text)
-  if push(id, text, BACKLOG) then return true end
+-- it takes no more messages: its socket is closed as slow
+local function close_slow(id)
   if get(id, 'attach')[1] ~= '' then
     detach(id, SLOW, 'too much waits for this client')
     set_away(id, clock() + GRACE)
   end
+end
+
+local function message(id, text)
+  if push(id, text, BACKLOG) then return true end
+  close_slow(id)
   return false
 end
 
@@ -179,8 +210,9 @@ function ops.submit()
       BACKLOG + EVENTS)
   end
   if kind == 'broadcast' then
-    for _, other in ipairs(redis.call('HKEYS', P .. 'room:' .. m[3])) do
-      if other ~= id and not message(other, text) then lost(other, 'backlog') end
+    for _, other in ipairs(push_others(m[3], id, text, BACKLOG)) do
+      close_slow(other)
+      lost(other, 'backlog')
     end
   elseif kind == 'metadata' then
     set_public(id, m[3], arg(7))
@@ -198,9 +230,14 @@ function ops.submit()
   return {'ok'}
 end
 
+-- of many members at once: id, attach, seq, ...
 function ops.acknowledge()
-  local m = get(arg(1), 'attach', 'seq')
-  if m[1] == arg(2) and tonumber(arg(3)) <= tonumber(m[2]) then acknowledge(arg(1), tonumber(arg(3))) end
+  for n = 1, #ARGV - 6, 3 do
+    local m = get(arg(n), 'attach', 'seq')
+    if m[1] == arg(n + 1) and tonumber(arg(n + 2)) <= tonumber(m[2]) then
+      acknowledge(arg(n), tonumber(arg(n + 2)))
+    end
+  end
   return {'ok'}
 end
 

@@ -38,6 +38,8 @@ _LONGEST_TTL: Final = 5.0
 _TIMEOUT: Final = 2.0
 _BLOCK_MS: Final = 1000
 _ACK_TIME: Final = 0.1
+# acknowledgements of so many members in one command
+_ACKS: Final = 300
 _RETRY: Final = 0.2
 _CONNECTIONS: Final = 32
 # after the memory was lost, every node has registered its members within this time
@@ -332,13 +334,16 @@ class RedisBackend:
                 await self._catch_up()
 
     async def _take(self, fields: dict[str, str]) -> None:
-        id_ = fields["m"]
-        local = self._local.get(id_)
         if fields["k"] == "detach":
-            self._detach(id_, fields["a"], int(fields["c"]), fields["r"])
-        elif local is not None and int(fields["s"]) > local.seq:
-            if int(fields["s"]) == local.seq + 1 and fields["f"]:
-                self._deliver(id_, local, [(local.seq + 1, fields["f"])])
+            self._detach(fields["m"], fields["a"], int(fields["c"]), fields["r"])
+            return
+        words = fields["m"].split(" ")
+        for id_, number in zip(words[::2], words[1::2], strict=True):
+            local, seq = self._local.get(id_), int(number)
+            if local is None or seq <= local.seq:
+                continue
+            if seq == local.seq + 1 and fields["f"]:
+                self._deliver(id_, local, [(seq, fields["f"])])
             else:
                 await self._fill(id_, local)
 
@@ -370,11 +375,14 @@ class RedisBackend:
             await asyncio.sleep(_ACK_TIME)
             self._acks_wanted.clear()
             acks, self._acks = self._acks, {}
-            for id_, (attach, seq) in acks.items():
+            items = list(acks.items())
+            for first in range(0, len(items), _ACKS):
+                some = items[first : first + _ACKS]
                 try:
-                    await self._ask("acknowledge", id_, attach, seq)
+                    await self._ask("acknowledge", *(value for id_, ack in some for value in (id_, *ack)))
                 except NetworkError:
-                    self._acks.setdefault(id_, (attach, seq))
+                    for id_, ack in some:
+                        self._acks.setdefault(id_, ack)
             if self._acks:
                 self._acks_wanted.set()
                 await asyncio.sleep(_RETRY)

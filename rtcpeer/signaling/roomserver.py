@@ -29,6 +29,7 @@ from rtcpeer.signaling.http.sites import hosts_for, refuse_site
 from rtcpeer.signaling.roombackend import MemoryBackend, RoomBackend
 from rtcpeer.signaling.rooms import Entered, Entry, Submission, public_text
 from rtcpeer.signaling.roomsocket import RoomSocket
+from rtcpeer.signaling.roomstatistics import RoomStatistics
 from rtcpeer.signaling.roomtokens import Identity, read_token_untrusted, sign_token
 from rtcpeer.signaling.roomwire import (
     CLOSE_GOING_AWAY,
@@ -102,6 +103,9 @@ class RoomServer:
         max_per_address: sockets of one address; more are refused with 429. A proxy in front is one address.
         max_waiting: sockets of one address that have not entered yet; more are refused with 429.
         address_rate: new sockets per address; more are refused with 429.
+
+    Attributes:
+        statistics: what was counted; `rtcpeer.metrics` reads it.
     """
 
     def __init__(
@@ -142,6 +146,8 @@ class RoomServer:
         self._max_per_address = max_per_address
         self._max_waiting = max_waiting
         self._address_rate = address_rate or RateLimit(200, 500)
+        self.statistics = RoomStatistics()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._sockets: set[RoomSocket] = set()
         self._members: dict[str, RoomSocket] = {}  # by id; also while one enters
         self._resuming: dict[str, RoomSocket] = {}
@@ -175,6 +181,21 @@ class RoomServer:
     def members(self) -> int:
         """How many members have their socket at this server."""
         return sum(socket.is_entered for socket in self._sockets)
+
+    @property
+    def sockets(self) -> int:
+        """How many sockets there are, those that have not entered among them."""
+        return len(self._sockets)
+
+    @property
+    def lag(self) -> float:
+        """For how long the oldest frame has waited for its client, in seconds."""
+        return max((socket.lag for socket in self._sockets), default=0.0)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop in which it runs; None while it does not."""
+        return self._loop if self._started else None
 
     def add_to(self, application: web.Application) -> None:
         """Serve as a part of another application: it starts the rooms, and closes the sockets when it shuts down."""
@@ -242,7 +263,7 @@ class RoomServer:
         refusal = self._refuse(request, address)
         if refusal is not None:
             return refusal
-        socket = RoomSocket(request, secrets.token_urlsafe(9))
+        socket = RoomSocket(request, secrets.token_urlsafe(9), self.statistics)
         self._sockets.add(socket)
         self._clients[address] += 1
         self._waiting[address] += 1
@@ -271,14 +292,17 @@ class RoomServer:
             request.host, request.headers.get("Origin"), hosts=self._hosts, origins=self._origins
         )
         if reason is not None:
+            self.statistics.refuse("site")
             return web.Response(status=403, text=reason)
         if not self._started or self._draining or len(self._sockets) >= self._max_sockets:
+            self.statistics.refuse("closed")
             return web.Response(
                 status=503, text="the room server takes nobody new", headers={"Retry-After": "5"}
             )
         wait = self._address_rate.take(address, asyncio.get_running_loop().time())
         many = self._clients[address] >= self._max_per_address or self._waiting[address] >= self._max_waiting
         if wait or many:
+            self.statistics.refuse("too-many")
             return web.Response(
                 status=429, text="too many sockets", headers={"Retry-After": str(1 + int(wait))}
             )
@@ -290,6 +314,7 @@ class RoomServer:
             del self._waiting[address]
 
     def _too_late(self, socket: RoomSocket) -> None:
+        self.statistics.refuse("no-entry")
         socket.close_later(CLOSE_TIMEOUT, "enter a room first")
 
     def _detach(self, socket: RoomSocket) -> None:
@@ -323,9 +348,11 @@ class RoomServer:
         except RoomError as error:
             self._tell(socket, error)
         except RTCSyntaxError as error:
+            self.statistics.refuse("bad-frame")
             socket.send({"type": "error", "code": "bad-frame", "reason": str(error)})
 
     def _tell(self, socket: RoomSocket, error: RoomError) -> None:
+        self.statistics.refuse(error.code)
         if error.code == "superseded":
             socket.close_later(CLOSE_SUPERSEDED, str(error))
             return
@@ -547,6 +574,7 @@ class RoomServer:
     async def _begin(self) -> None:
         await self.backend.start(self, self._grace)
         self._started, self._draining = True, False
+        self._loop = asyncio.get_running_loop()
         if self._provider is not None:
             self._subscription = self._provider.subscribe(self._push_servers)
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from rtcpeer.aio import quiet
+from rtcpeer.signaling.roomstatistics import RoomStatistics
 from rtcpeer.signaling.roomwire import CLOSE_SLOW, MAX_FRAME, with_number, write_frame
 
 logger = logging.getLogger(__name__)
@@ -47,10 +48,12 @@ class RoomSocket:
         submitted: the number of its last frame.
         is_entered: whether it is in a room.
         refusals: how many attempts to enter have failed.
+        statistics: of the server.
     """
 
-    def __init__(self, request: web.Request, attach: str) -> None:
+    def __init__(self, request: web.Request, attach: str, statistics: RoomStatistics) -> None:
         self.attach = attach
+        self.statistics = statistics
         self.request = request
         self.id = self.room = ""
         self.user: str | None = None
@@ -63,7 +66,8 @@ class RoomSocket:
             heartbeat=_HEARTBEAT, max_msg_size=MAX_FRAME, compress=False, timeout=_CLOSE_TIME
         )
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[str] = deque()
+        self._queue: deque[tuple[float, str]] = deque()  # since when, what
+        self._writing_since: float | None = None
         self._queue_bytes = 0
         self._filled = asyncio.Event()
         self._held: list[tuple[int, str]] | None = []  # numbered frames that came before "entered"
@@ -81,6 +85,14 @@ class RoomSocket:
         """Whether frames can still leave."""
         return self._closing is None and not self.web.closed
 
+    @property
+    def lag(self) -> float:
+        """For how long the oldest frame has waited for the client, in seconds."""
+        since = self._writing_since
+        if since is None:
+            since = self._queue[0][0] if self._queue else None
+        return 0.0 if since is None else self._loop.time() - since
+
     def start(self) -> None:
         """Begin to write; the socket is prepared."""
         self._writer = self._loop.create_task(self._write_all(), name="rtcpeer room writer")
@@ -93,7 +105,7 @@ class RoomSocket:
         """The same, as text."""
         if not self.is_open:
             return
-        self._queue.append(text)
+        self._queue.append((self._loop.time(), text))
         self._queue_bytes += len(text)
         self._filled.set()
         if self._queue_bytes > _QUEUE:
@@ -130,6 +142,8 @@ class RoomSocket:
 
     async def pace(self, size: int) -> None:
         """Count a frame of the client; wait where it sends too many, so that the next ones are read later."""
+        self.statistics.frames_received += 1
+        self.statistics.bytes_received += size
         now = self._loop.time()
         passed, self._counted_at = now - self._counted_at, now
         self._frames = min(_FRAMES[1], self._frames + passed * _FRAMES[0]) - 1
@@ -172,17 +186,25 @@ class RoomSocket:
             while not self._queue:
                 self._filled.clear()
                 await self._filled.wait()
-            text = self._queue.popleft()
+            self._writing_since, text = self._queue.popleft()
             self._queue_bytes -= len(text)
             try:
                 async with asyncio.timeout(SLOW_TIME):
-                    await self.web.send_str(text)
+                    await self._write(text)
+                self._writing_since = None
             except TimeoutError:
                 self.close_later(CLOSE_SLOW, "this client does not read")
             except (ConnectionError, RuntimeError):
                 return  # the reader sees it too, and tidies up
 
+    async def _write(self, text: str) -> None:
+        await self.web.send_str(text)
+        self.statistics.frames_sent += 1
+        self.statistics.bytes_sent += len(text)
+
     async def _close(self, code: int, reason: str) -> None:
+        if code == CLOSE_SLOW:
+            self.statistics.refuse("slow")
         transport = self.request.transport
         if self._writer is not None:
             if code == CLOSE_SLOW:
@@ -203,6 +225,6 @@ class RoomSocket:
         with contextlib.suppress(TimeoutError, ConnectionError, RuntimeError):
             async with asyncio.timeout(_CLOSE_TIME):
                 while self._queue:
-                    text = self._queue.popleft()
+                    _, text = self._queue.popleft()
                     self._queue_bytes -= len(text)
-                    await self.web.send_str(text)
+                    await self._write(text)

@@ -39,6 +39,10 @@ class RedisServer:
         await writer.wait_closed()
         return answer
 
+    async def length(self, stream: str) -> int:
+        """How many entries a stream has."""
+        return int((await self.command("XLEN", stream))[1:])
+
     async def keys(self, pattern: str) -> list[str]:
         """The keys that match."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)

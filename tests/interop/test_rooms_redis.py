@@ -86,6 +86,22 @@ async def test_members_of_two_nodes_are_in_one_room(redis: RedisServer) -> None:
             assert await other.checkPresence("lobby") == 1
 
 
+async def test_what_all_members_hear_passes_once_per_node_and_not_once_per_member(redis: RedisServer) -> None:
+    """Whatever happens to one of many: the work of Redis and of a node must not grow with the square of the members."""
+    async with two_nodes(redis) as (one, two), contextlib.AsyncExitStack() as stack, asyncio.timeout(60):
+        clients = [await stack.enter_async_context(raw(server)) for server in [one, two] * 10]
+        for client in clients:
+            await client.enter()
+        before = {key: await redis.length(key) for key in await redis.keys("{rtcpeer}:node:*")}
+        assert len(before) == 2
+        for number in range(5):
+            await clients[0].send({"type": "broadcast", "message": number})
+        for client in clients[1:]:
+            assert [(await client.receive("broadcast"))["message"] for _ in range(5)] == list(range(5))
+        grown = [await redis.length(key) - length for key, length in before.items()]
+        assert grown == [5, 5]
+
+
 async def test_a_member_resumes_at_another_node_and_the_old_socket_is_powerless(redis: RedisServer) -> None:
     async with two_nodes(redis) as (one, two), raw(one) as old, raw(two) as new, raw(two) as other:
         entered = await old.enter()

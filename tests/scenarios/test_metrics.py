@@ -10,11 +10,15 @@ import subprocess
 import weakref
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from rtcpeer import Forwarder, RTCPeerConnection
 from rtcpeer.metrics import METRICS, Metrics
+from rtcpeer.signaling import RoomServer
+from rtcpeer.signaling.roomstatistics import REASONS, RoomStatistics
 from rtcpeer.testing import PeerPair
+from tests.unit.signaling.roomkit import raw
 
 prometheus_client = pytest.importorskip("prometheus_client", reason="the extra metrics is not installed")
 from prometheus_client.parser import text_string_to_metric_families  # noqa: E402
@@ -142,15 +146,76 @@ def test_every_metric_is_documented_and_well_named():
         assert metric.labels[0] == "group"
 
 
+PROMTOOL = shutil.which("promtool") or shutil.which(
+    "promtool", path=str(Path(__file__).parents[2] / "build/debian13/usr/bin")
+)
+
+
 @pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="promtool is not installed: apt-get install prometheus"
+    PROMTOOL is None, reason="promtool is not installed: make npm (unpacked), or apt-get install prometheus"
 )
 async def test_promtool_has_no_complaint():
-    metrics = Metrics()
-    async with RTCPeerConnection() as pc:
-        metrics.add(pc)
-        text, _ = scrape(registry_of(metrics))
+    """Of any metric: every one has a sample."""
+
+    class Everything(Metrics):
+        def write(self, sink):
+            for metric in METRICS:
+                sink.sample(metric, ("a", *metric.labels[1:]), 1.0)
+
+    text, samples = scrape(registry_of(Everything()))
+    assert len(samples) == len(METRICS)
+    assert PROMTOOL is not None
     run = await asyncio.to_thread(
-        subprocess.run, ["promtool", "check", "metrics"], input=text, capture_output=True, text=True
+        subprocess.run, [PROMTOOL, "check", "metrics"], input=text, capture_output=True, text=True
     )
     assert (run.returncode, run.stdout + run.stderr) == (0, "")
+
+
+async def test_rooms_in_numbers():
+    """Members, sockets, frames and bytes both ways, refusals by reason, and how long a client lets frames wait."""
+    metrics = Metrics()
+    registry = registry_of(metrics)
+    server = RoomServer(max_per_address=3)
+    metrics.add(server, group="rooms")
+    metrics.add(server)
+    assert scrape(registry)[1]["rtcpeer_room_members",] == 0
+    async with server, aiohttp.ClientSession() as session:
+        async with raw(server) as one, raw(server) as two, raw(server) as three:
+            a, b = await one.enter(), await two.enter()
+            await one.receive("joined")
+            await one.send({"type": "message", "to": b["id"], "message": {"x": 1}})
+            await two.receive("message")
+            await three.ask({"type": "enter", "room": "lobby", "mode": "open"}, "error")
+            await three.ask("rubbish", "error")
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                await session.ws_connect(server.url)
+            (stuck, *_) = (socket for socket in server._sockets if socket.id == a["id"])
+            stuck._writing_since = asyncio.get_running_loop().time() - 3
+            samples = await asyncio.to_thread(lambda: scrape(registry)[1])  # read in its own loop
+            assert (samples["rtcpeer_room_members",], samples["rtcpeer_room_sockets",]) == (2, 3)
+            assert samples["rtcpeer_room_lag_seconds",] >= 3
+            assert samples["rtcpeer_room_frames_total", "received"] == 5
+            assert samples["rtcpeer_room_frames_total", "sent"] >= 6
+            assert (
+                samples["rtcpeer_room_bytes_total", "sent"]
+                > samples["rtcpeer_room_bytes_total", "received"]
+                > 100
+            )
+            reasons = {
+                key[1]: value for key, value in samples.items() if key[0] == "rtcpeer_room_refusals_total"
+            }
+            assert reasons == {"exists": 1, "bad-frame": 1, "too-many": 1}
+        before = samples["rtcpeer_room_frames_total", "sent"]
+    del server, stuck
+    gc.collect()
+    samples = scrape(registry)[1]
+    assert samples["rtcpeer_room_frames_total", "sent"] >= before
+    assert ("rtcpeer_room_members",) not in samples
+
+
+def test_reasons_are_a_fixed_set():
+    statistics = RoomStatistics()
+    for reason in ("full", "of an attacker", "another"):
+        statistics.refuse(reason)
+    assert statistics.refusals == {"full": 1, "other": 2}
+    assert len(set(REASONS)) == len(REASONS)
