@@ -81,6 +81,15 @@ class DataChannelState(StrEnum):
     CLOSED = "closed"
 
 
+class Priority(StrEnum):
+    """RTCPriorityType (webrtc-priority 4.1)."""
+
+    VERY_LOW = "very-low"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
 class SdpType(StrEnum):
     """webrtc-pc 4.6.1."""
 

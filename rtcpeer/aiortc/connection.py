@@ -18,7 +18,7 @@ from rtcpeer.aiortc.foreseen import ForeseenTransports
 from rtcpeer.aiortc.negotiating import NegotiatingConnection
 from rtcpeer.aiortc.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from rtcpeer.aiortc.transports import RTCDtlsTransport, RTCSctpTransport
-from rtcpeer.jsep.parameters import TransceiverInit
+from rtcpeer.jsep.settings import TransceiverInit
 from rtcpeer.media.event_target import Event
 from rtcpeer.media.stream import MediaStream
 from rtcpeer.peer import stats as w3c_stats

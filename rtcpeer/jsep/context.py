@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from rtcpeer.jsep.parameters import EngineSettings
+from rtcpeer.jsep.settings import EngineSettings
 from rtcpeer.jsep.state import SessionState
 from rtcpeer.sdp.model import Session
 from rtcpeer.values import Fingerprint, IceParameters

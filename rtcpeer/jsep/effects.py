@@ -23,8 +23,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rtcpeer.jsep.parameters import ReceiveParameters, SendParameters
 from rtcpeer.jsep.state import SessionState
+from rtcpeer.rtp.parameters import ReceiveParameters, SendParameters
 from rtcpeer.values import (
     Candidate,
     DtlsRole,

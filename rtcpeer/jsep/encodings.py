@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rtcpeer.errors import InvalidModificationError, OperationError, RTCRangeError
-from rtcpeer.jsep.codecs import is_auxiliary, loose_match
-from rtcpeer.jsep.parameters import SendEncoding
+from rtcpeer.jsep.codecs import find, is_auxiliary, loose_match
+from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import Codec, MediaKind
 
 _RID = re.compile(r"[A-Za-z0-9]{1,16}")
@@ -62,6 +62,31 @@ def check_new(
     if len(result) == 1:
         result = [replace(result[0], rid=None)]
     return tuple(result)
+
+
+def as_negotiated(
+    encodings: Sequence[SendEncoding], codecs: Sequence[Codec], max_bitrate: int | None
+) -> tuple[SendEncoding, ...]:
+    """[[SendEncodings]] as a sender is told them: what one section was negotiated for is filled in.
+
+    Args:
+        encodings: [[SendEncodings]].
+        codecs: the negotiated ones; an encoding's own codec becomes the one of these that it matches.
+        max_bitrate: what all encodings together may take, in bit/s; shared by those that are active.
+    """
+    active = sum(encoding.active for encoding in encodings)
+    limit = None if max_bitrate is None else max_bitrate // max(1, active)
+    return tuple(
+        [
+            replace(
+                e,
+                rid=e.rid if len(encodings) > 1 else None,
+                bitrate_limit=limit,
+                codec=None if e.codec is None else find(e.codec, codecs),
+            )
+            for e in encodings
+        ]
+    )
 
 
 def scaled(encodings: Sequence[SendEncoding]) -> list[SendEncoding]:

@@ -35,8 +35,8 @@ from rtcpeer.jsep.effects import (
 from rtcpeer.jsep.holder import StateHolder
 from rtcpeer.jsep.negotiation_needed import negotiation_needed
 from rtcpeer.jsep.operations import Operations
-from rtcpeer.jsep.parameters import EngineSettings, OfferOptions, TransceiverInit
 from rtcpeer.jsep.rollback import apply_rollback
+from rtcpeer.jsep.settings import EngineSettings, OfferOptions, TransceiverInit
 from rtcpeer.jsep.state import Created, SessionState
 from rtcpeer.jsep.transitions import TRANSITIONS
 from rtcpeer.jsep.validation import check_remote, complete

@@ -9,9 +9,9 @@ from rtcpeer.jsep import extensions as extension_rules
 from rtcpeer.jsep.context import Context
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import ConfigureReceiver, ConfigureSender
-from rtcpeer.jsep.encodings import within_codec
-from rtcpeer.jsep.parameters import ReceiveParameters, RemoteSource, SendEncoding, SendParameters
+from rtcpeer.jsep.encodings import as_negotiated, within_codec
 from rtcpeer.jsep.state import Transceiver
+from rtcpeer.rtp.parameters import ReceiveParameters, RemoteSource, SendEncoding, SendParameters
 from rtcpeer.sdp.model import Media
 from rtcpeer.values import Codec, DtlsRole
 
@@ -31,12 +31,10 @@ def configure_offered(draft: Draft, record: Transceiver, offered: Media) -> None
     before = record.receive_parameters
     parameters = ReceiveParameters(
         mid=offered.mid or "",
-        kind=record.kind,
         codecs=offered.codecs,
-        header_extensions=offered.header_extensions,
         sources=before.sources if before is not None else (),
+        header_extensions=offered.header_extensions,
         rids=before.rids if before is not None else (),
-        reduced_size_rtcp=offered.rtcp_reduced_size,
     )
     if parameters != before:
         draft.start.append(ConfigureReceiver(record.id, parameters))
@@ -81,29 +79,25 @@ def configure(
     reduced = theirs.rtcp_reduced_size and ours.rtcp_reduced_size
     sending: SendParameters | None = None
     if not record.stopping and send_codecs and (direction.sends or record.send_parameters is not None):
+        limit = _max_bitrate(theirs)
         sending = SendParameters(
             mid,
-            record.kind,
             send_codecs,
+            as_negotiated(encodings, send_codecs, limit),
             send_extensions,
-            encodings,
             context.state.cname,
             direction.sends,
-            reduced,
-            record.stream_ids,
-            _max_bitrate(theirs),
+            limit,
         )
     receiving: ReceiveParameters | None = None
     if not record.stopping and (direction.receives or record.receive_parameters is not None):
         receiving = ReceiveParameters(
             mid,
-            record.kind,
             receivable,
-            receive_extensions,
             _sources(theirs),
+            receive_extensions,
             tuple([s.rid for s in ours.simulcast.recv]) if ours.simulcast is not None else (),
             direction.receives,
-            reduced,
         )
     if receiving != record.receive_parameters:
         draft.start.append(ConfigureReceiver(record.id, receiving))

@@ -13,9 +13,11 @@ from rtcpeer.jsep import codecs, transceivers
 from rtcpeer.jsep.context import Entropy
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import ConfigureSender, Plan, UpdateNegotiationNeeded
+from rtcpeer.jsep.encodings import as_negotiated
 from rtcpeer.jsep.holder import StateHolder
-from rtcpeer.jsep.parameters import EngineSettings, SendEncoding, TransceiverInit
+from rtcpeer.jsep.settings import EngineSettings, TransceiverInit
 from rtcpeer.jsep.state import Transceiver
+from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import Codec, Direction, SignalingState
 
 _NEEDED = (UpdateNegotiationNeeded(),)
@@ -185,7 +187,8 @@ class Operations:
         )
         parameters = record.send_parameters
         if parameters is not None and not record.stopping:
-            parameters = replace(parameters, encodings=kept)
+            told = as_negotiated(kept, parameters.codecs, parameters.max_bitrate)
+            parameters = replace(parameters, encodings=told)
             draft.start.append(ConfigureSender(record.id, parameters))
         draft.put(replace(record, encodings=kept, send_parameters=parameters))
         return draft.finish()

@@ -20,9 +20,9 @@ from rtcpeer.jsep.effects import (
     CreateData,
     RollbackIce,
 )
-from rtcpeer.jsep.parameters import SendEncoding
 from rtcpeer.jsep.remote_tracks import process_remote_tracks
 from rtcpeer.jsep.state import SessionState, Transceiver
+from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import SignalingState
 
 

@@ -20,14 +20,15 @@ from rtcpeer.jsep.effects import (
 )
 from rtcpeer.jsep.extensions import intersect
 from rtcpeer.jsep.negotiated import configure, configure_offered, withdraw_offered
-from rtcpeer.jsep.parameters import SendEncoding, TransceiverInit
 from rtcpeer.jsep.remote_tracks import process_remote_tracks, withdraw_track
 from rtcpeer.jsep.sections import is_supported
+from rtcpeer.jsep.settings import TransceiverInit
 from rtcpeer.jsep.start_transports import bind_answer, settle_data, start_transports
 from rtcpeer.jsep.state import Created, Data, Transceiver
 from rtcpeer.jsep.transports import (
     leaders,
 )
+from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.sdp.model import Media, Session
 from rtcpeer.values import Direction, IceRole, MediaKind
 

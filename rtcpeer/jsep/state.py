@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rtcpeer.jsep.descriptions import Description
-from rtcpeer.jsep.parameters import ReceiveParameters, SendEncoding, SendParameters
+from rtcpeer.rtp.parameters import ReceiveParameters, SendEncoding, SendParameters
 from rtcpeer.sdp.model import Session
 from rtcpeer.values import (
     Candidate,

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import ConfigureReceiver, ConfigureSender, CreateTransceiver, StopTransceiver
-from rtcpeer.jsep.parameters import SendEncoding, TransceiverInit
+from rtcpeer.jsep.settings import TransceiverInit
 from rtcpeer.jsep.state import Transceiver
+from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import Direction, MediaKind
 
 
@@ -64,7 +65,7 @@ def with_ssrcs(encoding: SendEncoding, kind: MediaKind, ssrc: Callable[[], int])
     return replace(
         encoding,
         ssrc=encoding.ssrc or ssrc(),
-        rtx_ssrc=encoding.rtx_ssrc or (ssrc() if kind is MediaKind.VIDEO else 0),
+        rtx_ssrc=encoding.rtx_ssrc or (ssrc() if kind is MediaKind.VIDEO else None),
     )
 
 

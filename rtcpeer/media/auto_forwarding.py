@@ -99,7 +99,7 @@ class AutoForwarding:
 def _changes_pixels(encoding: SendEncoding) -> bool:
     """Whether an encoding asks for something that only an encoder can do."""
     return (
-        encoding.scale_resolution_down_by != 1.0
+        encoding.scale != 1.0
         or encoding.max_framerate is not None
         or encoding.max_bitrate is not None
         or encoding.bitrate_limit is not None

@@ -83,8 +83,8 @@ def _video(*, sending: bool) -> tuple[Codec, ...]:
 
 
 @cache
-def capabilities(kind: str, *, sending: bool) -> Capabilities:
-    """What this end can send, or receive, of one kind; the best known first.
+def capabilities(kind: str) -> Capabilities:
+    """What this end can send and receive of one kind; the best known first.
 
     Raises:
         ValueError: there is no such kind.
@@ -92,7 +92,7 @@ def capabilities(kind: str, *, sending: bool) -> Capabilities:
     mid = HeaderExtension(packet.URI_MID, 1)
     if kind == "audio":
         level = HeaderExtension(packet.URI_AUDIO_LEVEL, 2)
-        return Capabilities(_audio(), (mid, level, HeaderExtension(packet.URI_TRANSPORT_CC, 4)))
+        return Capabilities(_audio(), _audio(), (mid, level, HeaderExtension(packet.URI_TRANSPORT_CC, 4)))
     if kind == "video":
         others = (
             HeaderExtension(packet.URI_ABS_SEND_TIME, 3),
@@ -102,7 +102,7 @@ def capabilities(kind: str, *, sending: bool) -> Capabilities:
             HeaderExtension(packet.URI_DEPENDENCY, 12),
             HeaderExtension(packet.URI_ORIENTATION, 13),
         )
-        return Capabilities(_video(sending=sending), (mid, *others))
+        return Capabilities(_video(sending=True), _video(sending=False), (mid, *others))
     raise ValueError(f"no capabilities for {kind!r}")
 
 

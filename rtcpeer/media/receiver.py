@@ -163,12 +163,12 @@ class MediaReceiver:
             formats = (payload_format(codec) for codec in parameters.codecs)
             self._formats = {f.payload_type: f for f in formats}
             self._unwrapper = RedDepacketizer(self._formats, parameters.header_extensions)
-            announced = [encoding.ssrc for encoding in parameters.encodings if encoding.ssrc is not None]
+            announced = [source.ssrc for source in parameters.sources]
             if announced and self._shown not in announced:
                 self._shown = None
-            for encoding in parameters.encodings:
-                if encoding.rtx_ssrc is not None and encoding.ssrc is not None:
-                    self._repairs[encoding.rtx_ssrc] = encoding.ssrc
+            for source in parameters.sources:
+                if source.rtx_ssrc is not None:
+                    self._repairs[source.rtx_ssrc] = source.ssrc
         self._register()
         for changed in tuple(self._watchers):
             changed()
@@ -286,8 +286,8 @@ class MediaReceiver:
         if parameters is None:
             session.remove_receiver(self)
             return
-        ssrcs = [e.ssrc for e in parameters.encodings if e.ssrc is not None]
-        ssrcs += [e.rtx_ssrc for e in parameters.encodings if e.rtx_ssrc is not None]
+        ssrcs = [source.ssrc for source in parameters.sources]
+        ssrcs += [source.rtx_ssrc for source in parameters.sources if source.rtx_ssrc is not None]
         session.add_receiver(self, parameters.mid, ssrcs, list(self._formats), parameters.header_extensions)
 
     # -- what the RTP session calls ----------------------------------------------------------------

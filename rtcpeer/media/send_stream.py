@@ -151,7 +151,7 @@ class SendStream:
         key = (
             codec.name.upper(),
             codec.fmtp,
-            encoding.scale_resolution_down_by,
+            encoding.scale,
             encoding.max_bitrate,
             encoding.bitrate_limit,
             encoding.max_framerate,

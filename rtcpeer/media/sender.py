@@ -580,7 +580,7 @@ class MediaSender:
             frame=frame,
             format=stream.format,
             force_keyframe=stream.force_keyframe and now - stream.keyframe_at > KEYFRAME_INTERVAL,
-            scale_down_by=encoding.scale_resolution_down_by,
+            scale_down_by=encoding.scale,
             max_bitrate=encoding.max_bitrate,
             estimate=estimate,
             shared=source.is_shared or active > 1,

@@ -13,7 +13,7 @@ from rtcpeer.config.configuration import (
     check_certificates,
     read_configuration,
 )
-from rtcpeer.jsep.parameters import TransceiverInit
+from rtcpeer.jsep.settings import TransceiverInit
 from rtcpeer.media.event_target import Event, handler
 from rtcpeer.media.stream import MediaStream
 from rtcpeer.peer.awaiting import Awaiting

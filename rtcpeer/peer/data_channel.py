@@ -14,8 +14,8 @@ from rtcpeer.peer.events import MessageEvent, RTCErrorEvent
 from rtcpeer.peer.listening import DataChannelEvents
 from rtcpeer.peer.messages import STREAM_BOUND_BYTES, MessageStream
 from rtcpeer.peer.session.channel import ChannelOwner, DataChannelCore
-from rtcpeer.rtp.parameters import ChannelParameters, Priority
-from rtcpeer.values import DataChannelState
+from rtcpeer.sctp.channel import ChannelParameters
+from rtcpeer.values import DataChannelState, Priority
 
 __all__ = [
     "ChannelOwner",

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rtcpeer import webidl
-from rtcpeer.jsep.parameters import OfferOptions, SendEncoding
+from rtcpeer.jsep.settings import OfferOptions
 from rtcpeer.peer.dictionaries import RTCOfferOptions
-from rtcpeer.rtp.parameters import Priority
-from rtcpeer.values import Codec, Direction, HeaderExtension, MediaKind
+from rtcpeer.rtp.parameters import SendEncoding
+from rtcpeer.values import Codec, Direction, HeaderExtension, MediaKind, Priority
 
 
 @dataclass(slots=True)
@@ -193,8 +193,8 @@ def encoding_parameters(encoding: SendEncoding, *, kind: str) -> RTCRtpEncodingP
         maxBitrate=encoding.max_bitrate,
         maxFramerate=encoding.max_framerate,
         scaleResolutionDownBy=(1.0 if scale is None else scale) if kind == "video" else None,
-        priority=encoding.priority,
-        networkPriority=encoding.network_priority,
+        priority=encoding.priority.value,
+        networkPriority=encoding.network_priority.value,
         scalabilityMode=encoding.scalability_mode,
     )
 

@@ -1,107 +1,117 @@
-"""What transports are told, as frozen values.
+"""What one sender sends and one receiver receives: codecs, encodings and header extensions of one media section.
 
-Encodings, codecs and header extensions of one media section; the options of one data channel.
-The peer makes them from what the JSEP engine decided. Nothing here does anything.
+Frozen values, the only ones of their kind: negotiation (`rtcpeer.jsep`) makes them, senders and receivers
+(`rtcpeer.media`) act on them. Nothing here does anything.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 
-from rtcpeer.values import Codec, HeaderExtension
+from rtcpeer.values import Codec, HeaderExtension, Priority
 
 
-class Priority(StrEnum):
-    """webrtc-priority: RTCPriorityType."""
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What this end can do with one kind of media; payload types and ids are those it prefers.
 
-    VERY_LOW = "very-low"
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
+    Attributes:
+        send: codecs that can be encoded, best first; ``payload_type`` None, or the preferred number.
+        receive: codecs that can be decoded, likewise.
+        header_extensions: with the direction in which each is offered.
+    """
+
+    send: tuple[Codec, ...] = ()
+    receive: tuple[Codec, ...] = ()
+    header_extensions: tuple[HeaderExtension, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SendEncoding:
-    """One encoding of one sender (webrtc-pc RTCRtpEncodingParameters).
+    """One encoding of a sender (webrtc-pc 5.2.5 RTCRtpEncodingParameters) and the SSRCs that belong to it.
 
     Attributes:
-        ssrc: of the media stream.
-        rtx_ssrc: of its retransmission stream (RFC 4588), if any.
+        ssrc: of the media stream; 0 until the engine has drawn it (when the transceiver is made).
+        rtx_ssrc: of its retransmission stream (RFC 4588); None for none.
         rid: its name when there are several (RFC 8851).
         active: whether it is sent.
-        max_bitrate: in bit/s; None for the codec's default.
-        bitrate_limit: what the other end allows, in bit/s; unlike ``max_bitrate`` never a reason to send more.
+        max_bitrate: what the program allows, in bit/s; None for the codec's default.
+        bitrate_limit: what the other end allows, in bit/s; unlike ``max_bitrate`` never a reason to send more. Set in
+            `SendParameters` only.
         max_framerate: in frames/s; None for the track's own; 0 sends no frame.
-        scale_resolution_down_by: at least 1.0.
+        scale_resolution_down_by: at least 1.0; None where the program has not said it (see `scale`).
         codec: the codec to use when it is not the first of the section.
+        scalability_mode: webrtc-svc 4; None for the codec's default.
     """
 
-    ssrc: int
+    ssrc: int = 0
     rtx_ssrc: int | None = None
     rid: str | None = None
     active: bool = True
     max_bitrate: int | None = None
     bitrate_limit: int | None = None
     max_framerate: float | None = None
-    scale_resolution_down_by: float = 1.0
+    scale_resolution_down_by: float | None = None
     priority: Priority = Priority.LOW
+    network_priority: Priority = Priority.LOW
     codec: Codec | None = None
+    scalability_mode: str | None = None
+
+    @property
+    def scale(self) -> float:
+        """By what width and height are divided before they are encoded."""
+        return self.scale_resolution_down_by or 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class SendParameters:
-    """How one sender sends now; the codecs in order of preference, RTX and telephone-event among them."""
+    """How one sender sends.
+
+    Attributes:
+        mid: of the media section.
+        codecs: in the remote side's order of preference, with the payload types it gave, RTX and telephone-event among
+            them; the first one that carries media is to be used unless an encoding names another.
+        encodings: one per layer; several only when simulcast was negotiated.
+        header_extensions: those we may put into packets, with negotiated ids.
+        cname: of our RTCP (RFC 3550 section 6.5.1).
+        active: False while the negotiated direction does not send (or the transceiver stops).
+        max_bitrate: what all encodings together may take, in bit/s, as the remote section says; None for any.
+    """
 
     mid: str
     codecs: tuple[Codec, ...]
     encodings: tuple[SendEncoding, ...]
     header_extensions: tuple[HeaderExtension, ...] = ()
     cname: str = ""
-    reduced_size: bool = True
+    active: bool = True
+    max_bitrate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiveEncoding:
-    """One announced stream of a remote sender: by SSRC, by rid, or both."""
+class RemoteSource:
+    """One RTP stream that the remote description announced with ``a=ssrc``."""
 
-    ssrc: int | None = None
+    ssrc: int
     rtx_ssrc: int | None = None
-    rid: str | None = None
+    cname: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiveParameters:
-    """What one receiver may receive now. Streams not announced are found by MID and payload type."""
+    """What one receiver may receive.
+
+    Attributes:
+        mid: of the media section.
+        codecs: with the payload types that our own description gave.
+        sources: announced SSRCs; streams that are not announced are found by MID, rid or payload type.
+        header_extensions: those that packets may have, with negotiated ids.
+        rids: layers that the remote side may send to us, in order, when simulcast reception was negotiated.
+        active: whether we are receptive ([[Receptive]]); False keeps the receiver but drops media.
+    """
 
     mid: str
     codecs: tuple[Codec, ...]
-    encodings: tuple[ReceiveEncoding, ...] = ()
+    sources: tuple[RemoteSource, ...] = ()
     header_extensions: tuple[HeaderExtension, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelParameters:
-    """The options of one data channel (webrtc-pc 6.2, RFC 8832).
-
-    Attributes:
-        id: the SCTP stream; None until it is assigned, when the channel is not negotiated.
-        max_packet_life_time: in milliseconds; excludes `max_retransmits`.
-    """
-
-    label: str
-    protocol: str = ""
-    ordered: bool = True
-    max_packet_life_time: int | None = None
-    max_retransmits: int | None = None
-    negotiated: bool = False
-    id: int | None = None
-    priority: Priority = Priority.LOW
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What this end can send or receive of one kind; payload types and ids are those it prefers."""
-
-    codecs: tuple[Codec, ...]
-    header_extensions: tuple[HeaderExtension, ...] = field(default=())
+    rids: tuple[str, ...] = ()
+    active: bool = True

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Container
+from dataclasses import dataclass
 from struct import Struct
 from struct import error as struct_error
 from typing import Any, Protocol
 
 from rtcpeer.errors import InvalidStateError, RTCError
-from rtcpeer.rtp.parameters import ChannelParameters, Priority
 from rtcpeer.sctp.association import Association
-from rtcpeer.values import DataChannelState, DtlsRole
+from rtcpeer.values import DataChannelState, DtlsRole, Priority
 
 # RFC 8832 section 8.2.1 and RFC 8831 section 8: message types and payload protocol identifiers
 DCEP_ACK = 2
@@ -30,6 +30,25 @@ _OPEN_HEADER = Struct("!BBHLHH")
 MAX_CHANNEL_ID = 65534
 # RFC 8832 section 5.1 gives the numbers; the shares of channels follow them (RFC 8831 section 6.4)
 _PRIORITY_NUMBERS = {Priority.VERY_LOW: 128, Priority.LOW: 256, Priority.MEDIUM: 512, Priority.HIGH: 1024}
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelParameters:
+    """The options of one data channel (webrtc-pc 6.2, RFC 8832).
+
+    Attributes:
+        id: the SCTP stream; None until it is assigned, when the channel is not negotiated.
+        max_packet_life_time: in milliseconds; excludes `max_retransmits`.
+    """
+
+    label: str
+    protocol: str = ""
+    ordered: bool = True
+    max_packet_life_time: int | None = None
+    max_retransmits: int | None = None
+    negotiated: bool = False
+    id: int | None = None
+    priority: Priority = Priority.LOW
 
 
 class ChannelListener(Protocol):

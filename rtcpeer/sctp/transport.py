@@ -21,7 +21,6 @@ from typing import Any, Protocol
 from rtcpeer.aio import Gone
 from rtcpeer.dtls.transport import DtlsTransport
 from rtcpeer.errors import InvalidStateError, OperationError, RTCError
-from rtcpeer.rtp.parameters import ChannelParameters
 from rtcpeer.sctp.association import ENTROPY_SIZE, Association
 from rtcpeer.sctp.channel import (
     DCEP_ACK,
@@ -32,6 +31,7 @@ from rtcpeer.sctp.channel import (
     PPID_STRING,
     PPID_STRING_EMPTY,
     ChannelListener,
+    ChannelParameters,
     DataChannel,
     free_id,
     read_open_untrusted,

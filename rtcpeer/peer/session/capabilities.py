@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from rtcpeer.jsep.parameters import Capabilities as EngineCapabilities
 from rtcpeer.peer.parameters import RTCRtpCapabilities, RTCRtpHeaderExtensionCapability, codec_capability
+from rtcpeer.rtp.parameters import Capabilities
 from rtcpeer.values import Codec
 
 # The engine pairs one retransmission codec with every video codec by itself.
@@ -13,15 +13,13 @@ _RTX = Codec("video/rtx", 90000)
 
 
 @cache
-def engine_capabilities(kind: str) -> EngineCapabilities:
+def engine_capabilities(kind: str) -> Capabilities:
     """One kind's, for the engine; looked up when a connection has its first section of media."""
     # loads libav, which connections for data alone do without
     from rtcpeer.media.codecs import capabilities
 
-    able = {sending: capabilities(str(kind), sending=sending) for sending in (True, False)}
-    return EngineCapabilities(
-        _plain(able[True].codecs), _plain(able[False].codecs), able[False].header_extensions
-    )
+    able = capabilities(str(kind))
+    return Capabilities(_plain(able.send), _plain(able.receive), able.header_extensions)
 
 
 def _plain(listed: tuple[Codec, ...]) -> tuple[Codec, ...]:

@@ -22,7 +22,7 @@ from rtcpeer.media.event_target import Event, close_events, fire, has_listeners
 from rtcpeer.peer.errors import InvalidStateError, OperationError, RTCError, RTCTimeoutError, to_face
 from rtcpeer.peer.events import RTCErrorEvent, message_event
 from rtcpeer.peer.messages import MessageStream, end_messages, outgoing, push_message
-from rtcpeer.rtp.parameters import ChannelParameters
+from rtcpeer.sctp.channel import ChannelParameters
 from rtcpeer.sctp.transport import ChannelListener, DataChannel
 from rtcpeer.values import DataChannelState
 

@@ -13,7 +13,7 @@ from rtcpeer.errors import RTCError
 from rtcpeer.peer.events import RTCDataChannelEvent
 from rtcpeer.peer.session.channel import DataChannelCore
 from rtcpeer.peer.transports import RTCSctpTransport, SctpTransportCore
-from rtcpeer.rtp.parameters import ChannelParameters
+from rtcpeer.sctp.channel import ChannelParameters
 from rtcpeer.sctp.transport import DataChannel, DataTransport
 from rtcpeer.values import SctpTransportState
 

@@ -18,7 +18,6 @@ from rtcpeer.peer.events import RTCTrackEvent
 from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpTransceiver
 from rtcpeer.peer.rtp_sender import RTCRtpSender
 from rtcpeer.peer.session.data_channels import DataChannelSet
-from rtcpeer.peer.session.media_parameters import receive_parameters, send_parameters
 from rtcpeer.peer.session.transceiver import TransceiverCore
 from rtcpeer.peer.session.transport import PeerTransport
 from rtcpeer.values import DtlsTransportState, IceGatheringState, IceTransportState, SignalingState
@@ -246,16 +245,14 @@ class Executor:
         if core is None:
             return
         parameters = effect.parameters
-        active = parameters is not None and parameters.active
-        core.receiver_media.configure(receive_parameters(parameters) if parameters and active else None)
+        core.receiver_media.configure(parameters if parameters is not None and parameters.active else None)
 
     def _configure_sender(self, effect: fx.ConfigureSender) -> None:
         core = self.transceivers.get(effect.transceiver)
         if core is None:
             return
         parameters = effect.parameters
-        active = parameters is not None and parameters.active
-        core.sender_media.configure(send_parameters(parameters) if parameters and active else None)
+        core.sender_media.configure(parameters if parameters is not None and parameters.active else None)
 
     def _stop_transceiver(self, effect: fx.StopTransceiver) -> None:
         core = self.transceivers.get(effect.transceiver)

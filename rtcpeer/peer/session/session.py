@@ -24,7 +24,7 @@ from rtcpeer.ice.settings import IceSettings
 from rtcpeer.jsep.effects import Plan
 from rtcpeer.jsep.encodings import check_new
 from rtcpeer.jsep.engine import Engine
-from rtcpeer.jsep.parameters import EngineSettings, OfferOptions, SendEncoding
+from rtcpeer.jsep.settings import EngineSettings, OfferOptions
 from rtcpeer.media.event_target import Event, close_events, fire, forget_listeners
 from rtcpeer.net.current import current_network
 from rtcpeer.peer.certificate import core_of
@@ -38,6 +38,7 @@ from rtcpeer.peer.session.stats_collector import StatsCollector
 from rtcpeer.peer.session.watching import Watchers
 from rtcpeer.peer.settings import PeerSettings
 from rtcpeer.peer.stats import RTCStatsReport
+from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.sdp.text import parse_untrusted, write
 from rtcpeer.values import (
     BundlePolicy,

@@ -30,8 +30,9 @@ from rtcpeer.jsep.effects import (
     StopTransceiver,
 )
 from rtcpeer.jsep.engine import Engine
-from rtcpeer.jsep.parameters import Capabilities, EngineSettings, OfferOptions, TransceiverInit
+from rtcpeer.jsep.settings import EngineSettings, OfferOptions, TransceiverInit
 from rtcpeer.jsep.state import SessionState, Transceiver
+from rtcpeer.rtp.parameters import Capabilities
 from rtcpeer.sdp.text import parse_untrusted, write
 from rtcpeer.values import (
     Candidate,

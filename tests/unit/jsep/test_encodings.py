@@ -6,7 +6,7 @@ import pytest
 
 from rtcpeer.errors import InvalidModificationError, OperationError, RTCRangeError
 from rtcpeer.jsep.encodings import check_new, check_update
-from rtcpeer.jsep.parameters import SendEncoding
+from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import Codec, MediaKind
 from tests.unit.jsep.support import OPUS, RTX, VP8, negotiate, pair
 
@@ -70,7 +70,7 @@ def test_update() -> None:
     fresh = check_update(VIDEO, current, [replace(e, ssrc=9, active=False) for e in current], (), ())
     assert [(e.ssrc, e.rtx_ssrc, e.active, e.scale_resolution_down_by) for e in fresh] == [
         (1, 2, False, 1.0),
-        (3, 0, False, 1.0),
+        (3, None, False, 1.0),
     ]
     for bad in ([], current[:1], current[::-1], [*current, current[0]]):
         with pytest.raises(InvalidModificationError):

@@ -20,6 +20,6 @@ def test_packets_are_numbered_only_where_feedback_was_agreed_on() -> None:
 
 @pytest.mark.parametrize("kind", ["audio", "video"])
 def test_both_kinds_offer_the_numbers_with_one_id(kind: str) -> None:
-    able = capabilities(kind, sending=True)
+    able = capabilities(kind)
     assert [e.id for e in able.header_extensions if e.uri == TRANSPORT_CC] == [4]
-    assert with_feedback(able.header_extensions, able.codecs) == able.header_extensions
+    assert with_feedback(able.header_extensions, able.send) == able.header_extensions

@@ -8,8 +8,8 @@ import pytest
 
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.encodings import check_new
-from rtcpeer.jsep.parameters import SendEncoding
 from rtcpeer.jsep.set_description import _prune_encodings
+from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.sdp.model import Media, Simulcast, SimulcastStream
 from rtcpeer.sdp.text import parse_untrusted
 from rtcpeer.values import Direction, MediaKind, SdpType

@@ -23,17 +23,12 @@ from aiortc.rtcrtpsender import RTCRtpSender
 from aiortc.rtcsctptransport import RTCSctpCapabilities, RTCSctpTransport
 
 from rtcpeer.dtls.certificates import Certificate, KeyAlgorithm
-from rtcpeer.media.endpoints import (
-    MediaReceiver,
-    MediaSender,
-    ReceiveEncoding,
-    ReceiveParameters,
-    SendEncoding,
-    SendParameters,
-)
+from rtcpeer.media.receiver import MediaReceiver
+from rtcpeer.media.sender import MediaSender
 from rtcpeer.media.track import RemoteTrack
 from rtcpeer.rtp.packet import URI_ABS_SEND_TIME, URI_AUDIO_LEVEL, URI_MID
-from rtcpeer.rtp.parameters import ChannelParameters
+from rtcpeer.rtp.parameters import ReceiveParameters, RemoteSource, SendEncoding, SendParameters
+from rtcpeer.sctp.channel import ChannelParameters
 from rtcpeer.values import Codec, DtlsRole, Feedback, Fingerprint, HeaderExtension
 from tests.unit.media.pipes import Pipe, pipe_pair, until
 from tests.unit.media.rig import ChannelLog, End, Pictures, Tone
@@ -205,7 +200,7 @@ async def test_their_sender_our_receiver(kind, name):
     track = RemoteTrack(kind)
     receiver = MediaReceiver(kind, track)
     receiver.attach(ours.dtls)
-    encodings = (ReceiveEncoding(sender._ssrc, sender._rtx_ssrc),)
+    encodings = (RemoteSource(sender._ssrc, sender._rtx_ssrc),)
     receiver.configure(ReceiveParameters("m", our_codecs, encodings, EXTENSIONS[kind]))
     await sender.send(
         RTCRtpSendParameters(

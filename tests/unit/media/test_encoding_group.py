@@ -15,7 +15,7 @@ from tests.unit.media.rig import Pictures, Tone
 from tests.unit.media.test_endpoints import Call
 from tests.unit.media.video.pictures import picture
 
-VP8 = payload_format(next(c for c in capabilities("video", sending=True).codecs if c.name == "VP8"))
+VP8 = payload_format(next(c for c in capabilities("video").send if c.name == "VP8"))
 
 
 @pytest.fixture(autouse=True)

@@ -12,19 +12,13 @@ import pytest
 
 from rtcpeer.errors import InvalidStateError, OperationError
 from rtcpeer.media import aiortc_adapter
-from rtcpeer.media.endpoints import (
-    MediaReceiver,
-    MediaSender,
-    ReceiveEncoding,
-    ReceiveParameters,
-    SendEncoding,
-    SendParameters,
-    capabilities,
-)
-from rtcpeer.media.sender import KEYFRAME_INTERVAL
+from rtcpeer.media.codecs import capabilities
+from rtcpeer.media.receiver import MediaReceiver
+from rtcpeer.media.sender import KEYFRAME_INTERVAL, MediaSender
 from rtcpeer.media.track import RemoteTrack
 from rtcpeer.rtp import rtcp as rtcp_packets
 from rtcpeer.rtp.packet import URI_TRANSPORT_CC
+from rtcpeer.rtp.parameters import ReceiveParameters, RemoteSource, SendEncoding, SendParameters
 from tests.unit.media.pipes import lossy, until
 from tests.unit.media.rig import Pictures, Tone, connect, make_ends
 
@@ -38,8 +32,8 @@ class Call:
         self.sender = MediaSender(kind, name="sender")
         self.track = RemoteTrack(kind)
         self.receiver = MediaReceiver(kind, self.track, name="receiver")
-        caps = capabilities(kind, sending=True)
-        codecs = caps.codecs
+        caps = capabilities(kind)
+        codecs = caps.send
         if codec is not None:
             name, _, profile = codec.partition(" ")
             chosen = next(
@@ -52,7 +46,7 @@ class Call:
             )
         extensions = caps.header_extensions
         self.send = SendParameters(mid, codecs, (SendEncoding(ssrc, ssrc + 1),), extensions, "cname")
-        self.receive = ReceiveParameters(mid, codecs, (ReceiveEncoding(ssrc, ssrc + 1),), extensions)
+        self.receive = ReceiveParameters(mid, codecs, (RemoteSource(ssrc, ssrc + 1),), extensions)
 
     async def begin(self, track=None, **encoding):
         a, b = self.ends
@@ -359,7 +353,7 @@ async def test_bye_mutes_and_does_not_end():
 
 async def test_a_stream_that_nobody_announced_is_found_by_mid():
     call = Call("video", "VP8")
-    call.receive = dataclasses.replace(call.receive, encodings=())
+    call.receive = dataclasses.replace(call.receive, sources=())
     await call.begin(Pictures())
 
     assert len(await call.frames(3)) == 3
@@ -374,7 +368,7 @@ async def test_simulcast_is_sent_and_one_layer_is_shown():
         for n in range(3)
     )
     call.send = dataclasses.replace(call.send, encodings=layers)
-    call.receive = dataclasses.replace(call.receive, encodings=())
+    call.receive = dataclasses.replace(call.receive, sources=())
     a, b = call.ends
     call.sender.attach(a.dtls)
     call.receiver.attach(b.dtls)
@@ -398,7 +392,7 @@ async def test_simulcast_is_sent_and_one_layer_is_shown():
 async def test_a_new_ssrc_is_shown_when_the_old_one_is_silent(monkeypatch):
     monkeypatch.setattr("rtcpeer.media.receiver.SWITCH_AFTER", 0.03)
     call = Call("video", "VP8")
-    call.receive = dataclasses.replace(call.receive, encodings=())
+    call.receive = dataclasses.replace(call.receive, sources=())
     await call.begin(Pictures())
     before = await call.frames(5)
 
@@ -414,7 +408,7 @@ async def test_two_sections_with_the_same_payload_types():
     a, b = make_ends()
     calls = [Call("video", "VP8", mid=str(n), ssrc=100 * (n + 1)) for n in range(2)]
     for n, call in enumerate(calls):
-        call.receive = dataclasses.replace(call.receive, encodings=())
+        call.receive = dataclasses.replace(call.receive, sources=())
         call.ends = (a, b)
         call.sender.attach(a.dtls)
         call.receiver.attach(b.dtls)
@@ -728,7 +722,7 @@ async def test_a_decoder_that_is_too_slow_skips_to_a_key_frame(monkeypatch):
 
 async def test_a_retransmission_that_nobody_announced():
     call = Call("video", "VP8")
-    call.receive = dataclasses.replace(call.receive, encodings=())
+    call.receive = dataclasses.replace(call.receive, sources=())
     await call.begin(Pictures(interval=0.01))
     await call.frames(2)
     call.ends[0].pipe.drop = lossy(5, 0.1, lambda data: 127 < data[0] < 192)

@@ -8,7 +8,7 @@ import itertools
 import pytest
 
 from rtcpeer.aio import wall_time
-from rtcpeer.media.endpoints import MediaReceiver
+from rtcpeer.media.receiver import MediaReceiver
 from rtcpeer.rtp.inbound import InboundStream
 from rtcpeer.rtp.jitter_buffer import FrameBuffer
 from rtcpeer.rtp.outbound import OutboundStream

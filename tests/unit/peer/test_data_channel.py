@@ -5,7 +5,8 @@ import pytest
 from rtcpeer import OperationError
 from rtcpeer.media.event_target import EventTarget
 from rtcpeer.peer.data_channel import RTCDataChannel, read_data_channel_init
-from rtcpeer.rtp.parameters import ChannelParameters, Priority
+from rtcpeer.sctp.channel import ChannelParameters
+from rtcpeer.values import Priority
 from tests.unit.peer.channels import local_channel, open_channel
 
 

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from rtcpeer import MediaStream, RTCRtpCodec, RTCRtpEncodingParameters, RTCRtpTransceiverInit
-from rtcpeer.jsep.parameters import SendEncoding
 from rtcpeer.peer import parameters
 from rtcpeer.peer.session.capabilities import capabilities, engine_capabilities
+from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import Codec, Direction, HeaderExtension
 
 OPUS = Codec("audio/opus", 48000, 2, fmtp=(("minptime", "10"), ("stereo", None)), payload_type=111)

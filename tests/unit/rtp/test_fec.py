@@ -202,7 +202,7 @@ class Noise(Pictures):
 def corrected(codec: str) -> Call:
     """A call that has negotiated corrections, and no estimate of the path: losses shall not make pictures smaller."""
     call = Call("video", codec)
-    able = capabilities("video", sending=True).codecs
+    able = capabilities("video").send
     more = tuple(c for c in able if c.name in ("red", "ulpfec") or c.parameter("apt") == "122")
     codecs = tuple(
         dataclasses.replace(

@@ -5,11 +5,10 @@ import asyncio
 import pytest
 
 from rtcpeer.errors import InvalidStateError, OperationError
-from rtcpeer.rtp.parameters import ChannelParameters, Priority
-from rtcpeer.sctp.channel import read_open_untrusted, write_open
+from rtcpeer.sctp.channel import ChannelParameters, read_open_untrusted, write_open
 from rtcpeer.sctp.packets import ChunkType, write_chunk
 from rtcpeer.sctp.transport import DataTransport
-from rtcpeer.values import DataChannelState, DtlsRole, SctpTransportState
+from rtcpeer.values import DataChannelState, DtlsRole, Priority, SctpTransportState
 from tests.unit.media.pipes import lossy, until
 from tests.unit.media.rig import ChannelLog, connect, connect_data, make_ends
 
