@@ -25,7 +25,7 @@ LEVELS: Mapping[str, int] = {
 _ROOT = "rtcpeer"
 
 
-class Output(logging.Handler):
+class StderrHandler(logging.Handler):
     """Writes lines to standard error as long as the application has no handlers of its own."""
 
     def __init__(self) -> None:
@@ -84,5 +84,5 @@ def configure(text: str) -> None:
         return
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
-    if not any(isinstance(handler, Output) for handler in root.handlers):
-        root.addHandler(Output())
+    if not any(isinstance(handler, StderrHandler) for handler in root.handlers):
+        root.addHandler(StderrHandler())

@@ -1,6 +1,6 @@
 """What WebIDL does to arguments before a W3C algorithm sees them, with messages for people.
 
-Owns: conversions of dictionaries, integers, strings and enumerations. Never: a rule of one interface.
+Owns: conversions of dictionaries, sequences, numbers, strings and enumerations. Never: a rule of one interface.
 
 Deviation, for all of them: WebIDL turns nearly anything into a string, number or boolean; here a wrong Python
 type is a ``TypeError`` that names the member, and None stands for "absent".
@@ -12,11 +12,12 @@ import dataclasses
 import difflib
 import enum
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 _E = TypeVar("_E", bound=enum.StrEnum)
 
+OCTET = 0xFF
 UNSIGNED_SHORT = 0xFFFF
 UNSIGNED_LONG = 0xFFFFFFFF
 UNSIGNED_LONG_LONG = 0xFFFFFFFFFFFFFFFF
@@ -52,6 +53,42 @@ def members(
     if keywords:
         found.update(keywords)
     return found
+
+
+def present(name: str, value: Any) -> dict[str, Any]:
+    """The members of a dictionary argument that are not None.
+
+    Raises:
+        TypeError: it is neither a mapping nor a dataclass.
+    """
+    return {key: item for key, item in members(name, value).items() if item is not None}
+
+
+def sequence(name: str, value: Any, what: str = "a sequence") -> list[Any]:
+    """A WebIDL sequence.
+
+    Args:
+        name: of the argument or member, for messages.
+        value: what the caller gave.
+        what: it must be, for messages.
+
+    Raises:
+        TypeError: it cannot be iterated, or is a string, bytes or a mapping.
+    """
+    if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be {what}, not {kind(value)}")
+    return list(value)
+
+
+def double(name: str, value: Any) -> float:
+    """A WebIDL double.
+
+    Raises:
+        TypeError: it is not a finite number.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise TypeError(f"{name} must be a finite number, not {value!r}")
+    return float(value)
 
 
 def names(dictionary: type[Any]) -> frozenset[str]:

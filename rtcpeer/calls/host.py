@@ -47,7 +47,7 @@ MESSAGE_MAX: Final = 1 << 20
 UNREAD_MAX: Final = 10_000
 
 
-class EventStream(AsyncIterator[CallEvent]):
+class CallEventStream(AsyncIterator[CallEvent]):
     """The events of a call for one reader.
 
     Attributes:
@@ -107,8 +107,8 @@ class CallHost:
         self.end: Ended | None = None
         self._on_end = on_end
         self._participants: dict[str, Participant] = {}
-        self._streams: list[EventStream] = []
-        self._first: EventStream | None = EventStream([])  # what happens before anybody reads
+        self._streams: list[CallEventStream] = []
+        self._first: CallEventStream | None = CallEventStream([])  # what happens before anybody reads
         self._is_reconnecting = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -280,18 +280,18 @@ class CallHost:
 
     # -- for the call ----------------------------------------------------------------------------------
 
-    def open_stream(self) -> EventStream:
+    def open_stream(self) -> CallEventStream:
         """The first one has everything since the beginning; later ones begin with what is there."""
         if self._first is not None:
             stream, self._first = self._first, None
         else:
-            stream = EventStream(self._snapshot())
+            stream = CallEventStream(self._snapshot())
             if self.end is not None:
                 stream.put(self.end)
         self._streams.append(stream)
         return stream
 
-    def close_stream(self, stream: EventStream) -> None:
+    def close_stream(self, stream: CallEventStream) -> None:
         """Nobody reads it any more."""
         if stream in self._streams:
             self._streams.remove(stream)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -134,20 +133,27 @@ def convert_configuration(value: Any = None, /, **members: Any) -> RTCConfigurat
     """The first half of `read_configuration`: types and enumerations, which is all that raises TypeError."""
     webidl.check_keywords("RTCConfiguration", members, CONFIGURATION_MEMBERS)
     given = _members("RTCConfiguration", value) | members
-    servers = _sequence("iceServers", given.get("iceServers", ()))
-    certificates = _sequence("certificates", given.get("certificates", ()))
+    servers = webidl.sequence("iceServers", given.get("iceServers", ()))
+    certificates = webidl.sequence("certificates", given.get("certificates", ()))
     for index, certificate in enumerate(certificates):
         if not (hasattr(certificate, "expires") and hasattr(certificate, "getFingerprints")):
-            raise TypeError(f"certificates[{index}] must be an RTCCertificate, not {_kind(certificate)}")
+            raise TypeError(
+                f"certificates[{index}] must be an RTCCertificate, not {webidl.kind(certificate)}"
+            )
+    plain = RTCConfiguration()
+
+    def choice(name: str, kind: type[_E]) -> _E:
+        return webidl.enumeration(name, given.get(name, getattr(plain, name)), kind)
+
     return RTCConfiguration(
         iceServers=[_convert_server(f"iceServers[{index}]", server) for index, server in enumerate(servers)],
-        iceTransportPolicy=_enumeration(
-            given, "iceTransportPolicy", IceTransportPolicy, IceTransportPolicy.ALL
-        ),
-        bundlePolicy=_enumeration(given, "bundlePolicy", BundlePolicy, BundlePolicy.BALANCED),
-        rtcpMuxPolicy=_enumeration(given, "rtcpMuxPolicy", RtcpMuxPolicy, RtcpMuxPolicy.REQUIRE),
+        iceTransportPolicy=choice("iceTransportPolicy", IceTransportPolicy),
+        bundlePolicy=choice("bundlePolicy", BundlePolicy),
+        rtcpMuxPolicy=choice("rtcpMuxPolicy", RtcpMuxPolicy),
         certificates=certificates,
-        iceCandidatePoolSize=_octet("iceCandidatePoolSize", given.get("iceCandidatePoolSize", 0)),
+        iceCandidatePoolSize=webidl.unsigned(
+            "iceCandidatePoolSize", given.get("iceCandidatePoolSize", 0), webidl.OCTET
+        ),
     )
 
 
@@ -213,24 +219,20 @@ def _convert_server(name: str, value: Any) -> RTCIceServer:
     if isinstance(urls, str):
         urls = [urls]
     else:
-        urls = _sequence(f"{name}.urls", urls, what="a string or a sequence of strings")
+        urls = webidl.sequence(f"{name}.urls", urls, what="a string or a sequence of strings")
     for index, url in enumerate(urls):
         if not isinstance(url, str):
-            raise TypeError(f"{name}.urls[{index}] must be a string, not {_kind(url)}")
+            raise TypeError(f"{name}.urls[{index}] must be a string, not {webidl.kind(url)}")
     # A member of WebIDL's first edition: today it is unknown and would be ignored, with credentials that
     # cannot work.
     if given.get("credentialType") not in (None, "password"):
         raise NotSupportedError(f"{name}.credentialType: only 'password' is supported")
-    return RTCIceServer(urls, _string(name, given, "username"), _string(name, given, "credential"))
-
-
-def _string(name: str, given: Mapping[str, Any], member: str) -> str | None:
-    # WebIDL makes the string "null" of null. In Python None means that there is none, in dataclasses and JSON
-    # alike.
-    value = given.get(member)
-    if value is not None and not isinstance(value, str):
-        raise TypeError(f"{name}.{member} must be a string, not {_kind(value)}")
-    return value
+    # WebIDL makes the string "null" of null. In Python None means that there is none, in dataclasses and JSON alike
+    return RTCIceServer(
+        urls,
+        webidl.optional_string(f"{name}.username", given.get("username")),
+        webidl.optional_string(f"{name}.credential", given.get("credential")),
+    )
 
 
 def _check_credential(name: str, member: str, value: str | None, url: str) -> None:
@@ -252,47 +254,8 @@ def _check_credential(name: str, member: str, value: str | None, url: str) -> No
 
 def _members(name: str, value: Any) -> dict[str, Any]:
     """The members of a dictionary argument, by name."""
-    if value is None:
-        return {}
-    if isinstance(value, Mapping):
-        return dict(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        members = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        if isinstance(value, RTCConfiguration):
-            return members
-        return {
-            key: member for key, member in members.items() if member is not None
-        }  # aiortc's default is None
-    raise TypeError(f"{name} must be a mapping or a dataclass, not {_kind(value)}")
-
-
-def _sequence(name: str, value: Any, what: str = "a sequence") -> list[Any]:
-    if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
-        raise TypeError(f"{name} must be {what}, not {_kind(value)}")
-    return list(value)
-
-
-def _enumeration(given: Mapping[str, Any], name: str, kind: type[_E], default: _E) -> _E:
-    value = given.get(name, default)
-    if isinstance(value, enum.Enum):
-        value = value.value
-    if isinstance(value, str):
-        try:
-            return kind(value)
-        except ValueError:
-            pass
-    allowed = ", ".join(repr(member.value) for member in kind)
-    raise TypeError(f"{name} must be one of {allowed}, not {value!r}")
-
-
-def _octet(name: str, value: Any) -> int:
-    """WebIDL ``[EnforceRange] octet``."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise TypeError(f"{name} must be an integer in 0..255, not {value!r}")
-    if not 0 <= int(value) <= 255:
-        raise TypeError(f"{name} must be in 0..255, not {value!r}")
-    return int(value)
-
-
-def _kind(value: Any) -> str:
-    return "None" if value is None else type(value).__name__
+    found = webidl.members(name, value)
+    if isinstance(value, (Mapping, RTCConfiguration)):
+        return found
+    # in aiortc's dataclasses None is what a member is by default
+    return {key: member for key, member in found.items() if member is not None}

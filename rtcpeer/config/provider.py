@@ -77,7 +77,7 @@ class IceServersUnavailable(OperationError):
 
 
 @dataclass(eq=False, slots=True)
-class Subscription:
+class ServersSubscription:
     """One listener of a provider; `close()` ends it."""
 
     provider: IceServerProvider
@@ -156,7 +156,7 @@ class IceServerProvider:
         self._task: asyncio.Task[None] | None = None  # the one fetch under way
         self._timer: asyncio.TimerHandle | None = None  # the next refresh or retry
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._subscriptions: set[Subscription] = set()
+        self._subscriptions: set[ServersSubscription] = set()
 
     def __repr__(self) -> str:
         count = len(self._grant.servers) if self._grant else 0
@@ -222,7 +222,7 @@ class IceServerProvider:
         on_error: Callable[[IceServersUnavailable], object] | None = None,
         *,
         spread: float | None = None,
-    ) -> Subscription:
+    ) -> ServersSubscription:
         """Be told of every replacement, and keep the provider polling.
 
         Args:
@@ -234,7 +234,7 @@ class IceServerProvider:
             InvalidStateError: the provider is closed.
         """
         self._bind()
-        subscription = Subscription(self, on_servers, on_error, -1.0 if spread is None else spread)
+        subscription = ServersSubscription(self, on_servers, on_error, -1.0 if spread is None else spread)
         self._subscriptions.add(subscription)
         if self._timer is None and self._task is None and self._state != "refused":
             self._plan()
@@ -264,7 +264,7 @@ class IceServerProvider:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    def _drop(self, subscription: Subscription) -> None:
+    def _drop(self, subscription: ServersSubscription) -> None:
         self._subscriptions.discard(subscription)
         if not self._subscriptions:
             self._cancel_timer()

@@ -45,7 +45,7 @@ _TICK = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class HandshakeAttempt:
     """One object of OpenSSL, what it sent last, and what it may read."""
 
     connection: SSL.Connection
@@ -79,7 +79,7 @@ class Handshake:
         rto_max: float,
         has_path: Callable[[], bool],
         refused: Callable[[], RTCError | None],
-        on_connected: Callable[[Attempt], None],
+        on_connected: Callable[[HandshakeAttempt], None],
         on_failed: Callable[[RTCError], None],
         name: str = "",
     ) -> None:
@@ -95,7 +95,7 @@ class Handshake:
         self._name = name
         self._loop = asyncio.get_running_loop()
         # a client has one at most, and so has a server, unless somebody disturbs it; the latest is the last
-        self._attempts: list[Attempt] = []
+        self._attempts: list[HandshakeAttempt] = []
         # attempts that a server may still make, and when that was counted
         self._budget = float(ANEW_MAX)
         self._budget_at = self._loop.time()
@@ -155,7 +155,7 @@ class Handshake:
 
     # -- attempts ----------------------------------------------------------------------------------
 
-    def _open(self) -> Attempt:
+    def _open(self) -> HandshakeAttempt:
         connection = self._open_connection()
         connection.set_ciphertext_mtu(HANDSHAKE_MTU)
         if self._is_server:
@@ -165,18 +165,18 @@ class Handshake:
         flight = Flight(
             connection, self._send, first_rto=self._first_rto, rto_max=self._rto_max, name=self._name
         )
-        attempt = Attempt(connection, flight, HandshakeFilter(is_server=self._is_server))
+        attempt = HandshakeAttempt(connection, flight, HandshakeFilter(is_server=self._is_server))
         if len(self._attempts) >= ATTEMPTS_MAX:
             self._drop(self._attempts[0])
         self._attempts.append(attempt)
         return attempt
 
-    def _drop(self, attempt: Attempt) -> None:
+    def _drop(self, attempt: HandshakeAttempt) -> None:
         attempt.flight.forget()
         if attempt in self._attempts:
             self._attempts.remove(attempt)
 
-    def _feed(self, attempt: Attempt, steps: Iterator[bytes | BeginsAnew]) -> None:
+    def _feed(self, attempt: HandshakeAttempt, steps: Iterator[bytes | BeginsAnew]) -> None:
         for step in steps:
             self._is_answered = True
             if isinstance(step, BeginsAnew):
@@ -186,7 +186,7 @@ class Handshake:
             if not self._shake(attempt):
                 return
 
-    def _shake(self, attempt: Attempt) -> bool:
+    def _shake(self, attempt: HandshakeAttempt) -> bool:
         """Let OpenSSL go on; False when this attempt reads no more."""
         due = attempt.filter.due
         try:
@@ -204,7 +204,7 @@ class Handshake:
         self._on_connected(attempt)
         return False
 
-    def _broken(self, attempt: Attempt, exc: SSL.Error) -> None:
+    def _broken(self, attempt: HandshakeAttempt, exc: SSL.Error) -> None:
         refusal = self._refused()
         alert = received_alert(exc)
         if refusal is not None:
@@ -220,7 +220,7 @@ class Handshake:
             written(attempt.connection)
             self._anew(attempt)
 
-    def _anew(self, attempt: Attempt) -> None:
+    def _anew(self, attempt: HandshakeAttempt) -> None:
         self._drop(attempt)
         if not self._is_server:
             self._begin_later()
@@ -229,7 +229,7 @@ class Handshake:
             again = self._open()
             self._feed(again, again.filter.give_again(attempt.filter.first))
 
-    def _follow(self, attempt: Attempt, hello: bytes) -> None:
+    def _follow(self, attempt: HandshakeAttempt, hello: bytes) -> None:
         """The other end began anew, or a forgery wants us to."""
         if self._is_server:
             if all(known.filter.first != hello for known in self._attempts) and self._spend():

@@ -9,7 +9,7 @@ from rtcpeer.errors import RTCError
 from rtcpeer.values import DtlsTransportState, IceRole
 
 
-class Pipe(Protocol):
+class DatagramPipe(Protocol):
     """What DTLS runs over: one ICE agent."""
 
     receiver: Callable[[bytes], None] | None

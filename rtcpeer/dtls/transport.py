@@ -21,9 +21,9 @@ from OpenSSL import SSL, crypto
 from rtcpeer.aio import Gone
 from rtcpeer.dtls.certificates import Certificate, is_named
 from rtcpeer.dtls.flight import Flight, written
-from rtcpeer.dtls.handshake import Attempt, Handshake
+from rtcpeer.dtls.handshake import Handshake, HandshakeAttempt
 from rtcpeer.dtls.handshake_filter import ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE
-from rtcpeer.dtls.interfaces import DataUser, DtlsListener, Pipe
+from rtcpeer.dtls.interfaces import DatagramPipe, DataUser, DtlsListener
 from rtcpeer.dtls.openssl import RecordLayer
 from rtcpeer.dtls.records import (
     APPLICATION_DATA,
@@ -43,7 +43,7 @@ from rtcpeer.values import DtlsRole, DtlsTransportState, Fingerprint, IceRole
 if TYPE_CHECKING:
     from rtcpeer.rtp.session import RtpSession
 
-__all__ = ["DataUser", "DtlsListener", "DtlsTransport", "Pipe"]
+__all__ = ["DataUser", "DtlsListener", "DtlsTransport", "DatagramPipe"]
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class DtlsTransport:
 
     def __init__(
         self,
-        pipe: Pipe,
+        pipe: DatagramPipe,
         certificate: Certificate,
         listener: DtlsListener,
         *,
@@ -414,7 +414,7 @@ class DtlsTransport:
 
     # -- handshake ---------------------------------------------------------------------------------
 
-    def _on_connected(self, attempt: Attempt) -> None:
+    def _on_connected(self, attempt: HandshakeAttempt) -> None:
         """The handshake is over: both ends have proven who they are."""
         ssl, flight = attempt.connection, attempt.flight
         self._handshake = None

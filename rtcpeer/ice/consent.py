@@ -27,7 +27,7 @@ from rtcpeer.ice.settings import IceSettings
 from rtcpeer.values import NEVER
 
 
-class Level(IntEnum):
+class Liveness(IntEnum):
     """How alive a pair is."""
 
     LIVE = 0
@@ -60,18 +60,18 @@ class Consent:
         low, high = self._settings.consent_interval
         self._interval = low + (high - low) * self._jitter()
 
-    def level(self, now: float, pair: Pair) -> Level:
+    def level(self, now: float, pair: Pair) -> Liveness:
         """How alive the pair is."""
         settings = self._settings
         silence = now - pair.heard_at
         unanswered = now - pair.consented_at
         if silence >= settings.disconnected_after + settings.failed_after:
-            return Level.EXPIRED
+            return Liveness.EXPIRED
         if unanswered >= settings.consent_expiry:
-            return Level.EXPIRED
+            return Liveness.EXPIRED
         if silence >= settings.disconnected_after or unanswered >= self._doubtful_after:
-            return Level.SILENT
-        return Level.LIVE
+            return Liveness.SILENT
+        return Liveness.LIVE
 
     @property
     def _doubtful_after(self) -> float:

@@ -19,7 +19,7 @@ SLACK = 0.001
 
 
 @dataclass(slots=True)
-class Context:
+class IceContext:
     """What the generations of one agent share.
 
     Attributes:

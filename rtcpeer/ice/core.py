@@ -18,8 +18,8 @@ After each input the caller drains `events` and asks `next_time`.
 
 from __future__ import annotations
 
-from rtcpeer.ice.consent import Level
-from rtcpeer.ice.context import SLACK, Context
+from rtcpeer.ice.consent import Liveness
+from rtcpeer.ice.context import SLACK, IceContext
 from rtcpeer.ice.events import (
     ActiveWanted,
     Event,
@@ -35,7 +35,7 @@ from rtcpeer.ice.pair import Base, Local, Pair
 from rtcpeer.ice.states import derive_state
 from rtcpeer.net.network import Address
 from rtcpeer.stun import message as stun
-from rtcpeer.stun.message import Message
+from rtcpeer.stun.message import StunMessage
 from rtcpeer.values import (
     NEVER,
     Candidate,
@@ -50,7 +50,7 @@ from rtcpeer.values import (
 class IceCore:
     """One ICE transport, as a state machine."""
 
-    def __init__(self, context: Context, *, role_known: bool = True) -> None:
+    def __init__(self, context: IceContext, *, role_known: bool = True) -> None:
         self._context = context
         self._settings = context.settings
         # Oldest first: [carrying,] [settled,] [pending].
@@ -259,7 +259,7 @@ class IceCore:
                     self._settle(now)
                     break
 
-    def _on_request(self, now: float, base: Base, message: Message, address: Address) -> None:
+    def _on_request(self, now: float, base: Base, message: StunMessage, address: Address) -> None:
         """RFC 8445 7.3."""
         generation = self._by_username(message.username)
         if generation is None or not message.authentic(generation.local_key):
@@ -285,11 +285,17 @@ class IceCore:
             self._settle(now)
 
     def _answer(
-        self, base: Base, address: Address, message: Message, kind: int, body: bytes, generation: Generation
+        self,
+        base: Base,
+        address: Address,
+        message: StunMessage,
+        kind: int,
+        body: bytes,
+        generation: Generation,
     ) -> None:
         base.send(stun.encode(kind, message.transaction_id, body, generation.local_key), address)
 
-    def _resolve_conflict(self, message: Message) -> bool:
+    def _resolve_conflict(self, message: StunMessage) -> bool:
         """RFC 8445 7.3.1.1; True when the other side must give way (487)."""
         controlling = self._context.controlling
         theirs = message.long_number(stun.ICE_CONTROLLING if controlling else stun.ICE_CONTROLLED)
@@ -373,7 +379,7 @@ class IceCore:
             pair.base.routes[pair.address] = pair
             self.events.append(PairSelected(pair))
         level = carrying.level(now) if carrying is not None else None
-        if level is Level.LIVE:
+        if level is Liveness.LIVE:
             self._forgets_loss = False
         state = derive_state(
             self.state, carrying, level, self.generation_of_remote(None), forgets_loss=self._forgets_loss
@@ -399,7 +405,7 @@ class IceCore:
                 carrying is None
                 or carrying.routes.is_disowned
                 or generation.is_agreed
-                or carrying.level(now) is not Level.LIVE
+                or carrying.level(now) is not Liveness.LIVE
             ):
                 self.carrying = carrying = generation
                 generation.routes.claim_all()
@@ -428,7 +434,7 @@ class IceCore:
         newest = self.generation_of_remote(None)
         if newest is None or newest is carrying or not newest.failed:
             return False
-        return newest.remote_ended and not newest.remotes and carrying.level(now) is not Level.LIVE
+        return newest.remote_ended and not newest.remotes and carrying.level(now) is not Liveness.LIVE
 
     def _retire(self, now: float, generation: Generation) -> None:
         generation.retired_until = now + self._settings.linger

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from rtcpeer.ice.candidates import foundation, is_ipv6, priority
-from rtcpeer.ice.context import Context
+from rtcpeer.ice.context import IceContext
 from rtcpeer.ice.pair import Base, Local, Pair, Remote
 from rtcpeer.net.network import Address
 from rtcpeer.values import Candidate, CandidateType
@@ -54,7 +54,7 @@ def reflexive_remote(
     )
 
 
-def reflexive_local(pair: Pair, mapped: Address, locals: Iterable[Local], context: Context) -> Local:
+def reflexive_local(pair: Pair, mapped: Address, locals: Iterable[Local], context: IceContext) -> Local:
     """What we are to the remote side: maybe a candidate that we did not know (RFC 8445 7.2.5.3.1).
 
     Args:

@@ -9,8 +9,8 @@ which of them carries data.  Never: I/O, clock; `now` is an argument.
 from __future__ import annotations
 
 from rtcpeer.ice.checklist import Checklist
-from rtcpeer.ice.consent import Consent, Level
-from rtcpeer.ice.context import SLACK, Context
+from rtcpeer.ice.consent import Consent, Liveness
+from rtcpeer.ice.context import SLACK, IceContext
 from rtcpeer.ice.demux import Routes
 from rtcpeer.ice.early_checks import EarlyChecks
 from rtcpeer.ice.local import LocalSide
@@ -19,7 +19,7 @@ from rtcpeer.ice.pair import Base, Check, Local, Pair, PairStatus, Remote
 from rtcpeer.ice.pairing import Pairing
 from rtcpeer.ice.transactions import Transactions
 from rtcpeer.net.network import Address
-from rtcpeer.stun.message import Message
+from rtcpeer.stun.message import StunMessage
 from rtcpeer.values import NEVER, IceParameters
 
 # A check that was sent this recently is not repeated because a request of the other side crossed it.
@@ -31,7 +31,7 @@ _BACKUPS = 8
 class Generation:
     """Credentials of both sides, and what became of them."""
 
-    def __init__(self, context: Context, half: LocalSide) -> None:
+    def __init__(self, context: IceContext, half: LocalSide) -> None:
         settings = context.settings
         self._context = context
         self._settings = settings
@@ -337,7 +337,7 @@ class Generation:
         """Whether an authentic check came from there, which waits for the remote credentials."""
         return self._early.has(base, address)
 
-    def on_response(self, now: float, base: Base, address: Address, message: Message) -> bool:
+    def on_response(self, now: float, base: Base, address: Address, message: StunMessage) -> bool:
         """A success response; False when it belongs to no check of ours (RFC 8445 7.2.5)."""
         check = self._checks.find(message)
         if check is None:
@@ -365,7 +365,7 @@ class Generation:
         self.nomination.on_success(now, check)
         return True
 
-    def on_error(self, now: float, base: Base, address: Address, message: Message) -> Check | None:
+    def on_error(self, now: float, base: Base, address: Address, message: StunMessage) -> Check | None:
         """An authentic error response: gives its check, so that the core can see to role conflicts."""
         check = self._checks.find(message)
         if check is None:
@@ -418,7 +418,7 @@ class Generation:
             level = self.consent.level(now + SLACK, pair)
             pair.is_silent = now + SLACK - pair.heard_at >= self._settings.disconnected_after
             # Who asks has to answer too before it counts as alive again.
-            self.failed = level is Level.EXPIRED or (failed and level is Level.SILENT)
+            self.failed = level is Liveness.EXPIRED or (failed and level is Liveness.SILENT)
         if self.failed and not failed:
             self.give_up(now)
 
@@ -431,10 +431,10 @@ class Generation:
             self.checklist.settle(entry, PairStatus.FAILED)
         self._checks.clear()
 
-    def level(self, now: float) -> Level:
+    def level(self, now: float) -> Liveness:
         """How alive the selected pair is; expired when there is none."""
         if self.selected is None or self.failed:
-            return Level.EXPIRED
+            return Liveness.EXPIRED
         return self.consent.level(now + SLACK, self.selected)
 
     @property

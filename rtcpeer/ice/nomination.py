@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rtcpeer.ice.checklist import Checklist
 from rtcpeer.ice.consent import Consent
-from rtcpeer.ice.context import SLACK, Context
+from rtcpeer.ice.context import SLACK, IceContext
 from rtcpeer.ice.pair import Check, Pair, PairStatus
 from rtcpeer.ice.pairing import Pairing
 from rtcpeer.values import NEVER
@@ -41,7 +41,7 @@ class Nomination:
         "selected",
     )
 
-    def __init__(self, context: Context, checklist: Checklist, pairing: Pairing, consent: Consent) -> None:
+    def __init__(self, context: IceContext, checklist: Checklist, pairing: Pairing, consent: Consent) -> None:
         self._context = context
         # a generation keeps what it began with
         self._settings = context.settings

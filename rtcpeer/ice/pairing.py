@@ -7,7 +7,7 @@ that is `rtcpeer.ice.generation`'s.  No I/O, no clock; `now` is an argument.
 from __future__ import annotations
 
 from rtcpeer.ice.checklist import Checklist
-from rtcpeer.ice.context import Context
+from rtcpeer.ice.context import IceContext
 from rtcpeer.ice.discovery import can_pair, reflexive_local, reflexive_remote
 from rtcpeer.ice.local import LocalSide
 from rtcpeer.ice.pair import Base, Local, Pair, Remote
@@ -41,7 +41,7 @@ class Pairing:
         "wants_active",
     )
 
-    def __init__(self, context: Context, half: LocalSide, owner: object, checklist: Checklist) -> None:
+    def __init__(self, context: IceContext, half: LocalSide, owner: object, checklist: Checklist) -> None:
         self._context = context
         # a generation keeps what it began with
         self._settings = context.settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtcpeer.ice.consent import Level
+from rtcpeer.ice.consent import Liveness
 from rtcpeer.ice.generation import Generation
 from rtcpeer.values import IceTransportState
 
@@ -10,7 +10,7 @@ from rtcpeer.values import IceTransportState
 def derive_state(
     told: IceTransportState,
     carrying: Generation | None,
-    level: Level | None,
+    level: Liveness | None,
     newest: Generation | None,
     *,
     forgets_loss: bool,
@@ -26,12 +26,12 @@ def derive_state(
     """
     if carrying is not None:
         trying = newest is not None and newest is not carrying and not newest.failed
-        if level is Level.LIVE:
+        if level is Liveness.LIVE:
             is_completed = _is_completed(told, carrying)
             return IceTransportState.COMPLETED if is_completed else IceTransportState.CONNECTED
         if trying and forgets_loss:
             return IceTransportState.CHECKING
-        if level is Level.SILENT or (trying and told is not IceTransportState.FAILED):
+        if level is Liveness.SILENT or (trying and told is not IceTransportState.FAILED):
             return IceTransportState.DISCONNECTED
         return IceTransportState.FAILED
     if newest is None:

@@ -5,10 +5,10 @@ Owns: how they are written and signed, and which response belongs to which.  Nev
 
 from __future__ import annotations
 
-from rtcpeer.ice.context import Context
+from rtcpeer.ice.context import IceContext
 from rtcpeer.ice.pair import Check, Pair
 from rtcpeer.stun import message as stun
-from rtcpeer.stun.message import Message
+from rtcpeer.stun.message import StunMessage
 from rtcpeer.values import IceParameters
 
 # How long a single-shot request may take before its response is not recognised any more.
@@ -20,7 +20,7 @@ class Transactions:
 
     __slots__ = ("_context", "_open", "_probes", "_remote_key", "_rto", "_username")
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: IceContext) -> None:
         self._context = context
         # a generation keeps what it began with
         self._rto = context.settings.check_rto
@@ -55,12 +55,12 @@ class Transactions:
             self._probes += 1
         return check
 
-    def find(self, message: Message) -> Check | None:
+    def find(self, message: StunMessage) -> Check | None:
         """Whose response this is; None when it is nobody's, or not authentic."""
         check = self._open.get(message.transaction_id)
         return check if check is not None and message.authentic(self._remote_key) else None
 
-    def take(self, message: Message) -> None:
+    def take(self, message: StunMessage) -> None:
         """This response is the answer; no second one counts."""
         check = self._open.pop(message.transaction_id)
         if check.probe:

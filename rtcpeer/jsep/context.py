@@ -8,7 +8,7 @@ from typing import Protocol
 
 from rtcpeer.jsep.settings import EngineSettings
 from rtcpeer.jsep.state import SessionState
-from rtcpeer.sdp.model import Session
+from rtcpeer.sdp.model import SdpSession
 from rtcpeer.values import Fingerprint, IceParameters
 
 
@@ -29,7 +29,7 @@ class Entropy(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class PlanContext:
     """The engine at the beginning of one plan, as the functions that make and set descriptions see it.
 
     Attributes:
@@ -44,4 +44,4 @@ class Context:
     entropy: Entropy
     state: SessionState
     fingerprints: tuple[Fingerprint, ...]
-    write: Callable[[Session], str]
+    write: Callable[[SdpSession], str]

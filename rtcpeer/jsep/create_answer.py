@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rtcpeer.errors import InvalidStateError
-from rtcpeer.jsep.context import Context
+from rtcpeer.jsep.context import PlanContext
 from rtcpeer.jsep.create_offer import ICE_OPTIONS, basis, make_session
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.sections import (
@@ -18,11 +18,11 @@ from rtcpeer.jsep.sections import (
 )
 from rtcpeer.jsep.state import Created, Transport
 from rtcpeer.jsep.transports import leaders, remote_credentials
-from rtcpeer.sdp.model import Group, Media, Session, Setup
+from rtcpeer.sdp.model import Group, Media, SdpSession, Setup
 from rtcpeer.values import BundlePolicy, DtlsRole, IceParameters, SdpType
 
 
-def make_answer(context: Context, draft: Draft) -> Created:
+def make_answer(context: PlanContext, draft: Draft) -> Created:
     """Generate an answer to the pending remote offer (webrtc-pc 4.4.2 "final steps to create an answer")."""
     state = context.state
     offer = state.pending_remote
@@ -52,7 +52,7 @@ def make_answer(context: Context, draft: Draft) -> Created:
     return Created(SdpType.ANSWER, context.write(session), session, tuple(records), basis(state))
 
 
-def _bundle_rule(policy: BundlePolicy, offer: Session) -> set[str]:
+def _bundle_rule(policy: BundlePolicy, offer: SdpSession) -> set[str]:
     """The mids that may be accepted at all: under max-bundle only what travels with the first acceptable section."""
     mids = {m.mid or str(i) for i, m in enumerate(offer.media)}
     if policy is BundlePolicy.MAX_BUNDLE:
@@ -63,7 +63,7 @@ def _bundle_rule(policy: BundlePolicy, offer: Session) -> set[str]:
 
 
 def _answer_section(
-    context: Context, draft: Draft, media: Media, mid: str, *, allowed: bool
+    context: PlanContext, draft: Draft, media: Media, mid: str, *, allowed: bool
 ) -> tuple[Media | None, int | None]:
     """The answer to one section, without transport (None = rejected), and the id of its transceiver."""
     record = draft.by_mid(mid)
@@ -81,13 +81,13 @@ def _answer_section(
 
 
 def _with_answer_transports(
-    context: Context,
+    context: PlanContext,
     draft: Draft,
-    offer: Session,
+    offer: SdpSession,
     sections: list[Media],
     accepted: set[str],
     groups: tuple[Group, ...],
-) -> Session:
+) -> SdpSession:
     """The answer with transport attributes; credentials are new where the offer has new ones (RFC 8829 5.3.1)."""
     state = context.state
     heads = leaders(accepted, groups)
@@ -134,7 +134,7 @@ def _with_answer_transports(
     )
 
 
-def _answer_credentials(offer: Session, head: str, transport: Transport | None) -> IceParameters | None:
+def _answer_credentials(offer: SdpSession, head: str, transport: Transport | None) -> IceParameters | None:
     """The credentials in use, or None when new ones are needed (first time, or the offer restarts ICE)."""
     if transport is None or transport.local is None or transport.remote is None:
         return None
@@ -144,7 +144,7 @@ def _answer_credentials(offer: Session, head: str, transport: Transport | None) 
     return transport.local
 
 
-def _answer_setup(offer: Session, head: str, transport: Transport | None) -> Setup:
+def _answer_setup(offer: SdpSession, head: str, transport: Transport | None) -> Setup:
     """RFC 8842 5.3: a role in use stays; else we are active unless the offerer wants to be."""
     if transport is not None and transport.dtls_role is not DtlsRole.AUTO:
         return Setup.ACTIVE if transport.dtls_role is DtlsRole.CLIENT else Setup.PASSIVE
@@ -153,5 +153,5 @@ def _answer_setup(offer: Session, head: str, transport: Transport | None) -> Set
     return Setup.PASSIVE if offered is Setup.ACTIVE else Setup.ACTIVE
 
 
-def _offers_option(offer: Session, option: str) -> bool:
+def _offers_option(offer: SdpSession, option: str) -> bool:
     return option in offer.ice_options or any(option in m.ice_options for m in offer.media)

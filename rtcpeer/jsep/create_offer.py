@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from rtcpeer.jsep.codecs import PayloadTypes
-from rtcpeer.jsep.context import Context
+from rtcpeer.jsep.context import PlanContext
 from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.draft import Draft
-from rtcpeer.jsep.extensions import ExtensionIds
+from rtcpeer.jsep.extensions import ExtensionIdAllocator
 from rtcpeer.jsep.sections import (
     TransportPart,
     data_section,
@@ -20,7 +20,7 @@ from rtcpeer.jsep.sections import (
     with_transport,
 )
 from rtcpeer.jsep.state import Created, SessionState, Transceiver
-from rtcpeer.sdp.model import Group, Media, Origin, Session, Setup
+from rtcpeer.sdp.model import Group, Media, Origin, SdpSession, Setup
 from rtcpeer.values import BundlePolicy, IceParameters, SdpType
 
 ICE_OPTIONS = ("trickle", "ice2")
@@ -57,12 +57,12 @@ def basis(state: SessionState, restart: bool = False) -> tuple[object, ...]:
     )
 
 
-def make_offer(context: Context, draft: Draft, *, restart: bool) -> Created:
+def make_offer(context: PlanContext, draft: Draft, *, restart: bool) -> Created:
     """Generate an offer from the state of a draft (webrtc-pc 4.4.2 "final steps to create an offer")."""
     state = context.state
     slots = _slots(draft, state)
     numbers = PayloadTypes(state.payload_types)
-    ids = ExtensionIds(state.extension_ids)
+    ids = ExtensionIdAllocator(state.extension_ids)
     live = [s for s in slots if s.dead is None]
     group = _tagged_first(draft, live, _negotiated_group(state))
     parts = _offer_transports(context, draft, state, live, group, restart)
@@ -208,7 +208,7 @@ def _tagged_first(draft: Draft, live: list[_Slot], negotiated: tuple[str, ...]) 
 
 
 def _offer_transports(
-    context: Context,
+    context: PlanContext,
     draft: Draft,
     state: SessionState,
     live: list[_Slot],
@@ -327,20 +327,20 @@ def _negotiated_group(state: SessionState) -> tuple[str, ...]:
 
 
 def make_session(
-    context: Context,
+    context: PlanContext,
     state: SessionState,
     media: tuple[Media, ...],
     groups: tuple[Group, ...],
     *,
     ice_options: tuple[str, ...],
     mixed: bool,
-) -> Session:
+) -> SdpSession:
     """The session part; its version is raised when something differs from what was created last (RFC 9429 5.2.2).
 
     What was created last may not have been set, or been rolled back: the other side may have seen it all the same.
     """
     session_id = state.session_id
-    session = Session(
+    session = SdpSession(
         origin=Origin(session_id, state.session_version),
         media=_with_formalities(media),
         groups=groups,

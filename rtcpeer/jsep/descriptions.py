@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from rtcpeer.sdp.model import Connection, Session
+from rtcpeer.sdp.model import Connection, SdpSession
 from rtcpeer.values import Candidate, CandidateType, SdpType
 
 END_OF_CANDIDATES = "a=end-of-candidates"
@@ -20,7 +20,7 @@ _DEFAULT_ORDER = {
 }
 
 
-def make(type_: SdpType, session: Session, text: str) -> Description:
+def make(type_: SdpType, session: SdpSession, text: str) -> Description:
     """A description as it was set."""
     count = len(session.media)
     return Description(type_, session, text, ((),) * count, (None,) * count)
@@ -116,7 +116,7 @@ class Description:
     """
 
     type: SdpType
-    session: Session = field(repr=False)
+    session: SdpSession = field(repr=False)
     base: str = field(repr=False)  # has the password of ICE in it
     added: tuple[tuple[str, ...], ...] = ()
     defaults: tuple[tuple[str, int] | None, ...] = ()

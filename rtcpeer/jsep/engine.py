@@ -20,7 +20,7 @@ from rtcpeer.errors import (
 )
 from rtcpeer.jsep import candidates, codecs, transceivers
 from rtcpeer.jsep import set_description as applying
-from rtcpeer.jsep.context import Context, Entropy
+from rtcpeer.jsep.context import Entropy, PlanContext
 from rtcpeer.jsep.create_answer import make_answer
 from rtcpeer.jsep.create_offer import basis, make_offer
 from rtcpeer.jsep.descriptions import Description
@@ -40,7 +40,7 @@ from rtcpeer.jsep.settings import EngineSettings, OfferOptions, TransceiverInit
 from rtcpeer.jsep.state import Created, SessionState
 from rtcpeer.jsep.transitions import TRANSITIONS
 from rtcpeer.jsep.validation import check_remote, complete
-from rtcpeer.sdp.model import Session
+from rtcpeer.sdp.model import SdpSession
 from rtcpeer.values import (
     Candidate,
     Direction,
@@ -70,8 +70,8 @@ class Engine:
         self,
         settings: EngineSettings,
         entropy: Entropy,
-        write: Callable[[Session], str],
-        parse: Callable[[str], Session],
+        write: Callable[[SdpSession], str],
+        parse: Callable[[str], SdpSession],
     ) -> None:
         self.settings = settings
         self.entropy = entropy
@@ -104,8 +104,8 @@ class Engine:
         """Webrtc-pc "check if negotiation is needed" (4.7.3) on the present state."""
         return negotiation_needed(self.state)
 
-    def _context(self) -> Context:
-        return Context(self.settings, self.entropy, self.state, self.fingerprints, self.write)
+    def _context(self) -> PlanContext:
+        return PlanContext(self.settings, self.entropy, self.state, self.fingerprints, self.write)
 
     # --- descriptions -----------------------------------------------------------------------------
 
@@ -299,7 +299,7 @@ class Engine:
             announce.append(SignalingStateChanged(after))
         return draft.finish(tuple(announce))
 
-    def _remember(self, draft: Draft, local: Session, remote: Session) -> None:
+    def _remember(self, draft: Draft, local: SdpSession, remote: SdpSession) -> None:
         """Payload types and extension ids that have been used keep their meaning for life (RFC 8829 5.2.1)."""
         types = dict.fromkeys(self.state.payload_types)
         ids = dict.fromkeys(self.state.extension_ids)

@@ -15,7 +15,7 @@ _IDS = (*range(1, 15), *range(16, 256))
 """Ids to give out: the one-byte form first (RFC 8285 4.2), 15 left alone."""
 
 
-class ExtensionIds:
+class ExtensionIdAllocator:
     """Gives out ids for one description; one URI has one id in the whole session, as BUNDLE demands."""
 
     def __init__(self, known: Iterable[tuple[int, str]]) -> None:

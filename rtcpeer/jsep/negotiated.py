@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rtcpeer.jsep import codecs as codec_rules
 from rtcpeer.jsep import extensions as extension_rules
-from rtcpeer.jsep.context import Context
+from rtcpeer.jsep.context import PlanContext
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import ConfigureReceiver, ConfigureSender
 from rtcpeer.jsep.encodings import as_negotiated, within_codec
@@ -58,7 +58,13 @@ def withdraw_offered(draft: Draft, record: Transceiver, offered: Media) -> Trans
 
 
 def configure(
-    context: Context, draft: Draft, record: Transceiver, ours: Media, theirs: Media, *, answered_by_us: bool
+    context: PlanContext,
+    draft: Draft,
+    record: Transceiver,
+    ours: Media,
+    theirs: Media,
+    *,
+    answered_by_us: bool,
 ) -> Transceiver:
     """Set codecs and parameters from the two sections of a completed exchange; tell the media layer what changed."""
     able = context.settings.capabilities(record.kind)

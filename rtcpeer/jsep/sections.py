@@ -13,7 +13,7 @@ from rtcpeer.jsep import codecs as codec_rules
 from rtcpeer.jsep import extensions as extension_rules
 from rtcpeer.jsep.codecs import PayloadTypes
 from rtcpeer.jsep.descriptions import connection, default_candidate
-from rtcpeer.jsep.extensions import ExtensionIds, intersect
+from rtcpeer.jsep.extensions import ExtensionIdAllocator, intersect
 from rtcpeer.jsep.settings import EngineSettings
 from rtcpeer.jsep.state import Transceiver
 from rtcpeer.sdp.model import (
@@ -88,7 +88,7 @@ def offered_rtp(
     agreed: Media | None,
     settings: EngineSettings,
     numbers: PayloadTypes,
-    ids: ExtensionIds,
+    ids: ExtensionIdAllocator,
     cname: str,
 ) -> Media:
     """The RTP section of an offer, without transport.

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from rtcpeer.jsep import encodings as encoding_rules
 from rtcpeer.jsep import transceivers
-from rtcpeer.jsep.context import Context
+from rtcpeer.jsep.context import PlanContext
 from rtcpeer.jsep.create_offer import bindings_for_offer
 from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.draft import Draft
@@ -29,13 +29,13 @@ from rtcpeer.jsep.transports import (
     leaders,
 )
 from rtcpeer.rtp.parameters import SendEncoding
-from rtcpeer.sdp.model import Media, Session
+from rtcpeer.sdp.model import Media, SdpSession
 from rtcpeer.values import Direction, IceRole, MediaKind
 
 # --- offers ---------------------------------------------------------------------------------------
 
 
-def apply_local_offer(context: Context, draft: Draft, created: Created) -> None:
+def apply_local_offer(context: PlanContext, draft: Draft, created: Created) -> None:
     """Our own offer: mids are given, transports made, gathering begins."""
     session = created.session
     live = [(m.mid or "", m.kind) for m in session.media if not m.rejected]
@@ -82,7 +82,7 @@ def _close_unstable(draft: Draft) -> None:
     draft.bindings = kept
 
 
-def rename_implied(draft: Draft, previous: Session, session: Session) -> None:
+def rename_implied(draft: Draft, previous: SdpSession, session: SdpSession) -> None:
     """A section that had no mid before and has one now is the same section under its new name."""
     for before, now in zip(previous.media, session.media, strict=False):
         if not before.mid_implied or before.mid == now.mid or before.mid is None or now.mid is None:
@@ -96,7 +96,7 @@ def rename_implied(draft: Draft, previous: Session, session: Session) -> None:
             draft.data = replace(draft.data, mid=now.mid)
 
 
-def apply_remote_offer(context: Context, draft: Draft, description: Description) -> None:
+def apply_remote_offer(context: PlanContext, draft: Draft, description: Description) -> None:
     """Their offer: transceivers are found or made and remote tracks announced; transports wait for the answer."""
     session = description.session
     _bind_remote_offer(context, draft, session)
@@ -124,7 +124,7 @@ def apply_remote_offer(context: Context, draft: Draft, description: Description)
             transceivers.stop(draft, record)
 
 
-def _bind_remote_offer(context: Context, draft: Draft, session: Session) -> None:
+def _bind_remote_offer(context: PlanContext, draft: Draft, session: SdpSession) -> None:
     """Give every section that we may accept a transport; nothing is attached before the answer."""
     usable = {m.mid or "": m for m in session.media if not m.rejected and is_supported(m)}
     heads = leaders(usable, session.groups)
@@ -149,7 +149,7 @@ def _bind_remote_offer(context: Context, draft: Draft, session: Session) -> None
     _close_unstable(draft)
 
 
-def _associate(context: Context, draft: Draft, media: Media, mid: str, index: int) -> Transceiver | None:
+def _associate(context: PlanContext, draft: Draft, media: Media, mid: str, index: int) -> Transceiver | None:
     """Find or make the transceiver of a remote section (RFC 8829 5.10)."""
     record = draft.by_mid(mid)
     if record is not None:
@@ -175,7 +175,7 @@ def _associate(context: Context, draft: Draft, media: Media, mid: str, index: in
     )
 
 
-def _propose_encodings(context: Context, draft: Draft, record: Transceiver, media: Media) -> Transceiver:
+def _propose_encodings(context: PlanContext, draft: Draft, record: Transceiver, media: Media) -> Transceiver:
     """An offer to receive simulcast makes a unicast sender ready for it (webrtc-pc 4.4.1.5, proposedSendEncodings)."""
     if media.simulcast is None or not media.simulcast.recv or record.kind is not MediaKind.VIDEO:
         return record
@@ -194,7 +194,7 @@ def _propose_encodings(context: Context, draft: Draft, record: Transceiver, medi
     )
 
 
-def _msids(context: Context, media: Media, direction: Direction) -> tuple[str, ...]:
+def _msids(context: PlanContext, media: Media, direction: Direction) -> tuple[str, ...]:
     """The ids of the streams that the remote track is in (RFC 8829 5.10: without a=msid, in a default one).
 
     GStreamer and others say it in ``a=ssrc:... msid:`` only, as browsers did before RFC 8830.
@@ -223,7 +223,13 @@ def _bind_data(draft: Draft, mid: str, transport: int, port: int = 5000) -> None
 
 
 def apply_answer(
-    context: Context, draft: Draft, local: Description, remote: Description, *, from_remote: bool, final: bool
+    context: PlanContext,
+    draft: Draft,
+    local: Description,
+    remote: Description,
+    *,
+    from_remote: bool,
+    final: bool,
 ) -> None:
     """An answer or pranswer of either side: bundling is settled, transports start, media flows.
 
@@ -300,7 +306,7 @@ def _prune_encodings(draft: Draft, record: Transceiver, ours: Media, theirs: Med
     return draft.put(replace(record, encodings=kept, simulcast_negotiated=len(kept) > 1))
 
 
-def drop_stopped(draft: Draft, local: Session, remote: Session, *, by_us: bool) -> None:
+def drop_stopped(draft: Draft, local: SdpSession, remote: SdpSession, *, by_us: bool) -> None:
     """After an answer: stopped transceivers whose section is rejected leave the set.
 
     A section that only our answer has rejected (``by_us``) stops its transceiver now and removes it the next time:

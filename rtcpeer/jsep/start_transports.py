@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rtcpeer.jsep.context import Context
+from rtcpeer.jsep.context import PlanContext
 from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import AttachData, CloseData, SetRemoteIce, StartData, StartDtls
@@ -36,7 +36,7 @@ def bind_answer(draft: Draft, accepted: list[str], heads: dict[str, str]) -> Non
 
 
 def start_transports(
-    context: Context,
+    context: PlanContext,
     draft: Draft,
     local: Description,
     remote: Description,
@@ -94,7 +94,7 @@ def _start_dtls(
 
 
 def settle_data(
-    context: Context, draft: Draft, mid: str, answer: Media, theirs: Media, *, final: bool
+    context: PlanContext, draft: Draft, mid: str, answer: Media, theirs: Media, *, final: bool
 ) -> None:
     """The data section of an answer: begins, goes on, or ends the association (RFC 8841 10.3, 10.4)."""
     data = draft.data

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from rtcpeer.jsep.descriptions import Description
 from rtcpeer.rtp.parameters import ReceiveParameters, SendEncoding, SendParameters
-from rtcpeer.sdp.model import Session
+from rtcpeer.sdp.model import SdpSession
 from rtcpeer.values import (
     Candidate,
     Codec,
@@ -39,7 +39,7 @@ class Created:
 
     type: SdpType
     text: str = field(repr=False)
-    session: Session = field(repr=False)
+    session: SdpSession = field(repr=False)
     transceivers: tuple[int | None, ...]
     basis: tuple[object, ...] = field(repr=False)
 
@@ -197,7 +197,7 @@ class SessionState:
     stable: SessionState | None = None
     session_id: int = 0
     session_version: int = 0
-    versioned: Session | None = field(default=None, repr=False)
+    versioned: SdpSession | None = field(default=None, repr=False)
     cname: str = ""
     default_stream: str = ""
     next_transceiver: int = 0

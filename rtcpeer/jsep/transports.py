@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 
 from rtcpeer.jsep.descriptions import Description
 from rtcpeer.sdp.candidate import parse_candidate_untrusted
-from rtcpeer.sdp.model import Group, Media, Session
+from rtcpeer.sdp.model import Group, Media, SdpSession
 from rtcpeer.values import Candidate, Fingerprint, IceParameters
 
 
@@ -25,7 +25,7 @@ def leaders(accepted: Collection[str], groups: Sequence[Group]) -> dict[str, str
     return result
 
 
-def described_by(session: Session, head: str) -> Media | None:
+def described_by(session: SdpSession, head: str) -> Media | None:
     """The section of a description that has the transport attributes for ``head``.
 
     Its own, or, when it is bundled and leaves them out (bundle-only, or a later offer), another one of its group.
@@ -39,13 +39,13 @@ def described_by(session: Session, head: str) -> Media | None:
     return (session.speaker_of(group) if group is not None else None) or session.media[index]
 
 
-def remote_credentials(session: Session, head: str) -> IceParameters | None:
+def remote_credentials(session: SdpSession, head: str) -> IceParameters | None:
     """The ICE credentials that a description gives for a transport."""
     media = described_by(session, head)
     return media.ice if media is not None else None
 
 
-def remote_fingerprints(session: Session, head: str) -> tuple[Fingerprint, ...]:
+def remote_fingerprints(session: SdpSession, head: str) -> tuple[Fingerprint, ...]:
     """The certificate fingerprints that a description gives for a transport."""
     media = described_by(session, head)
     return media.fingerprints if media is not None else ()

@@ -14,7 +14,7 @@ from rtcpeer.errors import InvalidAccessError, OperationError
 from rtcpeer.jsep.codecs import identity, is_rtx
 from rtcpeer.jsep.sections import is_supported
 from rtcpeer.jsep.transports import described_by, leaders
-from rtcpeer.sdp.model import Group, Media, Session, Setup
+from rtcpeer.sdp.model import Group, Media, SdpSession, Setup
 from rtcpeer.values import Direction, SdpType
 
 MAX_TRANSPORTS = 64
@@ -34,7 +34,7 @@ def _bad(message: str) -> InvalidAccessError:
     return InvalidAccessError(message, fault="remote")
 
 
-def complete(session: Session, offer: Session | None, previous: Session | None = None) -> Session:
+def complete(session: SdpSession, offer: SdpSession | None, previous: SdpSession | None = None) -> SdpSession:
     """The description with a mid in every section (RFC 8829 5.10: where there is none, one is made up).
 
     Args:
@@ -73,7 +73,7 @@ def complete(session: Session, offer: Session | None, previous: Session | None =
     return replace(session, media=tuple(media))
 
 
-def _with_bundle_only_settled(session: Session, media: Media, *, answer: bool) -> Media:
+def _with_bundle_only_settled(session: SdpSession, media: Media, *, answer: bool) -> Media:
     """The section with ``a=bundle-only`` where it means that port zero is no rejection, and nowhere else.
 
     Outside a group it is ignored (RFC 9143 6).  In an answer a rejected section is in no group (7.3.3), so port zero
@@ -86,7 +86,7 @@ def _with_bundle_only_settled(session: Session, media: Media, *, answer: bool) -
     return replace(media, bundle_only=False, port=media.port or 9) if answer else media
 
 
-def _rejected_as_offered(session: Session, offer: Session) -> Session:
+def _rejected_as_offered(session: SdpSession, offer: SdpSession) -> SdpSession:
     """The answer without what it makes of sections that were not offered.
 
     "A stream that is offered with a port of zero MUST be marked with port zero in the answer" (RFC 3264 6).
@@ -107,12 +107,12 @@ def _rejected_as_offered(session: Session, offer: Session) -> Session:
 
 
 def check_remote(
-    session: Session,
+    session: SdpSession,
     type_: SdpType,
     *,
-    previous: Session | None,
-    answered: Session | None,
-    offer: Session | None,
+    previous: SdpSession | None,
+    answered: SdpSession | None,
+    offer: SdpSession | None,
 ) -> None:
     """Refuse what cannot be applied.
 
@@ -147,7 +147,7 @@ def check_remote(
         _check_later_offer(session, previous, answered)
 
 
-def _check_groups(session: Session) -> None:
+def _check_groups(session: SdpSession) -> None:
     known = {m.mid for m in session.media}
     seen: set[str] = set()
     for group in session.groups:
@@ -161,7 +161,7 @@ def _check_groups(session: Session) -> None:
             seen.add(mid)
 
 
-def _check_section(session: Session, media: Media) -> None:
+def _check_section(session: SdpSession, media: Media) -> None:
     """Transport attributes and payload types of one section that is not rejected."""
     group = session.bundle_of(media.mid)
     follower = group is not None and group.mids[0] != media.mid
@@ -193,7 +193,7 @@ def _check_extensions(media: Media) -> None:
             raise _bad(f"section {media.mid!r} maps header extension id {extension.id} twice")
 
 
-def _check_bundled(session: Session) -> None:
+def _check_bundled(session: SdpSession) -> None:
     """In one bundle a payload type is one codec and an extension id is one URI (RFC 9143 9.1, 16)."""
     for group in session.groups:
         if group.semantics != "BUNDLE":
@@ -219,7 +219,7 @@ def _check_bundled(session: Session) -> None:
                     raise _bad(f"header extension id {extension.id} stands for two URIs in one bundle")
 
 
-def _check_transports(session: Session) -> None:
+def _check_transports(session: SdpSession) -> None:
     """Each transport costs sockets on every interface: a stranger may not ask for any number of them."""
     accepted = [m.mid or "" for m in session.media if not m.rejected and is_supported(m)]
     count = len(set(leaders(accepted, session.groups).values()))
@@ -229,7 +229,7 @@ def _check_transports(session: Session) -> None:
         )
 
 
-def _check_msids(session: Session) -> None:
+def _check_msids(session: SdpSession) -> None:
     seen: set[tuple[str, str]] = set()
     for media in session.media:
         if media.rejected:
@@ -245,7 +245,7 @@ def _check_msids(session: Session) -> None:
             seen.add(key)
 
 
-def _check_answer(session: Session, offer: Session, type_: SdpType) -> None:
+def _check_answer(session: SdpSession, offer: SdpSession, type_: SdpType) -> None:
     """RFC 8829 5.11, RFC 3264 6: an answer answers each section of the offer."""
     if len(session.media) != len(offer.media):
         raise _bad(f"the {type_} has {len(session.media)} media sections, the offer has {len(offer.media)}")
@@ -298,7 +298,7 @@ def _check_answered_group(group: Group, offered: dict[str, Group]) -> None:
         raise _bad("the answer bundles sections that the offer did not bundle together")
 
 
-def _check_later_offer(session: Session, previous: Session, answered: Session | None) -> None:
+def _check_later_offer(session: SdpSession, previous: SdpSession, answered: SdpSession | None) -> None:
     """RFC 8829 5.2.2 from the other side: m-lines stay; a mid changes only when a dead m-line is reused."""
     if len(session.media) < len(previous.media):
         raise _bad(

@@ -1,8 +1,8 @@
 """Media: tracks and streams, senders and receivers, codecs, files.
 
 In reading order: `event_target` (events, of everything that has some), `track` and `stream` (what programs hold),
-`source` with `frame_queue` and `source_statistics` (local tracks), `frames`, `orientation`, `pcm`; `interfaces` and
-`endpoints` (what the floors around expect); then the way out, `sender`, `encoding_group`, `encoding`, `send_stream`,
+`source` with `frame_queue` and `source_statistics` (local tracks), `frames`, `orientation`, `pcm`; `interfaces`
+(what the floors around expect); then the way out, `sender`, `encoding_group`, `encoding`, `send_stream`,
 `sound`, `pacing`, `estimate_follower`, `dtmf`, `scheduling`; and the way in, `receiver`, `depacketizer`, `decoding`,
 `concealment`, `packet_streams`; `codecs` and the package `video`; `workers` (threads).
 

@@ -16,7 +16,7 @@ from rtcpeer.errors import InvalidStateError, OperationError, RTCRangeError
 from rtcpeer.media.aiortc_adapter import MediaStreamError
 from rtcpeer.media.frames import blank
 from rtcpeer.media.pcm import SAMPLE_BYTES, SampleConverter, frame_of
-from rtcpeer.media.source import SourceTrack, Subscription, TrackSource
+from rtcpeer.media.source import SourceTrack, TrackSource, TrackSubscription
 from rtcpeer.media.track import MediaStreamTrack
 
 FRAME_SECONDS = 0.02
@@ -240,7 +240,7 @@ class AudioTap(AsyncIterator[bytes]):
         self._track = track
         self._converter = SampleConverter(sample_rate, channels)
         self._waiting = bytearray()
-        self._subscription: Subscription | None = None
+        self._subscription: TrackSubscription | None = None
         self._closed = False
 
     @property

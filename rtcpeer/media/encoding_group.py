@@ -58,7 +58,7 @@ def bitrate_class(estimate: int | None, held: int | None) -> int | None:
     return math.floor(math.log(estimate, _CLASS_RATIO))
 
 
-class EncodedFrame:
+class EncodeResult:
     """What became of one frame.
 
     Attributes:
@@ -103,7 +103,7 @@ class EncodingGroup:
         self._members: dict[object, int | None] = {}
         self._workers = Workers()
         # by the numbers that the track's source gives its frames
-        self._frames: dict[int, EncodedFrame] = {}
+        self._frames: dict[int, EncodeResult] = {}
         self._newest = -1
         self._encoded = 0
         self._job: asyncio.Future[EncodedPayloads | None] | None = None
@@ -170,7 +170,7 @@ class EncodingGroup:
 
     def encode(
         self, number: int, request: EncodeRequest, now: float, *, member: object, max_framerate: float | None
-    ) -> EncodedFrame | None:
+    ) -> EncodeResult | None:
         """What becomes of a frame, for one member.
 
         Args:
@@ -191,7 +191,7 @@ class EncodingGroup:
             return found
         self._newest = number
         if not self._is_due(request.frame, now, max_framerate):
-            found = EncodedFrame()
+            found = EncodeResult()
         else:
             found = self._start(request, now, member)
         self._frames[number] = found
@@ -200,7 +200,7 @@ class EncodingGroup:
             del self._frames[next(iter(self._frames))]
         return found
 
-    def note_failure(self, frame: EncodedFrame, now: float) -> None:
+    def note_failure(self, frame: EncodeResult, now: float) -> None:
         """The encoder has failed: it is tried again soon, and ever later when it fails again."""
         if frame.job is self._job:
             self._failures += 1
@@ -212,7 +212,7 @@ class EncodingGroup:
         """The encoder works."""
         self._failures = 0
 
-    def _start(self, request: EncodeRequest, now: float, first: object) -> EncodedFrame:
+    def _start(self, request: EncodeRequest, now: float, first: object) -> EncodeResult:
         forced = self._wants_key and now - self._key_at > KEYFRAME_INTERVAL
         if forced:
             self._wants_key, self._key_at = False, now
@@ -238,7 +238,7 @@ class EncodingGroup:
             job = loop.create_task(self._encode_after(previous, request))
         job.add_done_callback(self._note_job)
         self._job = job
-        return EncodedFrame(job, self._encoded, is_forced=forced, first=first)
+        return EncodeResult(job, self._encoded, is_forced=forced, first=first)
 
     async def _encode_after(
         self, previous: asyncio.Future[Any], request: EncodeRequest

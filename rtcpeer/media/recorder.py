@@ -29,7 +29,7 @@ from rtcpeer.media.file_time import FileTime
 from rtcpeer.media.frames import blank
 from rtcpeer.media.packet_streams import PacketWriter, codec_of, holds, holds_any, length_of
 from rtcpeer.media.scheduling import ordinary_scheduling
-from rtcpeer.media.source import SourceTrack, Subscription, TrackSource
+from rtcpeer.media.source import SourceTrack, TrackSource, TrackSubscription
 from rtcpeer.media.track import RemoteTrack
 from rtcpeer.media.workers import CoderStuckError, Workers
 
@@ -426,7 +426,7 @@ class _Input:
     def __init__(self, track: SourceTrack) -> None:
         self.track = track
         self.ended = False
-        self.subscription: Subscription | None = None
+        self.subscription: TrackSubscription | None = None
         self.reader: EncodedFrameReader | None = None
         # what it is written as, without a coder; None: it is encoded here
         self.codec: str | None = None

@@ -11,7 +11,7 @@ from typing import Any
 
 from rtcpeer.media.codecs import PayloadFormat
 from rtcpeer.media.encoding import EncodedPayloads, StreamEncoder
-from rtcpeer.media.encoding_group import EncodedFrame, EncodingGroup, bitrate_class
+from rtcpeer.media.encoding_group import EncodeResult, EncodingGroup, bitrate_class
 from rtcpeer.media.pacing import SoundPacer
 from rtcpeer.media.sound import PIECE_SECONDS
 from rtcpeer.media.source import TrackSource
@@ -124,7 +124,7 @@ class SendStream:
             protection=self.protection,
         )
 
-    def count(self, frame: EncodedFrame, encoded: EncodedPayloads) -> None:
+    def count(self, frame: EncodeResult, encoded: EncodedPayloads) -> None:
         """A frame was encoded for this stream, among others; the first to ask has the costs."""
         self.frames += 1
         self.key_frames += encoded.is_key
@@ -177,7 +177,7 @@ class SendStream:
                 self.job = last
         self.group = self._source = None
 
-    def accept(self, frame: EncodedFrame, encoded: EncodedPayloads | None, *, is_picture: bool) -> bool:
+    def accept(self, frame: EncodeResult, encoded: EncodedPayloads | None, *, is_picture: bool) -> bool:
         """Whether the result of a frame can be sent: a picture whose predecessors were not is asked for anew."""
         is_next = frame.number == self.number + 1
         self.number = frame.number

@@ -31,7 +31,7 @@ from rtcpeer.media.receiver import MediaReceiver
 from rtcpeer.media.relaying import Relay
 from rtcpeer.media.send_stream import SendStream
 from rtcpeer.media.sender_forwarding import SenderForwarding
-from rtcpeer.media.source import SourceTrack, Subscription, TrackSource
+from rtcpeer.media.source import SourceTrack, TrackSource, TrackSubscription
 from rtcpeer.media.source_statistics import SourceNumbers
 from rtcpeer.media.transforms import FrameTransform
 from rtcpeer.media.video.pictures import BITRATE_DEFAULT
@@ -82,7 +82,7 @@ class MediaSender:
         # all streams that were ever configured, by SSRC: their numbers must go on
         self._known: dict[int, SendStream] = {}
         self._streams: list[SendStream] = []
-        self._subscription: Subscription | None = None
+        self._subscription: TrackSubscription | None = None
         self._tasks = TaskSet(name or f"{kind} sender")
         self._task: asyncio.Task[None] | None = None
         self._stopped = False

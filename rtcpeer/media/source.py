@@ -55,7 +55,7 @@ class PushingTrack(Protocol):
         """Hand every frame to `push` until the returned function is called; `end` at the end."""
 
 
-class Subscription:
+class TrackSubscription:
     """One consumer of a track. `get` gives frames in order and None at the end."""
 
     __slots__ = ("_ended", "_frames", "_source", "_waiter")
@@ -136,7 +136,7 @@ class TrackSource:
         # weak, or the table above would keep each track for ever; the puller's task holds it while it runs
         self._track = weakref.ref(track)
         self._kind = track.kind
-        self._consumers: list[Subscription] = []
+        self._consumers: list[TrackSubscription] = []
         # counts frames; a track may give one object again and again
         self._number = 0
         self._tasks = TaskSet(f"track {track.kind}")
@@ -156,9 +156,9 @@ class TrackSource:
             source = cls._sources[track] = cls(track)
         return source  # type: ignore[return-value]
 
-    def subscribe(self, *, patient: bool = False) -> Subscription:
+    def subscribe(self, *, patient: bool = False) -> TrackSubscription:
         """Consume the track from now on; see `FrameQueue` for `patient`."""
-        subscription = Subscription(self, FrameQueue(self._kind, patient=patient))
+        subscription = TrackSubscription(self, FrameQueue(self._kind, patient=patient))
         track = self._track()
         if track is None or (track.readyState == "ended" and not isinstance(track, PushingTrack)):
             subscription.end()
@@ -178,7 +178,7 @@ class TrackSource:
         """Whether a frame goes to several consumers."""
         return len(self._consumers) > 1
 
-    def remove(self, subscription: Subscription) -> None:
+    def remove(self, subscription: TrackSubscription) -> None:
         """Serve a consumer no more; without any, the track is left in peace."""
         if subscription in self._consumers:
             self._consumers.remove(subscription)
@@ -238,7 +238,7 @@ class TrackSource:
     def _note_turn(self) -> None:
         self._suspended = True
 
-    async def _wait(self, wants: Callable[[Subscription], bool], timeout: float | None = None) -> None:
+    async def _wait(self, wants: Callable[[TrackSubscription], bool], timeout: float | None = None) -> None:
         """Wait until one of the consumers wants a frame."""
         while not any(wants(consumer) for consumer in self._consumers):
             self._demand = asyncio.get_running_loop().create_future()

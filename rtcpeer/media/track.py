@@ -23,7 +23,7 @@ from rtcpeer.media.event_target import Event, EventTarget, fire, handler
 from rtcpeer.media.frame_queue import FrameQueue
 from rtcpeer.media.frames import blank
 from rtcpeer.media.interfaces import ReceiverControl
-from rtcpeer.media.source import SourceTrack, Subscription, TrackSource
+from rtcpeer.media.source import SourceTrack, TrackSource, TrackSubscription
 
 MediaStreamError = aiortc_adapter.MediaStreamError
 
@@ -165,7 +165,7 @@ class ClonedTrack(MediaStreamTrack):
         self._hint = getattr(track, "contentHint", "")
         self._constraints = getattr(track, "_constraints", {})
         self._original = track
-        self._subscription: Subscription | None = None
+        self._subscription: TrackSubscription | None = None
         self._watchers: list[Callable[[], None]] = []
         if track.readyState != "live":
             self.stop()

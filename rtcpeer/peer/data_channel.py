@@ -13,12 +13,12 @@ from rtcpeer.peer.dictionaries import RTCDataChannelInit
 from rtcpeer.peer.events import MessageEvent, RTCErrorEvent
 from rtcpeer.peer.listening import DataChannelEvents
 from rtcpeer.peer.messages import STREAM_BOUND_BYTES, MessageStream
-from rtcpeer.peer.session.channel import ChannelOwner, DataChannelCore
+from rtcpeer.peer.session.channel import DataChannelCore, DataChannelOwner
 from rtcpeer.sctp.channel import ChannelParameters
 from rtcpeer.values import DataChannelState, Priority
 
 __all__ = [
-    "ChannelOwner",
+    "DataChannelOwner",
     "DataChannelCore",
     "MessageStream",
     "RTCDataChannel",

@@ -16,7 +16,7 @@ from rtcpeer.peer.errors import InvalidCharacterError, InvalidStateError
 from rtcpeer.peer.events import RTCDTMFToneChangeEvent
 from rtcpeer.peer.listening import DtmfSenderEvents
 
-__all__ = ["RTCDTMFSender", "TonePlayer"]
+__all__ = ["RTCDTMFSender", "ToneSender"]
 
 # webrtc-pc 7.2, in ms
 DURATION_BOUNDS = (40, 6000)
@@ -25,7 +25,7 @@ COMMA_PAUSE = 2000
 _TONES = frozenset("0123456789ABCD#*,")
 
 
-class TonePlayer(Protocol):
+class ToneSender(Protocol):
     """The sender, as its DTMF sender knows it.
 
     Attributes:
@@ -47,7 +47,7 @@ class RTCDTMFSender(DtmfSenderEvents):
 
     ontonechange: handler[RTCDTMFToneChangeEvent] = handler("tonechange")
 
-    def __init__(self, player: TonePlayer | None = None) -> None:
+    def __init__(self, player: ToneSender | None = None) -> None:
         if not hasattr(player, "can_insert_dtmf") or not hasattr(player, "insert_tone"):
             raise TypeError("Illegal constructor: use RTCRtpSender.dtmf")
         assert player is not None

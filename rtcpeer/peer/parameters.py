@@ -6,7 +6,6 @@ Owns: the W3C dataclasses and the WebIDL conversions. Decides nothing: which par
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -202,44 +201,13 @@ def encoding_parameters(encoding: SendEncoding, *, kind: str) -> RTCRtpEncodingP
 # --- dictionaries -> values -----------------------------------------------------------------------
 
 
-def members(name: str, value: Any) -> dict[str, Any]:
-    """The members of a dictionary argument that are present.
-
-    Raises:
-        TypeError: it is neither a mapping nor a dataclass.
-    """
-    return {key: item for key, item in webidl.members(name, value).items() if item is not None}
-
-
-def sequence(name: str, value: Any) -> list[Any]:
-    """A WebIDL sequence.
-
-    Raises:
-        TypeError: it cannot be iterated, or is a string or mapping.
-    """
-    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
-        raise TypeError(f"{name} must be a sequence, not {webidl.kind(value)}")
-    return list(value)
-
-
-def read_number(name: str, value: Any) -> float:
-    """A WebIDL double.
-
-    Raises:
-        TypeError: it is not a finite number.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise TypeError(f"{name} must be a finite number, not {value!r}")
-    return float(value)
-
-
 def read_codec(name: str, value: Any) -> Codec:
     """An RTCRtpCodec.
 
     Raises:
         TypeError: a required member is missing or has the wrong type.
     """
-    given = members(name, value)
+    given = webidl.present(name, value)
     for member in ("mimeType", "clockRate"):
         if member not in given:
             raise TypeError(f"{name}: the member {member!r} is required")
@@ -264,10 +232,10 @@ def read_encoding(name: str, value: Any) -> SendEncoding:
     Raises:
         TypeError: a member has the wrong type.
     """
-    given = members(name, value)
+    given = webidl.present(name, value)
 
     def number(member: str) -> float | None:
-        return read_number(f"{name}.{member}", given[member]) if member in given else None
+        return webidl.double(f"{name}.{member}", given[member]) if member in given else None
 
     active = given.get("active", True)
     if not isinstance(active, bool):
@@ -308,15 +276,17 @@ def read_transceiver_init(value: Any, keywords: Mapping[str, Any]) -> Transceive
         TypeError: a member has the wrong type or is not a direction.
     """
     webidl.check_keywords("RTCRtpTransceiverInit", keywords, TRANSCEIVER_MEMBERS)
-    given = members("RTCRtpTransceiverInit", value) | {k: v for k, v in keywords.items() if v is not None}
+    given = webidl.present("RTCRtpTransceiverInit", value) | {
+        k: v for k, v in keywords.items() if v is not None
+    }
     direction = webidl.enumeration("direction", given.get("direction", "sendrecv"), Direction)
     if direction == Direction.STOPPED:
         raise TypeError("direction must not be 'stopped' for a new transceiver")
-    streams = sequence("streams", given.get("streams", ()))
+    streams = webidl.sequence("streams", given.get("streams", ()))
     for stream in streams:
         if not hasattr(stream, "getTracks"):
             raise TypeError(f"streams must hold MediaStream objects, not {type(stream).__name__}")
-    encodings = sequence("sendEncodings", given.get("sendEncodings", ()))
+    encodings = webidl.sequence("sendEncodings", given.get("sendEncodings", ()))
     return TransceiverOptions(
         direction,
         tuple(streams),

@@ -67,7 +67,7 @@ class RTCRtpReceiver:
     @w3c_errors
     def jitterBufferTarget(self, value: float | None) -> None:
         if value is not None:
-            value = dictionaries.read_number("jitterBufferTarget", value)
+            value = webidl.double("jitterBufferTarget", value)
             if not 0 <= value <= 4000:
                 raise RTCRangeError(f"jitterBufferTarget must be in 0..4000 ms, not {value:g}")
         self._jitter_buffer_target = value
@@ -262,7 +262,7 @@ class RTCRtpTransceiver:
         """
         chosen = [
             dictionaries.read_codec(f"codecs[{i}]", c)
-            for i, c in enumerate(dictionaries.sequence("codecs", codecs))
+            for i, c in enumerate(webidl.sequence("codecs", codecs))
         ]
         core = self._core
         core.session.carry_out(core.session.engine.operations.plan_set_codec_preferences(core.id, chosen))

@@ -177,13 +177,13 @@ class RTCRtpSender:
             TypeError: a member has the wrong type.
         """
         core = self._core
-        given = dictionaries.members("parameters", parameters)
+        given = webidl.present("parameters", parameters)
         for member in ("transactionId", "encodings", "codecs", "headerExtensions", "rtcp"):
             if member not in given:
                 raise TypeError(f"parameters: the member {member!r} is required")
         encodings = tuple(
             dictionaries.read_encoding(f"encodings[{i}]", e)
-            for i, e in enumerate(dictionaries.sequence("encodings", given["encodings"]))
+            for i, e in enumerate(webidl.sequence("encodings", given["encodings"]))
         )
         returned, record = self._returned, core.record
         if record.stopping:
@@ -213,19 +213,19 @@ class RTCRtpSender:
         if given["transactionId"] != returned.transactionId:
             raise InvalidModificationError("transactionId is not that of the last getParameters()")
         for member, kept in (("codecs", returned.codecs), ("headerExtensions", returned.headerExtensions)):
-            items = [dictionaries.members(member, i) for i in dictionaries.sequence(member, given[member])]
-            if items != [dictionaries.members(member, i) for i in kept]:
+            items = [webidl.present(member, i) for i in webidl.sequence(member, given[member])]
+            if items != [webidl.present(member, i) for i in kept]:
                 raise InvalidModificationError(f"{member} is read-only in setParameters()")
-        if dictionaries.members("rtcp", given["rtcp"]) != dictionaries.members("rtcp", returned.rtcp):
+        if webidl.present("rtcp", given["rtcp"]) != webidl.present("rtcp", returned.rtcp):
             raise InvalidModificationError("rtcp is read-only in setParameters()")
 
     @staticmethod
     def _key_frames(options: Any, count: int) -> list[bool]:
-        given = dictionaries.members("options", options)
-        wanted = dictionaries.sequence("encodingOptions", given.get("encodingOptions", ()))
+        given = webidl.present("options", options)
+        wanted = webidl.sequence("encodingOptions", given.get("encodingOptions", ()))
         if wanted and len(wanted) != count:
             raise InvalidModificationError(f"encodingOptions has {len(wanted)} items for {count} encodings")
-        return [bool(dictionaries.members("encodingOptions", w).get("keyFrame", False)) for w in wanted]
+        return [bool(webidl.present("encodingOptions", w).get("keyFrame", False)) for w in wanted]
 
     @w3c_errors
     async def replaceTrack(self, track: Any) -> None:

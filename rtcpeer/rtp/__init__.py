@@ -1,7 +1,7 @@
 """RTP and RTCP: packets, sessions, SRTP, buffers, corrections; and forwarding without decoding.
 
-In reading order: `packet`, `rtcp`, `parameters` (what transports are told), `session` (the packets of one transport)
-with `srtp`, `libsrtp` and `decryption`; `outbound` and `inbound` (one stream each way), `jitter_buffer` (pictures)
+In reading order: `packet`, `rtcp`, `parameters` (what negotiation decides; senders and receivers act on it), `session`
+(the packets of one transport) with `srtp`, `libsrtp` and `decryption`; `outbound` and `inbound` (one stream each way), `jitter_buffer` (pictures)
 and `sound_buffer`, `playout`, `timeline`; `fec` and `red` (corrections), `audio_level`, `contributing_sources`; the
 package `congestion`.
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from rtcpeer.rtp.headers import HeaderPlan, Written
 from rtcpeer.rtp.history import History
 from rtcpeer.rtp.keyframes import KeyframeRequests
-from rtcpeer.rtp.munging import PictureNumbers, Renumbering, Segment, later, move_pictures
+from rtcpeer.rtp.munging import OffsetSegment, PictureNumbers, Renumbering, later, move_pictures
 from rtcpeer.rtp.packet import URI_DEPENDENCY, write_padding
 from rtcpeer.rtp.payloads import begins_keyframe_untrusted, read_vp8_untrusted
 from rtcpeer.rtp.reception import Reception
@@ -434,12 +434,12 @@ class Output:
         self.begun = False
         self.is_filled = False
         # the segment in force, its values once more for the loop over all outputs
-        self.segment = Segment(None, 0, 0, 0)
+        self.segment = OffsetSegment(None, 0, 0, 0)
         self.start = 0
         self.offset = 0
         self.time_offset = 0
         self.patches = False
-        self._segments: list[Segment] = []
+        self._segments: list[OffsetSegment] = []
         # what went out last when no stream is joined: the next number, the last timestamp and when
         self._next = number
         self._timestamp = timestamp
@@ -491,7 +491,7 @@ class Output:
         else:
             elapsed = max(1, int((now - sent_at) * self.clock_rate))
             moved = timestamp + self._align(before, stream, packet, timestamp, elapsed) & U32
-        segment = Segment(stream, packet.number, number, moved - packet.timestamp & U32)
+        segment = OffsetSegment(stream, packet.number, number, moved - packet.timestamp & U32)
         if packet.vp8 is not None:
             pictures.align(segment, packet.payload, packet.vp8)
         self.segment = segment
@@ -622,7 +622,7 @@ class Output:
             self._send_in(segment, packet, written)
         return segment is not None
 
-    def _send_in(self, segment: Segment, packet: RelayPacket, written: Written) -> None:
+    def _send_in(self, segment: OffsetSegment, packet: RelayPacket, written: Written) -> None:
         first, second, body, at = written
         patch = b""
         if segment.rewrites_pictures and packet.vp8 is not None:
@@ -631,7 +631,7 @@ class Output:
         timestamp = packet.timestamp + segment.time_offset & U32
         self.write(first, second, number, timestamp, self.ssrc, body, at if patch else 0, patch)
 
-    def _segment_of(self, stream: SourceStream, number: int) -> Segment | None:
+    def _segment_of(self, stream: SourceStream, number: int) -> OffsetSegment | None:
         """The segment in which a stream's packet goes out; None if it would take the place of another."""
         end: int | None = None
         for segment in reversed(self._segments):
@@ -674,7 +674,7 @@ class Output:
             self._send_again(segment, packet, number, now)
         return is_beyond
 
-    def _find(self, number: int) -> tuple[Segment, RelayPacket | None] | None:
+    def _find(self, number: int) -> tuple[OffsetSegment, RelayPacket | None] | None:
         for segment in reversed(self._segments):
             if number >= segment.first:
                 stream = segment.stream
@@ -683,7 +683,7 @@ class Output:
         return None
 
     @staticmethod
-    def _is_over(segment: Segment) -> bool:
+    def _is_over(segment: OffsetSegment) -> bool:
         stream = segment.stream
         assert isinstance(stream, SourceStream)
         return not stream.reception.lacking
@@ -693,7 +693,7 @@ class Output:
         self._tokens = min(float(REPEAT_BURST), self._tokens + max(0, sent - self._tokens_base))
         self._tokens_base = sent
 
-    def _send_again(self, segment: Segment, packet: RelayPacket, number: int, now: float) -> None:
+    def _send_again(self, segment: OffsetSegment, packet: RelayPacket, number: int, now: float) -> None:
         written = self.plan.write(packet, now)
         if written is None:
             return

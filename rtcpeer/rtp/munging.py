@@ -1,8 +1,8 @@
 """Numbers and times of an output that go on while its source changes: sequence numbers, timestamps, VP8 pictures.
 
 Two maps, both pure. `Renumbering` belongs to a source stream: packets that nobody gets (padding, corrections) leave no
-gap, for all outputs alike. `Segment` belongs to an output: from one change of the source to the next, each number is
-that of the source plus an offset, so what arrives late or is asked for again still finds its number.
+gap, for all outputs alike. `OffsetSegment` belongs to an output: from one change of the source to the next, each number
+is that of the source plus an offset, so what arrives late or is asked for again still finds its number.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Renumbering:
         return True
 
 
-class Segment:
+class OffsetSegment:
     """The offsets of an output between two changes of its source.
 
     Attributes:
@@ -130,7 +130,7 @@ class PictureNumbers:
         if key_at and flags & 0x10:
             self.key = payload[key_at] & 0x1F
 
-    def align(self, segment: Segment, payload: bytes, descriptor: Vp8Descriptor) -> None:
+    def align(self, segment: OffsetSegment, payload: bytes, descriptor: Vp8Descriptor) -> None:
         """Set a segment's offsets so that its first packet comes right after these."""
         _size, picture_at, _width, picture, layer_at, key_at, flags = descriptor
         if picture_at and self.picture is not None:
@@ -140,7 +140,7 @@ class PictureNumbers:
         if key_at and flags & 0x10 and self.key is not None:
             segment.key = self.key + 1 - payload[key_at] & 0x1F
 
-    def moved(self, segment: Segment) -> PictureNumbers:
+    def moved(self, segment: OffsetSegment) -> PictureNumbers:
         """The numbers as they go out in a segment, if these are its source's."""
         result = PictureNumbers()
         if self.picture is not None:
@@ -152,7 +152,7 @@ class PictureNumbers:
         return result
 
 
-def move_pictures(payload: bytes, descriptor: Vp8Descriptor, segment: Segment) -> bytes:
+def move_pictures(payload: bytes, descriptor: Vp8Descriptor, segment: OffsetSegment) -> bytes:
     """The VP8 payload descriptor as it goes out in a segment; as long as it was."""
     size, picture_at, width, picture, layer_at, key_at, flags = descriptor
     head = bytearray(payload[:size])

@@ -19,7 +19,7 @@ from typing import Final
 from rtcpeer.sctp.congestion import RTO_INITIAL
 from rtcpeer.sctp.handshake import read_cookie_untrusted, write_cookie
 from rtcpeer.sctp.interfaces import AssociationStats, AssociationUser
-from rtcpeer.sctp.outgoing import Message
+from rtcpeer.sctp.outgoing import OutgoingMessage
 from rtcpeer.sctp.packets import (
     BODY_MAX,
     PACKET_MAX,
@@ -36,7 +36,7 @@ from rtcpeer.sctp.packets import (
     write_init,
 )
 from rtcpeer.sctp.reassembly import UNORDERED
-from rtcpeer.sctp.receive_queue import RECEIVE_WINDOW, ReceiveQueue, Verdict
+from rtcpeer.sctp.receive_queue import RECEIVE_WINDOW, ChunkVerdict, ReceiveQueue
 from rtcpeer.sctp.resets import StreamResets
 from rtcpeer.sctp.send_queue import SendQueue
 
@@ -223,7 +223,7 @@ class Association:
         if self._theirs is not None and not self._theirs.forward_tsn:
             expiry = max_retransmits = None
         order = 0 if ordered else UNORDERED
-        self._outgoing.write(Message(stream_id, protocol, data, order, expiry, max_retransmits))
+        self._outgoing.write(OutgoingMessage(stream_id, protocol, data, order, expiry, max_retransmits))
 
     def unacknowledged(self, stream_id: int, except_protocol: int) -> int:
         """How many messages of a stream may not have arrived: the oldest one not acknowledged, and all behind it.
@@ -378,9 +378,9 @@ class Association:
             return
         verdict = self._incoming.take_data(body, at, end)
         if verdict:
-            if verdict is Verdict.NO_SUCH_STREAM:
+            if verdict is ChunkVerdict.NO_SUCH_STREAM:
                 self._say(_invalid_stream(body[at + 8 : at + 10]))
-            self.ignored += verdict is not Verdict.REPEATED
+            self.ignored += verdict is not ChunkVerdict.REPEATED
         if self._resets.waits_for_data:
             self._resets.on_received(self._incoming.cumulative)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from rtcpeer.sctp.packets import BODY_MAX
 
-__all__ = ["DATA_HEADER_SIZE", "PAYLOAD_MAX", "Chunk", "Message"]
+__all__ = ["DATA_HEADER_SIZE", "PAYLOAD_MAX", "Chunk", "OutgoingMessage"]
 
 DATA_HEADER_SIZE: Final = 16
 # a multiple of four
@@ -20,7 +20,7 @@ _DATA: Final = Struct("!BBHLHHL")
 _MASK: Final = 0xFFFFFFFF
 
 
-class Message:
+class OutgoingMessage:
     """A message that was given to the association.
 
     Attributes:
@@ -86,7 +86,9 @@ class Chunk:
 
     __slots__ = ("body", "message", "order", "sent_at", "sent_count", "size", "tsn")
 
-    def __init__(self, tsn: int, message: Message, flags: int, data: bytes, now: float, order: int) -> None:
+    def __init__(
+        self, tsn: int, message: OutgoingMessage, flags: int, data: bytes, now: float, order: int
+    ) -> None:
         length = len(data)
         body = (
             _DATA.pack(

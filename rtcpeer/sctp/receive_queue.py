@@ -17,7 +17,7 @@ from rtcpeer.sctp.packets import STREAMS_MAX, unwrap, write_sack
 from rtcpeer.sctp.reassembly import Reassembly
 from rtcpeer.sctp.tracker import AHEAD_MAX, ReceiveTracker
 
-__all__ = ["RECEIVE_WINDOW", "SACK_DELAY", "ReceiveQueue", "Verdict"]
+__all__ = ["RECEIVE_WINDOW", "SACK_DELAY", "ReceiveQueue", "ChunkVerdict"]
 
 # What the other end may have on its way and unassembled
 RECEIVE_WINDOW: Final = 1 << 20
@@ -39,7 +39,7 @@ _HEADER_SIZE: Final = 16
 _IMMEDIATE: Final = 8
 
 
-class Verdict(IntEnum):
+class ChunkVerdict(IntEnum):
     """What became of a DATA chunk."""
 
     TAKEN = 0
@@ -48,7 +48,7 @@ class Verdict(IntEnum):
     NO_SUCH_STREAM = 3
 
 
-_TAKEN: Final = Verdict.TAKEN
+_TAKEN: Final = ChunkVerdict.TAKEN
 
 
 class ReceiveQueue:
@@ -95,10 +95,10 @@ class ReceiveQueue:
 
     # -- in ----------------------------------------------------------------------------------------
 
-    def take_data(self, body: bytes, at: int, end: int) -> Verdict:
+    def take_data(self, body: bytes, at: int, end: int) -> ChunkVerdict:
         """A DATA chunk: `body` from `at` to `end`."""
         if end - at <= _HEADER_SIZE:
-            return Verdict.REFUSED
+            return ChunkVerdict.REFUSED
         value, stream, sequence, protocol = _DATA.unpack_from(body, at + 4)
         tracker, reassembly = self._tracker, self._reassembly
         flags = body[at + 1]
@@ -108,13 +108,13 @@ class ReceiveQueue:
         if held and held + len(data) > (NEXT_MAX if tsn == tracker.cumulative + 1 else BEHIND_HOLE_MAX):
             # the other end goes on filling a window that is closed
             self._sack_now = True
-            return Verdict.REFUSED
+            return ChunkVerdict.REFUSED
         had_holes = tracker.has_holes
         if tsn == tracker.cumulative + 1 and not had_holes:
             tracker.cumulative = tsn
         elif not tracker.add(tsn):
             self._sack_now = True
-            return Verdict.REPEATED
+            return ChunkVerdict.REPEATED
         elif had_holes or tracker.has_holes:
             # section 6.7: each packet behind a gap is acknowledged at once
             self._sack_now = True
@@ -122,7 +122,7 @@ class ReceiveQueue:
             self._sack_now = True
         if stream >= STREAMS_MAX:
             # RFC 8832 section 5: no data channel has that number
-            return Verdict.NO_SUCH_STREAM
+            return ChunkVerdict.NO_SUCH_STREAM
         reassembly.add(tsn, flags, stream, sequence, protocol, data)
         return _TAKEN
 

@@ -25,7 +25,7 @@ from struct import Struct
 from typing import Final
 
 from rtcpeer.sctp.congestion import BURST, RTO_INITIAL, CongestionWindow, RoundTrip
-from rtcpeer.sctp.outgoing import DATA_HEADER_SIZE, Chunk, Message
+from rtcpeer.sctp.outgoing import DATA_HEADER_SIZE, Chunk, OutgoingMessage
 from rtcpeer.sctp.packets import BODY_MAX, PACKET_MAX
 from rtcpeer.sctp.reassembly import FIRST, LAST, UNORDERED
 
@@ -67,14 +67,14 @@ class SendQueue:
         self.deadline: float | None = None
         # the other end's window, less what is on its way; known when the association is there
         self._rwnd = 1 << 17
-        self._queue: deque[Message] = deque()
+        self._queue: deque[OutgoingMessage] = deque()
         # the four places of chunks, by TSN
         self._flying: dict[int, Chunk] = {}
         self._repeated: dict[int, Chunk] = {}
         self._again: dict[int, Chunk] = {}
         self._held: dict[int, Chunk] = {}
         # TSNs that were given up and not skipped yet -> their messages
-        self._abandoned: dict[int, Message] = {}
+        self._abandoned: dict[int, OutgoingMessage] = {}
         # streams -> number of the next message
         self._sequences: dict[int, int] = {}
         # all up to here has arrived; all up to there has arrived or is given up (RFC 3758 section 3.5)
@@ -123,7 +123,7 @@ class SendQueue:
         # RFC 9260 section 7.2.1 allows any height
         self.window.threshold = max(receiver_window, BURST)
 
-    def write(self, message: Message) -> None:
+    def write(self, message: OutgoingMessage) -> None:
         """Queue a message; `transmit` sends."""
         self._queue.append(message)
         self.queued += message.size
@@ -337,7 +337,7 @@ class SendQueue:
             room -= size
             parts.append(chunk.body)
 
-    def _number(self, message: Message) -> None:
+    def _number(self, message: OutgoingMessage) -> None:
         if not message.order:
             stream = message.stream
             sequence = message.sequence = self._sequences.get(stream, 0)
@@ -489,7 +489,7 @@ class SendQueue:
             or (message.expiry is not None and now > message.expiry)
         )
 
-    def _abandon(self, message: Message) -> None:
+    def _abandon(self, message: OutgoingMessage) -> None:
         """Give a message up: all its chunks that have not arrived; what was not sent yet never will be."""
         message.abandoned = True
         if self._queue and self._queue[0] is message:

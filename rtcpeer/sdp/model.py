@@ -189,7 +189,7 @@ class Media:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class SdpSession:
     """A whole description."""
 
     origin: Origin

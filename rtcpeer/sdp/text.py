@@ -15,7 +15,7 @@ from collections.abc import Callable
 from rtcpeer.errors import RTCError, RTCSyntaxError
 from rtcpeer.sdp.attributes import RTP_ATTRIBUTES, SECTION_READERS, SESSION_READERS, known, read_digits
 from rtcpeer.sdp.building import BadValue, Inherited, SectionReader, SessionReader
-from rtcpeer.sdp.model import Connection, Media, Origin, Session
+from rtcpeer.sdp.model import Connection, Media, Origin, SdpSession
 from rtcpeer.sdp.writer import write
 
 __all__ = ["parse_untrusted", "write"]
@@ -35,7 +35,7 @@ _BANDWIDTHS = frozenset(("CT", "AS", "TIAS", "RS", "RR"))
 _LARGEST_LIMIT = 10**18 - 1
 
 
-def parse_untrusted(text: str) -> Session:
+def parse_untrusted(text: str) -> SdpSession:
     """Read a description.
 
     Args:
@@ -216,12 +216,12 @@ _SESSION_LINES: dict[str, Callable[[SessionReader, str], None]] = {
 }
 
 
-def _finish(session: SessionReader, sections: list[SectionReader]) -> Session:
+def _finish(session: SessionReader, sections: list[SectionReader]) -> SdpSession:
     """Hand the session level down and freeze."""
     inherited = Inherited(session)
     media: tuple[Media, ...] = tuple([section.build(session, inherited) for section in sections])
     assert session.origin is not None
-    return Session(
+    return SdpSession(
         origin=session.origin,
         media=media,
         name=session.name,

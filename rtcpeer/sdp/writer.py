@@ -6,11 +6,11 @@ Pure; never fails for a model that `rtcpeer.sdp.text` or the engine made.
 from __future__ import annotations
 
 from rtcpeer.sdp.candidate import candidate_to_text
-from rtcpeer.sdp.model import Media, Session, SimulcastStream
+from rtcpeer.sdp.model import Media, SdpSession, SimulcastStream
 from rtcpeer.values import Codec, Direction
 
 
-def write(session: Session) -> str:
+def write(session: SdpSession) -> str:
     """The text of a description, every line ended by CRLF."""
     o = session.origin
     lines = [
@@ -56,7 +56,7 @@ def _attributes(lines: list[str], attributes: tuple[tuple[str, str | None], ...]
         lines.append(f"a={name}" if value is None else f"a={name}:{value}")
 
 
-def _section(lines: list[str], m: Media, session: Session) -> None:
+def _section(lines: list[str], m: Media, session: SdpSession) -> None:
     port = f"{m.port}/{m.port_count}" if m.port_count is not None else str(m.port)
     lines.append(" ".join([f"m={m.kind} {port} {m.protocol}", *m.formats]))
     if m.title is not None:

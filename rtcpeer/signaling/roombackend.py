@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol
 
-from rtcpeer.signaling.rooms import Entered, Entry, Limits, Rooms, Sink, Submission
+from rtcpeer.signaling.rooms import Entered, Entry, Limits, NodeSink, Rooms, Submission
 
 # timers of a room server need not be exact
 _SLACK: Final = 0.01
@@ -30,7 +30,7 @@ class RoomBackend(Protocol):
 
     shared: bool
 
-    async def start(self, sink: Sink, grace: float) -> None:
+    async def start(self, sink: NodeSink, grace: float) -> None:
         """Begin; `sink` takes what is for the members of this node. `grace`: how long one may be away, in seconds."""
         ...
 
@@ -96,7 +96,7 @@ class MemoryBackend:
         assert self._rooms is not None, "the backend was not started"
         return self._rooms
 
-    async def start(self, sink: Sink, grace: float) -> None:
+    async def start(self, sink: NodeSink, grace: float) -> None:
         """Begin with no room."""
         self._rooms = Rooms(sink, grace, self._limits)
 

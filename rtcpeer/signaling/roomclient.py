@@ -28,7 +28,7 @@ from rtcpeer.errors import (
 from rtcpeer.media.event_target import Event, EventTarget, close_events, fire, handler
 from rtcpeer.signaling.http.headers import read_retry_after_untrusted
 from rtcpeer.signaling.notices import Notices
-from rtcpeer.signaling.roomlink import Link
+from rtcpeer.signaling.roomlink import MemberLink
 from rtcpeer.signaling.roommember import RoomMember
 from rtcpeer.signaling.roomwire import (
     CLOSE_KICKED,
@@ -122,7 +122,7 @@ class Room(EventTarget):
         self.notices = Notices()
         self._client = client
         self._token: str | None = None
-        self._link = Link(_OUTBOX)
+        self._link = MemberLink(_OUTBOX)
         self._members: dict[str, RoomMember] = {}
         self._new: deque[RoomMember] = deque()  # not yet given to who iterates
         self._waiter: asyncio.Future[None] | None = None

@@ -19,7 +19,7 @@ _ACK_COUNT: Final = 16
 _ACK_BYTES: Final = 65_536
 
 
-class Link:
+class MemberLink:
     """One member's frames in both directions.
 
     Args:

@@ -27,7 +27,7 @@ from redis.exceptions import RedisError
 
 from rtcpeer.aio import TaskSet
 from rtcpeer.errors import NetworkError
-from rtcpeer.signaling.rooms import EVENTS, Entered, Entry, Sink, Submission
+from rtcpeer.signaling.rooms import EVENTS, Entered, Entry, NodeSink, Submission
 from rtcpeer.signaling.roomwire import CLOSE_RESTART, RoomError
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class RedisBackend:
         self._grace = 30.0
         self._node = secrets.token_urlsafe(9)
         self._generation = ""
-        self._sink: Sink | None = None
+        self._sink: NodeSink | None = None
         self._local: dict[str, _Local] = {}
         self._acks: dict[str, tuple[str, int]] = {}
         self._acks_wanted = asyncio.Event()
@@ -106,7 +106,7 @@ class RedisBackend:
     def __repr__(self) -> str:
         return f"<RedisBackend node {self._node}, {len(self._local)} members>"
 
-    async def start(self, sink: Sink, grace: float) -> None:
+    async def start(self, sink: NodeSink, grace: float) -> None:
         """Connect, and begin to beat and to read.
 
         Raises:

@@ -27,7 +27,7 @@ EVENTS: Final = 262_144
 LeaveReason = Literal["left", "expired", "kicked", "backlog", "node"]
 
 
-class Sink(Protocol):
+class NodeSink(Protocol):
     """The server's side of a backend: where frames for members of this node go. Nothing of it may raise."""
 
     def deliver(self, id: str, seq: int, text: str) -> None:
@@ -169,7 +169,7 @@ class Rooms:
         limits: bounds.
     """
 
-    def __init__(self, sink: Sink, grace: float, limits: Limits) -> None:
+    def __init__(self, sink: NodeSink, grace: float, limits: Limits) -> None:
         self._sink = sink
         self._grace = grace
         self._limits = limits

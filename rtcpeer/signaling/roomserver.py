@@ -20,7 +20,7 @@ from aiohttp import WSMsgType, web
 
 from rtcpeer.aio import TaskSet
 from rtcpeer.config.configuration import RTCIceServer
-from rtcpeer.config.provider import IceServerProvider, Subscription
+from rtcpeer.config.provider import IceServerProvider, ServersSubscription
 from rtcpeer.config.readers import IceServerGrant
 from rtcpeer.errors import NetworkError, RtcPeerError, RTCSyntaxError
 from rtcpeer.signaling.http.limits import RateLimit, client_key
@@ -155,7 +155,7 @@ class RoomServer:
         self._clients: Counter[str] = Counter()  # sockets by address
         self._waiting: Counter[str] = Counter()  # those that have not entered
         self._tasks = TaskSet("the room server")
-        self._subscription: Subscription | None = None
+        self._subscription: ServersSubscription | None = None
         self._listener: Listener | None = None
         self._idle = asyncio.Event()
         self._started = self._draining = False

@@ -7,7 +7,7 @@ Pure.
 from __future__ import annotations
 
 from rtcpeer.stun import message as stun
-from rtcpeer.stun.message import Message
+from rtcpeer.stun.message import StunMessage
 
 # How often one request is asked to come again with the newest nonce before the server counts as never content.
 _MAX_CHALLENGES = 4
@@ -51,16 +51,16 @@ class LongTermCredentials:
         self.key: bytes | None = None
         self.attributes = b""
 
-    def believe_success(self, message: Message) -> bool:
+    def believe_success(self, message: StunMessage) -> bool:
         """Whether a success response is the server's."""
         return self.key is None or message.authentic(self.key)
 
-    def believe_error(self, message: Message) -> bool:
+    def believe_error(self, message: StunMessage) -> bool:
         """Servers sign errors or not; a signed one must be right."""
         signed = stun.MESSAGE_INTEGRITY in message.attributes
         return not signed or self.key is None or message.authentic(self.key)
 
-    def accept_challenge(self, code: int, message: Message, attempts: Attempts) -> bool:
+    def accept_challenge(self, code: int, message: StunMessage, attempts: Attempts) -> bool:
         """RFC 8489 9.2.5: whether it makes sense to send a request again, with what the server said.
 
         A nonce that went stale meets every request that is under way. One that was sent with an older nonce than

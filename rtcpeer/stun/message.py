@@ -163,7 +163,7 @@ def looks_like_stun(data: bytes) -> bool:
     return len(data) >= HEADER_SIZE and data[0] < 4 and data[4:8] == COOKIE_BYTES
 
 
-class Message:
+class StunMessage:
     """A parsed message; attributes are raw bytes by type, the first of a kind counts.
 
     Attributes that follow MESSAGE-INTEGRITY are dropped (RFC 8489 14.5), FINGERPRINT is verified.
@@ -266,7 +266,7 @@ def unpack_xor_address(value: bytes, transaction_id: bytes) -> Address | None:
     return _unpacked(mixed), _U16.unpack_from(value, 2)[0] ^ (COOKIE >> 16)
 
 
-def parse_untrusted(data: bytes) -> Message:
+def parse_untrusted(data: bytes) -> StunMessage:
     """Parse one datagram.
 
     Raises:
@@ -310,4 +310,4 @@ def parse_untrusted(data: bytes) -> Message:
         if count > _MAX_ATTRIBUTES:
             raise StunError("too many attributes")
         position = (end + 3) & ~3
-    return Message(kind, transaction_id, attributes, data, integrity_at, repeated)
+    return StunMessage(kind, transaction_id, attributes, data, integrity_at, repeated)

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from rtcpeer.config.configuration import RTCConfiguration, RTCIceServer, read_configuration
 from rtcpeer.config.manager import Difference, difference
-from rtcpeer.config.provider import IceServerProvider, IceServersUnavailable, Subscription
+from rtcpeer.config.provider import IceServerProvider, IceServersUnavailable, ServersSubscription
 from rtcpeer.config.readers import IceServerGrant
 from rtcpeer.peer.errors import InvalidStateError
 from rtcpeer.supervisor.observe import ice_transports
@@ -42,7 +42,7 @@ class Servers:
         self.configuration = configuration
         self._provider = provider
         self._failed = failed
-        self._subscription: Subscription | None = None
+        self._subscription: ServersSubscription | None = None
         self._recommended: list[RTCIceServer] = []  # by the signaling service, and in force
         # those that the path may still use, since others are in force
         self._outdated: RTCConfiguration | None = None

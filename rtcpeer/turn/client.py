@@ -17,7 +17,7 @@ from struct import Struct
 from rtcpeer.net.network import Address
 from rtcpeer.stun import message as stun
 from rtcpeer.stun.credentials import Attempts, LongTermCredentials
-from rtcpeer.stun.message import Message
+from rtcpeer.stun.message import StunMessage
 from rtcpeer.turn.framing import Frames
 
 NEVER = float("inf")
@@ -375,7 +375,7 @@ class TurnClient:
             self.receive_untrusted(now, frame)
         return good
 
-    def _on_success(self, now: float, request: Request, message: Message) -> None:
+    def _on_success(self, now: float, request: Request, message: StunMessage) -> None:
         method = request.method
         if method == stun.ALLOCATE:
             relayed = message.address(stun.XOR_RELAYED_ADDRESS)
@@ -407,7 +407,7 @@ class TurnClient:
                 self._peer_of_channel[channel.number] = request.peer
                 self._grant(now, request.peer[0])
 
-    def _live(self, now: float, message: Message) -> None:
+    def _live(self, now: float, message: StunMessage) -> None:
         lifetime = message.number(stun.LIFETIME) or _LIFETIME
         self._expires_at = now + lifetime
         self._refresh_at = now + max(lifetime - 60, lifetime / 2)
@@ -420,7 +420,7 @@ class TurnClient:
         for data, peer in queue:
             self._indicate(data, peer)
 
-    def _on_error(self, now: float, request: Request, message: Message) -> None:
+    def _on_error(self, now: float, request: Request, message: StunMessage) -> None:
         code, text = message.error
         if code in (401, 438) and self._credentials.accept_challenge(code, message, request.attempts):
             self._transmit(now, request)
@@ -481,7 +481,7 @@ class TurnClient:
         self._requests.clear()
         self._waiting.clear()
 
-    def _on_allocate_error(self, now: float, code: int, text: str, message: Message) -> None:
+    def _on_allocate_error(self, now: float, code: int, text: str, message: StunMessage) -> None:
         if self._ask == "both" and code in (400, 420, 440):
             self._ask = "ipv4"
             self.allocate(now)
@@ -600,7 +600,7 @@ def _channel_number(number: int) -> bytes:
     return stun.attribute(stun.CHANNEL_NUMBER, number.to_bytes(2, "big") + b"\0\0")
 
 
-def _second_relayed(message: Message) -> Address | None:
+def _second_relayed(message: StunMessage) -> Address | None:
     """With ADDITIONAL-ADDRESS-FAMILY a success carries two relayed addresses (RFC 8656 7.3)."""
     for kind, value in message.repeated:
         if kind == stun.XOR_RELAYED_ADDRESS:

@@ -8,7 +8,7 @@ import pytest
 from rtcpeer.rtp import dependency
 from rtcpeer.rtp.forwarding import REPEATS_MAX
 from rtcpeer.rtp.headers import HeaderPlan
-from rtcpeer.rtp.munging import SHIFTS_MAX, Segment, move_pictures
+from rtcpeer.rtp.munging import SHIFTS_MAX, OffsetSegment, move_pictures
 from rtcpeer.rtp.payloads import begins_keyframe_untrusted, read_vp8_untrusted
 from rtcpeer.rtp.relay_packet import (
     RelayPacket,
@@ -73,7 +73,7 @@ def test_packets_of_the_corpus_are_read_or_refused():
 @pytest.mark.parametrize("codec", ["VP8", "VP9", "H264", "H265", "AV1", "OPUS"])
 def test_payloads_of_the_corpus_are_read_or_refused(codec):
     choice = random.Random(2)
-    segment = Segment(None, 0, 0, 0)
+    segment = OffsetSegment(None, 0, 0, 0)
     segment.picture, segment.layer, segment.key = 0x7FFF, 0xFF, 0x1F
     seeds = [
         vp8(77, key=True),

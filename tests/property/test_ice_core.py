@@ -216,7 +216,7 @@ def test_any_attributes_can_be_read(attributes: list[tuple[int, bytes]]) -> None
     read(message)
 
 
-def read(message: stun.Message) -> None:
+def read(message: stun.StunMessage) -> None:
     """Everything that can be asked of a message."""
     message.authentic(b"key")
     _ = message.username, message.error, message.mapped_address, message.unknown_required()

@@ -11,7 +11,7 @@ from rtcpeer.testing.turn.stun import (
     Attribute,
     Kind,
     Method,
-    StunMessage,
+    ServerStunMessage,
     pack_address,
     parse_untrusted,
     unpack_address_untrusted,
@@ -27,7 +27,7 @@ attributes = st.tuples(
 @st.composite
 def messages(draw):
     """Well-formed messages with senseless content, signed or not, damaged or not."""
-    message = StunMessage(
+    message = ServerStunMessage(
         draw(st.sampled_from(list(Method)).map(int) | st.sampled_from([0x00A, 0x020])),
         draw(st.sampled_from(list(Kind))),
         draw(transactions),
@@ -57,7 +57,7 @@ def test_addresses_survive(address, transaction):
 )
 def test_messages_survive_and_only_the_right_key_fits(transaction, pairs, key):
     special = {Attribute.MESSAGE_INTEGRITY, Attribute.FINGERPRINT}
-    message = StunMessage(1, Kind.REQUEST, transaction, [p for p in pairs if p[0] not in special])
+    message = ServerStunMessage(1, Kind.REQUEST, transaction, [p for p in pairs if p[0] not in special])
     parsed = parse_untrusted(message.to_bytes(key))
     assert parsed.attributes[:-1] == message.attributes
     assert parsed.is_signed_with(key)

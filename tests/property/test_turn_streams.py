@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rtcpeer.ice.agent.sockets import Pipe
+from rtcpeer.ice.agent.sockets import BaseContext
 from rtcpeer.ice.agent.tcp import TcpBase
 from rtcpeer.stun import message as stun
 from rtcpeer.turn.client import TurnClient
@@ -116,7 +116,7 @@ def client(sent: list[bytes]) -> TurnClient:
     return found
 
 
-def answer(rng: random.Random, request: stun.Message) -> bytes:
+def answer(rng: random.Random, request: stun.StunMessage) -> bytes:
     """Something like a server's answer."""
     challenge = stun.attribute(stun.REALM, b"example") + stun.attribute(stun.NONCE, rng.randbytes(4))
     if not request.authentic(KEY) or rng.random() < 0.2:
@@ -161,7 +161,7 @@ async def test_a_stream_of_ice_tcp_survives_any_cut_and_damage() -> None:
     for seed in range(CASES // 40):
         rng = random.Random(seed)
         got: list[bytes] = []
-        pipe = Pipe(
+        pipe = BaseContext(
             asyncio.get_running_loop().time,
             lambda base, data, address, got=got: got.append(data),  # type: ignore[misc]
             lambda pair: None,

@@ -65,3 +65,26 @@ def test_required():
     assert webidl.required("Init", {"a": 0}, "a") == 0
     with pytest.raises(TypeError, match="Init: the member 'a' is required"):
         webidl.required("Init", {"a": None}, "a")
+
+
+@pytest.mark.parametrize("value", ["text", b"text", bytearray(b"text"), {"a": 1}, 5, None])
+def test_what_is_no_sequence(value):
+    with pytest.raises(TypeError, match="codecs must be a list, not"):
+        webidl.sequence("codecs", value, "a list")
+
+
+def test_sequences_are_copies():
+    given = (1, 2)
+    assert webidl.sequence("codecs", given) == [1, 2]
+    assert webidl.sequence("codecs", iter(given)) == [1, 2]
+
+
+@pytest.mark.parametrize("value", ["1", True, None, float("nan"), float("inf")])
+def test_what_is_no_double(value):
+    with pytest.raises(TypeError, match="rate must be a finite number"):
+        webidl.double("rate", value)
+    assert webidl.double("rate", 2) == 2.0
+
+
+def test_present_leaves_out_what_is_none():
+    assert webidl.present("Init", {"a": None, "b": 0}) == {"b": 0}

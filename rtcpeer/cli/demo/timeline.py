@@ -26,7 +26,7 @@ COLOURS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TimelineEntry:
     """One line: seconds since the start, who, which event, details."""
 
     time: float
@@ -53,7 +53,7 @@ class Timeline:
     """
 
     show: bool = True
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[TimelineEntry] = field(default_factory=list)
     promises: list[Promise] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
     _start: float = field(default_factory=time.perf_counter)
@@ -70,13 +70,13 @@ class Timeline:
 
     def act(self, title: str) -> None:
         """A new part begins."""
-        self.entries.append(Entry(round(self.now, 4), "act", title, ""))
+        self.entries.append(TimelineEntry(round(self.now, 4), "act", title, ""))
         self._print("")
         self._print(paint("act", f"{self.now:8.3f}  {title}"))
 
     def note(self, who: str, event: str, detail: object = "") -> None:
         """Something happened."""
-        self.entries.append(Entry(round(self.now, 4), who, event, str(detail)))
+        self.entries.append(TimelineEntry(round(self.now, 4), who, event, str(detail)))
         self._print(f"{paint('dim', f'{self.now:8.3f}')}  {paint(who, f'{who:<7}')} {event:<22} {detail}")
 
     def promise(self, text: str, kept: bool, measured: object) -> None:

@@ -12,7 +12,7 @@ import ssl
 from collections import Counter
 
 from rtcpeer.cli.doctor.udp_socket import ProbeSocket
-from rtcpeer.cli.doctor.verdicts import Attempt
+from rtcpeer.cli.doctor.verdicts import ServerAttempt
 from rtcpeer.config.servers import IceServerEntry
 from rtcpeer.net.network import Network
 from rtcpeer.net.system import default_tls_context
@@ -75,13 +75,13 @@ class ExaminationContext:
             lookout.close()
 
 
-def note_refusal(attempt: Attempt, entry: IceServerEntry, code: int, text: str) -> None:
+def note_refusal(attempt: ServerAttempt, entry: IceServerEntry, code: int, text: str) -> None:
     """The server said no, or nothing (701)."""
     attempt.error_code, attempt.error_text = code, without_secrets(text, entry)
     attempt.outcome = "silent" if code == 701 else _CODES.get(code, "refused")
 
 
-def note_failure(attempt: Attempt, error: OSError) -> None:
+def note_failure(attempt: ServerAttempt, error: OSError) -> None:
     """There was no way to the server."""
     if isinstance(error, ssl.SSLCertVerificationError):
         attempt.outcome, attempt.error_text = "certificate", error.verify_message

@@ -17,8 +17,8 @@ from typing import Any
 from rtcpeer.cli.doctor.run import Result, check_up
 from rtcpeer.cli.doctor.verdicts import (
     FAMILY_NAMES,
-    Attempt,
-    Report,
+    ServerAttempt,
+    ServerReport,
     Verdict,
     show,
     udp_is_blocked,
@@ -174,7 +174,7 @@ def as_document(result: Result, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     }
 
 
-def _server(report: Report, one: Verdict) -> dict[str, Any]:
+def _server(report: ServerReport, one: Verdict) -> dict[str, Any]:
     return {
         "url": one.url,
         "works": one.works,
@@ -189,7 +189,7 @@ def _server(report: Report, one: Verdict) -> dict[str, Any]:
     }
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
+def _attempt(attempt: ServerAttempt) -> dict[str, Any]:
     return {
         "family": attempt.family,
         "address": show(attempt.address),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rtcpeer.cli.doctor.context import RESOLVE_BY, ExaminationContext
 from rtcpeer.cli.doctor.stun_check import ask, ask_over_dtls
 from rtcpeer.cli.doctor.turn_check import ask_relay
-from rtcpeer.cli.doctor.verdicts import Attempt, NatFinding, Report, nat_behaviour
+from rtcpeer.cli.doctor.verdicts import NatFinding, ServerAttempt, ServerReport, nat_behaviour
 from rtcpeer.config.rest import expiry_of
 from rtcpeer.config.servers import IceServerEntry
 from rtcpeer.net.network import Address, Family, Network
@@ -33,7 +33,7 @@ class Result:
         seconds: how long it took.
     """
 
-    reports: list[Report]
+    reports: list[ServerReport]
     nats: list[NatFinding]
     families: tuple[Family, ...]
     seconds: float
@@ -62,9 +62,11 @@ async def check_up(
     return Result([task.result() for task in tasks], nats, families, around.elapsed)
 
 
-async def _examine(around: ExaminationContext, entry: IceServerEntry, families: tuple[Family, ...]) -> Report:
+async def _examine(
+    around: ExaminationContext, entry: IceServerEntry, families: tuple[Family, ...]
+) -> ServerReport:
     url = entry.url
-    report = Report(url)
+    report = ServerReport(url)
     expiry = expiry_of(entry.username)
     if expiry is not None:
         report.expired_for = wall_time() - expiry
@@ -79,7 +81,7 @@ async def _examine(around: ExaminationContext, entry: IceServerEntry, families: 
 
 
 async def _addresses(
-    around: ExaminationContext, report: Report, families: tuple[Family, ...]
+    around: ExaminationContext, report: ServerReport, families: tuple[Family, ...]
 ) -> dict[Family, str]:
     """One address per family that can be reached from here."""
     loop = asyncio.get_running_loop()
@@ -112,11 +114,11 @@ async def _addresses(
 
 async def _attempt(
     around: ExaminationContext, entry: IceServerEntry, family: Family, address: Address
-) -> Attempt:
+) -> ServerAttempt:
     """Try one address; redirects (RFC 8656 7.4) are followed."""
     visited: list[Address] = []
     while True:
-        attempt = Attempt(family, address, redirected_from=visited[-1] if visited else None)
+        attempt = ServerAttempt(family, address, redirected_from=visited[-1] if visited else None)
         visited.append(address)
         attempt.local = around.network.source_address(address[0])
         if attempt.local is None:

@@ -12,7 +12,7 @@ from rtcpeer.cli.doctor.context import (
     note_refusal,
 )
 from rtcpeer.cli.doctor.udp_socket import RTO
-from rtcpeer.cli.doctor.verdicts import Attempt
+from rtcpeer.cli.doctor.verdicts import ServerAttempt
 from rtcpeer.config.servers import IceServerEntry
 from rtcpeer.dtls.client import DtlsChannel
 from rtcpeer.dtls.trust import client_connection
@@ -20,7 +20,7 @@ from rtcpeer.net.network import Address
 from rtcpeer.stun import message as stun
 
 
-async def ask(around: ExaminationContext, entry: IceServerEntry, attempt: Attempt, source: str) -> None:
+async def ask(around: ExaminationContext, entry: IceServerEntry, attempt: ServerAttempt, source: str) -> None:
     """Ask over UDP, from the lookout, so that the answer also shows the NAT."""
     lookout = await around.lookout(source)
     if lookout is None:
@@ -39,11 +39,11 @@ async def ask(around: ExaminationContext, entry: IceServerEntry, attempt: Attemp
 
 
 async def ask_over_dtls(
-    around: ExaminationContext, entry: IceServerEntry, attempt: Attempt, source: str
+    around: ExaminationContext, entry: IceServerEntry, attempt: ServerAttempt, source: str
 ) -> None:
     """Ask a ``stuns:`` server (RFC 7350) from a socket of its own; what is timed is the answer, not the handshake."""
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[stun.Message | None] = loop.create_future()
+    answer: asyncio.Future[stun.StunMessage | None] = loop.create_future()
     channel = DtlsChannel(
         client_connection(around.tls, entry.url.host),
         send=lambda datagram: socket.send(datagram, attempt.address),
@@ -82,7 +82,7 @@ async def ask_over_dtls(
         note_refusal(attempt, entry, *message.error)
 
 
-def _note(answer: asyncio.Future[stun.Message | None], data: bytes) -> None:
+def _note(answer: asyncio.Future[stun.StunMessage | None], data: bytes) -> None:
     if not answer.done():
         try:
             answer.set_result(stun.parse_untrusted(data))

@@ -25,7 +25,7 @@ from rtcpeer.cli.doctor.context import (
     without_secrets,
 )
 from rtcpeer.cli.doctor.udp_socket import ProbeSocket
-from rtcpeer.cli.doctor.verdicts import Attempt, Bounce
+from rtcpeer.cli.doctor.verdicts import Bounce, ServerAttempt
 from rtcpeer.config.servers import IceServerEntry
 from rtcpeer.net.network import Address
 from rtcpeer.turn.client import Allocated, Refused
@@ -38,7 +38,7 @@ _PREFIX = b"rtcpeer doctor "
 
 
 async def ask_relay(
-    around: ExaminationContext, entry: IceServerEntry, attempt: Attempt, source: str
+    around: ExaminationContext, entry: IceServerEntry, attempt: ServerAttempt, source: str
 ) -> Address | None:
     """Fill in the attempt; returns the server that we are sent on to, if that is the answer."""
     holder = (entry.url.host, entry.username)
@@ -81,7 +81,11 @@ async def _look(around: ExaminationContext, entry: IceServerEntry, server: Addre
 
 
 async def _allocate(
-    around: ExaminationContext, entry: IceServerEntry, attempt: Attempt, relay: ExaminedRelay, source: str
+    around: ExaminationContext,
+    entry: IceServerEntry,
+    attempt: ServerAttempt,
+    relay: ExaminedRelay,
+    source: str,
 ) -> Allocated | Refused | None:
     try:
         await relay.open(around.network, source, around.tls, around.left(ALLOCATE_BY, ANSWER_WITHIN))
@@ -109,7 +113,11 @@ async def _allocate(
 
 
 async def _send_data(
-    around: ExaminationContext, entry: IceServerEntry, attempt: Attempt, relay: ExaminedRelay, source: str
+    around: ExaminationContext,
+    entry: IceServerEntry,
+    attempt: ServerAttempt,
+    relay: ExaminedRelay,
+    source: str,
 ) -> None:
     exchange = _Exchange(relay)
     async with asyncio.TaskGroup() as group:
@@ -145,7 +153,11 @@ class _Exchange:
 
 
 async def _to_relay(
-    around: ExaminationContext, entry: IceServerEntry, attempt: Attempt, exchange: _Exchange, source: str
+    around: ExaminationContext,
+    entry: IceServerEntry,
+    attempt: ServerAttempt,
+    exchange: _Exchange,
+    source: str,
 ) -> None:
     """Between the allocation and a second one."""
     other = ExaminedRelay(entry, attempt.address, around.left(DATA_BY, DATA_WITHIN))
@@ -169,7 +181,7 @@ async def _to_relay(
 
 async def _between(
     around: ExaminationContext,
-    attempt: Attempt,
+    attempt: ServerAttempt,
     exchange: _Exchange,
     other: ExaminedRelay,
     here: Address,
@@ -201,7 +213,7 @@ async def _between(
 
 
 async def _to_host(
-    around: ExaminationContext, attempt: Attempt, exchange: _Exchange, relayed: Address
+    around: ExaminationContext, attempt: ServerAttempt, exchange: _Exchange, relayed: Address
 ) -> None:
     """Between the allocation and a socket of our own."""
     source = around.network.source_address(relayed[0])
@@ -241,7 +253,7 @@ async def _to_host(
     bounce.forbidden = relay.forbidden
 
 
-def _hosts(lookout: ProbeSocket, attempt: Attempt, relayed: Address) -> list[str]:
+def _hosts(lookout: ProbeSocket, attempt: ServerAttempt, relayed: Address) -> list[str]:
     """Under which addresses the relay may see our socket."""
     known = [lookout.local[0], *(seen.mapped[0] for seen in lookout.observations)]
     if attempt.mapped is not None:

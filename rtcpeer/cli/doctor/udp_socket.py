@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from rtcpeer.cli.doctor.verdicts import Observation
+from rtcpeer.cli.doctor.verdicts import MappingObservation
 from rtcpeer.net.network import Address, DatagramSocket, Network
 from rtcpeer.stun import message as stun
 from rtcpeer.stun.query import Queries
@@ -28,7 +28,7 @@ class ProbeSocket:
     """
 
     def __init__(self) -> None:
-        self.observations: list[Observation] = []
+        self.observations: list[MappingObservation] = []
         self.strange: set[Address] = set()
         self.on_data: dict[Address, Callable[[bytes], None]] = {}
         self._queries = Queries()
@@ -74,7 +74,7 @@ class ProbeSocket:
 
     def saw(self, server: Address, mapped: Address) -> None:
         """Somebody told how this socket looks from there."""
-        seen = Observation(self.local, server, mapped)
+        seen = MappingObservation(self.local, server, mapped)
         if seen not in self.observations:
             self.observations.append(seen)
 

@@ -39,7 +39,7 @@ class Bounce:
 
 
 @dataclass(slots=True)
-class Attempt:
+class ServerAttempt:
     """One address of one server, tried.
 
     Attributes:
@@ -75,7 +75,7 @@ class Attempt:
 
 
 @dataclass(slots=True)
-class Report:
+class ServerReport:
     """One URL.
 
     Attributes:
@@ -87,7 +87,7 @@ class Report:
     """
 
     url: ServerUrl
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: list[ServerAttempt] = field(default_factory=list)
     problem: str = ""
     detail: str = ""
     resolve_time: float | None = None
@@ -144,7 +144,7 @@ _PROBLEMS = {
 }
 
 
-def verdict(report: Report) -> Verdict:
+def verdict(report: ServerReport) -> Verdict:
     """The verdict on one URL."""
     url = report.url
     name = f"{show((url.host, url.port))} over {report.transport}{'' if url.is_turn else ' (STUN)'}"
@@ -164,12 +164,12 @@ def verdict(report: Report) -> Verdict:
     return Verdict(url.url, report.works, best.outcome, sentence, tuple(_advice(report, best)))
 
 
-def _outcome(report: Report, attempt: Attempt) -> str:
+def _outcome(report: ServerReport, attempt: ServerAttempt) -> str:
     where = f"sends us on to {show(attempt.address)}: " if attempt.redirected_from else ""
     return where + (_success(report, attempt) if attempt.works else _failure(report, attempt))
 
 
-def _failure(report: Report, attempt: Attempt) -> str:
+def _failure(report: ServerReport, attempt: ServerAttempt) -> str:
     said = printable(attempt.error_text)
     after = f", {_ms(attempt.rtt)}" if attempt.rtt is not None else ""
     match attempt.outcome:
@@ -207,7 +207,7 @@ def _failure(report: Report, attempt: Attempt) -> str:
             return f"reachable{after}, but {server_problem(attempt.error_code, attempt.error_text)}"
 
 
-def _success(report: Report, attempt: Attempt) -> str:
+def _success(report: ServerReport, attempt: ServerAttempt) -> str:
     if report.url.is_turn:
         life = f" for {attempt.lifetime:.0f} s" if attempt.lifetime else ""
         return f"relays, {_ms(attempt.rtt)}; credential accepted{life}"
@@ -215,7 +215,7 @@ def _success(report: Report, attempt: Attempt) -> str:
     return f"answers, {_ms(attempt.rtt)}{seen}"
 
 
-def _advice(report: Report, attempt: Attempt) -> Iterable[str]:
+def _advice(report: ServerReport, attempt: ServerAttempt) -> Iterable[str]:
     outcome = attempt.outcome
     if outcome == "silent" and report.url.transport == "udp":
         dtls = ", does it serve DTLS" if report.transport == "DTLS" else ""
@@ -263,7 +263,7 @@ def _ago(seconds: float) -> str:
 # --- all servers ----------------------------------------------------------------------------------
 
 
-def udp_is_blocked(reports: Sequence[Report]) -> bool:
+def udp_is_blocked(reports: Sequence[ServerReport]) -> bool:
     """Every server was silent over UDP, and one answered over something else."""
     udp = [a for r in reports if r.transport == "UDP" for a in r.attempts]
     other = [a for r in reports if r.transport != "UDP" for a in r.attempts]
@@ -271,7 +271,7 @@ def udp_is_blocked(reports: Sequence[Report]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class MappingObservation:
     """One answer: from this local socket, this server address saw us as `mapped`."""
 
     local: Address
@@ -294,7 +294,7 @@ class NatFinding:
     public: tuple[Address, ...] = ()
 
 
-def nat_behaviour(observations: Sequence[Observation]) -> NatFinding:
+def nat_behaviour(observations: Sequence[MappingObservation]) -> NatFinding:
     """How the NAT in front of one local socket maps it (RFC 4787 section 4.1), as far as the answers show.
 
     Args:

@@ -21,7 +21,7 @@ OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 _PROGRESS_EVERY = 1.0
 
 
-class Call:
+class WatchedCall:
     """A peer that is watched.
 
     Args:

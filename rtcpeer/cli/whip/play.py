@@ -13,7 +13,7 @@ from typing import Any
 import av
 
 from rtcpeer.cli.report import Reporter
-from rtcpeer.cli.whip.call import FAILED, WRONG_USE, Call, failure, totals
+from rtcpeer.cli.whip.call import FAILED, WRONG_USE, WatchedCall, failure, totals
 from rtcpeer.errors import RtcPeerError, RTCSyntaxError
 from rtcpeer.media.recorder import MediaRecorder
 from rtcpeer.signaling.http.whip_client import WhepClient
@@ -59,7 +59,7 @@ async def run_play(
     report("playing", url=url)
     try:
         await recorder.start()
-        status = await Call(peer, report, wait=wait).run(record, seconds=seconds, numbers=numbers)
+        status = await WatchedCall(peer, report, wait=wait).run(record, seconds=seconds, numbers=numbers)
     except (RtcPeerError, TimeoutError) as error:
         status = failure(report, error)
     finally:

@@ -13,7 +13,7 @@ from typing import Any
 import av
 
 from rtcpeer.cli.report import Reporter
-from rtcpeer.cli.whip.call import WRONG_USE, Call, failure, totals
+from rtcpeer.cli.whip.call import WRONG_USE, WatchedCall, failure, totals
 from rtcpeer.errors import RtcPeerError, RTCSyntaxError
 from rtcpeer.media.player import MediaPlayer
 from rtcpeer.signaling.http.whip_client import WhipClient
@@ -68,7 +68,7 @@ async def run_publish(
 
     report("publishing", source=source, url=url, kinds=[track.kind for track in tracks])
     try:
-        status = await Call(peer, report, wait=wait).run(play, seconds=seconds, numbers=numbers)
+        status = await WatchedCall(peer, report, wait=wait).run(play, seconds=seconds, numbers=numbers)
     except (RtcPeerError, TimeoutError) as error:
         return failure(report, error)
     finally:

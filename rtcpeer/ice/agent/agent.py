@@ -29,10 +29,10 @@ from rtcpeer.ice.agent.log import IceLog
 from rtcpeer.ice.agent.pool import BasePool
 from rtcpeer.ice.agent.relay import RelayBase
 from rtcpeer.ice.agent.remote_candidates import RemoteCandidateFilter
-from rtcpeer.ice.agent.sockets import Pipe
-from rtcpeer.ice.agent.stats import AgentStats, Counters, collect
+from rtcpeer.ice.agent.sockets import BaseContext
+from rtcpeer.ice.agent.stats import AgentCounters, AgentStats, collect
 from rtcpeer.ice.candidates import broadcast_addresses, new_credentials
-from rtcpeer.ice.context import Context
+from rtcpeer.ice.context import IceContext
 from rtcpeer.ice.core import IceCore
 from rtcpeer.ice.events import (
     ActiveWanted,
@@ -79,7 +79,7 @@ class IceAgent:
         self.log = IceLog(name)
         self._loop = asyncio.get_running_loop()
         self.clock = self._loop.time
-        self.context = Context(
+        self.context = IceContext(
             settings=settings,
             controlling=role is IceRole.CONTROLLING,
             tie_breaker=secrets.randbits(64),
@@ -88,7 +88,7 @@ class IceAgent:
             prefix=secrets.token_hex(3),
         )
         self.core = IceCore(self.context, role_known=role is not IceRole.UNKNOWN)
-        self._pipe = Pipe(
+        self._pipe = BaseContext(
             self.clock,
             self._on_stun,
             self._on_wake,
@@ -103,7 +103,7 @@ class IceAgent:
         # Where data goes; the core's route, copied so that `send` is short.
         self._route: Pair | None = None
         self._selected: SelectedPair | None = None
-        self._counters = Counters()
+        self._counters = AgentCounters()
         self._alarm = Alarm(
             self._loop, self._wanted, self._on_due, lag_tolerance=lambda: self._settings.lag_tolerance
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from rtcpeer.dtls.trust import client_connection
 from rtcpeer.ice.agent.pool import BasePool
 from rtcpeer.ice.agent.relay import RelayPath
-from rtcpeer.ice.agent.sockets import Pipe
+from rtcpeer.ice.agent.sockets import BaseContext
 from rtcpeer.ice.candidates import canonical_address, is_ipv6, reach_of
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Address, Interface, Network
@@ -55,7 +55,7 @@ class AllocationAttempt:
         self,
         network: Network,
         settings: IceSettings,
-        pipe: Pipe,
+        pipe: BaseContext,
         pool: BasePool,
         owner: object,
         watcher: PathWatcher,

@@ -17,7 +17,7 @@ from rtcpeer.ice.agent.listener import IceCandidateError
 from rtcpeer.ice.agent.log import IceLog
 from rtcpeer.ice.agent.pool import BasePool
 from rtcpeer.ice.agent.relay import RelayBase, RelayPath
-from rtcpeer.ice.agent.sockets import Pipe, SocketBase
+from rtcpeer.ice.agent.sockets import BaseContext, SocketBase
 from rtcpeer.ice.agent.stun_over_dtls import ask_over_dtls
 from rtcpeer.ice.candidates import foundation, is_ipv6, order_interfaces, priority
 from rtcpeer.ice.pair import Base
@@ -75,7 +75,7 @@ class Gathering:
         self,
         network: Network,
         settings: IceSettings,
-        pipe: Pipe,
+        pipe: BaseContext,
         pool: BasePool,
         owner: object,
         sink: GatheringSink,

@@ -15,8 +15,8 @@ from rtcpeer.ice.agent.listener import IceCandidateError, IceListener
 from rtcpeer.ice.agent.log import IceLog
 from rtcpeer.ice.agent.pool import BasePool
 from rtcpeer.ice.agent.relay import RelayPath
-from rtcpeer.ice.agent.sockets import Pipe, SocketBase
-from rtcpeer.ice.context import Context
+from rtcpeer.ice.agent.sockets import BaseContext, SocketBase
+from rtcpeer.ice.context import IceContext
 from rtcpeer.ice.core import IceCore
 from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.pair import Base, Local
@@ -37,7 +37,7 @@ class GatheringHost(Protocol):
 
     clock: Callable[[], float]
     core: IceCore
-    context: Context
+    context: IceContext
     pool: BasePool
     listener: IceListener
     log: IceLog
@@ -73,7 +73,9 @@ class GatheringSession:
 
     __slots__ = ("_host", "gathering", "generation", "task")
 
-    def __init__(self, host: GatheringHost, network: Network, pipe: Pipe, generation: Generation) -> None:
+    def __init__(
+        self, host: GatheringHost, network: Network, pipe: BaseContext, generation: Generation
+    ) -> None:
         self._host = host
         self.generation = generation
         self.task: asyncio.Task[None] | None = None

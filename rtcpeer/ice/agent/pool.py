@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 
 from rtcpeer.ice.agent.relay import RelayPath
-from rtcpeer.ice.agent.sockets import Pipe, SocketBase
+from rtcpeer.ice.agent.sockets import BaseContext, SocketBase
 from rtcpeer.ice.agent.tcp import Spawn, TcpBase
 from rtcpeer.ice.local import LocalSide
 from rtcpeer.ice.settings import IceSettings
@@ -39,7 +39,9 @@ class BasePool:
         on_empty: called when the last allocation has been released after `close`.
     """
 
-    def __init__(self, network: Network, pipe: Pipe, spawn: Spawn, on_empty: Callable[[], None]) -> None:
+    def __init__(
+        self, network: Network, pipe: BaseContext, spawn: Spawn, on_empty: Callable[[], None]
+    ) -> None:
         self._network = network
         self._pipe = pipe
         self._spawn = spawn

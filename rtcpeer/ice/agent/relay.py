@@ -11,7 +11,7 @@ from collections.abc import Callable
 from OpenSSL import SSL
 
 from rtcpeer.dtls.client import DtlsChannel
-from rtcpeer.ice.agent.sockets import Inlet, Pipe
+from rtcpeer.ice.agent.sockets import BaseContext, Inlet
 from rtcpeer.ice.candidates import is_ipv6
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Address, DatagramSocket, StreamSocket
@@ -33,7 +33,7 @@ class RelayPath:
 
     def __init__(
         self,
-        pipe: Pipe,
+        pipe: BaseContext,
         settings: IceSettings,
         *,
         url: str,
@@ -230,7 +230,7 @@ class RelayBase(Inlet):
 
     __slots__ = ("_path", "relay_protocol")
 
-    def __init__(self, pipe: Pipe, address: Address, path: RelayPath, relay_protocol: str) -> None:
+    def __init__(self, pipe: BaseContext, address: Address, path: RelayPath, relay_protocol: str) -> None:
         super().__init__(pipe, address)
         self._path = path
         self.relay_protocol = relay_protocol

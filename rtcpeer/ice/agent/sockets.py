@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rtcpeer.ice.pair import Base
 
 
-class Pipe:
+class BaseContext:
     """What all bases of one agent share.
 
     Attributes:
@@ -50,7 +50,7 @@ class Pipe:
         self.wake_after = wake_after
 
 
-class Association(Protocol):
+class ServerAssociation(Protocol):
     """What takes a server's DTLS datagrams (it looks at the first byte, RFC 7983).
 
     Attributes:
@@ -70,7 +70,7 @@ class Inlet:
 
     protocol: str = "udp"
 
-    def __init__(self, pipe: Pipe, address: Address) -> None:
+    def __init__(self, pipe: BaseContext, address: Address) -> None:
         self.pipe = pipe
         self.address = address
         # Remote address -> the pair that its data belongs to; only authenticated checks put entries here.
@@ -78,7 +78,7 @@ class Inlet:
         # The local halves of generations that use it; it is closed when the last one is gone.
         self.users: set[object] = set()
         # Address of a server that is asked over DTLS -> the association with it.
-        self.associations: dict[Address, Association] = {}
+        self.associations: dict[Address, ServerAssociation] = {}
 
     @property
     def send(self) -> Callable[[bytes, Address], None]:

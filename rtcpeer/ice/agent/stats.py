@@ -89,7 +89,7 @@ class AgentStats:
     lagged_at: float | None = None
 
 
-class Counters:
+class AgentCounters:
     """What no pair can tell: data over pairs that are gone or for want of one, and the lag of the loop."""
 
     __slots__ = (
@@ -129,9 +129,9 @@ class Counters:
                 self.bytes_received += pair.bytes_received
 
 
-def collect(core: IceCore, gone: Counters) -> AgentStats:
+def collect(core: IceCore, gone: AgentCounters) -> AgentStats:
     """The report of an agent."""
-    totals = Counters()
+    totals = AgentCounters()
     totals.absorb((*core.generations, *core.retired))
     pairs: list[PairStats] = []
     local: dict[str, CandidateStats] = {}

@@ -12,13 +12,13 @@ import contextlib
 from OpenSSL import SSL
 
 from rtcpeer.dtls.client import DtlsChannel
-from rtcpeer.ice.agent.sockets import Pipe, SocketBase
+from rtcpeer.ice.agent.sockets import BaseContext, SocketBase
 from rtcpeer.net.network import Address
 from rtcpeer.stun.query import Queries
 
 
 async def ask_over_dtls(
-    pipe: Pipe,
+    pipe: BaseContext,
     base: SocketBase,
     server: Address,
     connection: SSL.Connection,
@@ -51,7 +51,7 @@ async def ask_over_dtls(
 class _Question:
     def __init__(
         self,
-        pipe: Pipe,
+        pipe: BaseContext,
         base: SocketBase,
         server: Address,
         connection: SSL.Connection,

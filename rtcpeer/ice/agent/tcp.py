@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from rtcpeer.ice.agent.sockets import Inlet, Pipe
+from rtcpeer.ice.agent.sockets import BaseContext, Inlet
 from rtcpeer.net.network import Address, Network, StreamListener, StreamReceiver, StreamSocket
 
 # Frames kept while a connection is being made; more than a check and its repetitions nobody needs.
@@ -85,7 +85,9 @@ class TcpBase(Inlet):
     protocol = "tcp"
     relay_protocol = None
 
-    def __init__(self, pipe: Pipe, host: str, network: Network, spawn: Spawn, *, is_active: bool) -> None:
+    def __init__(
+        self, pipe: BaseContext, host: str, network: Network, spawn: Spawn, *, is_active: bool
+    ) -> None:
         # An active candidate has no port of its own: RFC 6544 4.5 writes 9.
         super().__init__(pipe, (host, 9))
         self._network = network

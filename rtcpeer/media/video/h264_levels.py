@@ -50,7 +50,7 @@ def macroblocks(width: int, height: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class H264Limits:
     """What the other end decodes.
 
     Attributes:
@@ -71,11 +71,11 @@ class Limits:
         return macroblocks(width, height) <= self.per_picture and -(-max(width, height) // 16) <= side
 
 
-def limits_of(codec: Codec) -> Limits:
+def limits_of(codec: Codec) -> H264Limits:
     """What an `a=fmtp` of the other end allows (RFC 6184 section 8.1); values below the level's own are ignored."""
     level = _level(codec.parameter("profile-level-id"))
     per_second, per_picture, kilobits = _LEVELS[level]
-    return Limits(
+    return H264Limits(
         level,
         max(per_second, _number(codec, "max-mbps")),
         max(per_picture, _number(codec, "max-fs")),

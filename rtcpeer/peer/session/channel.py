@@ -42,7 +42,7 @@ BACKLOG_MESSAGES = 1024
 _State = DataChannelState
 
 
-class ChannelOwner(Protocol):
+class DataChannelOwner(Protocol):
     """The connection, as its channels know it."""
 
     @property
@@ -72,7 +72,7 @@ class DataChannelCore:
         error: why it closed, if not by anybody's wish.
     """
 
-    def __init__(self, owner: ChannelOwner) -> None:
+    def __init__(self, owner: DataChannelOwner) -> None:
         self.owner = owner
         # set by the makers below; the transport calls nothing before
         self.channel: DataChannel
@@ -101,7 +101,7 @@ class DataChannelCore:
         cls,
         open_channel: Callable[[ChannelParameters, ChannelListener], DataChannel],
         parameters: ChannelParameters,
-        owner: ChannelOwner,
+        owner: DataChannelOwner,
     ) -> Self:
         """A channel of our own.
 
@@ -118,7 +118,7 @@ class DataChannelCore:
         return core
 
     @classmethod
-    def incoming(cls, channel: DataChannel, owner: ChannelOwner) -> Self:
+    def incoming(cls, channel: DataChannel, owner: DataChannelOwner) -> Self:
         """A channel that the other end opened: open, but not announced.
 
         The owner fires ``datachannel`` and then calls `announce`.

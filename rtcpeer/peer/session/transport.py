@@ -21,7 +21,7 @@ from rtcpeer.peer.descriptions import candidate_of
 from rtcpeer.peer.events import RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent
 from rtcpeer.peer.ice_transport import ICE_UP
 from rtcpeer.peer.transports import Announcement, DtlsTransportCore, IceTransportCore, SctpTransportCore
-from rtcpeer.sdp.model import Session
+from rtcpeer.sdp.model import SdpSession
 from rtcpeer.values import (
     Candidate,
     DtlsRole,
@@ -120,7 +120,7 @@ class PeerTransport:
         return self._section_for[3]
 
     def _find_section(
-        self, bindings: tuple[tuple[str, int], ...], remote: Session | None
+        self, bindings: tuple[tuple[str, int], ...], remote: SdpSession | None
     ) -> tuple[str | None, int | None]:
         ours = {mid for mid, transport in bindings if transport == self.id}
         for index, media in enumerate(() if remote is None else remote.media):

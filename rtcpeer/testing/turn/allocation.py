@@ -13,7 +13,7 @@ from typing import Protocol
 
 from rtcpeer.net.current import Address, DatagramSocket
 from rtcpeer.testing.turn.settings import TurnCounters, TurnFaults
-from rtcpeer.testing.turn.stun import Attribute, Kind, Method, StunMessage
+from rtcpeer.testing.turn.stun import Attribute, Kind, Method, ServerStunMessage
 
 CHANNEL_HEADER = struct.Struct("!HH")
 
@@ -180,6 +180,6 @@ class Allocation:
             wrapped = CHANNEL_HEADER.pack(number, len(data)) + data
             self._path.send(wrapped + bytes(-len(data) % 4) if self._path.is_stream else wrapped)
             return
-        message = StunMessage(Method.DATA, Kind.INDICATION, secrets.token_bytes(12))
+        message = ServerStunMessage(Method.DATA, Kind.INDICATION, secrets.token_bytes(12))
         message.add_address(Attribute.XOR_PEER_ADDRESS, peer).add(Attribute.DATA, data)
         self._path.send(message.to_bytes(fingerprint=False))

@@ -11,7 +11,7 @@ import secrets
 
 from rtcpeer.testing.clock import wall_time
 from rtcpeer.testing.turn.settings import TurnFaults, TurnSettings
-from rtcpeer.testing.turn.stun import Attribute, StunMessage, long_term_key
+from rtcpeer.testing.turn.stun import Attribute, ServerStunMessage, long_term_key
 
 REASONS = {
     300: "Try Alternate", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
@@ -48,7 +48,7 @@ class Authenticator:
         """Make all nonces that were given so far stale."""
         self._nonce_epoch += 1
 
-    def authenticate(self, request: StunMessage) -> tuple[str, bytes]:
+    def authenticate(self, request: ServerStunMessage) -> tuple[str, bytes]:
         """The user of a request, and the key that its answer is signed with.
 
         Raises:

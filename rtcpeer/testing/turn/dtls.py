@@ -18,7 +18,7 @@ _RTO = 0.25
 _MAX_CLIENTS = 1000
 
 
-class DtlsListener:
+class DtlsServerSocket:
     """A listening socket.
 
     Args:

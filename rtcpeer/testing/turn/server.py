@@ -31,7 +31,7 @@ from rtcpeer.net.current import (
 from rtcpeer.testing.clock import wall_time
 from rtcpeer.testing.net.tls import CertificateAuthority, TlsStream
 from rtcpeer.testing.turn.allocation import Allocation, ClientPath
-from rtcpeer.testing.turn.dtls import DtlsListener
+from rtcpeer.testing.turn.dtls import DtlsServerSocket
 from rtcpeer.testing.turn.service import TurnService
 from rtcpeer.testing.turn.settings import TurnCounters, TurnFaults, TurnSettings, rest_password
 from rtcpeer.turn.framing import Frames
@@ -104,7 +104,7 @@ class TurnServer:
         # certificate and key
         self._dtls: tuple[str, str] | None = None
         self._service: TurnService | None = None
-        self._sockets: list[DatagramSocket | DtlsListener | StreamListener] = []
+        self._sockets: list[DatagramSocket | DtlsServerSocket | StreamListener] = []
         self._connections: set[_Connection] = set()
 
     def __repr__(self) -> str:
@@ -170,7 +170,7 @@ class TurnServer:
         """Listen on the same port of all hosts, so that one URL fits them all."""
         wanted = self._ports[transport]
         for attempt in range(PORT_ATTEMPTS):
-            opened: list[DatagramSocket | DtlsListener | StreamListener] = []
+            opened: list[DatagramSocket | DtlsServerSocket | StreamListener] = []
             port = wanted
             try:
                 for host in self._hosts:
@@ -188,14 +188,14 @@ class TurnServer:
 
     async def _open(
         self, transport: Transport, host: str, port: int
-    ) -> DatagramSocket | DtlsListener | StreamListener:
+    ) -> DatagramSocket | DtlsServerSocket | StreamListener:
         if transport == "udp":
             listener = _UdpListener(self)
             socket = await self._network.open_udp(host, port, listener.receive)
             listener.socket = socket
             return socket
         if transport == "dtls" and self._dtls is not None:
-            secured = DtlsListener(self._dtls, self.faults, self._handle, self._path_closed)
+            secured = DtlsServerSocket(self._dtls, self.faults, self._handle, self._path_closed)
             secured.socket = await self._network.open_udp(host, port, secured.receive)
             return secured
         context = self._tls if transport == "tls" else None

@@ -19,7 +19,7 @@ from rtcpeer.testing.turn.stun import (
     Attribute,
     Kind,
     Method,
-    StunMessage,
+    ServerStunMessage,
     parse_untrusted,
     unpack_address_untrusted,
 )
@@ -118,7 +118,7 @@ class TurnService:
             return
         allocation.to_peer_on_channel(number, data[4 : 4 + length])
 
-    def _send_indication(self, key: Hashable, message: StunMessage) -> None:
+    def _send_indication(self, key: Hashable, message: ServerStunMessage) -> None:
         allocation = self.allocations.get(key)
         value, data = message.get(Attribute.XOR_PEER_ADDRESS), message.get(Attribute.DATA)
         self._counters.indications += 1
@@ -132,7 +132,7 @@ class TurnService:
             return
         allocation.to_peer(peer, data)
 
-    def _request(self, key: Hashable, path: ClientPath, request: StunMessage) -> None:
+    def _request(self, key: Hashable, path: ClientPath, request: ServerStunMessage) -> None:
         name = Method(request.method).name.lower() if request.method in _METHODS else "unknown"
         self._counters.requests[name] += 1
         if name in self._faults.silent_methods:
@@ -173,9 +173,11 @@ class TurnService:
         if code is not None:
             raise Refusal(code, challenge=code in (401, 438))
 
-    def _refuse(self, path: ClientPath, request: StunMessage, refusal: Refusal, key: bytes | None) -> None:
+    def _refuse(
+        self, path: ClientPath, request: ServerStunMessage, refusal: Refusal, key: bytes | None
+    ) -> None:
         self._counters.errors[refusal.code] += 1
-        response = StunMessage(request.method, Kind.ERROR, request.transaction_id)
+        response = ServerStunMessage(request.method, Kind.ERROR, request.transaction_id)
         response.add_error(refusal.code, refusal.reason)
         response.attributes.extend(refusal.attributes)
         if refusal.challenge:
@@ -183,13 +185,13 @@ class TurnService:
             response.add(Attribute.NONCE, self.authenticator.make_nonce())
         self._answer(path, response, None if refusal.challenge else key)
 
-    def _response(self, request: StunMessage, path: ClientPath) -> StunMessage:
-        response = StunMessage(request.method, Kind.RESPONSE, request.transaction_id)
+    def _response(self, request: ServerStunMessage, path: ClientPath) -> ServerStunMessage:
+        response = ServerStunMessage(request.method, Kind.RESPONSE, request.transaction_id)
         if request.method in (Method.BINDING, Method.ALLOCATE):
             response.add_address(Attribute.XOR_MAPPED_ADDRESS, self._faults.mapped_address or path.address)
         return response
 
-    def _answer(self, path: ClientPath, response: StunMessage, key: bytes | None) -> bytes:
+    def _answer(self, path: ClientPath, response: ServerStunMessage, key: bytes | None) -> bytes:
         response.add(Attribute.SOFTWARE, self._settings.software.encode())
         if key is not None and self._faults.sign_wrongly:
             key = b"not the key"
@@ -209,8 +211,8 @@ class TurnService:
     # -- methods: RFC 8656 -------------------------------------------------------------------------
 
     def _allocate(
-        self, key: Hashable, path: ClientPath, request: StunMessage, username: str, signing_key: bytes
-    ) -> StunMessage | None:
+        self, key: Hashable, path: ClientPath, request: ServerStunMessage, username: str, signing_key: bytes
+    ) -> ServerStunMessage | None:
         """Section 7.2; the numbers are its steps. Step 1, authentication, is done."""
         allocation = self.allocations.get(key)
         if allocation is not None:  # 2
@@ -239,7 +241,7 @@ class TurnService:
             raise Refusal(508)
         if self._faults.redirect is not None:  # 11
             refusal = Refusal(300)
-            message = StunMessage(0, Kind.ERROR, b"").add_address(
+            message = ServerStunMessage(0, Kind.ERROR, b"").add_address(
                 Attribute.ALTERNATE_SERVER, self._faults.redirect
             )
             refusal.attributes.extend(message.attributes)
@@ -251,7 +253,7 @@ class TurnService:
         task.add_done_callback(self._tasks.discard)
         return None
 
-    def _requested_family(self, request: StunMessage) -> str:
+    def _requested_family(self, request: ServerStunMessage) -> str:
         value = request.get(Attribute.REQUESTED_ADDRESS_FAMILY)
         if value is None:
             family = "ipv4"
@@ -267,7 +269,7 @@ class TurnService:
         self,
         key: Hashable,
         path: ClientPath,
-        request: StunMessage,
+        request: ServerStunMessage,
         allocation: Allocation,
         family: str,
         even: bool,
@@ -297,7 +299,7 @@ class TurnService:
         allocation.allocate_transaction = request.transaction_id
         allocation.allocate_response = self._answer(path, response, allocation.key)
 
-    def _extend(self, key: Hashable, allocation: Allocation, request: StunMessage) -> float:
+    def _extend(self, key: Hashable, allocation: Allocation, request: ServerStunMessage) -> float:
         value = request.get(Attribute.LIFETIME)
         asked = struct.unpack("!I", value)[0] if value is not None and len(value) == 4 else DEFAULT_LIFETIME
         longest = self._settings.max_lifetime
@@ -318,8 +320,8 @@ class TurnService:
         return allocation
 
     def _refresh(
-        self, key: Hashable, path: ClientPath, request: StunMessage, username: str, signing_key: bytes
-    ) -> StunMessage:
+        self, key: Hashable, path: ClientPath, request: ServerStunMessage, username: str, signing_key: bytes
+    ) -> ServerStunMessage:
         """Section 8.2."""
         value = request.get(Attribute.LIFETIME)
         allocation = self._existing(key)
@@ -334,7 +336,7 @@ class TurnService:
             lifetime = int(self._extend(key, allocation, request))
         return self._response(request, path).add(Attribute.LIFETIME, struct.pack("!I", lifetime))
 
-    def _peer(self, allocation: Allocation, value: bytes, request: StunMessage) -> Address:
+    def _peer(self, allocation: Allocation, value: bytes, request: ServerStunMessage) -> Address:
         try:
             peer = unpack_address_untrusted(value, request.transaction_id)
         except ValueError:
@@ -346,8 +348,8 @@ class TurnService:
         return peer
 
     def _create_permission(
-        self, key: Hashable, path: ClientPath, request: StunMessage, username: str, signing_key: bytes
-    ) -> StunMessage:
+        self, key: Hashable, path: ClientPath, request: ServerStunMessage, username: str, signing_key: bytes
+    ) -> ServerStunMessage:
         """Section 10.2."""
         allocation = self._existing(key)
         peers = [self._peer(allocation, v, request) for v in request.get_all(Attribute.XOR_PEER_ADDRESS)]
@@ -360,8 +362,8 @@ class TurnService:
         return self._response(request, path)
 
     def _channel_bind(
-        self, key: Hashable, path: ClientPath, request: StunMessage, username: str, signing_key: bytes
-    ) -> StunMessage:
+        self, key: Hashable, path: ClientPath, request: ServerStunMessage, username: str, signing_key: bytes
+    ) -> ServerStunMessage:
         """Section 12.2."""
         allocation = self._existing(key)
         number, peer_value = request.get(Attribute.CHANNEL_NUMBER), request.get(Attribute.XOR_PEER_ADDRESS)
@@ -379,7 +381,9 @@ class TurnService:
         return self._response(request, path)
 
 
-_Handler = Callable[[TurnService, Hashable, ClientPath, StunMessage, str, bytes], StunMessage | None]
+_Handler = Callable[
+    [TurnService, Hashable, ClientPath, ServerStunMessage, str, bytes], ServerStunMessage | None
+]
 _METHODS: dict[int, _Handler | None] = {
     Method.BINDING: None,
     Method.ALLOCATE: TurnService._allocate,

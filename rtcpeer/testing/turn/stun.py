@@ -1,4 +1,4 @@
-"""STUN messages for the test server: bytes <-> `StunMessage` (RFC 8489 sections 5 and 14, RFC 8656 18).
+"""STUN messages for the test server: bytes <-> `ServerStunMessage` (RFC 8489 sections 5 and 14, RFC 8656 18).
 
 This codec is deliberately not the one of ``rtcpeer.ice``: a server that shares the client's codec shares its
 mistakes, and tests would pass on both being wrong. It knows the few attributes a STUN/TURN server needs.
@@ -77,7 +77,7 @@ _KNOWN = frozenset(int(a) for a in Attribute)
 
 
 @dataclass(slots=True)
-class StunMessage:
+class ServerStunMessage:
     """One message: attributes in order, values still in bytes.
 
     Attributes:
@@ -109,17 +109,17 @@ class StunMessage:
         except UnicodeDecodeError:
             return None
 
-    def add(self, attribute: int, value: bytes) -> StunMessage:
+    def add(self, attribute: int, value: bytes) -> ServerStunMessage:
         """Append an attribute."""
         self.attributes.append((attribute, value))
         return self
 
-    def add_address(self, attribute: int, address: Address) -> StunMessage:
+    def add_address(self, attribute: int, address: Address) -> ServerStunMessage:
         """Append an address; XOR-ed where the attribute asks for it."""
         plain = attribute in (Attribute.MAPPED_ADDRESS, Attribute.ALTERNATE_SERVER)
         return self.add(attribute, pack_address(address, None if plain else self.transaction_id))
 
-    def add_error(self, code: int, reason: str) -> StunMessage:
+    def add_error(self, code: int, reason: str) -> ServerStunMessage:
         """Append ERROR-CODE."""
         return self.add(
             Attribute.ERROR_CODE, struct.pack("!HBB", 0, code // 100, code % 100) + reason.encode()
@@ -157,7 +157,7 @@ def _pack(kind: int, value: bytes) -> bytes:
     return ATTRIBUTE.pack(kind, len(value)) + value + bytes(-len(value) % 4)
 
 
-def parse_untrusted(data: bytes) -> StunMessage:
+def parse_untrusted(data: bytes) -> ServerStunMessage:
     """Read a STUN message.
 
     Raises:
@@ -168,7 +168,7 @@ def parse_untrusted(data: bytes) -> StunMessage:
     kind, length, cookie, transaction_id = HEADER.unpack_from(data)
     if kind & 0xC000 or cookie != COOKIE or length != len(data) - 20 or length % 4:
         raise ValueError("not a STUN message")
-    message = StunMessage(kind & 0x3EEF, Kind(kind & 0x0110), transaction_id)
+    message = ServerStunMessage(kind & 0x3EEF, Kind(kind & 0x0110), transaction_id)
     position = 20
     while position < len(data):
         attribute, size = ATTRIBUTE.unpack_from(data, position)

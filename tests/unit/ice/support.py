@@ -7,7 +7,7 @@ import itertools
 import random
 
 from rtcpeer.ice.candidates import new_credentials
-from rtcpeer.ice.context import Context
+from rtcpeer.ice.context import IceContext
 from rtcpeer.ice.core import IceCore
 from rtcpeer.ice.events import Event, PairSelected, RoleChanged, StateChanged
 from rtcpeer.ice.generation import Generation
@@ -69,7 +69,7 @@ class Side:
     ) -> None:
         self.wire = wire
         rng = random.Random(seed * 2 + controlling)
-        self.context = Context(
+        self.context = IceContext(
             settings=settings or IceSettings(),
             controlling=controlling,
             tie_breaker=rng.getrandbits(64),

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from rtcpeer.ice.consent import Consent, Level
+from rtcpeer.ice.consent import Consent, Liveness
 from rtcpeer.ice.pair import Local, Pair, Remote
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.values import NEVER
@@ -25,17 +25,17 @@ def pair(heard_at: float, consented_at: float) -> Pair:
 @pytest.mark.parametrize(
     ("silence", "since_consent", "level"),
     [
-        (0, 0, Level.LIVE),
-        (4.9, 10.9, Level.LIVE),
-        (0, 11, Level.SILENT),
-        (4.9, 29, Level.SILENT),
-        (5, 5, Level.SILENT),
-        (29.9, 29.9, Level.SILENT),
-        (30, 30, Level.EXPIRED),
-        (0, 30, Level.EXPIRED),
+        (0, 0, Liveness.LIVE),
+        (4.9, 10.9, Liveness.LIVE),
+        (0, 11, Liveness.SILENT),
+        (4.9, 29, Liveness.SILENT),
+        (5, 5, Liveness.SILENT),
+        (29.9, 29.9, Liveness.SILENT),
+        (30, 30, Liveness.EXPIRED),
+        (0, 30, Liveness.EXPIRED),
     ],
 )
-def test_levels(silence: float, since_consent: float, level: Level) -> None:
+def test_levels(silence: float, since_consent: float, level: Liveness) -> None:
     consent = Consent(SETTINGS, lambda: 0.5)
     assert consent.level(100, pair(100 - silence, 100 - since_consent)) is level
 

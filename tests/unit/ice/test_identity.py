@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from rtcpeer.ice.agent.stats import Counters, collect
+from rtcpeer.ice.agent.stats import AgentCounters, collect
 from rtcpeer.ice.candidates import new_credentials
 from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.settings import IceSettings
@@ -60,7 +60,7 @@ def test_an_answer_that_keeps_its_credentials_moves_the_path_too() -> None:
     assert left.core.route is not None
     assert left.core.route.owner is ours
     assert left.core.route.base.address == ("192.0.2.1", 1500)
-    assert collect(left.core, Counters()).restart_ignored
+    assert collect(left.core, AgentCounters()).restart_ignored
     wire.run(60)
     assert left.core.state == "completed"
 
@@ -69,7 +69,7 @@ def test_the_same_answer_again_changes_nothing() -> None:
     wire, left, _, first, second = connected_pair()
     left.core.set_remote(wire.now, second.local)
     assert left.core.generations == [first]
-    assert not collect(left.core, Counters()).restart_ignored
+    assert not collect(left.core, AgentCounters()).restart_ignored
 
 
 # -- checks ----------------------------------------------------------------------------------------

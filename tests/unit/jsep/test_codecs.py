@@ -18,7 +18,7 @@ from rtcpeer.jsep.codecs import (
     sendable,
     supported,
 )
-from rtcpeer.jsep.extensions import ExtensionIds
+from rtcpeer.jsep.extensions import ExtensionIdAllocator
 from rtcpeer.jsep.extensions import answered as answered_extensions
 from rtcpeer.sdp.text import parse_untrusted
 from rtcpeer.values import Codec, Direction, HeaderExtension, SdpType
@@ -217,11 +217,11 @@ def test_send_codecs_have_the_receivers_parameters() -> None:
 
 
 def test_extension_ids() -> None:
-    ids = ExtensionIds(((3, MID.uri),))
+    ids = ExtensionIdAllocator(((3, MID.uri),))
     assert [e.id for e in ids.numbered((MID, LEVEL), ())] == [3, 1]
     assert [e.id for e in ids.numbered((LEVEL,), (HeaderExtension(LEVEL.uri, 9),))] == [9]
     many = [HeaderExtension(f"urn:{i}") for i in range(300)]
-    given = [e.id for e in ExtensionIds(()).numbered(many, ())]
+    given = [e.id for e in ExtensionIdAllocator(()).numbered(many, ())]
     assert given[:15] == [*range(1, 15), 16]
     assert len(given) == 254
 

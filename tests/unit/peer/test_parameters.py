@@ -76,12 +76,6 @@ def test_members_that_are_unknown_or_none_are_ignored():
     assert read == SendEncoding()
 
 
-@pytest.mark.parametrize("value", ["text", b"text", {"a": 1}, 5, None])
-def test_what_is_no_sequence(value):
-    with pytest.raises(TypeError, match="codecs"):
-        parameters.sequence("codecs", value)
-
-
 def test_transceiver_options_in_every_form():
     stream = MediaStream()
     forms = [

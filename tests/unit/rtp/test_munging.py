@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcpeer.rtp.munging import PictureNumbers, Renumbering, Segment, later, move_pictures
+from rtcpeer.rtp.munging import OffsetSegment, PictureNumbers, Renumbering, later, move_pictures
 from rtcpeer.rtp.payloads import read_vp8_untrusted
 from tests.unit.rtp.packets import vp8
 
@@ -57,7 +57,7 @@ def test_numbers_from_before_what_was_left_out_keep_their_place():
     "payload", [vp8(5, layer=3), b"\x90\x80\x05\x01", b"\x10\x01", b"\x90\x40\x07\x01", b"\x90\x20\x40\x01"]
 )
 def test_a_descriptor_is_moved_and_keeps_its_length(payload):
-    segment = Segment(None, 0, 0, 0)
+    segment = OffsetSegment(None, 0, 0, 0)
     segment.picture, segment.layer, segment.key = 10, 20, 30
     descriptor = read_vp8_untrusted(payload)
     moved = move_pictures(payload, descriptor, segment)
@@ -81,13 +81,13 @@ def test_a_descriptor_is_moved_and_keeps_its_length(payload):
 
 
 def test_a_picture_id_of_seven_bits_wraps():
-    segment = Segment(None, 0, 0, 0)
+    segment = OffsetSegment(None, 0, 0, 0)
     segment.picture = 100
     assert move_pictures(b"\x90\x80\x7f\x01", read_vp8_untrusted(b"\x90\x80\x7f\x01"), segment)[2] == 99
 
 
 def test_the_first_picture_of_a_source_comes_after_the_last_of_the_other():
-    last, segment = PictureNumbers(), Segment(None, 0, 0, 0)
+    last, segment = PictureNumbers(), OffsetSegment(None, 0, 0, 0)
     last.note(vp8(0x7FFF, layer=255), read_vp8_untrusted(vp8(0x7FFF, layer=255)))
     payload = vp8(40, layer=9)
     last.align(segment, payload, read_vp8_untrusted(payload))

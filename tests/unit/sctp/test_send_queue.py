@@ -9,7 +9,7 @@ from struct import unpack_from
 import pytest
 
 from rtcpeer.sctp.congestion import BACKOFF_MAX, BURST, CWND_INITIAL, CWND_MIN
-from rtcpeer.sctp.outgoing import Message
+from rtcpeer.sctp.outgoing import OutgoingMessage
 from rtcpeer.sctp.packets import BODY_MAX, PACKET_MAX, unwrap
 from rtcpeer.sctp.reassembly import UNORDERED
 from rtcpeer.sctp.send_queue import SendQueue
@@ -57,7 +57,7 @@ class Path:
     ) -> None:
         order = 0 if ordered else UNORDERED
         for _ in range(count):
-            self.queue.write(Message(stream, protocol, data, order, expiry, max_retransmits))
+            self.queue.write(OutgoingMessage(stream, protocol, data, order, expiry, max_retransmits))
 
     def send(self) -> None:
         self.packets += [split(body) for body in self.queue.transmit(self.now)]

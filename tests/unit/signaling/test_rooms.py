@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtcpeer.signaling.roomlink import Link
+from rtcpeer.signaling.roomlink import MemberLink
 from rtcpeer.signaling.rooms import Submission
 from rtcpeer.signaling.roomtokens import Identity, read_token_untrusted, sign_token
 from rtcpeer.signaling.roomwire import CLOSE_KICKED, CLOSE_SLOW, CLOSE_SUPERSEDED, RoomError
@@ -207,7 +207,7 @@ def test_metadata_is_seen_by_who_comes_later() -> None:
 
 
 def test_a_link_keeps_frames_until_they_are_acknowledged() -> None:
-    link = Link(10_000)
+    link = MemberLink(10_000)
     for number in range(5):
         link.put({"type": "close", "to": str(number)})
     assert [link.next_text() for _ in range(6)][::5] == ['{"seq":1,"type":"close","to":"0"}', None]
@@ -220,7 +220,7 @@ def test_a_link_keeps_frames_until_they_are_acknowledged() -> None:
 
 
 def test_a_link_takes_what_arrives_once() -> None:
-    link = Link(10_000)
+    link = MemberLink(10_000)
     assert link.arrive(None, 5)
     assert [link.arrive(seq, 5) for seq in (1, 1, 2)] == [True, False, True]
     assert [link.misses(seq) for seq in (None, 1, 3, 4)] == [False, False, False, True]

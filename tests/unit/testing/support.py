@@ -9,7 +9,7 @@ from rtcpeer.testing.turn.stun import (
     Attribute,
     Kind,
     Method,
-    StunMessage,
+    ServerStunMessage,
     long_term_key,
     parse_untrusted,
     unpack_address_untrusted,
@@ -82,7 +82,7 @@ class Client:
         return long_term_key(self.username, self.realm, self.password)
 
     def request(self, method, *attributes):
-        message = StunMessage(method, Kind.REQUEST, secrets.token_bytes(12))
+        message = ServerStunMessage(method, Kind.REQUEST, secrets.token_bytes(12))
         for kind, value in attributes:
             if isinstance(value, tuple):
                 message.add_address(kind, value)

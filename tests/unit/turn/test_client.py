@@ -21,7 +21,7 @@ class Server:
 
     def __init__(self, *, reliable: bool = False, ipv6: bool = False) -> None:
         self.now = 0.0
-        self.requests: list[stun.Message] = []
+        self.requests: list[stun.StunMessage] = []
         self.raw: list[bytes] = []
         self.data: list[tuple[bytes, tuple[str, int]]] = []
         self.nonce = NONCE
@@ -52,7 +52,7 @@ class Server:
         if not self.silent and message.kind & stun.CLASS_MASK != stun.BINDING_INDICATION & stun.CLASS_MASK:
             self._inbox.append(self._answer(message))
 
-    def _answer(self, message: stun.Message) -> bytes:
+    def _answer(self, message: stun.StunMessage) -> bytes:
         method, transaction_id = message.kind, message.transaction_id
         challenge = stun.attribute(stun.REALM, REALM) + stun.attribute(stun.NONCE, self.nonce)
         if not message.authentic(KEY):
@@ -161,7 +161,7 @@ def test_stale_nonce() -> None:
 def test_a_server_that_is_never_content_is_given_up() -> None:
     server = Server()
 
-    def answer(message: stun.Message) -> bytes:
+    def answer(message: stun.StunMessage) -> bytes:
         server.nonce += b"x"
         body = stun.error_code(438, "Stale") + stun.attribute(stun.NONCE, server.nonce)
         return stun.encode(message.kind | stun.ERROR, message.transaction_id, body)

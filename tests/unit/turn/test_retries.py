@@ -19,7 +19,7 @@ class Unlucky(Server):
         self.code = code
         self.renews = renews
 
-    def _answer(self, message: stun.Message) -> bytes:
+    def _answer(self, message: stun.StunMessage) -> bytes:
         known = message.authentic(KEY)
         if known and message.attributes.get(stun.NONCE) == self.nonce:
             return super()._answer(message)

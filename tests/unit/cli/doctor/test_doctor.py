@@ -12,10 +12,10 @@ from rtcpeer.cli import main as command
 from rtcpeer.cli.doctor.context import without_secrets
 from rtcpeer.cli.doctor.doctor import CREDENTIAL, SECRET, USERNAME, WrongUseError, read_servers
 from rtcpeer.cli.doctor.verdicts import (
-    Attempt,
     Bounce,
-    Observation,
-    Report,
+    MappingObservation,
+    ServerAttempt,
+    ServerReport,
     nat_behaviour,
     udp_is_blocked,
     verdict,
@@ -141,13 +141,13 @@ def test_a_real_server_from_the_command_line(
 # --- verdicts -------------------------------------------------------------------------------------
 
 
-def report(url: str = "turn:a.example", *attempts: Attempt, **members: object) -> Report:
-    return Report(parse_server_url(url), list(attempts), **members)  # type: ignore[arg-type]
+def report(url: str = "turn:a.example", *attempts: ServerAttempt, **members: object) -> ServerReport:
+    return ServerReport(parse_server_url(url), list(attempts), **members)  # type: ignore[arg-type]
 
 
-def attempt(outcome: str = "works", family: str = "ipv4", **members: object) -> Attempt:
+def attempt(outcome: str = "works", family: str = "ipv4", **members: object) -> ServerAttempt:
     address = ("203.0.113.1", 3478) if family == "ipv4" else ("2001:db8::1", 3478)
-    return Attempt(family, address, outcome, **members)  # type: ignore[arg-type]
+    return ServerAttempt(family, address, outcome, **members)  # type: ignore[arg-type]
 
 
 def test_a_relay_that_works() -> None:
@@ -249,12 +249,12 @@ def test_udp_is_blocked_when_only_udp_is_silent() -> None:
     ],
 )
 def test_nat_behaviour(seen: list[tuple[tuple[str, int], tuple[str, int]]], code: str) -> None:
-    found = nat_behaviour([Observation(LOCAL, server, mapped) for server, mapped in seen])
+    found = nat_behaviour([MappingObservation(LOCAL, server, mapped) for server, mapped in seen])
     assert (found.family, found.code) == ("ipv4", code)
     assert found.sentence.startswith("IPv4: ")
 
 
 def test_an_ipv6_host() -> None:
     local = ("2001:db8::2", 5000)
-    found = nat_behaviour([Observation(local, ("2001:db8::1", 3478), local)])
+    found = nat_behaviour([MappingObservation(local, ("2001:db8::1", 3478), local)])
     assert (found.family, found.code) == ("ipv6", "none")

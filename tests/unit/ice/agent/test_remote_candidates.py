@@ -269,10 +269,10 @@ def test_a_redirect_to_our_own_host_is_an_error_of_that_server() -> None:
 
 
 def unsigned_redirect(server: Any) -> Any:
-    from rtcpeer.testing.turn.stun import Attribute, Kind, StunMessage
+    from rtcpeer.testing.turn.stun import Attribute, Kind, ServerStunMessage
 
-    def answer(key: object, path: Any, request: StunMessage) -> None:
-        response = StunMessage(request.method, Kind.ERROR, request.transaction_id)
+    def answer(key: object, path: Any, request: ServerStunMessage) -> None:
+        response = ServerStunMessage(request.method, Kind.ERROR, request.transaction_id)
         response.add_error(300, "Try Alternate")
         response.add_address(Attribute.ALTERNATE_SERVER, ("127.0.0.1", 3478))
         path.send(response.to_bytes(None))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rtcpeer.ice.agent.sockets import Pipe
+from rtcpeer.ice.agent.sockets import BaseContext
 from rtcpeer.ice.agent.tcp import _MAX_STREAMS, TcpBase
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Address, StreamSocket
@@ -38,7 +38,7 @@ class Passive:
     def __init__(self) -> None:
         self.seen: list[tuple[bytes, Address]] = []
         self.acceptor: Callable[[StreamSocket], Callable[[bytes | None], None]]
-        pipe = Pipe(
+        pipe = BaseContext(
             asyncio.get_running_loop().time,
             lambda base, data, address: self.seen.append((data, address)),
             lambda pair: None,

@@ -6,7 +6,7 @@ import pytest
 from av.error import FFmpegError
 
 from rtcpeer.media.video import annexb, choice
-from rtcpeer.media.video.h264_levels import Limits, limits_of, macroblocks
+from rtcpeer.media.video.h264_levels import H264Limits, limits_of, macroblocks
 from rtcpeer.media.video.pictures import LONG_SIDE_MAX, SHORT_SIDE_MAX, PictureEncoder
 from rtcpeer.values import Codec
 from tests.unit.media.video.pictures import picture
@@ -19,25 +19,25 @@ def h264(**fmtp) -> Codec:
 @pytest.mark.parametrize(
     ("fmtp", "limits"),
     [
-        ({"profile_level_id": "42e01f"}, Limits(31, 108000, 3600, 14_000_000)),
-        ({"profile_level_id": "640034"}, Limits(52, 2073600, 36864, 240_000_000)),
+        ({"profile_level_id": "42e01f"}, H264Limits(31, 108000, 3600, 14_000_000)),
+        ({"profile_level_id": "640034"}, H264Limits(52, 2073600, 36864, 240_000_000)),
         # 1b is 1.1 with a flag, but in the high profiles 9
-        ({"profile_level_id": "42f00b"}, Limits(9, 1485, 99, 128_000)),
-        ({"profile_level_id": "64100b"}, Limits(11, 3000, 396, 192_000)),
-        ({"profile_level_id": "640009"}, Limits(9, 1485, 99, 128_000)),
+        ({"profile_level_id": "42f00b"}, H264Limits(9, 1485, 99, 128_000)),
+        ({"profile_level_id": "64100b"}, H264Limits(11, 3000, 396, 192_000)),
+        ({"profile_level_id": "640009"}, H264Limits(9, 1485, 99, 128_000)),
         # a level that does not exist is the one below; none, or nonsense, is what everybody decodes
-        ({"profile_level_id": "42e023"}, Limits(32, 216000, 5120, 20_000_000)),
-        ({"profile_level_id": "42e001"}, Limits(31, 108000, 3600, 14_000_000)),
-        ({"profile_level_id": "nonsense"}, Limits(31, 108000, 3600, 14_000_000)),
-        ({}, Limits(31, 108000, 3600, 14_000_000)),
+        ({"profile_level_id": "42e023"}, H264Limits(32, 216000, 5120, 20_000_000)),
+        ({"profile_level_id": "42e001"}, H264Limits(31, 108000, 3600, 14_000_000)),
+        ({"profile_level_id": "nonsense"}, H264Limits(31, 108000, 3600, 14_000_000)),
+        ({}, H264Limits(31, 108000, 3600, 14_000_000)),
         (
             {"profile_level_id": "42e01f", "max_fs": "8160", "max_mbps": "245000", "max_br": "20000"},
-            Limits(31, 245000, 8160, 20_000_000),
+            H264Limits(31, 245000, 8160, 20_000_000),
         ),
         # below the level's own, and nonsense, is ignored
         (
             {"profile_level_id": "42e01f", "max_fs": "99", "max_mbps": "-5", "max_br": "9" * 30},
-            Limits(31, 108000, 3600, 14_000_000),
+            H264Limits(31, 108000, 3600, 14_000_000),
         ),
     ],
 )

@@ -8,7 +8,7 @@ from rtcpeer.testing import Firewall, NatBehaviour, TurnServer, VirtualNetwork
 from rtcpeer.testing.clock import run_virtual
 from rtcpeer.testing.net.packet import is_dtls, is_dtls_handshake
 from rtcpeer.testing.turn.stun import Attribute as A
-from rtcpeer.testing.turn.stun import Kind, Method, StunMessage
+from rtcpeer.testing.turn.stun import Kind, Method, ServerStunMessage
 from tests.unit.testing.support import Client, address_of
 
 
@@ -249,7 +249,7 @@ class TestLinks:
         a.link.set(loss=1.0)
         handshake, data = bytes([22, 254, 253, 0]), bytes([23, 254, 253, 0])
         wrapped = bytes((0x40, 1, 0, 4)) + handshake
-        indication = StunMessage(Method.SEND, Kind.INDICATION, bytes(12))
+        indication = ServerStunMessage(Method.SEND, Kind.INDICATION, bytes(12))
         indication.add_address(A.XOR_PEER_ADDRESS, ("1.2.3.4", 5)).add(A.DATA, handshake)
         for packet in (handshake, wrapped, indication.to_bytes(), data):
             left.send(packet, right)

@@ -10,7 +10,7 @@ from rtcpeer.testing import CertificateAuthority, PeerPair, TurnServer, TurnSett
 from rtcpeer.testing.clock import VirtualClock, run_virtual
 from rtcpeer.testing.turn.settings import rest_password
 from rtcpeer.testing.turn.stun import Attribute as A
-from rtcpeer.testing.turn.stun import Kind, Method, StunMessage
+from rtcpeer.testing.turn.stun import Kind, Method, ServerStunMessage
 from tests.unit.testing.support import UDP_TRANSPORT, Client, address_of, error_of, lifetime_of
 
 TRANSPORT = (A.REQUESTED_TRANSPORT, UDP_TRANSPORT)
@@ -259,7 +259,7 @@ class TestData:
     async def test_indications_both_ways(self, client, server, peer):
         relayed = await client.allocate()
         await client.once(Method.CREATE_PERMISSION, (A.XOR_PEER_ADDRESS, peer.address))
-        message = StunMessage(Method.SEND, Kind.INDICATION, bytes(12))
+        message = ServerStunMessage(Method.SEND, Kind.INDICATION, bytes(12))
         message.add_address(A.XOR_PEER_ADDRESS, peer.address).add(A.DATA, b"hello")
         client.send(message.to_bytes())
         assert await peer.received() == (b"hello", relayed)
@@ -284,7 +284,7 @@ class TestData:
     async def test_without_permission_nothing_passes(self, client, server, peer):
         relayed = await client.allocate()
         peer.socket.send(b"intruder", relayed)
-        message = StunMessage(Method.SEND, Kind.INDICATION, bytes(12))
+        message = ServerStunMessage(Method.SEND, Kind.INDICATION, bytes(12))
         client.send(message.add_address(A.XOR_PEER_ADDRESS, peer.address).add(A.DATA, b"x").to_bytes())
         client.send(struct.pack("!HH", 0x4001, 5) + b"hello")
         await client.once(Method.BINDING)
