@@ -7,27 +7,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+import socket as system
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
 
 from rtcpeer.net.current import (
     Address,
     DatagramReceiver,
+    DatagramSocket,
+    Family,
     Interface,
+    StreamListener,
     StreamReceiver,
     StreamSocket,
     current_network,
 )
-from rtcpeer.testing.net.host_network import HostNetwork
 from rtcpeer.testing.net.link import Link
+from rtcpeer.testing.net.medium import Medium
+from rtcpeer.testing.net.names import Names
 from rtcpeer.testing.net.packet import Packet, Protocol, TcpSegment, canonical, family_of
-from rtcpeer.testing.net.sockets import WILDCARDS, VirtualListener, VirtualUdpSocket
+from rtcpeer.testing.net.sockets import VirtualListener, VirtualUdpSocket
 from rtcpeer.testing.net.tcp import TcpStream
+from rtcpeer.testing.net.tls import TlsStream
 from rtcpeer.testing.net.topology import Port, Segment
 
-if TYPE_CHECKING:
-    from rtcpeer.testing.net.network import VirtualNetwork
-
+WILDCARDS = ("0.0.0.0", "::")
 LOOPBACKS = {"127.0.0.1": 8, "::1": 128}
 FIRST_EPHEMERAL, LAST_EPHEMERAL = 49152, 65535
 
@@ -35,15 +39,23 @@ FIRST_EPHEMERAL, LAST_EPHEMERAL = 49152, 65535
 class Host:
     """A computer on the virtual network.
 
+    Args:
+        medium: of the network.
+        names: of the network.
+        internet: the segment where interfaces are plugged in unless told otherwise.
+        name: unique.
+
     Attributes:
         name: its DNS name as well.
         network: what programs on it use; hand it to whoever takes a `Network`, or use `active`.
     """
 
-    def __init__(self, network: VirtualNetwork, name: str) -> None:
+    def __init__(self, medium: Medium, names: Names, internet: Segment, name: str) -> None:
         self.name = name
         self.network = HostNetwork(self)
-        self.world = network
+        self._medium = medium
+        self._names = names
+        self._internet = internet
         self._ports: dict[str, Port] = {}
         self._udp: dict[Address, VirtualUdpSocket] = {}
         self._listeners: dict[Address, VirtualListener] = {}
@@ -84,10 +96,6 @@ class Host:
         """The link of the first interface."""
         return next(iter(self._ports.values())).link
 
-    def plugged_ports(self) -> list[Port]:
-        """All interfaces that are up."""
-        return [port for port in self._ports.values() if port.is_up]
-
     def interface(self, name: str = "eth0") -> Port:
         """An interface by its name."""
         return self._ports[name]
@@ -113,8 +121,8 @@ class Host:
         """
         if name in self._ports:
             raise ValueError(f"{self.name} has an interface {name} already")
-        segment = segment or self.world.internet
-        port = Port(self.world, self, name, segment, delay)
+        segment = segment or self._internet
+        port = Port(self._medium, self, name, segment, delay)
         if not addresses:
             own = {family_of(address) for address in self.addresses} or set(segment.prefixes)
             addresses = tuple(segment.new_address(f) for f in segment.prefixes if f in own)
@@ -211,6 +219,23 @@ class Host:
                 fallback = own
         return fallback
 
+    # -- names -------------------------------------------------------------------------------------
+
+    def _segments(self) -> list[Segment]:
+        return [port.segment for port in self._ports.values() if port.is_up]
+
+    async def look_up(self, name: str) -> list[str]:
+        """Resolve a name of the virtual network.
+
+        Raises:
+            OSError: unknown.
+        """
+        return await self._names.look_up(name, self._segments)
+
+    def publish(self, address: str) -> tuple[str, Callable[[], Awaitable[None]]]:
+        """Publish a fresh ``.local`` name of an address on the segments that the host is plugged into."""
+        return self._names.publish(self._segments, address)
+
     # -- sockets -----------------------------------------------------------------------------------
 
     @property
@@ -254,35 +279,44 @@ class Host:
             return False
         return protocol == "udp" or all(local != address for local, _ in self._streams)
 
-    def release(self, protocol: Protocol, address: Address) -> None:
-        """A socket or a listener is closed."""
+    def _release(self, protocol: Protocol, address: Address) -> None:
         if protocol == "udp":
             self._udp.pop(address, None)
         else:
             self._listeners.pop(address, None)
 
-    def transmit(self, packet: Packet) -> None:
+    def _send_udp(self, source: Address, destination: Address, data: bytes) -> None:
+        """Send a datagram now or drop it; from a wildcard address, the one that leads there."""
+        if source[0] in WILDCARDS:
+            found = self.source_address(destination[0])
+            if found is None:
+                return
+            source = (found, source[1])
+        if (":" in source[0]) == (":" in destination[0]):
+            self._transmit(Packet("udp", source, destination, data))
+
+    def _transmit(self, packet: Packet) -> None:
         """Send a packet from one of our addresses; from any other it vanishes."""
-        world = self.world
-        world.sent(packet)
+        medium = self._medium
+        medium.sent(packet)
         destination = packet.destination[0]
         if destination in LOOPBACKS or destination in self.addresses:
-            world.schedule(world.time(), self._deliver, packet)
+            medium.schedule(medium.time(), self._deliver, packet)
             return
         for port in self._ports.values():
             if packet.source[0] in port.addresses and port.is_up:
                 port.send(packet)
                 return
-        world.dropped(packet, "no interface")
+        medium.dropped(packet, "no interface")
 
     def receive(self, packet: Packet, port: Port) -> None:
         """A packet has come down a link: handed over in the next turn, never inside somebody's send."""
-        self.world.schedule(self.world.time(), self._deliver, packet)
+        self._medium.schedule(self._medium.time(), self._deliver, packet)
 
     def _deliver(self, packet: Packet) -> None:
         address, number = packet.destination
         if address not in LOOPBACKS and address not in self.addresses:
-            self.world.dropped(packet, "no such address")
+            self._medium.dropped(packet, "no such address")
             return
         if packet.protocol == "tcp":
             self._deliver_tcp(packet)
@@ -291,17 +325,17 @@ class Host:
         if target is None:
             target = self._udp.get(("::" if ":" in address else "0.0.0.0", number))
         if target is None:
-            self.world.dropped(packet, "no socket")
+            self._medium.dropped(packet, "no socket")
             return
-        self.world.delivered(packet)
-        target.receive(packet)
+        self._medium.delivered(packet)
+        target.receive(packet.data, packet.source)
 
     # -- streams -----------------------------------------------------------------------------------
 
     def _deliver_tcp(self, packet: Packet) -> None:
         stream = self._streams.get((packet.destination, packet.source))
         if stream is not None:
-            self.world.delivered(packet)
+            self._medium.delivered(packet)
             stream.receive(packet)
             return
         segment = packet.tcp
@@ -312,39 +346,52 @@ class Host:
             ("::" if ":" in address else "0.0.0.0", number)
         )
         if segment.kind == "syn" and listener is not None:
-            stream = TcpStream(self, packet.destination, packet.source, None)
+            stream = self._stream(packet.destination, packet.source, None)
             self._streams[packet.destination, packet.source] = stream
             self._accepting[stream] = listener
             stream.start_accepting()
         elif segment.kind != "ack":
-            self.transmit(Packet("tcp", packet.destination, packet.source, b"", TcpSegment("rst")))
+            self._transmit(Packet("tcp", packet.destination, packet.source, b"", TcpSegment("rst")))
 
-    def stream_established(self, stream: TcpStream) -> None:
+    def _stream(self, local: Address, remote: Address, receiver: StreamReceiver | None) -> TcpStream:
+        return TcpStream(
+            local,
+            remote,
+            receiver,
+            transmit=self._transmit,
+            established=self._stream_established,
+            gone=self._stream_gone,
+        )
+
+    def _stream_established(self, stream: TcpStream) -> None:
         """The handshake is done: an accepted stream gets its receiver."""
         listener = self._accepting.pop(stream, None)
         if listener is not None:
             stream.set_receiver(listener.acceptor(stream))
 
-    def stream_gone(self, stream: TcpStream) -> None:
-        """Forget a stream."""
+    def _stream_gone(self, stream: TcpStream) -> None:
         self._accepting.pop(stream, None)
         self._streams.pop((stream.local_address, stream.remote_address), None)
 
     def add_udp(self, address: Address, receiver: DatagramReceiver) -> VirtualUdpSocket:
         """Open a socket on an endpoint that `bind` has found."""
-        found = self._udp[address] = VirtualUdpSocket(self, address, receiver)
+        found = self._udp[address] = VirtualUdpSocket(
+            address, receiver, self._send_udp, lambda: self._release("udp", address)
+        )
         return found
 
     def add_listener(
         self, address: Address, acceptor: Callable[[StreamSocket], StreamReceiver]
     ) -> VirtualListener:
         """Listen on an endpoint that `bind` has found."""
-        found = self._listeners[address] = VirtualListener(self, address, acceptor)
+        found = self._listeners[address] = VirtualListener(
+            address, acceptor, lambda: self._release("tcp", address)
+        )
         return found
 
     def add_stream(self, local: Address, remote: Address, receiver: StreamReceiver) -> TcpStream:
         """Begin to connect."""
-        stream = self._streams[local, remote] = TcpStream(self, local, remote, receiver)
+        stream = self._streams[local, remote] = self._stream(local, remote, receiver)
         stream.start_connecting()
         return stream
 
@@ -357,3 +404,94 @@ class Host:
         for stream in list(self._streams.values()):
             stream.abort()
         self._watchers.clear()
+
+
+class HostNetwork:
+    """`rtcpeer.net.current.Network` on a virtual host."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def __repr__(self) -> str:
+        return f"<HostNetwork of {self.host!r}>"
+
+    def interfaces(self) -> list[Interface]:
+        """All addresses of interfaces that are up, loopback included."""
+        return self.host.interfaces()
+
+    def source_address(self, host: str) -> str | None:
+        """The local address from which packets to this IP address would leave; None without a route."""
+        return self.host.source_address(canonical(host))
+
+    async def open_udp(
+        self, host: str, port: int, receiver: DatagramReceiver, *, port_range: tuple[int, int] | None = None
+    ) -> DatagramSocket:
+        """Bind a UDP socket; never suspends."""
+        return self.host.add_udp(self.host.bind("udp", host, port, port_range), receiver)
+
+    async def open_stream(
+        self,
+        host: str,
+        port: int,
+        *,
+        receiver: StreamReceiver,
+        tls: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
+        local_host: str | None = None,
+    ) -> StreamSocket:
+        """Connect a TCP stream, with TLS if a context is given."""
+        remote = (await self.resolve(host))[0]
+        source = local_host or self.host.source_address(remote)
+        if source is None:
+            raise OSError(101, f"network is unreachable: {remote} from {self.host.name}")
+        local = self.host.bind("tcp", source, 0, None)
+        if tls is None:
+            stream = self.host.add_stream(local, (remote, port), receiver)
+            await _connected(stream, stream.connected)
+            return stream
+        secure = TlsStream(tls, receiver, server_hostname=server_hostname or host)
+        stream = self.host.add_stream(local, (remote, port), secure.feed)
+        await _connected(stream, stream.connected)
+        secure.start(stream)
+        await _connected(secure, secure.handshaken)
+        return secure
+
+    async def listen_stream(
+        self,
+        host: str,
+        port: int,
+        acceptor: Callable[[StreamSocket], StreamReceiver],
+        *,
+        port_range: tuple[int, int] | None = None,
+    ) -> StreamListener:
+        """Listen for TCP streams."""
+        return self.host.add_listener(self.host.bind("tcp", host, port, port_range), acceptor)
+
+    async def resolve(self, host: str, family: Family | None = None) -> list[str]:
+        """IP addresses of a name of the virtual network."""
+        try:
+            literal = canonical(host)
+        except ValueError:
+            found = await self.host.look_up(host)
+        else:
+            found = [literal]
+        matching = [address for address in found if family in (None, family_of(address))]
+        if not matching:
+            raise system.gaierror(system.EAI_NONAME, f"name or service not known: {host}")
+        return matching
+
+    async def publish_name(self, address: str) -> tuple[str, Callable[[], Awaitable[None]]]:
+        """A ``.local`` name that hosts on the same segment can look up."""
+        return self.host.publish(canonical(address))
+
+    def watch_interfaces(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` on the loop whenever `interfaces` has changed."""
+        return self.host.watch(callback)
+
+
+async def _connected(stream: StreamSocket, future: asyncio.Future[None]) -> None:
+    try:
+        await asyncio.shield(future)
+    except BaseException:
+        stream.close()
+        raise

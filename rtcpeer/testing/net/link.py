@@ -10,12 +10,10 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rtcpeer.testing.net.medium import Medium
 from rtcpeer.testing.net.packet import Packet, is_dtls, is_dtls_handshake
-
-if TYPE_CHECKING:
-    from rtcpeer.testing.net.network import VirtualNetwork
 
 DEFAULT_DELAY = 0.0005
 
@@ -54,28 +52,28 @@ _NAMES = frozenset(field.name for field in fields(LinkSettings))
 class _Direction:
     """The settings of one direction and what it remembers."""
 
-    def __init__(self, network: VirtualNetwork, settings: LinkSettings) -> None:
-        self.network = network
+    def __init__(self, medium: Medium, settings: LinkSettings) -> None:
+        self.medium = medium
         self.settings = settings
         self.busy_until = 0.0
         self.last_arrival = 0.0
         self.counters: Counter[str] = Counter()
 
     def carry(self, packet: Packet, arrive: Callable[[Packet], None]) -> None:
-        settings, network = self.settings, self.network
+        settings, medium = self.settings, self.medium
         self.counters["packets"] += 1
         self.counters["bytes"] += packet.size
         reason = self._reason_to_drop(packet)
         if reason is not None:
             self.counters[reason] += 1
-            network.dropped(packet, reason)
+            medium.dropped(packet, reason)
             return
-        now = network.time()
+        now = medium.time()
         when = now + settings.delay
         if settings.bandwidth is not None:
             self.busy_until = max(self.busy_until, now) + packet.size / settings.bandwidth
             when += self.busy_until - now
-        chance = network.random.random
+        chance = medium.random.random
         if settings.jitter:
             when += chance() * settings.jitter
         if settings.reorder and chance() < settings.reorder:
@@ -85,48 +83,48 @@ class _Direction:
             when = self.last_arrival = max(when, self.last_arrival)
         if settings.duplicate and chance() < settings.duplicate:
             self.counters["duplicated"] += 1
-            network.schedule(when, arrive, packet)
+            medium.schedule(when, arrive, packet)
         if when <= now:
             arrive(packet)
         else:
-            network.schedule(when, arrive, packet)
+            medium.schedule(when, arrive, packet)
 
     def _reason_to_drop(self, packet: Packet) -> str | None:
-        settings, network = self.settings, self.network
+        settings, medium = self.settings, self.medium
         if settings.down:
             return "down"
         if settings.mtu is not None and packet.protocol == "udp" and packet.size > settings.mtu:
             return "mtu"
-        if settings.bandwidth is not None and self.busy_until - network.time() > settings.queue:
+        if settings.bandwidth is not None and self.busy_until - medium.time() > settings.queue:
             return "queue"
-        if settings.loss and not self._is_spared(packet) and network.random.random() < settings.loss:
+        if settings.loss and not self._is_spared(packet) and medium.random.random() < settings.loss:
             return "loss"
         return None
 
     def _is_spared(self, packet: Packet) -> bool:
-        if packet.protocol != "udp" or not self.network.spare_dtls:
+        if packet.protocol != "udp" or not self.medium.spare_dtls:
             return False
-        return is_dtls(packet.data) if self.network.spare_dtls == "all" else is_dtls_handshake(packet.data)
+        return is_dtls(packet.data) if self.medium.spare_dtls == "all" else is_dtls_handshake(packet.data)
 
 
 class Link:
     """The two directions between an interface and its segment.
 
     Attributes:
-        up: from the interface into the network.
+        up: from the interface into the medium.
         down: from the network to the interface.
     """
 
-    def __init__(self, network: VirtualNetwork, *, delay: float = DEFAULT_DELAY) -> None:
-        self._up = _Direction(network, LinkSettings(delay=delay))
-        self._down = _Direction(network, LinkSettings(delay=delay))
+    def __init__(self, medium: Medium, *, delay: float = DEFAULT_DELAY) -> None:
+        self._up = _Direction(medium, LinkSettings(delay=delay))
+        self._down = _Direction(medium, LinkSettings(delay=delay))
 
     def __repr__(self) -> str:
         return f"<Link up={self.up} down={self.down}>"
 
     @property
     def up(self) -> LinkSettings:
-        """From the interface into the network."""
+        """From the interface into the medium."""
         return self._up.settings
 
     @property

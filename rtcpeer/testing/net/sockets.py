@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from rtcpeer.net.current import Address, DatagramReceiver, StreamReceiver, StreamSocket
-from rtcpeer.testing.net.packet import Packet
-
-if TYPE_CHECKING:
-    from rtcpeer.testing.net.host import Host
-
-WILDCARDS = ("0.0.0.0", "::")
 
 
 class VirtualUdpSocket:
-    """A `DatagramSocket`."""
+    """A `DatagramSocket`.
 
-    __slots__ = ("_address", "_host", "_receiver")
+    Args:
+        address: where it is bound.
+        receiver: gets each datagram and its source.
+        transmit: sends a datagram from an address to another.
+        release: is called when the socket is closed.
+    """
 
-    def __init__(self, host: Host, address: Address, receiver: DatagramReceiver) -> None:
-        self._host = host
+    __slots__ = ("_address", "_receiver", "_release", "_transmit")
+
+    def __init__(
+        self,
+        address: Address,
+        receiver: DatagramReceiver,
+        transmit: Callable[[Address, Address, bytes], None],
+        release: Callable[[], None],
+    ) -> None:
         self._address = address
         self._receiver: DatagramReceiver | None = receiver
+        self._transmit = transmit
+        self._release = release
 
     def __repr__(self) -> str:
-        return f"<VirtualUdpSocket {self._host.name} {self._address}>"
+        return f"<VirtualUdpSocket {self._address}>"
 
     @property
     def local_address(self) -> Address:
@@ -34,41 +41,42 @@ class VirtualUdpSocket:
 
     def send(self, data: bytes, address: Address) -> None:
         """Send one datagram now or drop it."""
-        if self._receiver is None:
-            return
-        source = self._address
-        if source[0] in WILDCARDS:
-            found = self._host.source_address(address[0])
-            if found is None:
-                return
-            source = (found, source[1])
-        if (":" in source[0]) == (":" in address[0]):
-            self._host.transmit(Packet("udp", source, (address[0], address[1]), bytes(data)))
-
-    def receive(self, packet: Packet) -> None:
-        """A packet has arrived for it."""
         if self._receiver is not None:
-            self._receiver(packet.data, packet.source)
+            self._transmit(self._address, (address[0], address[1]), bytes(data))
+
+    def receive(self, data: bytes, source: Address) -> None:
+        """A datagram has arrived for it."""
+        if self._receiver is not None:
+            self._receiver(data, source)
 
     def close(self) -> None:
         """Stop at once."""
         if self._receiver is not None:
             self._receiver = None
-            self._host.release("udp", self._address)
+            self._release()
 
 
 class VirtualListener:
-    """A `StreamListener`."""
+    """A `StreamListener`.
+
+    Args:
+        address: where it listens.
+        acceptor: gets each accepted stream and gives its receiver.
+        release: is called when it is closed.
+    """
 
     def __init__(
-        self, host: Host, address: Address, acceptor: Callable[[StreamSocket], StreamReceiver]
+        self,
+        address: Address,
+        acceptor: Callable[[StreamSocket], StreamReceiver],
+        release: Callable[[], None],
     ) -> None:
-        self._host = host
         self._address = address
         self.acceptor = acceptor
+        self._release = release
 
     def __repr__(self) -> str:
-        return f"<VirtualListener {self._host.name} {self._address}>"
+        return f"<VirtualListener {self._address}>"
 
     @property
     def local_address(self) -> Address:
@@ -77,4 +85,4 @@ class VirtualListener:
 
     def close(self) -> None:
         """Stop listening; accepted streams go on."""
-        self._host.release("tcp", self._address)
+        self._release()

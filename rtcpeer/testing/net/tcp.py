@@ -11,13 +11,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from rtcpeer.net.current import Address, StreamReceiver
 from rtcpeer.testing.net.packet import Packet, TcpSegment
-
-if TYPE_CHECKING:
-    from rtcpeer.testing.net.host import Host
 
 SEGMENT_SIZE = 1200
 WINDOW = 256  # segments in flight
@@ -29,10 +26,28 @@ GIVE_UP = 60.0
 
 
 class TcpStream:
-    """One end of a connection; a `StreamSocket`."""
+    """One end of a connection; a `StreamSocket`.
 
-    def __init__(self, host: Host, local: Address, remote: Address, receiver: StreamReceiver | None) -> None:
-        self._host = host
+    Args:
+        local: our address.
+        remote: the other end's.
+        receiver: gets the bytes, and None at the end; None for a stream that is to be accepted (`set_receiver`).
+        transmit: sends a packet.
+        established: is called when the handshake is done.
+        gone: is called when all is over.
+    """
+
+    def __init__(
+        self,
+        local: Address,
+        remote: Address,
+        receiver: StreamReceiver | None,
+        *,
+        transmit: Callable[[Packet], None],
+        established: Callable[[TcpStream], None],
+        gone: Callable[[TcpStream], None],
+    ) -> None:
+        self._send_packet, self._on_established, self._on_gone = transmit, established, gone
         self._local, self._remote = local, remote
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
@@ -150,7 +165,7 @@ class TcpStream:
             self._stop_timer()
             self._timeout = FIRST_TIMEOUT
             self.connected.set_result(None)
-            self._host.stream_established(self)
+            self._on_established(self)
             self._pump()
 
     def _take_in_order(self) -> None:
@@ -231,7 +246,7 @@ class TcpStream:
 
     def _transmit(self, sequence: int, kind: str, data: bytes) -> None:
         segment = TcpSegment(kind, sequence, self._expected)  # type: ignore[arg-type]
-        self._host.transmit(Packet("tcp", self._local, self._remote, data, segment))
+        self._send_packet(Packet("tcp", self._local, self._remote, data, segment))
 
     # -- timer -------------------------------------------------------------------------------------
 
@@ -292,4 +307,4 @@ class TcpStream:
         self._buffer.clear()
         if not self.connected.done():
             self.connected.cancel()
-        self._host.stream_gone(self)
+        self._on_gone(self)

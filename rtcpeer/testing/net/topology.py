@@ -1,4 +1,4 @@
-"""Segments, the ports plugged into them, and routers between them.
+"""Segments, and the ports of hosts and routers that are plugged into them.
 
 Theory of operation: a segment is one broadcast domain (a LAN; the internet is one, too). A host's interface
 or a router's side is plugged into it by a port with a link. A packet goes up its port's link into the
@@ -10,16 +10,12 @@ other segment.
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 from rtcpeer.net.current import Family
 from rtcpeer.testing.net.link import Link
-from rtcpeer.testing.net.nat import Firewall, NatBehaviour, NatTable, read_firewall, read_nat
-from rtcpeer.testing.net.packet import Packet, TcpSegment, family_of
-
-if TYPE_CHECKING:
-    from rtcpeer.testing.net.host import Host
-    from rtcpeer.testing.net.network import VirtualNetwork
+from rtcpeer.testing.net.medium import Medium
+from rtcpeer.testing.net.packet import Packet, family_of
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -46,7 +42,7 @@ class Port:
 
     def __init__(
         self,
-        network: VirtualNetwork,
+        medium: Medium,
         owner: PortOwner,
         name: str,
         segment: Segment,
@@ -56,9 +52,8 @@ class Port:
         self.owner = owner
         self.segment = segment
         self.addresses: list[str] = []
-        self.link = Link(network) if delay is None else Link(network, delay=delay)
+        self.link = Link(medium) if delay is None else Link(medium, delay=delay)
         self.is_up = True
-        self._network = network
 
     def __repr__(self) -> str:
         return f"<Port {self.owner.name}/{self.name} {', '.join(self.addresses)} on {self.segment.name}>"
@@ -94,11 +89,11 @@ class Segment:
         gateway: where packets go whose destination is not here; None on the internet.
     """
 
-    def __init__(self, network: VirtualNetwork, name: str, prefixes: dict[Family, IpNetwork]) -> None:
+    def __init__(self, medium: Medium, name: str, prefixes: dict[Family, IpNetwork]) -> None:
         self.name = name
         self.prefixes = prefixes
         self.gateway: Port | None = None
-        self._network = network
+        self._medium = medium
         self._ports: dict[str, Port] = {}
         self._routes: list[tuple[IpNetwork, Port]] = []
         self._next: dict[Family, int] = {"ipv4": 1, "ipv6": 1}
@@ -158,129 +153,6 @@ class Segment:
         """Hand a packet on."""
         port = self.next_hop(packet.destination[0], sender)
         if port is None or packet.hops <= 0:
-            self._network.dropped(packet, "no route")
+            self._medium.dropped(packet, "no route")
             return
         port.deliver(packet)
-
-
-class Router:
-    """Joins an inner segment to an outer one.
-
-    Attributes:
-        nat: its translation table; None for a router without NAT.
-        firewall: what it lets through.
-        inside, outside: its ports; ``outside.link`` is the uplink that all hosts behind it share.
-        segment: the inner segment, for hosts to be plugged into.
-    """
-
-    def __init__(
-        self,
-        network: VirtualNetwork,
-        name: str,
-        outer: Segment,
-        inner: Segment,
-        *,
-        nat: str | NatBehaviour | None,
-        firewall: str | Firewall | None,
-    ) -> None:
-        self.name = name
-        self.segment = inner
-        self.firewall = read_firewall(firewall)
-        behaviour = read_nat(nat)
-        self.nat = NatTable(behaviour, network.time) if behaviour is not None else None
-        self._network = network
-        self.outside = Port(network, self, "outside", outer)
-        self.inside = Port(network, self, "inside", inner, delay=0.0)
-        inner.gateway = self.inside
-        for family, prefix in inner.prefixes.items():
-            inner.plug(self.inside, inner.new_address(family))
-            # IPv6 is routed, not translated; so is everything where there is no NAT
-            if family == "ipv6" or self.nat is None:
-                outer.add_route(prefix, self.outside)
-
-    def add_host(self, name: str, *addresses: str, **options: Any) -> Host:
-        """`VirtualNetwork.add_host` on the inner segment; by default with all families that it has."""
-        options.setdefault("ipv6", "ipv6" in self.segment.prefixes)
-        return self._network.add_host(name, *addresses, segment=self.segment, **options)
-
-    def __repr__(self) -> str:
-        kind = self.nat.behaviour.mapping if self.nat else "routing"
-        return f"<Router {self.name} {kind} {', '.join(self.outside.addresses)}>"
-
-    @property
-    def link(self) -> Link:
-        """The uplink."""
-        return self.outside.link
-
-    @property
-    def address(self) -> str:
-        """The first outer address."""
-        return self.outside.addresses[0]
-
-    def reboot(self) -> None:
-        """Forget all mappings."""
-        if self.nat is not None:
-            self.nat.clear()
-
-    def change_address(self, address: str | None = None) -> str:
-        """Get another outer IPv4 address; mappings of the old one are lost."""
-        old = next((a for a in self.outside.addresses if ":" not in a), None)
-        new = address or self.outside.segment.new_address("ipv4")
-        if old is not None:
-            self.outside.segment.unplug(self.outside, old)
-        self.outside.segment.plug(self.outside, new)
-        self.reboot()
-        return new
-
-    def receive(self, packet: Packet, port: Port) -> None:
-        """Forward a packet from one side to the other."""
-        packet.hops -= 1
-        if port is self.inside:
-            self._outbound(packet)
-        else:
-            self._inbound(packet)
-
-    def _outer_address(self, family: Family) -> str | None:
-        return next((a for a in self.outside.addresses if family_of(a) == family), None)
-
-    def _outbound(self, packet: Packet) -> None:
-        network = self._network
-        if not self.firewall.lets_out(packet, network.time()):
-            self._refuse(packet)
-            return
-        if self.nat is None or packet.family == "ipv6":
-            self.outside.send(packet)
-            return
-        address = self._outer_address("ipv4")
-        if address is None:
-            network.dropped(packet, "no outer address")
-            return
-        hairpin = packet.destination[0] in self.outside.addresses
-        translated = self.nat.outbound(packet, address)
-        if not hairpin:
-            self.outside.send(translated)
-            return
-        back = self.nat.inbound(translated) if self.nat.behaviour.hairpinning else None
-        if back is None:
-            network.dropped(packet, "hairpin")
-        else:
-            self.inside.send(back)
-
-    def _inbound(self, packet: Packet) -> None:
-        translated: Packet | None = packet
-        if self.nat is not None and packet.family == "ipv4":
-            translated = self.nat.inbound(packet)
-        elif packet.destination[0] in self.outside.addresses:
-            translated = None
-        if translated is None:
-            self._network.dropped(packet, "nat")
-        elif not self.firewall.lets_in(translated, self._network.time()):
-            self._network.dropped(packet, "firewall")
-        else:
-            self.inside.send(translated)
-
-    def _refuse(self, packet: Packet) -> None:
-        self._network.dropped(packet, "firewall")
-        if self.firewall.reject and packet.tcp is not None and packet.tcp.kind != "rst":
-            answer = Packet("tcp", packet.destination, packet.source, b"", TcpSegment("rst"))
-            self.inside.send(answer)
