@@ -6,33 +6,49 @@ Owns: the conventions. Never: negotiation, transports or media, which are the ba
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from aiortc import RTCSessionDescription
 from aiortc.exceptions import InternalError
 from aiortc.stats import RTCStatsReport
 
 from rtcpeer.aiortc import reports
 from rtcpeer.aiortc.channel import RTCDataChannel
+from rtcpeer.aiortc.emitter import Emitter
 from rtcpeer.aiortc.foreseen import ForeseenTransports
-from rtcpeer.aiortc.negotiating import NegotiatingConnection
+from rtcpeer.aiortc.gathering import GatheringPatience, gather
+from rtcpeer.aiortc.negotiation import Negotiation
 from rtcpeer.aiortc.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
+from rtcpeer.aiortc.shown_states import ShownStates
 from rtcpeer.aiortc.transports import RTCDtlsTransport, RTCSctpTransport
+from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.settings import TransceiverInit
 from rtcpeer.media.event_target import Event
 from rtcpeer.media.stream import MediaStream
+from rtcpeer.peer import connection as w3c
 from rtcpeer.peer import stats as w3c_stats
+from rtcpeer.peer.descriptions import read_description
 from rtcpeer.peer.errors import InvalidAccessError, w3c_errors
 from rtcpeer.peer.events import RTCDataChannelEvent
 from rtcpeer.peer.rtp import RTCRtpTransceiver as W3CTransceiver
 from rtcpeer.peer.settings import PeerSettings
 from rtcpeer.peer.transports import DtlsTransportCore
-from rtcpeer.values import BundlePolicy, Direction, DtlsTransportState, Fingerprint, MediaKind
+from rtcpeer.values import (
+    BundlePolicy,
+    Direction,
+    DtlsTransportState,
+    IceTransportState,
+    MediaKind,
+    PeerConnectionState,
+)
 
 _DIRECTIONS = ("inactive", "sendonly", "recvonly", "sendrecv")
 
 
-class RTCPeerConnection(NegotiatingConnection):
+class RTCPeerConnection(Emitter, w3c.RTCPeerConnection):  # type: ignore[misc]  # `on` is pyee's
     """A connection for programs that were written for aiortc.
 
     Args:
@@ -50,6 +66,8 @@ class RTCPeerConnection(NegotiatingConnection):
         patience: how long `setLocalDescription` waits for candidates; may be replaced in a subclass or object.
     """
 
+    patience: GatheringPatience = GatheringPatience()
+
     def __init__(
         self,
         configuration: Any = None,
@@ -60,10 +78,129 @@ class RTCPeerConnection(NegotiatingConnection):
         # one stream for all that is sent, as in aiortc: browsers' programs read `event.streams[0]`
         self._stream = MediaStream()
         self._closing_task: asyncio.Task[None] | None = None
-        super().__init__(configuration, settings, members)
-        self._foreseen = ForeseenTransports(BundlePolicy(self.getConfiguration().bundlePolicy))
+        Emitter.__init__(self)
+        w3c.RTCPeerConnection.__init__(self, configuration, settings=settings, **members)
+        self._negotiation = Negotiation(self._session)
+        self._states = ShownStates(self._session)
+        # weak: a connection is freed without the garbage collector
+        closing = weakref.WeakMethod(self._close_with_the_other_end)
+        self._foreseen = ForeseenTransports(
+            self._session,
+            BundlePolicy(self.getConfiguration().bundlePolicy),
+            lambda: None if (close := closing()) is None else close(),
+        )
         if getattr(configuration, "alwaysNegotiateDataChannels", False):
             self._session.carry_out(self._session.engine.operations.plan_want_data(first=True))
+
+    # --- descriptions -----------------------------------------------------------------------------
+
+    async def createOffer(  # type: ignore[override]
+        self, options: Mapping[str, Any] | None = None, **keywords: Any
+    ) -> RTCSessionDescription:
+        """Make an offer; `iceRestart` asks for new ICE credentials."""
+        return await self._negotiation.create_offer(options, keywords)
+
+    async def createAnswer(  # type: ignore[override]
+        self, options: Mapping[str, Any] | None = None
+    ) -> RTCSessionDescription:
+        """Make an answer to the remote offer."""
+        return await self._negotiation.create_answer()
+
+    async def setLocalDescription(  # type: ignore[override]
+        self, sessionDescription: Any = None, **keywords: Any
+    ) -> None:
+        """Apply a local description and wait for candidates: `localDescription` is then fit to be sent.
+
+        A silent server does not hold it up for long, see `patience`. An edited description is refused by W3C and
+        changes nothing in aiortc that the other side would not hear from the text: what was created is applied,
+        with a warning.
+        """
+        self._negotiation.check_open()
+        given = read_description(sessionDescription, local=True, **keywords)
+        self._negotiation.check_type(given.type, local=True)
+        with self._holding_news():
+            async with self.events("icecandidate", "icegatheringstatechange") as news:
+                await self._negotiation.set_local(given)
+                self.show_as_aiortcs()
+                if given.type != "rollback":
+                    await gather(self._session, news, self.patience)
+
+    async def setRemoteDescription(  # type: ignore[override]
+        self, sessionDescription: Any = None, **keywords: Any
+    ) -> None:
+        """Apply a description of the other side.
+
+        Raises:
+            ValueError: it cannot be read, or does not fit.
+            OperationError: it is an offer of nothing but media without a common codec.
+            InvalidStateError: closed, or an offer while ours is pending (aiortc does not roll back).
+        """
+        await self._negotiation.set_remote(read_description(sessionDescription, **keywords))
+        self.show_as_aiortcs()
+        # what the transports have to tell comes in turns of its own: "new" is over when checks have begun
+        for _turn in range(2):
+            await asyncio.sleep(0)
+        self._emit_all(self._states.news())
+        for candidate in self._negotiation.take_early_candidates():
+            await self.addIceCandidate(candidate)
+
+    async def addIceCandidate(self, candidate: Any = None, **members: Any) -> None:
+        """Add a candidate of the other side; None says that no more will come.
+
+        One that comes before its description waits for it, and one that belongs to no section is ignored.
+
+        Args:
+            candidate: aiortc's `RTCIceCandidate` (as `aiortc.sdp.candidate_from_sdp` makes it), rtcpeer's, a mapping
+                from a browser, or None.
+            **members: of a candidate, as keywords (rtcpeer's way).
+
+        Raises:
+            ValueError: it says neither sdpMid nor sdpMLineIndex.
+        """
+        await self._negotiation.add_candidate(candidate, members)
+
+    def _shown(self, description: Description | None) -> Any:
+        return self._negotiation.shown(description)
+
+    # --- states -----------------------------------------------------------------------------------
+
+    @property
+    def iceConnectionState(self) -> IceTransportState:
+        """As in aiortc "completed" is the state of a connection that works; there is no "connected".
+
+        Nor is there "disconnected" before it: programs give up then, while candidates may still be on their way.
+        """
+        return self._states.ice
+
+    @property
+    def connectionState(self) -> PeerConnectionState:
+        """As in aiortc it is "connecting" once both descriptions are applied, whether candidates came or not."""
+        return self._states.connection
+
+    def _emit_all(self, types: Iterable[str]) -> None:
+        for type in types:
+            self.emit(type)
+
+    @contextmanager
+    def _holding_news(self) -> Iterator[None]:
+        """No state changes while our first description is applied; see `ShownStates.begin_hold`."""
+        if not self._states.begin_hold():
+            yield
+            self._emit_all(self._states.news())
+            return
+        try:
+            yield
+        finally:
+            self._states.end_hold()
+            self._emit_all(self._states.untold())
+            # an async listener looks at the state in the next turn
+            asyncio.get_running_loop().call_soon(self._show_connected)
+
+    def _show_connected(self) -> None:
+        self._states.show_connected()
+        self._emit_all(self._states.news())
+
+    # --- transports -------------------------------------------------------------------------------
 
     @property
     def sctp(self) -> RTCSctpTransport | None:
@@ -71,20 +208,8 @@ class RTCPeerConnection(NegotiatingConnection):
         self.show_as_aiortcs()
         face = super().sctp
         if face is None and self._session.engine.state.data_wanted and not self._session.closed:
-            return self._foreseen.sctp(self)
+            return self._foreseen.sctp()
         return face if isinstance(face, RTCSctpTransport) else None
-
-    @property
-    def data_mid(self) -> str | None:
-        """The mid of the data section (`sctp.mid` asks for it)."""
-        data = self._session.engine.state.data
-        return None if data is None else data.mid
-
-    @property
-    def fingerprints(self) -> tuple[Fingerprint, ...]:
-        """Of our certificates (the transports' `getLocalParameters` asks for them)."""
-        self._session.ensure_certificate()
-        return tuple(self._session.engine.fingerprints)
 
     # --- media ------------------------------------------------------------------------------------
 
@@ -119,7 +244,7 @@ class RTCPeerConnection(NegotiatingConnection):
         """
         track = None if isinstance(trackOrKind, str) else trackOrKind
         if track is None:
-            self._check_open()
+            self._negotiation.check_open()
             self._check_kind(trackOrKind)
         else:
             self._check_track(track)
@@ -159,7 +284,7 @@ class RTCPeerConnection(NegotiatingConnection):
         return [t for t in super().getTransceivers() if isinstance(t, RTCRtpTransceiver)]
 
     def _check_track(self, track: Any) -> None:
-        self._check_open()
+        self._negotiation.check_open()
         self._check_kind(getattr(track, "kind", None))
         if any(core.track is track for core in self._session.executor.transceivers.values()):
             raise InvalidAccessError("Track already has a sender")
@@ -227,7 +352,7 @@ class RTCPeerConnection(NegotiatingConnection):
         elif isinstance(event, RTCDataChannelEvent):
             self._tell_channel(event.channel)
         elif event.type in ("iceconnectionstatechange", "connectionstatechange"):
-            self.news()
+            self._emit_all(self._states.news())
         elif event.type in ("signalingstatechange", "icegatheringstatechange"):
             self.emit(event.type)
         return result
@@ -251,7 +376,7 @@ class RTCPeerConnection(NegotiatingConnection):
         sections: dict[DtlsTransportCore, tuple[str, int]] = {}
         for core in list(session.executor.transceivers.values()):
             if not isinstance(core.transceiver, RTCRtpTransceiver):
-                transport = foreseen.of_section(self, core.kind.value, core.id)
+                transport = foreseen.of_section(core.kind.value, core.id)
                 core.show_as(
                     RTCRtpTransceiver(core), RTCRtpSender(core, transport), RTCRtpReceiver(core, transport)
                 )
@@ -261,14 +386,14 @@ class RTCPeerConnection(NegotiatingConnection):
                 sections.setdefault(core.transport, (core.kind.value, core.id))
         for link in session.executor.transports.values():
             if not isinstance(link.dtls.face, RTCDtlsTransport):
-                foreseen.claim(self, link, *sections.get(link.dtls, ("application", 0)))
+                foreseen.claim(link, *sections.get(link.dtls, ("application", 0)))
         data = session.executor.data.core
         if data is not None and not isinstance(data.face, RTCSctpTransport):
-            data.face = foreseen.sctp(self).become(data)
+            data.face = foreseen.sctp().become(data)
 
     # --- the end ----------------------------------------------------------------------------------
 
-    def dtls_changed(self) -> None:
+    def _close_with_the_other_end(self) -> None:
         """When the other end has closed every DTLS transport the connection closes, as in aiortc."""
         states = {link.dtls.state for link in self._session.executor.transports.values()}
         if states == {DtlsTransportState.CLOSED} and not self._session.closed and self._closing_task is None:
@@ -290,7 +415,7 @@ class RTCPeerConnection(NegotiatingConnection):
         for channel in channels:
             if isinstance(channel, RTCDataChannel):
                 channel.tell_closed()
-        self.tell_states()
+        self._emit_all(self._states.untold())
         self.remove_all_listeners()
         for track in sent_tracks:
             # in aiortc a sender that ends stops its track; sources such as MediaPlayer wait for it

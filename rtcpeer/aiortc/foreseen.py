@@ -7,35 +7,43 @@ Owns: those objects until a description claims them. Never: what they show after
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import weakref
+from collections.abc import Callable
+from typing import cast
 
 from rtcpeer.aiortc.transports import RTCDtlsTransport, RTCIceTransport, RTCSctpTransport
+from rtcpeer.peer.session.session import PeerSession
 from rtcpeer.peer.session.transport import PeerTransport
 from rtcpeer.peer.session.transport_owner import TransportOwner
 from rtcpeer.peer.transports import DtlsTransportCore, IceTransportCore, SctpTransportCore
 from rtcpeer.values import BundlePolicy
-
-if TYPE_CHECKING:
-    from rtcpeer.aiortc.connection import RTCPeerConnection
 
 # cores that nothing drives have nothing to tell their owner
 _NOBODY = cast("TransportOwner", None)
 
 
 class ForeseenTransports:
-    """What each section of a connection will run over, by its bundle policy (RFC 9429 4.1.1)."""
+    """What each section of a connection will run over, by its bundle policy (RFC 9429 4.1.1).
 
-    def __init__(self, policy: BundlePolicy) -> None:
+    Args:
+        session: whose.
+        policy: its bundle policy.
+        changed: is called after each change of state of a DTLS transport.
+    """
+
+    def __init__(self, session: PeerSession, policy: BundlePolicy, changed: Callable[[], None]) -> None:
+        # weak: a connection is freed without the garbage collector
+        self._session = weakref.ref(session)
         self._policy = policy
+        self._changed = changed
         # by the group of sections that share it
         self._faces: dict[str, RTCDtlsTransport] = {}
         self._sctp: RTCSctpTransport | None = None
 
-    def of_section(self, connection: RTCPeerConnection, kind: str, id: int = 0) -> RTCDtlsTransport:
+    def of_section(self, kind: str, id: int = 0) -> RTCDtlsTransport:
         """The transport of a section.
 
         Args:
-            connection: whose.
             kind: "audio", "video" or "application".
             id: of its transceiver.
         """
@@ -44,28 +52,31 @@ class ForeseenTransports:
         if found is None:
             ice = IceTransportCore(_NOBODY)
             ice.face = RTCIceTransport(ice)
-            found = self._faces[group] = RTCDtlsTransport(DtlsTransportCore(_NOBODY, ice), connection)
+            found = self._faces[group] = self._dtls_face(DtlsTransportCore(_NOBODY, ice))
             found.core.face = found
         return found
 
-    def sctp(self, connection: RTCPeerConnection) -> RTCSctpTransport:
+    def sctp(self) -> RTCSctpTransport:
         """The transport of the data channels."""
         if self._sctp is None:
-            dtls = self.of_section(connection, "application")
-            self._sctp = RTCSctpTransport(SctpTransportCore(_NOBODY, dtls.core), connection)
+            dtls = self.of_section("application")
+            self._sctp = RTCSctpTransport(SctpTransportCore(_NOBODY, dtls.core), self._session())
         return self._sctp
 
-    def claim(self, connection: RTCPeerConnection, link: PeerTransport, kind: str, id: int = 0) -> None:
+    def claim(self, link: PeerTransport, kind: str, id: int = 0) -> None:
         """Show a real transport as the one that was foreseen for this section, unless another is shown as that."""
-        face = self.of_section(connection, kind, id)
+        face = self.of_section(kind, id)
         if face.core.transport is not None:
-            face = RTCDtlsTransport(link.dtls, connection)
+            face = self._dtls_face(link.dtls)
             link.ice.face = RTCIceTransport(link.ice)
         else:
             ice = face.transport
             assert isinstance(ice, RTCIceTransport)
             link.ice.face = ice.become(link.ice)
         link.dtls.face = face.become(link.dtls)
+
+    def _dtls_face(self, core: DtlsTransportCore) -> RTCDtlsTransport:
+        return RTCDtlsTransport(core, self._session(), self._changed)
 
     def _group(self, kind: str, id: int) -> str:
         if self._policy is BundlePolicy.MAX_BUNDLE:

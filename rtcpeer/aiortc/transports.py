@@ -6,7 +6,8 @@ They are made with the first track or channel, and have something to show once a
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable
+from typing import Self
 
 from aiortc import (
     RTCDtlsFingerprint,
@@ -21,11 +22,9 @@ from rtcpeer.aiortc.emitter import Emitter
 from rtcpeer.media.event_target import Event
 from rtcpeer.peer import ice_transport as w3c_ice
 from rtcpeer.peer import transports as w3c
+from rtcpeer.peer.session.session import PeerSession
 from rtcpeer.sctp.transport import LOCAL_MAX_MESSAGE_SIZE
 from rtcpeer.values import IceGatheringState
-
-if TYPE_CHECKING:
-    from rtcpeer.aiortc.connection import RTCPeerConnection
 
 
 class RTCIceGatherer(Emitter):
@@ -86,15 +85,25 @@ class RTCIceTransport(Emitter, w3c_ice.RTCIceTransport):  # type: ignore[misc]  
 
 
 class RTCDtlsTransport(Emitter, w3c.RTCDtlsTransport):  # type: ignore[misc]
-    """A DTLS transport. pyee's event: statechange."""
+    """A DTLS transport. pyee's event: statechange.
+
+    Args:
+        core: what it shows.
+        session: whose it is.
+        changed: is called after each change of state.
+    """
 
     def __init__(
-        self, core: w3c.DtlsTransportCore | None = None, connection: RTCPeerConnection | None = None
+        self,
+        core: w3c.DtlsTransportCore | None = None,
+        session: PeerSession | None = None,
+        changed: Callable[[], None] | None = None,
     ) -> None:
         Emitter.__init__(self)
         w3c.RTCDtlsTransport.__init__(self, core)
         # weak: a connection is freed without the garbage collector
-        self._connection = None if connection is None else weakref.ref(connection)
+        self._session = None if session is None else weakref.ref(session)
+        self._changed = changed
 
     def become(self, core: w3c.DtlsTransportCore) -> Self:
         """Show this core from now on."""
@@ -119,11 +128,13 @@ class RTCDtlsTransport(Emitter, w3c.RTCDtlsTransport):  # type: ignore[misc]
 
     def getLocalParameters(self) -> RTCDtlsParameters:
         """Our fingerprints and role."""
-        connection = None if self._connection is None else self._connection()
+        session = None if self._session is None else self._session()
+        if session is not None:
+            session.ensure_certificate()
         return RTCDtlsParameters(
             fingerprints=[
                 RTCDtlsFingerprint(algorithm=f.algorithm, value=f.value)
-                for f in (() if connection is None else connection.fingerprints)
+                for f in (() if session is None else session.engine.fingerprints)
             ],
             role=self._role,
         )
@@ -133,21 +144,18 @@ class RTCDtlsTransport(Emitter, w3c.RTCDtlsTransport):  # type: ignore[misc]
         result = super()._fire(event)
         if event.type == "statechange":
             self.emit("statechange")
-            connection = None if self._connection is None else self._connection()
-            if connection is not None:
-                connection.dtls_changed()
+            if self._changed is not None:
+                self._changed()
         return result
 
 
 class RTCSctpTransport(Emitter, w3c.RTCSctpTransport):  # type: ignore[misc]
     """The transport of the data channels. pyee's event: statechange."""
 
-    def __init__(
-        self, core: w3c.SctpTransportCore | None = None, connection: RTCPeerConnection | None = None
-    ) -> None:
+    def __init__(self, core: w3c.SctpTransportCore | None = None, session: PeerSession | None = None) -> None:
         Emitter.__init__(self)
         w3c.RTCSctpTransport.__init__(self, core)
-        self._connection = None if connection is None else weakref.ref(connection)
+        self._session = None if session is None else weakref.ref(session)
 
     def become(self, core: w3c.SctpTransportCore) -> Self:
         """Show this core from now on."""
@@ -162,8 +170,9 @@ class RTCSctpTransport(Emitter, w3c.RTCSctpTransport):  # type: ignore[misc]
     @property
     def mid(self) -> str | None:
         """The mid of its media section."""
-        connection = None if self._connection is None else self._connection()
-        return None if connection is None else connection.data_mid
+        session = None if self._session is None else self._session()
+        data = None if session is None else session.engine.state.data
+        return None if data is None else data.mid
 
     def _fire(self, event: Event) -> bool:
         """Tell both kinds of listeners."""
