@@ -13,13 +13,15 @@ from rtcpeer.config.configuration import (
     check_certificates,
     read_configuration,
 )
+from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.settings import TransceiverInit
 from rtcpeer.media.event_target import Event, handler
 from rtcpeer.media.stream import MediaStream
-from rtcpeer.peer.awaiting import Awaiting
+from rtcpeer.peer import awaiting
 from rtcpeer.peer.certificate import RTCCertificate, generate_certificate
 from rtcpeer.peer.data_channel import RTCDataChannel, read_data_channel_init
 from rtcpeer.peer.descriptions import (
+    RTCSessionDescription,
     RTCSessionDescriptionInit,
     read_candidate,
     read_description,
@@ -52,6 +54,8 @@ from rtcpeer.peer.parameters import (
     read_transceiver_init,
 )
 from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
+from rtcpeer.peer.session.diagnosis import Finding, take_snapshot
+from rtcpeer.peer.session.explain import explain
 from rtcpeer.peer.session.session import PeerSession
 from rtcpeer.peer.session.shown_descriptions import ShownDescriptions
 from rtcpeer.peer.settings import PeerSettings
@@ -68,7 +72,7 @@ if TYPE_CHECKING:
     from rtcpeer.peer.stats import RTCStatsReport
 
 
-class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
+class RTCPeerConnection(PeerConnectionEvents):
     """A connection between this process and a remote peer (W3C webrtc-pc 4.4).
 
     Behaves as in a browser. What is Python's own: `async with`, `connected()`, `gathered()`, `events()`, and
@@ -118,6 +122,7 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
         read = read_configuration(configuration, **members)
         check_certificates(read)
         self._session = PeerSession(self, read, settings or PeerSettings())
+        self._descriptions = ShownDescriptions()
 
     # --- descriptions -----------------------------------------------------------------------------
 
@@ -214,6 +219,39 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
         if not self._session.closed:
             self._session.watchers.call("restartIce")
             self._session.carry_out(self._session.engine.operations.plan_restart_ice())
+
+    def _shown(self, description: Description | None) -> RTCSessionDescription | None:
+        return self._descriptions.show(description)
+
+    @property
+    def localDescription(self) -> RTCSessionDescription | None:
+        """The pending local description, else the current one; with the candidates gathered so far."""
+        return self._shown(self._session.engine.state.local_description)
+
+    @property
+    def currentLocalDescription(self) -> RTCSessionDescription | None:
+        """The local description that was negotiated last."""
+        return self._shown(self._session.engine.state.current_local)
+
+    @property
+    def pendingLocalDescription(self) -> RTCSessionDescription | None:
+        """The local description under negotiation."""
+        return self._shown(self._session.engine.state.pending_local)
+
+    @property
+    def remoteDescription(self) -> RTCSessionDescription | None:
+        """The pending remote description, else the current one."""
+        return self._shown(self._session.engine.state.remote_description)
+
+    @property
+    def currentRemoteDescription(self) -> RTCSessionDescription | None:
+        """The remote description that was negotiated last."""
+        return self._shown(self._session.engine.state.current_remote)
+
+    @property
+    def pendingRemoteDescription(self) -> RTCSessionDescription | None:
+        """The remote description under negotiation."""
+        return self._shown(self._session.engine.state.pending_remote)
 
     # --- states -----------------------------------------------------------------------------------
 
@@ -440,6 +478,40 @@ class RTCPeerConnection(ShownDescriptions, Awaiting, PeerConnectionEvents):
         return await self._session.get_stats(selector)
 
     # --- ours, not W3C's --------------------------------------------------------------------------
+
+    async def connected(self, timeout: float | None = 30.0) -> None:
+        """Wait until `connectionState` is "connected".
+
+        Args:
+            timeout: seconds; None waits as long as it takes.
+
+        Raises:
+            RTCTimeoutError: it took longer.
+            OperationError: the connection failed.
+            InvalidStateError: the connection is closed, or was closed meanwhile.
+        """
+        await awaiting.connected(self._session, self, timeout)
+
+    async def gathered(self, timeout: float | None = 30.0) -> None:
+        """Wait until `iceGatheringState` is "complete": `localDescription` then holds all candidates.
+
+        Args:
+            timeout: seconds; None waits as long as it takes.
+
+        Raises:
+            RTCTimeoutError: it took longer.
+            InvalidStateError: the connection is closed, or was closed meanwhile.
+        """
+        await awaiting.gathered(self._session, self, timeout)
+
+    def explain(self) -> list[Finding]:
+        """Why the connection is where it is, in sentences (ours, not W3C's).
+
+        ``for finding in pc.explain(): print(finding)`` shows them. Each has a `code` for programs and a `level`:
+        "problem", "waiting" or "fact"; how things stand comes first, problems next. It may be asked at any moment,
+        also before there is anything and after `close()`.
+        """
+        return explain(take_snapshot(self._session))
 
     @property
     def negotiator(self) -> NegotiatorLink | None:

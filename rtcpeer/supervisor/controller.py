@@ -1,7 +1,7 @@
-"""What a supervised peer does: makes connections, reads signaling, watches, asks its policy, acts, ends.
+"""The controller of a supervised peer: makes connections, reads signaling, watches, asks the policy, acts, ends.
 
 Owns: the present connection and its negotiator, the generations, the reading of the signaling channel, the one
-task that acts. Never: a decision (that is `policy`), the counting (`episode`), the face (`lifecycle`).
+task that acts. Never: a decision (that is `policy`), the counting (`recovery`), the conversion of arguments (`peer`).
 
 Two remedies. *Resume*: the newest servers are put into force, then ICE is restarted; DTLS, channels and tracks
 live on. *Recreate*: a new RTCPeerConnection of the next generation, to which everything the application has asked
@@ -39,6 +39,7 @@ from rtcpeer.supervisor.channel import QueueLimits, copy_event
 from rtcpeer.supervisor.events import GaveUp, ServersErrorEvent, SignalingErrorEvent, StateEvent
 from rtcpeer.supervisor.handover import Handover
 from rtcpeer.supervisor.intents import Intents
+from rtcpeer.supervisor.lag import LagMonitor
 from rtcpeer.supervisor.observe import (
     bytes_received,
     dtls_state,
@@ -80,11 +81,23 @@ _SHIELDED = " (tidies up)"
 _PAST = 64
 
 
-class Controller(EventTarget):
-    """The inside of `SupervisedPeer`; its arguments are described there."""
+class Controller:
+    """What `SupervisedPeer` does; its arguments are described there.
+
+    Args:
+        target: the face, at which events are fired; it gets no event after the end.
+
+    Attributes:
+        state, reason: of the peer now.
+        generation: of the connection in force, from 1; 0 before `start`.
+        pc: the connection in force; None before `start`.
+        servers, intents: the configuration, and what the application wants to send.
+        history: the newest changes of state.
+    """
 
     def __init__(
         self,
+        target: EventTarget,
         channel: SignalingChannel,
         *,
         polite: bool,
@@ -97,27 +110,28 @@ class Controller(EventTarget):
         resend_after: float,
         random_source: random.Random,
     ) -> None:
+        self._target = target
         self._channel = channel
         self._polite = polite
-        self._servers = Servers(configuration, provider, self._servers_failed)
+        self.servers = Servers(configuration, provider, self._servers_failed)
         self._policy = policy
         self._make_connection = make_connection
-        self._intents = Intents(queue, self._is_sendable, self._complain)
+        self.intents = Intents(queue, self._is_sendable, self._complain)
         self._handover = Handover(
             secrets.token_hex(16),
             polite=polite,
-            channels=lambda: self._intents.channels,
-            senders=self._intents.numbers,
+            channels=lambda: self.intents.channels,
+            senders=self.intents.numbers,
         )
         self._tracks = RemoteTracks()
         self._track_timer: asyncio.TimerHandle | None = None  # until unmatched tracks end
         self._resend_after = resend_after
         self._random = random_source
         self._name = f"peer-{secrets.token_hex(3)}"
-        self._state = PeerState.NEW
-        self._reason = Reason.START
-        self._generation = 0
-        self._pc: Any = None
+        self.state = PeerState.NEW
+        self.reason = Reason.START
+        self.generation = 0
+        self.pc: Any = None
         self._negotiator: Negotiator | None = None
         self._recovery = RecoveryRecord(owner=owner, draw=self._random.random)
         self._old: list[Any] = []  # connections that are closed when the present one is answered
@@ -127,7 +141,7 @@ class Controller(EventTarget):
         self._bytes = 0
         self._media_looked_at = -math.inf  # loop time
         self._notices = Notices()  # of messages that did not get as far as the negotiator
-        self._history: deque[StateEvent] = deque(maxlen=_HISTORY)
+        self.history: deque[StateEvent] = deque(maxlen=_HISTORY)
         self._error: GaveUp | None = None
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()  # set and replaced at each change of state
@@ -135,22 +149,81 @@ class Controller(EventTarget):
         self._stop_lag: Callable[[], None] | None = None
         self._finishing: asyncio.Task[None] | None = None
 
+    # -- asked by the face -------------------------------------------------------------------------
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether ICE can be restarted: the signaling channel can carry it, and has not been refused for good."""
+        return capabilities_of(self._channel).restart != "no" and self._recovery.refused is None
+
+    async def start(self) -> None:
+        """Make the first connection and begin to read the channel.
+
+        Raises:
+            InvalidStateError: it was started before, or is closed.
+        """
+        self.check_open()
+        if self.generation:
+            raise InvalidStateError("the peer was started already")
+        loop = asyncio.get_running_loop()
+        self._stop_lag = LagMonitor.of(loop).listen(self._stalled)
+        await self.servers.fetch()
+        self.check_open()
+        self.servers.subscribe(self._rotate)
+        self._begin(Reason.START)
+        self._spawn(self._read(), "reader")
+        self._spawn(self._run(), "policy")
+
+    async def connected(self) -> None:
+        """Wait until it is connected.
+
+        Raises:
+            GaveUp, InvalidStateError: it has ended.
+        """
+        while self.state != PeerState.CONNECTED:
+            self.check_open()
+            await self._changed.wait()
+
+    async def closed(self) -> Reason:
+        """Wait until it has ended, and why.
+
+        Raises:
+            GaveUp: everything was tried.
+        """
+        while self.state not in ENDED:
+            await self._changed.wait()
+        if self._error is not None:
+            raise self._error
+        return self.reason
+
+    def network_changed(self) -> None:
+        """Own addresses have changed: restart soon."""
+        if self.state not in ENDED and self.pc is not None:
+            self._recovery.network_changed_at = self._now()
+            self._wake.set()
+
+    async def close(self) -> None:
+        """End it, and wait until everything is gone."""
+        self.finish(PeerState.CLOSED, Reason.API)
+        if self._finishing is not None:
+            await asyncio.shield(self._finishing)
+
     # -- one generation ----------------------------------------------------------------------------
 
     def _begin(self, reason: Reason) -> None:
         """Make the connection of the next generation and say everything to it."""
         # it may raise: nothing has changed yet
-        pc = self._make_connection(self._servers.newest())
+        pc = self._make_connection(self.servers.newest())
         self._retire(reason)
-        self._generation += 1
-        self._reason = reason
-        logger.info("%s makes connection %d (%s): %r", self._name, self._generation, reason.value, pc)
+        self.generation += 1
+        self.reason = reason
+        logger.info("%s makes connection %d (%s): %r", self._name, self.generation, reason.value, pc)
         self._recovery.new_generation()
         self._watched.clear()
         self._bytes = 0
-        self._servers.begin_connection()
+        self.servers.begin_connection()
         self._handover.begin_connection()
-        self._pc = pc
+        self.pc = pc
         for type_ in FORWARDED:
             pc.addEventListener(type_, self._forward)
         pc.addEventListener("datachannel", self._on_datachannel)
@@ -164,15 +237,15 @@ class Controller(EventTarget):
             sign=self._handover.sign,
         )
         negotiator.start(read=False)
-        for unfinished in self._intents.say_to(pc, self._generation):
+        for unfinished in self.intents.say_to(pc, self.generation):
             self._spawn(unfinished, "parameters")
-        if self._generation > 1 and reason != Reason.REMOTE and not self._intents.are_any:
+        if self.generation > 1 and reason != Reason.REMOTE and not self.intents.are_any:
             # nothing of ours asks for an offer, but the other side has to learn that we begin anew
             self._spawn(negotiator.negotiate(), "offer")
 
     def _retire(self, reason: Reason) -> None:
         """The present connection is not in force any more. It is closed when the next one is answered."""
-        pc, negotiator = self._pc, self._negotiator
+        pc, negotiator = self.pc, self._negotiator
         if pc is None or negotiator is None:
             return
         if pc.remoteDescription is not None:
@@ -183,7 +256,7 @@ class Controller(EventTarget):
             pc.removeEventListener(type_, self._forward)
         pc.removeEventListener("datachannel", self._on_datachannel)
         pc.removeEventListener("track", self._on_track)
-        self._intents.detach(self._recovery.unhealthy_since, reason)
+        self.intents.detach(self._recovery.unhealthy_since, reason)
         if self._track_timer is not None:
             self._track_timer.cancel()
         negotiator.stop()
@@ -202,12 +275,12 @@ class Controller(EventTarget):
         if event.type == "networkchange":
             self._recovery.network_changed_at = self._now()
         self._observe()
-        if self._state not in ENDED:
-            fire(self, copy_event(event, generation=self._generation, reason=self._reason))
+        if self.state not in ENDED:
+            fire(self._target, copy_event(event, generation=self.generation, reason=self.reason))
 
     def _on_track(self, event: Any) -> None:
         sender = self._handover.sender_of(event.transceiver.mid)
-        if self._tracks.take(self._pc, event, sender):
+        if self._tracks.take(self.pc, event, sender):
             self._forward(event)
 
     def _wait_for_tracks(self) -> None:
@@ -217,11 +290,11 @@ class Controller(EventTarget):
         self._track_timer = asyncio.get_running_loop().call_later(_TRACK_WAIT, self._tracks.end_unmatched)
 
     def _on_datachannel(self, event: Any) -> None:
-        channel = self._intents.take_channel(event.channel, self._generation)
+        channel = self.intents.take_channel(event.channel, self.generation)
         if channel is not None:
-            event = copy_event(event, generation=self._generation, reason=self._reason)
+            event = copy_event(event, generation=self.generation, reason=self.reason)
             event.channel = channel
-            fire(self, event)
+            fire(self._target, event)
 
     # -- signaling ---------------------------------------------------------------------------------
 
@@ -235,7 +308,7 @@ class Controller(EventTarget):
                         self._handover.hear(message)
                     if self._negotiator is not None:
                         await self._negotiator.receive(message)
-                    if self._pc.remoteDescription is not None:
+                    if self.pc.remoteDescription is not None:
                         self._handover.settle()
                     self._observe()
                 except Exception as error:
@@ -252,7 +325,7 @@ class Controller(EventTarget):
         """Whose description it is: of the present remote connection, a former or a new one."""
         sdp = str(message.get("sdp", ""))
         origin = origin_untrusted(sdp)
-        remote = self._pc.remoteDescription
+        remote = self.pc.remoteDescription
         if origin is not None and origin[0] in self._past:
             # The first offer of a connection that has not heard our answer may still find us, if nobody else has
             first = message["type"] == "offer" and message.get("number", 1) == 1
@@ -262,7 +335,7 @@ class Controller(EventTarget):
             return
         if is_other_connection_untrusted(remote.sdp, sdp):
             if message["type"] != "offer":  # it took our restart for a beginning; so let us begin
-                self._ask(Action.RECREATE)
+                self.ask(Action.RECREATE)
                 raise InvalidStateError("the other side answered from a new connection", fault="remote")
             self._begin_attempt(Action.RECREATE, Reason.REMOTE, remote=True)
             self._begin(Reason.REMOTE)
@@ -271,17 +344,17 @@ class Controller(EventTarget):
         elif (
             message["type"] == "offer"
             and not ufrags_untrusted(sdp) & ufrags_untrusted(remote.sdp)
-            and self._state in (PeerState.DISCONNECTED, PeerState.RESUMING)
+            and self.state in (PeerState.DISCONNECTED, PeerState.RESUMING)
             and not self._recovery.attempt
         ):
             self._begin_attempt(Action.RESTART, Reason.REMOTE, remote=True)
             self._set_state(PeerState.RESUMING, Reason.REMOTE)
 
     def _signaling_failed(self, error: Exception) -> None:
-        if self._state in ENDED:
+        if self.state in ENDED:
             return
-        fire(self, SignalingErrorEvent(error, self._generation))
-        if isinstance(error, SignalingRefused) and self._state not in ENDED:
+        fire(self._target, SignalingErrorEvent(error, self.generation))
+        if isinstance(error, SignalingRefused) and self.state not in ENDED:
             self._take_refusal(error)
 
     def _take_refusal(self, error: SignalingRefused) -> None:
@@ -296,12 +369,12 @@ class Controller(EventTarget):
             episode.end_attempt(now, error)
         self._wake.set()
 
-    def _why(self) -> str:
+    def why(self) -> str:
         """What went wrong in signaling lately, as the end of a sentence."""
         notices = [self._notices] if self._negotiator is None else [self._notices, self._negotiator.notices]
         return "".join(f"; {text}" for text in map(str, notices) if text)
 
-    def _check_change(self, what: str) -> None:
+    def check_change(self, what: str) -> None:
         """Refuse what needs an offer that the channel cannot carry; see `Negotiator.check_change`."""
         if self._negotiator is not None:
             self._negotiator.check_change(what)
@@ -310,33 +383,33 @@ class Controller(EventTarget):
 
     def _observe(self, _event: Any = None) -> None:
         """Look at the connection; whatever has changed goes into the book, and the policy is asked."""
-        if self._state in ENDED or self._pc is None:
+        if self.state in ENDED or self.pc is None:
             return
         now, episode = self._now(), self._recovery
         self._look_at_dtls(now)
-        if self._pc.remoteDescription is not None:
+        if self.pc.remoteDescription is not None:
             episode.described = True
-            episode.answer(now, self._generation)
-            if self._state == PeerState.NEW:
+            episode.answer(now, self.generation)
+            if self.state == PeerState.NEW:
                 self._set_state(PeerState.CONNECTING, Reason.START)
             self._close_old()
-        connection = PeerConnectionState(str(self._pc.connectionState))
+        connection = PeerConnectionState(str(self.pc.connectionState))
         trouble = episode.trouble_since is not None
         if connection == PeerConnectionState.CONNECTED:
             self._bytes = 0  # counted from anew in the next silence
         if episode.state(connection, now, negotiated=self._is_negotiated()):
             self._set_state(
-                PeerState.CONNECTED, Reason.RECOVERED if self._state != PeerState.CONNECTING else self._reason
+                PeerState.CONNECTED, Reason.RECOVERED if self.state != PeerState.CONNECTING else self.reason
             )
-            self._intents.flush()
+            self.intents.flush()
             self._wait_for_tracks()
             self._renew()
-        elif episode.trouble_since is not None and not trouble and self._state == PeerState.CONNECTED:
+        elif episode.trouble_since is not None and not trouble and self.state == PeerState.CONNECTED:
             self._set_state(PeerState.DISCONNECTED, Reason.NETWORK)
         self._wake.set()
 
     def _look_at_dtls(self, now: float) -> None:
-        transports = dtls_transports(self._pc)
+        transports = dtls_transports(self.pc)
         for transport in transports:
             if not any(transport is watched for watched in self._watched):
                 self._watched.append(transport)
@@ -348,10 +421,10 @@ class Controller(EventTarget):
 
     def _is_negotiated(self) -> bool:
         """Whether both sides have new ICE credentials since the attempt began."""
-        remote = self._pc.remoteDescription
+        remote = self.pc.remoteDescription
         return (
             remote is not None
-            and str(self._pc.signalingState) == "stable"
+            and str(self.pc.signalingState) == "stable"
             and not ufrags_untrusted(remote.sdp) & self._ufrags_before
         )
 
@@ -368,7 +441,7 @@ class Controller(EventTarget):
     async def _count_bytes(self) -> None:
         """Bytes that arrive while the connection seems dead show that it is not."""
         with contextlib.suppress(InvalidStateError):
-            total = await bytes_received(self._pc)
+            total = await bytes_received(self.pc)
             if total > self._bytes > 0:
                 self._recovery.quiet_since = self._now()
             self._bytes = max(total, 1)
@@ -380,21 +453,21 @@ class Controller(EventTarget):
             return
         self._media_looked_at = now
         with contextlib.suppress(InvalidStateError):
-            broken_for = await undecrypted_for(self._pc)
+            broken_for = await undecrypted_for(self.pc)
             self._recovery.undecrypted_since = now - broken_for if broken_for else None
 
     # -- acting ------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
         """The one task that acts: asks the policy, does what it says, waits."""
-        while self._state not in ENDED:
+        while self.state not in ENDED:
             self._wake.clear()
             counting = (
                 self._recovery.connection == PeerConnectionState.DISCONNECTED and not self._recovery.attempt
             )
             if counting:
                 await self._count_bytes()
-            watching = self._state == PeerState.CONNECTED and has_media(self._pc)
+            watching = self.state == PeerState.CONNECTED and has_media(self.pc)
             if watching:
                 await self._look_at_media()
             decision = self._decide()
@@ -404,7 +477,7 @@ class Controller(EventTarget):
                 except Exception as error:
                     self._recovery.end_attempt(self._now(), error)
                     self._complain(f"{decision.action} failed", error)
-                if self._state not in ENDED:
+                if self.state not in ENDED:
                     await asyncio.sleep(_PAUSE)
                 continue
             wait = None if decision.at is None else max(_PAUSE, decision.at - self._now())
@@ -431,51 +504,58 @@ class Controller(EventTarget):
             self._begin_attempt(action, reason)
             self._set_state(PeerState.RESUMING, reason)
             await self._fetch_servers()
-            if self._state == PeerState.RESUMING:
+            if self.state == PeerState.RESUMING:
                 await self._restart()
         elif action == Action.RECREATE:
             fresh = not self._recovery.was_connected
-            generation = self._generation
+            generation = self.generation
             self._begin_attempt(action, reason)
             self._set_state(PeerState.RECREATING, reason)
             await self._fetch_servers(fresh=fresh)
             # the other side may have begun anew while we fetched
-            if self._state == PeerState.RECREATING and self._generation == generation:
+            if self.state == PeerState.RECREATING and self.generation == generation:
                 self._begin(reason)
         elif action == Action.ABANDON:
             self._recovery.recovered(self._now())
             self._set_state(PeerState.CONNECTED, reason)
         elif action == Action.CLOSE:
-            self._finish(PeerState.CLOSED, reason)
+            self.finish(PeerState.CLOSED, reason)
         elif action == Action.GIVE_UP:
             refusal = self._recovery.refused if reason == Reason.SIGNALING_REFUSED else None
             ended = "signaling has ended" if reason == Reason.SIGNALING_ENDED else None
             self._error = GaveUp(
-                tuple(self._recovery.attempts), refusal, cause=ended, findings=findings_of(self._pc)
+                tuple(self._recovery.attempts), refusal, cause=ended, findings=findings_of(self.pc)
             )
-            self._finish(PeerState.FAILED, reason)
+            self.finish(PeerState.FAILED, reason)
 
     async def _restart(self) -> None:
         """Restart ICE as the channel can: by our offer, or by asking the other side for its."""
         if capabilities_of(self._channel).restart == "ask":
             await self._channel.request_restart()  # type: ignore[attr-defined]
         else:
-            self._pc.restartIce()
+            self.pc.restartIce()
 
     def _begin_attempt(self, action: Action, reason: Reason, *, remote: bool = False) -> None:
-        remote_description = self._pc.remoteDescription
+        remote_description = self.pc.remoteDescription
         self._ufrags_before = (
             frozenset() if remote_description is None else ufrags_untrusted(remote_description.sdp)
         )
         logger.info(
             "%s attempts: %s (%s)%s", self._name, action.value, reason.value, ", asked for" if remote else ""
         )
-        self._servers.begin_attempt()
-        self._recovery.begin(action, reason, self._generation, self._now(), remote=remote)
+        self.servers.begin_attempt()
+        self._recovery.begin(action, reason, self.generation, self._now(), remote=remote)
 
-    def _ask(self, action: Action, reason: Reason = Reason.API) -> None:
-        self._check_open()
-        if self._pc is None:
+    def ask(self, action: Action, reason: Reason = Reason.API) -> None:
+        """Have the policy's next decision be this action.
+
+        Raises:
+            InvalidStateError: the peer has ended, or was not started, or signaling has ended.
+            NotSupportedError: the signaling channel cannot carry it.
+            SignalingRefused: the signaling service has said no for good.
+        """
+        self.check_open()
+        if self.pc is None:
             raise InvalidStateError("the peer was not started yet")
         if self._recovery.refused is not None:
             raise self._recovery.refused
@@ -493,48 +573,48 @@ class Controller(EventTarget):
 
     async def _fetch_servers(self, *, fresh: bool = False) -> None:
         """Put the newest servers into force, if there are some; also those that the signaling service recommends."""
-        changed = self._servers.recommend(getattr(self._channel, "ice_servers", None) or [])
-        if await self._servers.fetch(fresh=fresh) or changed:
-            self._servers.apply(self._pc)
+        changed = self.servers.recommend(getattr(self._channel, "ice_servers", None) or [])
+        if await self.servers.fetch(fresh=fresh) or changed:
+            self.servers.apply(self.pc)
 
     def _rotate(self, grant: IceServerGrant) -> None:
         """The provider has other servers."""
-        if self._state not in ENDED and self._pc is not None:
-            self._servers.rotate(self._pc, grant)
+        if self.state not in ENDED and self.pc is not None:
+            self.servers.rotate(self.pc, grant)
             self._renew()
 
     def _renew(self) -> None:
         """Restart if the path depends on servers that were taken away, also while there was trouble."""
-        connected = self._state == PeerState.CONNECTED
+        connected = self.state == PeerState.CONNECTED
         recovery = self._recovery
         can_restart = (
             capabilities_of(self._channel).restart != "no"
             and recovery.refused is None
             and not recovery.signaling_ended
         )
-        if connected and can_restart and self._servers.is_restart_due(self._pc, self._is_negotiated):
-            self._ask(Action.RESTART, Reason.CREDENTIALS)
+        if connected and can_restart and self.servers.is_restart_due(self.pc, self._is_negotiated):
+            self.ask(Action.RESTART, Reason.CREDENTIALS)
 
     def _servers_failed(self, error: Exception) -> None:
-        fire(self, ServersErrorEvent(error, self._generation))
+        fire(self._target, ServersErrorEvent(error, self.generation))
 
     # -- ending ------------------------------------------------------------------------------------
 
-    def _finish(self, state: PeerState, reason: Reason) -> None:
+    def finish(self, state: PeerState, reason: Reason) -> None:
         """Take the whole effect of the end at once; sockets and tasks follow in `_end`."""
-        if self._state in ENDED:
+        if self.state in ENDED:
             if state == PeerState.CLOSED:
-                self._set_state(state, reason if self._state == PeerState.FAILED else self._reason)
+                self._set_state(state, reason if self.state == PeerState.FAILED else self.reason)
             return
         self._set_state(state, reason)
-        self._intents.end(reason)
-        self._servers.close()
+        self.intents.end(reason)
+        self.servers.close()
         if self._stop_lag is not None:
             self._stop_lag()
         if self._negotiator is not None:
             self._negotiator.stop()
         old, self._old = self._old, []
-        connections = [pc.close() for pc in (*old, self._pc) if pc is not None]
+        connections = [pc.close() for pc in (*old, self.pc) if pc is not None]
         if self._track_timer is not None:
             self._track_timer.cancel()
         self._tracks.end_unmatched()
@@ -542,7 +622,7 @@ class Controller(EventTarget):
         for task in tasks:
             if not task.get_name().endswith(_SHIELDED):
                 task.cancel()
-        close_events(self)
+        close_events(self._target)
         self._wake.set()
         self._finishing = asyncio.get_running_loop().create_task(self._end(connections, tasks))
 
@@ -562,22 +642,27 @@ class Controller(EventTarget):
     # -- inside ------------------------------------------------------------------------------------
 
     def _set_state(self, state: PeerState, reason: Reason) -> None:
-        previous = self._state
+        previous = self.state
         if state == previous:
             return
-        logger.info("%s is %s (%s), generation %d", self._name, state.value, reason.value, self._generation)
-        self._state, self._reason = state, reason
-        event = StateEvent(state, previous, self._generation, reason)
-        self._history.append(event)
+        logger.info("%s is %s (%s), generation %d", self._name, state.value, reason.value, self.generation)
+        self.state, self.reason = state, reason
+        event = StateEvent(state, previous, self.generation, reason)
+        self.history.append(event)
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-        fire(self, event)
+        fire(self._target, event)
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Refuse to go on after the end.
+
+        Raises:
+            GaveUp, InvalidStateError: the peer has ended.
+        """
         if self._error is not None:
             raise self._error
-        if self._state in ENDED:
-            raise InvalidStateError(f"the peer is closed: {self._reason}")
+        if self.state in ENDED:
+            raise InvalidStateError(f"the peer is closed: {self.reason}")
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

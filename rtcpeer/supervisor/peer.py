@@ -1,6 +1,7 @@
-"""A peer that stays: one object for hours, over as many connections as it takes.
+"""SupervisedPeer: one object for hours, over as many connections as it takes.
 
-Owns: the face of the supervisor. What it does is in `life`, what it decides in `policy`.
+Owns: the conversion of arguments, and waiting with a timeout. What it does is in `controller`, what it decides in
+`policy`.
 """
 
 from __future__ import annotations
@@ -18,23 +19,22 @@ from rtcpeer.media.event_target import Event, handler
 from rtcpeer.peer.connection import RTCPeerConnection
 from rtcpeer.peer.data_channel import INIT_MEMBERS
 from rtcpeer.peer.dictionaries import RTCDataChannelInit
-from rtcpeer.peer.errors import InvalidStateError, RTCTimeoutError, w3c_errors
+from rtcpeer.peer.errors import RTCTimeoutError, w3c_errors
 from rtcpeer.peer.events import RTCDataChannelEvent, RTCTrackEvent
 from rtcpeer.peer.keywords import ConfigurationKeywords, DataChannelKeywords, TransceiverKeywords
 from rtcpeer.peer.parameters import TRANSCEIVER_MEMBERS, RTCRtpTransceiverInit
-from rtcpeer.signaling.capabilities import capabilities_of, politeness
+from rtcpeer.signaling.capabilities import politeness
 from rtcpeer.signaling.channel import SignalingChannel
 from rtcpeer.supervisor.channel import QueueLimits, SupervisedChannel
 from rtcpeer.supervisor.controller import ENDED, FORWARDED, Controller
 from rtcpeer.supervisor.events import ServersErrorEvent, SignalingErrorEvent, StateEvent, problems
 from rtcpeer.supervisor.intents import SupervisedSender
-from rtcpeer.supervisor.lag import LagMonitor
 from rtcpeer.supervisor.listening import SupervisedPeerEvents
 from rtcpeer.supervisor.observe import findings_of
 from rtcpeer.supervisor.policy import Action, DefaultPolicy, PeerState, Policy, Reason
 
 
-class SupervisedPeer(Controller, SupervisedPeerEvents):
+class SupervisedPeer(SupervisedPeerEvents):
     """A logical peer over one signaling channel.
 
         async with SupervisedPeer(channel, polite=True, iceServers=[...]) as peer:
@@ -87,7 +87,8 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
         **members: Unpack[ConfigurationKeywords],
     ) -> None:
         polite = politeness(channel, polite)
-        super().__init__(
+        self._controller = Controller(
+            self,
             channel,
             polite=polite,
             configuration=_with_defaults(read_configuration(configuration, **members), channel),
@@ -101,7 +102,7 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
         )
 
     def __repr__(self) -> str:
-        return f"<SupervisedPeer {self._state}, generation {self._generation}, {self._reason}>"
+        return f"<SupervisedPeer {self.state}, generation {self.generation}, {self.reason}>"
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -115,42 +116,42 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
     @property
     def state(self) -> PeerState:
         """See `policy.TRANSITIONS`."""
-        return self._state
+        return self._controller.state
 
     @property
     def reason(self) -> Reason:
         """Why it is in this state."""
-        return self._reason
+        return self._controller.reason
 
     @property
     def generation(self) -> int:
         """Of the connection in force, from 1; 0 before `start`."""
-        return self._generation
+        return self._controller.generation
 
     @property
     def pc(self) -> Any:
         """The RTCPeerConnection in force. Another one after each recreation; None before `start`."""
-        return self._pc
+        return self._controller.pc
 
     @property
     def is_ended(self) -> bool:
         """Whether it is closed or has given up."""
-        return self._state in ENDED
+        return self._controller.state in ENDED
 
     @property
     def can_restart(self) -> bool:
         """Whether ICE can be restarted: the signaling channel can carry it, and has not been refused for good."""
-        return capabilities_of(self._channel).restart != "no" and self._recovery.refused is None
+        return self._controller.can_restart
 
     @property
     def history(self) -> tuple[StateEvent, ...]:
         """The newest changes of state, at most a thousand."""
-        return tuple(self._history)
+        return tuple(self._controller.history)
 
     @property
     def channels(self) -> tuple[SupervisedChannel, ...]:
         """The data channels of both sides that are not closed."""
-        return tuple(self._intents.channels)
+        return tuple(self._controller.intents.channels)
 
     async def connected(self, timeout: float | None = None) -> None:
         """Wait until it is connected; at once, if it is.
@@ -162,13 +163,11 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
         """
         try:
             async with asyncio.timeout(timeout):
-                while self._state != PeerState.CONNECTED:
-                    self._check_open()
-                    await self._changed.wait()
+                await self._controller.connected()
         except TimeoutError:
-            findings = findings_of(self._pc)
+            findings = findings_of(self._controller.pc)
             error = RTCTimeoutError(
-                f"not connected within {timeout:g} s: {self._state}{self._why()}{problems(findings)}",
+                f"not connected within {timeout:g} s: {self.state}{self._controller.why()}{problems(findings)}",
                 fault="network",
             )
             error.findings = findings
@@ -183,11 +182,7 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
         Raises:
             GaveUp: everything was tried; `.attempts` tells what.
         """
-        while self._state not in ENDED:
-            await self._changed.wait()
-        if self._error is not None:
-            raise self._error
-        return self._reason
+        return await self._controller.closed()
 
     # -- what can be done --------------------------------------------------------------------------
 
@@ -197,17 +192,7 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
         Raises:
             InvalidStateError: it was started before, or is closed.
         """
-        self._check_open()
-        if self._generation:
-            raise InvalidStateError("the peer was started already")
-        loop = asyncio.get_running_loop()
-        self._stop_lag = LagMonitor.of(loop).listen(self._stalled)
-        await self._servers.fetch()
-        self._check_open()
-        self._servers.subscribe(self._rotate)
-        self._begin(Reason.START)
-        self._spawn(self._read(), "reader")
-        self._spawn(self._run(), "policy")
+        await self._controller.start()
 
     @w3c_errors
     def createDataChannel(
@@ -223,11 +208,13 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
             TypeError: an option is not valid.
             NotSupportedError: it is the first channel, and the signaling channel carries no further offer.
         """
-        self._check_open()
-        if not self._intents.channels:
-            self._check_change("createDataChannel()")
+        self._controller.check_open()
+        if not self._controller.intents.channels:
+            self._controller.check_change("createDataChannel()")
         options = webidl.members("RTCDataChannelInit", options, members, INIT_MEMBERS)
-        return self._intents.open_channel(self._pc, self._generation, label, options)
+        return self._controller.intents.open_channel(
+            self._controller.pc, self._controller.generation, label, options
+        )
 
     def addTrack(self, track: Any, *streams: Any) -> SupervisedSender:
         """As of RTCPeerConnection; the track is added to every new connection. It is never stopped.
@@ -236,9 +223,9 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
             InvalidStateError: the peer has ended.
             NotSupportedError: the signaling channel carries no further offer.
         """
-        self._check_open()
-        self._check_change("addTrack()")
-        return self._intents.add_sender(self._pc, SupervisedSender(track, streams))
+        self._controller.check_open()
+        self._controller.check_change("addTrack()")
+        return self._controller.intents.add_sender(self._controller.pc, SupervisedSender(track, streams))
 
     def addTransceiver(
         self,
@@ -252,19 +239,19 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
             InvalidStateError: the peer has ended.
             NotSupportedError: the signaling channel carries no further offer.
         """
-        self._check_open()
-        self._check_change("addTransceiver()")
+        self._controller.check_open()
+        self._controller.check_change("addTransceiver()")
         given = webidl.members("RTCRtpTransceiverInit", init, members, TRANSCEIVER_MEMBERS)
         sender = SupervisedSender(track_or_kind, init=given)
-        return self._intents.add_sender(self._pc, sender)
+        return self._controller.intents.add_sender(self._controller.pc, sender)
 
     def removeTrack(self, sender: SupervisedSender) -> None:
         """Send no more what `addTrack` or `addTransceiver` has added."""
-        self._intents.remove_sender(sender)
+        self._controller.intents.remove_sender(sender)
 
     def getConfiguration(self) -> RTCConfiguration:
         """The configuration of the present and the next connections; a copy."""
-        return read_configuration(self._servers.configuration)
+        return read_configuration(self._controller.servers.configuration)
 
     @w3c_errors
     def setConfiguration(
@@ -278,11 +265,11 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
             InvalidStateError: the peer has ended.
             InvalidModificationError, TypeError, RTCSyntaxError, InvalidAccessError: nothing was changed.
         """
-        self._check_open()
+        self._controller.check_open()
         read = read_configuration(configuration, **members)
-        if self._pc is not None:
-            self._pc.setConfiguration(read)
-        self._servers.configuration = read
+        if self._controller.pc is not None:
+            self._controller.pc.setConfiguration(read)
+        self._controller.servers.configuration = read
 
     @w3c_errors
     def replace_servers(self, servers: Iterable[RTCIceServer | Mapping[str, Any]]) -> Difference:
@@ -292,9 +279,9 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
             InvalidStateError: the peer has ended.
             TypeError, RTCSyntaxError, InvalidAccessError: nothing was changed.
         """
-        old = self._servers.configuration
+        old = self._controller.servers.configuration
         self.setConfiguration(old, iceServers=list(servers))
-        return difference(old, self._servers.configuration)
+        return difference(old, self._controller.servers.configuration)
 
     def restart(self) -> None:
         """Restart ICE now, with the servers in force.
@@ -304,7 +291,7 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
             NotSupportedError: the signaling channel cannot carry a restart.
             SignalingRefused: the signaling service has said no for good.
         """
-        self._ask(Action.RESTART)
+        self._controller.ask(Action.RESTART)
 
     def recreate(self) -> None:
         """Make a new connection now.
@@ -314,19 +301,15 @@ class SupervisedPeer(Controller, SupervisedPeerEvents):
             NotSupportedError: the other side alone makes offers on this signaling channel.
             SignalingRefused: the signaling service has said no for good.
         """
-        self._ask(Action.RECREATE)
+        self._controller.ask(Action.RECREATE)
 
     def network_changed(self) -> None:
         """Own addresses have changed: restart soon. RTCPeerConnection tells it by itself."""
-        if self._state not in ENDED and self._pc is not None:
-            self._recovery.network_changed_at = self._now()
-            self._wake.set()
+        self._controller.network_changed()
 
     async def close(self) -> None:
         """End it: connection, channel, tasks. Idempotent; tracks of the user go on."""
-        self._finish(PeerState.CLOSED, Reason.API)
-        if self._finishing is not None:
-            await asyncio.shield(self._finishing)
+        await self._controller.close()
 
 
 def _with_defaults(configuration: RTCConfiguration, channel: Any) -> RTCConfiguration:

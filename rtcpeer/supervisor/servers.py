@@ -1,7 +1,7 @@
 """The configuration of a supervised peer: what is in force, and what its path may still depend on.
 
 Owns: the configuration for the present and the next connection, the subscription to a provider, and the memory of
-servers that were taken away while a path may run over them. Never: a decision to act now (that is `life`).
+servers that were taken away while a path may run over them. Never: a decision to act now (that is `controller`).
 """
 
 from __future__ import annotations

@@ -6,60 +6,25 @@ description; those are the engine's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from rtcpeer.media.event_target import EventTarget
+from rtcpeer.jsep.descriptions import Description
 from rtcpeer.peer.descriptions import RTCSessionDescription
 
-if TYPE_CHECKING:
-    from rtcpeer.jsep.descriptions import Description
-    from rtcpeer.peer.session.session import PeerSession
 
+class ShownDescriptions:
+    """The objects that the description attributes of one RTCPeerConnection give."""
 
-class ShownDescriptions(EventTarget):
-    """The description attributes of RTCPeerConnection."""
+    def __init__(self) -> None:
+        # replaced whole, never changed
+        self._shown: tuple[tuple[Description, RTCSessionDescription], ...] = ()
 
-    _session: PeerSession
-    # replaced whole, never changed
-    _descriptions: tuple[tuple[Description, RTCSessionDescription], ...] = ()
-
-    @property
-    def localDescription(self) -> RTCSessionDescription | None:
-        """The pending local description, else the current one; with the candidates gathered so far."""
-        return self._shown(self._session.engine.state.local_description)
-
-    def _shown(self, description: Description | None) -> RTCSessionDescription | None:
+    def show(self, description: Description | None) -> RTCSessionDescription | None:
+        """The object of a description; the same one as long as the description has not changed."""
         if description is None:
             return None
-        for known, face in self._descriptions:
+        for known, face in self._shown:
             if known is description:
                 return face
         face = RTCSessionDescription(type=description.type.value, sdp=description.text)
         # no more than one each is in force; an old one that is asked for again is simply made again
-        self._descriptions = (*self._descriptions[-3:], (description, face))
+        self._shown = (*self._shown[-3:], (description, face))
         return face
-
-    @property
-    def currentLocalDescription(self) -> RTCSessionDescription | None:
-        """The local description that was negotiated last."""
-        return self._shown(self._session.engine.state.current_local)
-
-    @property
-    def pendingLocalDescription(self) -> RTCSessionDescription | None:
-        """The local description under negotiation."""
-        return self._shown(self._session.engine.state.pending_local)
-
-    @property
-    def remoteDescription(self) -> RTCSessionDescription | None:
-        """The pending remote description, else the current one."""
-        return self._shown(self._session.engine.state.remote_description)
-
-    @property
-    def currentRemoteDescription(self) -> RTCSessionDescription | None:
-        """The remote description that was negotiated last."""
-        return self._shown(self._session.engine.state.current_remote)
-
-    @property
-    def pendingRemoteDescription(self) -> RTCSessionDescription | None:
-        """The remote description under negotiation."""
-        return self._shown(self._session.engine.state.pending_remote)
