@@ -132,11 +132,11 @@ if TYPE_CHECKING:
     from rtcpeer.peer.certificate import RTCCertificate
     from rtcpeer.peer.certificate import RTCDtlsFingerprint as RTCDtlsFingerprint
     from rtcpeer.peer.connection import RTCPeerConnection
-    from rtcpeer.peer.data_channel import RTCDataChannel
+    from rtcpeer.peer.data_channel import RTCDataChannel, RTCDataChannelEvent
+    from rtcpeer.peer.data_channel import RTCDataChannelEventInit as RTCDataChannelEventInit
     from rtcpeer.peer.descriptions import RTCIceCandidate, RTCSessionDescription
     from rtcpeer.peer.descriptions import RTCSessionDescriptionInit as RTCSessionDescriptionInit
     from rtcpeer.peer.dictionaries import RTCAnswerOptions as RTCAnswerOptions
-    from rtcpeer.peer.dictionaries import RTCDataChannelEventInit as RTCDataChannelEventInit
     from rtcpeer.peer.dictionaries import RTCDataChannelInit as RTCDataChannelInit
     from rtcpeer.peer.dictionaries import RTCDTMFToneChangeEventInit as RTCDTMFToneChangeEventInit
     from rtcpeer.peer.dictionaries import RTCErrorEventInit as RTCErrorEventInit
@@ -154,7 +154,6 @@ if TYPE_CHECKING:
     from rtcpeer.peer.events import (
         MediaStreamTrackEvent,
         MessageEvent,
-        RTCDataChannelEvent,
         RTCDTMFToneChangeEvent,
         RTCErrorEvent,
         RTCPeerConnectionIceErrorEvent,
@@ -218,7 +217,11 @@ else:
                 "RTCIceCandidatePair",
                 "RTCIceParameters",
             ),
-            "rtcpeer.peer.data_channel": ("RTCDataChannel",),
+            "rtcpeer.peer.data_channel": (
+                "RTCDataChannel",
+                "RTCDataChannelEvent",
+                "RTCDataChannelEventInit",
+            ),
             "rtcpeer.peer.forwarder": (
                 "Forwarder",
                 "ForwarderOutput",
@@ -245,7 +248,6 @@ else:
             "rtcpeer.peer.dictionaries": (
                 "RTCAnswerOptions",
                 "RTCDTMFToneChangeEventInit",
-                "RTCDataChannelEventInit",
                 "RTCDataChannelInit",
                 "RTCErrorEventInit",
                 "RTCErrorInit",
@@ -295,7 +297,6 @@ else:
                 "MediaStreamTrackEvent",
                 "MessageEvent",
                 "RTCDTMFToneChangeEvent",
-                "RTCDataChannelEvent",
                 "RTCErrorEvent",
                 "RTCPeerConnectionIceErrorEvent",
                 "RTCPeerConnectionIceEvent",

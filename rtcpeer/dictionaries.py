@@ -56,10 +56,10 @@ __all__ = [
 if TYPE_CHECKING:
     from rtcpeer.media.encoded_frames import RTCEncodedAudioFrameMetadata, RTCEncodedVideoFrameMetadata
     from rtcpeer.peer.certificate import RTCDtlsFingerprint
+    from rtcpeer.peer.data_channel import RTCDataChannelEventInit
     from rtcpeer.peer.descriptions import RTCSessionDescriptionInit
     from rtcpeer.peer.dictionaries import (
         RTCAnswerOptions,
-        RTCDataChannelEventInit,
         RTCDataChannelInit,
         RTCDTMFToneChangeEventInit,
         RTCErrorEventInit,
@@ -107,11 +107,11 @@ else:
                 "RTCEncodedVideoFrameMetadata",
             ),
             "rtcpeer.peer.certificate": ("RTCDtlsFingerprint",),
+            "rtcpeer.peer.data_channel": ("RTCDataChannelEventInit",),
             "rtcpeer.peer.descriptions": ("RTCSessionDescriptionInit",),
             "rtcpeer.peer.dictionaries": (
                 "RTCAnswerOptions",
                 "RTCDTMFToneChangeEventInit",
-                "RTCDataChannelEventInit",
                 "RTCDataChannelInit",
                 "RTCErrorEventInit",
                 "RTCErrorInit",

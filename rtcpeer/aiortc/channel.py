@@ -10,9 +10,9 @@ from typing import Any
 from rtcpeer.aiortc.emitter import Emitter
 from rtcpeer.media.event_target import Event, has_listeners
 from rtcpeer.peer import data_channel as w3c
+from rtcpeer.peer.core.channel import DataChannelCore
 from rtcpeer.peer.errors import InvalidStateError
 from rtcpeer.peer.messages import MessageStream
-from rtcpeer.peer.session.channel import DataChannelCore
 from rtcpeer.peer.transports import RTCSctpTransport
 from rtcpeer.values import DataChannelState
 from rtcpeer.webidl import UNSIGNED_LONG
@@ -25,7 +25,7 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
     before its "datachannel" listener is done waits.
     """
 
-    def __init__(self, core: DataChannelCore | None = None, *, incoming: bool = False) -> None:
+    def __init__(self, core: DataChannelCore[Any] | None = None, *, incoming: bool = False) -> None:
         Emitter.__init__(self)
         w3c.RTCDataChannel.__init__(self, core)
         self._incoming = incoming

@@ -30,9 +30,9 @@ from rtcpeer.media.event_target import Event
 from rtcpeer.media.stream import MediaStream
 from rtcpeer.peer import connection as w3c
 from rtcpeer.peer import stats as w3c_stats
+from rtcpeer.peer.data_channel import RTCDataChannelEvent
 from rtcpeer.peer.descriptions import read_description
 from rtcpeer.peer.errors import InvalidAccessError, w3c_errors
-from rtcpeer.peer.events import RTCDataChannelEvent
 from rtcpeer.peer.rtp import RTCRtpTransceiver as W3CTransceiver
 from rtcpeer.peer.settings import PeerSettings
 from rtcpeer.peer.transports import DtlsTransportCore

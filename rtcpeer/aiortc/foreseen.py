@@ -14,7 +14,7 @@ from typing import cast
 from rtcpeer.aiortc.transports import RTCDtlsTransport, RTCIceTransport, RTCSctpTransport
 from rtcpeer.peer.session.session import PeerSession
 from rtcpeer.peer.session.transport import PeerTransport
-from rtcpeer.peer.session.transport_owner import TransportOwner
+from rtcpeer.peer.transport_owner import TransportOwner
 from rtcpeer.peer.transports import DtlsTransportCore, IceTransportCore, SctpTransportCore
 from rtcpeer.values import BundlePolicy
 
@@ -60,7 +60,7 @@ class ForeseenTransports:
         """The transport of the data channels."""
         if self._sctp is None:
             dtls = self.of_section("application")
-            self._sctp = RTCSctpTransport(SctpTransportCore(_NOBODY, dtls.core), self._session())
+            self._sctp = RTCSctpTransport(SctpTransportCore(dtls.core), self._session())
         return self._sctp
 
     def claim(self, link: PeerTransport, kind: str, id: int = 0) -> None:

@@ -14,14 +14,16 @@ from rtcpeer.aiortc import reports, values
 from rtcpeer.aiortc.transports import RTCDtlsTransport
 from rtcpeer.errors import InvalidModificationError
 from rtcpeer.peer import rtp as w3c
-from rtcpeer.peer.session.transceiver import TransceiverCore
+from rtcpeer.peer.core.transceiver import TransceiverCore
 from rtcpeer.values import Direction
 
 
 class RTCRtpSender(w3c.RTCRtpSender):
     """A sender. `setParameters`, `setStreams` and `dtmf` are rtcpeer's."""
 
-    def __init__(self, core: TransceiverCore, foreseen: RTCDtlsTransport | None = None) -> None:
+    def __init__(
+        self, core: TransceiverCore[Any, Any, Any], foreseen: RTCDtlsTransport | None = None
+    ) -> None:
         super().__init__(core)
         self._foreseen = foreseen
 
@@ -67,7 +69,9 @@ class RTCRtpSender(w3c.RTCRtpSender):
 class RTCRtpReceiver(w3c.RTCRtpReceiver):
     """A receiver. `jitterBufferTarget` and `requestKeyFrame` are rtcpeer's."""
 
-    def __init__(self, core: TransceiverCore, foreseen: RTCDtlsTransport | None = None) -> None:
+    def __init__(
+        self, core: TransceiverCore[Any, Any, Any], foreseen: RTCDtlsTransport | None = None
+    ) -> None:
         super().__init__(core)
         self._foreseen = foreseen
 

@@ -130,7 +130,7 @@ class RTCDtlsTransport(Emitter, w3c.RTCDtlsTransport):  # type: ignore[misc]
         """Our fingerprints and role."""
         session = None if self._session is None else self._session()
         if session is not None:
-            session.ensure_certificate()
+            session.context.ensure_certificate()
         return RTCDtlsParameters(
             fingerprints=[
                 RTCDtlsFingerprint(algorithm=f.algorithm, value=f.value)

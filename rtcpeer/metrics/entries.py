@@ -54,7 +54,7 @@ class Counters:
 
 
 class ConnectionEntry:
-    """One connection. Implements `rtcpeer.peer.session.watching.Watcher`."""
+    """One connection. Implements `rtcpeer.peer.core.watching.Watcher`."""
 
     def __init__(self, pc: RTCPeerConnection) -> None:
         self.counters = Counters()
@@ -87,7 +87,7 @@ class ConnectionEntry:
         session = self._session()
         if session is None or session.closed:
             return []
-        entries = StatsCollector(session, session.stats_salt).report(None).values()
+        entries = StatsCollector(session.executor, session.stats_salt).report(None).values()
         self.counters.update(_readings(entries))
         while self._restarts < session.restarts:
             self._restarts += 1

@@ -1,7 +1,9 @@
-"""The W3C face: `RTCPeerConnection` and the objects that it gives, each a thin view over what `session` owns.
+"""The W3C face: `RTCPeerConnection` and the objects that it gives, each a thin view over what stands behind it.
 
-In reading order: `connection`, `awaiting` (what Python adds), `descriptions`, `dictionaries` and `keywords`
-(arguments), `parameters`, `rtp` and `rtp_sender`, `transports` and `ice_transport`, `data_channel` and `messages`,
-`dtmf`, `certificate`, `stats`, `forwarder`; `events` and `listening` (their types), `errors`, `settings`,
-`negotiatorlink` (who negotiates). Programs import from `rtcpeer`.
+In reading order: `connection`, `awaiting` (waiting with a reason), `descriptions`, `dictionaries` and `keywords`
+(arguments), `parameters`, `rtp` and `rtp_sender`, `transports` and `ice_transport` with `transport_owner`,
+`data_channel` and `messages`, `dtmf`, `certificate`, `stats`, `forwarder`; `events`, `listening` and
+`connection_listening` (their types), `errors`, `settings`, `negotiatorlink` (who negotiates). Behind the faces stands
+the package `core`, and above both the package `session`, which makes the objects and owns what runs. Programs import
+from `rtcpeer`.
 """

@@ -19,7 +19,8 @@ from rtcpeer.media.event_target import Event, handler
 from rtcpeer.media.stream import MediaStream
 from rtcpeer.peer import awaiting
 from rtcpeer.peer.certificate import RTCCertificate, generate_certificate
-from rtcpeer.peer.data_channel import RTCDataChannel, read_data_channel_init
+from rtcpeer.peer.connection_listening import PeerConnectionEvents
+from rtcpeer.peer.data_channel import RTCDataChannel, RTCDataChannelEvent, read_data_channel_init
 from rtcpeer.peer.descriptions import (
     RTCSessionDescription,
     RTCSessionDescriptionInit,
@@ -29,7 +30,6 @@ from rtcpeer.peer.descriptions import (
 from rtcpeer.peer.dictionaries import RTCAnswerOptions, RTCDataChannelInit, RTCOfferOptions
 from rtcpeer.peer.errors import InvalidAccessError, w3c_errors
 from rtcpeer.peer.events import (
-    RTCDataChannelEvent,
     RTCPeerConnectionIceErrorEvent,
     RTCPeerConnectionIceEvent,
     RTCSenderErrorEvent,
@@ -45,7 +45,6 @@ from rtcpeer.peer.keywords import (
     OfferKeywords,
     TransceiverKeywords,
 )
-from rtcpeer.peer.listening import PeerConnectionEvents
 from rtcpeer.peer.negotiatorlink import NegotiatorLink
 from rtcpeer.peer.parameters import (
     RTCRtpTransceiverInit,
@@ -351,8 +350,8 @@ class RTCPeerConnection(PeerConnectionEvents):
         for stream in streams:
             if not hasattr(stream, "getTracks"):
                 raise TypeError(f"addTrack() takes MediaStream objects after the track, not {stream!r}")
-        session.check_open()
-        session.check_change("addTrack()")
+        session.context.check_open()
+        session.context.check_change("addTrack()")
         if any(sender.track is track for sender in self.getSenders()):
             raise InvalidAccessError("this track is already being sent on this connection")
         init = TransceiverInit(
@@ -374,7 +373,7 @@ class RTCPeerConnection(PeerConnectionEvents):
         if not isinstance(sender, RTCRtpSender):
             raise TypeError(f"removeTrack() takes an RTCRtpSender, not {sender!r}")
         session = self._session
-        session.check_open()
+        session.context.check_open()
         core = session.executor.core_of_sender(sender)
         if core is None:
             raise InvalidAccessError("this sender was not made by this connection")
@@ -410,8 +409,8 @@ class RTCPeerConnection(PeerConnectionEvents):
         else:
             kind, track = kind_of_track(trackOrKind), trackOrKind
         options = read_transceiver_init(init, keywords)
-        session.check_open()
-        session.check_change("addTransceiver()")
+        session.context.check_open()
+        session.context.check_change("addTransceiver()")
         encodings = session.check_new_encodings(kind, options.encodings)
         session.watchers.call("addTransceiver", f"kind: {kind}, direction: {options.direction}")
         plan = session.engine.operations.plan_add_transceiver(
@@ -460,9 +459,9 @@ class RTCPeerConnection(PeerConnectionEvents):
         """
         session = self._session
         parameters = read_data_channel_init(label, dataChannelDict, **keywords)
-        session.check_open()
+        session.context.check_open()
         if session.executor.data.core is None:  # the first one takes a negotiation
-            session.check_change("createDataChannel()")
+            session.context.check_change("createDataChannel()")
         session.watchers.call("createDataChannel")
         return session.executor.data.open(parameters)
 

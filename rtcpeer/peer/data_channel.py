@@ -5,15 +5,16 @@ Owns: the W3C names and the WebIDL conversions. Never: the life of a channel (`c
 
 from __future__ import annotations
 
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, Self, cast
 
 from rtcpeer import webidl
-from rtcpeer.media.event_target import Event, handler
+from rtcpeer.media.event_target import Event, EventTarget, handler
+from rtcpeer.peer.core.channel import DataChannelCore, DataChannelOwner
 from rtcpeer.peer.dictionaries import RTCDataChannelInit
-from rtcpeer.peer.events import MessageEvent, RTCErrorEvent
+from rtcpeer.peer.events import EVENT_MEMBERS, InitEvent, MessageEvent, RTCErrorEvent
 from rtcpeer.peer.listening import DataChannelEvents
 from rtcpeer.peer.messages import STREAM_BOUND_BYTES, MessageStream
-from rtcpeer.peer.session.channel import DataChannelCore, DataChannelOwner
 from rtcpeer.sctp.channel import ChannelParameters
 from rtcpeer.values import DataChannelState, Priority
 
@@ -22,6 +23,8 @@ __all__ = [
     "DataChannelCore",
     "MessageStream",
     "RTCDataChannel",
+    "RTCDataChannelEvent",
+    "RTCDataChannelEventInit",
     "read_data_channel_init",
 ]
 
@@ -107,7 +110,7 @@ class RTCDataChannel(DataChannelEvents):
     onclosing: handler[Event] = handler("closing")
     onclose: handler[Event] = handler("close")
 
-    def __init__(self, core: DataChannelCore | None = None) -> None:
+    def __init__(self, core: DataChannelCore[Any] | None = None) -> None:
         if not isinstance(core, DataChannelCore):
             raise TypeError("Illegal constructor: data channels are made by createDataChannel()")
         self._core = core
@@ -241,3 +244,28 @@ class RTCDataChannel(DataChannelEvents):
 
     def __repr__(self) -> str:
         return f"<RTCDataChannel {self.label!r} {self.readyState.value}, id {self.id}>"
+
+
+@dataclass(slots=True)
+class RTCDataChannelEventInit:
+    """Of `RTCDataChannelEvent` (webrtc-pc 6.3)."""
+
+    channel: RTCDataChannel
+
+
+class RTCDataChannelEvent(InitEvent):
+    """The other end opened a channel (webrtc-pc 6.3).
+
+    Attributes:
+        channel: it, already open.
+    """
+
+    _member_names = EVENT_MEMBERS | webidl.names(RTCDataChannelEventInit)
+    channel: RTCDataChannel
+
+    def _read_init(self, given: dict[str, Any]) -> None:
+        channel = webidl.required("RTCDataChannelEventInit", given, "channel")
+        if not isinstance(channel, EventTarget):
+            raise TypeError(f"channel must be an RTCDataChannel, not {webidl.kind(channel)}")
+        # a program may have made a likeness of its own
+        self.channel = cast("RTCDataChannel", channel)

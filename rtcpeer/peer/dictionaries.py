@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rtcpeer.peer.data_channel import RTCDataChannel
     from rtcpeer.peer.descriptions import RTCIceCandidate
     from rtcpeer.peer.errors import RTCError
 
@@ -102,13 +101,6 @@ class RTCTrackEventInit:
     track: Any
     transceiver: Any
     streams: Sequence[Any] = ()
-
-
-@dataclass(slots=True)
-class RTCDataChannelEventInit:
-    """Of `RTCDataChannelEvent` (webrtc-pc 6.3)."""
-
-    channel: RTCDataChannel
 
 
 @dataclass(slots=True)

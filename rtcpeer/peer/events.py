@@ -7,24 +7,20 @@ Owns: the event classes and the reading of their init dictionaries. Never: a dis
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from rtcpeer import webidl
 from rtcpeer.errors import RTCError as InnerRTCError
-from rtcpeer.media.event_target import Event, EventTarget
+from rtcpeer.media.event_target import Event
 from rtcpeer.media.stream import MediaStreamTrackEvent
 from rtcpeer.peer import dictionaries
 from rtcpeer.peer.descriptions import RTCIceCandidate
 from rtcpeer.peer.errors import OperationError, RTCError, to_face
 
-if TYPE_CHECKING:
-    from rtcpeer.peer.data_channel import RTCDataChannel
-
 __all__ = [
     "MediaStreamTrackEvent",
     "MessageEvent",
     "RTCDTMFToneChangeEvent",
-    "RTCDataChannelEvent",
     "RTCErrorEvent",
     "RTCPeerConnectionIceErrorEvent",
     "RTCPeerConnectionIceEvent",
@@ -34,10 +30,10 @@ __all__ = [
 
 
 # DOM "EventInit"
-_EVENT_MEMBERS = frozenset({"bubbles", "cancelable", "composed"})
+EVENT_MEMBERS = frozenset({"bubbles", "cancelable", "composed"})
 
 
-def _read(event: _InitEvent, init: Any, members: Mapping[str, Any]) -> dict[str, Any]:
+def _read(event: InitEvent, init: Any, members: Mapping[str, Any]) -> dict[str, Any]:
     """The init dictionary, with EventInit's own members already in the event."""
     given = webidl.members(f"{type(event).__name__}Init", init, members, event._member_names)
     Event.__init__(event, event.type, given)
@@ -47,11 +43,11 @@ def _read(event: _InitEvent, init: Any, members: Mapping[str, Any]) -> dict[str,
     return given
 
 
-class _InitEvent(Event):
+class InitEvent(Event):
     """An event that reads an init dictionary; its members can be given as keywords, too."""
 
     # the names that keywords may have
-    _member_names: ClassVar[frozenset[str]] = _EVENT_MEMBERS
+    _member_names: ClassVar[frozenset[str]] = EVENT_MEMBERS
 
     def __init__(self, type: str, init: Any = None, **members: Any) -> None:
         self.type = webidl.string("type", type)
@@ -61,7 +57,7 @@ class _InitEvent(Event):
         """Take the members of the subclass."""
 
 
-class RTCPeerConnectionIceEvent(_InitEvent):
+class RTCPeerConnectionIceEvent(InitEvent):
     """A local candidate, or the end of gathering (webrtc-pc 4.8.2).
 
     Attributes:
@@ -70,7 +66,7 @@ class RTCPeerConnectionIceEvent(_InitEvent):
         url: of the server it came from; deprecated, the candidate has it too.
     """
 
-    _member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCPeerConnectionIceEventInit)
+    _member_names = EVENT_MEMBERS | webidl.names(dictionaries.RTCPeerConnectionIceEventInit)
     candidate: RTCIceCandidate | None
     url: str | None
 
@@ -81,7 +77,7 @@ class RTCPeerConnectionIceEvent(_InitEvent):
         self.url = webidl.optional_string("url", given.get("url"))
 
 
-class RTCPeerConnectionIceErrorEvent(_InitEvent):
+class RTCPeerConnectionIceErrorEvent(InitEvent):
     """A STUN or TURN server gave nothing (webrtc-pc 4.8.3).
 
     Attributes:
@@ -91,7 +87,7 @@ class RTCPeerConnectionIceErrorEvent(_InitEvent):
         errorText: its reason.
     """
 
-    _member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCPeerConnectionIceErrorEventInit)
+    _member_names = EVENT_MEMBERS | webidl.names(dictionaries.RTCPeerConnectionIceErrorEventInit)
     address: str | None
     port: int | None
     url: str
@@ -108,7 +104,7 @@ class RTCPeerConnectionIceErrorEvent(_InitEvent):
         self.errorText = webidl.string("errorText", given.get("errorText") or "")
 
 
-class RTCTrackEvent(_InitEvent):
+class RTCTrackEvent(InitEvent):
     """Incoming media was negotiated (webrtc-pc 5.7).
 
     Attributes:
@@ -116,7 +112,7 @@ class RTCTrackEvent(_InitEvent):
         streams: the remote streams that the track is in.
     """
 
-    _member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCTrackEventInit)
+    _member_names = EVENT_MEMBERS | webidl.names(dictionaries.RTCTrackEventInit)
     receiver: Any
     track: Any
     streams: Sequence[Any]
@@ -133,46 +129,28 @@ class RTCTrackEvent(_InitEvent):
         self.streams = tuple(streams or ())
 
 
-class RTCDataChannelEvent(_InitEvent):
-    """The other end opened a channel (webrtc-pc 6.3).
-
-    Attributes:
-        channel: it, already open.
-    """
-
-    _member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCDataChannelEventInit)
-    channel: RTCDataChannel
-
-    def _read_init(self, given: dict[str, Any]) -> None:
-        channel = webidl.required("RTCDataChannelEventInit", given, "channel")
-        if not isinstance(channel, EventTarget):
-            raise TypeError(f"channel must be an RTCDataChannel, not {webidl.kind(channel)}")
-        # its class imports this module, so it cannot be asked for
-        self.channel = cast("RTCDataChannel", channel)
-
-
-class RTCDTMFToneChangeEvent(_InitEvent):
+class RTCDTMFToneChangeEvent(InitEvent):
     """A tone began, or all have ended (webrtc-pc 7.3).
 
     Attributes:
         tone: the tone, "," included; "" when the last one has ended.
     """
 
-    _member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCDTMFToneChangeEventInit)
+    _member_names = EVENT_MEMBERS | webidl.names(dictionaries.RTCDTMFToneChangeEventInit)
     tone: str
 
     def _read_init(self, given: dict[str, Any]) -> None:
         self.tone = webidl.string("tone", given.get("tone") or "")
 
 
-class RTCErrorEvent(_InitEvent):
+class RTCErrorEvent(InitEvent):
     """A transport or a channel failed (webrtc-pc 11.2).
 
     Attributes:
         error: why.
     """
 
-    _member_names = _EVENT_MEMBERS | webidl.names(dictionaries.RTCErrorEventInit)
+    _member_names = EVENT_MEMBERS | webidl.names(dictionaries.RTCErrorEventInit)
     error: RTCError
 
     def _read_init(self, given: dict[str, Any]) -> None:
@@ -184,7 +162,7 @@ class RTCErrorEvent(_InitEvent):
         self.error = face
 
 
-class RTCSenderErrorEvent(_InitEvent):
+class RTCSenderErrorEvent(InitEvent):
     """Something of a track could not be sent; ours, not W3C's. Sending goes on with what can be.
 
     Once per sender and kind: a frame that its encoder refuses, or sound that came so fast that some was dropped.
@@ -195,7 +173,7 @@ class RTCSenderErrorEvent(_InitEvent):
         error: an `OperationError` that names the codec and the reason; its ``__cause__`` is the encoder's exception.
     """
 
-    _member_names = _EVENT_MEMBERS | {"sender", "track", "error"}
+    _member_names = EVENT_MEMBERS | {"sender", "track", "error"}
     sender: Any
     track: Any
     error: OperationError
@@ -210,7 +188,7 @@ class RTCSenderErrorEvent(_InitEvent):
         self.error = error
 
 
-class MessageEvent(_InitEvent):
+class MessageEvent(InitEvent):
     """A message arrived on a data channel (HTML 9.1).
 
     Attributes:
@@ -219,7 +197,7 @@ class MessageEvent(_InitEvent):
         lastEventId, source, ports: of HTML; always empty here.
     """
 
-    _member_names = _EVENT_MEMBERS | {"data", "origin", "lastEventId", "source", "ports"}
+    _member_names = EVENT_MEMBERS | {"data", "origin", "lastEventId", "source", "ports"}
     data: Any
     origin: str
     lastEventId: str = ""

@@ -14,7 +14,7 @@ from rtcpeer.ice.agent.listener import IceCandidateError, SelectedPair
 from rtcpeer.media.event_target import Event, close_events, fire, handler
 from rtcpeer.peer.descriptions import RTCIceCandidate, candidate_of, parsed_candidate
 from rtcpeer.peer.listening import IceTransportEvents
-from rtcpeer.peer.session.transport_owner import TransportOwner
+from rtcpeer.peer.transport_owner import TransportOwner
 from rtcpeer.values import Candidate, IceGatheringState, IceParameters, IceRole, IceTransportState
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class IceTransportCore:
             self._told_pair = pair
             self.selected_pair = None if pair is None else self._face_pair(pair)
         self.state = state
-        announce = self.owner.ice_changed(self)
+        announce = self.owner.ice_changed()
         if pair_changed:
             self._fire("selectedcandidatepairchange")
         if state_changed:
@@ -113,23 +113,23 @@ class IceTransportCore:
         if self.state is IceTransportState.CLOSED:
             return
         if state is IceGatheringState.COMPLETE:
-            self.owner.ice_candidate(self, None)
+            self.owner.ice_candidate(None)
         if state is self.gathering_state or self._is_closed():
             return
         self.gathering_state = state
-        announce = self.owner.ice_gathering_changed(self)
+        announce = self.owner.ice_gathering_changed()
         self._fire("gatheringstatechange")
         announce()
 
     def on_candidate(self, candidate: Candidate) -> None:
         """See `IceListener`."""
         if not self._is_closed():
-            self.owner.ice_candidate(self, candidate)
+            self.owner.ice_candidate(candidate)
 
     def on_candidate_error(self, error: IceCandidateError) -> None:
         """See `IceListener`."""
         if not self._is_closed():
-            self.owner.ice_candidate_error(self, error)
+            self.owner.ice_candidate_error(error)
 
     def on_role(self, role: IceRole) -> None:
         """See `IceListener`. W3C has no event for it; `role` asks the agent."""
@@ -137,7 +137,7 @@ class IceTransportCore:
     def on_network_change(self) -> None:
         """See `IceListener`."""
         if not self._is_closed():
-            self.owner.ice_network_changed(self)
+            self.owner.ice_network_changed()
 
     # -- told by the connection --------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rtcpeer import webidl
 from rtcpeer.errors import InvalidStateError, RTCRangeError
 from rtcpeer.peer import parameters as dictionaries
+from rtcpeer.peer.core.capabilities import capabilities
+from rtcpeer.peer.core.transceiver import TransceiverCore
 from rtcpeer.peer.errors import w3c_errors
 from rtcpeer.peer.parameters import (
     RTCRtpCapabilities,
@@ -19,7 +21,6 @@ from rtcpeer.peer.parameters import (
     RTCRtpSynchronizationSource,
 )
 from rtcpeer.peer.rtp_sender import RTCRtpSender, check_transform
-from rtcpeer.peer.session.transceiver import TransceiverCore
 from rtcpeer.values import Direction
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
     from rtcpeer.peer.stats import RTCStatsReport
     from rtcpeer.peer.transports import RTCDtlsTransport
 
-__all__ = ["RTCRtpReceiver", "RTCRtpSender", "RTCRtpTransceiver", "TransceiverCore"]
+__all__ = ["RTCRtpReceiver", "RTCRtpSender", "RTCRtpTransceiver", "ShownTransceiver", "TransceiverCore"]
 
 _Source = TypeVar("_Source", bound=RTCRtpContributingSource)
 
 
-def core_of(receiver: RTCRtpReceiver) -> TransceiverCore:
+def core_of(receiver: RTCRtpReceiver) -> TransceiverCore[Any, Any, Any]:
     """What stands behind a receiver, for other classes of the face."""
     return receiver._core
 
@@ -42,7 +43,7 @@ def core_of(receiver: RTCRtpReceiver) -> TransceiverCore:
 class RTCRtpReceiver:
     """Gives the track that arrives (webrtc-pc 5.3)."""
 
-    def __init__(self, core: TransceiverCore) -> None:
+    def __init__(self, core: TransceiverCore[Any, Any, Any]) -> None:
         if not isinstance(core, TransceiverCore):
             raise TypeError("Illegal constructor: receivers are made by negotiation or addTransceiver()")
         self._core = core
@@ -76,8 +77,6 @@ class RTCRtpReceiver:
     @staticmethod
     def getCapabilities(kind: str) -> RTCRtpCapabilities | None:
         """What can be received of a kind; None when the kind is unknown (webrtc-pc 5.3)."""
-        from rtcpeer.peer.session.capabilities import capabilities
-
         return capabilities(kind, sending=False)
 
     def getParameters(self) -> RTCRtpReceiveParameters:
@@ -185,7 +184,7 @@ class RTCRtpReceiver:
 class RTCRtpTransceiver:
     """One sender and one receiver that share a media section (webrtc-pc 5.4)."""
 
-    def __init__(self, core: TransceiverCore) -> None:
+    def __init__(self, core: TransceiverCore[Any, RTCRtpSender, RTCRtpReceiver]) -> None:
         if not isinstance(core, TransceiverCore):
             raise TypeError("Illegal constructor: transceivers are made by negotiation or addTransceiver()")
         self._core = core
@@ -270,3 +269,7 @@ class RTCRtpTransceiver:
     def __repr__(self) -> str:
         record = self._core.record
         return f"<RTCRtpTransceiver {record.kind} mid={record.mid} {record.shown_direction}>"
+
+
+ShownTransceiver = TransceiverCore[RTCRtpTransceiver, RTCRtpSender, RTCRtpReceiver]
+"""A transceiver with its face objects, as a connection keeps it."""

@@ -14,10 +14,11 @@ from rtcpeer import webidl
 from rtcpeer.errors import InvalidModificationError, InvalidStateError
 from rtcpeer.jsep import encodings as encoding_rules
 from rtcpeer.peer import parameters as dictionaries
+from rtcpeer.peer.core.capabilities import capabilities
+from rtcpeer.peer.core.transceiver import TransceiverCore
 from rtcpeer.peer.errors import w3c_errors
 from rtcpeer.peer.keywords import SetParameterKeywords
 from rtcpeer.peer.parameters import RTCRtpCapabilities, RTCRtpSendParameters
-from rtcpeer.peer.session.transceiver import TransceiverCore
 from rtcpeer.values import MediaKind
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from rtcpeer.peer.transports import RTCDtlsTransport
 
 
-def core_of(sender: RTCRtpSender) -> TransceiverCore:
+def core_of(sender: RTCRtpSender) -> TransceiverCore[Any, Any, Any]:
     """What stands behind a sender, for other classes of the face."""
     return sender._core
 
@@ -53,7 +54,7 @@ def check_transform(value: Any) -> None:
 class RTCRtpSender:
     """Controls how a track is encoded and sent (webrtc-pc 5.2). Made by `addTrack` and `addTransceiver`."""
 
-    def __init__(self, core: TransceiverCore) -> None:
+    def __init__(self, core: TransceiverCore[Any, Any, Any]) -> None:
         if not isinstance(core, TransceiverCore):
             raise TypeError("Illegal constructor: senders are made by addTrack() and addTransceiver()")
         self._core = core
@@ -121,8 +122,6 @@ class RTCRtpSender:
     @staticmethod
     def getCapabilities(kind: str) -> RTCRtpCapabilities | None:
         """What can be sent of a kind; None when the kind is unknown (webrtc-pc 5.2)."""
-        from rtcpeer.peer.session.capabilities import capabilities
-
         return capabilities(kind, sending=True)
 
     def getParameters(self) -> RTCRtpSendParameters:

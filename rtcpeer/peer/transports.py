@@ -24,13 +24,13 @@ from rtcpeer.peer.ice_transport import (
     RTCIceTransport,
 )
 from rtcpeer.peer.listening import DtlsTransportEvents, SctpTransportEvents
-from rtcpeer.peer.session.transport_owner import Announcement, TransportOwner
+from rtcpeer.peer.transport_owner import Announcement, TransportOwner
 from rtcpeer.sctp.transport import LOCAL_MAX_MESSAGE_SIZE
 from rtcpeer.values import DtlsTransportState, SctpTransportState
 
 if TYPE_CHECKING:
     from rtcpeer.dtls.transport import DtlsTransport
-    from rtcpeer.sctp.transport import DataChannel, DataTransport
+    from rtcpeer.sctp.transport import DataTransport
 
 __all__ = [
     "Announcement",
@@ -112,7 +112,7 @@ class DtlsTransportCore:
             face_error = to_face(error)
             assert isinstance(face_error, RTCError)
             self.error = face_error
-        announce = self.owner.dtls_changed(self)
+        announce = self.owner.dtls_changed()
         if state is DtlsTransportState.FAILED and self.error is not None and self._face is not None:
             fire(self._face, RTCErrorEvent("error", {"error": self.error}))
         if self._face is not None:
@@ -165,10 +165,9 @@ class RTCDtlsTransport(DtlsTransportEvents):
 
 
 class SctpTransportCore:
-    """The SCTP association of a connection. Implements `rtcpeer.sctp.transport.DataListener`.
+    """The SCTP association of a connection.
 
     Args:
-        owner: the connection.
         dtls: what it runs over; assign another when bundling moves it.
 
     Attributes:
@@ -178,8 +177,7 @@ class SctpTransportCore:
         max_channels: [[MaxChannels]]; None before it is connected.
     """
 
-    def __init__(self, owner: TransportOwner, dtls: DtlsTransportCore) -> None:
-        self.owner = owner
+    def __init__(self, dtls: DtlsTransportCore) -> None:
         self.dtls = dtls
         self.data: DataTransport | None = None
         self.state = SctpTransportState.CONNECTING
@@ -222,11 +220,6 @@ class SctpTransportCore:
             if self._face is not None:
                 fire(self._face, Event("statechange"))
 
-    def on_channel(self, channel: DataChannel) -> None:
-        """See `DataListener`."""
-        if self.state is not SctpTransportState.CLOSED:
-            self.owner.data_channel(self, channel)
-
     def close(self, *, announce: bool = False) -> None:
         """It is closed at once; the event comes at once when the connection lives on, else in a task.
 
@@ -249,10 +242,6 @@ class SctpTransportCore:
     def _last_event(face: RTCSctpTransport) -> None:
         fire(face, Event("statechange"))
         close_events(face)
-
-    def release(self) -> None:
-        """Closed for good: the connection is not needed any more."""
-        del self.owner
 
 
 class RTCSctpTransport(SctpTransportEvents):

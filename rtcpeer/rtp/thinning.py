@@ -10,7 +10,7 @@ Pure: `now` is an argument.
 from __future__ import annotations
 
 from rtcpeer.rtp.forwarding import Output, SourceStream
-from rtcpeer.rtp.munging import Renumbering, Segment, move_pictures
+from rtcpeer.rtp.munging import Renumbering, OffsetSegment, move_pictures
 from rtcpeer.rtp.packet import URI_DEPENDENCY
 from rtcpeer.rtp.payloads import Vp8Descriptor
 from rtcpeer.rtp.relay_packet import RelayPacket
@@ -50,7 +50,7 @@ class _Pictures:
         number = self._numbers.number(extended)
         if number is None or not number - picture & (0x7F if width == 1 else 0x7FFF):
             return payload
-        segment = Segment(None, 0, 0, 0)
+        segment = OffsetSegment(None, 0, 0, 0)
         segment.picture = number - picture
         return move_pictures(payload, descriptor, segment) + payload[size:]
 

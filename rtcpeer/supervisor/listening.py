@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rtcpeer.media.event_target import ListenerOptions
+    from rtcpeer.peer.data_channel import RTCDataChannelEvent
     from rtcpeer.peer.events import (
         MessageEvent,
-        RTCDataChannelEvent,
         RTCErrorEvent,
         RTCPeerConnectionIceErrorEvent,
         RTCSenderErrorEvent,

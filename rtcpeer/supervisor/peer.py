@@ -17,10 +17,10 @@ from rtcpeer.config.manager import Difference, difference
 from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.media.event_target import Event, handler
 from rtcpeer.peer.connection import RTCPeerConnection
-from rtcpeer.peer.data_channel import INIT_MEMBERS
+from rtcpeer.peer.data_channel import INIT_MEMBERS, RTCDataChannelEvent
 from rtcpeer.peer.dictionaries import RTCDataChannelInit
 from rtcpeer.peer.errors import RTCTimeoutError, w3c_errors
-from rtcpeer.peer.events import RTCDataChannelEvent, RTCTrackEvent
+from rtcpeer.peer.events import RTCTrackEvent
 from rtcpeer.peer.keywords import ConfigurationKeywords, DataChannelKeywords, TransceiverKeywords
 from rtcpeer.peer.parameters import TRANSCEIVER_MEMBERS, RTCRtpTransceiverInit
 from rtcpeer.signaling.capabilities import politeness

@@ -168,7 +168,7 @@ class Tracer:
 
 
 class _Trace:
-    """One connection that is recorded. Implements `rtcpeer.peer.session.watching.Watcher`."""
+    """One connection that is recorded. Implements `rtcpeer.peer.core.watching.Watcher`."""
 
     def __init__(self, pc: RTCPeerConnection, record: Record) -> None:
         self.record = record
@@ -190,7 +190,7 @@ class _Trace:
         """Read the statistics, while there are some."""
         session = self._session()
         if session is not None and not session.closed:
-            report = StatsCollector(session, session.stats_salt).report(None)
+            report = StatsCollector(session.executor, session.stats_salt).report(None)
             self.record.sample(wall_time(), report.values())
 
     def on_call(self, what: str, detail: str) -> None:

@@ -15,7 +15,11 @@ ALLOWED = {
     "MeshMember",
 }
 # modules of bases that hold nothing but overloads for type checkers
-TYPES_ONLY = {"rtcpeer/peer/listening.py", "rtcpeer/supervisor/listening.py"}
+TYPES_ONLY = {
+    "rtcpeer/peer/connection_listening.py",
+    "rtcpeer/peer/listening.py",
+    "rtcpeer/supervisor/listening.py",
+}
 
 
 def name_of(node: ast.expr) -> str:

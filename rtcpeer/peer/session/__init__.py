@@ -1,7 +1,6 @@
-"""The session behind the W3C face: it owns everything that runs, and carries out the engine's plans.
+"""The session behind an RTCPeerConnection: it owns everything that runs, and carries out the engine's plans.
 
-In reading order: `session`, `operations` (whose turn it is), `executor` (plans become objects and events),
-`transport` and `transport_owner` (an ICE agent with its DTLS), `transceiver`, `data_channels`
-and `channel`; `states` and `aggregates` (the states that are shown), `shown_descriptions`, `capabilities`, `entropy`;
-`stats_collector`, `diagnosis` and `explain` (why it is so), `watching` (metrics and tracers).
+In reading order: `session` (the algorithms of webrtc-pc 4.4), `executor` (plans become objects and events), `transport`
+(an ICE agent with its DTLS), `data_channels`; `shown_descriptions`, `stats_collector`; `diagnosis` and `explain` (why
+it is so).
 """

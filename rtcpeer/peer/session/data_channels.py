@@ -6,21 +6,21 @@ Owns: the SCTP transport's core, the channels, the counts that statistics want.
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtcpeer.aio import Gone
 from rtcpeer.errors import RTCError
-from rtcpeer.peer.events import RTCDataChannelEvent
-from rtcpeer.peer.session.channel import DataChannelCore
+from rtcpeer.peer.core.channel import DataChannelCore
+from rtcpeer.peer.core.context import ConnectionContext
+from rtcpeer.peer.data_channel import RTCDataChannel, RTCDataChannelEvent
+from rtcpeer.peer.session.transport import PeerTransport
 from rtcpeer.peer.transports import RTCSctpTransport, SctpTransportCore
 from rtcpeer.sctp.channel import ChannelParameters
 from rtcpeer.sctp.transport import DataChannel, DataTransport
 from rtcpeer.values import SctpTransportState
 
-if TYPE_CHECKING:
-    from rtcpeer.peer.data_channel import RTCDataChannel
-    from rtcpeer.peer.session.session import PeerSession
-    from rtcpeer.peer.session.transport import PeerTransport
+ShownChannel = DataChannelCore[RTCDataChannel]
+"""A data channel with its face, as a connection keeps it."""
 
 
 class DataChannelSet:
@@ -32,11 +32,11 @@ class DataChannelSet:
         opened, closed: how many ever were (RTCPeerConnectionStats).
     """
 
-    def __init__(self, session: PeerSession) -> None:
+    def __init__(self, session: ConnectionContext) -> None:
         self._session = session
         self._transport: DataTransport | None = None
         self.core: SctpTransportCore | None = None
-        self.channels: dict[DataChannelCore, int] = {}
+        self.channels: dict[ShownChannel, int] = {}
         self._made = 0
         # the association has ended; the transport that is there waits with its channels for the next one
         self._between = False
@@ -70,14 +70,14 @@ class DataChannelSet:
         """
         if self._transport is not None and self._transport.state is SctpTransportState.CLOSED:
             self._transport, self._between = None, True
-        core = DataChannelCore.opening(self.transport.open, parameters, self)
+        core = ShownChannel.opening(self.transport.open, parameters, self, RTCDataChannel)
         self._keep(core)
         session = self._session
         if not session.engine.state.data_wanted:
             session.carry_out(session.engine.operations.plan_want_data())
         return core.face
 
-    def _keep(self, core: DataChannelCore) -> None:
+    def _keep(self, core: ShownChannel) -> None:
         self.channels[core] = self._made
         self._made += 1
 
@@ -85,7 +85,7 @@ class DataChannelSet:
 
     def create(self, link: PeerTransport) -> None:
         """A description has a data section: the SCTP transport exists."""
-        core = SctpTransportCore(link, link.dtls)
+        core = SctpTransportCore(link.dtls)
         core.data = self.transport
         self.core = core
 
@@ -175,11 +175,11 @@ class DataChannelSet:
 
     def incoming(self, channel: DataChannel) -> None:
         """Make the channel now, so that no message is lost, and announce it in a task."""
-        core = DataChannelCore.incoming(channel, self)
+        core = ShownChannel.incoming(channel, self, RTCDataChannel)
         self._keep(core)
         self._session.queue_task(self._announce, core)
 
-    def _announce(self, core: DataChannelCore) -> None:
+    def _announce(self, core: ShownChannel) -> None:
         if self._session.closed:
             return
         self._session.fire(RTCDataChannelEvent("datachannel", {"channel": core.face}))
@@ -192,16 +192,16 @@ class DataChannelSet:
         """See `ChannelOwner`."""
         return None if self.core is None else self.core.max_message_size
 
-    def on_channel_open(self, core: DataChannelCore) -> None:
+    def on_channel_open(self, core: ShownChannel) -> None:
         """See `ChannelOwner`."""
         self.opened += 1
 
-    def on_channel_left(self, core: DataChannelCore) -> None:
+    def on_channel_left(self, core: ShownChannel) -> None:
         """See `ChannelOwner`."""
         if core.was_open:
             self.closed += 1
 
-    def on_channel_closed(self, core: DataChannelCore) -> None:
+    def on_channel_closed(self, core: ShownChannel) -> None:
         """See `ChannelOwner`."""
         self.channels.pop(core, None)
 

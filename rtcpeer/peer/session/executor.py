@@ -6,47 +6,71 @@ by the ids that the engine gave. Decides nothing; each effect is one short metho
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakValueDictionary
 
 from rtcpeer.jsep import effects as fx
 from rtcpeer.jsep.effects import Plan
 from rtcpeer.media.event_target import Event
 from rtcpeer.media.stream import MediaStream, add_track, remove_track
+from rtcpeer.peer.core.context import ConnectionContext
+from rtcpeer.peer.core.transceiver import TransceiverCore
 from rtcpeer.peer.events import RTCTrackEvent
-from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpTransceiver
+from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpTransceiver, ShownTransceiver
 from rtcpeer.peer.rtp_sender import RTCRtpSender
 from rtcpeer.peer.session.data_channels import DataChannelSet
-from rtcpeer.peer.session.transceiver import TransceiverCore
 from rtcpeer.peer.session.transport import PeerTransport
 from rtcpeer.values import DtlsTransportState, IceGatheringState, IceTransportState, SignalingState
 
-if TYPE_CHECKING:
-    from rtcpeer.peer.session.session import PeerSession
+logger = logging.getLogger("rtcpeer.peer")
+
+
+def _steps(plan: Plan) -> str:
+    """The steps of a plan by name, with how often: no content of a description."""
+    counts = Counter(type(effect).__name__ for effect in (*plan.prepare, *plan.start))
+    return ", ".join(f"{name} x {count}" if count > 1 else name for name, count in counts.items())
 
 
 class Executor:
     """The objects of one connection, and how effects change them."""
 
-    def __init__(self, session: PeerSession) -> None:
+    def __init__(self, session: ConnectionContext) -> None:
         self._session = session
+        session.carry_out = self.carry_out
         self.transports: dict[int, PeerTransport] = {}
         # those that closed on the way; they are awaited at the end
         self._closing: list[Awaitable[Any]] = []
         # whether the plan under way closed transports: the states of the whole are told at its end
         self._transports_gone = False
         # in order of creation, as getTransceivers() shows them
-        self.transceivers: dict[int, TransceiverCore] = {}
+        self.transceivers: dict[int, ShownTransceiver] = {}
         # all that ever were and that somebody still holds, by id
-        self._known: WeakValueDictionary[int, TransceiverCore] = WeakValueDictionary()
+        self._known: WeakValueDictionary[int, ShownTransceiver] = WeakValueDictionary()
         # those that the plan under way removes; its announcements may still concern them
-        self._leaving: list[TransceiverCore] = []
+        self._leaving: list[ShownTransceiver] = []
         # remote streams by id; a stream without tracks is kept, as its user may hold it
         self._streams: dict[str, MediaStream] = {}
         self.data = DataChannelSet(session)
 
-    # --- the four parts of a plan -----------------------------------------------------------------
+    # --- a plan and its four parts -----------------------------------------------------------------
+
+    def carry_out(self, plan: Plan) -> None:
+        """Do what a plan says: make, commit, start, announce. Nothing has happened if it raises."""
+        self.prepare(plan)
+        try:
+            self._session.engine.commit(plan)
+        except BaseException:
+            self.undo(plan)
+            raise
+        if plan.base.signaling is not plan.next.signaling:
+            logger.info("%s signaling is %s", self._session.name, plan.next.signaling.value)
+        if logger.isEnabledFor(logging.DEBUG) and (plan.prepare or plan.start):
+            logger.debug("%s does: %s", self._session.name, _steps(plan))
+        self.start(plan)
+        self.announce(plan)
 
     def prepare(self, plan: Plan) -> None:
         """Make the objects of a plan; if one cannot be made, none was."""
@@ -195,7 +219,7 @@ class Executor:
 
         name = f"{self._session.name}/{effect.kind}{effect.transceiver}"
         track = RemoteTrack(effect.kind.value, effect.track_id)
-        core = TransceiverCore(
+        core: ShownTransceiver = TransceiverCore(
             self._session,
             effect.transceiver,
             effect.kind,
@@ -209,11 +233,11 @@ class Executor:
         self.transceivers[effect.transceiver] = core
         self._known[effect.transceiver] = core
 
-    def core_of_sender(self, sender: RTCRtpSender) -> TransceiverCore | None:
+    def core_of_sender(self, sender: RTCRtpSender) -> ShownTransceiver | None:
         """The transceiver of a sender that this connection made; also of one that has left the set."""
         return next((core for core in self._known.values() if core.sender is sender), None)
 
-    def add_with_track(self, plan: Plan, track: Any) -> TransceiverCore:
+    def add_with_track(self, plan: Plan, track: Any) -> ShownTransceiver:
         """Carry out an addTrack or addTransceiver plan and let the sender have its track."""
         session = self._session
         self.prepare(plan)
@@ -235,7 +259,7 @@ class Executor:
             self._attach(core, self.transports[effect.transport])
 
     @staticmethod
-    def _attach(core: TransceiverCore, link: PeerTransport) -> None:
+    def _attach(core: ShownTransceiver, link: PeerTransport) -> None:
         core.transport = link.dtls
         core.sender_media.attach(link.dtls_transport)
         core.receiver_media.attach(link.dtls_transport)
@@ -261,7 +285,7 @@ class Executor:
             # not now: "ended" is told in a task of its own, and until then the track is live (mediacapture-main 4.3.1)
             self._session.queue_task(core.receiver_track.end)
 
-    def _stop(self, core: TransceiverCore) -> None:
+    def _stop(self, core: ShownTransceiver) -> None:
         self._end(core.sender_media.stop)
         self._end(core.receiver_media.stop)
         core.stop_tones()

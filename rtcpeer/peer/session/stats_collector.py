@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtcpeer.aio import wall_time
-from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpSender
-from rtcpeer.peer.session.transceiver import TransceiverCore
+from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpSender, ShownTransceiver
+from rtcpeer.peer.session.executor import Executor
 from rtcpeer.peer.stats import MediaRecord, ReportBuilder, RTCStatsReport, TransportRecord, find_selector
-
-if TYPE_CHECKING:
-    from rtcpeer.peer.session.session import PeerSession
 
 
 class StatsCollector:
     """Makes the reports of one connection.
 
     Args:
-        session: whose.
+        executor: has the objects of the connection.
         salt: random, so that ids are stable within the connection and mean nothing outside it.
     """
 
-    def __init__(self, session: PeerSession, salt: str) -> None:
-        self._session = session
+    def __init__(self, executor: Executor, salt: str) -> None:
+        self._executor = executor
         self._salt = salt
+
+    def collect(self, selector: Any) -> RTCStatsReport:
+        """The report of everything (None), of a track, or of a sender or receiver.
+
+        Raises:
+            InvalidAccessError, TypeError: the selector is none.
+        """
+        return self.report(self.selector(selector))
 
     def selector(self, selector: Any) -> Any:
         """The sender or receiver that is meant; None means the whole connection.
@@ -36,12 +41,12 @@ class StatsCollector:
             return selector
         if not hasattr(selector, "kind"):
             raise TypeError(f"the selector of getStats() is a MediaStreamTrack or None, not {selector!r}")
-        cores = self._session.executor.transceivers.values()
+        cores = self._executor.transceivers.values()
         return find_selector(selector, [c.sender for c in cores], [c.receiver for c in cores])
 
     def report(self, selector: Any) -> RTCStatsReport:
         """The report, of everything or of one sender or receiver."""
-        executor = self._session.executor
+        executor = self._executor
         now_ms = wall_time() * 1000
         builder = ReportBuilder(self._salt, now_ms, now_ms - asyncio.get_running_loop().time() * 1000)
         builder.add_connection(channels_opened=executor.data.opened, channels_closed=executor.data.closed)
@@ -66,7 +71,7 @@ class StatsCollector:
         return builder.report() if selector is None else builder.report_for(selector)
 
     @staticmethod
-    def _add_media(builder: ReportBuilder, core: TransceiverCore, transport: str | None) -> None:
+    def _add_media(builder: ReportBuilder, core: ShownTransceiver, transport: str | None) -> None:
         record = core.record
         builder.add_media(
             MediaRecord(

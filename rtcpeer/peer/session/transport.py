@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtcpeer.dtls.transport import DtlsTransport
 from rtcpeer.errors import RTCError
 from rtcpeer.ice.agent.agent import IceAgent
 from rtcpeer.ice.agent.listener import IceCandidateError, SelectedPair
 from rtcpeer.jsep.effects import LocalCandidate
+from rtcpeer.peer.core.context import ConnectionContext
 from rtcpeer.peer.descriptions import candidate_of
 from rtcpeer.peer.events import RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent
 from rtcpeer.peer.ice_transport import ICE_UP
-from rtcpeer.peer.transports import Announcement, DtlsTransportCore, IceTransportCore, SctpTransportCore
+from rtcpeer.peer.transports import Announcement, DtlsTransportCore, IceTransportCore
 from rtcpeer.sdp.model import SdpSession
 from rtcpeer.values import (
     Candidate,
@@ -31,10 +32,6 @@ from rtcpeer.values import (
     IceRole,
     IceTransportState,
 )
-
-if TYPE_CHECKING:
-    from rtcpeer.peer.session.session import PeerSession
-    from rtcpeer.sctp.transport import DataChannel
 
 # server errors that are kept per transport, for `explain()`
 _ERRORS_KEPT = 32
@@ -51,7 +48,7 @@ class PeerTransport:
         gathering_since: when the newest gathering began, by the loop's clock.
     """
 
-    def __init__(self, session: PeerSession, id: int) -> None:
+    def __init__(self, session: ConnectionContext, id: int) -> None:
         self.id = id
         self._session = session
         self._name = f"{session.name}/{id}"
@@ -163,20 +160,20 @@ class PeerTransport:
 
     # --- TransportOwner ---------------------------------------------------------------------------
 
-    def ice_changed(self, ice: IceTransportCore) -> Announcement:
+    def ice_changed(self) -> Announcement:
         """See `TransportOwner`."""
-        if ice.state in ICE_UP:
+        if self.ice.state in ICE_UP:
             self._session.queue_task(self.dtls.on_path)  # its news follow those of ICE
         return self._session.aggregates.derive()
 
-    def ice_gathering_changed(self, ice: IceTransportCore) -> Announcement:
+    def ice_gathering_changed(self) -> Announcement:
         """See `TransportOwner`."""
-        if ice.gathering_state is IceGatheringState.GATHERING:
+        if self.ice.gathering_state is IceGatheringState.GATHERING:
             self.gathering_since = asyncio.get_running_loop().time()
             self.errors.clear()
         return self._session.aggregates.derive_gathering()
 
-    def ice_candidate(self, ice: IceTransportCore, candidate: Candidate | None) -> None:
+    def ice_candidate(self, candidate: Candidate | None) -> None:
         """See `TransportOwner`: into the descriptions, and out as an event."""
         session = self._session
         record = session.engine.state.transport(self.id)
@@ -199,11 +196,11 @@ class PeerTransport:
                 text=effect.text,
             )
             if candidate is not None:
-                ice.add_local(face)
+                self.ice.add_local(face)
             url = None if candidate is None else candidate.url
             session.fire(RTCPeerConnectionIceEvent("icecandidate", {"candidate": face, "url": url}))
 
-    def ice_candidate_error(self, ice: IceTransportCore, error: IceCandidateError) -> None:
+    def ice_candidate_error(self, error: IceCandidateError) -> None:
         """See `TransportOwner`."""
         self.errors.append(error)
         init = {
@@ -215,17 +212,13 @@ class PeerTransport:
         }
         self._session.fire(RTCPeerConnectionIceErrorEvent("icecandidateerror", init))
 
-    def ice_network_changed(self, ice: IceTransportCore) -> None:
+    def ice_network_changed(self) -> None:
         """See `TransportOwner`."""
         self._session.network_changed()
 
-    def dtls_changed(self, dtls: DtlsTransportCore) -> Announcement:
+    def dtls_changed(self) -> Announcement:
         """See `TransportOwner`."""
         return self._session.aggregates.derive_connection()
-
-    def data_channel(self, sctp: SctpTransportCore, channel: DataChannel) -> None:
-        """See `TransportOwner`."""
-        self._session.executor.data.incoming(channel)
 
 
 class _QueuedIce:
@@ -233,9 +226,9 @@ class _QueuedIce:
 
     __slots__ = ("_link", "_session")
 
-    def __init__(self, link: PeerTransport, session: PeerSession) -> None:
+    def __init__(self, link: PeerTransport, session: ConnectionContext) -> None:
         self._link: PeerTransport | None = link
-        self._session: PeerSession | None = session
+        self._session: ConnectionContext | None = session
 
     def release(self) -> None:
         """Let go of the connection; nothing is told any more."""
@@ -280,9 +273,9 @@ class _QueuedDtls:
 
     __slots__ = ("_link", "_session")
 
-    def __init__(self, link: PeerTransport, session: PeerSession) -> None:
+    def __init__(self, link: PeerTransport, session: ConnectionContext) -> None:
         self._link: PeerTransport | None = link
-        self._session: PeerSession | None = session
+        self._session: ConnectionContext | None = session
 
     def release(self) -> None:
         """Nothing is told any more."""

@@ -1,6 +1,6 @@
 """A transport's channel and a connection, as far as a channel core can tell."""
 
-from rtcpeer.peer.data_channel import DataChannelCore, read_data_channel_init
+from rtcpeer.peer.data_channel import DataChannelCore, RTCDataChannel, read_data_channel_init
 from rtcpeer.values import DataChannelState
 
 
@@ -50,7 +50,7 @@ class FakeOwner:
 
 def local_channel(label="x", **init):
     owner = FakeOwner()
-    core = DataChannelCore.opening(FakeChannel, read_data_channel_init(label, init), owner)
+    core = DataChannelCore.opening(FakeChannel, read_data_channel_init(label, init), owner, RTCDataChannel)
     return core, core.channel, owner
 
 

@@ -2,35 +2,34 @@
 
 
 class FakeOwner:
+    """Its `ice` and `dtls` are set by the test that makes them."""
+
     def __init__(self):
         self.log = []
 
     def _announce(self):
         self.log.append("announced")
 
-    def ice_changed(self, ice):
-        self.log.append(f"ice changed {ice.state.value}")
+    def ice_changed(self):
+        self.log.append(f"ice changed {self.ice.state.value}")
         return self._announce
 
-    def ice_gathering_changed(self, ice):
-        self.log.append(f"gathering changed {ice.gathering_state.value}")
+    def ice_gathering_changed(self):
+        self.log.append(f"gathering changed {self.ice.gathering_state.value}")
         return self._announce
 
-    def ice_candidate(self, ice, candidate):
+    def ice_candidate(self, candidate):
         self.log.append(f"candidate {candidate and candidate.port}")
 
-    def ice_candidate_error(self, ice, error):
+    def ice_candidate_error(self, error):
         self.log.append(f"candidate error {error.error_code}")
 
-    def ice_network_changed(self, ice):
+    def ice_network_changed(self):
         self.log.append("network changed")
 
-    def dtls_changed(self, dtls):
-        self.log.append(f"dtls changed {dtls.state.value}")
+    def dtls_changed(self):
+        self.log.append(f"dtls changed {self.dtls.state.value}")
         return self._announce
-
-    def data_channel(self, sctp, channel):
-        self.log.append(f"channel {channel}")
 
 
 def watch(log, face, *types):

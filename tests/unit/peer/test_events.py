@@ -3,6 +3,7 @@ import pytest
 from rtcpeer import errors
 from rtcpeer.media.event_target import EventTarget, fire
 from rtcpeer.peer import events
+from rtcpeer.peer.data_channel import RTCDataChannelEvent
 from rtcpeer.peer.descriptions import RTCIceCandidate
 from rtcpeer.peer.errors import RTCError
 
@@ -73,10 +74,10 @@ def test_track_event():
 
 def test_data_channel_event():
     channel = EventTarget()
-    assert events.RTCDataChannelEvent("x", {"channel": channel}).channel is channel
+    assert RTCDataChannelEvent("x", {"channel": channel}).channel is channel
     for init in (None, {}, {"channel": None}, {"channel": "c"}):
         with pytest.raises(TypeError, match="channel"):
-            events.RTCDataChannelEvent("x", init)
+            RTCDataChannelEvent("x", init)
 
 
 def test_tone_event():

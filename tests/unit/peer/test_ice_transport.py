@@ -38,7 +38,7 @@ class FakeAgent:
 
 def make():
     owner = FakeOwner()
-    core = IceTransportCore(owner, 7)
+    core = owner.ice = IceTransportCore(owner, 7)
     core.agent = FakeAgent()
     watch(owner.log, core.face, "statechange", "gatheringstatechange", "selectedcandidatepairchange")
     return core, owner

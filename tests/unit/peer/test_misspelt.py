@@ -20,7 +20,7 @@ from rtcpeer import (
     webidl,
 )
 from rtcpeer.media.event_target import handler
-from rtcpeer.peer import keywords, listening
+from rtcpeer.peer import connection_listening, keywords, listening
 from rtcpeer.supervisor import listening as supervised
 from rtcpeer.supervisor.channel import SupervisedChannel
 from rtcpeer.testing import synthetic_track
@@ -256,7 +256,7 @@ def test_type_checkers_know_the_same_keywords(typed, dictionary):
 @pytest.mark.parametrize(
     ("overloads", "target"),
     [
-        (listening.PeerConnectionEvents, RTCPeerConnection),
+        (connection_listening.PeerConnectionEvents, RTCPeerConnection),
         (listening.DataChannelEvents, rtcpeer.RTCDataChannel),
         (listening.DtlsTransportEvents, rtcpeer.RTCDtlsTransport),
         (listening.IceTransportEvents, rtcpeer.RTCIceTransport),

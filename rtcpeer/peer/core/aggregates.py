@@ -1,6 +1,6 @@
 """connectionState, iceConnectionState and iceGatheringState: derived from the transports, and announced.
 
-Owns: what was last announced. Never: the rules (`rtcpeer.peer.session.states`), a state of a transport.
+Owns: what was last announced. Never: the rules (`rtcpeer.peer.core.states`), a state of a transport.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from rtcpeer.media.event_target import Event
+from rtcpeer.peer.core import states
 from rtcpeer.peer.events import RTCPeerConnectionIceEvent
-from rtcpeer.peer.session import states
 from rtcpeer.values import DtlsTransportState, IceGatheringState, IceTransportState, PeerConnectionState
 
 logger = logging.getLogger("rtcpeer.peer")

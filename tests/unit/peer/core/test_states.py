@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from rtcpeer.peer.session.states import connection_state, ice_connection_state, ice_gathering_state
+from rtcpeer.peer.core.states import connection_state, ice_connection_state, ice_gathering_state
 from rtcpeer.values import DtlsTransportState, IceGatheringState, IceTransportState
 
 ICE = [str(state) for state in IceTransportState]

@@ -1,6 +1,6 @@
 """What the states of a connection are derived from, and what is told when."""
 
-from rtcpeer.peer.session.aggregates import Aggregates
+from rtcpeer.peer.core.aggregates import Aggregates
 from rtcpeer.values import DtlsTransportState, IceGatheringState, IceTransportState
 
 

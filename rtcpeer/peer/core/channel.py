@@ -15,19 +15,16 @@ import functools
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from rtcpeer.errors import RTCError as InnerRTCError
-from rtcpeer.media.event_target import Event, close_events, fire, has_listeners
+from rtcpeer.media.event_target import Event, EventTarget, close_events, fire, has_listeners
 from rtcpeer.peer.errors import InvalidStateError, OperationError, RTCError, RTCTimeoutError, to_face
 from rtcpeer.peer.events import RTCErrorEvent, message_event
 from rtcpeer.peer.messages import MessageStream, end_messages, outgoing, push_message
 from rtcpeer.sctp.channel import ChannelParameters
 from rtcpeer.sctp.transport import ChannelListener, DataChannel
 from rtcpeer.values import DataChannelState
-
-if TYPE_CHECKING:
-    from rtcpeer.peer.data_channel import RTCDataChannel
 
 # webrtc-pc 6.1.1.1 makes [[MaxBufferSize]] "the larger of" the two sides' message sizes, 256 kB as a rule. A
 # program that sends a file in a loop, as those written for browsers do, would fail there; they take 16 MiB.
@@ -41,6 +38,8 @@ BACKLOG_MESSAGES = 1024
 
 _State = DataChannelState
 
+FaceT = TypeVar("FaceT", bound=EventTarget)
+
 
 class DataChannelOwner(Protocol):
     """The connection, as its channels know it."""
@@ -49,38 +48,38 @@ class DataChannelOwner(Protocol):
     def max_message_size(self) -> float | None:
         """[[MaxMessageSize]]: the largest message, `inf` for any; None before it is known."""
 
-    def on_channel_open(self, core: DataChannelCore) -> None:
+    def on_channel_open(self, core: DataChannelCore[Any]) -> None:
         """The channel is open (called before the ``open`` event)."""
 
-    def on_channel_left(self, core: DataChannelCore) -> None:
+    def on_channel_left(self, core: DataChannelCore[Any]) -> None:
         """Closing began, or it is closed: remove it from [[DataChannels]]. Called once, before any event."""
 
-    def on_channel_closed(self, core: DataChannelCore) -> None:
+    def on_channel_closed(self, core: DataChannelCore[Any]) -> None:
         """It is closed. Called once, before ``error`` and ``close``."""
 
 
-class DataChannelCore:
+class DataChannelCore(Generic[FaceT]):
     """One channel, between its face and the transport. Implements `sctp.transport.ChannelListener`.
 
     Make one with `DataChannelCore.opening` or `DataChannelCore.incoming`.
 
     Attributes:
-        face: the RTCDataChannel.
+        face: the RTCDataChannel; another class for programs of other conventions (`rtcpeer.aiortc`).
         channel: the transport's channel.
         state: [[ReadyState]].
         was_open: whether it ever was open (for statistics).
         error: why it closed, if not by anybody's wish.
     """
 
-    def __init__(self, owner: DataChannelOwner) -> None:
+    def __init__(self, owner: DataChannelOwner, make_face: Callable[[DataChannelCore[FaceT]], FaceT]) -> None:
         self.owner = owner
+        self.face: FaceT = make_face(self)
         # set by the makers below; the transport calls nothing before
         self.channel: DataChannel
         self.state: DataChannelState = _State.CONNECTING
         self.was_open = False
         self.error: RTCError | None = None
         self.threshold = 0
-        self._face: RTCDataChannel | None = None
         # whether the buffered amount was above the threshold when last looked at
         self._above = False
         # what happened before the channel was announced; None = it is announced
@@ -102,6 +101,7 @@ class DataChannelCore:
         open_channel: Callable[[ChannelParameters, ChannelListener], DataChannel],
         parameters: ChannelParameters,
         owner: DataChannelOwner,
+        make_face: Callable[[DataChannelCore[FaceT]], FaceT],
     ) -> Self:
         """A channel of our own.
 
@@ -109,41 +109,32 @@ class DataChannelCore:
             open_channel: `DataTransport.open`.
             parameters: from `read_data_channel_init`.
             owner: the connection.
+            make_face: makes the RTCDataChannel.
 
         Raises:
             OperationError: the id is taken or none is left. Nothing was made.
         """
-        core = cls(owner)
+        core = cls(owner, make_face)
         core.channel = open_channel(parameters, core)
         return core
 
     @classmethod
-    def incoming(cls, channel: DataChannel, owner: DataChannelOwner) -> Self:
+    def incoming(
+        cls,
+        channel: DataChannel,
+        owner: DataChannelOwner,
+        make_face: Callable[[DataChannelCore[FaceT]], FaceT],
+    ) -> Self:
         """A channel that the other end opened: open, but not announced.
 
         The owner fires ``datachannel`` and then calls `announce`.
         """
-        core = cls(owner)
+        core = cls(owner, make_face)
         core.channel = channel
         core.state = _State.OPEN
         core._deferred = []
         channel.listener = core
         return core
-
-    @property
-    def face(self) -> RTCDataChannel:
-        """The RTCDataChannel."""
-        if self._face is None:
-            # the face knows its core, so its module imports this one
-            from rtcpeer.peer.data_channel import RTCDataChannel
-
-            self._face = RTCDataChannel(self)
-        return self._face
-
-    @face.setter
-    def face(self, face: RTCDataChannel) -> None:
-        # a program that was written for other conventions is shown another class (`rtcpeer.aiortc`)
-        self._face = face
 
     # -- told by the transport ---------------------------------------------------------------------
 

@@ -8,51 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rtcpeer.errors import OperationError
-from rtcpeer.jsep.effects import Plan
-from rtcpeer.jsep.engine import Engine
 from rtcpeer.jsep.state import Transceiver as Record
-from rtcpeer.media.event_target import Event
+from rtcpeer.peer.core.context import ConnectionContext
 from rtcpeer.peer.events import RTCSenderErrorEvent
-from rtcpeer.peer.session.aggregates import Aggregates
-from rtcpeer.peer.session.operations import OperationsChain, Pending
 from rtcpeer.values import Direction, MediaKind, PeerConnectionState
 
 if TYPE_CHECKING:
     from rtcpeer.media.receiver import MediaReceiver
     from rtcpeer.media.sender import MediaSender
     from rtcpeer.media.track import RemoteTrack
-    from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpTransceiver
-    from rtcpeer.peer.rtp_sender import RTCRtpSender
-    from rtcpeer.peer.stats import RTCStatsReport
     from rtcpeer.peer.transports import DtlsTransportCore, RTCDtlsTransport
 
 
-class SessionPort(Protocol):
-    """What a transceiver needs of its connection."""
-
-    closed: bool
-    engine: Engine
-    chain: OperationsChain
-    parameters_pending: Pending
-    aggregates: Aggregates
-
-    def carry_out(self, plan: Plan) -> None:
-        """Do everything a plan says, now."""
-
-    def fire(self, event: Event) -> None:
-        """Fire an event at the connection."""
-
-    def queue_task(self, step: Any, *args: Any) -> None:
-        """Run `step` in a later turn of the loop."""
-
-    async def get_stats(self, selector: Any) -> RTCStatsReport:
-        """Statistics of one sender or receiver."""
+TransceiverT = TypeVar("TransceiverT")
+SenderT = TypeVar("SenderT")
+ReceiverT = TypeVar("ReceiverT")
 
 
-class TransceiverCore:
+class TransceiverCore(Generic[TransceiverT, SenderT, ReceiverT]):
     """One transceiver's objects, and its record in the engine.
 
     Attributes:
@@ -63,13 +39,13 @@ class TransceiverCore:
         transceiver, sender, receiver: the face objects, given by `show_as`.
     """
 
-    transceiver: RTCRtpTransceiver
-    sender: RTCRtpSender
-    receiver: RTCRtpReceiver
+    transceiver: TransceiverT
+    sender: SenderT
+    receiver: ReceiverT
 
     def __init__(
         self,
-        session: SessionPort,
+        session: ConnectionContext,
         id: int,
         kind: MediaKind,
         sender_media: MediaSender,
@@ -98,7 +74,7 @@ class TransceiverCore:
             self._last = record
         return self._last
 
-    def show_as(self, transceiver: RTCRtpTransceiver, sender: RTCRtpSender, receiver: RTCRtpReceiver) -> None:
+    def show_as(self, transceiver: TransceiverT, sender: SenderT, receiver: ReceiverT) -> None:
         """Show these faces from now on: W3C's, or those of other conventions (`rtcpeer.aiortc`)."""
         self.transceiver, self.sender, self.receiver = transceiver, sender, receiver
 

@@ -5,17 +5,17 @@ import aiortc
 import pytest
 
 from rtcpeer import errors
-from rtcpeer.peer.data_channel import read_data_channel_init
+from rtcpeer.peer.core import channel as channelcore
+from rtcpeer.peer.core.channel import DataChannelCore
+from rtcpeer.peer.data_channel import RTCDataChannel, read_data_channel_init
 from rtcpeer.peer.errors import OperationError, RTCError, RTCTimeoutError
-from rtcpeer.peer.session import channel as channelcore
-from rtcpeer.peer.session.channel import DataChannelCore
 from tests.unit.peer.channels import FakeChannel, FakeOwner, local_channel, open_channel, record
 
 
 def incoming_channel():
     owner = FakeOwner()
     channel = FakeChannel(read_data_channel_init("r", negotiated=True, id=1))
-    core = DataChannelCore.incoming(channel, owner)
+    core = DataChannelCore.incoming(channel, owner, RTCDataChannel)
     assert channel.listener is core
     return core, channel, owner
 
@@ -46,7 +46,7 @@ def test_refused_by_the_transport():
         raise errors.OperationError("taken")
 
     with pytest.raises(errors.OperationError):
-        DataChannelCore.opening(refuse, read_data_channel_init("x"), FakeOwner())
+        DataChannelCore.opening(refuse, read_data_channel_init("x"), FakeOwner(), RTCDataChannel)
 
 
 async def test_incoming_is_open_in_the_datachannel_event_and_announced_later():

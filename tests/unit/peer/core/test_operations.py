@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from rtcpeer.errors import InvalidStateError
-from rtcpeer.peer.session.operations import OperationsChain
+from rtcpeer.peer.core.operations import OperationsChain
 
 
 @pytest.fixture

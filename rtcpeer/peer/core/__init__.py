@@ -1,0 +1,6 @@
+"""What stands behind the objects of the W3C face, one level below them: their state, and what they share.
+
+In reading order: `context` (what the parts of one connection share), `operations` (whose turn it is), `transceiver`,
+`channel`; `states` and `aggregates` (the states that are shown), `capabilities`, `entropy`, `watching` (metrics and
+tracers). Nothing here imports a face object: the session makes those and hands them in.
+"""
