@@ -10,7 +10,7 @@ Pure: `now` is an argument.
 from __future__ import annotations
 
 from rtcpeer.rtp.forwarding import Output, SourceStream
-from rtcpeer.rtp.munging import Renumbering, OffsetSegment, move_pictures
+from rtcpeer.rtp.munging import OffsetSegment, Renumbering, move_pictures
 from rtcpeer.rtp.packet import URI_DEPENDENCY
 from rtcpeer.rtp.payloads import Vp8Descriptor
 from rtcpeer.rtp.relay_packet import RelayPacket
