@@ -11,14 +11,17 @@ from rtcpeer.values import SdpType
 
 def negotiation_needed(state: SessionState) -> bool:
     """Whether what the connection is differs from what was agreed on."""
+    # 2; 1 (what an implementation needs besides) is `data_wanted` and the credentials of replaced servers
     if state.credentials_to_replace:
         return True
     local = state.current_local
+    # 4
     if state.data_wanted:
         sections = [m for m in local.session.media if m.is_data] if local is not None else []
         # a data section that the other side rejected does not ask again and again
         if all(m.rejected for m in sections) and not (sections and _rejected_by_peer(state)):
             return True
+    # 5
     return any(_transceiver_needs(state, local, record) for record in state.transceivers)
 
 
@@ -40,23 +43,29 @@ def _section(description: Description | None, record: Transceiver) -> Media | No
 
 
 def _transceiver_needs(state: SessionState, local: Description | None, record: Transceiver) -> bool:
+    # 5.1
     if record.stopping and not record.stopped:
         return True
     ours = _section(local, record)
     theirs = _section(state.current_remote, record)
+    # 5.4
     if record.stopped:
         if ours is None and theirs is None:
             return False
         return not ((ours is not None and ours.rejected) or (theirs is not None and theirs.rejected))
+    # 5.2
     if ours is None or local is None:
         return True
+    # 5.3.1
     if record.direction.sends and _streams_of(ours) != _wanted_streams(record):
         return True
+    # 5.3.2
     if local.type is SdpType.OFFER:
         seen = {ours.direction}
         if theirs is not None:
             seen.add(theirs.direction.reversed)
         return record.direction not in seen
+    # 5.3.3
     offered = theirs.direction.reversed if theirs is not None else ours.direction
     return ours.direction is not intersect(record.direction, offered)
 

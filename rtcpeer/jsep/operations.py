@@ -47,6 +47,7 @@ class Operations:
         """AddTransceiver; ``plan.transceiver`` is the new id, ``prepare`` has its `CreateTransceiver`."""
         self._check_open()
         draft = Draft(self._holder.state)
+        # addTransceiver, 9 to 13
         record = transceivers.create(draft, init, self._entropy.identifier, self._entropy.ssrc)
         return replace(draft.finish(_NEEDED), transceiver=record.id)
 
@@ -58,9 +59,11 @@ class Operations:
         """
         self._check_open()
         draft = Draft(self._holder.state)
+        # 7
         reused = next(
             (t for t in draft.transceivers if transceivers.is_reusable_for_track(t, init.kind)), None
         )
+        # 9
         if reused is None:
             record = transceivers.create(
                 draft,
@@ -69,6 +72,7 @@ class Operations:
                 self._entropy.ssrc,
             )
         else:
+            # 8
             record = replace(
                 reused,
                 has_track=True,
@@ -86,8 +90,10 @@ class Operations:
         self._check_open()
         draft = Draft(self._holder.state)
         record = draft.get(transceiver)
+        # removeTrack, 6 to 9
         if record is None or record.stopping or not record.has_track:
             return draft.finish()
+        # 10 to 13
         direction = Direction.of(sends=False, receives=record.direction.receives)
         draft.put(replace(record, has_track=False, direction=direction))
         return draft.finish(_NEEDED)
@@ -132,6 +138,7 @@ class Operations:
         record = draft.get(transceiver)
         if record is None or record.stopping:
             return draft.finish()
+        # 5 and 6
         transceivers.stop_sending_and_receiving(draft, record)
         return draft.finish(_NEEDED)
 

@@ -15,14 +15,18 @@ def process_remote_tracks(
 ) -> Transceiver:
     """Process remote tracks; ``direction`` is ours, None = never negotiated (rollback)."""
     before = len(draft.additions)
+    # 1
     record = set_associated_streams(draft, record, msids)
     fired = record.fired_direction is not None and record.fired_direction.receives
     receives = direction is not None and direction.receives
+    # 2
     if receives and (not fired or len(draft.additions) > before):
         draft.tracks.append(FireTrack(record.id, msids))
+    # 3 and 4
     if fired and not receives:
         draft.mutes.append(MuteTrack(record.id))
         record = _unreceptive(draft, record)
+    # 5
     return draft.put(replace(record, fired_direction=direction))
 
 
@@ -39,8 +43,11 @@ def _unreceptive(draft: Draft, record: Transceiver) -> Transceiver:
 def set_associated_streams(draft: Draft, record: Transceiver, msids: tuple[str, ...]) -> Transceiver:
     """Set the associated remote streams."""
     old = record.remote_stream_ids
+    # "set the associated remote streams", 5
     draft.removals += [RemoveRemoteTrack(record.id, stream) for stream in old if stream not in msids]
+    # 6
     draft.additions += [AddRemoteTrack(record.id, stream) for stream in msids if stream not in old]
+    # 7; streams are made when they are first named (2, by the executor)
     return draft.put(replace(record, remote_stream_ids=msids))
 
 

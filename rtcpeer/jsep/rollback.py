@@ -1,4 +1,4 @@
-"""Rollback: back to the last stable state (webrtc-pc 4.4.1.5 "if description is of type rollback", RFC 8829 4.1.10.2).
+"""Rollback: back to the last stable state (webrtc-pc 4.4.1.5 "set a session description", 4.7.12; RFC 8829 4.1.10.2).
 
 What W3C keeps is kept: directions, preferences, tracks, stop(), and transceivers that a user made or touched
 with addTrack.
@@ -30,6 +30,7 @@ def apply_rollback(draft: Draft, stable: SessionState) -> None:
     """Undo what the pending offer did."""
     remote = draft.base.signaling is SignalingState.HAVE_REMOTE_OFFER
     _transports(draft, stable)
+    # 4.7.12.3
     stood = {t.id: t for t in stable.transceivers}
     for record in draft.transceivers:
         before = stood.get(record.id)
@@ -37,6 +38,7 @@ def apply_rollback(draft: Draft, stable: SessionState) -> None:
             _created_since(draft, record, remote=remote)
         else:
             _restore(draft, record, before, remote=remote)
+    # 4.7.12.2
     if stable.data is None:
         if draft.data is not None:
             draft.start.append(CloseData(rolled_back=True))
@@ -66,12 +68,15 @@ def _transports(draft: Draft, stable: SessionState) -> None:
 def _created_since(draft: Draft, record: Transceiver, *, remote: bool) -> None:
     """A transceiver that is younger than the stable state: disassociate it, or drop it with the offer that made it."""
     if remote:
+        # 4.7.12.3.6
         record = process_remote_tracks(draft, record, record.current_direction, ())
+    # 4.7.12.3.7
     if record.created_by_remote and not record.used_add_track:
         record = transceivers.stop(draft, record) if not record.stopped else record
         draft.remove(record.id)
         return
     if record.transport is not None:
+        # 4.7.12.3.1, 4.7.12.3.2 and 4.7.12.3.4
         record = draft.attach(record, None)
     if record.receive_parameters is not None:
         draft.start.append(ConfigureReceiver(record.id, None))
@@ -100,13 +105,17 @@ def _created_since(draft: Draft, record: Transceiver, *, remote: bool) -> None:
 def _restore(draft: Draft, record: Transceiver, before: Transceiver, *, remote: bool) -> None:
     """Restore the last-stable slots of a transceiver that there was already."""
     if record.transport != before.transport:
+        # 4.7.12.3.2 and 4.7.12.3.4
         record = draft.attach(record, before.transport)
     if remote and not record.stopped:
+        # 4.7.12.3.6
         record = process_remote_tracks(draft, record, record.current_direction, before.remote_stream_ids)
     encodings = record.encodings
+    # 4.7.12.3.3
     ridless = len(before.encodings) == 1 and before.encodings[0].rid is None
     if ridless and any(e.rid is not None for e in encodings):
         encodings = before.encodings
+    # 4.7.12.3.5
     receiving = before.receive_parameters
     if record.stopping:
         receiving = None

@@ -1,4 +1,4 @@
-"""Setting a description: webrtc-pc 4.4.1.5 "set a session description", RFC 8829 5.9 to 5.11.
+"""Setting a description: webrtc-pc 4.4.1.5 "set a session description", steps 4.7.5 to 4.7.13, RFC 8829 5.9 to 5.11.
 
 Owns the walk over the sections of a description and what it does to transceivers, transports and data.  Works on a
 `Draft`; that the description is acceptable was found out before.
@@ -40,6 +40,7 @@ def apply_local_offer(context: PlanContext, draft: Draft, created: Created) -> N
     session = created.session
     live = [(m.mid or "", m.kind) for m in session.media if not m.rejected]
     group = next((g.mids for g in session.groups if g.semantics == "BUNDLE"), ())
+    # 4.7.11.1.1.4 and 4.7.11.1.1.5: an existing transport, or a new one
     plan = bindings_for_offer(context.settings.bundle_policy, context.state, live, group)
     made: dict[str, int] = {}
     draft.bindings = {}
@@ -55,18 +56,23 @@ def apply_local_offer(context: PlanContext, draft: Draft, created: Created) -> N
         id = created.transceivers[index]
         record = draft.get(id) if id is not None else None
         if record is not None:
+            # 4.7.11.1.1.2, 4.7.11.1.3
             record = draft.put(replace(record, jsep_mid=mid, mid=mid, mline_index=index))
             if record.stopped:
                 continue
+            # 4.7.11.1.1.6 and 4.7.11.1.1.7
             record = draft.attach(record, draft.bindings[mid])
+            # 4.7.11.1.4 and 4.7.11.1.5; 4.7.11.1.6 is put off:
             # webrtc-pc sets [[ReceiveCodecs]] here; browsers, and the W3C suite, wait for the answer
             configure_offered(draft, withdraw_offered(draft, record, media), media)
         elif media.is_data and not media.rejected:
+            # 4.7.7
             _bind_data(draft, mid, draft.bindings[mid])
     for media in session.media:
         id = draft.bindings.get(media.mid or "")
         if id is None or media.ice is None:
             continue
+        # 4.7.11.2.14.6 for a local offer
         draft.set_role(id, IceRole.CONTROLLING)
         draft.start_generation(id, media.ice)
     _close_unstable(draft)
@@ -105,21 +111,27 @@ def apply_remote_offer(context: PlanContext, draft: Draft, description: Descript
         if media.is_data:
             if not media.rejected and is_supported(media):
                 port = media.sctp_port or 5000
+                # 4.7.7
                 _bind_data(draft, mid, draft.bindings[mid], port)
             continue
         if not media.is_rtp:
             continue
+        # 4.7.11.2.5 and 4.7.11.2.7
         record = _associate(context, draft, media, mid, index)
         if record is None:
             continue
+        # 4.7.11.2.1 to 4.7.11.2.4, 4.7.11.2.6
         record = _propose_encodings(context, draft, record, media)
+        # 4.7.11.2.9
         # browsers, and the W3C suite, void [[LastReturnedParameters]] whatever the offer asks for
         revision = record.parameters_revision + 1
         record = draft.put(
             replace(record, mid=mid, jsep_mid=mid, mline_index=index, parameters_revision=revision)
         )
+        # 4.7.11.2.10 to 4.7.11.2.12; 4.7.11.2.13 waits for the answer, as browsers have it
         direction = Direction.INACTIVE if media.rejected else media.direction.reversed
         record = process_remote_tracks(draft, record, direction, _msids(context, media, direction))
+        # 4.7.11.2.15
         if media.rejected and not record.stopped:
             transceivers.stop(draft, record)
 
@@ -145,6 +157,7 @@ def _bind_remote_offer(context: PlanContext, draft: Draft, session: SdpSession) 
     draft.bindings = bindings
     for id in dict.fromkeys(bindings.values()):
         # webrtc-pc 4.4.1.5: the role "always has a value after the first offer is processed"
+        # 4.7.11.2.14.6, which W3C has among the steps of answers
         draft.set_role(id, IceRole.CONTROLLING if session.ice_lite else IceRole.CONTROLLED)
     _close_unstable(draft)
 
@@ -247,6 +260,7 @@ def apply_answer(
         mid = media.mid or ""
         ours, theirs = local.session.media[index], remote.session.media[index]
         if media.is_data:
+            # 4.7.8 and 4.7.10; identifiers (4.7.10.2) are given by the SCTP transport
             settle_data(context, draft, mid, media, theirs, final=final)
             continue
         record = draft.by_mid(mid)
@@ -254,14 +268,18 @@ def apply_answer(
             continue
         record = draft.put(replace(record, mid=mid))
         if media.rejected:
+            # 4.7.11.2.11 (no msids), 4.7.11.2.15
             _reject(draft, record, from_remote=from_remote, final=final)
             continue
         if record.stopped:
             continue
         record = draft.attach(record, draft.bindings[mid])
+        # 4.7.11.1.7.1 and 4.7.11.2.8
         record = _prune_encodings(draft, record, ours, theirs)
+        # 4.7.11.1.4 and 4.7.11.2.10
         # an answer is inside its offer (RFC 3264 6.1), or it was refused; were it not, it would still widen nothing
         direction = intersect(ours.direction, theirs.direction.reversed)
+        # 4.7.11.2.12, or 4.7.11.1.7.3 and 4.7.11.1.7.4 where the answer is ours
         if from_remote:
             record = process_remote_tracks(draft, record, direction, _msids(context, theirs, direction))
         else:
@@ -272,9 +290,12 @@ def apply_answer(
             ):
                 record = withdraw_track(draft, record)
             record = replace(record, fired_direction=direction)
+        # 4.7.11.1.7.4 and 4.7.11.2.14.2
         record = replace(record, current_direction=direction, has_sent=record.has_sent or direction.sends)
+        # 4.7.11.1.6, 4.7.11.1.7.2, 4.7.11.2.13, 4.7.11.2.14.1
         configure(context, draft, draft.put(record), ours, theirs, answered_by_us=not from_remote)
     if final:
+        # 4.7.14.1: transports that nothing uses any more
         draft.close_unbound()
 
 
@@ -307,7 +328,7 @@ def _prune_encodings(draft: Draft, record: Transceiver, ours: Media, theirs: Med
 
 
 def drop_stopped(draft: Draft, local: SdpSession, remote: SdpSession, *, by_us: bool) -> None:
-    """After an answer: stopped transceivers whose section is rejected leave the set.
+    """After an answer: stopped transceivers whose section is rejected leave the set (4.7.13.1).
 
     A section that only our answer has rejected (``by_us``) stops its transceiver now and removes it the next time:
     webrtc-pc has no step that would stop it before the one that removes.

@@ -70,7 +70,7 @@ def with_ssrcs(encoding: SendEncoding, kind: MediaKind, ssrc: Callable[[], int])
 
 
 def stop_sending_and_receiving(draft: Draft, record: Transceiver) -> Transceiver:
-    """webrtc-pc 5.4 "stop sending and receiving"."""
+    """webrtc-pc 5.4 "stop sending and receiving"; 3 to 5 are the executor's."""
     draft.start.append(StopTransceiver(record.id))
     if record.receive_parameters is not None:
         draft.start.append(ConfigureReceiver(record.id, None))
@@ -84,7 +84,7 @@ def stop_sending_and_receiving(draft: Draft, record: Transceiver) -> Transceiver
 
 
 def stop(draft: Draft, record: Transceiver) -> Transceiver:
-    """webrtc-pc 5.4 "stop the RTCRtpTransceiver"."""
+    """webrtc-pc 5.4 "stop the RTCRtpTransceiver": 2, then 3 to 7."""
     if not record.stopping:
         record = stop_sending_and_receiving(draft, record)
     return draft.put(replace(record, stopped=True, current_direction=None, remote_stream_ids=()))

@@ -352,12 +352,14 @@ class RTCPeerConnection(PeerConnectionEvents):
                 raise TypeError(f"addTrack() takes MediaStream objects after the track, not {stream!r}")
         session.context.check_open()
         session.context.check_change("addTrack()")
+        # 6
         if any(sender.track is track for sender in self.getSenders()):
             raise InvalidAccessError("this track is already being sent on this connection")
         init = TransceiverInit(
             kind=kind, stream_ids=tuple(dict.fromkeys(s.id for s in streams)), track_id=track.id
         )
         session.watchers.call("addTrack", f"kind: {kind}")
+        # 7 to 12
         core = session.executor.add_with_track(session.engine.operations.plan_add_track(init), track)
         return core.sender
 

@@ -87,23 +87,30 @@ class RTCDTMFSender(DtmfSenderEvents):
         wanted = webidl.string("tones", tones).upper()
         duration = webidl.unsigned("duration", duration)
         gap = webidl.unsigned("interToneGap", interToneGap)
+        # 4
         if not self.canInsertDTMF:
             raise InvalidStateError("tones can only be sent on a connected audio sender that sends")
+        # 8
         if unknown := set(wanted) - _TONES:
             raise InvalidCharacterError(f"{min(unknown)!r} is no tone; there are 0-9, A-D, #, * and ','")
+        # 9 to 15
         self._buffer = wanted
         self._duration = _clamp(duration, DURATION_BOUNDS)
         self._gap = _clamp(gap, GAP_BOUNDS)
+        # 16 and 17
         if wanted and self._scheduled is None:
             self._scheduled = asyncio.get_running_loop().call_soon(self._play)
 
     def _play(self) -> None:
         """The "DTMF playout task steps"."""
         self._scheduled = None
+        # 1
         if not self.canInsertDTMF:
             return
+        # 2 and 3
         tone, self._buffer = self._buffer[:1], self._buffer[1:]
         if tone:
+            # 4 and 5
             if tone == ",":
                 wait = COMMA_PAUSE
             else:

@@ -91,17 +91,21 @@ class IceTransportCore:
 
     def _change(self, state: IceTransportState, pair: SelectedPair | None) -> None:
         """webrtc-pc 5.6 "change the selected candidate pair and state"."""
+        # 2
         if self.state is IceTransportState.CLOSED:
             return
         pair_changed = pair != self._told_pair
         state_changed = state is not self.state
         if not pair_changed and not state_changed:
             return
+        # 8
         if pair_changed:
             self._told_pair = pair
             self.selected_pair = None if pair is None else self._face_pair(pair)
+        # 9
         self.state = state
         announce = self.owner.ice_changed()
+        # 10 to 13
         if pair_changed:
             self._fire("selectedcandidatepairchange")
         if state_changed:

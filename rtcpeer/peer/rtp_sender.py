@@ -127,9 +127,11 @@ class RTCRtpSender:
     def getParameters(self) -> RTCRtpSendParameters:
         """The parameters in force, to be changed and handed to `setParameters` in the same turn of the loop."""
         record = self._core.record
+        # getParameters, 2
         if self._returned is not None and self._returned_revision == record.parameters_revision:
             return self._copy(self._returned)
         extensions = record.send_header_extensions
+        # 3
         parameters = RTCRtpSendParameters(
             transactionId=secrets.token_hex(8),
             encodings=[dictionaries.encoding_parameters(e, kind=record.kind.value) for e in record.encodings],
@@ -139,8 +141,10 @@ class RTCRtpSender:
             ),
             codecs=dictionaries.codec_parameters(record.send_codecs),
         )
+        # 4
         self._returned = parameters
         self._returned_revision = record.parameters_revision
+        # 5
         self._core.session.queue_task(self._forget_returned, parameters)
         return self._copy(parameters)
 
@@ -185,24 +189,30 @@ class RTCRtpSender:
             for i, e in enumerate(webidl.sequence("encodings", given["encodings"]))
         )
         returned, record = self._returned, core.record
+        # 4
         if record.stopping:
             raise InvalidStateError("the transceiver is stopped: its parameters cannot be set")
+        # 5
         if returned is None or self._returned_revision != record.parameters_revision:
             raise InvalidStateError(
                 "call getParameters() first, and setParameters() in the same turn of the loop"
             )
+        # 6.6 (what is read-only besides encodings)
         self._check_unchanged(given, returned)
         capabilities = core.session.engine.settings.capabilities(core.kind).send
+        # 6.3 to 6.11
         encodings = encoding_rules.check_update(
             core.kind, record.encodings, encodings, record.send_codecs, capabilities
         )
         given = webidl.members("RTCSetParameterOptions", options, keywords, ("encodingOptions",))
         key_frames = self._key_frames(given, len(encodings))
         with core.session.parameters_pending:
+            # 8, 8.1.1
             await asyncio.sleep(0)
             self._returned = None
             if core.session.closed:
                 raise InvalidStateError("the connection was closed")
+            # 8.1.2; 8.2 (a hardware encoder that refuses) has no case: encoders report later, as `sendererror`
             core.session.carry_out(core.session.engine.operations.plan_set_encodings(core.id, encodings))
         if any(key_frames):
             core.sender_media.request_keyframe()
@@ -235,21 +245,26 @@ class RTCRtpSender:
             InvalidStateError: the transceiver is stopped, or the connection closed.
         """
         core = self._core
+        # replaceTrack, 5
         if track is not None and getattr(track, "kind", None) != core.kind:
             raise TypeError(f"a sender of {core.kind} cannot send {getattr(track, 'kind', track)!r}")
 
         async def replace() -> None:
+            # 6.1
             if core.record.stopping:
                 raise InvalidStateError("the transceiver is stopped: its track cannot be replaced")
             await asyncio.sleep(0)
+            # 6.4.4.1
             if core.session.closed:
                 raise InvalidStateError("the connection was closed")
+            # 6.4.1, 6.4.3 and 6.4.4.2; 6.4.2 (a track that needs negotiation) has no case: encoders take any frame
             core.use_track(track)
             engine = core.session.engine
             core.session.carry_out(
                 engine.operations.plan_set_track(core.id, None if track is None else track.id)
             )
 
+        # 6
         await core.session.chain.run(replace)
 
     @w3c_errors

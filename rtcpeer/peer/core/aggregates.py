@@ -62,6 +62,7 @@ class Aggregates:
         """Derive iceConnectionState and connectionState; webrtc-pc 5.6.3 has them announced in this order."""
         if self._closed:
             return _nothing
+        # "change the selected candidate pair and state", 9.3 to 9.6; what is given back is 12 and 13
         state = states.ice_connection_state(self._transports.ice_states(), closed=False)
         changed = state is not self.ice_connection
         if changed:
@@ -80,6 +81,7 @@ class Aggregates:
         """Derive connectionState (webrtc-pc 4.4.1.3)."""
         if self._closed:
             return _nothing
+        # "update the connection state", 3 to 5; what is given back is 6
         state = states.connection_state(
             self._transports.ice_states(), self._transports.dtls_states(), closed=False
         )
@@ -93,6 +95,7 @@ class Aggregates:
         """Derive iceGatheringState (webrtc-pc 4.4.1.4); the null candidate follows its end."""
         if self._closed:
             return _nothing
+        # "update the ICE gathering state": 3 and 4; what is given back is 7 and 8
         state = states.ice_gathering_state(self._transports.gathering_states())
         if state is self.ice_gathering:
             return _nothing

@@ -158,6 +158,7 @@ class DataChannelCore(Generic[FaceT]):
             self.announce()
 
     def _announce(self) -> None:
+        # 1 and 3 (a connection that is closed has closed its channels), then 4 and 5
         deferred, self._deferred = self._deferred, None
         if self.state is _State.OPEN:
             self._set_open()
@@ -185,8 +186,10 @@ class DataChannelCore(Generic[FaceT]):
             if self._held_messages >= BACKLOG_MESSAGES or self._held_bytes >= BACKLOG_BYTES:
                 self.release()
             return
+        # receiving messages, 3
         if self.state is not _State.OPEN:
             return
+        # 4 and 5
         streamed = self._push(data) if self._streams else False
         if has_listeners(self.face, "message"):
             self._backlog = None
@@ -236,6 +239,7 @@ class DataChannelCore(Generic[FaceT]):
             self.release()
             return
         if self.state in (_State.CONNECTING, _State.OPEN):
+            # 3 and 4; 5 is the transport's
             self.state = _State.CLOSING
             self._leave()
             self._refuse_waiters()
@@ -247,13 +251,16 @@ class DataChannelCore(Generic[FaceT]):
             self._deferred.append(functools.partial(self.on_closed, error))
             self.release()
             return
+        # 2
         if self.state is _State.CLOSED:
             return
         if error is not None:
             face_error = to_face(error)
             assert isinstance(face_error, RTCError)
             self.error = face_error
+        # 3 and 4
         self._end()
+        # 5
         if self.error is not None:
             fire(self.face, RTCErrorEvent("error", {"error": self.error}))
         fire(self.face, Event("close"))
@@ -288,15 +295,20 @@ class DataChannelCore(Generic[FaceT]):
 
     def send(self, data: Any) -> None:
         """webrtc-pc 6.2 "send() algorithm"."""
+        # send() algorithm, 3
         if self.state is not _State.OPEN:
             raise InvalidStateError(f"the data channel is {self.state.value}, not open")
+        # 4
         message, size = outgoing(data)
         limit = self.owner.max_message_size
+        # 5
         if limit is not None and size > limit:
             raise TypeError(f"a message of {size} bytes is larger than the other end takes ({limit:.0f})")
         amount = self.channel.buffered_amount
+        # 6, but for one message of any size
         if amount and amount + size > MAX_BUFFERED_BYTES:
             raise OperationError(f"the buffer of the data channel is full ({amount} bytes); use send_async()")
+        # 7 and 8; 2 ([[IsTransferable]]) has no case: there are no workers
         self.channel.send(message)
         if amount + size > self.threshold and not self._above:
             self._above = True

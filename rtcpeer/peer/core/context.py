@@ -175,33 +175,41 @@ class ConnectionContext:
             self._certificates = tuple(core_of(c) for c in given) or (Certificate.generate(),)
         return self._certificates
 
-    # --- negotiation needed (webrtc-pc 4.7.3) -----------------------------------------------------
+    # --- "update the negotiation-needed flag" (webrtc-pc 4.7.3) -----------------------------------------------------
 
     def update_negotiation_needed(self, *, clear: bool = False) -> None:
         """Update the negotiation-needed flag; with `clear` the flag is cleared first."""
         if clear:
             self._negotiation_needed = False
+        # 1
         if not self.chain.is_empty:
             self._update_on_empty_chain = True
             return
+        # 2
         self.queue_task(self._check_negotiation_needed)
 
     def _check_negotiation_needed(self) -> None:
+        # 2.1
         if self.closed:
             return
+        # 2.2
         if not self.chain.is_empty:
             self._update_on_empty_chain = True
             return
+        # 2.3
         if self.engine.state.signaling is not SignalingState.STABLE:
             return
+        # 2.4
         if not self.engine.negotiation_needed():
             self._negotiation_needed = False
             return
+        # 2.5 to 2.7
         if not self._negotiation_needed:
             self._negotiation_needed = True
             self.fire(Event("negotiationneeded"))
 
     def _chain_empty(self) -> None:
+        # "chain an operation", 7.4.4 to 7.4.6
         if self._update_on_empty_chain:
             self._update_on_empty_chain = False
             self.update_negotiation_needed()

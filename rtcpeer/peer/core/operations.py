@@ -43,8 +43,10 @@ class OperationsChain:
             InvalidStateError: the connection is closed, or was closed before the operation ended.
             Exception: whatever the operation raises.
         """
+        # 2
         if self._closed:
             raise InvalidStateError("the connection is closed; create a new RTCPeerConnection")
+        # 5 and 6
         if self._running:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
@@ -60,18 +62,22 @@ class OperationsChain:
                 raise InvalidStateError("the connection was closed before this call had its turn")
         self._running = True
         try:
+            # 7.2 and 7.3
             return await operation()
         finally:
+            # 7.4.1
             if not self._closed:
                 self._next()
 
     def _next(self) -> None:
+        # 7.4.2 and 7.4.3
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
                 # stays "running" between two operations, so that a call made meanwhile queues behind
                 turn.set_result(None)
                 return
+        # 7.4.4 to 7.4.6
         self._running = False
         self._on_empty()
 

@@ -70,9 +70,11 @@ class DataChannelSet:
         """
         if self._transport is not None and self._transport.state is SctpTransportState.CLOSED:
             self._transport, self._between = None, True
+        # createDataChannel, 3 and 16 to 19, 21 and 23; 4 to 15 are `read_data_channel_init`
         core = ShownChannel.opening(self.transport.open, parameters, self, RTCDataChannel)
         self._keep(core)
         session = self._session
+        # 20
         if not session.engine.state.data_wanted:
             session.carry_out(session.engine.operations.plan_want_data())
         return core.face
@@ -175,11 +177,13 @@ class DataChannelSet:
 
     def incoming(self, channel: DataChannel) -> None:
         """Make the channel now, so that no message is lost, and announce it in a task."""
+        # "announce a data channel" of the other end, 3 to 8
         core = ShownChannel.incoming(channel, self, RTCDataChannel)
         self._keep(core)
         self._session.queue_task(self._announce, core)
 
     def _announce(self, core: ShownChannel) -> None:
+        # 2, 9 and 10
         if self._session.closed:
             return
         self._session.fire(RTCDataChannelEvent("datachannel", {"channel": core.face}))

@@ -1,5 +1,8 @@
 """One connection behind its face: the algorithms of webrtc-pc 4.4, and the owner of everything that runs.
 
+Step numbers here, in `core` and in `rtcpeer.jsep` are those of the Editor's Draft of webrtc-pc of 4 May 2026. "Let x
+be ..." and "return p" have no counterpart in Python and are not named.
+
 Owns: the parts (context, executor, aggregated states) and their end. Never: SDP (the engine's), sockets and codecs (the
 executor's), W3C argument conversion (the face's).
 """
@@ -89,59 +92,81 @@ class PeerSession:
     # --- descriptions -----------------------------------------------------------------------------
 
     async def create_offer(self, options: OfferOptions) -> str:
-        """webrtc-pc 4.4.2 createOffer."""
+        """webrtc-pc 4.4.2 createOffer, with "create an offer" and its in-parallel and final steps."""
 
         async def operation() -> str:
+            # create an offer, 1
             self._check_signaling("createOffer()", SignalingState.STABLE, SignalingState.HAVE_LOCAL_OFFER)
+            # in-parallel steps, 1; 2 and 3 (the system's resources) do not exist here: codecs are known from the start
             self.context.ensure_certificate()
+            # in-parallel steps, 4, and final steps, 1
             await self.context.in_parallel()
+            # final steps, 3; 2 (begin again after a change) is not needed: the state is read now
             plan = self.engine.plan_offer(options)
+            # final steps, 5: [[LastCreatedOffer]] is in the plan
             self.carry_out(plan)
             return plan.text
 
+        # createOffer, 2 and 3
         self.context.enter_loop(asyncio.get_running_loop())
         return await self._perform("createOffer", operation)
 
     async def create_answer(self) -> str:
-        """webrtc-pc 4.4.2 createAnswer."""
+        """webrtc-pc 4.4.2 createAnswer, with "create an answer" and its in-parallel and final steps."""
 
         async def operation() -> str:
+            # create an answer, 1
             self._check_signaling(
                 "createAnswer()", SignalingState.HAVE_REMOTE_OFFER, SignalingState.HAVE_LOCAL_PRANSWER
             )
+            # in-parallel steps, 1; 2 and 3 as of createOffer
             self.context.ensure_certificate()
+            # in-parallel steps, 4, and final steps, 1
             await self.context.in_parallel()
+            # final steps, 3 and 5
             plan = self.engine.plan_answer()
             self.carry_out(plan)
             return plan.text
 
+        # createAnswer, 2 and 3
         self.context.enter_loop(asyncio.get_running_loop())
         return await self._perform("createAnswer", operation)
 
     async def set_local_description(self, type: SdpType | None, text: str) -> None:
-        """webrtc-pc 4.4.2 setLocalDescription, 4.4.1.5 "set a local session description"."""
+        """webrtc-pc 4.4.2 setLocalDescription, step 4, and 4.4.1.5 "set a session description" with remote = false."""
 
         async def operation() -> None:
+            # set a session description, 2
             self._check_rollback(type)
             self.context.ensure_certificate()
+            # 4
             await self.context.in_parallel()
+            # 4.7.3: W3C starts over; waiting before anything is applied comes to the same
             await self.context.parameters_pending.settled()
+            # 4.7.1
             self.context.check_open()
+            # setLocalDescription, 4.1 to 4.5, then the rest of "set a session description" (`rtcpeer.jsep.engine`)
             self.carry_out(self.engine.plan_local(type, text))
 
         self.context.enter_loop(asyncio.get_running_loop())
         await self._perform("setLocalDescription", operation, type or "", text)
 
     async def set_remote_description(self, type: SdpType, text: str) -> None:
-        """webrtc-pc 4.4.2 setRemoteDescription, 4.4.1.5 "set a remote session description"."""
+        """webrtc-pc 4.4.2 setRemoteDescription, step 3, and 4.4.1.5 "set a session description" with remote = true."""
 
         async def operation() -> None:
+            # set a session description, 2
             self._check_rollback(type)
             self.context.ensure_certificate()
+            # 4
             await self.context.in_parallel()
+            # 4.7.3
             await self.context.parameters_pending.settled()
+            # 4.7.1
             self.context.check_open()
+            # 4.7.2 (start over when addTrack came in between) is not needed: the state is read now
             plan = self.engine.plan_remote(type, text)
+            # setRemoteDescription, 3.1: our pending offer is rolled back first
             while plan.first is not None:
                 self.carry_out(plan.first)
                 await self.context.in_parallel()
@@ -154,12 +179,15 @@ class PeerSession:
     async def add_ice_candidate(
         self, candidate: str, mid: str | None, mline_index: int | None, ufrag: str | None
     ) -> None:
-        """webrtc-pc 4.4.2 addIceCandidate."""
+        """webrtc-pc 4.4.2 addIceCandidate, step 4; step 3 is `read_candidate`."""
 
         async def operation() -> None:
+            # 4.1
             if self.engine.state.remote_description is None:
                 raise InvalidStateError("a remote candidate needs a remote description first")
+            # 4.7
             await self.context.in_parallel()
+            # 4.2 to 4.5, and 4.7.1, 4.7.2.2, 4.7.2.3 (`rtcpeer.jsep.candidates`)
             self.carry_out(self.engine.plan_remote_candidate(candidate, mid, mline_index, ufrag))
 
         await self._perform("addIceCandidate", operation, text=f"sdpMid: {mid}, candidate: {candidate}")
@@ -200,10 +228,13 @@ class PeerSession:
         When gathering has happened already, the next offer restarts ICE by itself (RFC 9429 4.1.18).
         """
         state = self.engine.state
+        # setConfiguration, 2, and "set a configuration", 3 to 6
         change = self.manager.plan_set(
             new, closed=self.closed, local_description_set=state.local_description is not None
         )
+        # 11
         self.manager.apply(change)
+        # 7 and 9; 8 (the pool) is read by the next gathering; 10: nothing happens before that
         settings = self.context.ice_settings()
         for transport in self.executor.transports.values():
             transport.agent.settings = settings
@@ -229,16 +260,20 @@ class PeerSession:
     # --- the end ----------------------------------------------------------------------------------
 
     def close(self) -> Awaitable[None]:
-        """webrtc-pc 4.4.1.10: all observable effects now; the result ends when everything is gone."""
+        """webrtc-pc 4.4.2 close, "close the connection": all effects now; the result ends when everything is gone."""
+        # 1
         if not self.closed:
             self.watchers.call("close")
             self.watchers.closing()
+            # 3 and 4; [[IsClosed]] (2) is set right after them, as no listener is called in between
             self.carry_out(self.engine.operations.plan_close())
             self.context.closed = True
             logger.info("%s is closed", self.name)
             self.context.drop_early_steps()
+            # 10 and 11
             self.aggregates.close()
             self.chain.close()
+            # 5 to 9
             waits = self.executor.close()
             close_events(self.context.target)
             self._finish_in_loop(waits)

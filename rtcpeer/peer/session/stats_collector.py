@@ -37,10 +37,12 @@ class StatsCollector:
         Raises:
             InvalidAccessError: a track that no sender or receiver has, or more than one.
         """
+        # getStats, 3
         if selector is None or isinstance(selector, (RTCRtpSender, RTCRtpReceiver)):
             return selector
         if not hasattr(selector, "kind"):
             raise TypeError(f"the selector of getStats() is a MediaStreamTrack or None, not {selector!r}")
+        # 4
         cores = self._executor.transceivers.values()
         return find_selector(selector, [c.sender for c in cores], [c.receiver for c in cores])
 

@@ -193,7 +193,7 @@ def test_gathering():
 
 def test_closed_while_the_last_candidate_is_told():
     core, owner = make()
-    owner.ice_candidate = lambda ice, candidate: core.close()
+    owner.ice_candidate = lambda candidate: core.close()
     core.on_gathering_state(IceGatheringState.COMPLETE)
     assert owner.log == []
     assert core.face.gatheringState == "new"
@@ -251,7 +251,8 @@ def test_face():
 
 
 def test_before_there_is_an_agent():
-    core = IceTransportCore(FakeOwner())
+    owner = FakeOwner()
+    core = owner.ice = IceTransportCore(owner)
     assert core.face.role == "unknown"
     assert core.face.getLocalParameters() is None
     assert core.face.getLocalCandidates() == []
