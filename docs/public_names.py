@@ -14,6 +14,7 @@ REFERENCE = Path(__file__).parent / "reference"
 # each has a page that lists all of its names by the directive `public-names`
 FACES = (
     "rtcpeer.calls",
+    "rtcpeer.calls.livekit",
     "rtcpeer.config",
     "rtcpeer.dictionaries",
     "rtcpeer.metrics",

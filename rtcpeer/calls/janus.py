@@ -131,8 +131,9 @@ class JanusRoom:
 
     async def _create_and_join(self, handle: JanusHandle, body: dict[str, Any]) -> dict[str, Any]:
         properties = self._create if isinstance(self._create, Mapping) else {}
-        try:
-            await handle.ask({"request": "create", "room": self.room, **properties})
+        try:  # without a wish to the contrary those who publish nothing are announced as well
+            create = {"request": "create", "room": self.room, "notify_joining": True, **properties}
+            await handle.ask(create)
         except JanusError as error:
             if error.code != _ROOM_EXISTS:  # somebody was faster
                 raise

@@ -31,7 +31,7 @@ from tests.interop.remote import missing
 from tests.interop.stacks import PICTURE
 from tests.unit.calls.fakes import Diary
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(400)]
 
 PAGE = Path(__file__).with_name("janus_page.js").read_text()
 ROOM = {"videocodec": "vp8", "publishers": 60}
@@ -88,10 +88,10 @@ async def test_a_room_with_two_browsers() -> None:
                 "second": {"audio", "video"},
             }
             for observer in observers.values():  # the bot sees both
-                await until(lambda o=observer: o.seen.video_frames > 20 and o.seen.luma > 40, 60)
-                await until(lambda o=observer: o.seen.audio_frames > 50, 60)
+                await until(lambda o=observer: o.seen.video_frames > 10 and o.seen.luma > 40, 120)
+                await until(lambda o=observer: o.seen.audio_frames > 50, 120)
             # of several users of the fake microphone one alone gets its beeps
-            await until(lambda: max(o.seen.level for o in observers.values()) > 0.005, 60)
+            await until(lambda: max(o.seen.level for o in observers.values()) > 0.005, 120)
             for name, page in pages.items():  # it is seen and heard there
                 seen = "s.frames > 20 && s.luma > 20 && s.energy > 0"
                 await page.wait_for(f"statistics({bot.id}).then(s => {seen})")

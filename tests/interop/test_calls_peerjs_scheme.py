@@ -27,7 +27,7 @@ from tests.interop.rtcmc import node_server, package_file
 from tests.interop.stacks import PICTURE
 from tests.unit.calls.fakes import Diary
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 NODE = environment("peer")
 SERVER = package_file("peer", "dist/bin/peerjs.js")

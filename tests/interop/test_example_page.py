@@ -10,7 +10,7 @@ from rtcpeer.testing import no_leaks
 from tests.interop.chromium import Chromium
 from tests.unit.calls.bots import example, stop
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 BRIGHT = """(() => {
   const canvas = new OffscreenCanvas(16, 12), g = canvas.getContext("2d");

@@ -9,12 +9,21 @@ import numpy as np
 import pytest
 
 from rtcpeer.calls import CallEvent, Ended, Message, TrackMuted, TrackSubscribed, TrackUnsubscribed, join
-from rtcpeer.calls.livekit import LiveKitRoom
+from rtcpeer.calls.livekit import (
+    ConnectionQualityChanged,
+    IncomingStream,
+    LiveKitRoom,
+    LiveKitRpcError,
+    SpeakersChanged,
+    SubscriptionAllowed,
+)
 from rtcpeer.signaling.livekit.messages import models, rtc
 from rtcpeer.testing import synthetic_track
 from rtcpeer.testing.livekit import LiveKitServer
 from tests.interop.chromium import until
+from tests.interop.livekit_sdk import rtc as sdk_rtc
 from tests.interop.livekit_sdk import sdk_participant
+from tests.unit.calls.fakes import Diary
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
@@ -62,58 +71,58 @@ async def test_with_the_sdk() -> None:
             def found(kind: type[CallEvent]) -> list[Any]:
                 return [event for event in events if isinstance(event, kind)]
 
-            await until(lambda: len(found(TrackSubscribed)) == 2, 20)
+            await until(lambda: len(found(TrackSubscribed)) == 2)
             ears = {event.kind: Ears(event.track) for event in found(TrackSubscribed)}
             assert {event.name for event in found(TrackSubscribed)} == {"microphone", "camera"}
-            await until(lambda: ears["audio"].level > 2000 and abs(ears["video"].level - 180) < 12, 20)
-            await until(lambda: sdk.loudness.get("bot", 0) > 500 and "bot" in sdk.picture, 20)
+            await until(lambda: ears["audio"].level > 2000 and abs(ears["video"].level - 180) < 12)
+            await until(lambda: sdk.loudness.get("bot", 0) > 500 and "bot" in sdk.picture)
             assert sdk.room.remote_participants["bot"].metadata == '{"role": "echo"}'
 
             await call.send("to all")
             await call.send(b"to one", "sdk")
-            await until(lambda: len(sdk.data) == 2, 10)
+            await until(lambda: len(sdk.data) == 2)
             assert sdk.data == [(b"to all", "rtcpeer.text", "bot"), (b"to one", "", "bot")]
             await sdk.room.local_participant.publish_data(b"bytes")
             await sdk.room.local_participant.publish_data("text", topic="rtcpeer.text")
-            await until(lambda: len(found(Message)) == 2, 10)
+            await until(lambda: len(found(Message)) == 2)
             assert [(event.sender.id, event.data) for event in found(Message)] == [
                 ("sdk", b"bytes"),
                 ("sdk", "text"),
             ]
 
             microphone.track.mute()
-            await until(lambda: [e.muted for e in found(TrackMuted)] == [True], 10)
+            await until(lambda: [e.muted for e in found(TrackMuted)] == [True])
             microphone.track.unmute()
             await spoken.mute()
-            await until(lambda: "track_muted" in sdk.events, 10)
+            await until(lambda: "track_muted" in sdk.events)
             await spoken.unmute()
 
             service = call.service
             assert isinstance(service, LiveKitRoom)
             await server.drop("bot")
-            await until(lambda: "Reconnected" in [type(e).__name__ for e in events], 20)
+            await until(lambda: "Reconnected" in [type(e).__name__ for e in events])
             assert (service.resumes, service.renewals) == (1, 0)
             frames = ears["video"].frames
-            await until(lambda: ears["video"].frames > frames + 10, 20)
+            await until(lambda: ears["video"].frames > frames + 10)
 
             events.clear()
             sid = service.sid
             await server.leave("bot", models.DisconnectReason.STATE_MISMATCH, rtc.LeaveRequest.RECONNECT)
-            await until(lambda: "Reconnected" in [type(e).__name__ for e in events], 20)
+            await until(lambda: "Reconnected" in [type(e).__name__ for e in events])
             assert service.renewals == 1
             assert service.sid != sid
             frames = ears["video"].frames
             sdk.loudness.clear()
-            await until(lambda: ears["video"].frames > frames + 10 and sdk.loudness.get("bot", 0) > 500, 20)
+            await until(lambda: ears["video"].frames > frames + 10 and sdk.loudness.get("bot", 0) > 500)
             assert not found(TrackSubscribed)
             assert not found(TrackUnsubscribed)
 
             token = server.refresh_token("bot")
-            await until(lambda: service.token == token, 10)
+            await until(lambda: service.token == token)
             await sdk.room.local_participant.unpublish_track(camera.sid)
-            await until(lambda: [e.name for e in found(TrackUnsubscribed)] == ["camera"], 10)
+            await until(lambda: [e.name for e in found(TrackUnsubscribed)] == ["camera"])
             await server.leave("bot", models.DisconnectReason.PARTICIPANT_REMOVED)
-            await until(lambda: found(Ended), 10)
+            await until(lambda: found(Ended))
             assert found(Ended)[0].reason == "removed"
             assert call.ignored == {}
             await following
@@ -136,15 +145,123 @@ async def test_simulcast() -> None:
         ) as call,
     ):
         await call.publish(synthetic_track("video", {"width": 640, "height": 360}), name="camera")
-        await until(lambda: sdk.picture.get("bot", (0, 0, 0))[0] > 0, 20)
+        await until(lambda: sdk.picture.get("bot", (0, 0, 0))[0] > 0)
         (track,) = server.participant("bot").tracks.values()
         assert [layer.rid for layer in track.info.layers] == ["q", "h", "f"]
         subscription = server.participant("sdk").media.subscriptions[track.info.sid]
         output = subscription.output
         assert output is not None
-        await until(lambda: len(output.stats()["layers"]) == 3, 20)
+        await until(lambda: len(output.stats()["layers"]) == 3)
         (publication,) = sdk.room.remote_participants["bot"].track_publications.values()
         assert publication.simulcasted
         subscription.layer = "q"
         subscription.apply()
-        await until(lambda: sdk.picture["bot"][0] == 160, 20)
+        await until(lambda: sdk.picture["bot"][0] == 160)
+
+
+async def test_streams_and_calls_with_the_sdk() -> None:
+    """Text and byte streams, remote calls and their errors, attributes, permissions and qualities, both ways."""
+    async with (
+        LiveKitServer() as server,
+        sdk_participant(server.url, server.token("sdk", "lobby")) as sdk,
+        join("livekit+" + server.url, token=server.token("bot", "lobby")) as call,
+    ):
+        diary = Diary(call)
+        room = call.service
+        assert isinstance(room, LiveKitRoom)
+        local = sdk.room.local_participant
+        await until(lambda: "bot" in sdk.room.remote_participants)
+        got: dict[str, Any] = {}
+
+        def on_text(reader: Any, identity: str) -> None:
+            async def read() -> None:
+                got[reader.info.topic] = (
+                    await reader.read_all(),
+                    identity,
+                    dict(reader.info.attributes or {}),
+                )
+
+            tasks.append(asyncio.ensure_future(read()))
+
+        def on_bytes(reader: Any, identity: str) -> None:
+            async def read() -> None:
+                content = b"".join([piece async for piece in reader])
+                got[reader.info.topic] = (content, reader.info.name, identity)
+
+            tasks.append(asyncio.ensure_future(read()))
+
+        tasks: list[asyncio.Future[None]] = []
+        for topic in ("lk.chat", "rtcpeer.text"):
+            sdk.room.register_text_stream_handler(topic, on_text)
+        sdk.room.register_byte_stream_handler("files", on_bytes)
+        text = "straße €" * 8000
+        await room.streams.send_text(text, topic="lk.chat", to=["sdk"], attributes={"mood": "good"})
+        await call.send("x" * 50_000)
+        async with await room.streams.open_bytes("a.bin", topic="files", size=40_000) as writer:
+            for _ in range(4):
+                await writer.write(bytes(10_000))
+        await until(lambda: len(got) == 3)
+        assert got["lk.chat"] == (text, "bot", {"mood": "good"})
+        assert got["rtcpeer.text"][0] == "x" * 50_000
+        assert got["files"] == (bytes(40_000), "a.bin", "bot")
+        await asyncio.gather(*tasks)
+
+        files: list[Any] = []
+
+        async def take(stream: IncomingStream) -> None:
+            files.append((stream.info.name, stream.info.size, await stream.read(), stream.sender))
+
+        room.streams.on_bytes("files", take)
+        await local.send_text(text, topic="lk.chat")
+        message = await diary.get(Message)
+        assert (message.sender.id, message.data, message.topic) == ("sdk", text, "lk.chat")
+        writer = await local.stream_bytes("b.bin", total_size=30_000, topic="files")
+        await writer.write(bytes(30_000))
+        await writer.aclose()
+        await until(lambda: files)
+        assert files == [("b.bin", 30_000, bytes(30_000), "sdk")]
+
+        async def greet(data: Any) -> str:
+            if data.payload == "":
+                raise sdk_rtc.RpcError(123, "who?", "data")
+            return f"hello {data.payload} of {data.caller_identity}"
+
+        local.register_rpc_method("greet", greet)
+        room.rpc.register("shout", lambda invocation: invocation.payload.upper() + invocation.caller)
+        assert await room.rpc.call("sdk", "greet", "world") == "hello world of bot"
+        with pytest.raises(LiveKitRpcError) as caught:
+            await room.rpc.call("sdk", "greet")
+        assert (caught.value.code, caught.value.reason, caught.value.data) == (123, "who?", "data")
+        with pytest.raises(LiveKitRpcError) as caught:
+            await room.rpc.call("sdk", "nothing")
+        assert caught.value.code == 1400
+        assert await local.perform_rpc(destination_identity="bot", method="shout", payload="hey") == "HEYsdk"
+        with pytest.raises(sdk_rtc.RpcError) as refused:
+            await local.perform_rpc(destination_identity="bot", method="nothing", payload="")
+        assert refused.value.code == 1400
+
+        await local.set_attributes({"hand": "up"})
+        await until(lambda: call.participants["sdk"].metadata.get("attributes") == {"hand": "up"})
+        await call.set_metadata({"attributes": {"mood": "fine"}})
+        await until(lambda: sdk.room.remote_participants["bot"].attributes == {"mood": "fine"})
+        server.set_quality("bot", "lost")
+        await until(
+            lambda: (
+                sdk.room.remote_participants["bot"].connection_quality
+                == sdk_rtc.ConnectionQuality.QUALITY_LOST
+            ),
+            10,
+        )
+        assert (await diary.get(ConnectionQualityChanged)).participant is None
+
+        # the SDK keeps its microphone from the bot, and gives it back
+        await sdk.publish()
+        await diary.get(TrackSubscribed, 2)
+        local.set_track_subscription_permissions(allow_all_participants=False)
+        await diary.get(TrackUnsubscribed, 2)
+        local.set_track_subscription_permissions(allow_all_participants=True)
+        await diary.get(TrackSubscribed, 4)
+        assert {e.allowed for e in diary.of(SubscriptionAllowed)} == {False, True}
+        await until(lambda: "sdk" in room.speakers)
+        await diary.get(SpeakersChanged)
+        assert call.ignored == {}

@@ -41,13 +41,16 @@ class LiveKitLink:
         self.last_heard = asyncio.get_running_loop().time()
 
     @classmethod
-    async def open(cls, url: str, token: str, *, resume: str | None = None) -> Self:
+    async def open(
+        cls, url: str, token: str, *, resume: str | None = None, auto_subscribe: bool = True
+    ) -> Self:
         """Connect.
 
         Args:
             url: of the server.
             token: the access token.
             resume: the sid of the participant whose session shall go on.
+            auto_subscribe: whether every track is to be sent to us without asking.
 
         Raises:
             SignalingRefused: the server does not let us in.
@@ -56,7 +59,7 @@ class LiveKitLink:
         http = aiohttp.ClientSession()
         try:
             ws = await http.ws_connect(
-                _rtc_url(url, resume),
+                _rtc_url(url, resume, auto_subscribe),
                 headers={"Authorization": f"Bearer {token}"},
                 max_msg_size=MESSAGE_MAX,
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT),
@@ -117,10 +120,11 @@ class LiveKitLink:
         await self._http.close()
 
 
-def _rtc_url(url: str, resume: str | None) -> str:
+def _rtc_url(url: str, resume: str | None, auto_subscribe: bool) -> str:
     parts = urlsplit(url)
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     query = {
-        "auto_subscribe": "1",
+        "auto_subscribe": "1" if auto_subscribe else "0",
         "sdk": "python",
         "version": __version__,
         "protocol": str(PROTOCOL),
@@ -128,4 +132,4 @@ def _rtc_url(url: str, resume: str | None) -> str:
     if resume is not None:
         query |= {"reconnect": "1", "sid": resume}
     path = parts.path.rstrip("/") + "/rtc"
-    return urlunsplit((parts.scheme, parts.netloc, path, urlencode(query), ""))
+    return urlunsplit((scheme, parts.netloc, path, urlencode(query), ""))

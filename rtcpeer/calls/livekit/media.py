@@ -26,6 +26,8 @@ from rtcpeer.signaling.livekit.messages import (
 EARLY_MAX = 64
 OPEN_TIMEOUT = 10.0
 BUFFERED_MAX = 8 << 20
+# Streams wait while more than this is in the channel, in bytes.
+ROOM = 1 << 20
 
 Send = Callable[[rtc.SignalRequest], Coroutine[Any, Any, None]]
 
@@ -212,8 +214,8 @@ class LiveKitMedia:
         self._cids[transceiver.sender] = cid
         return transceiver
 
-    async def send_data(self, data: bytes, *, reliable: bool) -> None:
-        """Send a packet; waits until the channel is open.
+    async def send_data(self, data: bytes, *, reliable: bool, patient: bool = False) -> None:
+        """Send a packet; waits until the channel is open, and (`patient`) until there is room in it.
 
         Raises:
             NetworkError: it did not open in time, or too much is waiting.
@@ -225,9 +227,28 @@ class LiveKitMedia:
                 channel.addEventListener(name, lambda _: opened.set())
             async with asyncio.timeout(OPEN_TIMEOUT):
                 await opened.wait()
+        if patient and channel.bufferedAmount > ROOM:
+            await self._has_room(channel)
         if channel.readyState != "open" or channel.bufferedAmount + len(data) > BUFFERED_MAX:
             raise NetworkError(f"the channel for data is {channel.readyState} or full")
         channel.send(data)
+
+    @staticmethod
+    async def _has_room(channel: Any) -> None:
+        room = asyncio.Event()
+
+        def there(_: Any) -> None:
+            room.set()
+
+        channel.bufferedAmountLowThreshold = ROOM // 2
+        for name in ("bufferedamountlow", "close"):
+            channel.addEventListener(name, there)
+        try:
+            if channel.readyState == "open" and channel.bufferedAmount > ROOM // 2:
+                await room.wait()
+        finally:
+            for name in ("bufferedamountlow", "close"):
+                channel.removeEventListener(name, there)
 
     async def close(self) -> None:
         """Close both connections."""

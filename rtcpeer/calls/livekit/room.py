@@ -15,19 +15,29 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from rtcpeer.calls.events import EndReason
 from rtcpeer.calls.host import CallHost
+from rtcpeer.calls.livekit.events import ConnectionQualityChanged, SpeakersChanged, SubscriptionAllowed
 from rtcpeer.calls.livekit.link import LiveKitLink
 from rtcpeer.calls.livekit.media import LiveKitMedia
 from rtcpeer.calls.livekit.publishing import Published, encodings_for, layers_of, source_of
+from rtcpeer.calls.livekit.rpc import LiveKitRpc
 from rtcpeer.calls.livekit.state import RemoteState, end_reason
+from rtcpeer.calls.livekit.streams import LiveKitStreams
 from rtcpeer.calls.participant import Participant, Publication
 from rtcpeer.calls.request import JoinRequest
 from rtcpeer.config.configuration import RTCIceServer
-from rtcpeer.errors import NetworkError, NotSupportedError, RtcPeerError, RTCTimeoutError, SignalingRefused
+from rtcpeer.errors import (
+    InvalidStateError,
+    NetworkError,
+    NotSupportedError,
+    RtcPeerError,
+    RTCTimeoutError,
+    SignalingRefused,
+)
 from rtcpeer.signaling.livekit.messages import MessageError, models, read_message_untrusted, rtc
 from rtcpeer.signaling.livekit.tokens import Grants, identity_of, make_token
 
@@ -43,6 +53,9 @@ RESUMES = 3
 TEXT_TOPIC = "rtcpeer.text"
 # The largest packet that LiveKit's servers carry, in bytes.
 DATA_MAX = 15_000
+REGIONS_MAX = 8
+_STREAM_PARTS = ("stream_header", "stream_chunk", "stream_trailer")
+_RPC_PARTS = ("rpc_request", "rpc_ack", "rpc_response")
 
 
 class _Anew(Exception):
@@ -67,17 +80,26 @@ class LiveKitRoom:
         sid: of our participant in this session.
         info: what the server says of the room.
         speakers: how loud those are who speak, from 0 to 1, by identity.
+        qualities: of the connections, as the server judges them ("excellent", "good", "poor", "lost"), by identity.
+        streams: text and byte streams.
+        rpc: remote procedure calls.
         resumes, renewals: how often the session was resumed and made anew.
     """
 
     def __init__(self, request: JoinRequest) -> None:
-        request.check_options("api_key", "api_secret", "identity", "simulcast")
+        request.check_options("api_key", "api_secret", "identity", "simulcast", "auto_subscribe")
         self._url, taken = request.take("room")
         self._token = request.token or _own_token(request, taken.get("room"))
         self._simulcast: bool | None = request.options.get("simulcast")
+        self._auto_subscribe = bool(request.options.get("auto_subscribe", True))
+        self._wanted: set[tuple[str, str]] = set()  # (identity, name) of what was subscribed to
+        self._regions: list[str] = []  # where the server has said to begin anew
         self.sid = ""
         self.info = models.Room()
         self.speakers: dict[str, float] = {}
+        self.qualities: dict[str, str] = {}
+        self.streams = LiveKitStreams(self._send_packet, self._take_whole, self._spawn, self._ignored)
+        self.rpc = LiveKitRpc(self._send_packet, self._is_there, self._spawn, self._ignored)
         self.resumes = self.renewals = 0
         self._link: LiveKitLink | None = None
         self._media: LiveKitMedia | None = None
@@ -101,7 +123,7 @@ class LiveKitRoom:
 
     def participant_info(self, identity: str) -> models.ParticipantInfo | None:
         """What the server says of a participant: attributes, permissions, kind, sizes of its tracks."""
-        found = self._state.infos.get(identity)
+        found = self._state.own if identity == self._host.id else self._state.infos.get(identity)
         return None if found is None else models.ParticipantInfo.FromString(found.SerializeToString())
 
     @property
@@ -119,7 +141,8 @@ class LiveKitRoom:
     async def enter(self, host: CallHost) -> None:
         """See `CallService`."""
         self._host_or_none = host
-        self._state_or_none = RemoteState(host)
+        state = self._state_or_none = RemoteState(host)
+        state.on_gone = self._gone
         await self._join()
         host.spawn(self._follow(), "LiveKit session")
         host.spawn(self._confirm(), "LiveKit: first connection")
@@ -134,7 +157,8 @@ class LiveKitRoom:
             SignalingRefused: the server does not let us in.
             NetworkError: it says something else than LiveKit's servers.
         """
-        link = self._link = await LiveKitLink.open(self._url, self._token)
+        url = self._regions.pop(0) if self._regions else self._url
+        link = self._link = await LiveKitLink.open(url, self._token, auto_subscribe=self._auto_subscribe)
         first = await link.receive(self._host.ignored)
         if first is not None and first.HasField("leave"):
             raise SignalingRefused(models.DisconnectReason.Name(first.leave.reason), fatal=True)
@@ -142,6 +166,7 @@ class LiveKitRoom:
             raise NetworkError("the LiveKit server says something else than that we have joined")
         join = first.join
         self.sid = self._state.sid = join.participant.sid
+        self._state.own = join.participant
         self.info = join.room
         self._sequence = 0
         self._host.entered(join.participant.identity)
@@ -224,7 +249,9 @@ class LiveKitRoom:
     async def _resume(self) -> None:
         media = self._media
         assert media is not None
-        link = self._link = await LiveKitLink.open(self._url, self._token, resume=self.sid)
+        link = self._link = await LiveKitLink.open(
+            self._url, self._token, resume=self.sid, auto_subscribe=self._auto_subscribe
+        )
         first = await link.receive(self._host.ignored)
         if first is None or not first.HasField("reconnect"):
             raise _Anew
@@ -247,6 +274,8 @@ class LiveKitRoom:
             future.cancel()
         await self._join()
         self.renewals += 1
+        for identity, name in self._wanted:
+            await self._ask_for(identity, name, wanted=True)
         self._host.spawn(self._publish_again(), "LiveKit: publish again")
 
     async def _publish_again(self) -> None:
@@ -320,14 +349,31 @@ class LiveKitRoom:
                 await (publication.mute() if muted.muted else publication.unmute())
 
     async def _on_speakers(self, changed: rtc.SpeakersChanged) -> None:
-        identities = {info.sid: info.identity for info in self._state.infos.values()}
-        identities[self.sid] = self._host.id
         for speaker in changed.speakers:
-            identity = identities.get(speaker.sid)
+            identity = self._state.identity_of(speaker.sid)
             if identity is not None and speaker.active:
                 self.speakers[identity] = speaker.level
             elif identity is not None:
                 self.speakers.pop(identity, None)
+        self._host.tell(SpeakersChanged(dict(self.speakers)))
+
+    async def _on_quality(self, update: rtc.ConnectionQualityUpdate) -> None:
+        for info in update.updates:
+            identity = self._state.identity_of(info.participant_sid)
+            if identity is None:
+                self._host.ignored("quality of nobody", info.participant_sid)
+                continue
+            quality = self.qualities[identity] = models.ConnectionQuality.Name(info.quality).lower()
+            participant = self._host.participants.get(identity)
+            if participant is not None or identity == self._host.id:
+                self._host.tell(ConnectionQualityChanged(participant, quality, info.score))
+
+    async def _on_permission(self, update: rtc.SubscriptionPermissionUpdate) -> None:
+        identity = self._state.identity_of(update.participant_sid)
+        participant = self._host.participants.get(identity or "")
+        if participant is None:
+            raise MessageError("a permission of nobody")
+        self._host.tell(SubscriptionAllowed(participant, update.track_sid, update.allowed))
 
     async def _on_room(self, update: rtc.RoomUpdate) -> None:
         self.info = update.room
@@ -342,6 +388,7 @@ class LiveKitRoom:
         if action == rtc.LeaveRequest.DISCONNECT and not leave.can_reconnect:
             self._host.ended(end_reason(leave.reason))
             return
+        self._regions = [region.url for region in leave.regions.regions if region.url][:REGIONS_MAX]
         await self._break_off(anew=action != rtc.LeaveRequest.RESUME)
 
     async def _on_nothing(self, _: Any) -> None:
@@ -369,11 +416,40 @@ class LiveKitRoom:
             payload: str | bytes = packet.user.payload
             if packet.user.topic == TEXT_TOPIC:
                 payload = packet.user.payload.decode(errors="replace")
-            self._host.message(sender, payload)
+            self._host.message(sender, payload, packet.user.topic)
         elif kind == "chat_message":
             self._host.message(sender, packet.chat_message.message)
+        elif sender is None or sender not in self._host.participants:
+            self._host.ignored(f"data packet {kind} of nobody")
+        elif kind in _STREAM_PARTS:
+            try:
+                self.streams.take(sender, packet)
+            except MessageError as error:
+                self._host.ignored("stream", error)
+        elif kind in _RPC_PARTS:
+            self.rpc.take(sender, packet)
         else:
             self._host.ignored(f"data packet {kind}")
+
+    def _take_whole(self, sender: str, content: Any, topic: str) -> None:
+        """A stream that nobody has asked for is a message."""
+        if sender in self._host.participants:
+            self._host.message(sender, content, topic)
+
+    def _gone(self, identity: str) -> None:
+        self.streams.gone(identity)
+        self.rpc.gone(identity)
+        self.qualities.pop(identity, None)
+        self.speakers.pop(identity, None)
+
+    def _is_there(self, identity: str) -> bool:
+        return identity in self._host.participants
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> object:
+        return self._host.spawn(coroutine, name)
+
+    def _ignored(self, what: str, detail: object) -> None:
+        self._host.ignored(what, detail)
 
     # -- what the call asks for ------------------------------------------------------------------------
 
@@ -457,9 +533,18 @@ class LiveKitRoom:
             del self._requests[number]
 
     async def send(self, data: Any, to: Participant | None) -> None:
-        """See `CallService`."""
-        topic = TEXT_TOPIC if isinstance(data, str) else ""
-        await self.send_data(data, to=[] if to is None else [to.id], topic=topic)
+        """See `CallService`. What is too long for a packet goes as a stream, and arrives as a message all the same."""
+        identities = [] if to is None else [to.id]
+        if isinstance(data, str):
+            if len(data.encode()) <= DATA_MAX:
+                await self.send_data(data, to=identities, topic=TEXT_TOPIC)
+            else:
+                await self.streams.send_text(data, to=identities, topic=TEXT_TOPIC)
+        elif isinstance(data, bytes) and len(data) > DATA_MAX:
+            async with await self.streams.open_bytes(to=identities, size=len(data)) as writer:
+                await writer.write(data)
+        else:
+            await self.send_data(data, to=identities)
 
     async def send_data(
         self, data: str | bytes, *, to: list[str] | None = None, topic: str = "", reliable: bool = True
@@ -482,11 +567,15 @@ class LiveKitRoom:
         payload = data.encode() if isinstance(data, str) else data
         if len(payload) > DATA_MAX:
             raise ValueError(f"a data packet of LiveKit has at most {DATA_MAX} bytes, not {len(payload)}")
-        packet = models.DataPacket(
-            destination_identities=to or [],
-            participant_identity=self._host.id,
-            user=models.UserPacket(payload=payload, topic=topic or None, destination_identities=to or []),
-        )
+        user = models.UserPacket(payload=payload, topic=topic or None, destination_identities=to or [])
+        await self._send_packet(models.DataPacket(user=user), to or [], reliable=reliable, patient=False)
+
+    async def _send_packet(
+        self, packet: models.DataPacket, to: list[str], *, reliable: bool = True, patient: bool = True
+    ) -> None:
+        """Send a packet of any kind; `patient`: wait while there is no room in the channel."""
+        packet.destination_identities.extend(to)
+        packet.participant_identity = self._host.id
         if reliable:
             self._sequence += 1
             packet.sequence = self._sequence
@@ -494,13 +583,86 @@ class LiveKitRoom:
         if self._media is None:
             raise NetworkError("the session is being made anew")
         try:
-            await self._media.send_data(packet.SerializeToString(), reliable=reliable)
+            await self._media.send_data(packet.SerializeToString(), reliable=reliable, patient=patient)
         except TimeoutError:
             raise RTCTimeoutError("the channel for data did not open", fault="network") from None
+
+    # -- subscriptions ---------------------------------------------------------------------------------
+
+    async def subscribe(self, participant: Participant, name: str, *, wanted: bool = True) -> None:
+        """Ask for a track, or for it no more; with the option ``auto_subscribe=False`` nothing comes unasked.
+
+        Args:
+            participant: who publishes it.
+            name: of the track, its kind or its sid.
+            wanted: False: it is not to be sent any more.
+
+        Raises:
+            InvalidStateError: the participant publishes no such track.
+        """
+        (self._wanted.add if wanted else self._wanted.discard)((participant.id, name))
+        if not await self._ask_for(participant.id, name, wanted=wanted):
+            self._wanted.discard((participant.id, name))
+            raise InvalidStateError(f"{participant.id} publishes no track {name!r}")
+
+    async def _ask_for(self, identity: str, name: str, *, wanted: bool) -> bool:
+        sid = self._state.sid_of_track(identity, name)
+        if sid is None:
+            return False
+        tracks = rtc.UpdateSubscription(track_sids=[sid], subscribe=wanted)
+        await self._send(rtc.SignalRequest(subscription=tracks))
+        return True
+
+    async def set_track(
+        self, participant: Participant, name: str, *, enabled: bool = True, quality: str = "high"
+    ) -> None:
+        """Say what we want of a track that is sent to us.
+
+        Args:
+            participant: who publishes it.
+            name: of the track, its kind or its sid.
+            enabled: False: nothing of it at present.
+            quality: "low", "medium" or "high": which size of a picture that is published in several.
+
+        Raises:
+            InvalidStateError: the participant publishes no such track.
+            ValueError: there is no such quality.
+        """
+        if quality not in ("low", "medium", "high"):
+            raise ValueError(f"a quality is low, medium or high, not {quality!r}")
+        sid = self._state.sid_of_track(participant.id, name)
+        if sid is None:
+            raise InvalidStateError(f"{participant.id} publishes no track {name!r}")
+        settings = rtc.UpdateTrackSettings(track_sids=[sid], disabled=not enabled, quality=quality.upper())
+        await self._send(rtc.SignalRequest(track_setting=settings))
+
+    async def allow_subscribers(self, allowed: Mapping[str, Iterable[str] | None] | None) -> None:
+        """Say who may have what we publish.
+
+        Args:
+            allowed: the names of tracks by identity (None: all tracks); who is not named gets nothing. None: all
+                may have everything, as at first.
+        """
+        permissions = []
+        sids = {publication.name: one.info.sid for publication, one in self._published.items()}
+        for identity, names in (allowed or {}).items():
+            permissions.append(
+                rtc.TrackPermission(
+                    participant_identity=identity,
+                    all_tracks=names is None,
+                    track_sids=[sids[name] for name in names or () if name in sids],
+                )
+            )
+        permission = rtc.SubscriptionPermission(
+            all_participants=allowed is None, track_permissions=permissions
+        )
+        await self._send(rtc.SignalRequest(subscription_permission=permission))
 
     async def leave(self) -> None:
         """See `CallService`."""
         self._left = True
+        self.streams.close()
+        self.rpc.close()
         link, media = self._link, self._media
         if link is not None:
             reason = models.DisconnectReason.CLIENT_INITIATED
@@ -527,7 +689,8 @@ _HANDLERS: dict[str, Callable[[LiveKitRoom, Any], Coroutine[Any, Any, None]]] = 
     "leave": LiveKitRoom._on_leave,
     "pong": LiveKitRoom._on_nothing,
     "pong_resp": LiveKitRoom._on_nothing,
-    "connection_quality": LiveKitRoom._on_nothing,
+    "connection_quality": LiveKitRoom._on_quality,
+    "subscription_permission_update": LiveKitRoom._on_permission,
     "stream_state_update": LiveKitRoom._on_nothing,
     "subscribed_quality_update": LiveKitRoom._on_nothing,
     "subscription_response": LiveKitRoom._on_nothing,

@@ -7,7 +7,7 @@ made anew. Never: a connection, a socket.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rtcpeer.calls.events import EndReason
@@ -59,12 +59,16 @@ class RemoteState:
     Attributes:
         infos: the last record of each participant, by identity.
         sid: our own, which is never one of the others.
+        own: the last record of ourselves.
+        on_gone: called with the identity of each participant who has left.
     """
 
     def __init__(self, host: CallHost) -> None:
         self._host = host
         self.infos: dict[str, models.ParticipantInfo] = {}
         self.sid = ""
+        self.own = models.ParticipantInfo()
+        self.on_gone: Callable[[str], object] = lambda _: None
         self._arrived: dict[str, tuple[Any, str, str]] = {}  # (receiver, identity, name), by sid of the track
         self._unknown: dict[str, tuple[Any, str]] = {}  # (receiver, sid of the owner), by sid of the track
         self._kept: dict[
@@ -88,6 +92,8 @@ class RemoteState:
 
     def update(self, info: models.ParticipantInfo) -> None:
         """News of one participant."""
+        if info.sid == self.sid:
+            self.own = info
         if not info.identity or info.sid == self.sid:
             return
         former = self.infos.get(info.identity)
@@ -130,6 +136,23 @@ class RemoteState:
                     del self._kept[sid]
                     track.stop()
             self._host.participant_left(identity, reason)
+            self.on_gone(identity)
+
+    def identity_of(self, sid: str) -> str | None:
+        """The identity of a participant, ourselves included."""
+        if sid == self.sid:
+            return self._host.id
+        return next((identity for identity, info in self.infos.items() if info.sid == sid), None)
+
+    def sid_of_track(self, identity: str, name: str) -> str | None:
+        """The sid of a participant's track, by its name, its kind or its sid."""
+        info = self.infos.get(identity)
+        tracks = list(info.tracks) if info is not None else []
+        kinds = {"audio": models.TrackType.AUDIO, "video": models.TrackType.VIDEO}
+        for one in tracks:
+            if name in (one.name, one.sid):
+                return str(one.sid)
+        return next((str(one.sid) for one in tracks if one.type == kinds.get(name)), None)
 
     def track_info(self, sid: str) -> models.TrackInfo | None:
         """What the server says of a track."""
@@ -156,7 +179,16 @@ class RemoteState:
             if name is None:
                 return
             self._arrived[sid] = (receiver, info.identity, name)
+            arriving = receiver.track
+            arriving.addEventListener("ended", lambda _: self._ended(sid, arriving))
         self._tell_muted(info)
+
+    def _ended(self, sid: str, track: Any) -> None:
+        """The server sends it no more: it is not subscribed to any more."""
+        receiver, identity, name = self._arrived.get(sid, (None, "", ""))
+        if receiver is not None and receiver.track is track:
+            del self._arrived[sid]
+            self._host.track_unsubscribed(identity, name)
 
     def _end(self, sid: str) -> None:
         receiver, identity, name = self._arrived.pop(sid)

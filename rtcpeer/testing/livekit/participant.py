@@ -47,7 +47,6 @@ class _Room(Protocol):
         reason: models.DisconnectReason,
         *,
         tell: bool = False,
-        action: rtc.LeaveRequest.Action = rtc.LeaveRequest.DISCONNECT,
     ) -> None: ...
 
     async def subscribe(self, participant: ServerParticipant, sids: Iterable[str], wanted: bool) -> None: ...
@@ -59,6 +58,8 @@ class _Room(Protocol):
     def published(self, participant: ServerParticipant, track: PublishedTrack) -> None: ...
 
     def unpublished(self, participant: ServerParticipant, track: PublishedTrack) -> None: ...
+
+    async def permissions_changed(self, participant: ServerParticipant) -> None: ...
 
     def data(self, sender: ServerParticipant, packet: models.DataPacket, reliable: bool) -> None: ...
 
@@ -84,6 +85,7 @@ class ServerParticipant:
         media: its connections.
         requests: how often it has asked for what, by the name of the request.
         ignored: what it said that makes no sense, by kind.
+        denied: sids of tracks that their owners do not let it have.
     """
 
     def __init__(self, room: _Room, grants: Grants, *, single: bool, auto_subscribe: bool) -> None:
@@ -118,6 +120,8 @@ class ServerParticipant:
             on_track_end=self._on_track_end,
             on_data=self._on_data,
         )
+        self.denied: set[str] = set()
+        self._permission: rtc.SubscriptionPermission | None = None
         self._pending: dict[str, models.TrackInfo] = {}
         self._ws: web.WebSocketResponse | None = None
         self._missed: list[rtc.SignalResponse] = []
@@ -355,9 +359,17 @@ class ServerParticipant:
         await self.room.remove(self, leave.reason or models.DisconnectReason.CLIENT_INITIATED)
 
     async def _on_subscription_permission(self, wanted: rtc.SubscriptionPermission) -> None:
-        """Everybody may get everything here; what clients say by default."""
-        if not wanted.all_participants:
-            raise MessageError("restricts who may subscribe, which this server does not know")
+        self._permission = wanted
+        await self.room.permissions_changed(self)
+
+    def lets(self, identity: str, sid: str) -> bool:
+        """Whether a participant of that identity may have a track of this one."""
+        if self._permission is None or self._permission.all_participants:
+            return True
+        return any(
+            one.participant_identity == identity and (one.all_tracks or sid in one.track_sids)
+            for one in self._permission.track_permissions
+        )
 
     async def _on_simulate(self, wanted: rtc.SimulateScenario) -> None:
         await self.room.simulate(self, wanted)

@@ -61,7 +61,7 @@ class LiveKitRoomState:
         if participant.auto_subscribe and participant.grants.can_subscribe:
             for other in self.others(participant):
                 for track in other.tracks.values():
-                    participant.media.subscribe(track)
+                    self._allow(participant, other, track)
 
     async def remove(
         self,
@@ -69,7 +69,6 @@ class LiveKitRoomState:
         reason: models.DisconnectReason,
         *,
         tell: bool = False,
-        action: rtc.LeaveRequest.Action = rtc.LeaveRequest.DISCONNECT,
     ) -> None:
         """Somebody goes, or is put out (`tell`)."""
         if self.participants.get(participant.identity) is not participant:
@@ -78,7 +77,7 @@ class LiveKitRoomState:
         self.stay(participant)
         self.info.num_participants = len(self.participants)
         if tell:
-            leave = rtc.LeaveRequest(reason=reason, action=action)
+            leave = rtc.LeaveRequest(reason=reason, action=rtc.LeaveRequest.DISCONNECT)
             participant.send(rtc.SignalResponse(leave=leave))
         participant.info.state = models.ParticipantInfo.DISCONNECTED
         participant.info.disconnect_reason = reason
@@ -129,9 +128,36 @@ class LiveKitRoomState:
         """A track arrives from somebody: the others are told and get it."""
         self.updated(participant, to_self=True)
         for other in self.others(participant):
-            if other.auto_subscribe and other.grants.can_subscribe:
-                other.media.subscribe(track)
+            if other.auto_subscribe and other.grants.can_subscribe and self._allow(other, participant, track):
                 self.spawn(self._connect(other, track))
+
+    @staticmethod
+    def _allow(participant: ServerParticipant, owner: ServerParticipant, track: PublishedTrack) -> bool:
+        """Subscribe somebody to a track, unless its owner forbids it."""
+        if owner.lets(participant.identity, track.info.sid):
+            return participant.media.subscribe(track)
+        participant.denied.add(track.info.sid)
+        return False
+
+    async def permissions_changed(self, participant: ServerParticipant) -> None:
+        """A participant has said who may have its tracks."""
+        for other in self.others(participant):
+            changed = False
+            for sid, track in participant.tracks.items():
+                allowed = participant.lets(other.identity, sid)
+                if allowed == (sid not in other.denied):
+                    continue
+                (other.denied.discard if allowed else other.denied.add)(sid)
+                update = rtc.SubscriptionPermissionUpdate(
+                    participant_sid=participant.sid, track_sid=sid, allowed=allowed
+                )
+                other.send(rtc.SignalResponse(subscription_permission_update=update))
+                if not allowed:
+                    changed |= other.media.unsubscribe(track)
+                elif other.auto_subscribe and other.grants.can_subscribe:
+                    changed |= other.media.subscribe(track)
+            if changed:
+                await self.negotiate(other)
 
     def unpublished(self, participant: ServerParticipant, track: PublishedTrack) -> None:
         """A track arrives no more."""
@@ -142,6 +168,8 @@ class LiveKitRoomState:
             self.updated(participant, to_self=True)
 
     def _retract(self, track: PublishedTrack) -> None:
+        for participant in self.participants.values():
+            participant.denied.discard(track.info.sid)
         for media in list(track.subscribers):
             if media.unsubscribe(track):
                 self.spawn(media.offer())
@@ -151,11 +179,15 @@ class LiveKitRoomState:
         """A participant wants some tracks, or no longer."""
         changed = False
         for sid in sids:
-            track = next((one.tracks[sid] for one in self.others(participant) if sid in one.tracks), None)
-            if track is None:
+            owner = next((one for one in self.others(participant) if sid in one.tracks), None)
+            if owner is None:
                 participant.ignored["subscription"] += 1
-            elif not wanted:
+                continue
+            track = owner.tracks[sid]
+            if not wanted:
                 changed |= participant.media.unsubscribe(track)
+            elif not owner.lets(participant.identity, sid):
+                participant.denied.add(sid)
             elif participant.grants.can_subscribe and participant.media.subscribe(track):
                 changed = True
                 self._tell_publisher(track)

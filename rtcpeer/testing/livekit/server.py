@@ -6,7 +6,7 @@ Owns: the HTTP side, the rooms, the tasks, and what tests ask the server to do. 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from aiohttp import web
@@ -147,15 +147,48 @@ class LiveKitServer:
         identity: str,
         reason: models.DisconnectReason = _REASONS.PARTICIPANT_REMOVED,
         action: rtc.LeaveRequest.Action = rtc.LeaveRequest.DISCONNECT,
+        *,
+        regions: Sequence[str] = (),
     ) -> None:
-        """Tell a participant to leave, to resume or to begin anew; with the first and the last it is put out."""
+        """Tell a participant to leave, to resume or to begin anew; with the first and the last it is put out.
+
+        Args:
+            identity: whom.
+            reason: why.
+            action: what it is to do.
+            regions: URLs of servers, the best one first, where it is to begin anew.
+        """
         participant = self.participant(identity)
+        told = [rtc.RegionInfo(region=f"region {n}", url=url, distance=n) for n, url in enumerate(regions)]
+        leave = rtc.LeaveRequest(
+            reason=reason,
+            action=action,
+            can_reconnect=action == rtc.LeaveRequest.RESUME,
+            regions=rtc.RegionSettings(regions=told) if told else None,
+        )
+        participant.send(rtc.SignalResponse(leave=leave))
         if action == rtc.LeaveRequest.RESUME:
-            leave = rtc.LeaveRequest(reason=reason, action=action, can_reconnect=True)
-            participant.send(rtc.SignalResponse(leave=leave))
             await participant.hang_up()
         else:
-            await participant.room.remove(participant, reason, tell=True, action=action)
+            await participant.room.remove(participant, reason)
+
+    def set_quality(self, identity: str, quality: str, score: float = 0.0) -> None:
+        """Tell everybody in the room how good the connection of a participant is.
+
+        Args:
+            identity: whose.
+            quality: "excellent", "good", "poor" or "lost".
+            score: from 0 to 5.
+        """
+        participant = self.participant(identity)
+        info = rtc.ConnectionQualityInfo(
+            participant_sid=participant.sid,
+            quality=quality.upper(),
+            score=score,
+        )
+        update = rtc.ConnectionQualityUpdate(updates=[info])
+        for one in participant.room.participants.values():
+            one.send(rtc.SignalResponse(connection_quality=update))
 
     async def delete_room(self, name: str) -> None:
         """Put everybody out of a room, and forget it."""

@@ -10,13 +10,28 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from rtcpeer.calls import Ended, Message, Reconnected, Reconnecting, join
-from rtcpeer.calls.livekit import LiveKitRoom, room
-from rtcpeer.errors import NetworkError, RTCTimeoutError, SignalingRefused
+from rtcpeer.calls import (
+    Ended,
+    Message,
+    Reconnected,
+    Reconnecting,
+    TrackSubscribed,
+    TrackUnsubscribed,
+    join,
+)
+from rtcpeer.calls.livekit import (
+    ConnectionQualityChanged,
+    LiveKitRoom,
+    LiveKitRpcError,
+    SubscriptionAllowed,
+    room,
+)
+from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
 from rtcpeer.signaling.livekit.messages import models, rtc
 from rtcpeer.signaling.livekit.tokens import Grants, make_token
 from rtcpeer.testing import no_leaks, synthetic_track
 from rtcpeer.testing.livekit import LiveKitServer
+from tests.unit.calls.fakes import Diary
 
 SECRET = "a secret of at least thirty-two bytes"
 TOKEN = make_token("key", SECRET, Grants("bot", "lobby"))
@@ -203,7 +218,7 @@ async def test_publishing_without_an_answer() -> None:
         assert call.publications == {}
         assert call.ended is None
         with pytest.raises(ValueError, match="15000"):
-            await call.send("x" * 15_001)
+            await call.service.send_data("x" * 15_001)
         track.stop()
 
 
@@ -254,6 +269,89 @@ async def test_two_calls() -> None:
             assert first.ignored == second.ignored == {}
         await following
         assert seen[-1] == Ended("left")
+
+
+async def test_streams_calls_and_what_the_server_tells() -> None:
+    """Between two of ours: long messages, streams, remote calls, qualities, permissions, subscriptions by hand."""
+    voice = synthetic_track("audio")
+    async with no_leaks(grace=5), LiveKitServer() as server:
+        url = f"livekit+{server.url}?room=lobby"
+        key = {"api_key": "devkey", "api_secret": server.keys["devkey"]}
+        async with (
+            join(url, name="a", **key) as first,
+            join(url, name="b", auto_subscribe=False, **key) as second,
+        ):
+            heard = Diary(second)
+            a, b = first.service, second.service
+            assert isinstance(a, LiveKitRoom)
+            assert isinstance(b, LiveKitRoom)
+            await until(lambda: first.participants)
+            long = ("ü" * 40_000, b"\x00" * 40_000)
+            for number, value in enumerate(long, 1):
+                await first.send(value, "b")
+                assert (await heard.get(Message, number)).data == value
+            await a.send_data(b"x", topic="state")
+            assert (await heard.get(Message, 3)).topic == "state"
+            b.rpc.register("shout", lambda call: f"{call.caller}: {call.payload.upper()}")
+            assert await a.rpc.call("b", "shout", "hello") == "a: HELLO"
+            with pytest.raises(LiveKitRpcError, match="not found"):
+                await a.rpc.call("nobody", "shout")
+
+            server.set_quality("a", "poor", 1.5)
+            judged = await heard.get(ConnectionQualityChanged)
+            assert (judged.participant.id, judged.quality, judged.score) == ("a", "poor", 1.5)
+            assert b.qualities == {"a": "poor"}
+
+            await first.publish(voice, name="voice")
+            await until(lambda: b.participant_info("a").tracks)
+            participant = second.participants["a"]
+            with pytest.raises(InvalidStateError, match="no track"):
+                await b.subscribe(participant, "camera")
+            assert not heard.of(TrackSubscribed)
+            await b.subscribe(participant, "voice")
+            track = (await heard.get(TrackSubscribed)).track
+            await track.recv()
+            await b.set_track(participant, "voice", enabled=False)
+            await b.set_track(participant, "voice", quality="low")
+            with pytest.raises(ValueError, match="loud"):
+                await b.set_track(participant, "voice", quality="loud")
+            await b.subscribe(participant, "voice", wanted=False)
+            await heard.get(TrackUnsubscribed)
+            assert track.readyState == "ended"
+            await b.subscribe(participant, "voice")
+            await heard.get(TrackSubscribed, 2)
+            await a.allow_subscribers({"somebody else": None})
+            assert not (await heard.get(SubscriptionAllowed)).allowed
+            await heard.get(TrackUnsubscribed, 2)
+            await a.allow_subscribers({"b": ["voice"]})
+            assert (await heard.get(SubscriptionAllowed, 2)).allowed
+            await b.subscribe(participant, "voice")
+            await heard.get(TrackSubscribed, 3)
+            # after a full reconnect what was asked for is asked for again
+            await server.leave("b", models.DisconnectReason.STATE_MISMATCH, rtc.LeaveRequest.RECONNECT)
+            await until(lambda: b.renewals == 1 and server.participant("b").media.subscriptions)
+            assert b.participant_info("b").identity == "b"
+            assert first.ignored == second.ignored == {}
+        await heard.task
+    voice.stop()
+
+
+async def test_another_region() -> None:
+    """The server says where to begin anew; where that is wrong, the first server is asked again."""
+    async with no_leaks(grace=5), LiveKitServer() as server, LiveKitServer() as other:
+        url = f"livekit+{server.url}?room=lobby"
+        key = {"api_key": "devkey", "api_secret": server.keys["devkey"]}
+        async with join(url, name="a", **key) as call:
+            heard = Diary(call)
+            reason = models.DisconnectReason.SERVER_SHUTDOWN
+            regions = ["http://127.0.0.1:9", other.url.replace("ws:", "http:")]
+            await server.leave("a", reason, rtc.LeaveRequest.RECONNECT, regions=regions)
+            await heard.get(Reconnected)
+            assert (server.joins, other.joins) == (1, 1)
+            await other.leave("a", reason, rtc.LeaveRequest.RECONNECT)
+            await heard.get(Reconnected, 2)
+            assert (server.joins, other.joins) == (2, 1)
+        await heard.task
 
 
 async def until(condition: Callable[[], object]) -> None:

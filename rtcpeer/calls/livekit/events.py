@@ -1,0 +1,50 @@
+"""What only LiveKit tells: speakers, qualities of connections, subscriptions; in `Call.events` among the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rtcpeer.calls.events import CallEvent
+from rtcpeer.calls.participant import Participant
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakersChanged(CallEvent):
+    """Others speak than before.
+
+    Attributes:
+        levels: how loud those are who speak, from 0 to 1, by identity.
+    """
+
+    levels: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionQualityChanged(CallEvent):
+    """The server judges a connection otherwise.
+
+    Attributes:
+        participant: whose it is; None: ours.
+        quality: "excellent", "good", "poor" or "lost".
+        score: from 0 to 5, as a listener would judge it.
+    """
+
+    participant: Participant | None
+    quality: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionAllowed(CallEvent):
+    """A participant lets us have a track, or not any more.
+
+    Attributes:
+        participant: who publishes it.
+        sid: of the track.
+        allowed: whether we may have it.
+    """
+
+    participant: Participant
+    sid: str
+    allowed: bool
