@@ -14,6 +14,7 @@
 #   make bench        side by side with aiortc, and what a room server costs
 #   make conformance  the W3C web-platform-tests, when the suite is present (WPT_RIG=folder of the rig)
 #   make docs         the documentation site, in build/site
+#   make release      wheel and source distribution, built twice, compared and checked, in dist; nothing is uploaded
 #   make coverage     each module by its own tests
 #   make clean
 
@@ -34,10 +35,10 @@ NPM_PACKAGES := @roamhq/wrtc@0.10.0 werift@0.24.4 rtcmulticonnection@3.7.1 rtcmu
 DEBIAN13_PACKAGES := simple-whip-server prometheus
 
 .DEFAULT_GOAL := help
-.PHONY: help docs setup system npm demo serve style types contracts test unit interop explore fuzz mutants verifytypes versions bench conformance coverage clean
+.PHONY: help docs setup system npm demo serve style types contracts test unit interop explore fuzz mutants verifytypes versions bench conformance release coverage clean
 
 help:
-	@sed -n '3,19s/^#  //p' Makefile
+	@sed -n '3,20s/^#  //p' Makefile
 
 setup: $(STAMP)
 
@@ -114,6 +115,10 @@ docs: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r .ci/docs.txt
 	$(BIN)/python -m sphinx -W --keep-going -q -n -b html docs build/site
 	@echo "the site is in build/site/index.html"
+
+release: setup
+	@test -f build/release/venv/.installed && test build/release/venv/.installed -nt .ci/release.txt || { "$(PYTHON)" -m venv --clear build/release/venv && build/release/venv/bin/python -m pip install --quiet --disable-pip-version-check -r .ci/release.txt && touch build/release/venv/.installed; }
+	build/release/venv/bin/python .ci/release.py
 
 coverage: setup
 	$(BIN)/python -m coverage run -m pytest -q tests/unit tests/property tests/scenarios

@@ -1,7 +1,10 @@
-"""The wheel and the source distribution: what is in them, and that each works in an environment with nothing else."""
+"""The wheel and the source distribution: what is in them, that the same sources make the same bytes, and that each
+works in an environment with nothing else.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -24,7 +27,13 @@ SOURCES = (
     ".ci/requirements.txt",
     "rtcpeer/py.typed",
 )
-BUILD = "from setuptools import build_meta as b; print(b.build_{kind}('out'))"
+_spec = importlib.util.spec_from_file_location("release", ROOT / ".ci" / "release.py")
+assert _spec is not None
+assert _spec.loader is not None
+release = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(release)
+# any time will do, as long as it is the same
+TIME = 1_700_000_000
 
 pytestmark = pytest.mark.slow
 
@@ -44,23 +53,39 @@ def environment(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The source distribution, and the wheel that is built from it alone."""
-    folder = tmp_path_factory.mktemp("package")
-    python = environment(folder / "builder")
+def builder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python that can build, and nothing else."""
+    folder = tmp_path_factory.mktemp("builder")
+    python = environment(folder)
     run(python, "-m", "pip", "install", "--quiet", "setuptools>=77", cwd=folder)
-    tree = folder / "tree"
-    ignored = shutil.ignore_patterns(
-        "__pycache__", "*.egg-info", ".venv*", ".git", "build", ".*_cache", ".hypothesis"
-    )
-    shutil.copytree(ROOT, tree, ignore=ignored)
-    name = run(python, "-c", BUILD.format(kind="sdist"), cwd=tree).splitlines()[-1]
-    source = tree / "out" / name
-    with tarfile.open(source) as archive:
-        archive.extractall(folder, filter="data")
-    unpacked = folder / name.removesuffix(".tar.gz")
-    name = run(python, "-c", BUILD.format(kind="wheel"), cwd=unpacked).splitlines()[-1]
-    return source, unpacked / "out" / name
+    return python
+
+
+def build(builder: Path, folder: Path) -> tuple[Path, Path]:
+    """The source distribution of these sources, as they are in a folder of that name, and the wheel of that."""
+    shutil.copytree(ROOT, folder / "tree", ignore=shutil.ignore_patterns(*release.NOT_SOURCES))
+    return release.build(builder, folder / "tree", folder / "out", TIME)
+
+
+@pytest.fixture(scope="module")
+def built(builder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return build(builder, tmp_path_factory.mktemp("package"))
+
+
+def test_the_same_sources_make_the_same_bytes(
+    builder: Path, built: tuple[Path, Path], tmp_path: Path
+) -> None:
+    for one, other in zip(built, build(builder, tmp_path), strict=True):
+        assert one.name == other.name
+        assert one.read_bytes() == other.read_bytes(), one.name
+
+
+def test_the_metadata_are_in_order(built: tuple[Path, Path]) -> None:
+    _, wheel = built
+    assert release.problems(wheel) == []
+    said = release.metadata(wheel)
+    assert said["Version"] == release.versions()["pyproject.toml"]
+    assert len(said.get_all("License-File")) == 2
 
 
 def test_what_is_in_them(built: tuple[Path, Path]) -> None:
