@@ -36,6 +36,7 @@ from rtcpeer.dtls.records import (
     usable_untrusted,
 )
 from rtcpeer.errors import InvalidStateError, RTCError
+from rtcpeer.net.departures import Departures
 from rtcpeer.net.offload import SEGMENTS_MIN
 from rtcpeer.rtp.srtp import SrtpKeys, SrtpSessions, export_keys, make_sessions
 from rtcpeer.values import DtlsRole, DtlsTransportState, Fingerprint, IceRole
@@ -108,6 +109,8 @@ class DtlsTransport:
         self._srtp_keys: SrtpKeys | None = None
         self._srtp: SrtpSessions | None = None
         self._rtp_receive: Callable[[bytes], None] | None = None
+        # packets of media, until the turn of the loop ends
+        self._departures: Departures | None = None
         self._rx_bytes = self._rx_packets = self._tx_bytes = self._tx_packets = 0
         self._send = pipe.send
         pipe.receiver = self._receive
@@ -217,8 +220,9 @@ class DtlsTransport:
             # many transports carry data alone
             from rtcpeer.rtp.session import RtpSession
 
+            self._departures = Departures(self._send_packet, self._send_segments)
             self._rtp = RtpSession(
-                self._make_srtp, self._send_packet, has_route=self._has_route, name=self._name
+                self._make_srtp, self._departures.take, has_route=self._has_route, name=self._name
             )
             self._rtp_receive = self._rtp.receive
             if self.is_connected:
@@ -290,9 +294,7 @@ class DtlsTransport:
         except SSL.Error as exc:
             logger.debug("%s cannot send data: %s", self._name, exc)
             return
-        self._tx_bytes += len(sealed)
-        self._tx_packets += len(messages)
-        self._pipe.send_segments(sealed, RECORD_HEADER + (sealed[11] << 8 | sealed[12]))
+        self._send_segments(sealed, RECORD_HEADER + (sealed[11] << 8 | sealed[12]))
 
     def stats(self) -> dict[str, Any]:
         """Members of RTCTransportStats that belong to DTLS, by their W3C names."""
@@ -461,6 +463,11 @@ class DtlsTransport:
         self._tx_packets += 1
         self._send(datagram)
 
+    def _send_segments(self, datagrams: bytes, size: int) -> None:
+        self._tx_bytes += len(datagrams)
+        self._tx_packets += -(-len(datagrams) // size)
+        self._pipe.send_segments(datagrams, size)
+
     def _has_route(self) -> bool:
         return self._pipe.has_route
 
@@ -472,6 +479,9 @@ class DtlsTransport:
     # -- ends --------------------------------------------------------------------------------------
 
     def _say_goodbye(self) -> None:
+        if self._departures is not None:
+            # what was sent before the end leaves before it
+            self._departures.flush()
         ssl = self._ssl
         if ssl is None:
             return

@@ -1,6 +1,6 @@
 """The network below ICE: real here, virtual in `rtcpeer.testing.net`.
 
 In reading order: `network` (protocols that both fulfil), `current` (the one in force), `system` (sockets of the
-operating system), `offload` (many datagrams in one system call), `interfaces` (changes of addresses), `lookup` and
-`mdns` (names).
+operating system), `offload` (many datagrams in one system call), `departures` (which of them leave together),
+`interfaces` (changes of addresses), `lookup` and `mdns` (names).
 """

@@ -12,7 +12,7 @@ import asyncio
 import weakref
 from collections.abc import Callable
 from struct import Struct
-from typing import Any
+from typing import Any, TypeVar
 
 from pylibsrtp import ERRORS, Error, Session
 from pylibsrtp._binding import ffi, lib
@@ -22,9 +22,14 @@ PACKET_MAX = 2048
 TRAILER_MAX = 4 + 16 + 128
 _HEADER = Struct("!BBHLL")
 _HEADER_SIZE = 12
+_U16 = Struct("!H")
 
-ProtectParts = Callable[[int, int, int, int, int, bytes, int, bytes], bytes]
-"""Writes and protects a packet: the fixed header in parts, what follows it, and bytes that overwrite some of that."""
+ProtectParts = Callable[[int, int, int, int, int, bytes, int, bytes, int, int], bytes]
+"""Writes and protects a packet: the fixed header in parts, what follows it, and what overwrites some of that: bytes and
+where they belong (none if there are none), where two octets belong (nowhere if it is 0) and their number."""
+
+
+_F = TypeVar("_F", bound=Callable[..., bytes])
 
 
 class _Buffer:
@@ -60,8 +65,7 @@ def _failure(code: int) -> Error:
 def _in_place(session: Session, work: Callable[..., int], limit: int) -> Callable[[bytes], bytes]:
     buffer = _buffer()
     view, read, data, length = buffer.view, buffer.read, buffer.data, buffer.length
-    # the session object frees libsrtp's memory when it goes: the function holds it
-    handle: Any = session._srtp
+    handle: Any = session._srtp[0]
 
     def process(packet: bytes) -> bytes:
         size = len(packet)
@@ -69,12 +73,18 @@ def _in_place(session: Session, work: Callable[..., int], limit: int) -> Callabl
             raise ValueError(f"a packet of {size} bytes is too long: the limit is {limit}")
         view[:size] = packet
         length[0] = size
-        code = work(handle[0], data, length)
+        code = work(handle, data, length)
         if code:
             raise _failure(code)
         result: bytes = read[: length[0]]
         return result
 
+    return _holding(process, session)
+
+
+def _holding(process: _F, session: Session) -> _F:
+    """The session object frees libsrtp's memory when it goes: the function that works in it keeps it."""
+    process.session = session  # type: ignore[attr-defined]
     return process
 
 
@@ -102,8 +112,8 @@ def parts_protector(session: Session) -> ProtectParts:
     """Writes an RTP packet from its parts and protects it, in one step."""
     buffer = _buffer()
     view, read, data, length = buffer.view, buffer.read, buffer.data, buffer.length
-    handle: Any = session._srtp
-    pack, protect = _HEADER.pack_into, lib.srtp_protect
+    handle: Any = session._srtp[0]
+    pack, pack_wide, protect = _HEADER.pack_into, _U16.pack_into, lib.srtp_protect
 
     def process(
         first: int,
@@ -114,6 +124,8 @@ def parts_protector(session: Session) -> ProtectParts:
         body: bytes,
         patch_at: int,
         patch: bytes,
+        wide_at: int,
+        wide: int,
     ) -> bytes:
         end = _HEADER_SIZE + len(body)
         if end > PACKET_MAX:
@@ -123,11 +135,13 @@ def parts_protector(session: Session) -> ProtectParts:
         if patch:
             start = _HEADER_SIZE + patch_at
             view[start : start + len(patch)] = patch
+        if wide_at:
+            pack_wide(view, _HEADER_SIZE + wide_at, wide)
         length[0] = end
-        code = protect(handle[0], data, length)
+        code = protect(handle, data, length)
         if code:
             raise _failure(code)
         result: bytes = read[: length[0]]
         return result
 
-    return process
+    return _holding(process, session)

@@ -329,10 +329,13 @@ class RtpSession:
                     body = body[:patch_at] + patch + body[patch_at + len(patch) :]
                 pacing.put(HEADER.pack(first, second, number, timestamp, ssrc) + body)
                 return
+        wide_at = wide = 0
         if self.control is not None and first & 0x10:
-            body = self.control.number_body(first, body)
+            wide_at, wide = self.control.claim(first, body)
         try:
-            protected = srtp.protect_parts(first, second, number, timestamp, ssrc, body, patch_at, patch)
+            protected = srtp.protect_parts(
+                first, second, number, timestamp, ssrc, body, patch_at, patch, wide_at, wide
+            )
         except (pylibsrtp.Error, ValueError) as exc:
             self._not_protected(exc)
             return

@@ -115,13 +115,30 @@ class SendControl:
         number = self._sent.add(len(packet), self.now())
         return packet[:at] + number.to_bytes(2, "big") + packet[at + 2 :]
 
-    def number_body(self, first: int, body: bytes) -> bytes:
-        """Likewise for what follows the fixed header; `first` is the first octet of that."""
-        at = self._place(body, 4 * (first & 0x0F))
-        if not at:
-            return body
-        number = self._sent.add(_HEADER_SIZE + len(body), self.now())
-        return body[:at] + number.to_bytes(2, "big") + body[at + 2 :]
+    def claim(self, first: int, body: bytes) -> tuple[int, int]:
+        """Number a packet that leaves now and is still in parts.
+
+        Args:
+            first: the first octet of its header.
+            body: what follows the fixed header.
+
+        Returns:
+            Where in the body its number belongs, and the number; 0 and 0 if it has no place for one.
+        """
+        at = 4 * (first & 0x0F)
+        if len(body) < at + 8:
+            return 0, 0
+        # RFC 8285 section 4.2, or 4.3: as `_place`, without another call
+        if body[at] == 0xBE:
+            if body[at + 4] != self.identifier << 4 | 1:
+                return 0, 0
+            at += 5
+        elif body[at + 4] == self.identifier and body[at + 5] == 2:
+            at += 6
+        else:
+            return 0, 0
+        clock = self._clock or self._own_clock()
+        return at, self._sent.add(_HEADER_SIZE + len(body), clock())
 
     def _place(self, data: bytes, at: int) -> int:
         """Where the number is; 0 if there is none. The header extensions begin at `at`."""
@@ -134,9 +151,12 @@ class SendControl:
 
     def now(self) -> float:
         """The time, in seconds of its clock."""
+        return (self._clock or self._own_clock())()
+
+    def _own_clock(self) -> Callable[[], float]:
         if self._clock is None:
             self._clock = asyncio.get_running_loop().time
-        return self._clock()
+        return self._clock
 
     def on_feedback(self, data: bytes) -> None:
         """Take a packet of feedback."""

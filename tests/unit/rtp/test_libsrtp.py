@@ -1,6 +1,7 @@
 """SRTP in one buffer: the same packets as pylibsrtp's, of any size."""
 
 import asyncio
+import gc
 import os
 import struct
 
@@ -26,7 +27,7 @@ def test_packets_of_any_size_pass(profile):
         assert client.unprotect(server.protect(packet)) == packet
         assert server.unprotect(client.protect(packet)) == packet
         body = os.urandom(size)
-        got = client.unprotect(server.protect_parts(0x80, 0xE0, 100 + number, 8, 10, body, 0, b""))
+        got = client.unprotect(server.protect_parts(0x80, 0xE0, 100 + number, 8, 10, body, 0, b"", 0, 0))
         assert got == HEADER.pack(0x80, 0xE0, 100 + number, 8, 10) + body
     report = struct.pack("!BBHL", 0x80, 201, 1, 5)
     assert client.unprotect_rtcp(server.protect_rtcp(report)) == report
@@ -34,8 +35,18 @@ def test_packets_of_any_size_pass(profile):
 
 def test_a_part_is_overwritten():
     server, client = both_ends(PROFILES[0])
-    got = client.unprotect(server.protect_parts(0x80, 96, 1, 2, 3, b"abcdefgh", 2, b"XYZ"))
+    got = client.unprotect(server.protect_parts(0x80, 96, 1, 2, 3, b"abcdefgh", 2, b"XYZ", 0, 0))
     assert got[12:] == b"abXYZfgh"
+    got = client.unprotect(server.protect_parts(0x80, 96, 2, 2, 3, b"abcdefgh", 2, b"XY", 5, 0x3132))
+    assert got[12:] == b"abXYe12h"
+
+
+def test_a_session_lives_as_long_as_its_functions():
+    server, client = both_ends(PROFILES[0])
+    protect, unprotect = server.protect_parts, client.unprotect
+    del server, client
+    gc.collect()
+    assert unprotect(protect(0x80, 96, 1, 2, 3, b"abc", 0, b"", 0, 0))[12:] == b"abc"
 
 
 def test_what_is_too_long_is_refused():
@@ -43,7 +54,7 @@ def test_what_is_too_long_is_refused():
     with pytest.raises(ValueError, match="too long"):
         server.protect(bytes(PACKET_MAX + 1))
     with pytest.raises(ValueError, match="too long"):
-        server.protect_parts(0x80, 96, 1, 2, 3, bytes(PACKET_MAX), 0, b"")
+        server.protect_parts(0x80, 96, 1, 2, 3, bytes(PACKET_MAX), 0, b"", 0, 0)
     with pytest.raises(ValueError, match="too long"):
         server.unprotect(bytes(PACKET_MAX + TRAILER_MAX + 1))
 

@@ -106,7 +106,7 @@ class Unprotected(Plain):
         return packet
 
     def protect_parts(self, *parts: Any) -> bytes:
-        first, second, number, timestamp, ssrc, body, patch_at, patch = parts
+        first, second, number, timestamp, ssrc, body, patch_at, patch, _wide_at, _wide = parts
         body = body[:patch_at] + patch + body[patch_at + len(patch) :]
         return HEADER.pack(first, second, number, timestamp, ssrc) + bytes(body)
 

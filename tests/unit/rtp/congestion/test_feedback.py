@@ -144,10 +144,25 @@ async def test_templates_and_plans_leave_a_place_for_the_number() -> None:
     relayed.csrc_count, relayed.csrc_bytes = 2, bytes(range(8))
     written = plan.write(relayed, 0.0)
     assert written is not None
-    body = control.number_body(written[0], written[2])
+    body = written[2]
+    at, number = control.claim(written[0], body)
+    assert number == 2
+    body = body[:at] + number.to_bytes(2, "big") + body[at + 2 :]
     assert read_number(bytes((written[0], 96)) + bytes(10) + body, 4) == 2
     assert body.endswith(b"payload")
-    assert len(body) == len(written[2])
+
+
+@pytest.mark.parametrize("beside", [b"x", b"a mid of 16 byte", b"longer than one byte tells"])
+async def test_a_packet_in_parts_is_numbered_as_a_whole_one(beside: bytes) -> None:
+    whole, parts = SendControl(4), SendControl(4)
+    for elements in ([(4, bytes(2)), (5, beside)], [(5, beside)], [(6, bytes(2)), (4, bytes(2))]):
+        packet = write_rtp(96, True, 1, 2, 3, write_extensions(elements), b"payload")
+        at, number = parts.claim(packet[0], packet[12:])
+        numbered = whole.number_packet(packet)
+        if at:
+            packet = packet[: 12 + at] + number.to_bytes(2, "big") + packet[14 + at :]
+        assert packet == numbered
+    assert parts.claim(0x90, b"\xbe\xde") == (0, 0)
 
 
 def test_reading_numbers_survives_anything() -> None:

@@ -1,0 +1,90 @@
+"""Datagrams that leave together: those of one turn of the loop, by one system call where the kernel can segment them.
+
+The packets of a picture are made, or arrive to be forwarded, in one turn. Sent one by one, each goes through all of the
+system by itself, which costs more than making it.
+Owns: what waits for the end of a turn, per loop. Never: holds anything back for longer, reorders, drops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from typing import Final
+
+__all__ = ["RUN_MIN", "Departures"]
+
+# From so many datagrams of one size on one call for all of them is cheaper than one call each.
+RUN_MIN: Final = 3
+
+
+class _Turn:
+    """Whose datagrams leave at the end of the turn of one loop."""
+
+    __slots__ = ("_call_soon", "_full")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._call_soon = loop.call_soon
+        self._full: list[Departures] = []
+
+    def add(self, departures: Departures) -> None:
+        if not self._full:
+            self._call_soon(self._end)
+        self._full.append(departures)
+
+    def _end(self) -> None:
+        full, self._full = self._full, []
+        for departures in full:
+            departures.flush()
+
+
+_turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Turn] = weakref.WeakKeyDictionary()
+
+
+class Departures:
+    """Datagrams of one path that leave at the end of a turn. For use inside a running loop.
+
+    Args:
+        send: sends one datagram.
+        send_segments: sends those that stand one behind the other, each of a size but perhaps the last.
+    """
+
+    __slots__ = ("_send", "_send_segments", "_turn", "_waiting")
+
+    def __init__(self, send: Callable[[bytes], None], send_segments: Callable[[bytes, int], None]) -> None:
+        self._send = send
+        self._send_segments = send_segments
+        self._waiting: list[bytes] = []
+        loop = asyncio.get_running_loop()
+        turn = _turns.get(loop)
+        if turn is None:
+            turn = _turns[loop] = _Turn(loop)
+        self._turn = turn
+
+    def take(self, datagram: bytes) -> None:
+        """Send a datagram at the end of the turn."""
+        waiting = self._waiting
+        if not waiting:
+            self._turn.add(self)
+        waiting.append(datagram)
+
+    def flush(self) -> None:
+        """Send what waits, now."""
+        waiting, self._waiting = self._waiting, []
+        first, count = 0, len(waiting)
+        while first < count:
+            last = _end_of_run(waiting, first) if count - first >= RUN_MIN else first + 1
+            if last - first >= RUN_MIN:
+                self._send_segments(b"".join(waiting[first:last]), len(waiting[first]))
+            else:
+                for datagram in waiting[first:last]:
+                    self._send(datagram)
+            first = last
+
+
+def _end_of_run(datagrams: list[bytes], first: int) -> int:
+    """Where the run ends that begins here: datagrams of one size, the last of which may be shorter."""
+    size, last, count = len(datagrams[first]), first + 1, len(datagrams)
+    while last < count and len(datagrams[last]) == size:
+        last += 1
+    return last + 1 if last < count and len(datagrams[last]) < size else last
