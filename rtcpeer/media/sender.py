@@ -128,7 +128,10 @@ class MediaSender:
         self._session = session
         for stream in self._known.values():
             stream.packets.send = self._send_of(session)
-            stream.packets.may_repeat = session.may_repeat
+            stream.packets.may_repeat, stream.packets.note_overhead = (
+                session.may_repeat,
+                session.note_overhead,
+            )
         self._register()
         self.update()
 
@@ -279,6 +282,7 @@ class MediaSender:
             stream = self._known[encoding.ssrc] = SendStream(OutboundStream(encoding, send, template), form)
             if self._session is not None:
                 stream.packets.may_repeat = self._session.may_repeat
+                stream.packets.note_overhead = self._session.note_overhead
         elif stream.format != form:
             # another codec: other time line, other pictures
             stream.packets.rebase()

@@ -107,6 +107,10 @@ def repeat_anything(_size: int, _now: float) -> bool:
     return True
 
 
+def count_nothing(_size: int, _now: float) -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(slots=True)
 class OutboundStream:
     """Numbers of one SSRC; attributes have the meaning of their W3C namesakes."""
@@ -116,6 +120,8 @@ class OutboundStream:
     template: HeaderTemplate
     # whether so many bytes may be sent again at this time of day, as far as the whole transport is concerned
     may_repeat: Callable[[int, float], bool] = repeat_anything
+    # called for bytes that say nothing new: corrections
+    note_overhead: Callable[[int, float], None] = count_nothing
     clock_rate: int = 90000
     # by the payload type that is sent again
     rtx_payload_types: dict[int, int] = field(default_factory=dict)
@@ -217,7 +223,8 @@ class OutboundStream:
         if protection is not None and count:
             for correction in protection.correct(sent, payload_type, count):
                 extensions = self.template.write(now, level)
-                self._send_one(outer, False, timestamp, extensions, correction, now)
+                packet = self._send_one(outer, False, timestamp, extensions, correction, now)
+                self.note_overhead(len(packet), now)
         self.frames_sent += 1
         self._repeat_allowance = min(self._repeat_allowance, REPEAT_BURST)
 

@@ -230,7 +230,7 @@ class RtpSession:
         self._ids.add(extensions)
         number = transport_cc_id(extensions)
         if number and self.control is None:
-            self.control = SendControl(number, self._on_estimate)
+            self.control = SendControl(number)
             self._pacing = PacketPacer(self.release)
             self._prober = Prober(self.control, self._make_padding, self.release)
         elif number and self.control is not None:
@@ -520,6 +520,9 @@ class RtpSession:
             return
         for packet in told:
             self.control.on_feedback(packet)
+        estimate = self.control.estimate
+        if estimate is not None:
+            self._on_estimate(estimate)
         self._prober.consider(self._wanted())
 
     def _wanted(self) -> int:
@@ -564,9 +567,14 @@ class RtpSession:
         """
         return self._repeats.take(size, self.estimate, now)
 
+    def note_overhead(self, size: int, now: float) -> None:
+        """So many bytes of correction are sent: there is less for what is new."""
+        self._repeats.count(size, now)
+
     def _on_estimate(self, bitrate: int) -> None:
         if self._pacing is not None:
             self._pacing.set_estimate(bitrate)
+        bitrate = self._repeats.left(bitrate, wall_time())
         takers: list[RtpSender] = []
         for sender in dict.fromkeys(self._senders.values()):
             need = sender.need

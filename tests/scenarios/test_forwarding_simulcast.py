@@ -44,8 +44,8 @@ class Watcher:
                 self.width = (await track.recv()).width
                 self.pictures += 1
 
-    async def sees(self, width):
-        async with asyncio.timeout(10):
+    async def sees(self, width, timeout=10):
+        async with asyncio.timeout(timeout):
             while self.width != width:  # noqa: ASYNC110 - its reader has no event
                 await asyncio.sleep(0.02)
 

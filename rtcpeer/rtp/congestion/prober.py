@@ -13,6 +13,8 @@ from rtcpeer.rtp.congestion.sending import SendControl
 
 # A packet of padding has at most 255 octets of it (RFC 3550 section 5.1).
 _PADDING_MAX = 255
+# What comes with it, roughly, in bytes.
+_HEADERS = 24
 _INTERVAL = DURATION / (BURSTS - 1)
 
 
@@ -68,7 +70,7 @@ class Prober:
         self._timer = None
         left = self._rate / 8 * _INTERVAL
         while left > 0:
-            packet = self._make_padding(_PADDING_MAX)
+            packet = self._make_padding(min(_PADDING_MAX, max(1, int(left) - _HEADERS)))
             if packet is None:
                 break
             self._release(packet)

@@ -23,7 +23,7 @@ RATE_MAX = 20_000_000
 # Who sends more than this part of the estimate learns more by that.
 LIMITED = 0.65
 # Seconds between probes: after one that raised the estimate, and after others in vain, ever longer.
-SOON, FIRST, LAST = 0.5, 5.0, 60.0
+SOON, FIRST, LAST = 0.5, 5.0, 15.0
 
 
 class ProbeResult(NamedTuple):

@@ -18,10 +18,12 @@ DECREASE = 0.85
 # Growth per second: until the first queue, after one, and when none was seen for a while.
 GROWTH_START, GROWTH, GROWTH_FAST = 2.0, 1.08, 1.3
 FAST_AFTER = 2.5
+# Near what a path bore, no more than this part per second.
+STEP_MAX = 0.2
 # A queue that does not grow any more is given time to drain when it is longer than this, in seconds.
 QUEUE_MAX = 0.04
 # One that stays this long for such a time has to go, even if it does not grow: a full buffer cannot.
-STANDING, STANDING_TIME = 0.06, 0.5
+STANDING, STANDING_TIME = 0.05, 0.3
 # More than what is sent cannot be known: so much of it, and more where nothing spoke against it for a while.
 LIMIT, LIMIT_QUIET, QUIET = 1.5, 4.0, 5.0
 # What arrives is measured over this time, in seconds.
@@ -146,9 +148,11 @@ class RateEstimate:
             capacity = self._capacity = None
         if not self._has_queued:
             value *= GROWTH_START**elapsed
-        elif capacity is not None and measured > 0.8 * capacity and quiet < QUIET:
-            # about a packet per response time (section 5.5); all flows grow alike, which makes them equal
-            value += max(4000.0, 9600 / (0.1 + round_trip)) * elapsed
+        elif capacity is not None and value > 0.8 * capacity and quiet < QUIET:
+            # half a packet per response time (section 5.5), and more the longer no queue was seen, or fast paths would
+            # be shared after minutes only; all flows grow alike, which makes them equal
+            step = max(4000.0, 4800 / (0.1 + round_trip))
+            value += max(step, min(step * (1 + 4 * quiet), STEP_MAX * value)) * elapsed
         elif quiet > FAST_AFTER:
             value *= GROWTH_FAST**elapsed
         else:
@@ -163,8 +167,8 @@ class RateEstimate:
         value = self.value
         if value is None or found.rate <= value or self.trend.usage is Usage.OVER:
             return False
-        if self._loss_limit is not None and found.rate > self._loss_limit:
-            return False
+        # nothing of it was lost to speak of
+        self._loss_limit = None
         self.value = min(RATE_MAX, found.rate)
         if found.is_full:
             self._capacity, self._has_queued = found.rate, True

@@ -1,23 +1,33 @@
-"""How much may be sent again over one transport: 1.25 times what its path bears, whoever asks for it, however often.
+"""How much may be sent again over one transport: a part of what its path bears, whoever asks for it, however often.
 
-Without an estimate each stream bounds itself by what it has sent for the first time. Pure: `now` is an argument.
+Without an estimate each stream bounds itself by what it has sent for the first time. What is sent again, and
+corrections, take their part of the path, so there is less for what is new. Pure: `now` is an argument.
 """
 
 from __future__ import annotations
 
-# Of an estimate: repeating whatever is lost must not fill the path by itself.
-SHARE = 1.25
+import math
+
+# Of an estimate: with what is new, repeating whatever a full path has lost must not keep it full.
+SHARE = 0.75
 # What may be sent again at once, in seconds of that, and at least, in bytes.
-BURST_TIME, BURST_MIN = 0.25, 4000.0
+BURST_TIME, BURST_MIN = 0.25, 2500.0
+# The rate of what was sent again is that of about the last so many seconds. It takes no more than this part of an
+# estimate from what is new.
+MEASURED = 0.5
+PART_MAX = 0.5
 
 
 class RepeatBudget:
     """Bytes that may be sent again."""
 
-    __slots__ = ("_at", "_tokens")
+    __slots__ = ("_at", "_rate", "_rated_at", "_tokens")
 
     def __init__(self) -> None:
         self._tokens = 0.0
+        # bytes per second that were sent again, and when that was worked out
+        self._rate = 0.0
+        self._rated_at = 0.0
         # None as long as there was no estimate
         self._at: float | None = None
 
@@ -31,6 +41,7 @@ class RepeatBudget:
         """
         if estimate is None:
             self._at = None
+            self.count(size, now)
             return True
         rate = SHARE * estimate / 8
         burst = max(BURST_MIN, BURST_TIME * rate)
@@ -42,4 +53,18 @@ class RepeatBudget:
         if size > self._tokens:
             return False
         self._tokens -= size
+        self.count(size, now)
         return True
+
+    def left(self, estimate: int, now: float) -> int:
+        """What of an estimate is left for what is new, in bit/s."""
+        part = min(8 * self._current(now), PART_MAX * estimate)
+        return int(estimate - part)
+
+    def _current(self, now: float) -> float:
+        return self._rate * math.exp(-max(0.0, now - self._rated_at) / MEASURED)
+
+    def count(self, size: int, now: float) -> None:
+        """So many bytes are sent that say nothing new."""
+        self._rate = self._current(now) + size / MEASURED
+        self._rated_at = now

@@ -29,7 +29,6 @@ class SendControl:
 
     Args:
         identifier: of the header extension; packets that want a number have it as their first one.
-        on_estimate: called with each new estimate, in bit/s.
         clock: in seconds; None for that of the running loop.
 
     Attributes:
@@ -43,7 +42,6 @@ class SendControl:
         "_clock",
         "_estimate",
         "_heard_at",
-        "_on_estimate",
         "_probe",
         "_probe_from",
         "_reference",
@@ -59,7 +57,6 @@ class SendControl:
     def __init__(
         self,
         identifier: int,
-        on_estimate: Callable[[int], None] | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.identifier = identifier
@@ -69,7 +66,6 @@ class SendControl:
         self._sent = SentPackets()
         self._estimate = RateEstimate()
         self._heard_at = 0.0
-        self._on_estimate = on_estimate
         self._clock = clock
         self._round_trip = _ROUND_TRIP
         # the last reference of the other end's clock, in ticks on an endless line; None before the first
@@ -194,12 +190,9 @@ class SendControl:
             throughput.add(size, arrived)
         self._round_trip += 0.2 * (max(0.0, min(2.0, now - newest)) - self._round_trip)
         estimate.note_loss(lost, lost + acknowledged, now)
-        before = estimate.value
         estimate.update(now, self._round_trip)
         if probe is not None and probe.is_over(now):
             self._conclude(probe, now)
-        if estimate.value is not None and estimate.value != before and self._on_estimate is not None:
-            self._on_estimate(int(estimate.value))
 
     def _conclude(self, probe: Probe, now: float) -> None:
         self._probe = None

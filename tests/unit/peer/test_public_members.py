@@ -68,7 +68,7 @@ IDL["MessageEvent"] = f"{_EVENT} lastEventId ports source"
 # ours: each has a docstring that says so, and a place in the guides
 OURS = {
     "RTCPeerConnection": "connected gathered explain negotiator onnetworkchange onsendererror",
-    "RTCRtpSender": "kind",
+    "RTCRtpSender": "estimate kind",
     "RTCRtpReceiver": "encodedFrames exchangeTrack requestKeyFrame",
     "RTCRtpTransceiver": "kind stopped",
     "RTCDataChannel": "messages opened send_async unacknowledgedMessages",
