@@ -1,4 +1,4 @@
-"""The words that all floors speak: enumerations with W3C values and small frozen records.
+"""Shared values: enumerations with W3C values and small frozen records.
 
 Nothing here does anything. Names are snake_case below the face; W3C spelling appears only in values.
 """

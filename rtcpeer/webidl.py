@@ -1,4 +1,4 @@
-"""What WebIDL does to arguments before a W3C algorithm sees them, with messages for people.
+"""WebIDL conversions of arguments before a W3C algorithm sees them, with messages for people.
 
 Owns: conversions of dictionaries, sequences, numbers, strings and enumerations. Never: a rule of one interface.
 

@@ -1,4 +1,4 @@
-"""pyee's emitter as aiortc's objects are one, with one repair: a listener that fails cannot break us.
+"""pyee's event emitter, which aiortc's objects are, with one repair: a listener that fails cannot break us.
 
 In aiortc what a listener raises comes out of `setLocalDescription` or `close`, and keeps later listeners from
 being called. Here it goes to the loop's exception handler, unless the program listens to "error".

@@ -1,4 +1,4 @@
-"""Transports before there are any: aiortc makes them with the first track or channel, W3C with a description.
+"""Placeholder transports: what `sender.transport` and `pc.sctp` give, as in aiortc, before a description has made any.
 
 A program that looks at `sender.transport` or `pc.sctp` in between finds the objects that it will find later, in
 their first state, without credentials and candidates.

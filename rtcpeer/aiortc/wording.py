@@ -1,4 +1,4 @@
-"""Descriptions and refusals in aiortc's words.
+"""Descriptions with their lines in aiortc's order, and error messages with aiortc's texts.
 
 Programs cut and parse these texts. Two habits of aiortc matter to them: the transport's lines stand at the end of
 a section, and there is an ``a=rtcp`` line, without which `aiortc.sdp` loses ``a=rtcp-mux`` when it writes a

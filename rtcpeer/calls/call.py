@@ -60,17 +60,17 @@ class Call:
 
     @property
     def id(self) -> str:
-        """Who we are in the call."""
+        """The identity that the service gave to this end of the call."""
         return self._host.id
 
     @property
     def name(self) -> str | None:
-        """How we are called."""
+        """The name under which the others see this end of the call."""
         return self._host.name
 
     @property
     def service(self) -> CallService:
-        """What only this kind of service has."""
+        """The object of this kind of service, with what only it has."""
         return self._service
 
     @property
@@ -80,12 +80,12 @@ class Call:
 
     @property
     def publications(self) -> Mapping[str, Publication]:
-        """What we publish, by name; a copy."""
+        """The published tracks, by name; a copy."""
         return dict(self._publications)
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """What we say of ourselves."""
+        """Our own metadata, as the others see it."""
         return self._host.metadata
 
     @property
@@ -95,7 +95,7 @@ class Call:
 
     @property
     def ignored(self) -> Mapping[str, int]:
-        """How often the other side said something that makes no sense, by kind."""
+        """Counts of messages from the other side that made no sense, by kind."""
         return dict(self._host.counters)
 
     async def closed(self) -> Ended:
@@ -105,7 +105,7 @@ class Call:
         return self._host.end
 
     async def events(self) -> AsyncGenerator[CallEvent, None]:
-        """What happens, until `Ended`, which is the last one.
+        """The events of the call, until `Ended`, which is the last one.
 
         The first reader gets everything since the call was entered; a later one begins with `ParticipantJoined` and
         `TrackSubscribed` of what is there. A reader that lags behind by 10,000 events loses messages, oldest first.
@@ -246,7 +246,7 @@ class Call:
 
 
 class Joining(Awaitable[Call]):
-    """What `join` returns: await it, or use it with `async with`, which leaves the call at the end."""
+    """The result of `join`: await it, or use it with `async with`, which leaves the call at the end."""
 
     def __init__(self, request: JoinRequest, service: CallService) -> None:
         self._request = request

@@ -32,14 +32,14 @@ class CallEvent:
 
 @dataclass(frozen=True, slots=True)
 class ParticipantJoined(CallEvent):
-    """Somebody is in the call: was there when we came, or has come since."""
+    """A participant is in the call: one who was there when we came, or who has come since."""
 
     participant: Participant
 
 
 @dataclass(frozen=True, slots=True)
 class ParticipantLeft(CallEvent):
-    """Somebody is not in the call any more. `TrackUnsubscribed` of each track has come before."""
+    """A participant has left the call. `TrackUnsubscribed` of each of its tracks has come before."""
 
     participant: Participant
     reason: str

@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Participant:
-    """Somebody else in the call. The call's service keeps it up to date.
+    """One of the others in a call. The call's service keeps it up to date.
 
     Attributes:
         id: unique in the call.

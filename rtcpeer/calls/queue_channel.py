@@ -1,4 +1,4 @@
-"""A signaling channel whose messages somebody else puts into it: the base of channels that share one connection."""
+"""A signaling channel with a queue that its owner fills: the base of channels that share one connection."""
 
 from __future__ import annotations
 

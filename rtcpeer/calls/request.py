@@ -12,7 +12,7 @@ from rtcpeer.config.configuration import RTCConfiguration
 
 @dataclass(frozen=True, slots=True)
 class JoinRequest:
-    """What `join` was called with.
+    """The arguments of `join`, as a service gets them.
 
     Attributes:
         url: with the scheme of the transport alone ("ws://...", "https://...").

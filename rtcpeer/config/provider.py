@@ -170,7 +170,7 @@ class IceServerProvider:
 
     @property
     def state(self) -> ProviderState:
-        """See the diagram at the head of the module."""
+        """The state of the provider, by the diagram at the head of the module."""
         return self._state
 
     @property
@@ -180,7 +180,7 @@ class IceServerProvider:
 
     @property
     def last_error(self) -> IceServersUnavailable | None:
-        """What the last fetch failed with; None after a good one."""
+        """The exception of the last fetch; None when it succeeded."""
         return self._error
 
     @property

@@ -1,4 +1,4 @@
-"""DTLS to a STUN or TURN server (RFC 7350): one association over somebody's datagrams.
+"""DTLS client for a STUN or TURN server (RFC 7350), on datagrams that its owner sends and receives.
 
 Owns: the handshake with its repetitions, and each datagram's way through OpenSSL's memory buffers.  Never: a socket.
 

@@ -1,4 +1,4 @@
-"""DTLS records and OpenSSL's words, for who drives OpenSSL over memory buffers.  Pure functions."""
+"""DTLS records and OpenSSL's error texts, for code that drives OpenSSL over memory buffers.  Pure functions."""
 
 from __future__ import annotations
 

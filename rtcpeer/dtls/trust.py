@@ -1,4 +1,4 @@
-"""Whom to believe over DTLS: pyOpenSSL with the trust of an `ssl.SSLContext`, which knows no DTLS itself.
+"""Verification of TURN and STUN servers over DTLS: pyOpenSSL contexts with the trust of an `ssl.SSLContext`.
 
 Owns: the translation. Names of servers are verified by service-identity (RFC 9525).  Never: I/O, and none of the
 keys of the context: a client certificate cannot be read out of it.

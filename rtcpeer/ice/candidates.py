@@ -1,4 +1,4 @@
-"""What makes a candidate good or bad: priorities, foundations, addresses we refuse, ranks of interfaces.
+"""Rules for candidates: priorities, foundations, addresses that are refused, ranks of interfaces.
 
 Owns: the formulas of RFC 8445 5.1 and our choices inside them.  Pure.
 """

@@ -1,4 +1,4 @@
-"""How alive the selected pair is, and when to ask again: RFC 7675 and the deadlines around it.
+"""Consent of the selected pair (RFC 7675): how alive the pair is, and when it is asked again.
 
 Owns: the times of consent requests.  Never: I/O, clock; `now` is an argument.
 

@@ -1,4 +1,4 @@
-"""What the generations of one agent share: settings, role, and where chance comes from.
+"""Shared by the generations of one agent: settings, role, random numbers.
 
 Owns: that record.  Pure.
 """

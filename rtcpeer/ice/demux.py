@@ -1,4 +1,4 @@
-"""Whose the data is that arrives from an address: the claims of one generation on the routes of the bases.
+"""Demultiplexing table: which generation receives a datagram, by local socket and remote address.
 
 Owns: those claims.  Pure.  Generations share bases (a restart keeps the UDP sockets), so an entry may be another's.
 """

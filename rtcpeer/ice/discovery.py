@@ -1,4 +1,4 @@
-"""Which candidates make a pair, and the peer-reflexive ones that checks reveal (RFC 8445 7.2.5.3.1 and 7.3.1.3).
+"""Pairing and peer-reflexive discovery (RFC 8445 7.2.5.3.1 and 7.3.1.3).
 
 Pure.
 """

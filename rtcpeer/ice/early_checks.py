@@ -1,4 +1,4 @@
-"""Checks that came before their sender's credentials (RFC 8445 7.3): kept within bounds, replayed later.
+"""Checks that came before the credentials of their sender (RFC 8445 7.3): kept within bounds, replayed later.
 
 Owns: that list.  Pure.  An offerer gets the first checks of an answerer before its answer; what proves nothing but
 knowledge of our own password must not make us keep much.

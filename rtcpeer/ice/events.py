@@ -1,4 +1,4 @@
-"""What the core tells the agent.
+"""Events of the ICE core: what it gives to the agent.
 
 Owns: plain records, in the order in which they happened.  Never: a decision.
 """

@@ -1,4 +1,4 @@
-"""One life of ICE credentials: its candidates, pairs, checks and the pair it settles on.
+"""One ICE generation: the candidates, pairs and checks that belong to one set of credentials, and the nominated pair.
 
 Owns: the checks, out and in, when they are due, and whether there is still hope.  Which pairs there are is
 `rtcpeer.ice.pairing`'s, which of them is nominated and selected is `rtcpeer.ice.nomination`'s, whose the data is that

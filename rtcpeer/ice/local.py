@@ -1,4 +1,4 @@
-"""Our half of one or several generations: credentials, and the candidates that were gathered for them.
+"""Local credentials and candidates, of one generation or of several that share them.
 
 Owns: that half.  Pure.  A forked answer makes a second generation of the same half (RFC 8829 3.6): the ports that
 were offered are offered to each who answers, so gathering and its bases belong to the half, not to a generation.

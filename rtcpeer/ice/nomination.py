@@ -1,4 +1,4 @@
-"""Which pair of one generation is nominated, and which one carries its data (RFC 8445 8.1.1 and 12.1).
+"""Nomination: which pair of one generation is nominated, and which one carries its data (RFC 8445 8.1.1 and 12.1).
 
 Owns: the nominated and the selected pair, and the nomination on its way.  Never: checks; `rtcpeer.ice.generation`
 sends what is proposed here and tells what came of it.  No I/O, no clock; `now` is an argument.

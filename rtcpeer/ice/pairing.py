@@ -1,4 +1,4 @@
-"""The remote candidates of one generation, and the pairs that they make with ours (RFC 8445 6.1.2).
+"""Remote candidates of one generation, and the pairs that they form with local ones (RFC 8445 6.1.2).
 
 Owns: the remote candidates, told and peer-reflexive, and which pairs are formed.  Never: what becomes of a pair;
 that is `rtcpeer.ice.generation`'s.  No I/O, no clock; `now` is an argument.

@@ -1,4 +1,4 @@
-"""Every number and choice of an ICE agent, in one frozen place.
+"""IceSettings: every number and choice of an ICE agent, in one frozen record.
 
 Owns: the defaults and what they mean.  Never: state, I/O.  Times are seconds.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class IceSettings:
-    """What an agent should do and how patient it is.
+    """Settings of an ICE agent: what it gathers, which time limits it keeps.
 
     Attributes:
         servers: STUN and TURN servers, one entry per URL; all are used in parallel.

@@ -1,4 +1,4 @@
-"""What the making and setting of one description reads: settings, state, fingerprints, chance, the writer.  Frozen."""
+"""What one plan starts from: settings, state, fingerprints, random numbers, the writer of SDP.  Frozen."""
 
 from __future__ import annotations
 

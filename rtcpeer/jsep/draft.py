@@ -1,4 +1,4 @@
-"""A state under change: the mutable middle between two frozen `SessionState` values.
+"""Draft: the mutable state between two frozen `SessionState` values.
 
 Owns the bookkeeping of a plan: what has changed so far and which effects follow.  A draft lives inside one
 ``plan_...`` call and is thrown away; nothing outside `rtcpeer.jsep` sees one.

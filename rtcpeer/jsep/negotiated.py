@@ -1,4 +1,4 @@
-"""What two sections agreed on, as parameters for sender and receiver."""
+"""Negotiated parameters: what two sections agree on, for the sender and the receiver of a transceiver."""
 
 from __future__ import annotations
 

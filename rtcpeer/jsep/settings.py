@@ -1,4 +1,4 @@
-"""What the engine is told: the settings of an endpoint, the options of an offer, a new transceiver. Frozen values."""
+"""Inputs of the engine: settings of an endpoint, options of an offer, a new transceiver. Frozen values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole state of one session as one frozen value.
+"""SessionState: the whole state of one session as one frozen value.
 
 Owns: the shape of the state.  It decides nothing; `engine` makes a new value out of an old one.
 Everything that the face shows of signaling is read from here.

@@ -1,4 +1,4 @@
-"""Which section uses which transport, and what descriptions say about a transport (RFC 9143, RFC 8839, RFC 8842).
+"""Transports of a description: which section uses which (RFC 9143), and what sections say of them (RFC 8839, RFC 8842).
 
 Pure helpers over models; the changes they lead to are made in `rtcpeer.jsep.set_description`.
 """

@@ -1,4 +1,4 @@
-"""Whether a remote description makes sense, by itself and as a follower of what was said before.
+"""Validation of remote descriptions: by themselves, and as the successor of what was negotiated before.
 
 Owns the semantic checks (RFC 8829 5.8, 5.10, 5.11; RFC 9143; RFC 8839 grammar of credentials; RFC 5761 payload types).
 Each refusal is an InvalidAccessError, but for what webrtc-pc calls "all other errors" (OperationError).

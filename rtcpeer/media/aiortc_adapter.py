@@ -1,4 +1,4 @@
-"""aiortc's inside, as far as media needs it: one place to mend when it moves.
+"""Adapter for aiortc's private classes, as far as media needs them: one place to mend when a name moves.
 
 `tests/architecture/test_upstream_names.py` names each of these and fails loudly when one is gone. The rest of
 `transport/` imports the names below and never aiortc's own modules.

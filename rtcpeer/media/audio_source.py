@@ -245,7 +245,7 @@ class AudioTap(AsyncIterator[bytes]):
 
     @property
     def dropped_seconds(self) -> float:
-        """How much sound was not read in time."""
+        """Seconds of sound that were dropped because nobody read them in time."""
         return self._subscription.dropped_seconds if self._subscription is not None else 0.0
 
     async def __anext__(self) -> bytes:

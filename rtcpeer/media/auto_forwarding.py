@@ -1,4 +1,4 @@
-"""Whether a sender may forward what its track receives, in place of decoding it and encoding it again.
+"""Decides whether a sender may forward what its track receives, in place of decoding and encoding it.
 
 A remote track is forwarded as long as nothing asks for its pixels or samples and the codecs match; every change that
 could matter is watched.

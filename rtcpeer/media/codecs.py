@@ -1,4 +1,4 @@
-"""What we can send and receive, and what the parts below know of a negotiated codec.
+"""Codecs of media: what this end can send and receive, and what senders and receivers read from a negotiated codec.
 
 Pure tables and look-ups. Payload types and extension ids are preferences; negotiation may give others.
 """

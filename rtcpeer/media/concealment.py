@@ -1,4 +1,4 @@
-"""Sound in place of what was lost: what libopus makes of what it heard last, else the last piece again, fading.
+"""Loss concealment for sound: libopus' own where it decodes, else the last piece again, fading.
 
 libav has no call for libopus' concealment, but a packet that says how long it is and has no content leads to it
 (RFC 6716 section 3.2.1 allows frames of no bytes, which a decoder takes as lost ones).

@@ -1,4 +1,4 @@
-"""Turning encoded frames into pictures and sound: one decoder per section, run in a thread of the pool.
+"""Decoder of one section: encoded frames become pictures or sound, in a thread of the pool.
 
 Owns: the decoder. Never: decides what is decoded, waits.
 """

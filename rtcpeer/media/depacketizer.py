@@ -1,4 +1,4 @@
-"""What arrives inside RED: sound with what came before it (RFC 2198), pictures with corrections (RFC 5109).
+"""RED depacketizer: sound with the packets before it (RFC 2198), pictures with their corrections (RFC 5109).
 
 Pure but for what each stream keeps to make lost packets again. Never: counts, buffers, sends.
 """

@@ -1,4 +1,4 @@
-"""Turning frames into payloads: one encoder per stream, run in a thread of the pool.
+"""Encoder of one stream: frames become payloads, in a thread of the pool.
 
 The encoder is made anew when what it is fed or told changes in a way that it cannot follow.
 Owns: the encoder and what it counted. Never: sends, waits.

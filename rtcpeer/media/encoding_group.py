@@ -1,4 +1,4 @@
-"""One encode for many: the streams that send one track with equal parameters share an encoder.
+"""Encoding group: streams that send one track with equal parameters share one encoder.
 
 Every sender pulls the frames of its track by itself and asks the group of its stream for each. The first to ask starts
 the encoder, the others get the same result. Pictures need their predecessors: a stream that joins, or has missed one,

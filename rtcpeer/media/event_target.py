@@ -1,4 +1,4 @@
-"""The one dispatcher of events (DOM "EventTarget"), for the peer's objects, tracks and streams.
+"""EventTarget and Event (DOM): the one dispatcher of events, for connections, tracks and streams.
 
 Owns: listeners, ``on<type>`` handlers and event iterators of one object. Never: a queue between the
 cause and the listener (dispatch is synchronous), or an exception of a listener that reaches the caller.
@@ -77,7 +77,7 @@ class Event:
             self.defaultPrevented = True
 
     def stopPropagation(self) -> None:
-        """Nothing propagates here; present because portable code calls it."""
+        """Do nothing: events have one target here. Present because portable code calls it."""
 
     def stopImmediatePropagation(self) -> None:
         """Keep the listeners that come later from being called."""
@@ -100,7 +100,7 @@ class _Registration:
 
 
 class EventStream(AsyncIterator[_E_co], Generic[_E_co]):
-    """What `EventTarget.events` returns: events in order, bounded, drop-oldest; ends when the target closes.
+    """The iterator of `EventTarget.events`: events in order, bounded (the oldest are dropped), until the target closes.
 
     Attributes:
         dropped: how many events were dropped because nobody read them.

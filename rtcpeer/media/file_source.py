@@ -1,4 +1,4 @@
-"""What a player reads: pieces of sound and pictures with times that rise, from a file, a network stream or a device.
+"""Source of a media player: pieces of sound and pictures with rising times, from a file, a network stream or a device.
 
 Owns: the container, decoders, the time line over repetitions. Never: the loop (the player's thread calls), the pace.
 

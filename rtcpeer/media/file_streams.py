@@ -1,4 +1,4 @@
-"""What writes one track into a file: an encoder that the container can hold, fed on the file's own time line.
+"""Writer of one track of a recorded file: an encoder that the container can hold, on the file's own time line.
 
 Owns: the streams of a container and their encoders. Never: a track, the loop (the recorder's thread calls), a decision
 what is recorded.

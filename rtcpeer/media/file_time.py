@@ -1,4 +1,4 @@
-"""Where the frames of one track stand in a recorded file. Pure: `now` is an argument.
+"""Time line of one track in a recorded file. Pure: `now` is an argument.
 
 A file has one time line, which begins with the recording and only rises. A track's own times begin anywhere, leap when
 a camera restarts, an SFU switches or a connection is replaced, stand still, or are not there.

@@ -1,4 +1,4 @@
-"""Frames that wait for a reader: bounded by time, the oldest go first.
+"""Frame queue: frames that wait for a reader, bounded by time, the oldest dropped first.
 
 A reader may stall for moments (an encoder in its loop, a garbage collection) without losing a picture. One that
 is too slow altogether is not led ever further into the past: it gets the latest pictures, and loses the rest.

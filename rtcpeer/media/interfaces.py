@@ -1,4 +1,4 @@
-"""What DTLS, SCTP and media expect of those around them: below, above and beside."""
+"""Interfaces between DTLS, SCTP and media."""
 
 from __future__ import annotations
 

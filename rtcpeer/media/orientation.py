@@ -1,4 +1,4 @@
-"""How a picture is held: the header extension ``urn:3gpp:video-orientation`` (3GPP TS 26.114 section 7.4.5).
+"""Orientation of pictures: the header extension ``urn:3gpp:video-orientation`` (3GPP TS 26.114 section 7.4.5).
 
 A phone sends its pictures as the camera gives them and says how to turn them; who shows them turns them. The
 extension's two lowest bits are quarter turns clockwise; camera and mirroring (bits 3 and 2) are not looked at,

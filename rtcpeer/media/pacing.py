@@ -1,4 +1,4 @@
-"""Pacing of sound that is there before its time.
+"""Pacing of sound that a track gives before its time.
 
 A program that speaks (text to speech) has its sound at once, a track that stood still has some to catch up with.
 Receivers keep a few seconds at most (libwebrtc 200 packets) and lose what is beyond. So sound is sent no faster than

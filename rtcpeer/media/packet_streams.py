@@ -1,4 +1,4 @@
-"""What writes encoded frames into a file as they came: streams without a coder.
+"""Writer of encoded frames into a file as they came, without a codec.
 
 Owns: which container holds which codec, and the streams. Never: a decoder, an encoder, a track.
 """

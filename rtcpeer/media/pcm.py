@@ -1,4 +1,4 @@
-"""Samples of 16 bits: frames of PyAV in any format become interleaved samples of one rate and one or two channels.
+"""PCM samples of 16 bits: frames of PyAV in any format become interleaved samples of one rate and one or two channels.
 
 Mono is put on both channels as loud as it was; libav would make it 3 dB quieter.
 """

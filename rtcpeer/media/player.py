@@ -1,4 +1,4 @@
-"""A player: a file, a stream or a camera as tracks.
+"""MediaPlayer: a file, a stream or a camera as tracks.
 
 Owns: the tracks, their pace, the thread that reads. Never: what is in the container (`file_source`).
 

@@ -1,4 +1,4 @@
-"""Receiving media: packets of one section become frames of one remote track.
+"""MediaReceiver: packets of one media section become frames of one remote track.
 
 Packets come straight from the socket callback. Whole frames are decoded by the pool of `workers`, one at a
 time and in order, and only while somebody reads the track; a picture that cannot be decoded without a lost

@@ -1,4 +1,4 @@
-"""A recorder: tracks into a file that is whole, as long as the call, and has all that it was promised.
+"""MediaRecorder: tracks into a file that is whole, and as long as the call.
 
 Owns: which tracks are recorded, the time line of the file, the task and the thread that write it. Never: the coders
 (`file_streams`), the life of a track.

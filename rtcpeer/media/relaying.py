@@ -1,4 +1,4 @@
-"""A sender that forwards: what arrives at a receiver leaves in the sender's stream, without being decoded.
+"""Relay: what arrives at a receiver leaves in a sender's stream, without being decoded.
 
 The stream's numbers, times and counters go on over the change from encoding to forwarding and back.
 Owns: one output of the receiver's source. Never: the stream itself (the sender's), decodes.

@@ -1,4 +1,4 @@
-"""One encoding of a sender: its packets, its encoder, what it sends next, and what it tells of itself.
+"""One encoding of a sender: its packets, its encoder, what it sends next, its statistics.
 
 Owns: the state of one stream between two frames. Never: the track, the task, the pool (the sender's).
 """

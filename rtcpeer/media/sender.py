@@ -1,4 +1,4 @@
-"""Sending media: frames of one local track become packets of one media section.
+"""MediaSender: frames of one local track become packets of one media section.
 
 One task per sender takes frames from the track's puller (see `source`), has them encoded by the pool of
 `workers` and sends the packets. It runs only while there is a track, parameters and a connected transport.

@@ -1,4 +1,4 @@
-"""What one sender forwards in place of encoding: because the program said so, or because its track allows it.
+"""Forwarding by one sender in place of encoding: because the program asked for it, or because its track allows it.
 
 Going from forwarding to encoding leaves no gap: packets are forwarded until the first frame is encoded. Going back,
 frames are encoded until the source has a key frame.

@@ -1,4 +1,4 @@
-"""Encoding sound: frames of any format, rate, channels and length become pieces of 20 ms with a time each.
+"""Encoder of sound: frames of any format, rate, channels and length become pieces of 20 ms with a time each.
 
 Samples are counted, so times rise by 20 ms whatever the frames' own times say: frames without them, of several
 rates in turn, or whose times go back make no difference. One jump forward in a track whose times were right until

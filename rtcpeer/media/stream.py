@@ -53,7 +53,7 @@ class MediaStream(EventTarget):
 
     @property
     def id(self) -> str:
-        """Its name."""
+        """The identifier of the stream."""
         return self._id
 
     @property

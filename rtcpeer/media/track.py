@@ -89,7 +89,7 @@ class MediaStreamTrack(aiortc_adapter.MediaStreamTrack, EventTarget):
 
     @property
     def enabled(self) -> bool:
-        """See mediacapture-main 4.3.1."""
+        """Whether the track gives its own frames; a disabled one gives black or silence (mediacapture-main 4.3.1)."""
         return self._enabled
 
     @enabled.setter
@@ -103,7 +103,7 @@ class MediaStreamTrack(aiortc_adapter.MediaStreamTrack, EventTarget):
 
     @property
     def contentHint(self) -> str:
-        """See mst-content-hint."""
+        """A hint about the content, for encoders (mst-content-hint)."""
         return self._hint
 
     @contentHint.setter
@@ -128,15 +128,15 @@ class MediaStreamTrack(aiortc_adapter.MediaStreamTrack, EventTarget):
         return ClonedTrack(self)
 
     def getSettings(self) -> dict[str, Any]:
-        """What the source gives now; a subclass may say more."""
+        """The settings of the source now (mediacapture-main 4.3.1); a subclass may say more."""
         return {}
 
     def getCapabilities(self) -> dict[str, Any]:
-        """What the source could give; a subclass may say more."""
+        """The capabilities of the source (mediacapture-main 4.3.1); a subclass may say more."""
         return {}
 
     def getConstraints(self) -> dict[str, Any]:
-        """What `applyConstraints` was given last."""
+        """The constraints that were given to `applyConstraints` last."""
         return deepcopy(dict(self._constraints))
 
     async def applyConstraints(self, constraints: Mapping[str, Any] | None = None) -> None:
@@ -154,7 +154,7 @@ class MediaStreamTrack(aiortc_adapter.MediaStreamTrack, EventTarget):
 
 
 class ClonedTrack(MediaStreamTrack):
-    """What `clone` gives: frames of another track, each one beside and not instead of it."""
+    """A clone of a track: it gives the same frames as the original, beside it."""
 
     def __init__(self, track: SourceTrack) -> None:
         super().__init__()
@@ -172,7 +172,7 @@ class ClonedTrack(MediaStreamTrack):
 
     @property
     def enabled(self) -> bool:
-        """See mediacapture-main 4.3.1."""
+        """Whether the track gives its own frames; a disabled one gives black or silence (mediacapture-main 4.3.1)."""
         return self._enabled
 
     @enabled.setter
@@ -214,7 +214,7 @@ class ClonedTrack(MediaStreamTrack):
         return frame if self._enabled or not isinstance(frame, Frame) else blank(frame)
 
     def getSettings(self) -> dict[str, Any]:
-        """What the original's source gives now."""
+        """The settings of the original's source now."""
         settings = getattr(self._original, "getSettings", None)
         return dict(settings()) if settings is not None else {}
 
@@ -267,7 +267,7 @@ class RemoteTrack(MediaStreamTrack):
 
     @property
     def enabled(self) -> bool:
-        """See mediacapture-main 4.3.1."""
+        """Whether the track gives its own frames; a disabled one gives black or silence (mediacapture-main 4.3.1)."""
         return self._enabled
 
     @enabled.setter
@@ -297,7 +297,7 @@ class RemoteTrack(MediaStreamTrack):
 
     @property
     def dropped(self) -> int:
-        """How many frames nobody read in time."""
+        """The number of frames that were dropped because nobody read them in time."""
         return self._frames.dropped
 
     async def recv(self) -> Frame:

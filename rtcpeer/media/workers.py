@@ -1,4 +1,4 @@
-"""The threads that encode and decode: one small pool for the whole process, there while somebody needs it.
+"""Threads that encode and decode: one small pool for the whole process, kept while somebody needs it.
 
 A step of a coder cannot be interrupted, and foreign coders hang: SVT-AV1 now and then waits for itself for ever. A step
 that has not come to its end after `PATIENCE` is given up: who waits for it gets `CoderStuckError`, another thread takes

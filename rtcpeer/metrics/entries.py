@@ -1,4 +1,4 @@
-"""What is remembered of one connection or forwarder, so that its counters never fall.
+"""Counters of one connection or forwarder, kept so that they never fall.
 
 Owns: last values by stream; what streams that are gone had counted. Never: a strong reference to what is measured.
 """

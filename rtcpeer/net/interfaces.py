@@ -1,4 +1,4 @@
-"""Noticing that addresses of this machine changed: netlink on Linux, polling elsewhere.
+"""Watcher of this machine's addresses: netlink on Linux, polling elsewhere.
 
 Owns: one watcher per event loop, alive while somebody listens.
 """

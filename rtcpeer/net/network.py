@@ -1,4 +1,4 @@
-"""What an ICE agent needs from a network, as protocols; real and virtual networks fulfil them.
+"""The network as an ICE agent needs it, as protocols; real and virtual networks fulfil them.
 
 Owns: the protocols and `Interface`.  Never: a socket.  `rtcpeer.net.current` re-exports all of it.
 """

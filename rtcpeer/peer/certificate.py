@@ -75,7 +75,7 @@ class RTCCertificate:
         return self._expires
 
     def getFingerprints(self) -> list[RTCDtlsFingerprint]:
-        """Its fingerprints, with the hash it is signed with."""
+        """The fingerprints of the certificate, by the hash it is signed with."""
         return [RTCDtlsFingerprint(f.algorithm, f.value.lower()) for f in self._core.fingerprints]
 
     def __repr__(self) -> str:

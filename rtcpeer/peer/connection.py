@@ -256,7 +256,7 @@ class RTCPeerConnection(PeerConnectionEvents):
 
     @property
     def signalingState(self) -> SignalingState:
-        """Where the offer/answer exchange stands (webrtc-pc 4.3.1)."""
+        """The state of the offer/answer exchange (webrtc-pc 4.3.1)."""
         return self._session.engine.state.signaling
 
     @property
@@ -516,7 +516,7 @@ class RTCPeerConnection(PeerConnectionEvents):
 
     @property
     def negotiator(self) -> NegotiatorLink | None:
-        """Who negotiates for this connection; a `Negotiator` puts itself here. None: the application does.
+        """The object that negotiates for this connection; a `Negotiator` puts itself here. None: the application.
 
         It is asked before a change that needs an offer (which raises NotSupportedError where its signaling path
         can carry none), and `explain()` names the messages that were of no use to it.

@@ -26,7 +26,7 @@ R = TypeVar("R")
 
 
 class PeerConnectionEvents(EventTarget):
-    """What an `RTCPeerConnection` fires."""
+    """Types of the events of an `RTCPeerConnection`."""
 
     if TYPE_CHECKING:
 

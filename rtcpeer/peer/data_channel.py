@@ -118,7 +118,7 @@ class RTCDataChannel(DataChannelEvents):
 
     @property
     def label(self) -> str:
-        """Its name; several channels may have the same."""
+        """The label of the channel; several channels may have the same."""
         return self._core.channel.parameters.label
 
     @property
@@ -133,7 +133,7 @@ class RTCDataChannel(DataChannelEvents):
 
     @property
     def maxRetransmits(self) -> int | None:
-        """How often a message is repeated; None = until it arrives."""
+        """The number of times that a message is repeated; None = until it arrives."""
         return self._core.channel.parameters.max_retransmits
 
     @property
@@ -153,12 +153,12 @@ class RTCDataChannel(DataChannelEvents):
 
     @property
     def priority(self) -> Priority:
-        """Its share when several channels have something to send (webrtc-priority)."""
+        """The priority of the channel: its share when several channels have something to send (webrtc-priority)."""
         return self._core.channel.parameters.priority
 
     @property
     def readyState(self) -> DataChannelState:
-        """Its state: "connecting", "open", "closing" or "closed"."""
+        """The state of the channel: "connecting", "open", "closing" or "closed"."""
         return self._core.state
 
     @property

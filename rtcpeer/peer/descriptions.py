@@ -58,16 +58,16 @@ class RTCSessionDescription:
 
     @property
     def type(self) -> SdpType:
-        """What kind of description it is."""
+        """The type of the description: "offer", "answer", "pranswer" or "rollback"."""
         return self._type
 
     @property
     def sdp(self) -> str:
-        """The text."""
+        """The text of the description."""
         return self._sdp
 
     def toJSON(self) -> dict[str, str]:
-        """What a browser's ``new RTCSessionDescription(...)`` takes."""
+        """The description as a mapping, as a browser's ``new RTCSessionDescription(...)`` takes it."""
         return {"type": self._type.value, "sdp": self._sdp}
 
     def __eq__(self, other: object) -> bool:
@@ -83,7 +83,7 @@ class RTCSessionDescription:
 
 
 class RTCSessionDescriptionInit(RTCSessionDescription):
-    """What `createOffer` and `createAnswer` give.
+    """A description as `createOffer` and `createAnswer` return it.
 
     In W3C it is a dictionary, so a program may change it before it applies it.
     """
@@ -93,7 +93,7 @@ class RTCSessionDescriptionInit(RTCSessionDescription):
 
     @property
     def type(self) -> SdpType:
-        """What kind of description it is."""
+        """The type of the description: "offer", "answer", "pranswer" or "rollback"."""
         return self._type
 
     @type.setter
@@ -102,7 +102,7 @@ class RTCSessionDescriptionInit(RTCSessionDescription):
 
     @property
     def sdp(self) -> str:
-        """The text."""
+        """The text of the description."""
         return self._sdp
 
     @sdp.setter
@@ -220,12 +220,12 @@ class RTCIceCandidate:
 
     @property
     def component(self) -> str | None:
-        """Its component: "rtp" or "rtcp"."""
+        """The component: "rtp" or "rtcp"."""
         return None if self._parsed is None else _COMPONENTS[self._parsed.component]
 
     @property
     def priority(self) -> int | None:
-        """Its priority."""
+        """The priority of the candidate."""
         return None if self._parsed is None else self._parsed.priority
 
     @property
@@ -240,22 +240,22 @@ class RTCIceCandidate:
 
     @property
     def protocol(self) -> str | None:
-        """Its transport: "udp" or "tcp"."""
+        """The transport protocol: "udp" or "tcp"."""
         return None if self._parsed is None else self._parsed.protocol
 
     @property
     def port(self) -> int | None:
-        """Its port."""
+        """The port of the candidate."""
         return None if self._parsed is None else self._parsed.port
 
     @property
     def type(self) -> CandidateType | None:
-        """Where it came from: "host", "srflx", "prflx" or "relay"."""
+        """The type of the candidate: "host", "srflx", "prflx" or "relay"."""
         return None if self._parsed is None else self._parsed.type
 
     @property
     def tcpType(self) -> str | None:
-        """Who connects, for TCP: "active", "passive" or "so"."""
+        """The TCP type, by who connects: "active", "passive" or "so"; None for UDP."""
         return None if self._parsed is None else self._parsed.tcp_type
 
     @property
@@ -270,7 +270,7 @@ class RTCIceCandidate:
 
     @property
     def relayProtocol(self) -> str | None:
-        """How we talk to the TURN server: "udp", "tcp" or "tls"; local relay candidates only."""
+        """The transport to the TURN server: "udp", "tcp" or "tls"; of local relay candidates only."""
         return self._relay_protocol
 
     @property
@@ -279,7 +279,7 @@ class RTCIceCandidate:
         return self._url
 
     def toJSON(self) -> dict[str, Any]:
-        """What a browser's ``new RTCIceCandidate(...)`` takes (url and relayProtocol are local)."""
+        """The candidate as a mapping for a browser's ``new RTCIceCandidate(...)``; url and relayProtocol are local."""
         return {
             "candidate": self._candidate,
             "sdpMid": self._mid,

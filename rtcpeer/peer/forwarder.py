@@ -18,7 +18,7 @@ from rtcpeer.peer.rtp_sender import RTCRtpSender
 
 
 class ForwarderOutput:
-    """What one sender gets of a `Forwarder`; made by `Forwarder.add`."""
+    """One output of a `Forwarder`: the media that one sender gets. Made by `Forwarder.add`."""
 
     def __init__(self, sender: RTCRtpSender, relay: Relay) -> None:
         self._sender = sender
@@ -81,7 +81,7 @@ class ForwarderOutput:
         self._relay.temporal_layer = value
 
     def stats(self) -> Mapping[str, Any]:
-        """What was sent so far, for tables and tests; the W3C statistics are those of the sender.
+        """Counters of what was sent so far, for tables and tests; the W3C statistics are those of the sender.
 
         Returns:
             packets, bytes (of payload), frames, retransmittedPackets, retransmittedBytes, keyFrameRequests (by the

@@ -284,12 +284,12 @@ class RTCIceCandidatePair:
 
     @property
     def local(self) -> RTCIceCandidate:
-        """Ours."""
+        """The local candidate."""
         return self._local
 
     @property
     def remote(self) -> RTCIceCandidate:
-        """Theirs."""
+        """The remote candidate."""
         return self._remote
 
     def __repr__(self) -> str:
@@ -329,12 +329,12 @@ class RTCIceTransport(IceTransportEvents):
 
     @property
     def state(self) -> IceTransportState:
-        """Its state."""
+        """The state of the transport (webrtc-pc 5.6.2)."""
         return self._core.state
 
     @property
     def gatheringState(self) -> IceGatheringState:
-        """Whether it gathers candidates: "new", "gathering" or "complete"."""
+        """The gathering state: "new", "gathering" or "complete"."""
         return self._core.gathering_state
 
     def getLocalCandidates(self) -> list[RTCIceCandidate]:

@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 class DataChannelEvents(EventTarget):
-    """What an `RTCDataChannel` fires."""
+    """Types of the events of an `RTCDataChannel`."""
 
     if TYPE_CHECKING:
 
@@ -115,7 +115,7 @@ class DataChannelEvents(EventTarget):
 
 
 class DtlsTransportEvents(EventTarget):
-    """What an `RTCDtlsTransport` fires."""
+    """Types of the events of an `RTCDtlsTransport`."""
 
     if TYPE_CHECKING:
 
@@ -180,7 +180,7 @@ class DtlsTransportEvents(EventTarget):
 
 
 class IceTransportEvents(EventTarget):
-    """What an `RTCIceTransport` fires."""
+    """Types of the events of an `RTCIceTransport`."""
 
     if TYPE_CHECKING:
 
@@ -231,7 +231,7 @@ class IceTransportEvents(EventTarget):
 
 
 class SctpTransportEvents(EventTarget):
-    """What an `RTCSctpTransport` fires."""
+    """Types of the events of an `RTCSctpTransport`."""
 
     if TYPE_CHECKING:
 
@@ -276,7 +276,7 @@ class SctpTransportEvents(EventTarget):
 
 
 class DtmfSenderEvents(EventTarget):
-    """What an `RTCDTMFSender` fires."""
+    """Types of the events of an `RTCDTMFSender`."""
 
     if TYPE_CHECKING:
 

@@ -1,4 +1,4 @@
-"""What a connection asks of the object that negotiates for it, such as `rtcpeer.signaling.negotiator.Negotiator`.
+"""Interface of the object that negotiates for a connection, such as `rtcpeer.signaling.negotiator.Negotiator`.
 
 Owns: the protocol. Never: a message; the connection knows nothing of signaling paths.
 """

@@ -61,7 +61,7 @@ class RTCRtpReceiver:
 
     @property
     def jitterBufferTarget(self) -> float | None:
-        """How long media should be held back against jitter, in ms; None lets the receiver decide."""
+        """The time that media is held back against jitter, in ms; None lets the receiver decide."""
         return self._jitter_buffer_target
 
     @jitterBufferTarget.setter
@@ -76,11 +76,11 @@ class RTCRtpReceiver:
 
     @staticmethod
     def getCapabilities(kind: str) -> RTCRtpCapabilities | None:
-        """What can be received of a kind; None when the kind is unknown (webrtc-pc 5.3)."""
+        """The codecs and header extensions that can be received of a kind; None for an unknown kind (webrtc-pc 5.3)."""
         return capabilities(kind, sending=False)
 
     def getParameters(self) -> RTCRtpReceiveParameters:
-        """What is being received now (webrtc-pc 5.3)."""
+        """The parameters of what is received now (webrtc-pc 5.3)."""
         record = self._core.record
         return RTCRtpReceiveParameters(
             headerExtensions=dictionaries.header_extension_parameters(record.receive_header_extensions),
@@ -157,7 +157,7 @@ class RTCRtpReceiver:
 
     @property
     def transform(self) -> FrameTransform | None:
-        """What changes encoded frames before they are decoded: an `RTCRtpScriptTransform` or `SFrameTransform`.
+        """The transform of encoded frames before they are decoded: an `RTCRtpScriptTransform` or `SFrameTransform`.
 
         See webrtc-encoded-transform. Setting None takes it away.
 

@@ -81,7 +81,7 @@ class RTCRtpSender:
 
     @property
     def transform(self) -> FrameTransform | None:
-        """What changes encoded frames before they become packets: an `RTCRtpScriptTransform` or `SFrameTransform`.
+        """The transform of encoded frames before they become packets: an `RTCRtpScriptTransform` or `SFrameTransform`.
 
         See webrtc-encoded-transform. Setting None takes it away.
 
@@ -99,7 +99,7 @@ class RTCRtpSender:
 
     @property
     def estimate(self) -> int | None:
-        """What the path bears for this sender, in bit/s; None while that is unknown (ours, not W3C's).
+        """The estimated bitrate that the path bears for this sender, in bit/s; None while unknown (ours, not W3C's).
 
         Senders of sound get what they need, those of pictures share the rest alike. It follows from feedback about each
         packet (transport-wide congestion control), or from what the other end says (REMB); without feedback for five
@@ -121,7 +121,7 @@ class RTCRtpSender:
 
     @staticmethod
     def getCapabilities(kind: str) -> RTCRtpCapabilities | None:
-        """What can be sent of a kind; None when the kind is unknown (webrtc-pc 5.2)."""
+        """The codecs and header extensions that can be sent of a kind; None for an unknown kind (webrtc-pc 5.2)."""
         return capabilities(kind, sending=True)
 
     def getParameters(self) -> RTCRtpSendParameters:

@@ -1,4 +1,4 @@
-"""What W3C's RTCConfiguration has no word for: how patient, on which network, how large."""
+"""PeerSettings: what RTCConfiguration has no member for, such as time limits, the network, sizes."""
 
 from __future__ import annotations
 

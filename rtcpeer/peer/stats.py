@@ -62,7 +62,7 @@ class RTCStatsReport(Mapping[str, RTCStats]):
 
     @property
     def size(self) -> int:
-        """How many stats objects there are."""
+        """The number of stats objects."""
         return len(self._stats)
 
     def has(self, id: str) -> bool:
@@ -84,7 +84,7 @@ class RTCStatsReport(Mapping[str, RTCStats]):
 
 @dataclass(slots=True)
 class TransportRecord:
-    """What one transport counts.
+    """The counters of one transport.
 
     Attributes:
         key: names it within its connection; never used again for another.
@@ -105,7 +105,7 @@ class TransportRecord:
 
 @dataclass(slots=True)
 class MediaRecord:
-    """What one sender or receiver counts.
+    """The counters of one sender or receiver.
 
     Attributes:
         selector: the RTCRtpSender or RTCRtpReceiver: who asks for a part of the report asks with it.
@@ -145,7 +145,7 @@ class ReportBuilder:
         self._roots: dict[Hashable, list[str]] = {}
 
     def report(self) -> RTCStatsReport:
-        """All of it."""
+        """The whole report."""
         return RTCStatsReport(self._stats.values())
 
     def report_for(self, selector: Hashable) -> RTCStatsReport:

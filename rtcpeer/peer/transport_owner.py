@@ -1,4 +1,4 @@
-"""What transports tell the connection that owns them, and what they let it do within one change."""
+"""Interface of the connection for its transports: what they tell it, and what they let it do within one change."""
 
 from __future__ import annotations
 

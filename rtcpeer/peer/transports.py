@@ -148,12 +148,12 @@ class RTCDtlsTransport(DtlsTransportEvents):
 
     @property
     def iceTransport(self) -> RTCIceTransport:
-        """What it runs over."""
+        """The transport below this one."""
         return self._core.ice.face
 
     @property
     def state(self) -> DtlsTransportState:
-        """Its state."""
+        """The state of the transport."""
         return self._core.state
 
     def getRemoteCertificates(self) -> list[bytes]:
@@ -245,7 +245,7 @@ class SctpTransportCore:
 
 
 class RTCSctpTransport(SctpTransportEvents):
-    """What the data channels of a connection run over (webrtc-pc 6.1.1). Event: statechange."""
+    """The SCTP transport of the data channels of a connection (webrtc-pc 6.1.1). Event: statechange."""
 
     onstatechange: handler[Event] = handler("statechange")
 
@@ -256,12 +256,12 @@ class RTCSctpTransport(SctpTransportEvents):
 
     @property
     def transport(self) -> RTCDtlsTransport:
-        """What it runs over."""
+        """The transport below this one."""
         return self._core.dtls.face
 
     @property
     def state(self) -> SctpTransportState:
-        """Its state."""
+        """The state of the transport."""
         return self._core.state
 
     @property
@@ -271,7 +271,7 @@ class RTCSctpTransport(SctpTransportEvents):
 
     @property
     def maxChannels(self) -> int | None:
-        """How many channels there can be; None before it is connected."""
+        """The number of channels that there can be; None before it is connected."""
         return self._core.max_channels
 
     def __repr__(self) -> str:

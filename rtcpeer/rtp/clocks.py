@@ -1,4 +1,4 @@
-"""The clock of a sender, read from its reports, in our own time: what lip sync through a relay needs.
+"""Clock of a sender, read from its reports, in our own time: needed for lip sync through a relay.
 
 All streams of one transport are taken to have one clock, so the least delay that any of their reports had counts for
 all: a stream whose packets take longer than another's does not seem to be captured later. Pure.

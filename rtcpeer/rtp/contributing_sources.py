@@ -1,4 +1,4 @@
-"""Who was heard lately: the contributing and synchronization sources of one section (webrtc-pc 5.3).
+"""Contributing and synchronization sources of one section: who was heard in the last ten seconds (webrtc-pc 5.3).
 
 Owns: a bounded table. Never: reads a clock.
 """

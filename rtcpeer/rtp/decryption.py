@@ -1,4 +1,4 @@
-"""Whether what arrives can be decrypted: a run of failures of known streams is a fault that nothing else shows.
+"""Decryption monitor: a run of failures of known streams is a fault that nothing else shows.
 
 After a long outage a sender that went on numbering is more than half a cycle of sequence numbers ahead of us, and
 each packet fails (RFC 3711 section 3.3.1); ICE and DTLS are fine all the while.

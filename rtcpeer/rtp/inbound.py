@@ -1,4 +1,4 @@
-"""One stream (SSRC) that arrives: its numbers, its buffer, what to report (RFC 3550 6.4, A.3, A.8).
+"""One received stream (SSRC): its numbers, its buffer, what to report (RFC 3550 6.4, A.3, A.8).
 
 Owns: counters and the frame buffer of one SSRC. Never: sends, decodes.
 """

@@ -1,4 +1,4 @@
-"""From packets to frames in order: what waits for what is missing, and when waiting ends.
+"""Jitter buffer of pictures: packets become frames in order, and a gap is waited for within bounds.
 
 Nothing is held back that is complete and in order; only a gap makes frames wait, for a time. So there is no
 delay without loss or reordering. This is for pictures; sound has `sound_buffer`.

@@ -1,4 +1,4 @@
-"""Requests for key frames of one stream, from all who need one: one is pending, repeated until the frame is seen.
+"""Key frame requests of one stream, from all who need one: one is pending, repeated until the frame is seen.
 
 A key frame costs its sender ten others, and one serves everybody; so requests are never sent closer together than
 `INTERVAL`, however many ask. Pure: `now` is an argument.

@@ -1,4 +1,4 @@
-"""Which of the streams of a source an output gets: one simulcast layer of several, or the stream that lives.
+"""Layer selection: which simulcast layer of a source an output gets.
 
 Pure: `now` is an argument, bitrates were measured by the streams.
 """

@@ -1,4 +1,4 @@
-"""One stream (SSRC) that we send: packets written from payloads, kept for retransmission, counted.
+"""One sent stream (SSRC): packets are written from payloads, kept for retransmission, counted.
 
 Sequence numbers and timestamps go on over everything that changes behind them: track, codec, pauses.
 Owns: numbers and history of one SSRC. Never: encodes.

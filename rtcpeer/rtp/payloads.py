@@ -1,4 +1,4 @@
-"""What a relay must know of payloads: where a key frame begins, and the VP8 payload descriptor.
+"""Payloads as far as a relay reads them: where a key frame begins, and the VP8 payload descriptor.
 
 Pure functions on the bytes of one packet. Nothing else of a picture is looked at.
 """

@@ -1,4 +1,4 @@
-"""The hold-back of a receiver: frames leave when their time has come (W3C jitterBufferTarget).
+"""Playout delay of a receiver: frames leave when their time has come (W3C jitterBufferTarget).
 
 Of pictures, that is; sound is held by `sound_buffer`, and here is its timer.
 

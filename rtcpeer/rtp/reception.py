@@ -1,4 +1,4 @@
-"""Which packets of a stream are missing, when to ask for them and when to give up: for streams that nobody buffers.
+"""Reception record: which packets of a forwarded stream are missing, when to ask for them and when to give up.
 
 Pure: `now` is an argument; numbers are extended ones.
 """

@@ -1,4 +1,4 @@
-"""The time line of a received track: it goes on, whatever the RTP timestamps of the other end do.
+"""Time line of a received track: it goes on, whatever the RTP timestamps of the other end do.
 
 A camera that restarts, a mixer that switches its source and a new SSRC all begin another line of timestamps, anywhere
 (RFC 3550 section 5.1).  Readers and recorders need one line that rises with real time.

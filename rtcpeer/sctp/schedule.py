@@ -1,4 +1,4 @@
-"""Whose turn it is to send: channels share in proportion to their priority, in bytes (RFC 8831 section 6.4).
+"""Scheduler of channels: they share in proportion to their priority, in bytes (RFC 8831 section 6.4).
 
 Pure. Stride scheduling: each channel has a position that advances by what it has sent, divided by its weight; the one
 that is furthest behind is next. A channel that had nothing to send begins where the others are: it has no claim on the

@@ -1,4 +1,4 @@
-"""Which transmission sequence numbers have arrived: all up to one, and ranges behind it (RFC 9260 section 6.2).
+"""Receive tracker: which transmission sequence numbers have arrived, as ranges (RFC 9260 section 6.2).
 
 Pure. TSNs are plain integers (see `packets.unwrap`). What is kept and what is said of it is bounded: an end that
 leaves holes on purpose costs no more than one that does not.

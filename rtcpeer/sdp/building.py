@@ -1,4 +1,4 @@
-"""A session and its sections under construction, and how they freeze into the model.
+"""Builders: a session and its sections while they are read, and how they freeze into the model.
 
 Owns what a text leaves open: what sections inherit (RFC 8829 5.8), and codecs put together from their lines.
 """

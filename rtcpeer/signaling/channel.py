@@ -1,4 +1,4 @@
-"""What a signaling path fulfils: a small protocol, the forms of a message, an in-memory pair.
+"""Signaling channel: the protocol that a signaling path fulfils, the forms of a message, an in-memory pair.
 
 Owns: the protocol and the reading of messages. Never: a socket (that is in `rooms`), a decision about
 negotiation.
@@ -54,7 +54,7 @@ class SignalingChannel(Protocol):
         ...
 
     async def close(self) -> None:
-        """End it."""
+        """Close the channel; iterating over it ends."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""`check_signaling_channel`: does a signaling path do what negotiator and supervisor rely on?
+"""`check_signaling_channel`: tests whether a signaling path does what negotiator and supervisor rely on.
 
 What a channel's capabilities rule out is not asked of it: order where it is not `ordered`. Of a channel that carries
 one exchange (`renegotiate` is False) it is asked that one offer goes the way that `offers` says, and one answer the

@@ -1,4 +1,4 @@
-"""What one can tell of a description at a glance: whose it is, how new, of which ICE generations.
+"""Facts of a description that can be read without parsing it: its session, its version, its ICE credentials.
 
 Owns: a few regular expressions over lines. Never: parsing for real (the connection does that, and refuses
 what is wrong), an exception because of what the text says.

@@ -160,7 +160,7 @@ class Negotiator:
             await self.close()
 
     def stop(self) -> None:
-        """What `close` does at once: nothing more is sent, heard or told."""
+        """Stop at once: nothing more is sent, read or reported. `close` does this first."""
         self._closed = True
         self._outbox.close()
         self._cancel_resend()

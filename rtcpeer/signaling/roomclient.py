@@ -143,17 +143,17 @@ class Room(EventTarget):
 
     @property
     def members(self) -> tuple[RoomMember, ...]:
-        """The others."""
+        """The other members of the room."""
         return tuple(self._members.values())
 
     @property
     def is_closed(self) -> bool:
-        """Whether it was left, or could not be entered again."""
+        """Whether the room was left, or could not be entered again."""
         return bool(self.endReason)
 
     @property
     def ice_servers(self) -> list[RTCIceServer]:
-        """What the server recommends, without credentials whose time is over."""
+        """The ICE servers that the server recommends, without those whose credentials have expired."""
         expiry = self._servers_expire_at
         if expiry is not None and asyncio.get_running_loop().time() >= expiry:
             return [server for server in self.iceServers if server.credential is None]
@@ -559,7 +559,7 @@ class RoomClient:
         return await self._enter(room, "join")
 
     async def checkPresence(self, room: str) -> int:
-        """How many are in a room; 0: there is none of that name. Raises as `openOrJoin`."""
+        """The number of members of a room; 0: there is none of that name. Raises as `openOrJoin`."""
         socket = await self.open_socket()
         try:
             await socket.send_str(write_frame({"type": "presence", "room": room}))

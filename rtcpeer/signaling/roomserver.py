@@ -63,7 +63,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """What `authorize` may return instead of True.
+    """A permission with conditions, which `authorize` may return instead of True.
 
     Attributes:
         user: who it is, for the token: only the same user may resume with it.
@@ -173,18 +173,18 @@ class RoomServer:
 
     @property
     def url(self) -> str:
-        """Where clients connect to."""
+        """The URL that clients connect to."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"ws://{host}:{self._port}{self._path}"
 
     @property
     def members(self) -> int:
-        """How many members have their socket at this server."""
+        """The number of members whose socket is at this server."""
         return sum(socket.is_entered for socket in self._sockets)
 
     @property
     def sockets(self) -> int:
-        """How many sockets there are, those that have not entered among them."""
+        """The number of sockets, with those that have not entered yet."""
         return len(self._sockets)
 
     @property
@@ -211,7 +211,7 @@ class RoomServer:
         application.on_shutdown.append(shut_down)
 
     async def start(self) -> None:
-        """Listen.
+        """Begin to listen.
 
         Raises:
             OSError: the port is taken.
@@ -258,7 +258,7 @@ class RoomServer:
     # -- sockets -----------------------------------------------------------------------------------
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """One client."""
+        """Serve one client, until its socket closes."""
         address = client_key(request.remote or "")
         refusal = self._refuse(request, address)
         if refusal is not None:

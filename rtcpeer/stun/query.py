@@ -1,4 +1,4 @@
-"""Questions to STUN servers: which address do you see (RFC 8489 with RFC 8445 5.1.1.2)?
+"""Binding queries to STUN servers, which tell our mapped address (RFC 8489, RFC 8445 5.1.1.2).
 
 Owns: the binding requests of one gathering and their retransmission.  Never: sockets, the clock.
 """

@@ -1,4 +1,4 @@
-"""A data channel that outlives its connection.
+"""SupervisedChannel: a data channel that outlives its connection.
 
 Owns: the options with which the channel is made again, the messages that wait while there is no connection.
 Never: a decision about the connection, the record of what was delivered (`delivery`).

@@ -25,7 +25,7 @@ _UNTRACKED_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """How much may wait in a channel.
+    """Bounds of what may wait in a channel.
 
     Attributes:
         messages: how many messages.

@@ -1,4 +1,4 @@
-"""What a supervised peer tells: its states, and what it could not deliver."""
+"""Events of a supervised peer: its states, its errors, messages that could not be delivered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What two supervised peers say to each other beside their descriptions, so that messages and tracks are found again.
+"""Handover: what two supervised peers add to their descriptions, so that messages and tracks are found again.
 
 Owns: the member "supervised" of descriptions, who the other peer is, and the one comparison of counts that follows
 each new connection. Never: a queue, a connection.

@@ -1,4 +1,4 @@
-"""What the application wants to send and receive, kept so that it can be said to the next connection again.
+"""Intents: what the application wants to send and receive, kept to be repeated on the next connection.
 
 Owns: the arguments of `addTrack` and `addTransceiver`, the codec preferences, and the handle that the application
 holds. The user's track belongs to the user: it is never stopped here.

@@ -1,4 +1,4 @@
-"""How late the event loop runs: a loop that stood still read no packets, and that is no network silence.
+"""Lag of the event loop: while it stands still no packets are read, which is no silence of the network.
 
 Owns: one timer per loop, shared by all who ask, running only while somebody does.
 """

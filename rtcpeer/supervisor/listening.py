@@ -33,7 +33,7 @@ R = TypeVar("R")
 
 
 class SupervisedPeerEvents(EventTarget):
-    """What a `SupervisedPeer` fires; events of the connection carry `generation` and `reason`, too."""
+    """Types of the events of a `SupervisedPeer`; those of the connection carry `generation` and `reason`, too."""
 
     if TYPE_CHECKING:
 
@@ -266,7 +266,7 @@ class SupervisedPeerEvents(EventTarget):
 
 
 class SupervisedChannelEvents(EventTarget):
-    """What a `SupervisedChannel` fires."""
+    """Types of the events of a `SupervisedChannel`."""
 
     if TYPE_CHECKING:
 

@@ -1,4 +1,4 @@
-"""What a connection shows of itself, read through the W3C API alone."""
+"""Observations of a connection, read through the W3C API alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to do next about a connection that is in trouble: states and time in, an action out. Pure.
+"""Recovery policy: states and times in, the next action out. Pure.
 
 Owns: the table of decisions and its numbers. Never: asyncio, a clock, chance (the jitter is drawn by the
 caller and handed in), a change of anything.
@@ -101,7 +101,7 @@ TRANSITIONS: Final[dict[PeerState, dict[PeerState, str]]] = {
 
 
 class Action(StrEnum):
-    """What a policy can decide."""
+    """The actions that a policy can decide on."""
 
     WAIT = "wait"
     RESTART = "restart"
@@ -239,7 +239,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do now; for WAIT, when to ask again (None: when something happens)."""
+    """A decision: the action to take now; for WAIT, when to ask again (None: when something happens)."""
 
     action: Action
     reason: Reason | None = None
@@ -247,7 +247,7 @@ class Decision:
 
 
 class Policy(Protocol):
-    """What a supervised peer asks. Write your own, or give other numbers to `DefaultPolicy`."""
+    """Decides what a supervised peer does. Write a policy of your own, or give other numbers to `DefaultPolicy`."""
 
     def decide(self, seen: Observation) -> Decision:
         """Decide. Called whenever something has changed, and at the time that the decision before named."""
@@ -271,7 +271,7 @@ class DefaultPolicy:
         return f"DefaultPolicy({self.settings!r})"
 
     def decide(self, seen: Observation) -> Decision:
-        """See the table at the head of the module."""
+        """Decide by the table at the head of the module."""
         s = self.settings
         if seen.connection == PeerConnectionState.CLOSED:
             return WAIT

@@ -1,4 +1,4 @@
-"""The book that is kept about one generation and one episode of trouble; observations are made from it.
+"""Recovery record: facts about one generation and its attempts, from which the policy's observations are made.
 
 Owns: since when what is so, and which attempts were made. Never: a clock (`now` is an argument), asyncio.
 """
@@ -44,7 +44,7 @@ class Attempt:
 
 
 class RecoveryRecord:
-    """What `SupervisedPeer` remembers to ask its policy.
+    """The facts from which the observations of a policy are made.
 
     Args:
         owner: whether we own restarts.
@@ -82,7 +82,7 @@ class RecoveryRecord:
         self._was_healthy = False  # the attempt began on a healthy connection
 
     def observation(self, now: float) -> Observation:
-        """What a policy may know."""
+        """The observation that a policy gets."""
         return Observation(
             now=now,
             connection=self.connection,

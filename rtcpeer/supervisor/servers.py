@@ -22,7 +22,7 @@ FETCH_TIME = 3.0
 
 
 class Servers:
-    """What one supervised peer is configured with.
+    """The configuration of one supervised peer, and where its servers come from.
 
     Args:
         configuration: in force at first.

@@ -125,7 +125,7 @@ class Session:
     @property
     @w3c_errors
     def configuration(self) -> RTCConfiguration:
-        """What the next connection gets: a copy, checked again, since servers may have been edited in place."""
+        """The configuration of the next connection: a copy, checked again, as servers may have been edited."""
         return read_configuration(self._others, iceServers=list(self._servers))
 
     @property

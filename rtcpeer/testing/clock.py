@@ -43,7 +43,7 @@ _TASKS_SHOWN = 10
 
 
 class VirtualDeadlockError(RuntimeError):
-    """Nothing will ever happen again in a loop on virtual time; the message names the tasks that wait."""
+    """A loop on virtual time has nothing left to wait for; the message names the tasks that still wait."""
 
 
 class VirtualClock:
@@ -86,7 +86,7 @@ class VirtualClock:
         return f"<VirtualClock {self.elapsed:.3f} s after the start, {self.jumps} jumps>"
 
     def time(self) -> float:
-        """What ``loop.time()`` says."""
+        """The virtual time: what ``loop.time()`` returns."""
         return self._now
 
     def wall_time(self) -> float:

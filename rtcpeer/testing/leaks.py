@@ -1,4 +1,4 @@
-"""Finding what a test has left behind: tasks, sockets, threads, exceptions that nobody looked at.
+"""Leak check: finds tasks, sockets, threads and unretrieved exceptions that a test has left behind.
 
 async with no_leaks():
     ...                             # raises AssertionError with the list
@@ -59,7 +59,7 @@ class LeakCheck:
             loop.default_exception_handler(context)
 
     async def finish(self, grace: float = GRACE) -> list[str]:
-        """What is left, in sentences; empty if nothing.
+        """The leaks that were found, one sentence each; empty if there are none.
 
         Args:
             grace: seconds to wait for things that are about to end; on virtual time, virtual ones and then

@@ -107,7 +107,7 @@ def read_number(settings: Mapping[str, Any], name: str, default: float, low: flo
 
 
 class SyntheticTrack(MediaStreamTrack):
-    """What both kinds share: pace without drift, an end, clones.
+    """Base of the synthetic tracks: pace without drift, an end, clones.
 
     The first `recv` starts the track's clock; frame n is due at start + n * interval, whatever the reader did
     in between. Concurrent readers share the frames.

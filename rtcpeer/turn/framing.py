@@ -1,4 +1,4 @@
-"""Cutting a stream to a TURN server into messages, by their own lengths (RFC 8656 2.1 and 12.5).  Pure."""
+"""Framing of a stream to a TURN server: messages are cut by their own lengths (RFC 8656 2.1 and 12.5).  Pure."""
 
 from __future__ import annotations
 

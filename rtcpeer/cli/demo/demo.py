@@ -1,4 +1,4 @@
-"""``rtcpeer demo``: the main job without a browser, finite, and honest about it.
+"""``rtcpeer demo``: two peers in one process connect, restart and lose their network; each promise is checked.
 
 Two peers and their STUN/TURN servers in one process: a call with media and a numbered data stream, servers
 replaced while it runs, ICE restarted, the old server killed, one path blacked out and given back, everything

@@ -1,4 +1,4 @@
-"""What a peer sees and hears: it reads remote tracks, counts frames and measures brightness and loudness.
+"""Observer of remote tracks: it counts frames and measures brightness and loudness.
 
 Owns: one reading task per track.  Never: the tracks; stopping to look does not stop them.
 """

@@ -1,4 +1,4 @@
-"""One peer of the demo: a connection, a numbered stream, eyes, and a network that can go away.
+"""One peer of the demo: a connection, a numbered stream of data, an observer of what arrives, a network with outages.
 
 Owns: all that one side has in one generation of the call.  Never: what the sides do together; that is the
 demo's business.

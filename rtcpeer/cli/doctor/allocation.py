@@ -1,4 +1,4 @@
-"""One allocation under examination: `TurnClient` on a socket or stream, with an ear for all that passes.
+"""One TURN allocation under test: `TurnClient` on a socket or stream, with a record of every message.
 
 Owns: the path to one server address, the allocation on it, round-trip times, every error code on the way.
 Never: a judgement (`verdicts`), the data that are tried (`relaying`).

@@ -1,4 +1,4 @@
-"""What all examinations of one run share: the network, the deadlines, the sockets that show the NAT.
+"""Shared by all tests of one run: the network, the deadlines, the sockets that show the kind of NAT.
 
 Owns: when the run began, the lookouts, how many allocations are held.
 """

@@ -1,4 +1,4 @@
-"""The examination of all servers at once: every URL, every address family, within a bounded time.
+"""Runs the tests of all servers at once: every URL, every address family, within a bounded time.
 
 Owns: name resolution, the attempts, redirects. Never: printing, sentences (`verdicts`).
 """

@@ -1,4 +1,4 @@
-"""The examination of a STUN server: does it answer, how fast, and how does it see us?"""
+"""Test of a STUN server: does it answer, how fast, and which address does it see?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The examination of a TURN server: an allocation, and data through it in both directions.
+"""Test of a TURN server: an allocation, and data through it in both directions.
 
 Theory of operation. Data go two ways at once. To a second allocation on the same server: it is what two
 relay-only peers need, and works from networks that let nothing but this transport out. And to a UDP socket of

@@ -1,4 +1,4 @@
-"""A UDP socket of our own: it asks servers how they see it, and it is a relay's peer.
+"""A UDP socket of the doctor: it asks servers for its mapped address, and serves as the peer behind a relay.
 
 Owns: one socket per local address, the questions, what was seen.
 Never: an allocation.

@@ -1,4 +1,4 @@
-"""What an examination found, and what it means in a sentence: all of it pure.
+"""Results of tests of servers, and the sentence that each one means. Pure.
 
 Owns: the records of the doctor, the verdict on a server, the NAT behaviour that mapped addresses show.
 Never: I/O, a clock, a credential (no record has a place for one).

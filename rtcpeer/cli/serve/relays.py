@@ -1,4 +1,4 @@
-"""To whom the TURN servers of `rtcpeer serve` relay: whoever has the page has their credentials.
+"""Which destinations the TURN server of `rtcpeer serve` relays to: its credentials are in a page for anybody.
 
 Owns: that decision.  Never: a server.
 """

@@ -1,4 +1,4 @@
-"""Getting a relayed address from one TURN server: whichever of its addresses answers, wherever it sends us.
+"""Allocation of a relayed address at one TURN server: its addresses are tried in turn, redirections followed.
 
 Owns: the attempts, and what is done about each refusal.  What comes of it, the gathering tells.
 """

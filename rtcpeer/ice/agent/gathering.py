@@ -1,4 +1,4 @@
-"""Finding the local candidates of one generation.
+"""Gathering: finds the local candidates of one generation.
 
 Owns: which interfaces and servers are asked, in parallel, and what candidate an answer makes.  Each
 candidate is handed on the moment it exists; nothing waits for a server that does not answer.

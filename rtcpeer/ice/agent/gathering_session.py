@@ -1,4 +1,4 @@
-"""What a gathering finds, on its way to the generation, to the core and to the listener.
+"""Gathering session: passes each candidate found to the generation, the core and the listener.
 
 Owns: one gathering and whether it is still wanted.  Never: sockets, servers; those are the gathering's and the pool's.
 """

@@ -1,4 +1,4 @@
-"""What an ICE agent tells, and to whom.
+"""Listener of an ICE agent: the interface, and the values that it is given.
 
 Owns: the listener protocol and the small records it speaks in.  Every method is called synchronously on
 the loop, after the agent's state is consistent; an exception it raises goes to the loop's handler.

@@ -1,4 +1,4 @@
-"""Where datagrams leave and arrive: the bases of local candidates, and the pipe they all end in.
+"""Bases of local candidates: the sockets that datagrams leave and arrive by, and what the bases of one agent share.
 
 Owns: first-byte classification (RFC 7983) and per-pair counters of received data: the hot path in.
 """

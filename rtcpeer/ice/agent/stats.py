@@ -1,4 +1,4 @@
-"""What an agent can tell about itself in numbers: frozen records with the meaning of W3C webrtc-stats.
+"""Statistics of an ICE agent: frozen records with the meaning of W3C webrtc-stats.
 
 Owns: the records and how they are filled.  Times are on the agent's monotonic clock (seconds), None when it
 has not happened.

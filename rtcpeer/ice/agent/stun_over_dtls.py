@@ -1,4 +1,4 @@
-"""Which address do you see, asked over DTLS (RFC 7350) from a host candidate's own socket.
+"""Binding queries over DTLS (RFC 7350) from a host candidate's own socket.
 
 Owns: one association, from its first datagram to the answer.  The NATs on the way see the socket that peers will
 see, so that the answer is a candidate of that base.

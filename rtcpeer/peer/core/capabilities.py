@@ -1,4 +1,4 @@
-"""What this end can do, as the engine and as `getCapabilities` want to hear it."""
+"""Capabilities of this end, in the forms that the engine and `getCapabilities` need."""
 
 from __future__ import annotations
 

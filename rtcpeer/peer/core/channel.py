@@ -1,4 +1,4 @@
-"""The life of one data channel, between its face and SCTP (webrtc-pc 6.2).
+"""DataChannelCore: the state of one data channel, between its face and SCTP (webrtc-pc 6.2).
 
 Owns: the state that listeners see, the order of events, the waiting for room, who reads the messages.
 Never: ids, SCTP, or the set of channels of a connection (`sctp.transport`, `peer.connection`).

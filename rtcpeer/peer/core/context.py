@@ -1,4 +1,4 @@
-"""What the parts of one connection share: the engine, the configuration, the loop, and whom they tell.
+"""ConnectionContext: shared by the parts of one connection: engine, configuration, loop, target of events.
 
 Owns: the engine, the configuration in force, the operations chain, the closed flag, the negotiation-needed flag. Never:
 an algorithm of the connection (those are in `rtcpeer.peer.session.session`), an object of the face.

@@ -1,4 +1,4 @@
-"""Where the engine's chance comes from, outside of tests."""
+"""Random numbers and identifiers for the engine, outside of tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One transceiver behind its face objects: what sends, what receives, and where the engine's record is.
+"""TransceiverCore: one transceiver behind its face objects, with its sender, its receiver and the engine's record.
 
 Owns: the link between a record of the engine and the media objects. Stores nothing that was negotiated: that is
 read from the record. Never: W3C argument conversion (the face's), decisions (the engine's).

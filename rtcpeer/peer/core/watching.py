@@ -1,4 +1,4 @@
-"""Who watches a connection: told of calls, events and the end. Metrics and tracers are.
+"""Watchers of a connection, such as metrics and tracers: told of calls, events and the end.
 
 Owns: the list, and that a watcher that fails harms nobody. Never: a reference that keeps the connection.
 """

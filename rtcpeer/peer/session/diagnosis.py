@@ -1,4 +1,4 @@
-"""The picture of a connection that `explain` reads: plain records, taken in one moment.
+"""Snapshot of a connection for `explain`: plain records, taken in one moment.
 
 Owns: where each fact is found. Never: a judgement, a change.
 """

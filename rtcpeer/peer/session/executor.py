@@ -1,4 +1,4 @@
-"""Carries out plans: the only place where the engine's decisions meet ICE, DTLS, media and data.
+"""Executor of plans: the only place where the engine's decisions meet ICE, DTLS, media and data.
 
 Owns: the transports, the transceivers' objects, the remote streams and the SCTP transport of one connection,
 by the ids that the engine gave. Decides nothing; each effect is one short method.

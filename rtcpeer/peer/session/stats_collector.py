@@ -1,4 +1,4 @@
-"""Asks every part of a connection for its counters and puts the report together (webrtc-pc 8)."""
+"""Statistics collector: asks every part of a connection for its counters and makes the report (webrtc-pc 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One ICE agent with its DTLS transport, linked to a connection.
+"""PeerTransport: one ICE agent with its DTLS transport, linked to a connection.
 
 The floors below call in the middle of their own work, and in the middle of ours. Here their news become tasks of
 the loop ("queue a task"), in order; only what must not wait is done at once: a path that came back wakes

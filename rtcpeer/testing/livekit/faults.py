@@ -1,4 +1,4 @@
-"""What the LiveKit test server does wrong when it is told to."""
+"""Faults that the LiveKit test server makes when it is told to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass
 class LiveKitFaults:
-    """What the test server does wrong; change it while it runs.
+    """Faults of the test server; they may be changed while it runs.
 
     Attributes:
         refuse: the HTTP status with which the next clients are refused; None: they are let in.

@@ -103,7 +103,7 @@ class NatTable:
         return len(self._by_outer)
 
     def clear(self) -> None:
-        """Forget everything, as a router does that is switched off and on."""
+        """Forget all mappings, as a router does that is switched off and on."""
         self._by_inner.clear()
         self._by_outer.clear()
 
@@ -157,7 +157,7 @@ class NatTable:
 
 @dataclass(slots=True)
 class Firewall:
-    """What a router lets through. Ports are those of the outer end.
+    """A firewall: the packets that a router lets through. Ports are those of the outer end.
 
     Attributes:
         udp, tcp: True for all ports, False for none, or the ports that pass.

@@ -199,12 +199,12 @@ class VirtualNetwork:
 
     @property
     def drops(self) -> Counter[str]:
-        """How many packets were dropped, by reason."""
+        """Counts of dropped packets, by reason."""
         return self._medium.drops
 
     @property
     def spare_dtls(self) -> SpareDtls:
-        """What random loss must not touch."""
+        """The DTLS packets that random loss spares: "handshake", "all" or False."""
         return self._medium.spare_dtls
 
     @spare_dtls.setter
@@ -223,7 +223,7 @@ class VirtualNetwork:
 
     @property
     def sockets(self) -> list[object]:
-        """What programs on all hosts have opened and not closed."""
+        """The sockets that programs on all hosts have opened and not closed."""
         return [socket for host in self.hosts.values() for socket in host.sockets]
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A network that can go away: what a peer's datagrams meet when its path is blacked out.
+"""OutageNetwork: a network that can be switched off, for blackouts of a real peer's path.
 
 Owns: the switch, and what is counted while it is on.  Never: sockets of its own; it wraps another network
 and works on real sockets and on virtual ones alike.

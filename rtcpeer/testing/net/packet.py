@@ -1,4 +1,4 @@
-"""What travels on the virtual network."""
+"""Packets of the virtual network."""
 
 from __future__ import annotations
 

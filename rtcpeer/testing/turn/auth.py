@@ -1,4 +1,4 @@
-"""Who may use the test server: long-term credentials, nonces, refusals (RFC 8489 section 9.2).
+"""Authentication of the test server: long-term credentials, nonces, refusals (RFC 8489 section 9.2).
 
 Owns: the nonce key and epoch.  Never: an allocation.
 """

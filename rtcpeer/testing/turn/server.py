@@ -218,7 +218,7 @@ class TurnServer:
 
     @property
     def host(self) -> str:
-        """What stands in URLs: the host name, or the first address, in brackets if need be."""
+        """The host in URLs: the host name, or the first address, in brackets if need be."""
         host = self.hostname or (self._hosts[0] if self._hosts else "127.0.0.1")
         return f"[{host}]" if ":" in host else host
 
@@ -296,7 +296,7 @@ class TurnServer:
 
     @property
     def authority(self) -> CertificateAuthority:
-        """Who signs the server's certificate."""
+        """The authority that signs the server's certificate."""
         if self._authority is None:
             self._authority = CertificateAuthority()
         return self._authority
@@ -309,7 +309,7 @@ class TurnServer:
 
     @property
     def allocations(self) -> tuple[Allocation, ...]:
-        """What is allocated now."""
+        """The allocations that exist now."""
         return tuple(self._service.allocations.values()) if self._service is not None else ()
 
     def change_nonce(self) -> None:

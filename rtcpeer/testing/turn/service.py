@@ -1,4 +1,4 @@
-"""The answering half of the test server: what each STUN and TURN request gets (RFC 8489, RFC 8656).
+"""Request handler of the test server: the answer to each STUN and TURN request (RFC 8489, RFC 8656).
 
 Owns: allocations by 5-tuple.  Never: listening sockets; `turn` opens those and hands
 each message in here with the path it came on.

@@ -1,4 +1,4 @@
-"""What the test server is told: settings, faults to inject; and what it tells: counters.
+"""Settings of the test server, faults that it injects, and its counters.
 
 Owns: plain records.  Never: a socket, a decision.
 """
@@ -20,7 +20,7 @@ CHANNEL_LIFETIME = 600.0  # section 12
 
 @dataclass(slots=True)
 class TurnSettings:
-    """How the server behaves when nothing is broken. May be changed while it runs.
+    """Settings of a test server. They may be changed while it runs.
 
     Attributes:
         users: user name -> password (long-term credentials, RFC 8489 section 9.2).
@@ -76,7 +76,7 @@ def rest_password(secret: str, username: str) -> str:
 
 @dataclass(slots=True)
 class TurnFaults:
-    """What is broken. Every field may be set and cleared while the server runs.
+    """Faults of a test server. Every field may be set and cleared while it runs.
 
     Methods are named "binding", "allocate", "refresh", "create_permission", "channel_bind".
 
@@ -113,7 +113,7 @@ class TurnFaults:
 
 @dataclass(slots=True)
 class TurnCounters:
-    """What the server has seen.
+    """Counters of a test server.
 
     Attributes:
         requests: by method name, retransmissions included.
