@@ -157,8 +157,9 @@ class BundlePolicy(StrEnum):
 
 
 class RtcpMuxPolicy(StrEnum):
-    """webrtc-pc 4.2.6; "negotiate" was removed."""
+    """webrtc-pc 4.2.6. "negotiate" was removed from it; pages still say it, and are told that it is not supported."""
 
+    NEGOTIATE = "negotiate"
     REQUIRE = "require"
 
 

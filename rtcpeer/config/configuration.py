@@ -59,7 +59,7 @@ class RTCConfiguration:
         iceServers: `RTCIceServer` objects or mappings with the same members.
         iceTransportPolicy: "all", or "relay" to use relayed candidates only.
         bundlePolicy: "balanced", "max-compat" or "max-bundle".
-        rtcpMuxPolicy: "require".
+        rtcpMuxPolicy: "require"; "negotiate", which webrtc-pc no longer has, raises NotSupportedError.
         certificates: `RTCCertificate` objects; when empty, the connection makes one.
         iceCandidatePoolSize: 0..255, how many components gather before they are needed.
     """
@@ -122,9 +122,14 @@ def read_configuration(value: Any = None, /, **members: Any) -> RTCConfiguration
         RTCSyntaxError: a server URL is malformed, or a list of URLs is empty.
         InvalidAccessError: turn: or turns: without username or credential, or with one that TURN cannot
             carry.
-        NotSupportedError: a server asks for a `credentialType` other than "password".
+        NotSupportedError: a server asks for a `credentialType` other than "password", or rtcpMuxPolicy is
+            "negotiate".
     """
     configuration = convert_configuration(value, **members)
+    if configuration.rtcpMuxPolicy == RtcpMuxPolicy.NEGOTIATE:
+        raise NotSupportedError(
+            "rtcpMuxPolicy 'negotiate' is not supported: RTCP shares RTP's port; leave it out, or say 'require'"
+        )
     validate_servers(configuration)
     return configuration
 

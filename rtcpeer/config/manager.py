@@ -157,7 +157,7 @@ class ConfigurationManager:
             changed = "certificates"
         elif new.bundlePolicy != old.bundlePolicy:
             changed = "bundlePolicy"
-        elif new.rtcpMuxPolicy != old.rtcpMuxPolicy:  # no second value exists today
+        elif new.rtcpMuxPolicy != old.rtcpMuxPolicy:
             changed = "rtcpMuxPolicy"
         elif local_description_set and new.iceCandidatePoolSize != old.iceCandidatePoolSize:
             changed = "iceCandidatePoolSize"

@@ -135,7 +135,7 @@ def test_nothing_is_shared_with_the_argument() -> None:
         ({"iceTransportPolicy": 1}, ["iceTransportPolicy", "1"]),
         ({"bundlePolicy": None}, ["bundlePolicy", "'balanced'", "'max-compat'", "'max-bundle'"]),
         ({"bundlePolicy": "invalid"}, ["bundlePolicy", "'invalid'"]),
-        ({"rtcpMuxPolicy": "negotiate"}, ["rtcpMuxPolicy", "'require'", "'negotiate'"]),
+        ({"rtcpMuxPolicy": "never"}, ["rtcpMuxPolicy", "'require'", "'never'"]),
         ({"rtcpMuxPolicy": None}, ["rtcpMuxPolicy", "'require'"]),
         ({"certificates": None}, ["certificates", "None"]),
         ({"certificates": [None]}, ["certificates[0]", "None"]),
@@ -155,6 +155,11 @@ def test_wrong_types_name_the_member(value: Any, words: list[str]) -> None:
     for word in words:
         assert word in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+def test_rtcp_on_a_port_of_its_own_is_not_supported() -> None:
+    with pytest.raises(NotSupportedError, match="negotiate"):
+        read_configuration({"rtcpMuxPolicy": "negotiate"})
 
 
 @pytest.mark.parametrize(("given", "read"), [(0, 0), (255, 255), (3.9, 3), (255.5, 255), (-0.5, 0)])

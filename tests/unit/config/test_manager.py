@@ -48,6 +48,7 @@ def test_get_is_a_copy_with_the_same_certificates() -> None:
         ({"bundlePolicy": "max-compat"}, "bundlePolicy"),
         ({}, "bundlePolicy"),
         ({"bundlePolicy": "max-bundle", "certificates": [Certificate()]}, "certificates"),
+        ({"bundlePolicy": "max-bundle", "rtcpMuxPolicy": "negotiate"}, "rtcpMuxPolicy"),
         ({"bundlePolicy": "max-bundle", "iceCandidatePoolSize": 1}, "iceCandidatePoolSize"),
     ],
 )
