@@ -43,7 +43,7 @@ class RTCIceServer:
         urls = shown_url(self.urls) if isinstance(self.urls, str) else [shown_url(str(u)) for u in self.urls]
         shown = f"urls={urls!r}"
         if self.username is not None:
-            shown += f", username={self.username!r}"
+            shown += ", username=..."  # it may name a person, or be half of a credential that was bought
         if self.credential is not None:
             shown += ", credential=..."
         return f"RTCIceServer({shown})"

@@ -135,7 +135,7 @@ def _gauges(entries: Iterable[Any]) -> Iterator[tuple[Key, float]]:
         elif type == "inbound-rtp" and entry.get("jitter") is not None:
             yield (names.JITTER, (entry["kind"],)), entry["jitter"]
         elif type == "outbound-rtp" and entry.get("targetBitrate") is not None:
-            yield (names.TARGET, (entry["kind"],)), entry["targetBitrate"]
+            yield (names.TARGET, (entry["kind"],)), entry["targetBitrate"] / 8
         elif type == "data-channel" and entry.get("state") == "open":
             yield (names.CHANNELS, ()), 1.0
 

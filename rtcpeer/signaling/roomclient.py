@@ -604,6 +604,9 @@ class RoomClient:
             raise SignalingRefused(
                 "no WebSocket of a room server", status=error.status, retry_after=retry
             ) from error
+        except (aiohttp.InvalidURL, ValueError):
+            # the URL may hold a credential, and their messages repeat it
+            raise NetworkError("the URL of the room server is none of a WebSocket", fault="caller") from None
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise NetworkError(f"the room server cannot be reached: {error}", fault="network") from error
 

@@ -98,9 +98,13 @@ class Requester:
         headers: Mapping[str, str] | None,
         tls: ssl.SSLContext | None,
     ) -> None:
-        self.url = URL(url)
+        try:
+            self.url = URL(url)
+        except ValueError:
+            raise RTCSyntaxError("an endpoint is an http or https URL; this one cannot be read") from None
         if self.url.scheme not in ("http", "https") or not self.url.host:
-            raise RTCSyntaxError(f"an endpoint is an http or https URL, not {url[:200]!r}")
+            scheme = f"one of {self.url.scheme[:20]}" if self.url.scheme else "something without a scheme"
+            raise RTCSyntaxError(f"an endpoint is an http or https URL with a host, not {scheme}")
         if token is not None and not (token.isascii() and token.isprintable()):
             raise RTCSyntaxError("the token has characters that no Authorization field can carry")
         self._token = token
