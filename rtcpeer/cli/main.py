@@ -1,15 +1,13 @@
-"""The command line: ``python -m rtcpeer demo | serve | whip | whep | join | relay | doctor``.
+"""The command line: ``python -m rtcpeer demo | serve | whip | whep | join | relay | doctor | report | completion``.
 
 Owns: arguments and exit codes (0 all went well, 1 a promise was broken, 2 wrong use or something to install, 130
-Ctrl-C).
+Ctrl-C, 141 nobody reads the output).
 Never: what a verb does; each verb is a module of its own, imported when it is asked for.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
 import math
 import os
 import sys
@@ -18,6 +16,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
+
+from rtcpeer.cli.report import refuse
+from rtcpeer.cli.running import INTERRUPTED, READER_GONE, run, silence
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,7 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="rtcpeer",
         description="A browser-grade RTCPeerConnection for Python asyncio, at work.",
-        epilog="Exit status: 0 all went well, 1 something was refused or broken, 2 wrong use, 130 Ctrl-C.",
+        epilog="Exit status: 0 all went well, 1 something was refused or broken, 2 wrong use, 130 Ctrl-C, "
+        "141 nobody reads the output. `rtcpeer completion SHELL --help`: how to have commands and options completed.",
     )
     parser.add_argument("--version", action="version", version=f"rtcpeer {metadata.version('rtcpeer')}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs (rtcpeer VERB --help says more)")
@@ -64,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     serve.add_argument("--port", type=_port, default=8080, help="port, 0 for any (default: %(default)s)")
     serve.add_argument("--no-browser", action="store_true", help="do not open the page in a browser")
+    serve.add_argument("--json", action="store_true", help="print each event as a JSON object in a line")
 
     relay = verbs.add_parser(
         "relay",
@@ -136,6 +139,16 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument("file", type=Path, metavar="FILE", help="the dump, as JSON")
     report.add_argument(
         "-o", "--output", type=Path, required=True, metavar="HTML", help="the page, such as call.html"
+    )
+    report.add_argument("--json", action="store_true", help="print one JSON object: what was written")
+    completion = verbs.add_parser(
+        "completion",
+        help="what makes a shell complete commands and options",
+        description='Prints code for the shell. bash and zsh: eval "$(rtcpeer completion bash)" in ~/.bashrc '
+        "or ~/.zshrc; fish: rtcpeer completion fish > ~/.config/fish/completions/rtcpeer.fish. Needs argcomplete.",
+    )
+    completion.add_argument(
+        "shell", choices=("bash", "zsh", "fish"), metavar="SHELL", help="bash, zsh or fish"
     )
     return parser
 
@@ -268,30 +281,49 @@ def _endpoint(text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
     try:
-        if options.verb is None:
-            parser.print_help()
-            return 0
-        return _run_verb(options)
+        try:
+            return _main(arguments)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except BrokenPipeError:
         # who read our output has gone, as `rtcpeer ... | head` does: nothing more can be said to it, at exit either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        silence()
+        return READER_GONE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks what could come next
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    options = parser.parse_args(arguments)
+    if options.verb is None:
+        parser.print_help()
+        return 0
+    return _run_verb(options)
 
 
 def _run_verb(options: argparse.Namespace) -> int:
     if options.verb == "demo":
-        if options.file is not None and not options.file.is_file():
-            return _refuse(f"there is no file {str(options.file)!r}")
+        try:
+            if options.file is not None and not options.file.is_file():
+                return refuse(f"there is no file {str(options.file)!r}")
+        except OSError as error:  # a name that is too long, a folder that may not be read
+            return refuse(str(error))
         from rtcpeer.cli.demo.demo import run_demo
 
-        return _run(run_demo(media=options.file, direct=options.direct, as_json=options.json))
+        return run(run_demo(media=options.file, direct=options.direct, as_json=options.json))
     if options.verb == "report":
         from rtcpeer.cli.picture.run import make_report
 
-        return make_report(options.file, options.output)
+        return make_report(options.file, options.output, as_json=options.json)
+    if options.verb == "completion":
+        return _print_completion(options.shell)
     if options.verb == "doctor":
         from rtcpeer.cli.doctor import doctor
 
@@ -301,16 +333,16 @@ def _run_verb(options: argparse.Namespace) -> int:
             )
             tls = doctor.read_authorities(options.cafile)
         except doctor.WrongUseError as error:
-            return _refuse(str(error))
-        return _run(doctor.run_doctor(entries, as_json=options.json, tls=tls))
+            return refuse(str(error))
+        return run(doctor.run_doctor(entries, as_json=options.json, tls=tls))
     try:
         import aiohttp  # noqa: F401  (is it there?)
     except ImportError:
-        return _refuse(f"{options.verb} needs aiohttp, which is not installed: pip install 'rtcpeer[cli]'")
+        return refuse(f"{options.verb} needs aiohttp, which is not installed: pip install 'rtcpeer[cli]'")
     if options.verb == "relay":
         from rtcpeer.cli.relay.relay import run_relay
 
-        return _run(
+        return run(
             run_relay(
                 *options.listen,
                 as_json=options.json,
@@ -327,7 +359,7 @@ def _run_verb(options: argparse.Namespace) -> int:
         return _run_join(options)
     from rtcpeer.cli.serve.serve import run_server
 
-    return _run(run_server(options.host, options.port, browser=not options.no_browser))
+    return run(run_server(options.host, options.port, browser=not options.no_browser, as_json=options.json))
 
 
 def _run_whip(options: argparse.Namespace) -> int:
@@ -340,16 +372,16 @@ def _run_whip(options: argparse.Namespace) -> int:
     if options.verb == "whep":
         from rtcpeer.cli.whip.play import run_play
 
-        return _run(run_play(options.url, options.output, **common))
+        return run(run_play(options.url, options.output, **common))
     from rtcpeer.cli.whip.publish import run_publish
 
-    return _run(run_publish(options.source, options.url, format=options.format, loop=options.loop, **common))
+    return run(run_publish(options.source, options.url, format=options.format, loop=options.loop, **common))
 
 
 def _run_join(options: argparse.Namespace) -> int:
     from rtcpeer.cli.join.join import run_join
 
-    return _run(
+    return run(
         run_join(
             options.url,
             name=options.name,
@@ -363,12 +395,10 @@ def _run_join(options: argparse.Namespace) -> int:
     )
 
 
-def _run(work: object) -> int:
-    with contextlib.suppress(KeyboardInterrupt):
-        return asyncio.run(work)  # type: ignore[arg-type]
-    return 130
-
-
-def _refuse(reason: str) -> int:
-    print(f"rtcpeer: {reason}", file=sys.stderr)
-    return 2
+def _print_completion(shell: str) -> int:
+    try:
+        import argcomplete
+    except ImportError:
+        return refuse("completion needs argcomplete, which is not installed: pip install 'rtcpeer[cli]'")
+    print(argcomplete.shellcode(["rtcpeer"], shell=shell))  # type: ignore[attr-defined,unused-ignore]
+    return 0

@@ -10,6 +10,8 @@ import sys
 import time
 from typing import Any
 
+from rtcpeer.cli.running import say
+
 
 class Reporter:
     """Events as lines: for people, or as JSON objects with ``event`` and ``time``.
@@ -26,7 +28,7 @@ class Reporter:
         """Print one event."""
         self._clear()
         if self._as_json:
-            print(json.dumps({"event": event, "time": round(time.time(), 3), **details}), flush=True)
+            say(json.dumps({"event": event, "time": round(time.time(), 3), **details}))
             return
         words = ", ".join(
             f"{name} {' '.join(value) if isinstance(value, list) else value}"
@@ -34,10 +36,7 @@ class Reporter:
             if name != "name" and value is not None
         )
         named = f" {details['name']}" if "name" in details else ""
-        print(
-            printable(f"{time.strftime('%H:%M:%S')} {event}{named}{f' ({words})' if words else ''}"),
-            flush=True,
-        )
+        say(printable(f"{time.strftime('%H:%M:%S')} {event}{named}{f' ({words})' if words else ''}"))
 
     def progress(self, **details: Any) -> None:
         """Numbers that change: an event for programs, one line that is written over on a terminal, else nothing."""
@@ -45,13 +44,19 @@ class Reporter:
             self("progress", **details)
         elif sys.stdout.isatty():
             line = ", ".join(f"{name} {value}" for name, value in details.items() if value is not None)
-            print(f"\r{line.ljust(self._shown)}", end="", flush=True)
+            say(f"\r{line.ljust(self._shown)}", end="")
             self._shown = len(line)
 
     def _clear(self) -> None:
         if self._shown:
-            print(f"\r{' ' * self._shown}\r", end="")
+            say(f"\r{' ' * self._shown}\r", end="")
             self._shown = 0
+
+
+def refuse(reason: object) -> int:
+    """Say on standard error why a command cannot begin; the status 2."""
+    print(printable(f"rtcpeer: {reason}"), file=sys.stderr)
+    return 2
 
 
 def printable(text: str) -> str:

@@ -92,6 +92,11 @@ class DtlsChannel:
             # the other end repeats itself: it has not had our last flight
             self._flight.send()
 
+    def lost(self, error: OSError) -> None:
+        """The handshake fails, because there is no way to the other end; what is open stays open."""
+        if not self.opened.done():
+            self._end(error)
+
     def close(self) -> None:
         """Say goodbye."""
         connection = self._ssl

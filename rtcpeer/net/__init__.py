@@ -2,5 +2,5 @@
 
 In reading order: `network` (protocols that both fulfil), `current` (the one in force), `system` (sockets of the
 operating system), `offload` (many datagrams in one system call), `departures` (which of them leave together),
-`interfaces` (changes of addresses), `lookup` and `mdns` (names).
+`icmp` (errors), `interfaces` (changes of addresses), `lookup` and `mdns` (names).
 """

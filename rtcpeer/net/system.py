@@ -19,8 +19,8 @@ from typing import Any, cast
 
 import ifaddr
 
+from rtcpeer.net import icmp, mdns, offload
 from rtcpeer.net import interfaces as watch
-from rtcpeer.net import mdns, offload
 from rtcpeer.net.lookup import lookups
 from rtcpeer.net.network import (
     Address,
@@ -45,7 +45,16 @@ _INTERFACES_FRESH = 1.0
 class UdpSocket:
     """A UDP socket read by one readiness callback."""
 
-    __slots__ = ("_address", "_can_segment", "_coalesces", "_loop", "_receiver", "_sendto", "_socket")
+    __slots__ = (
+        "_address",
+        "_can_segment",
+        "_coalesces",
+        "_loop",
+        "_on_error",
+        "_receiver",
+        "_sendto",
+        "_socket",
+    )
 
     def __init__(
         self, sock: socket.socket, receiver: DatagramReceiver, loop: asyncio.AbstractEventLoop
@@ -59,6 +68,7 @@ class UdpSocket:
         self._can_segment = offload.IS_POSSIBLE
         # None until it was worth asking for
         self._coalesces: bool | None = None
+        self._on_error: Callable[[Address, str], None] | None = None
         loop.add_reader(sock.fileno(), self._readable)
 
     @property
@@ -96,7 +106,18 @@ class UdpSocket:
             self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
 
+    def report_errors(self, callback: Callable[[Address, str], None]) -> None:
+        """Have ICMP errors reported: called with the destination and what is wrong, where the system tells."""
+        if icmp.listen(self._socket):
+            self._on_error = callback
+
     def _readable(self) -> None:
+        if self._on_error is not None:
+            # a queue that is not emptied keeps the socket readable
+            for destination, problem in list(icmp.read(self._socket)):
+                self._on_error(destination, problem)
+            if self._receiver is None:
+                return
         if self._coalesces:
             self._read_coalesced()
             return

@@ -95,6 +95,13 @@ class Queries:
                 query.next_at = min(now + query.rto, query.deadline)
                 query.send(query.data, query.address)
 
+    def give_up(self, address: Address, error: tuple[int, str]) -> None:
+        """Answer all questions to one server with an error."""
+        for transaction_id, query in list(self._open.items()):
+            if query.address == address:
+                del self._open[transaction_id]
+                query.answer(None, error)
+
     def clear(self) -> None:
         """Nobody wants to know any more."""
         self._open.clear()

@@ -13,6 +13,7 @@ import pytest
 
 from rtcpeer.cli.demo import demo as module
 from rtcpeer.cli.demo.demo import Demo, Unfinished, run_demo
+from tests.unit.cli.schema import check
 
 ACTS = ("Connect", "Replace", "Take the old server away", "Black out", "Close", "Recreate", "Close")
 
@@ -54,6 +55,7 @@ async def test_the_demo_keeps_all_promises_in_time_with_a_real_file(tmp_path: Pa
             await process.wait()
     assert err.decode() == ""
     told = json.loads(out)
+    check("demo", told)
     broken = [promise for promise in told["promises"] if not promise["kept"]]
     assert broken == []
     assert told["ok"] is True

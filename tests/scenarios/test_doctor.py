@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import ssl
+import sys
+from email.utils import formatdate
 
 import pytest
 
@@ -11,8 +15,11 @@ from rtcpeer.cli.doctor.doctor import run_doctor
 from rtcpeer.cli.doctor.run import check_up
 from rtcpeer.cli.doctor.verdicts import verdict
 from rtcpeer.config.configuration import read_configuration
+from rtcpeer.net.system import SystemNetwork
 from rtcpeer.testing import TurnServer
+from rtcpeer.testing.clock import wall_time
 from tests.scenarios.virtual import scenario
+from tests.unit.cli.schema import check
 
 PASSWORD = "the-password-that-nobody-may-see"
 
@@ -255,6 +262,7 @@ async def test_json_tells_everything_but_credentials(scene, capsys):
         assert await run_doctor(entries(*server.ice_servers), as_json=True, network=here.network) == 0
         shown = capsys.readouterr().out
         document = json.loads(shown)
+        check("doctor", document)
         assert document["works"]
         assert [s["transport"] for s in document["servers"]] == ["udp", "udp", "tcp"]
         relay = document["servers"][1]["attempts"][0]
@@ -334,3 +342,51 @@ async def test_a_crash_in_the_middle(scene, moment):
         assert result.seconds < 10
         assert not any(verdict(report).works for report in result.reports[1:])
         await asyncio.sleep(1)
+
+
+@scenario
+async def test_a_clock_that_is_wrong_is_named_where_credentials_are_limited_in_time(scene):
+    here = host(scene)
+    async with serve(scene, users={}, secret="s") as server:
+        machine = scene.network.hosts["turn.example"]
+        theirs = wall_time() - 3 * 3600  # our clock is three hours ahead
+
+        def answer(stream):
+            date = formatdate(theirs + asyncio.get_running_loop().time() - began, usegmt=True)
+
+            def receive(chunk):
+                if chunk is None:
+                    stream.close()
+                else:
+                    stream.write(f"HTTP/1.1 404 Not Found\r\nDate: {date}\r\n\r\n".encode())
+
+            return receive
+
+        began = asyncio.get_running_loop().time()
+        listener = await machine.network.listen_stream(machine.address, 80, answer)
+        username, credential = server.rest_credentials(ttl=60)
+        await asyncio.sleep(60 + 300)
+        found = await only(turn(server, username=username, credential=credential), here)
+        listener.close()
+        await asyncio.sleep(1)  # the streams say goodbye
+        assert found.code == "credential"
+        assert "This machine's clock is 3 hours ahead of the server's: it says " in found.advice[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell of ICMP errors")
+async def test_a_port_on_which_nothing_listens_is_told_at_once():
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    servers = [
+        {"urls": f"stun:127.0.0.1:{port}"},
+        {"urls": f"turn:127.0.0.1:{port}", "username": "u", "credential": "c"},
+        {"urls": f"turns:127.0.0.1:{port}?transport=udp", "username": "u", "credential": "c"},
+        {"urls": f"stuns:127.0.0.1:{port}"},
+    ]
+    result = await check_up(entries(*servers), SystemNetwork(), ssl.create_default_context())
+    assert result.seconds < 3, "each alone takes 4.5 s where ICMP is not heard"
+    sentences = [verdict(report).sentence for report in result.reports]
+    assert len(sentences) == len(entries(*servers))
+    for sentence in sentences:
+        assert sentence.endswith("cannot be reached: port unreachable: nothing listens there")

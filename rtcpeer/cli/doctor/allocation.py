@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
+from rtcpeer.cli.doctor.udp_socket import report_errors
 from rtcpeer.config.servers import IceServerEntry
 from rtcpeer.dtls.client import DtlsChannel
 from rtcpeer.dtls.trust import client_connection
@@ -43,6 +44,7 @@ class ExaminedRelay:
         rtt: of the quickest answer to a request that was sent once, in seconds.
         errors: (method, code) of every error response.
         unreadable: datagrams that are not STUN.
+        unreachable: what ICMP said of the server; empty while it said nothing.
         stream_ended: the server closed the connection.
         unsigned: an Allocate success came, and was not signed as it should be.
         lifetime, software: what the server said.
@@ -56,6 +58,7 @@ class ExaminedRelay:
         self.errors: list[tuple[int, int]] = []
         self.unreadable = 0
         self.stream_ended = False
+        self.unreachable = ""
         self.unsigned = False
         self.lifetime: float | None = None
         self.software = ""
@@ -90,6 +93,7 @@ class ExaminedRelay:
         """
         if not self._reliable:
             self._socket = socket = await network.open_udp(source, 0, self._datagram)
+            report_errors(socket, self._failed)
             if self._secure:
                 self._channel = DtlsChannel(
                     client_connection(tls, self._hostname),
@@ -191,6 +195,15 @@ class ExaminedRelay:
             self._channel.received_untrusted(data)
         else:
             self._message(data)
+
+    def _failed(self, address: Address, problem: str) -> None:
+        if address != self.server:
+            return
+        self.unreachable = problem
+        if self._channel is not None:
+            self._channel.lost(OSError(problem))
+        self.client.path_lost(problem)
+        self._after()
 
     def _message(self, data: bytes) -> None:
         self.client.receive_untrusted(self._loop.time(), data)

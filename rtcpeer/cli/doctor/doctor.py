@@ -185,6 +185,7 @@ def _server(report: ServerReport, one: Verdict) -> dict[str, Any]:
         "host": report.url.host,
         "port": report.url.port,
         "resolveTime": _ms(report.resolve_time),
+        "clockSkew": None if report.clock_skew is None else round(report.clock_skew, 1),
         "attempts": [_attempt(attempt) for attempt in report.attempts],
     }
 

@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rtcpeer.cli.doctor.clock import clock_skew
 from rtcpeer.cli.doctor.context import RESOLVE_BY, ExaminationContext
 from rtcpeer.cli.doctor.stun_check import ask, ask_over_dtls
 from rtcpeer.cli.doctor.turn_check import ask_relay
@@ -77,7 +78,17 @@ async def _examine(
             for family, host in addresses.items()
         ]
     report.attempts = [task.result() for task in tasks]
+    await _compare_clocks(around, report)
     return report
+
+
+async def _compare_clocks(around: ExaminationContext, report: ServerReport) -> None:
+    """Where the time of day may be what is wrong, ask what time it is there."""
+    report.now = wall_time()
+    for attempt in report.attempts:
+        if attempt.depends_on_clock or (attempt.outcome == "credential" and report.expired_for is not None):
+            report.clock_skew = await clock_skew(around, attempt.address[0], report.url.host)
+            return
 
 
 async def _addresses(

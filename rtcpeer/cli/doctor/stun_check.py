@@ -11,7 +11,7 @@ from rtcpeer.cli.doctor.context import (
     note_failure,
     note_refusal,
 )
-from rtcpeer.cli.doctor.udp_socket import RTO
+from rtcpeer.cli.doctor.udp_socket import RTO, report_errors
 from rtcpeer.cli.doctor.verdicts import ServerAttempt
 from rtcpeer.config.servers import IceServerEntry
 from rtcpeer.dtls.client import DtlsChannel
@@ -29,7 +29,9 @@ async def ask(around: ExaminationContext, entry: IceServerEntry, attempt: Server
     mapped, took, error = await lookout.ask(attempt.address, around.left(ALLOCATE_BY, ANSWER_WITHIN))
     if mapped is None:
         note_refusal(attempt, entry, *error)
-        if attempt.outcome == "silent" and attempt.address in lookout.strange:
+        if attempt.outcome == "silent" and attempt.address in lookout.unreachable:
+            attempt.outcome = "unreachable"
+        elif attempt.outcome == "silent" and attempt.address in lookout.strange:
             attempt.outcome = "not-stun"
         return
     # once more: the first answer's time may be that of a repeated question
@@ -58,6 +60,7 @@ async def ask_over_dtls(
 
     try:
         socket = await around.network.open_udp(source, 0, received)
+        report_errors(socket, lambda _, problem: channel.lost(OSError(problem)))
         try:
             async with asyncio.timeout(around.left(ALLOCATE_BY, ANSWER_WITHIN)):
                 channel.start()

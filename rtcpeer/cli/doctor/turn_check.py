@@ -104,8 +104,9 @@ async def _allocate(
     elif attempt.outcome == "silent":
         if relay.unreadable and not relay.errors:
             attempt.outcome = "not-stun"
-        elif relay.stream_ended:
+        elif relay.stream_ended or relay.unreachable:
             attempt.outcome = "unreachable"
+            attempt.error_text = relay.unreachable or attempt.error_text
     return outcome
 
 

@@ -23,6 +23,7 @@ class ProbeSocket:
 
     Attributes:
         observations: how servers and relays see this socket.
+        unreachable: what ICMP said of servers that were asked.
         strange: who sent something that is neither STUN nor expected.
         on_data: gets what is not STUN, as (data, sender); one listener per sender.
     """
@@ -30,6 +31,7 @@ class ProbeSocket:
     def __init__(self) -> None:
         self.observations: list[MappingObservation] = []
         self.strange: set[Address] = set()
+        self.unreachable: dict[Address, str] = {}
         self.on_data: dict[Address, Callable[[bytes], None]] = {}
         self._queries = Queries()
         self._loop = asyncio.get_running_loop()
@@ -45,6 +47,7 @@ class ProbeSocket:
         """
         lookout = cls()
         lookout._socket = await network.open_udp(local, 0, lookout._received)
+        report_errors(lookout._socket, lookout._failed)
         return lookout
 
     @property
@@ -93,6 +96,12 @@ class ProbeSocket:
         elif len(self.strange) < _MAX_STRANGE:
             self.strange.add(address)
 
+    def _failed(self, address: Address, problem: str) -> None:
+        """ICMP about something that was sent."""
+        self.unreachable[address] = problem
+        self._queries.give_up(address, (701, problem))
+        self._arm()
+
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -105,6 +114,13 @@ class ProbeSocket:
         self._timer = None
         self._queries.tick(self._loop.time())
         self._arm()
+
+
+def report_errors(sock: DatagramSocket, callback: Callable[[Address, str], None]) -> None:
+    """Have ICMP errors of a socket reported, where its network can."""
+    report: Callable[[Callable[[Address, str], None]], None] | None = getattr(sock, "report_errors", None)
+    if report is not None:
+        report(callback)
 
 
 def _is_whole(data: bytes) -> bool:

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from rtcpeer.config.servers import ServerUrl
 from rtcpeer.net.network import Address, Family
 from rtcpeer.peer.session.diagnosis import printable, server_problem
+
+# words of OpenSSL
+_NOT_NOW = ("expired", "not yet valid")
+_NO_AUTHORITY = ("self-signed", "self signed", "issuer")
+# clocks that differ by less are right enough for certificates and credentials
+_SKEW = 120.0
 
 FAMILY_NAMES: dict[Family, str] = {"ipv4": "IPv4", "ipv6": "IPv6"}
 
@@ -73,6 +80,11 @@ class ServerAttempt:
         """It does what its URL promises."""
         return self.outcome == "works"
 
+    @property
+    def depends_on_clock(self) -> bool:
+        """Its certificate is not valid at this time of day."""
+        return self.outcome == "certificate" and any(word in self.error_text for word in _NOT_NOW)
+
 
 @dataclass(slots=True)
 class ServerReport:
@@ -84,6 +96,8 @@ class ServerReport:
         resolve_time: seconds that the name took; None for address literals.
         skipped: families that the server has and this host has not.
         expired_for: seconds since the user name says that the credential expired; None when it does not.
+        now: what this machine's clock says, in seconds since 1970.
+        clock_skew: by how many seconds it is ahead of the server's; None when that was not asked or told.
     """
 
     url: ServerUrl
@@ -93,6 +107,8 @@ class ServerReport:
     resolve_time: float | None = None
     skipped: tuple[Family, ...] = ()
     expired_for: float | None = None
+    now: float = 0.0
+    clock_skew: float | None = None
 
     @property
     def works(self) -> bool:
@@ -222,6 +238,10 @@ def _advice(report: ServerReport, attempt: ServerAttempt) -> Iterable[str]:
         yield f"Is it running, is the port right{dtls}, does a firewall here or there drop UDP?"
     elif outcome == "silent":
         yield "Is it running, is the port right, does a firewall drop connections to it?"
+    elif outcome == "certificate":
+        yield from _about_certificate(report, attempt)
+    elif outcome == "credential" and report.clock_skew is not None and abs(report.clock_skew) > _SKEW:
+        yield f"{_about_clock(report)} Time-limited credentials need clocks that agree."
     elif outcome == "credential" and not report.expired_for:
         yield (
             "Wrong user name or password, a wrong shared secret, another realm, or a clock that differs from "
@@ -245,6 +265,31 @@ def _advice(report: ServerReport, attempt: ServerAttempt) -> Iterable[str]:
         yield "It changed the nonce meanwhile (438), which is allowed."
     for family in report.skipped:
         yield f"It has an {FAMILY_NAMES[family]} address too, but this host has no {FAMILY_NAMES[family]}."
+
+
+def _about_certificate(report: ServerReport, attempt: ServerAttempt) -> Iterable[str]:
+    if attempt.depends_on_clock:
+        wrong = report.clock_skew is None or abs(report.clock_skew) > _SKEW
+        yield _about_clock(report) + ("" if wrong else " The certificate has to be renewed.")
+    elif any(word in attempt.error_text for word in _NO_AUTHORITY):
+        yield (
+            "If an authority of your own has signed it, test with --cafile FILE (its certificate, PEM), and have "
+            "programs trust it too; else it needs a certificate of a public authority, with all intermediate ones."
+        )
+    elif "match" in attempt.error_text or "mismatch" in attempt.error_text:
+        yield "Use the name that is in the certificate, or have one made for this name."
+
+
+def _about_clock(report: ServerReport) -> str:
+    """One sentence about this machine's clock."""
+    shown = datetime.fromtimestamp(report.now, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    skew = report.clock_skew
+    if skew is None:
+        return f"Is this machine's clock right? It says {shown}."
+    if abs(skew) <= _SKEW:
+        return f"This machine's clock is right: it says {shown}, as the server's does."
+    direction = "ahead of" if skew > 0 else "behind"
+    return f"This machine's clock is {_ago(abs(skew))} {direction} the server's: it says {shown}. Set it."
 
 
 def _ms(seconds: float | None) -> str:

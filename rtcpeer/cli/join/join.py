@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +29,12 @@ from rtcpeer.calls.events import (
 from rtcpeer.calls.joining import join
 from rtcpeer.cli.join.recording import CallRecorder
 from rtcpeer.cli.join.table import LiveTable
-from rtcpeer.cli.report import Reporter
-from rtcpeer.cli.serve.serve import stop_event
+from rtcpeer.cli.report import Reporter, refuse
+from rtcpeer.cli.running import INTERRUPTED, settle, stop_event, unfinished
 from rtcpeer.errors import RtcPeerError
 from rtcpeer.media.player import MediaPlayer
 
-OK, FAILED, WRONG_USE = 0, 1, 2
+OK, FAILED = 0, 1
 
 
 async def run_join(
@@ -59,8 +58,7 @@ async def run_join(
         if record is not None:
             await asyncio.to_thread(record.mkdir, parents=True, exist_ok=True)
     except (av.error.FFmpegError, OSError, ValueError, TypeError) as error:
-        print(f"rtcpeer: {error}", file=sys.stderr)
-        return WRONG_USE
+        return refuse(error)
     entering = asyncio.ensure_future(joining)
     stopping = asyncio.ensure_future(stopped.wait())
     recorder = CallRecorder(record) if record is not None else None
@@ -68,7 +66,7 @@ async def run_join(
         await asyncio.wait([entering, stopping], return_when=asyncio.FIRST_COMPLETED)
         if not entering.done():
             report("interrupted")
-            return OK
+            return INTERRUPTED
         call = entering.result()
         report("joined", id=call.id)
         return await _stay(call, report, player, recorder, stopping, seconds, table=not as_json)
@@ -100,10 +98,15 @@ async def _stay(
             for track in (player.audio, player.video) if player is not None else ():
                 if track is not None:
                     await call.publish(track)
-            await asyncio.wait([following, stopping], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if recorder is not None:  # while the tracks still live
-                for path in await recorder.close():
-                    shown("recorded", file=str(path))
+            with unfinished():
+                await asyncio.wait(
+                    [following, stopping], timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+                )
+                if recorder is not None:  # while the tracks still live
+                    for path in await recorder.close():
+                        shown("recorded", file=str(path))
+                if stopping.done():
+                    settle(OK)
             await call.close()
             await following
         finally:

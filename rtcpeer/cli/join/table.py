@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rtcpeer.calls.call import Call
+from rtcpeer.cli.running import say
 
 _HEAD = ("participant", "tracks", "state")
 _WIDTHS = (24, 44, 14)
@@ -36,13 +37,13 @@ class LiveTable:
         self._report(event, **details)
         if self._wanted:
             lines = self.draw()
-            print("\n".join(lines), flush=True)
+            say("\n".join(lines))
             self._lines = len(lines)
 
     def clear(self) -> None:
         """Take the table off the terminal."""
         if self._lines:
-            print(f"\x1b[{self._lines}F\x1b[J", end="", flush=True)
+            say(f"\x1b[{self._lines}F\x1b[J", end="")
             self._lines = 0
 
     def draw(self) -> list[str]:

@@ -5,7 +5,6 @@ Owns: the HTTP application, the lines on the terminal, the end. Never: media (th
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from aiohttp import web
 
 from rtcpeer.cli.relay.broadcast import Broadcasts
 from rtcpeer.cli.relay.upstream import Upstream
-from rtcpeer.cli.report import Reporter
-from rtcpeer.cli.serve.serve import stop_event
+from rtcpeer.cli.report import Reporter, refuse
+from rtcpeer.cli.running import settle, stop_event
 from rtcpeer.errors import SignalingRefused
 from rtcpeer.signaling.http.headers import same_token
 from rtcpeer.signaling.http.listening import Listener
@@ -137,12 +136,12 @@ async def run_relay(
             address = await listener.start(host, port)
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or "that is no host"
-            print(f"rtcpeer: cannot listen on {host}:{port}: {reason}", file=sys.stderr)
-            return 2
+            return refuse(f"cannot listen on {host}:{port}: {reason}")
         shown = f"[{address[0]}]" if ":" in address[0] else address[0]
         base = f"http://{shown}:{address[1]}"
         report("listening", page=f"{base}/", publish=f"{base}/whip/NAME", watch=f"{base}/whep/NAME")
         await stopped.wait()
+        settle(0)
         report("closing", publishers=len(site.whip.sessions), viewers=len(site.whep.sessions))
     finally:
         await listener.close()

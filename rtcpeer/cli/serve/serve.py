@@ -7,11 +7,9 @@ page and bot are members of a room (docs/rooms-wire.md), one room for each call.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import secrets
-import signal
 import sys
 import webbrowser
 from pathlib import Path
@@ -20,6 +18,8 @@ from typing import Any
 from aiohttp import web
 
 from rtcpeer.cli.picture import uplot
+from rtcpeer.cli.report import Reporter, refuse
+from rtcpeer.cli.running import say, settle, stop_event
 from rtcpeer.cli.serve.bot import Bot
 from rtcpeer.errors import RtcPeerError
 from rtcpeer.signaling.http.headers import read_bearer, same_token
@@ -146,7 +146,7 @@ class Site:
             track.stop()
 
 
-async def run_server(host: str, port: int, *, browser: bool = True) -> int:
+async def run_server(host: str, port: int, *, browser: bool = True, as_json: bool = False) -> int:
     """Serve until SIGINT or SIGTERM; the exit status."""
     stopped = stop_event()
     site = Site(local_only=host in LOOPBACK)
@@ -156,15 +156,21 @@ async def run_server(host: str, port: int, *, browser: bool = True) -> int:
             address = await listener.start(host, port)
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or "that is no host"
-            print(f"rtcpeer: cannot listen on {host}:{port}: {reason} (try --port 0)", file=sys.stderr)
-            return 2
+            return refuse(f"cannot listen on {host}:{port}: {reason} (try --port 0)")
         shown = f"[{address[0]}]" if ":" in address[0] else address[0]
         url = f"http://{shown}:{address[1]}/"
-        print(f"rtcpeer serve: open {url} in a browser (Ctrl-C ends)", flush=True)
+        if as_json:
+            Reporter(as_json=True)("listening", page=url)
+        else:
+            say(f"rtcpeer serve: open {url} in a browser (Ctrl-C ends)")
         if browser and sys.stdout.isatty() and has_screen():
             webbrowser.open(url)
         await stopped.wait()
-        print("rtcpeer serve: closing", flush=True)
+        settle(0)
+        if as_json:
+            Reporter(as_json=True)("closing")
+        else:
+            say("rtcpeer serve: closing")
     finally:
         await listener.close()
     return 0
@@ -175,13 +181,3 @@ def has_screen() -> bool:
     return sys.platform in ("darwin", "win32") or bool(
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     )
-
-
-def stop_event() -> asyncio.Event:
-    """An event that is set at SIGINT or SIGTERM, from now on, where loops can listen for them."""
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, stopped.set)
-    return stopped

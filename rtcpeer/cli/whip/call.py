@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from rtcpeer.cli.report import Reporter
-from rtcpeer.cli.serve.serve import stop_event
+from rtcpeer.cli.running import settle, stop_event, unfinished
 from rtcpeer.errors import InvalidStateError, SignalingRefused
 from rtcpeer.supervisor.events import GaveUp
 from rtcpeer.supervisor.peer import SupervisedPeer
 
-OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+OK, FAILED, INTERRUPTED = 0, 1, 130
 _PROGRESS_EVERY = 1.0
 
 
@@ -47,6 +47,7 @@ class WatchedCall:
         *,
         seconds: float | None,
         numbers: Callable[[], Awaitable[Any]],
+        finish: Callable[[], Awaitable[int]],
     ) -> int:
         """Connect, let `work` go on until it is done, the time is over, the other side ends or Ctrl-C; the status.
 
@@ -54,22 +55,34 @@ class WatchedCall:
             work: what lasts as long as there is something to do; begun when the peer is connected.
             seconds: counted from the connection on; None: no limit.
             numbers: the numbers to show, as a mapping.
+            finish: makes the result whole, before the peer takes leave of the server, which may be dead; the status.
         """
         async with self.peer:
             if await self._first(self.peer.connected(self._wait)) is None:
                 self.report("interrupted")
                 return INTERRUPTED
-            tasks = [asyncio.ensure_future(work()), asyncio.ensure_future(self.peer.closed())]
-            tasks += [asyncio.ensure_future(self._stopped.wait()), asyncio.ensure_future(self._show(numbers))]
-            try:
-                done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()  # GaveUp, or what the work met with
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.wait(tasks)
-        return OK
+            with unfinished():
+                await self._until_end(work, seconds, numbers)
+                status = await finish()
+                settle(status)
+        return status
+
+    async def _until_end(
+        self,
+        work: Callable[[], Awaitable[object]],
+        seconds: float | None,
+        numbers: Callable[[], Awaitable[Any]],
+    ) -> None:
+        tasks = [asyncio.ensure_future(work()), asyncio.ensure_future(self.peer.closed())]
+        tasks += [asyncio.ensure_future(self._stopped.wait()), asyncio.ensure_future(self._show(numbers))]
+        try:
+            done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # GaveUp, or what the work met with
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
     async def _first(self, waiting: Awaitable[object]) -> object:
         """True when it is over; None when Ctrl-C came first. Its exception is raised."""

@@ -6,14 +6,13 @@ Owns: the recorder and its end. Never: the requests (`rtcpeer.signaling`), the w
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Any
 
 import av
 
-from rtcpeer.cli.report import Reporter
-from rtcpeer.cli.whip.call import FAILED, WRONG_USE, WatchedCall, failure, totals
+from rtcpeer.cli.report import Reporter, refuse
+from rtcpeer.cli.whip.call import FAILED, OK, WatchedCall, failure, totals
 from rtcpeer.errors import RtcPeerError, RTCSyntaxError
 from rtcpeer.media.recorder import MediaRecorder
 from rtcpeer.signaling.http.whip_client import WhepClient
@@ -35,8 +34,7 @@ async def run_play(
         channel = WhepClient(url, token=token)
         recorder = MediaRecorder(str(output))
     except (RTCSyntaxError, av.error.FFmpegError, OSError, ValueError) as error:
-        print(f"rtcpeer: {error}", file=sys.stderr)
-        return WRONG_USE
+        return refuse(error)
     peer = SupervisedPeer(channel)
     kinds: list[str] = []
 
@@ -56,20 +54,24 @@ async def run_play(
         report("recording", file=str(output), kinds=sorted(kinds))
         await asyncio.Event().wait()
 
+    async def finish() -> int:
+        await recorder.stop()
+        size = await asyncio.to_thread(_size, output)
+        report("saved" if size else "nothing-received", file=str(output), bytes=size)
+        return OK if size else FAILED
+
     report("playing", url=url)
     try:
         await recorder.start()
-        status = await WatchedCall(peer, report, wait=wait).run(record, seconds=seconds, numbers=numbers)
+        call = WatchedCall(peer, report, wait=wait)
+        return await call.run(record, seconds=seconds, numbers=numbers, finish=finish)
     except (RtcPeerError, TimeoutError) as error:
         status = failure(report, error)
+        await finish()
+        return status
     finally:
         await peer.close()
         await recorder.stop()
-    if recorder.error is not None:
-        status = failure(report, recorder.error)
-    size = await asyncio.to_thread(_size, output)
-    report("saved" if size else "nothing received", file=str(output), bytes=size)
-    return status if size else status or FAILED
 
 
 def _size(file: Path) -> int:

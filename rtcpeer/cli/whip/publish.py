@@ -12,8 +12,8 @@ from typing import Any
 
 import av
 
-from rtcpeer.cli.report import Reporter
-from rtcpeer.cli.whip.call import WRONG_USE, WatchedCall, failure, totals
+from rtcpeer.cli.report import Reporter, refuse
+from rtcpeer.cli.whip.call import OK, WatchedCall, failure, totals
 from rtcpeer.errors import RtcPeerError, RTCSyntaxError
 from rtcpeer.media.player import MediaPlayer
 from rtcpeer.signaling.http.whip_client import WhipClient
@@ -51,8 +51,7 @@ async def run_publish(
             MediaPlayer, source, format or device_format(source), None, 10.0, loop
         )
     except (RTCSyntaxError, av.error.FFmpegError, OSError, ValueError) as error:
-        print(f"rtcpeer: {error}", file=sys.stderr)
-        return WRONG_USE
+        return refuse(error)
     tracks = [track for track in (player.audio, player.video) if track is not None]
     peer = SupervisedPeer(channel)
     for track in tracks:
@@ -62,20 +61,23 @@ async def run_publish(
         sums = await totals(peer, "outbound-rtp")
         return {"sent_bytes": sums["bytes"], "packets": sums["packets"], "frames": sums["frames"]}
 
+    async def finish() -> int:
+        report("ended", status=OK)
+        return OK
+
     async def play() -> None:
         await asyncio.gather(*(_ended(track) for track in tracks))
         await asyncio.sleep(_FLUSH)
 
     report("publishing", source=source, url=url, kinds=[track.kind for track in tracks])
     try:
-        status = await WatchedCall(peer, report, wait=wait).run(play, seconds=seconds, numbers=numbers)
+        call = WatchedCall(peer, report, wait=wait)
+        return await call.run(play, seconds=seconds, numbers=numbers, finish=finish)
     except (RtcPeerError, TimeoutError) as error:
         return failure(report, error)
     finally:
         player.stop()
         await peer.close()
-    report("ended", status=status)
-    return status
 
 
 async def _ended(track: Any) -> None:

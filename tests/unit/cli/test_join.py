@@ -19,12 +19,15 @@ from rtcpeer.cli.main import build_parser, main
 from rtcpeer.signaling import RoomServer
 from rtcpeer.testing import no_leaks, synthetic_track
 from tests.unit.calls.fakes import Diary
+from tests.unit.cli.schema import check
 
 pytestmark = pytest.mark.timeout(90)
 
 
 def events(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    check("join", *told)
+    return told
 
 
 async def test_it_plays_shows_and_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

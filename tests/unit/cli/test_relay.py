@@ -20,6 +20,7 @@ from rtcpeer.cli.relay.relay import RelaySite
 from rtcpeer.cli.report import Reporter
 from rtcpeer.signaling import WhepClient, WhipClient
 from rtcpeer.testing import synthetic_track
+from tests.unit.cli.schema import check
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -27,8 +28,12 @@ pytestmark = pytest.mark.timeout(60)
 class Relaying:
     def __init__(self, **options: Any) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
-        self.site = RelaySite(lambda event, **details: self.events.append((event, details)), **options)
+        self.site = RelaySite(self.note, **options)
         self.url = ""
+
+    def note(self, event: str, **details: Any) -> None:
+        check("relay", {"event": event, "time": 0.0, **details})
+        self.events.append((event, details))
 
     def names(self) -> list[str]:
         return [event for event, _ in self.events]
@@ -160,8 +165,11 @@ async def test_it_ends_with_ctrl_c_and_status_0() -> None:
     assert process.stdout is not None
     listening = json.loads(await process.stdout.readline())
     assert listening["event"] == "listening"
+    check("relay", listening)
     assert listening["publish"].endswith("/whip/NAME")
     process.send_signal(signal.SIGINT)
     out, err = await process.communicate()
     assert (process.returncode, err) == (0, b"")
-    assert json.loads(out)["event"] == "closing"
+    closing = json.loads(out)
+    assert closing["event"] == "closing"
+    check("relay", closing)

@@ -17,8 +17,10 @@ import pytest
 from rtcpeer.cli.main import build_parser, main
 from rtcpeer.cli.whip.play import run_play
 from rtcpeer.cli.whip.publish import device_format, run_publish
+from tests.unit.cli.schema import check
 from tests.unit.cli.test_relay import relaying
 
+WHEP = ("playing", "recording", "saved", "nothing-received")
 pytestmark = pytest.mark.timeout(90)
 
 
@@ -47,7 +49,10 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def events(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    for event in told:
+        check("whep" if event["event"] in WHEP or "received_bytes" in event else "whip", event)
+    return told
 
 
 async def test_a_file_is_published_and_recorded(
@@ -83,7 +88,7 @@ async def test_refused_and_not_connected(
         assert await run_play(f"{relay.url}/whep/cam", tmp_path / "x.mkv", wait=0.5, as_json=True) == 1
         told = events(capsys)
         assert [event["event"] for event in told if event["event"] != "state"] == [
-            *("playing", "refused", "failed", "nothing received")
+            *("playing", "refused", "failed", "nothing-received")
         ]
         (failed,) = [event for event in told if event["event"] == "failed"]
         assert "nobody publishes 'cam'" in failed["error"]

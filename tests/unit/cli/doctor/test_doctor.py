@@ -258,3 +258,34 @@ def test_an_ipv6_host() -> None:
     local = ("2001:db8::2", 5000)
     found = nat_behaviour([MappingObservation(local, ("2001:db8::1", 3478), local)])
     assert (found.family, found.code) == ("ipv6", "none")
+
+
+@pytest.mark.parametrize(
+    ("said", "skew", "words"),
+    [
+        ("self-signed certificate in certificate chain", None, "test with --cafile FILE"),
+        ("unable to get local issuer certificate", None, "test with --cafile FILE"),
+        ("certificate has expired", 10.0, "clock is right: it says 2026-11-30 12:00 UTC"),
+        ("certificate has expired", 10.0, "The certificate has to be renewed."),
+        ("certificate has expired", 86400.0 * 40, "clock is 40 days ahead of the server's"),
+        ("certificate is not yet valid", -86400.0 * 400, "clock is 400 days behind the server's"),
+        (
+            "certificate is not yet valid",
+            None,
+            "Is this machine's clock right? It says 2026-11-30 12:00 UTC.",
+        ),
+        (
+            "Hostname mismatch, certificate is not valid for 'a'.",
+            None,
+            "Use the name that is in the certificate",
+        ),
+    ],
+)
+def test_what_is_said_of_a_certificate(said: str, skew: float | None, words: str) -> None:
+    attempt = ServerAttempt("ipv4", ("192.0.2.1", 5349), outcome="certificate", error_text=said)
+    report = ServerReport(
+        parse_server_url("turns:turn.example"), [attempt], now=1796040000.0, clock_skew=skew
+    )
+    found = verdict(report)
+    assert said in found.sentence
+    assert words in " ".join(found.advice)
