@@ -97,7 +97,11 @@ func carryOut(r request) (string, error) {
 }
 
 func main() {
-	local, _ = webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8}, "video", "pion")
+	kind, codec := "video", webrtc.MimeTypeVP8
+	if len(os.Args) > 1 && os.Args[1] == "audio" {
+		kind, codec = "audio", webrtc.MimeTypeOpus
+	}
+	local, _ = webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: codec}, kind, "pion")
 	input := bufio.NewScanner(os.Stdin)
 	input.Buffer(make([]byte, 1<<20), 1<<24)
 	output := json.NewEncoder(os.Stdout)

@@ -1,9 +1,10 @@
 """One publisher, many subscribers: what a relay costs per packet out, for rtcpeer, aiortc's MediaRelay and pion.
 
 The relay is a process of its own, whose CPU is read from the system; this one is publisher and subscribers, the same
-for every relay. VP8 640x480 at 30 pictures a second and 1 Mbit/s, encoded once beforehand.
+for every relay. VP8 640x480 at 30 pictures a second and 1 Mbit/s, or Opus in 20 ms, encoded once beforehand. `--climb`
+looks for the largest rate without loss: pictures come ever faster, until a packet is lost or this process is busy.
 
-    python -m tests.bench.relay [--subscribers 1 5 20] [--stacks rtcpeer aiortc pion] [--seconds 8]
+    python -m tests.bench.relay [--kinds video audio] [--subscribers 1 5 20] [--stacks rtcpeer aiortc pion] [--climb]
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +34,14 @@ STACKS = ("rtcpeer", "aiortc", "pion")
 HERE = Path(__file__).parent
 PION = Path("/usr/share/gocode/src/github.com/pion/webrtc")
 TIME_BASE = fractions.Fraction(1, 90000)
-FRAME_RATE = 30
+# pictures or pieces of sound a second
+RATES = {"video": 30, "audio": 50}
+FRAME_RATE = RATES["video"]
 BITRATE = 1_000_000
+# aiortc decodes and encodes for each of them: more than one core bears is no measurement
+AIORTC_MAX = 20
+# beyond this part of its core, publisher and subscribers are what limits a rate
+BUSY = 0.85
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -128,7 +137,7 @@ async def serve(stack: str) -> None:
         await pc.close()
 
 
-def command(stack: str, folder: str) -> list[str]:
+def command(stack: str, kind: str, folder: str) -> list[str]:
     """How a relay is started.
 
     Raises:
@@ -142,7 +151,7 @@ def command(stack: str, folder: str) -> list[str]:
     env.setdefault("GOCACHE", str(Path.home() / ".cache" / "go-build"))
     target = os.path.join(folder, "pion_relay")
     subprocess.run(["go", "build", "-o", target, str(HERE / "pion_relay.go")], env=env, check=True)
-    return [target]
+    return [target, kind]
 
 
 # --- publisher and subscribers ------------------------------------------------------------------------------------
@@ -171,20 +180,42 @@ def pictures() -> list[bytes]:
     return result
 
 
-async def feed(track: EncodedTrack, encoded: list[bytes], requests: list[object]) -> None:
-    """Write pictures at their pace; begin anew when a key frame is needed."""
+def sounds() -> list[bytes]:
+    """Three seconds of noise in Opus, 20 ms each."""
+    codec: Any = av.CodecContext.create("libopus", "w")
+    codec.sample_rate, codec.layout, codec.format, codec.bit_rate = 48000, "stereo", "s16", 32_000
+    choice, result = random.Random(1), []
+    for index in range(3 * RATES["audio"]):
+        frame = av.AudioFrame("s16", "stereo", 960)
+        frame.planes[0].update(choice.randbytes(frame.planes[0].buffer_size))
+        frame.sample_rate, frame.pts = 48000, index * 960
+        result += [bytes(packet) for packet in codec.encode(frame)]
+    return result
+
+
+class Pace:
+    """How fast the publisher is: so many times the usual rate."""
+
+    factor = 1.0
+
+
+async def feed(track: EncodedTrack, encoded: list[bytes], requests: list[object], pace: Pace) -> None:
+    """Write pictures or sounds at their pace; begin anew when a key frame is needed."""
     loop = asyncio.get_running_loop()
-    began, number, place = loop.time(), 0, 0
+    number, place, due = 0, 0, loop.time()
+    rate = RATES[track.kind]
     while True:
         if requests or place == len(encoded):
             requests.clear()
             place = 0
         packet: Any = av.Packet(encoded[place])
-        packet.pts, packet.time_base = number * 90000 // FRAME_RATE, TIME_BASE
-        packet.is_keyframe = place == 0
+        packet.pts, packet.time_base = number * 90000 // rate, TIME_BASE
+        packet.is_keyframe = track.kind == "audio" or place == 0
         await track.write(packet)
         number, place = number + 1, place + 1
-        await asyncio.sleep(max(0.0, began + number / FRAME_RATE - loop.time()))
+        # a second late is late: what was missed is not made up for in one burst
+        due = max(due + 1 / (rate * pace.factor), loop.time() - 1.0)
+        await asyncio.sleep(max(0.0, due - loop.time()))
 
 
 class Load:
@@ -212,19 +243,18 @@ class Load:
         pc = RTCPeerConnection()
         self.pcs.append(pc)
         transceiver = pc.addTransceiver(track, direction="sendonly")
-        capabilities = RTCRtpSender.getCapabilities("video")
+        capabilities = RTCRtpSender.getCapabilities(track.kind)
         if capabilities is None:
-            raise RuntimeError("no video can be sent")
-        transceiver.setCodecPreferences(
-            [c for c in capabilities.codecs if c.mimeType in ("video/VP8", "video/rtx")]
-        )
+            raise RuntimeError(f"no {track.kind} can be sent")
+        wanted = ("video/VP8", "video/rtx", "audio/opus")
+        transceiver.setCodecPreferences([c for c in capabilities.codecs if c.mimeType in wanted])
         await self.ask("publish", pc)
 
-    async def subscribe(self) -> None:
+    async def subscribe(self, kind: str) -> None:
         """Receive from the relay."""
         pc = RTCPeerConnection()
         self.pcs.append(pc)
-        pc.addTransceiver("video", direction="recvonly")
+        pc.addTransceiver(kind, direction="recvonly")
         await self.ask("subscribe", pc)
 
     async def received(self) -> tuple[int, int]:
@@ -244,40 +274,28 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICK
 
 
-async def measure(stack: str, subscribers: int, seconds: float, folder: str) -> dict[str, Any]:
-    """One relay with so many subscribers.
-
-    Returns:
-        cpu: percent of a core; per_packet_us: CPU per packet that arrived; packets, lost: in the measured time.
-    """
+@contextlib.asynccontextmanager
+async def running(stack: str, kind: str, subscribers: int, folder: str) -> AsyncIterator[tuple[Load, Pace]]:
+    """A relay with so many subscribers, and a publisher that publishes."""
     process = await asyncio.create_subprocess_exec(
-        *command(stack, folder),
+        *command(stack, kind, folder),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         limit=1 << 22,
     )
-    track, requests = EncodedTrack("video", "video/VP8"), []
+    track, requests, pace = EncodedTrack(kind, "video/VP8" if kind == "video" else "audio/opus"), [], Pace()
     track.onkeyframerequest = requests.append
     load = Load(process)
-    task = asyncio.ensure_future(feed(track, pictures(), requests))
+    encoded = pictures() if kind == "video" else sounds()
+    task = asyncio.ensure_future(feed(track, encoded, requests, pace))
     try:
         await load.publish(track)
         await asyncio.sleep(1)
         for _ in range(subscribers):
-            await load.subscribe()
+            await load.subscribe(kind)
         await asyncio.sleep(2)
-        before, cpu = await load.received(), cpu_seconds(process.pid)
-        await asyncio.sleep(seconds)
-        after, used = await load.received(), cpu_seconds(process.pid) - cpu
-        packets = after[0] - before[0]
-        return {
-            "subscribers": subscribers,
-            "cpu_percent": round(100 * used / seconds, 1),
-            "per_packet_us": round(1e6 * used / packets, 2) if packets else None,
-            "packets": packets,
-            "lost": after[1] - before[1],
-        }
+        yield load, pace
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -289,13 +307,83 @@ async def measure(stack: str, subscribers: int, seconds: float, folder: str) -> 
         await process.wait()
 
 
+async def measure(stack: str, kind: str, subscribers: int, seconds: float, folder: str) -> dict[str, Any]:
+    """One relay with so many subscribers.
+
+    Returns:
+        cpu: percent of a core; per_packet_us: CPU per packet that arrived; packets, lost: in the measured time.
+    """
+    async with running(stack, kind, subscribers, folder) as (load, _pace):
+        pid = load.process.pid
+        before, cpu = await load.received(), cpu_seconds(pid)
+        await asyncio.sleep(seconds)
+        after, used = await load.received(), cpu_seconds(pid) - cpu
+    packets = after[0] - before[0]
+    return {
+        "kind": kind,
+        "subscribers": subscribers,
+        "cpu_percent": round(100 * used / seconds, 1),
+        "per_packet_us": round(1e6 * used / packets, 2) if packets else None,
+        "packets": packets,
+        "lost": after[1] - before[1],
+    }
+
+
+async def climb(stack: str, subscribers: int, folder: str, seconds: float = 3.0) -> dict[str, Any]:
+    """The largest rate without loss, in steps of a half.
+
+    Returns:
+        packets_per_s: that arrived at all subscribers together; limit: what ended it, "loss", or "load": publisher and
+        subscribers were busy, and the relay could do more.
+    """
+    best: dict[str, Any] = {"packets_per_s": 0, "per_packet_us": None}
+    limit = "loss"
+    async with running(stack, "video", subscribers, folder) as (load, pace):
+        pid = load.process.pid
+        for _ in range(24):
+            before, cpu, own = await load.received(), cpu_seconds(pid), time.process_time()
+            began = time.perf_counter()
+            await asyncio.sleep(seconds)
+            after, used, took = await load.received(), cpu_seconds(pid) - cpu, time.perf_counter() - began
+            packets, lost = after[0] - before[0], after[1] - before[1]
+            if lost or not packets:
+                break
+            best = {
+                "packets_per_s": round(packets / took),
+                "per_packet_us": round(1e6 * used / packets, 2),
+                "cpu_percent": round(100 * used / took, 1),
+            }
+            if (time.process_time() - own) / took > BUSY:
+                limit = "load"
+                break
+            pace.factor *= 1.5
+            await asyncio.sleep(0.5)
+    return {"kind": "climb", "subscribers": subscribers, "limit": limit, **best}
+
+
+async def row(
+    options: argparse.Namespace, kind: str, subscribers: int, stack: str, folder: str
+) -> dict[str, Any]:
+    """One measurement, or why there is none."""
+    try:
+        if stack == "aiortc" and (subscribers > AIORTC_MAX or kind == "climb"):
+            raise FileNotFoundError("it decodes and encodes for every subscriber")
+        if kind == "climb":
+            return await climb(stack, subscribers, folder)
+        return await measure(stack, kind, subscribers, options.seconds, folder)
+    except FileNotFoundError as exc:
+        return {"kind": kind, "subscribers": subscribers, "skipped": str(exc)}
+
+
 def main() -> int:
     """Measure what was asked for; print a line each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--serve", choices=STACKS, help=argparse.SUPPRESS)
-    parser.add_argument("--subscribers", type=int, nargs="*", default=[1, 5, 20])
+    parser.add_argument("--kinds", nargs="*", choices=list(RATES), default=list(RATES))
+    parser.add_argument("--subscribers", type=int, nargs="*", default=[1, 5, 20, 200])
     parser.add_argument("--stacks", nargs="*", choices=STACKS, default=list(STACKS))
     parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--climb", action="store_true", help="look for the largest rate without loss as well")
     parser.add_argument("--json", metavar="FILE", help="write the results there as well")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
@@ -304,14 +392,12 @@ def main() -> int:
         return 0
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for subscribers in options.subscribers:
-            for stack in options.stacks:
-                try:
-                    row = asyncio.run(measure(stack, subscribers, options.seconds, folder))
-                except FileNotFoundError as exc:
-                    row = {"subscribers": subscribers, "skipped": str(exc)}
-                results.append({"stack": stack, **row})
-                print(f"relay {stack:8} {row}", flush=True)
+        for kind in [*options.kinds, *(["climb"] if options.climb else [])]:
+            for subscribers in options.subscribers:
+                for stack in options.stacks:
+                    result = asyncio.run(row(options, kind, subscribers, stack, folder))
+                    results.append({"stack": stack, **result})
+                    print(f"relay {stack:8} {result}", flush=True)
     if options.json:
         Path(options.json).write_text(json.dumps(results, indent=2))
     return 0
