@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
+from operator import mul
 
 # Packets that left within this time are one group; a burst of less than this on arrival is, too.
 GROUP = 0.005
@@ -158,8 +159,11 @@ class DelayTrend:
 
 def _slope(points: deque[tuple[float, float]]) -> float:
     count = len(points)
-    mean_x = sum([x for x, _y in points]) / count
-    mean_y = sum([y for _x, y in points]) / count
-    over = sum([(x - mean_x) * (y - mean_y) for x, y in points])
-    under = sum([(x - mean_x) ** 2 for x, _y in points])
-    return over / under if under else 0.0
+    # times from the first one on: differences of large sums would lose what they differ in
+    first = points[0][0]
+    times = [x - first for x, _y in points]
+    delays = [y for _x, y in points]
+    total = sum(times)
+    over = sum(map(mul, times, delays)) - total * sum(delays) / count
+    under = sum(map(mul, times, times)) - total * total / count
+    return over / under if under > 0.0 else 0.0

@@ -1,4 +1,6 @@
-"""The receiver's part of transport-wide congestion control: arrivals are noted, feedback leaves every 100 ms.
+"""The receiver's part of transport-wide congestion control: arrivals are noted, feedback leaves ten times a second.
+
+Where little arrives, as of sound alone, it leaves more rarely: it is to take no more than a small part of that.
 
 Owns: one timer, which runs only while packets arrive. Never: estimates.
 """
@@ -10,8 +12,11 @@ from collections.abc import Callable
 
 from rtcpeer.rtp.congestion.arrivals import PENDING_MAX, Arrivals
 
-# draft-holmer-rmcat-transport-wide-cc-extensions-01 section 3: between 50 and 250 ms
-INTERVAL = 0.1
+# draft-holmer-rmcat-transport-wide-cc-extensions-01 section 3: between 50 and 250 ms, and 5 % of what arrives
+INTERVAL, INTERVAL_MAX = 0.1, 0.25
+_SHARE = 0.05
+# Of a packet of feedback with all that is around it.
+_FEEDBACK_BYTES = 68
 
 
 class FeedbackWriter:
@@ -22,13 +27,16 @@ class FeedbackWriter:
         send: sends feedback about packets of which one has the given SSRC, as made by the given function.
     """
 
-    __slots__ = ("_arrivals", "_loop", "_send", "_ssrc", "_timer", "identifier")
+    __slots__ = ("_arrivals", "_bytes", "_interval", "_loop", "_send", "_ssrc", "_timer", "identifier")
 
     def __init__(self, identifier: int, send: Callable[[Callable[[int], list[bytes]]], None]) -> None:
         self.identifier = identifier
         self._arrivals = Arrivals()
         self._send = send
         self._ssrc = 0
+        # of this interval, and how long it is
+        self._bytes = 0
+        self._interval = INTERVAL
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -41,10 +49,11 @@ class FeedbackWriter:
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
         self._ssrc = ssrc
+        self._bytes += len(data)
         pending = self._arrivals.pending
         pending.append((number, loop.time()))
         if self._timer is None:
-            self._timer = loop.call_later(INTERVAL, self._write)
+            self._timer = loop.call_later(self._interval, self._write)
         elif len(pending) >= PENDING_MAX:
             self._timer.cancel()
             self._write()
@@ -58,6 +67,10 @@ class FeedbackWriter:
 
     def _write(self) -> None:
         self._timer = None
+        # until so much has arrived, at the rate of the interval that ends, that feedback is its share of it
+        wanted = _FEEDBACK_BYTES / _SHARE * self._interval / max(1, self._bytes)
+        self._bytes = 0
+        self._interval = min(INTERVAL_MAX, max(INTERVAL, wanted))
         self._send(lambda ssrc: self._arrivals.write(ssrc, self._ssrc))
 
 
