@@ -4,22 +4,29 @@ pylibsrtp's `Session` copies a packet three times, allocates for each, and refus
 packet is put together in one buffer, protected there, and copied out once. The buffer is one per event loop: a packet
 has left it before the function returns, so sessions of one loop can share it, and other threads have their own.
 `tests/architecture/test_upstream_names.py` names what is used of pylibsrtp's inside.
+
+Of libsrtp itself two functions are called that pylibsrtp does not know, for a stream's rollover counter; where the
+library does not show them (Windows), `recoverer` finds nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import weakref
 from collections.abc import Callable
+from functools import cache
 from struct import Struct
 from typing import Any, TypeVar
 
-from pylibsrtp import ERRORS, Error, Session
+from pylibsrtp import ERRORS, Error, Session, _binding
 from pylibsrtp._binding import ffi, lib
 
 # The longest packet that is protected, and what protection adds to it (libsrtp's SRTP_MAX_TRAILER_LEN with its index).
 PACKET_MAX = 2048
 TRAILER_MAX = 4 + 16 + 128
+# How many cycles of 65,536 numbers a stream may be ahead after an outage: half a minute of 30,000 packets a second.
+CYCLES_MAX = 16
 _HEADER = Struct("!BBHLL")
 _HEADER_SIZE = 12
 _U16 = Struct("!H")
@@ -145,3 +152,55 @@ def parts_protector(session: Session) -> ProtectParts:
         return result
 
     return _holding(process, session)
+
+
+@cache
+def _rollover_functions() -> tuple[Any, Any] | None:
+    """srtp_get_stream_roc(session, ssrc, *counter) and srtp_set_stream_roc(session, ssrc, counter)."""
+    try:
+        library = ctypes.CDLL(_binding.__file__)
+        read, write = library.srtp_get_stream_roc, library.srtp_set_stream_roc
+    except (OSError, AttributeError):
+        return None
+    read.argtypes = (ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32))
+    write.argtypes = (ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32)
+    return read, write
+
+
+def recoverer(session: Session) -> Callable[[bytes], bytes | None]:
+    """Decrypts a packet of a stream whose count of cycles was lost, and takes the count from it.
+
+    A packet names the low 16 bits of its index; who has missed more than half a cycle guesses the others wrongly, for
+    ever (RFC 3711 section 3.3.1). The counts that may be meant are tried: a packet that authenticates with one tells
+    which. None is tried that lies behind what was received, so that nothing can be played again.
+
+    Returns:
+        From an SRTP packet to an RTP packet; None if it fits nowhere: forged, or further ahead than `CYCLES_MAX`.
+    """
+    functions = _rollover_functions()
+    unprotect = unprotector(session)
+
+    def recover(packet: bytes) -> bytes | None:
+        if functions is None or len(packet) < _HEADER_SIZE:
+            return None
+        read, write = functions
+        handle = int(ffi.cast("uintptr_t", session._srtp[0]))
+        ssrc = int.from_bytes(packet[8:12], "big")
+        count = ctypes.c_uint32()
+        if read(handle, ssrc, ctypes.byref(count)):
+            # nothing of this stream was ever received
+            return None
+        found: bytes | None = None
+        for candidate in range(count.value, count.value + CYCLES_MAX + 1):
+            # 0 would mean: guess
+            if candidate and not write(handle, ssrc, candidate & 0xFFFFFFFF):
+                try:
+                    found = unprotect(packet)
+                    break
+                except (Error, ValueError):
+                    continue
+        # what was set stays until a packet fits
+        write(handle, ssrc, 0)
+        return found
+
+    return recover

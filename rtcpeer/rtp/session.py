@@ -391,7 +391,9 @@ class RtpSession:
                 self._receive_rtp(srtp.unprotect(data))
         except pylibsrtp.Error as exc:
             logger.debug("%s cannot decrypt a packet: %s", self._name, exc)
-            self._note_undecrypted(data, exc)
+            found = self._note_undecrypted(srtp, data, exc)
+            if found is not None:
+                self._receive_recovered(found)
         except ValueError as exc:
             logger.debug("%s ignores a packet: %s", self._name, exc)
 
@@ -453,12 +455,21 @@ class RtpSession:
                 self._srtp.forget(oldest)
         self._decrypted[ssrc] = None
 
-    def _note_undecrypted(self, data: bytes, exc: pylibsrtp.Error) -> None:
+    def _note_undecrypted(self, srtp: SrtpSessions, data: bytes, exc: pylibsrtp.Error) -> bytes | None:
+        """A packet fails; the RTP packet that it is if the count of its stream's cycles was lost, and is found now."""
         ssrc = int.from_bytes(data[8:12], "big")
         # copies are no failures ("index too old" is: so a number looks that is half a cycle ahead), and what nobody
         # knows anybody can send
-        if not 192 <= data[1] <= 223 and ssrc in self._by_ssrc and "bad index" not in str(exc):
-            self._watch.note_failure(ssrc, wall_time())
+        if 192 <= data[1] <= 223 or ssrc not in self._by_ssrc or "bad index" in str(exc):
+            return None
+        return srtp.recover(data) if self._watch.note_failure(ssrc, wall_time()) else None
+
+    def _receive_recovered(self, plain: bytes) -> None:
+        logger.info("%s goes on with a stream of which more than 32,768 packets were lost", self._name)
+        try:
+            self._receive_rtp(plain)
+        except ValueError as exc:
+            logger.debug("%s ignores a packet: %s", self._name, exc)
 
     @property
     def undecrypted(self) -> int:

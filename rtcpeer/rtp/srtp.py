@@ -52,7 +52,8 @@ class SrtpSessions(NamedTuple):
     """Both directions: functions from packet to packet that raise `pylibsrtp.Error`, or ValueError for a long one.
 
     `protect_parts` writes a packet from its parts and protects it in one step (see `libsrtp.ProtectParts`);
-    `forget` drops the state of a received SSRC, which begins anew when it comes again.
+    `forget` drops the state of a received SSRC, which begins anew when it comes again; `recover` decrypts a packet of
+    a stream of which more than half a cycle of numbers was lost, or gives None.
     """
 
     profile: Profile
@@ -62,6 +63,7 @@ class SrtpSessions(NamedTuple):
     unprotect: Callable[[bytes], bytes]
     unprotect_rtcp: Callable[[bytes], bytes]
     forget: Callable[[int], None]
+    recover: Callable[[bytes], bytes | None]
 
 
 class SrtpKeys(NamedTuple):
@@ -109,6 +111,7 @@ def make_sessions(keys: SrtpKeys, *, is_server: bool) -> SrtpSessions:
         libsrtp.unprotector(inbound),
         libsrtp.rtcp_unprotector(inbound),
         inbound.remove_stream,
+        libsrtp.recoverer(inbound),
     )
 
 

@@ -810,6 +810,27 @@ async def test_an_outage_ends_with_a_key_frame_and_without_a_burst(monkeypatch):
     await call.end()
 
 
+@pytest.mark.parametrize(("kind", "codec"), [("video", "VP8"), ("audio", "opus")])
+async def test_more_than_half_a_cycle_of_numbers_is_lost_while_the_path_is_there(kind, codec):
+    call = Call(kind, codec)
+    await call.begin(Pictures() if kind == "video" else Tone())
+    await call.frames(3)
+    a, _b = call.ends
+    a.pipe.blocked = True
+    packets = call.sender._streams[0].packets
+    for _ in range(4):
+        # as many as nobody would wait for here
+        packets.sequence_number = packets.sequence_number + 17_000 & 0xFFFF
+        packets.send_frame(
+            call.send.codecs[0].payload_type, [b"lost"], packets.timestamp, marker=True, level=0
+        )
+    a.pipe.blocked = False
+    # more than can have waited
+    assert len(await call.frames(30)) == 30
+    assert call.ends[1].dtls.undecrypted_for == 0
+    await call.end()
+
+
 async def test_asking_for_what_is_gone_brings_a_key_frame(monkeypatch):
     monkeypatch.setattr("rtcpeer.media.sender.REFRESH_INTERVAL", 0.0)
     call = Call("video", "VP8")

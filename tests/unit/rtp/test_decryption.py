@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from rtcpeer.rtp import libsrtp
 from rtcpeer.rtp import session as rtp_session
-from rtcpeer.rtp.decryption import RUN_OVER, RUN_PACKETS, RUN_SECONDS, DecryptionWatch
+from rtcpeer.rtp.decryption import RUN_OVER, RUN_PACKETS, RUN_SECONDS, SEARCH_PACKETS, DecryptionWatch
 from tests.unit.media.rig import connect, make_ends
 
 
@@ -59,13 +60,82 @@ async def test_a_packet_that_is_500_late_is_decrypted_and_its_copy_is_not(path):
     assert b.dtls.stats()["packetsUndecrypted"] == 0
 
 
-async def test_a_sender_that_went_on_counting_is_noticed(path):
-    a, b, receiver = path
-    a.dtls.rtp.send_rtp(packet(30000))
+async def send_unheard(a, first, last):
+    """Packets that are numbered and protected, and lost; one in 20,000 is enough for the count."""
     a.pipe.blocked = True
-    for number in range(30001, 70000):
+    for number in (*range(first, last, 20_000), last - 1):
         a.dtls.rtp.send_rtp(packet(number))
     a.pipe.blocked = False
+
+
+@pytest.mark.parametrize("first", [3, 100, 32000, 65535])
+@pytest.mark.parametrize("lost", [32_767, 32_769, 40_000, 65_536, 66_000, 131_000])
+async def test_a_stream_goes_on_however_many_packets_were_lost(path, first, lost):
+    """RFC 3711 section 3.3.1: what a packet does not say of its index would be guessed wrongly for ever."""
+    a, b, receiver = path
+    a.dtls.rtp.send_rtp(packet(first))
+    await send_unheard(a, first + 1, first + 1 + lost)
+
+    begin = first + 1 + lost
+    for number in range(begin, begin + 40):
+        a.dtls.rtp.send_rtp(packet(number))
+        await asyncio.sleep(0.02)
+
+    # some are lost until it is sure that this is no forgery
+    assert [n & 0xFFFF for n in range(begin + SEARCH_PACKETS - 1, begin + 40)] == receiver.numbers[-31:]
+    assert b.dtls.undecrypted_for == 0
+    # and over the next cycles
+    for number in range(begin + 40, begin + 140_040, 10_000):
+        a.dtls.rtp.send_rtp(packet(number))
+    await asyncio.sleep(0)
+    assert receiver.numbers[-1] == (begin + 130_040) & 0xFFFF
+
+
+async def test_nothing_can_be_played_again_by_it(path):
+    a, b, receiver = path
+    kept = []
+    for number in range(0, 200_000, 1000):
+        a.pipe.keep = True
+        a.dtls.rtp.send_rtp(packet(number))
+        kept.append(a.pipe.sent[-1])
+    await asyncio.sleep(0)
+    assert len(receiver.numbers) == 200
+
+    # an outage, in which somebody repeats what he has recorded: of this cycle, and of those before
+    for recorded in kept:
+        b.pipe.receiver(recorded)
+        await asyncio.sleep(0.01)
+
+    assert len(receiver.numbers) == 200
+    a.dtls.rtp.send_rtp(packet(200_000))
+    await asyncio.sleep(0)
+    assert receiver.numbers[-1] == 200_000 & 0xFFFF
+
+
+async def test_forged_packets_cost_one_search_a_second(path, monkeypatch):
+    a, b, receiver = path
+    searches = []
+    a.dtls.rtp.send_rtp(packet(0))
+    await asyncio.sleep(0)
+    session = b.dtls.rtp
+    srtp = session._srtp
+    session._srtp = srtp._replace(recover=lambda data: searches.append(data) or srtp.recover(data))
+    for number in range(1000):
+        b.pipe.receiver(packet(number + 20000) + bytes(16))
+        await asyncio.sleep(0.01)
+
+    assert 9 <= len(searches) <= 11
+    # and the stream is what it was
+    a.dtls.rtp.send_rtp(packet(1))
+    await asyncio.sleep(0)
+    assert receiver.numbers == [0, 1]
+
+
+async def test_what_is_out_of_reach_is_noticed(path, monkeypatch):
+    monkeypatch.setattr(libsrtp, "CYCLES_MAX", 0)
+    a, b, receiver = path
+    a.dtls.rtp.send_rtp(packet(30000))
+    await send_unheard(a, 30001, 70000)
     assert b.dtls.undecrypted_for == 0
 
     for number in range(70000, 70100):
