@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import ast
 import importlib
-import sys
 import inspect
+import sys
 from pathlib import Path
 
 import pylibsrtp
