@@ -126,9 +126,8 @@ class Consent:
             pair.consented_at + settings.consent_expiry,
             pair.heard_at + settings.disconnected_after + settings.failed_after,
         )
+        # of the two, the first makes it silent, and the second changes nothing any more
         change = min(silence_at, doubt_at)
-        if change <= now:
-            change = doubt_at if silence_at <= now < doubt_at else silence_at
         # what is sent until then sets no timer of ours
         doze_at = pair.heard_at + settings.wake_after
         return min(

@@ -114,3 +114,101 @@ def test_backups_are_asked_before_one_takes_over() -> None:
     assert consent.wants_backup(103.8, quiet)
     assert not consent.is_quiet(104.4, quiet)
     assert consent.is_quiet(104.5, quiet)
+
+
+def test_levels_have_an_order() -> None:
+    assert list(Level) == sorted(Level) == [Level.LIVE, Level.SILENT, Level.EXPIRED]
+    assert len({*Level}) == 3
+
+
+def test_bounds_are_reached_at_their_very_moment() -> None:
+    """All numbers are exact in binary: 'at' is not 'after'."""
+    settings = IceSettings(failed_after=10.0, failover_after=4.5, probe_interval=0.5)
+    consent = Consent(settings, lambda: 0.5)
+    # silence alone, long before consent would expire
+    assert consent.level(115, pair(100, 100)) is Level.EXPIRED
+    assert consent.level(114.75, pair(100, 100)) is Level.SILENT
+    assert not consent.wants_backup(103.25, pair(100, 100))
+    assert consent.wants_backup(103.5, pair(100, 100))
+
+
+def test_the_last_request_after_the_expiry_is_at_the_end_of_its_time() -> None:
+    consent = Consent(IceSettings(revive_for=64.0), lambda: 0.5)
+    consent.start(0, controlling=True)
+    lost = pair(0, 0)
+    consent.requested(100 + 64, lost)
+    assert consent.revive_at(100) == 168
+    consent.requested(100 + 64.25, lost)
+    assert consent.revive_at(100) == NEVER
+
+
+def test_who_waits_for_an_answer_asks_sooner() -> None:
+    consent = Consent(SETTINGS, lambda: 0.999)
+    consent.start(100, controlling=True)
+    usual = consent.request_at(pair(102, 100))
+    busy = pair(102, 100)
+    busy.sent_at = 102
+    # sent when something came: it may be the answer
+    assert consent.request_at(busy) == usual
+    busy.sent_at = 102.001
+    assert consent.request_at(busy) == 102 + SETTINGS.wake_after < usual
+
+
+def test_a_request_that_was_answered_at_once_begins_a_new_interval() -> None:
+    consent = Consent(SETTINGS, lambda: 0.5)
+    consent.start(100, controlling=True)
+    path = pair(102, 100)
+    consent.requested(102, path)
+    path.consented_at = path.heard_at = 102
+    # five seconds after this one, not after the start
+    path.heard_at = 106
+    assert consent.request_at(path) == 107
+    # unanswered ones belong to the interval in which they are sent, up to its very end
+    path.consented_at = 101
+    consent.requested(106.5, path)
+    path.consented_at = 106.75
+    path.heard_at = 110
+    assert consent.request_at(path) == 107
+    path.consented_at = 101
+    consent.requested(107, path)
+    path.consented_at = 107.25
+    assert consent.request_at(path) == 112
+
+
+@pytest.mark.parametrize("heard_at", [90.0, 95.0, 98.0, 100.0])
+@pytest.mark.parametrize("consented_at", [80.0, 89.0, 90.0, 95.0, 98.0])
+def test_it_is_looked_at_whenever_something_changes_and_never_without_end(
+    heard_at: float, consented_at: float
+) -> None:
+    settings = IceSettings(
+        consent_interval=(900.0, 1000.0), consent_retry=900.0, probe_after=500.0, wake_after=3.0
+    )
+    consent = Consent(settings, lambda: 0.0)
+    path = pair(heard_at, consented_at)
+    changes = [
+        heard_at + 3.0,
+        heard_at + settings.disconnected_after,
+        heard_at + settings.disconnected_after + settings.failed_after,
+        consented_at + settings.consent_expiry,
+    ]
+    now, seen = 100.0, []
+    consent.start(now, controlling=True)
+    while consent.level(now, path) is not Level.EXPIRED:
+        then = consent.next_time(now, path)
+        assert then > now
+        seen.append(then)
+        now = then
+    assert seen == sorted({at for at in changes if 100.0 < at <= min(changes[2:])})
+
+
+def test_it_is_looked_at_when_consent_becomes_doubtful_although_data_comes() -> None:
+    settings = IceSettings(consent_interval=(4.0, 6.0), consent_expiry=600.0)
+    consent = Consent(settings, lambda: 0.0)
+    consent.start(110.0, controlling=True)
+    path = pair(110.5, 100.0)
+    path.sent_at = 0.0
+    # asked last just now, so that no request is due before
+    consent.requested(110.75, path)
+    assert consent.next_time(110.75, path) == 111.0
+    assert consent.level(111.0, path) is Level.SILENT
+    assert consent.next_time(111.0, path) > 111.0
