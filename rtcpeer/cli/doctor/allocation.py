@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from rtcpeer.cli.doctor.udp_socket import report_errors
@@ -96,7 +97,7 @@ class ExaminedRelay:
             report_errors(socket, self._failed)
             if self._secure:
                 self._channel = DtlsChannel(
-                    client_connection(tls, self._hostname),
+                    partial(client_connection, tls, self._hostname),
                     send=lambda datagram: socket.send(datagram, self.server),
                     receive=self._message,
                     on_end=lambda: self._chunk(None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from rtcpeer.cli.doctor.context import (
     ALLOCATE_BY,
@@ -47,7 +48,7 @@ async def ask_over_dtls(
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[stun.StunMessage | None] = loop.create_future()
     channel = DtlsChannel(
-        client_connection(around.tls, entry.url.host),
+        partial(client_connection, around.tls, entry.url.host),
         send=lambda datagram: socket.send(datagram, attempt.address),
         receive=lambda data: _note(answer, data),
         on_end=lambda: _note(answer, b""),

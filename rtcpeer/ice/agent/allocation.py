@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from rtcpeer.dtls.trust import client_connection
@@ -203,7 +204,7 @@ class AllocationAttempt:
                 source, 0, path.datagram_received, port_range=settings.port_range
             )
             if url.is_secure:
-                await path.secure(socket, client_connection(settings.ssl_context, url.host))
+                await path.secure(socket, partial(client_connection, settings.ssl_context, url.host))
             else:
                 path.attach_socket(socket)
             return

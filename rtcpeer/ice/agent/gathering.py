@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from rtcpeer.aio import quiet
@@ -263,10 +264,10 @@ class Gathering:
     async def _ask_secure(self, way: _Way, deadline: float) -> None:
         """``stuns:``: over DTLS (RFC 7350), from the base's own socket."""
         settings = self._settings
-        connection = client_connection(settings.ssl_context, way.entry.url.host)
+        connect = partial(client_connection, settings.ssl_context, way.entry.url.host)
         deadline = min(deadline, self._pipe.clock() + settings.server_timeout)
         answer = await ask_over_dtls(
-            self._pipe, way.base, way.server, connection, rto=settings.server_rto, deadline=deadline
+            self._pipe, way.base, way.server, connect, rto=settings.server_rto, deadline=deadline
         )
         self._answered(way, *answer)
 

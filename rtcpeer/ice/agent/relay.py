@@ -81,7 +81,7 @@ class RelayPath:
         self._socket = socket
         self.local_address = socket.local_address
 
-    async def secure(self, socket: DatagramSocket, connection: SSL.Connection) -> None:
+    async def secure(self, socket: DatagramSocket, connect: Callable[[], SSL.Connection]) -> None:
         """It is a UDP socket with DTLS on it, whose handshake this waits for.
 
         Raises:
@@ -89,7 +89,7 @@ class RelayPath:
         """
         self.attach_socket(socket)
         self._secure = DtlsChannel(
-            connection,
+            connect,
             send=lambda datagram: socket.send(datagram, self.server),
             receive=self._message_received,
             on_end=lambda: self._path_ended("the server closed the association"),

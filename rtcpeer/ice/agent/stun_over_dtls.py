@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from OpenSSL import SSL
 
@@ -21,7 +22,7 @@ async def ask_over_dtls(
     pipe: BaseContext,
     base: SocketBase,
     server: Address,
-    connection: SSL.Connection,
+    connect: Callable[[], SSL.Connection],
     *,
     rto: float,
     deadline: float,
@@ -29,7 +30,7 @@ async def ask_over_dtls(
     """Ask one server through one socket.
 
     Args:
-        connection: to that server, of `rtcpeer.dtls.trust`.
+        connect: makes a connection to that server, of `rtcpeer.dtls.trust`.
         rto: first repetition.
         deadline: of the loop's clock; silence until then is an answer too.
 
@@ -41,7 +42,7 @@ async def ask_over_dtls(
             while (other := base.associations.get(server)) is not None:
                 # another gathering of ours is asking: one 5-tuple has one association
                 await other.ended.wait()
-            return await _Question(pipe, base, server, connection, rto, deadline).answer()
+            return await _Question(pipe, base, server, connect, rto, deadline).answer()
     except TimeoutError:
         return None, (701, "the server did not answer")
     except OSError as exc:
@@ -54,7 +55,7 @@ class _Question:
         pipe: BaseContext,
         base: SocketBase,
         server: Address,
-        connection: SSL.Connection,
+        connect: Callable[[], SSL.Connection],
         rto: float,
         deadline: float,
     ) -> None:
@@ -68,7 +69,7 @@ class _Question:
         self._result: asyncio.Future[tuple[Address | None, tuple[int, str]]] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._channel = DtlsChannel(
-            connection, send=self._send, receive=self._received_untrusted, on_end=self._ended, rto=rto
+            connect, send=self._send, receive=self._received_untrusted, on_end=self._ended, rto=rto
         )
 
     async def answer(self) -> tuple[Address | None, tuple[int, str]]:

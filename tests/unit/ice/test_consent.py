@@ -117,8 +117,8 @@ def test_backups_are_asked_before_one_takes_over() -> None:
 
 
 def test_levels_have_an_order() -> None:
-    assert list(Level) == sorted(Level) == [Level.LIVE, Level.SILENT, Level.EXPIRED]
-    assert len({*Level}) == 3
+    assert list(Liveness) == sorted(Liveness) == [Liveness.LIVE, Liveness.SILENT, Liveness.EXPIRED]
+    assert len({*Liveness}) == 3
 
 
 def test_bounds_are_reached_at_their_very_moment() -> None:
@@ -126,8 +126,8 @@ def test_bounds_are_reached_at_their_very_moment() -> None:
     settings = IceSettings(failed_after=10.0, failover_after=4.5, probe_interval=0.5)
     consent = Consent(settings, lambda: 0.5)
     # silence alone, long before consent would expire
-    assert consent.level(115, pair(100, 100)) is Level.EXPIRED
-    assert consent.level(114.75, pair(100, 100)) is Level.SILENT
+    assert consent.level(115, pair(100, 100)) is Liveness.EXPIRED
+    assert consent.level(114.75, pair(100, 100)) is Liveness.SILENT
     assert not consent.wants_backup(103.25, pair(100, 100))
     assert consent.wants_backup(103.5, pair(100, 100))
 
@@ -193,7 +193,7 @@ def test_it_is_looked_at_whenever_something_changes_and_never_without_end(
     ]
     now, seen = 100.0, []
     consent.start(now, controlling=True)
-    while consent.level(now, path) is not Level.EXPIRED:
+    while consent.level(now, path) is not Liveness.EXPIRED:
         then = consent.next_time(now, path)
         assert then > now
         seen.append(then)
@@ -210,5 +210,5 @@ def test_it_is_looked_at_when_consent_becomes_doubtful_although_data_comes() -> 
     # asked last just now, so that no request is due before
     consent.requested(110.75, path)
     assert consent.next_time(110.75, path) == 111.0
-    assert consent.level(111.0, path) is Level.SILENT
+    assert consent.level(111.0, path) is Liveness.SILENT
     assert consent.next_time(111.0, path) > 111.0
