@@ -36,8 +36,8 @@ async def finish(ends: Ends) -> None:
     await asyncio.sleep(0.1)
 
 
-# What takes the place of the first word of a server, which knows a client by its port and begins anew with nobody who is
-# in the middle of a handshake: another port is needed.
+# What takes the place of a first word of the server, which knows a client by its port and begins anew with nobody who
+# is in the middle of a handshake: another port is needed.
 FIRST_WORDS = {"ServerHello", "ServerHello of another server", "HelloVerifyRequest"}
 
 

@@ -46,7 +46,7 @@ async def test_a_packet_that_is_500_late_is_decrypted_and_its_copy_is_not(path):
     a, b, receiver = path
     for number in range(1000):
         a.pipe.blocked, a.pipe.keep = number == 499, True
-        a.dtls.rtp.send_rtp(packet(number))
+        await send(a, packet(number))
         if number == 499:
             late = a.pipe.sent[-1]
     await asyncio.sleep(0)
@@ -60,11 +60,18 @@ async def test_a_packet_that_is_500_late_is_decrypted_and_its_copy_is_not(path):
     assert b.dtls.stats()["packetsUndecrypted"] == 0
 
 
+async def send(end, *packets):
+    """Send packets, and let them leave: they do at the end of a turn of the loop."""
+    for one in packets:
+        end.dtls.rtp.send_rtp(one)
+    await asyncio.sleep(0)
+
+
 async def send_unheard(a, first, last):
     """Packets that are numbered and protected, and lost; one in 20,000 is enough for the count."""
     a.pipe.blocked = True
     for number in (*range(first, last, 20_000), last - 1):
-        a.dtls.rtp.send_rtp(packet(number))
+        await send(a, packet(number))
     a.pipe.blocked = False
 
 
@@ -73,12 +80,12 @@ async def send_unheard(a, first, last):
 async def test_a_stream_goes_on_however_many_packets_were_lost(path, first, lost):
     """RFC 3711 section 3.3.1: what a packet does not say of its index would be guessed wrongly for ever."""
     a, b, receiver = path
-    a.dtls.rtp.send_rtp(packet(first))
+    await send(a, packet(first))
     await send_unheard(a, first + 1, first + 1 + lost)
 
     begin = first + 1 + lost
     for number in range(begin, begin + 40):
-        a.dtls.rtp.send_rtp(packet(number))
+        await send(a, packet(number))
         await asyncio.sleep(0.02)
 
     # some are lost until it is sure that this is no forgery
@@ -86,7 +93,7 @@ async def test_a_stream_goes_on_however_many_packets_were_lost(path, first, lost
     assert b.dtls.undecrypted_for == 0
     # and over the next cycles
     for number in range(begin + 40, begin + 140_040, 10_000):
-        a.dtls.rtp.send_rtp(packet(number))
+        await send(a, packet(number))
     await asyncio.sleep(0)
     assert receiver.numbers[-1] == (begin + 130_040) & 0xFFFF
 
@@ -96,7 +103,7 @@ async def test_nothing_can_be_played_again_by_it(path):
     kept = []
     for number in range(0, 200_000, 1000):
         a.pipe.keep = True
-        a.dtls.rtp.send_rtp(packet(number))
+        await send(a, packet(number))
         kept.append(a.pipe.sent[-1])
     await asyncio.sleep(0)
     assert len(receiver.numbers) == 200
@@ -107,7 +114,7 @@ async def test_nothing_can_be_played_again_by_it(path):
         await asyncio.sleep(0.01)
 
     assert len(receiver.numbers) == 200
-    a.dtls.rtp.send_rtp(packet(200_000))
+    await send(a, packet(200_000))
     await asyncio.sleep(0)
     assert receiver.numbers[-1] == 200_000 & 0xFFFF
 
@@ -115,7 +122,7 @@ async def test_nothing_can_be_played_again_by_it(path):
 async def test_forged_packets_cost_one_search_a_second(path, monkeypatch):
     a, b, receiver = path
     searches = []
-    a.dtls.rtp.send_rtp(packet(0))
+    await send(a, packet(0))
     await asyncio.sleep(0)
     session = b.dtls.rtp
     srtp = session._srtp
@@ -126,7 +133,7 @@ async def test_forged_packets_cost_one_search_a_second(path, monkeypatch):
 
     assert 9 <= len(searches) <= 11
     # and the stream is what it was
-    a.dtls.rtp.send_rtp(packet(1))
+    await send(a, packet(1))
     await asyncio.sleep(0)
     assert receiver.numbers == [0, 1]
 
@@ -134,12 +141,12 @@ async def test_forged_packets_cost_one_search_a_second(path, monkeypatch):
 async def test_what_is_out_of_reach_is_noticed(path, monkeypatch):
     monkeypatch.setattr(libsrtp, "CYCLES_MAX", 0)
     a, b, receiver = path
-    a.dtls.rtp.send_rtp(packet(30000))
+    await send(a, packet(30000))
     await send_unheard(a, 30001, 70000)
     assert b.dtls.undecrypted_for == 0
 
     for number in range(70000, 70100):
-        a.dtls.rtp.send_rtp(packet(number))
+        await send(a, packet(number))
         await asyncio.sleep(0.05)
 
     assert receiver.numbers == [30000]
@@ -154,7 +161,7 @@ async def test_what_is_out_of_reach_is_noticed(path, monkeypatch):
 async def test_forged_packets_beside_good_ones_are_no_run(path):
     a, b, _receiver = path
     for number in range(100):
-        a.dtls.rtp.send_rtp(packet(number))
+        await send(a, packet(number))
         b.pipe.receiver(packet(number + 20000) + bytes(16))
         await asyncio.sleep(0.05)
 
@@ -174,15 +181,15 @@ async def test_streams_that_authenticate_are_bounded(path, monkeypatch):
     monkeypatch.setattr(rtp_session, "DECRYPTED_SSRCS_MAX", 10)
     a, b, receiver = path
     session = b.dtls.rtp
-    a.dtls.rtp.send_rtp(packet(0))
+    await send(a, packet(0))
     for ssrc in range(100, 200):
-        a.dtls.rtp.send_rtp(packet(1, ssrc, 50))
+        await send(a, packet(1, ssrc, 50))
     await asyncio.sleep(0)
 
     assert len(session._decrypted) == 10
     # the announced one is not forgotten, and goes on
     assert 7 in session._decrypted
-    a.dtls.rtp.send_rtp(packet(1))
+    await send(a, packet(1))
     await asyncio.sleep(0)
     assert receiver.numbers == [0, 1]
 
@@ -191,7 +198,7 @@ async def test_learned_streams_are_bounded_and_the_oldest_goes(path, monkeypatch
     monkeypatch.setattr(rtp_session, "LEARNED_SSRCS_MAX", 8)
     a, b, receiver = path
     for ssrc in range(100, 120):
-        a.dtls.rtp.send_rtp(packet(1, ssrc))
+        await send(a, packet(1, ssrc))
     await asyncio.sleep(0)
 
     assert list(b.dtls.rtp._learned) == list(range(112, 120))
