@@ -18,8 +18,9 @@ from rtcpeer.testing import OutageNetwork, TurnServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
-# a machine that is busy elsewhere; alone it is below 50 ms (measured: 10 to 25)
-LONGEST_GAP = 0.5
+# How long messages may be held up, beyond what this process itself stood still (measured alone: 10 to 25 ms). The
+# sender is woken every 5 ms by the loop that carries everything: how late it is, is how long a machine let us wait.
+LONGEST_GAP = 0.05
 QUICK = PolicySettings(disconnected_wait=0.3, quiet_wait=0.3)
 
 
@@ -61,12 +62,19 @@ class Talk:
     def __init__(self, peer: SupervisedPeer) -> None:
         self.channel = peer.createDataChannel("numbers")
         self.sent = 0
+        self.times: list[float] = []
 
     async def run(self) -> None:
         while True:
+            self.times.append(asyncio.get_running_loop().time())
             self.channel.send(str(self.sent))
             self.sent += 1
             await asyncio.sleep(0.005)
+
+    def longest_pause(self, since: float) -> float:
+        """How long the sender itself was silent at most."""
+        times = [when for when in self.times if when >= since - 0.5]
+        return max(b - a for a, b in itertools.pairwise(times))
 
     @contextlib.asynccontextmanager
     async def going(self) -> AsyncIterator[None]:
@@ -97,7 +105,7 @@ async def test_a_planned_restart_is_not_noticed() -> None:
             await until(lambda: peer.pc.remoteDescription.sdp != before and peer.state == "connected")
             await asyncio.sleep(0.3)
         await until(lambda: not counting.missing(talk.sent))
-        assert counting.longest_gap(since) < LONGEST_GAP
+        assert counting.longest_gap(since) - talk.longest_pause(since) < LONGEST_GAP
         assert counting.methods.count("PATCH") >= 1
         assert peer.generation == 1
 
@@ -121,7 +129,7 @@ async def test_a_turn_server_is_replaced_under_traffic() -> None:
                 await until(lambda: peer.pc.remoteDescription.sdp != before and peer.state == "connected")
                 await asyncio.sleep(0.3)
             await until(lambda: not counting.missing(talk.sent))
-            assert counting.longest_gap(since) < LONGEST_GAP
+            assert counting.longest_gap(since) - talk.longest_pause(since) < LONGEST_GAP
             assert peer.generation == 1
             relays = [s for s in (await peer.pc.getStats()).values() if s["type"] == "local-candidate"]
             assert any(s.get("url") in str(second.ice_servers) for s in relays)

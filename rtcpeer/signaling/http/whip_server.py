@@ -132,6 +132,8 @@ class _WhipRequests(SessionServer):
         if session.is_current(fragment):
             session.take_candidates(fragment)
             return web.Response(status=204)
+        if fragment.pwd is not None and session.is_past(fragment):
+            raise SignalingRefused("a restart needs new credentials; these were used before", status=412)
         if fragment.pwd is None:
             if is_any(if_match):
                 raise SignalingRefused("a restart needs a=ice-pwd", status=400)

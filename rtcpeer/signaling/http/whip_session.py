@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 #: Candidates that wait for a reader; more are dropped.
 _ARRIVED_BOUND: Final = 300
 
+#: Restarts whose credentials are remembered, so that nobody replays them.
+_PAST_BOUND: Final = 100
+
 EndReason = Literal["client", "failed", "closed", "server"]
 SessionKind = Literal["publish", "play", "offer"]
 
@@ -81,6 +84,7 @@ class WhipSession:
         self._negotiator: Negotiator | None = None
         self.is_read = False
         self.is_answered = False
+        self._past: deque[str | None] = deque(maxlen=_PAST_BOUND)  # user name fragments before restarts
         self._answer: asyncio.Future[str] | None = None
         self._exchanging = asyncio.Lock()
         self._arrived: deque[Message] = deque()
@@ -247,6 +251,7 @@ class WhipSession:
             except SignalingRefused:
                 await self._roll_back()
                 raise
+            self._past.append(fragment_of(self.offer)[0].ufrag)
             self.offer, self.etag = offer, _new_etag()
             return fragment_of(answer)[0]
 
@@ -286,6 +291,10 @@ class WhipSession:
     def is_current(self, fragment: Fragment) -> bool:
         """Whether a fragment has the credentials in force, or none: then it holds candidates, and is no restart."""
         return fragment.ufrag is None or fragment.ufrag == fragment_of(self.offer)[0].ufrag
+
+    def is_past(self, fragment: Fragment) -> bool:
+        """Whether a fragment has credentials of before a restart: they are not used again (RFC 8445 section 9)."""
+        return fragment.ufrag in self._past
 
     async def end(self, reason: EndReason) -> None:
         """End it; the first reason stays."""

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -125,6 +126,54 @@ async def test_of_several_restarts_the_last_one_wins(whip: Harness, offer: str) 
     assert session.etag in [headers["ETag"] for _, headers, _ in done]
     assert fragment_of(session.offer)[0].ufrag in session.pc.remoteDescription.sdp
     assert session.pc.signalingState == "stable"
+
+
+async def test_a_replayed_patch_changes_nothing(whip: Harness, offer: str) -> None:
+    """Candidates of before a restart, and a restart that somebody sends again after the next one."""
+    where, etag = await whip.begin(offer)
+    (session,) = whip.server.sessions
+    restart = ("PATCH", where, FRAGMENT | TOKEN | {"If-Match": "*"})
+    assert (await whip.ask(*restart, NEW))[0] == 200
+    assert (await whip.ask(*restart, NEW.replace("newfrag", "newerfrag")))[0] == 200
+    before = session.offer, session.etag, session.pc.remoteDescription.sdp
+    for if_match in ("*", '"*"', session.etag):
+        assert (await whip.ask(*restart[:2], FRAGMENT | TOKEN | {"If-Match": if_match}, NEW))[0] == 412
+    first = fragment_of(offer)[0]
+    old = f"a=ice-ufrag:{first.ufrag}\r\na=ice-pwd:{first.pwd}\r\n"
+    assert (await whip.ask(*restart, old))[0] == 412
+    assert (await whip.ask("PATCH", where, FRAGMENT | TOKEN | {"If-Match": etag}, CANDIDATE))[0] == 412
+    assert (session.offer, session.etag, session.pc.remoteDescription.sdp) == before
+
+
+async def answer_directly(offer: str) -> None:
+    """What is left of a POST without HTTP and sessions."""
+    async with RTCPeerConnection() as pc:
+        await pc.setRemoteDescription({"type": "offer", "sdp": offer})
+        await pc.setLocalDescription()
+        await pc.gathered()
+
+
+async def test_a_post_costs_little_more_than_its_answer(offer: str) -> None:
+    """Fifty at once, the client's part included, beside fifty answers in the same run: a busy machine slows both.
+
+    `make bench` says how many a second that is.
+    """
+    calm = RateLimit(1000, 1000)
+    async with (
+        aiohttp.ClientSession() as http,
+        WhipServer(prepare, address_rate=calm, token_rate=calm) as server,
+    ):
+        harness = Harness(server, http)
+        await harness.begin(offer)  # what is imported and made once
+        began = time.process_time()
+        await asyncio.gather(*(answer_directly(offer) for _ in range(50)))
+        answered = time.process_time()
+        await asyncio.gather(*(harness.begin(offer) for _ in range(50)))
+        posted = time.process_time()
+        assert len(server.sessions) == 51
+    direct, post = 20 * (answered - began), 20 * (posted - answered)
+    print(f"an answer takes {direct:.1f} ms of a core, a POST {post:.1f} ms")
+    assert post < 2 * direct + 3
 
 
 # -- refusals: (method, path, headers, body) -> status. WHERE and ETAG stand for a session's.
