@@ -46,6 +46,7 @@ _STREAMS_MAX: Final = 64
 # After somebody has come, in seconds: our state is told when their connection is likely to be there.
 _STATE_DELAYS: Final = (1.0, 4.0)
 _RETRY: Final = 1.0
+_LEAVE_TIME: Final = 2.0
 
 
 class JanusRoom:
@@ -244,11 +245,13 @@ class JanusRoom:
         """See `CallService`."""
         self._left = True
         if self.handle is not None:
-            with contextlib.suppress(NetworkError, RTCTimeoutError, InvalidStateError):
-                async with asyncio.timeout(2):
+            with contextlib.suppress(NetworkError, RTCTimeoutError, InvalidStateError, TimeoutError):
+                async with asyncio.timeout(_LEAVE_TIME):
                     await self.handle.ask({"request": "leave"})
-        await asyncio.gather(self._publisher.close(), self._subscriber.close())
-        await self.session.close()
+        try:
+            await asyncio.gather(self._publisher.close(), self._subscriber.close(detach=False))
+        finally:
+            await self.session.close()  # and with it all handles
 
     # -- what arrives on data channels -----------------------------------------------------------------
 
@@ -439,14 +442,16 @@ class _Subscriber:
         if self._work is None:
             self._work = self._room.host.spawn(self._follow(), "subscriber")
 
-    async def close(self) -> None:
+    async def close(self, *, detach: bool = True) -> None:
         self._closed = True
-        if self._work is not None and self._work is not asyncio.current_task():
-            self._work.cancel()
-            await asyncio.wait([self._work])
+        work = self._work if self._work is not asyncio.current_task() else None
+        if work is not None:
+            work.cancel()
         if self._peer is not None:
             await self._peer.close()
-        if self._channel is not None and self._channel.handle is not None:
+        if work is not None:
+            await asyncio.wait([work])
+        if detach and self._channel is not None and self._channel.handle is not None:
             await self._channel.handle.detach()
 
     async def _follow(self) -> None:
@@ -473,6 +478,9 @@ class _Subscriber:
             return
         assert self._channel is not None
         handle = self._channel.handle
+        if handle is None and wanted:  # beginning has failed
+            await self._renew()
+            return
         more, less = wanted - self._subscribed, self._subscribed - wanted
         if handle is None or not (more or less):
             return
@@ -517,7 +525,8 @@ class _Subscriber:
                 body["private_id"] = self._room.private_id
             data, jsep = await handle.ask(body)
         except BaseException:
-            await asyncio.shield(handle.detach())
+            if not self._closed:  # else it goes with the session, which may not answer any more
+                await asyncio.shield(handle.detach())
             raise
         self._subscribed = wanted
         self._channel.take_over(handle)

@@ -7,7 +7,6 @@ Owns: the session and the handle in force. Never: what a plugin says; `janus_ech
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
@@ -42,6 +41,7 @@ class JanusPlugin:
     Attributes:
         session: with Janus.
         peer: the supervised peer; None before it is there.
+        is_left: whether the call was left.
     """
 
     plugin: ClassVar[str]
@@ -62,7 +62,7 @@ class JanusPlugin:
         self.host: CallHost
         self.peer: Any = None
         self.channel: HandleChannel | None = None
-        self._left = False
+        self.is_left = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, {self.session!r}>"
@@ -139,7 +139,7 @@ class JanusPlugin:
             reason, error = EndReason.CONNECTION_LOST, gave_up
         except InvalidStateError:
             pass  # closed before it was started
-        if not self._left:
+        if not self.is_left:
             self.host.ended(reason, error)
 
     def _on_state(self, event: Any) -> None:
@@ -160,7 +160,7 @@ class JanusPlugin:
 
     async def _begin_again(self) -> None:
         """Janus has forgotten us."""
-        while not self._left and self.session.id is not None:
+        while not self.is_left and self.session.id is not None:
             try:
                 await self.begin(await self.new_handle())
             except JanusError as error:
@@ -174,14 +174,12 @@ class JanusPlugin:
 
     async def leave(self) -> None:
         """See `CallService`."""
-        self._left = True
-        if self.peer is not None:
-            await self.peer.close()
-        if self.channel is not None and self.channel.handle is not None:
-            with contextlib.suppress(NetworkError, RTCTimeoutError, InvalidStateError):
-                async with asyncio.timeout(2):
-                    await self.channel.handle.detach()
-        await self.session.close()
+        self.is_left = True
+        try:
+            if self.peer is not None:
+                await self.peer.close()
+        finally:
+            await self.session.close()  # and with it the handle
 
     # -- what most of them have not --------------------------------------------------------------------
 

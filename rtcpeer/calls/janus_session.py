@@ -29,6 +29,9 @@ _WAITS: Final = (0.0, 0.3, 1.0, 2.0, 5.0)
 # For so long, in seconds, Janus may be away.
 PATIENCE: Final = 120.0
 _MESSAGE_MAX: Final = 4 << 20
+# How long Janus may take to say farewell, in seconds: to the session, and to the socket.
+_DESTROY_TIME: Final = 2.0
+_CLOSE_TIME: Final = 1.0
 _NO_SUCH_SESSION: Final = 458
 
 
@@ -190,21 +193,25 @@ class JanusSession:
         if self._closed:
             return
         self._closed = True
-        if self._socket is not None and self.id is not None:
-            with contextlib.suppress(NetworkError, RTCTimeoutError):
-                async with asyncio.timeout(3):
-                    await self.request("destroy")
-        for handle in tuple(self.handles.values()):
-            self.forget(handle)
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        if self._socket is not None:
-            await self._socket.close()
-        if tasks:
-            await asyncio.wait(tasks)
-        if self._client is not None:
-            await self._client.close()
+        try:
+            if self._socket is not None and self.id is not None:
+                with contextlib.suppress(NetworkError, RTCTimeoutError, TimeoutError):
+                    async with asyncio.timeout(_DESTROY_TIME):
+                        await self.request("destroy")
+            for handle in tuple(self.handles.values()):
+                self.forget(handle)
+            tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+            for task in tasks:
+                task.cancel()
+            if self._socket is not None:
+                await self._socket.close()
+            if tasks:
+                await asyncio.wait(tasks)
+        finally:
+            for task in self._tasks - {asyncio.current_task()}:  # also when there was no time for it
+                task.cancel()
+            if self._client is not None:
+                await self._client.close()
 
     def forget(self, handle: JanusHandle) -> None:
         """For handles: it is gone."""
@@ -223,6 +230,7 @@ class JanusSession:
                     protocols=("janus-protocol",),
                     heartbeat=_HEARTBEAT,
                     max_msg_size=_MESSAGE_MAX,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIME),
                 )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise NetworkError(f"Janus cannot be reached: {error}", fault="network") from error

@@ -91,7 +91,8 @@ class JanusStreaming(JanusPlugin):
         try:
             await self.begin(handle)
         except BaseException:
-            await asyncio.shield(handle.detach())
+            if not self.is_left:  # else it goes with the session, which may not answer any more
+                await asyncio.shield(handle.detach())
             raise
 
     def take_event(self, handle: JanusHandle, data: dict[str, Any], jsep: dict[str, Any] | None) -> None:

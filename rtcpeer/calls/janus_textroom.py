@@ -90,7 +90,8 @@ class JanusTextRoom(JanusPlugin):
         try:
             await self.begin(handle)
         except BaseException:
-            await asyncio.shield(handle.detach())
+            if not self.is_left:  # else it goes with the session, which may not answer any more
+                await asyncio.shield(handle.detach())
             raise
 
     async def _make_room(self, handle: JanusHandle) -> None:

@@ -41,6 +41,9 @@ logger = logging.getLogger(__name__)
 
 Serialization = Literal["binary", "binary-utf8", "json", "raw"]
 _TIMEOUT: Final = 10.0
+_CLOSE_TIME: Final = 2.0
+# what a PeerServer says instead of "OPEN"
+_REFUSALS: Final = ("ID-TAKEN", "INVALID-KEY", "ERROR")
 _HEARTBEAT: Final = 5.0
 _WAITS: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 _PIECE: Final = 16_300
@@ -470,16 +473,20 @@ class PeerJS:
             return
         self._closed = True
         self._changed.set()
-        await asyncio.gather(*(one.close() for one in tuple(self._connections.values())))
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        if self._socket is not None:
-            await self._socket.close()
-        if tasks:
-            await asyncio.wait(tasks)
-        if self._client is not None:
-            await self._client.close()
+        try:
+            await asyncio.gather(*(one.close() for one in tuple(self._connections.values())))
+            tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+            for task in tasks:
+                task.cancel()
+            if self._socket is not None:
+                await self._socket.close()
+            if tasks:
+                await asyncio.wait(tasks)
+        finally:
+            for task in self._tasks - {asyncio.current_task()}:  # also when there was no time for it
+                task.cancel()
+            if self._client is not None:
+                await self._client.close()
 
     # -- for connections -------------------------------------------------------------------------------
 
@@ -515,15 +522,21 @@ class PeerJS:
         assert self._client is not None
         base = self.url.replace("http", "ws", 1)
         query = urlencode({"key": self._key, "id": self.id, "token": self._token, "version": "1.5.5"})
-        socket = await self._client.ws_connect(f"{base}/peerjs?{query}", max_msg_size=4 << 20)
+        socket = await self._client.ws_connect(
+            f"{base}/peerjs?{query}",
+            max_msg_size=4 << 20,
+            timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIME),
+        )
         try:
-            message = await socket.receive()
-            said = json.loads(message.data) if message.type == aiohttp.WSMsgType.TEXT else {}
-            if not isinstance(said, dict) or said.get("type") != "OPEN":
-                reason = said.get("payload") if isinstance(said, dict) else said
-                raise SignalingRefused(
-                    f"{said.get('type') if isinstance(said, dict) else ''} {reason}"[:200], fatal=True
-                )
+            async for message in socket:
+                said = _object_untrusted(message)
+                if said.get("type") == "OPEN":
+                    break
+                if said.get("type") in _REFUSALS:
+                    raise SignalingRefused(f"{said['type']} {said.get('payload')}"[:200], fatal=True)
+                self.ignored("frame before OPEN", str(message.data)[:50])
+            else:
+                raise NetworkError("the PeerServer has closed the connection", fault="network")
         except BaseException:
             await socket.close()
             raise
@@ -556,7 +569,7 @@ class PeerJS:
                     await self._register()
             except SignalingRefused as error:
                 self.error = error
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            except (aiohttp.ClientError, OSError, TimeoutError, ValueError, NetworkError) as error:
                 if loop.time() > until:
                     self.error = error
             else:
@@ -639,6 +652,15 @@ class PeerJS:
     def _check_open(self) -> None:
         if self._closed:
             raise InvalidStateError("this peer is closed")
+
+
+def _object_untrusted(message: aiohttp.WSMessage) -> dict[str, Any]:
+    """The JSON object of a frame; empty when it is none."""
+    try:
+        said = json.loads(message.data) if message.type == aiohttp.WSMsgType.TEXT else None
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _places_untrusted(offer: str) -> Counter[str]:

@@ -131,9 +131,11 @@ class RoomService:
     async def leave(self) -> None:
         """See `CallService`."""
         self._left = True
-        if self._mesh is not None:
-            await self._mesh.close()
-        await self._client.close()
+        try:
+            if self._mesh is not None:
+                await self._mesh.close()
+        finally:
+            await self._client.close()
 
     @property
     def _entered(self) -> Mesh:

@@ -10,13 +10,13 @@ Extra data go by the server. A text message is JSON on any data channel, in piec
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
-
-import socketio
+from urllib.parse import urlencode
 
 from rtcpeer.calls.call import Call
 from rtcpeer.calls.events import EndReason
@@ -25,6 +25,7 @@ from rtcpeer.calls.mesh import Mesh, MeshMember
 from rtcpeer.calls.participant import Participant, Publication
 from rtcpeer.calls.queue_channel import QueueChannel
 from rtcpeer.calls.request import JoinRequest
+from rtcpeer.calls.socketio_link import SocketIoLink
 from rtcpeer.config.configuration import RTCIceServer
 from rtcpeer.errors import NetworkError, SignalingRefused
 from rtcpeer.signaling.capabilities import ChannelCapabilities
@@ -32,7 +33,9 @@ from rtcpeer.signaling.channel import Message, as_message
 from rtcpeer.supervisor.session import ServerList, Session
 
 _EVENT: Final = "RTCMultiConnection-Message"
-_TIMEOUT: Final = 10.0
+# Pauses before attempts to come back, in seconds; the last one repeats, for so long.
+_WAITS: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
+_PATIENCE: Final = 120.0
 # what a description or a candidate consists of, for us
 _MEMBERS: Final = ("type", "sdp", "candidate", "sdpMid", "sdpMLineIndex", "number", "answerTo", "supervised")
 _PIECE: Final = 16_000
@@ -181,9 +184,8 @@ class RtcmcService:
         self.extra: dict[str, Any] = dict(request.metadata)
         if request.name is not None:
             self.extra.setdefault("name", request.name)
-        self._socket = socketio.AsyncClient(
-            reconnection=True, reconnection_delay=0.5, reconnection_delay_max=5
-        )
+        self._socket = SocketIoLink()
+        self._returning: asyncio.Task[None] | None = None
         self._channels: dict[str, RtcmcChannel] = {}
         self._host: CallHost
         self._mesh: Mesh | None = None
@@ -198,13 +200,12 @@ class RtcmcService:
         self._host = host
         self._mesh = Mesh(host, supervise=self._supervise)
         on = self._socket.on
-        on("connect", self._connected)
         on("disconnect", self._disconnected)
         on(_EVENT, self._take)
         on("user-disconnected", lambda user, *_: self._remove(user))
         on("extra-data-updated", self._take_extra)
         on("closed-entire-session", lambda *_: host.ended(EndReason.ROOM_CLOSED))
-        await connect(self._socket, self.url, self._query())
+        await self._socket.open(self.url, self._query())
         await self._enter_room(self._mode)
         self._entered = True
         host.entered(self.userid)
@@ -232,7 +233,7 @@ class RtcmcService:
             said["password"] = self._password
         ok, reason = False, ""
         if mode != "open":
-            ok, reason = _answer(await call(self._socket, "join-room", said))
+            ok, reason = _answer(await self._socket.call("join-room", said))
             if ok:
                 request = {
                     "newParticipationRequest": True,
@@ -243,7 +244,7 @@ class RtcmcService:
                 }
                 await self.tell(self.room, request)
         if mode == "open" or (mode == "openOrJoin" and not ok and "not available" in reason.lower()):
-            ok, reason = _answer(await call(self._socket, "open-room", said))
+            ok, reason = _answer(await self._socket.call("open-room", said))
         if not ok:
             raise SignalingRefused(reason or "the room was not entered", fatal=True)
 
@@ -254,28 +255,35 @@ class RtcmcService:
             NetworkError: the socket is lost at present.
         """
         frame = {"remoteUserId": user, "message": dict(message), "sender": self.userid, "extra": self.extra}
-        try:
-            await self._socket.emit(_EVENT, frame)
-        except socketio.exceptions.SocketIOError as error:
-            raise NetworkError(f"the connection to the server is lost: {error}", fault="network") from error
+        await self._socket.emit(_EVENT, frame)
 
     # -- what the server tells -------------------------------------------------------------------------
 
-    async def _connected(self) -> None:
-        """Also after a loss: the server has forgotten us."""
-        if self._entered and not self._left:
+    async def _disconnected(self, *_: Any) -> None:
+        if self._entered and not self._left and self._returning is None:
+            self._host.reconnecting("signaling")
+            self._returning = self._host.spawn(self._return(), "come back")
+
+    async def _return(self) -> None:
+        """The connection is lost: the server has forgotten us, and connections to others live on."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _PATIENCE
+        for wait in itertools.chain(_WAITS, itertools.repeat(_WAITS[-1])):
+            await asyncio.sleep(wait)
             try:
+                await self._socket.open(self.url, self._query())
                 await self._enter_room("openOrJoin")
             except SignalingRefused as error:
                 self._host.ended(EndReason.REFUSED, error)
-            except NetworkError:
-                return  # lost again
+                return
+            except NetworkError as error:
+                if loop.time() > until:
+                    self._host.ended(EndReason.SIGNALING_ENDED, error)
+                    return
             else:
+                self._returning = None
                 self._host.reconnected()
-
-    async def _disconnected(self, *_: Any) -> None:
-        if self._entered and not self._left:
-            self._host.reconnecting("signaling")
+                return
 
     async def _take(self, frame: Any = None, *_: Any) -> None:
         try:
@@ -390,38 +398,11 @@ class RtcmcService:
     async def leave(self) -> None:
         """See `CallService`."""
         self._left = True
-        if self._mesh is not None:
-            await self._mesh.close()
-        await self._socket.shutdown()
-
-
-async def connect(socket: Any, url: str, query: Mapping[str, Any]) -> None:
-    """Connect a Socket.IO client.
-
-    Raises:
-        NetworkError: the server cannot be reached.
-    """
-    parts = urlsplit(url)
-    base = f"{parts.scheme}://{parts.netloc}"
-    path = parts.path.strip("/") or "socket.io"
-    try:
-        await socket.connect(
-            f"{base}/?{urlencode(query)}", socketio_path=path, wait_timeout=_TIMEOUT, transports=["websocket"]
-        )
-    except (socketio.exceptions.SocketIOError, ValueError) as error:
-        raise NetworkError(f"the server at {base} cannot be reached: {error}", fault="network") from error
-
-
-async def call(socket: Any, event: str, data: Any) -> Any:
-    """Emit an event and wait for its acknowledgement.
-
-    Raises:
-        NetworkError: nobody answers.
-    """
-    try:
-        return await socket.call(event, data, timeout=_TIMEOUT)
-    except socketio.exceptions.SocketIOError as error:
-        raise NetworkError(f"the server does not answer {event!r}: {error!r}", fault="network") from error
+        try:
+            if self._mesh is not None:
+                await self._mesh.close()
+        finally:
+            await self._socket.close()
 
 
 def _answer(said: Any) -> tuple[bool, str]:
@@ -517,12 +498,12 @@ class RTCMultiConnection:
 
     async def checkPresence(self, roomid: str) -> tuple[bool, dict[str, Any]]:
         """Whether there is a room of that name, and its extra data; "_room" says whether it is full or locked."""
-        socket = socketio.AsyncClient(reconnection=False)
+        socket = SocketIoLink()
         try:
-            await connect(socket, self.socketURL, {"userid": secrets.token_hex(6), "msgEvent": _EVENT})
-            said = await call(socket, "check-presence", roomid)
+            await socket.open(self.socketURL, {"userid": secrets.token_hex(6), "msgEvent": _EVENT})
+            said = await socket.call("check-presence", roomid)
         finally:
-            await socket.shutdown()
+            await socket.close()
         values = list(said) if isinstance(said, (list, tuple)) else [said]
         extra = values[2] if len(values) > 2 and isinstance(values[2], dict) else {}
         return values[:1] == [True], extra

@@ -116,8 +116,10 @@ class LiveKitLink:
         """End the socket."""
         if self._pinging is not None:
             self._pinging.cancel()
-        await self._ws.close()
-        await self._http.close()
+        try:
+            await self._ws.close()
+        finally:
+            await self._http.close()
 
 
 def _rtc_url(url: str, resume: str | None, auto_subscribe: bool) -> str:

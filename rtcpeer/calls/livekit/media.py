@@ -252,8 +252,7 @@ class LiveKitMedia:
 
     async def close(self) -> None:
         """Close both connections."""
-        await self.publisher.close()
-        await self.subscriber.close()
+        await asyncio.gather(self.publisher.close(), self.subscriber.close())
 
 
 def _sdp_of(pc: RTCPeerConnection) -> str:

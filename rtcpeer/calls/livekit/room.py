@@ -103,6 +103,7 @@ class LiveKitRoom:
         self.resumes = self.renewals = 0
         self._link: LiveKitLink | None = None
         self._media: LiveKitMedia | None = None
+        self._former: LiveKitMedia | None = None  # of a session that is made anew, until it is closed
         self._host_or_none: CallHost | None = None
         self._state_or_none: RemoteState | None = None
         self._published: dict[Publication, Published] = {}
@@ -110,6 +111,7 @@ class LiveKitRoom:
         self._requests: dict[int, asyncio.Future[None]] = {}
         self._request_id = 0
         self._sequence = 0
+        self._following: asyncio.Task[None] | None = None
         self._anew = False  # whether the next attempt to come back makes the session anew
         self._left = False
 
@@ -144,7 +146,7 @@ class LiveKitRoom:
         state = self._state_or_none = RemoteState(host)
         state.on_gone = self._gone
         await self._join()
-        host.spawn(self._follow(), "LiveKit session")
+        self._following = host.spawn(self._follow(), "LiveKit session")
         host.spawn(self._confirm(), "LiveKit: first connection")
         if host.metadata:
             with contextlib.suppress(SignalingRefused):  # not every token allows it
@@ -267,8 +269,9 @@ class LiveKitRoom:
     async def _renew(self) -> None:
         self._state.keep_tracks()
         if self._media is not None:
-            media, self._media = self._media, None
-            await media.close()
+            self._former, self._media = self._media, None
+            await self._former.close()
+            self._former = None
         futures: list[asyncio.Future[Any]] = [*self._answers.values(), *self._requests.values()]
         for future in futures:
             future.cancel()
@@ -663,15 +666,21 @@ class LiveKitRoom:
         self._left = True
         self.streams.close()
         self.rpc.close()
+        if self._following is not None:  # it may be making everything anew
+            self._following.cancel()
+            await asyncio.wait([self._following])
         link, media = self._link, self._media
-        if link is not None:
-            reason = models.DisconnectReason.CLIENT_INITIATED
-            await link.send(rtc.SignalRequest(leave=rtc.LeaveRequest(reason=reason)))
-            await link.close()
-        if media is not None:
-            await media.close()
-        if self._state_or_none is not None:
-            self._state_or_none.close()
+        try:
+            if link is not None:
+                reason = models.DisconnectReason.CLIENT_INITIATED
+                await link.send(rtc.SignalRequest(leave=rtc.LeaveRequest(reason=reason)))
+                await link.close()
+        finally:
+            for one in (media, self._former):
+                if one is not None:
+                    await one.close()
+            if self._state_or_none is not None:
+                self._state_or_none.close()
 
 
 _HANDLERS: dict[str, Callable[[LiveKitRoom, Any], Coroutine[Any, Any, None]]] = {

@@ -6,6 +6,7 @@ Owns: the player, the recorders, the output. Never: the call's services.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ from rtcpeer.calls.events import (
     Ended,
     EndReason,
     Message,
+    ParticipantAway,
+    ParticipantBack,
     ParticipantJoined,
     ParticipantLeft,
+    ParticipantUpdated,
     Reconnected,
     Reconnecting,
     TrackMuted,
@@ -131,6 +135,13 @@ async def _take(event: CallEvent, report: LiveTable, recorder: CallRecorder | No
             report("participant", name=participant.name or participant.id, id=participant.id)
         case ParticipantLeft(participant, reason):
             report("left", name=participant.name or participant.id, reason=reason)
+        case ParticipantUpdated(participant):
+            said = json.dumps(dict(participant.metadata), default=str)[:1000]
+            report("updated", name=participant.name or participant.id, metadata=said)
+        case ParticipantAway(participant):
+            report("away", name=participant.name or participant.id)
+        case ParticipantBack(participant):
+            report("back", name=participant.name or participant.id)
         case TrackSubscribed(participant, track, name, kind):
             owner = participant.name or participant.id
             details = {}

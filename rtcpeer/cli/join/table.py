@@ -54,7 +54,9 @@ class LiveTable:
                 f"{name} ({track.kind}{', muted' if name in participant.muted else ''})"
                 for name, track in participant.tracks.items()
             )
-            state = "reconnecting" if participant.is_reconnecting else "there"
+            state = "away" if participant.is_away else "there"
+            if participant.is_reconnecting:
+                state = "reconnecting"
             rows.append((participant.name or id_, tracks or "-", state))
         return ["  ".join(_cell(*cell) for cell in zip(row, _WIDTHS, strict=True)).rstrip() for row in rows]
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
 
-from rtcpeer.calls import ParticipantJoined, TrackSubscribed, join
+from rtcpeer.calls import ParticipantJoined, ParticipantLeft, TrackSubscribed, join
 from rtcpeer.cli.join.join import run_join
 from rtcpeer.cli.join.table import LiveTable
 from rtcpeer.cli.main import build_parser, main
@@ -21,7 +24,7 @@ from rtcpeer.testing import no_leaks, synthetic_track
 from tests.unit.calls.fakes import Diary
 from tests.unit.cli.schema import check
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(180)
 
 
 def events(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -89,6 +92,72 @@ async def test_ctrl_c_and_a_call_that_cannot_be_joined(capsys: pytest.CaptureFix
     assert told[-1]["event"] == "failed"
     assert "cannot be reached" in told[-1]["error"]
     assert [e["reason"] for e in told if e["event"] == "ended"] == ["left"]
+
+
+async def test_put_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """The status of a call that has ended otherwise than by our leaving."""
+    async with no_leaks(grace=3), RoomServer() as server:
+        url = f"room+{server.url}?room=lobby"
+        async with join(url) as call:
+            diary = Diary(call)
+            verb = asyncio.ensure_future(run_join(url, as_json=True))
+            bot = (await diary.get(ParticipantJoined)).participant
+            assert await server.kick("lobby", bot.id, "spam")
+            assert await verb == 1
+        await diary.task
+    assert [e["reason"] for e in events(capsys) if e["event"] == "ended"] == ["removed"]
+
+
+async def test_on_a_terminal() -> None:
+    """The table stands below the lines and changes with them; Ctrl-C of the terminal leaves the call in order."""
+    async with no_leaks(grace=3), RoomServer() as server:
+        url = f"room+{server.url}?room=lobby"
+        async with join(url, name="alice") as call:
+            diary = Diary(call)
+            ours, theirs = os.openpty()
+            command = [sys.executable, "-m", "rtcpeer", "join", url, "--name", "bot"]
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+            )
+            os.close(theirs)
+            os.set_blocking(ours, False)
+            shown = bytearray()
+
+            def read() -> None:
+                with contextlib.suppress(OSError):  # the terminal is gone
+                    shown.extend(os.read(ours, 65_536))
+
+            loop = asyncio.get_running_loop()
+            loop.add_reader(ours, read)
+            try:
+                assert (await diary.get(ParticipantJoined, timeout=120)).participant.name == "bot"
+                await until(lambda: b"alice" in shown and b"there" in shown)
+                await call.set_metadata({"hat": "red"})
+                await until(lambda: b'updated alice (metadata {"hat": "red"})' in shown)
+                before = shown.count(b"\x1b[J")
+                await call.send("hello")
+                await until(
+                    lambda: b"message alice (text hello)" in shown and shown.count(b"\x1b[J") > before
+                )
+                process.send_signal(signal.SIGINT)
+                assert (await diary.get(ParticipantLeft, timeout=60)).reason == "left"
+                assert await asyncio.wait_for(process.wait(), 60) == 0
+            finally:
+                loop.remove_reader(ours)
+                read()
+                os.close(ours)
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+            assert b"ended (reason left)" in shown
+            assert b"Traceback" not in shown
+        await diary.task
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 (a terminal has no event)
+            await asyncio.sleep(0.02)
 
 
 def test_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
