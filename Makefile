@@ -103,10 +103,12 @@ versions: setup
 	@RTCPEER_VERSIONS_JOBS=2 sh .ci/versions.sh $(BIN)/python tests/unit tests/property tests/scenarios
 
 bench: setup
-	$(BIN)/python -m tests.bench.run
+	@mkdir -p build/bench
+	$(BIN)/python -m tests.bench.run --json build/bench/run.json
 	$(BIN)/python -m tests.bench.rooms
 	$(BIN)/python -m tests.bench.sockets
-	$(BIN)/python -m tests.bench.relay
+	$(BIN)/python -m tests.bench.relay --climb --json build/bench/relay.json
+	$(BIN)/python -m tests.bench.table build/bench/run.json build/bench/relay.json
 
 conformance: setup
 	@sh .ci/conformance.sh "$(WPT_RIG)"
