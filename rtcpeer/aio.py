@@ -1,4 +1,4 @@
-"""asyncio helpers: owned tasks, awaitables of `stop` methods, one timer for many deadlines, the time of day."""
+"""asyncio helpers: owned tasks, inboxes, awaitables of `stop` methods, one timer for many deadlines, time of day."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from rtcpeer.values import NEVER
 
@@ -16,6 +17,68 @@ logger = logging.getLogger(__name__)
 
 # What is not gone after this, in seconds, is not waited for any longer.
 STOP_TIMEOUT = 2.0
+
+
+T = TypeVar("T")
+
+
+class Inbox(Generic[T]):
+    """Items between a producer that never waits and readers that do; in order, and with an end.
+
+    Args:
+        items: the first ones.
+        bound: how many may wait; the oldest is dropped for one that has no room. None: any number.
+
+    Attributes:
+        items: those that wait, the oldest first.
+        dropped: how many were dropped.
+    """
+
+    __slots__ = ("_ended", "_waiter", "dropped", "items")
+
+    def __init__(self, items: Iterable[T] = (), *, bound: int | None = None) -> None:
+        self.items: deque[T] = deque(items, bound)
+        self.dropped = 0
+        self._ended = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put(self, item: T) -> None:
+        """One more, unless it has ended."""
+        if self._ended:
+            return
+        if len(self.items) == self.items.maxlen:
+            self.dropped += 1
+        self.items.append(item)
+        self._wake()
+
+    def end(self) -> None:
+        """Nothing more comes; what waits can still be read."""
+        self._ended = True
+        self._wake()
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether `end` was called."""
+        return self._ended
+
+    async def get(self) -> T:
+        """The next item, as ``__anext__`` of an iterator gives it; several readers may wait.
+
+        Raises:
+            StopAsyncIteration: nothing waits, and nothing more comes.
+        """
+        while not self.items:
+            if self._ended:
+                raise StopAsyncIteration
+            if self._waiter is None or self._waiter.done():
+                self._waiter = asyncio.get_running_loop().create_future()
+            # a reader that is cancelled takes nothing from the others
+            await asyncio.shield(self._waiter)
+        return self.items.popleft()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 class Gone:

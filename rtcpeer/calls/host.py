@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from rtcpeer.aio import Inbox
 from rtcpeer.calls.events import (
     CallEvent,
     Ended,
@@ -55,30 +56,22 @@ class CallEventStream(AsyncIterator[CallEvent]):
     """
 
     def __init__(self, first: list[CallEvent]) -> None:
-        self._waiting: deque[CallEvent] = deque(first)
-        self._changed = asyncio.Event()
-        self._over = False
+        self._inbox: Inbox[CallEvent] = Inbox(first)
         self.dropped = 0
 
     def put(self, event: CallEvent) -> None:
         """For the host: one more."""
-        if self._over:
-            return
-        if len(self._waiting) >= UNREAD_MAX:
-            old = next((one for one in self._waiting if isinstance(one, Message)), self._waiting[0])
-            self._waiting.remove(old)
+        waiting = self._inbox.items
+        if len(waiting) >= UNREAD_MAX and not self._inbox.is_ended:
+            old = next((one for one in waiting if isinstance(one, Message)), waiting[0])
+            waiting.remove(old)
             self.dropped += 1
-        self._waiting.append(event)
-        self._over = isinstance(event, Ended)
-        self._changed.set()
+        self._inbox.put(event)
+        if isinstance(event, Ended):
+            self._inbox.end()
 
     async def __anext__(self) -> CallEvent:
-        while not self._waiting:
-            if self._over:
-                raise StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
-        return self._waiting.popleft()
+        return await self._inbox.get()
 
 
 class CallHost:

@@ -19,11 +19,11 @@ import asyncio
 import logging
 import re
 import secrets
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from rtcpeer.aio import Inbox
 from rtcpeer.calls.janus_session import JanusHandle
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
 from rtcpeer.signaling.capabilities import ChannelCapabilities
@@ -67,9 +67,7 @@ class HandleChannel:
 
     def __init__(self, handle: JanusHandle | None) -> None:
         self.handle: JanusHandle | None = None
-        self._arrived: deque[Message] = deque()
-        self._changed = asyncio.Event()
-        self._closed = False
+        self._inbox: Inbox[Message] = Inbox(bound=_UNREAD_MAX)
         self._hungup = asyncio.Event()
         self._origin = _Origin()
         if handle is not None:
@@ -91,30 +89,21 @@ class HandleChannel:
         return self
 
     async def __anext__(self) -> Message:
-        while not self._arrived:
-            if self._closed:
-                raise StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
-        return self._arrived.popleft()
+        return await self._inbox.get()
 
     async def close(self) -> None:
         """End the iteration. The handle is its owner's."""
-        self._closed = True
-        self._changed.set()
+        self._inbox.end()
 
     def put(self, message: Message) -> None:
         """A message has arrived; of those that nobody reads the oldest is dropped."""
-        if len(self._arrived) >= _UNREAD_MAX:
-            self._arrived.popleft()
-        self._arrived.append(message)
-        self._changed.set()
+        self._inbox.put(message)
 
     def _take_candidate(self, candidate: Mapping[str, Any]) -> None:
         self.put({"candidate": ""} if candidate.get("completed") else dict(candidate))
 
     def _open_handle(self) -> JanusHandle:
-        if self._closed:
+        if self._inbox.is_ended:
             raise InvalidStateError("the signaling channel is closed")
         if self.handle is None or self.handle.is_gone:
             raise NetworkError("there is no handle at Janus at present", fault="network")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from typing import Any, Final, Self
 
+from rtcpeer.aio import Inbox
 from rtcpeer.errors import InvalidStateError
 from rtcpeer.signaling.channel import Message
 
@@ -16,37 +15,28 @@ class QueueChannel:
     """The receiving half of a `SignalingChannel`; of messages that nobody reads the oldest is dropped."""
 
     def __init__(self) -> None:
-        self._arrived: deque[Message] = deque(maxlen=UNREAD_MAX)
-        self._changed = asyncio.Event()
-        self._closed = False
+        self._inbox: Inbox[Message] = Inbox(bound=UNREAD_MAX)
 
     @property
     def is_closed(self) -> bool:
         """Whether it was closed."""
-        return self._closed
+        return self._inbox.is_ended
 
     def check_open(self) -> None:
         """Raise InvalidStateError when it is closed."""
-        if self._closed:
+        if self._inbox.is_ended:
             raise InvalidStateError("the signaling channel is closed")
 
     def put(self, message: Any) -> None:
         """A message has arrived."""
-        self._arrived.append(message)
-        self._changed.set()
+        self._inbox.put(message)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Message:
-        while not self._arrived:
-            if self._closed:
-                raise StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
-        return self._arrived.popleft()
+        return await self._inbox.get()
 
     async def close(self) -> None:
         """End the iteration."""
-        self._closed = True
-        self._changed.set()
+        self._inbox.end()

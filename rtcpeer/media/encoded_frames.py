@@ -6,10 +6,8 @@ Owns: the frame classes and the queue of who reads them. Never: packets, coders.
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import dataclasses
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +16,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from av.packet import Packet
 
 from rtcpeer import webidl
+from rtcpeer.aio import Inbox
 
 # What a reader may leave unread: pictures of eight seconds at 30 a second, sound of five seconds.
 UNREAD_MAX = 256
@@ -266,13 +265,11 @@ class EncodedFrameReader(AsyncIterator[EncodedMediaFrame]):
         on_loss: Callable[[], None],
     ) -> None:
         self.dropped = 0
-        self._frames: deque[EncodedMediaFrame] = deque()
+        self._inbox: Inbox[EncodedMediaFrame] = Inbox()
         self._is_video = is_video
         self._needs_key = is_video
         self._on_close = on_close
         self._on_loss = on_loss
-        self._waiter: asyncio.Future[None] | None = None
-        self._ended = False
 
     def push(self, frame: EncodedMediaFrame) -> None:
         """A frame for the reader."""
@@ -280,21 +277,20 @@ class EncodedFrameReader(AsyncIterator[EncodedMediaFrame]):
             if isinstance(frame, RTCEncodedVideoFrame) and frame.type != "key":
                 return
             self._needs_key = False
-        if len(self._frames) >= UNREAD_MAX:
+        if len(self._inbox.items) >= UNREAD_MAX:
             self._overflow(frame)
         else:
-            self._frames.append(frame)
-        self._wake()
+            self._inbox.put(frame)
 
     def _overflow(self, frame: EncodedMediaFrame) -> None:
         if not self._is_video:
             self.dropped += 1
-            self._frames.popleft()
-            self._frames.append(frame)
+            self._inbox.items.popleft()
+            self._inbox.put(frame)
             return
         # what is behind a hole cannot be decoded
-        self.dropped += len(self._frames) + 1
-        self._frames.clear()
+        self.dropped += len(self._inbox.items) + 1
+        self._inbox.items.clear()
         self._needs_key = True
         self._on_loss()
 
@@ -304,12 +300,11 @@ class EncodedFrameReader(AsyncIterator[EncodedMediaFrame]):
 
     def end(self) -> None:
         """No further frame; what waits can still be read."""
-        self._ended = True
-        self._wake()
+        self._inbox.end()
 
     async def aclose(self) -> None:
         """Read no more."""
-        self._frames.clear()
+        self._inbox.items.clear()
         self.end()
         self._on_close(self)
 
@@ -317,22 +312,10 @@ class EncodedFrameReader(AsyncIterator[EncodedMediaFrame]):
         return self
 
     async def __anext__(self) -> EncodedMediaFrame:
-        while not self._frames:
-            if self._ended:
-                raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        return self._frames.popleft()
+        return await self._inbox.get()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
         await self.aclose()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)

@@ -10,11 +10,11 @@ import asyncio
 import logging
 import time
 import weakref
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Self, TypedDict, TypeVar, Unpack, overload
 
 from rtcpeer import webidl
+from rtcpeer.aio import Inbox
 from rtcpeer.errors import InvalidStateError
 
 logger = logging.getLogger(__name__)
@@ -100,52 +100,34 @@ class _Registration:
 
 
 class EventStream(AsyncIterator[_E_co], Generic[_E_co]):
-    """The iterator of `EventTarget.events`: events in order, bounded (the oldest are dropped), until the target closes.
-
-    Attributes:
-        dropped: how many events were dropped because nobody read them.
-    """
+    """The iterator of `EventTarget.events`: events in order, bounded (the oldest go), until the target closes."""
 
     def __init__(self, types: frozenset[str], bound: int) -> None:
         self._types = types
-        self._queue: deque[Any] = deque(maxlen=bound)
-        self._waiter: asyncio.Future[None] | None = None
-        self._ended = False
-        self.dropped: int = 0
+        self._inbox: Inbox[Any] = Inbox(bound=bound)
+
+    @property
+    def dropped(self) -> int:
+        """How many events were dropped because nobody read them."""
+        return self._inbox.dropped
 
     def _push(self, event: Event) -> None:
-        if self._ended or (self._types and event.type not in self._types):
-            return
-        if len(self._queue) == self._queue.maxlen:
-            self.dropped += 1
-        self._queue.append(event)
-        self._wake()
+        if not self._types or event.type in self._types:
+            self._inbox.put(event)
 
     def _end(self) -> None:
-        # no further event; what is queued is still delivered
-        self._ended = True
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._inbox.end()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> _E_co:
-        while not self._queue:
-            if self._ended:
-                raise StopAsyncIteration
-            if self._waiter is None or self._waiter.done():
-                self._waiter = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._waiter)
-        event: _E_co = self._queue.popleft()
+        event: _E_co = await self._inbox.get()
         return event
 
     async def aclose(self) -> None:
         """Stop listening."""
-        self._queue.clear()
+        self._inbox.items.clear()
         self._end()
 
     async def __aenter__(self) -> Self:

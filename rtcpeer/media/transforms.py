@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Protocol, Self
 
+from rtcpeer.aio import Inbox
 from rtcpeer.errors import InvalidStateError
 from rtcpeer.media.encoded_frames import EncodedMediaFrame, RTCEncodedVideoFrame
 from rtcpeer.media.event_target import Event, EventTarget, fire, handler, has_listeners
@@ -70,47 +70,29 @@ class KeyFrameRequestEvent(Event):
 
 
 class EncodedReadable(AsyncIterator[EncodedMediaFrame]):
-    """Frames that come into a transform: ``async for frame in transformer.readable``.
-
-    Attributes:
-        dropped: frames that were not read in time.
-    """
+    """Frames that come into a transform: ``async for frame in transformer.readable``."""
 
     def __init__(self) -> None:
-        self.dropped = 0
-        self._frames: deque[EncodedMediaFrame] = deque(maxlen=UNREAD_MAX)
-        self._waiter: asyncio.Future[None] | None = None
-        self._ended = False
+        self._inbox: Inbox[EncodedMediaFrame] = Inbox(bound=UNREAD_MAX)
+
+    @property
+    def dropped(self) -> int:
+        """Frames that were not read in time."""
+        return self._inbox.dropped
 
     def push(self, frame: EncodedMediaFrame) -> None:
         """A frame for the coroutine."""
-        if len(self._frames) == UNREAD_MAX:
-            self.dropped += 1
-        self._frames.append(frame)
-        self._wake()
+        self._inbox.put(frame)
 
     def end(self) -> None:
         """No further frame."""
-        self._ended = True
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._inbox.end()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> EncodedMediaFrame:
-        while not self._frames:
-            if self._ended:
-                raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        return self._frames.popleft()
+        return await self._inbox.get()
 
 
 class EncodedWritable:

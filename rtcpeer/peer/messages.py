@@ -5,12 +5,11 @@ Owns: the conversion of what is sent, and the queue of one reader. Never: a chan
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, Self
 
 from rtcpeer import webidl
+from rtcpeer.aio import Inbox
 from rtcpeer.peer.errors import OperationError
 
 # What an iterator that does not keep up may let pile up before it fails.
@@ -43,46 +42,35 @@ class MessageStream(AsyncIterator["str | bytes"]):
     def __init__(self, bound_bytes: int) -> None:
         self.buffered_bytes = 0
         self._bound_bytes = bound_bytes
-        self._queue: deque[str | bytes] = deque()
-        self._ended = False
+        self._inbox: Inbox[str | bytes] = Inbox()
         self._overrun = False
-        self._waiter: asyncio.Future[None] | None = None
 
     def _push(self, data: str | bytes) -> None:
-        if self._ended:
+        if self._inbox.is_ended:
             return
         size = len(data)
-        if self._queue and self.buffered_bytes + size > self._bound_bytes:
+        if self._inbox.items and self.buffered_bytes + size > self._bound_bytes:
             self._overrun = True
             self._end()
             return
         self.buffered_bytes += size
-        self._queue.append(data)
-        self._wake()
+        self._inbox.put(data)
 
     def _end(self) -> None:
-        self._ended = True
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._inbox.end()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> str | bytes:
-        while not self._queue:
+        try:
+            data = await self._inbox.get()
+        except StopAsyncIteration:
             if self._overrun:
                 raise OperationError(
                     f"messages were read too slowly: {self._bound_bytes} bytes piled up and some were lost"
-                )
-            if self._ended:
-                raise StopAsyncIteration
-            if self._waiter is None or self._waiter.done():
-                self._waiter = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._waiter)
-        data = self._queue.popleft()
+                ) from None
+            raise
         self.buffered_bytes -= len(data)
         return data
 

@@ -15,10 +15,10 @@ import asyncio
 import json
 import math
 import random
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol, Self, runtime_checkable
 
+from rtcpeer.aio import Inbox
 from rtcpeer.errors import InvalidStateError, RTCSyntaxError
 
 Message = Mapping[str, Any]
@@ -124,15 +124,13 @@ class MemoryChannel:
     def __init__(self, path: _Path) -> None:
         self._path = path
         self._peer: MemoryChannel | None = None
-        self._arrived: deque[Message] = deque()
-        self._waiter: asyncio.Future[None] | None = None
-        self._closed = False
+        self._inbox: Inbox[Message] = Inbox()
         self._last = -math.inf  # loop time at which the newest message arrives
         self.sent = 0
         self.lost = 0
 
     def __repr__(self) -> str:
-        return f"<MemoryChannel {'closed' if self._closed else 'open'}, {self.sent} sent>"
+        return f"<MemoryChannel {'closed' if self._inbox.is_ended else 'open'}, {self.sent} sent>"
 
     async def send(self, message: Any, /) -> None:
         """Send a description or candidate; it passes through JSON, as on a real path.
@@ -140,7 +138,7 @@ class MemoryChannel:
         Raises:
             InvalidStateError: the channel is closed.
         """
-        if self._closed or self._peer is None:
+        if self._inbox.is_ended or self._peer is None:
             raise InvalidStateError("the signaling channel is closed")
         text = json.dumps(as_message(message))
         self.sent += 1
@@ -151,7 +149,7 @@ class MemoryChannel:
 
     async def close(self) -> None:
         """Close this end now, and the other when what was sent before has arrived there."""
-        if self._closed:
+        if self._inbox.is_ended:
             return
         self._end()
         if self._peer is not None:
@@ -169,28 +167,16 @@ class MemoryChannel:
         loop.call_at(when, action, *arguments)
 
     def _end(self) -> None:
-        self._closed = True
-        self._wake()
+        self._inbox.end()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Message:
-        while not self._arrived:
-            if self._closed:
-                raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        return self._arrived.popleft()
+        return await self._inbox.get()
 
     def _arrive(self, message: Message) -> None:
-        if not self._closed:
-            self._arrived.append(message)
-            self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._inbox.put(message)
 
 
 class _Path:

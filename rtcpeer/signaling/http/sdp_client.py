@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections import deque
 from collections.abc import Mapping
 from typing import Any, Self
 
 import aiohttp
 
+from rtcpeer.aio import Inbox
 from rtcpeer.errors import InvalidStateError
 from rtcpeer.signaling.capabilities import ChannelCapabilities
 from rtcpeer.signaling.channel import Message, as_message
@@ -65,8 +65,7 @@ class HttpSdpClient:
         self._part = part
         self._timeout = timeout
         self._gathering_time = gathering_time
-        self._arrived: deque[Message] = deque()
-        self._changed = asyncio.Event()
+        self._inbox: Inbox[Message] = Inbox()
         self._posting: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -138,8 +137,7 @@ class HttpSdpClient:
         )
         if response.status not in (200, 201) or not response.is_sdp:
             raise response.refusal()
-        self._arrived.append({"type": "answer", "sdp": response.body})
-        self._changed.set()
+        self._inbox.put({"type": "answer", "sdp": response.body})
 
     def _make_form(self, offer: str) -> aiohttp.FormData:
         form = aiohttp.FormData(default_to_multipart=True)
@@ -155,17 +153,12 @@ class HttpSdpClient:
         return self
 
     async def __anext__(self) -> Message:
-        while not self._arrived:
-            if self._closed:
-                raise StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
-        return self._arrived.popleft()
+        return await self._inbox.get()
 
     async def close(self) -> None:
         """End the channel; the endpoint learns it from the connection. Idempotent."""
         self._closed = True
-        self._changed.set()
+        self._inbox.end()
         task, self._posting = self._posting, None
         if task is not None:
             task.cancel()

@@ -17,13 +17,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections import deque
 from collections.abc import Coroutine, Mapping
 from typing import Any, Self
 
 import aiohttp
 from yarl import URL
 
+from rtcpeer.aio import Inbox
 from rtcpeer.config.configuration import RTCIceServer
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCSyntaxError, RTCTimeoutError, SignalingRefused
 from rtcpeer.signaling.capabilities import ChannelCapabilities
@@ -103,8 +103,7 @@ class WhipClient:
         self._attempt: _Attempt | None = None
         self._pending: list[dict[str, Any]] = []  # candidates that have not gone out
         self._patching: asyncio.Task[Any] | None = None
-        self._arrived: deque[Message] = deque()
-        self._changed = asyncio.Event()
+        self._inbox: Inbox[Message] = Inbox()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
         self._closing: asyncio.Task[Any] | None = None
@@ -184,18 +183,13 @@ class WhipClient:
         return self
 
     async def __anext__(self) -> Message:
-        while not self._arrived:
-            if self._closed:
-                raise StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
-        return self._arrived.popleft()
+        return await self._inbox.get()
 
     async def close(self) -> None:
         """End the session at the server (DELETE) and the channel. Idempotent, and done even if it is cancelled."""
         if self._closing is None:
             self._closed = True
-            self._changed.set()
+            self._inbox.end()
             self._closing = asyncio.get_running_loop().create_task(self._end(), name="rtcpeer whip close")
         await asyncio.shield(self._closing)
 
@@ -368,8 +362,7 @@ class WhipClient:
         return location
 
     def _arrive(self, message: Message) -> None:
-        self._arrived.append(message)
-        self._changed.set()
+        self._inbox.put(message)
 
     def _check_open(self) -> None:
         if self._closed:

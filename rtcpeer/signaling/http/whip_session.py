@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, Self
 
+from rtcpeer.aio import Inbox
 from rtcpeer.errors import InvalidStateError, RtcPeerError, SignalingRefused
 from rtcpeer.signaling.capabilities import ChannelCapabilities
 from rtcpeer.signaling.channel import Message, as_message
@@ -87,8 +87,7 @@ class WhipSession:
         self._past: deque[str | None] = deque(maxlen=_PAST_BOUND)  # user name fragments before restarts
         self._answer: asyncio.Future[str] | None = None
         self._exchanging = asyncio.Lock()
-        self._arrived: deque[Message] = deque()
-        self._changed = asyncio.Event()
+        self._inbox: Inbox[Message] = Inbox()
         self._reason: EndReason | None = None
         self._watched: list[Any] = []  # DTLS transports whose state is listened to
         self._refused_before = 0  # descriptions that our negotiator refused before this exchange
@@ -193,12 +192,7 @@ class WhipSession:
         return self
 
     async def __anext__(self) -> Message:
-        while not self._arrived:
-            if self._reason is not None:
-                raise StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
-        return self._arrived.popleft()
+        return await self._inbox.get()
 
     async def close(self) -> None:
         """End the session: its URL is gone, and so is its connection. Idempotent."""
@@ -272,7 +266,7 @@ class WhipSession:
 
     def take_messages(self, messages: list[dict[str, Any]]) -> int:
         """Candidates of the client in the form of RTCIceCandidateInit; see `take_candidates`."""
-        room = max(0, _ARRIVED_BOUND - len(self._arrived))
+        room = max(0, _ARRIVED_BOUND - len(self._inbox.items))
         for message in messages[:room]:
             self._arrive(message)
         return min(room, len(messages))
@@ -304,7 +298,7 @@ class WhipSession:
                 self._answer.set_exception(SignalingRefused("the session has ended", status=404))
                 self._answer.exception()  # it is told where somebody waits
             self._stop_timer()
-            self._changed.set()
+            self._inbox.end()
             self._ended.set()
             for listener in self._end_listeners:
                 listener(self)
@@ -342,8 +336,7 @@ class WhipSession:
             self._answer = None
 
     def _arrive(self, message: Message) -> None:
-        self._arrived.append(message)
-        self._changed.set()
+        self._inbox.put(message)
 
     def _failed(self, error: Exception) -> None:
         """Our own negotiator could not use a message."""

@@ -247,7 +247,7 @@ async def test_a_subscriber_channel_renews_when_restarts_do_not_help():
         await channel.send({"type": "offer", "sdp": sdp(3)})
     for _ in range(1000):
         new.on_candidate({"candidate": "candidate:x"})
-    assert len(channel._arrived) <= 256
+    assert len(channel._inbox.items) <= 256
     await channel.close()
 
 

@@ -1,0 +1,77 @@
+"""The inbox between a producer that never waits and readers that do."""
+
+import asyncio
+
+import pytest
+
+from rtcpeer.aio import Inbox
+
+
+async def turn():
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+async def test_items_come_in_order_and_end():
+    inbox = Inbox([1])
+    inbox.put(2)
+    inbox.end()
+    inbox.put(3)  # too late
+
+    assert [await inbox.get(), await inbox.get()] == [1, 2]
+    assert inbox.is_ended
+    with pytest.raises(StopAsyncIteration):
+        await inbox.get()
+
+
+async def test_the_oldest_is_dropped():
+    inbox = Inbox(bound=2)
+    for item in range(5):
+        inbox.put(item)
+
+    assert (list(inbox.items), inbox.dropped) == ([3, 4], 3)
+
+
+async def test_a_reader_waits():
+    inbox = Inbox()
+    reader = asyncio.ensure_future(inbox.get())
+    await turn()
+    assert not reader.done()
+
+    inbox.put("x")
+    assert await reader == "x"
+
+
+async def test_a_cancelled_reader_takes_nothing_from_the_others():
+    inbox = Inbox()
+    first, second = (asyncio.ensure_future(inbox.get()) for _ in range(2))
+    await turn()
+    first.cancel()
+    await turn()
+    inbox.put("x")
+
+    assert await second == "x"
+
+
+async def test_the_end_wakes_all_readers():
+    inbox = Inbox()
+
+    async def read():
+        async for _ in aiter(Readable(inbox)):
+            raise AssertionError
+
+    readers = [asyncio.ensure_future(read()) for _ in range(3)]
+    await turn()
+    inbox.end()
+    await asyncio.gather(*readers)
+
+
+class Readable:
+    def __init__(self, inbox):
+        self.inbox = inbox
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        return await self.inbox.get()
