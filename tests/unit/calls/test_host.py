@@ -35,7 +35,7 @@ async def host():
 
 def told(host):
     stream = host._first or host.open_stream()
-    events, stream._waiting = list(stream._waiting), type(stream._waiting)()
+    events, stream._inbox.items = list(stream._inbox.items), type(stream._inbox.items)()
     return events
 
 
@@ -108,14 +108,14 @@ async def test_bounds(host):
         host.participant_joined(f"p{number}")
     assert len(host.participants) == PARTICIPANTS_MAX
     stream = host.open_stream()
-    stream._waiting.clear()
+    stream._inbox.items.clear()
     stream.dropped = 0
     host.reconnecting("network")
     for number in range(UNREAD_MAX + 5):
         host.message("a", str(number))
     assert stream.dropped == 6
-    assert isinstance(stream._waiting[0], Reconnecting)  # messages are dropped, nothing else
-    assert stream._waiting[1].data == "6"
+    assert isinstance(stream._inbox.items[0], Reconnecting)  # messages are dropped, nothing else
+    assert stream._inbox.items[1].data == "6"
 
 
 async def test_later_readers_begin_with_what_is_there(host):
@@ -124,10 +124,10 @@ async def test_later_readers_begin_with_what_is_there(host):
     host.track_subscribed("a", "x", Track())
     host.message("a", "hello")
     second = host.open_stream()
-    assert [type(e) for e in second._waiting] == [ParticipantJoined, TrackSubscribed]
-    assert [type(e) for e in first._waiting] == [ParticipantJoined, TrackSubscribed, Message]
+    assert [type(e) for e in second._inbox.items] == [ParticipantJoined, TrackSubscribed]
+    assert [type(e) for e in first._inbox.items] == [ParticipantJoined, TrackSubscribed, Message]
     host.ended("left")
-    assert [type(e) for e in second._waiting][2:] == [TrackUnsubscribed, ParticipantLeft, Ended]
+    assert [type(e) for e in second._inbox.items][2:] == [TrackUnsubscribed, ParticipantLeft, Ended]
     third = host.open_stream()
     assert [type(e) async for e in third] == [Ended]
     host.close_stream(third)
