@@ -12,6 +12,8 @@ peer connection of its own and one offer: an offer for a connection that is ther
 ``rtcpeer[signaling]`` (aiohttp).
 """
 
+# Longer than 600 lines: a peer and the two kinds of connection that it makes change each other, as in the library.
+
 from __future__ import annotations
 
 import asyncio

@@ -6,6 +6,8 @@ one is not decoded, and a key frame is asked for.
 Owns: streams by SSRC, the decoder, feedback. Never: the track's life (the peer ends it).
 """
 
+# Longer than 600 lines: packets, repairs, decoding and feedback all change the same streams.
+
 from __future__ import annotations
 
 import asyncio

@@ -6,6 +6,8 @@ Streams keep their SSRC, sequence numbers and time over pauses, other tracks and
 Owns: streams, encoders, the task. Never: the track; it is not stopped from here.
 """
 
+# Longer than 600 lines: set-up, the loop that sends, forwarding and feedback all change the same streams.
+
 from __future__ import annotations
 
 import asyncio

@@ -4,6 +4,8 @@ Owns: one WebSocket per room, its reconnection, the members. Never: a peer conne
 docs/rooms-wire.md; their numbers are `roomlink`'s.
 """
 
+# Longer than 600 lines: entering, resuming, members and frames are one state machine; `RoomClient` only makes rooms.
+
 from __future__ import annotations
 
 import asyncio

@@ -4,6 +4,8 @@ Owns: the sockets of its clients, who may enter, the limits on requests. What a 
 kept, is a `RoomBackend`'s; the frames are described in docs/rooms-wire.md.
 """
 
+# Longer than 600 lines: entering, resuming, draining and limits all act on the same tables of sockets.
+
 from __future__ import annotations
 
 import asyncio

@@ -12,6 +12,8 @@ session (see `signaling.glance`); what it has to do for ours is the same: an off
 new connection.
 """
 
+# Longer than 600 lines: one state machine; whatever is seen, and whoever begins, ends in the same few transitions.
+
 from __future__ import annotations
 
 import asyncio

@@ -8,6 +8,8 @@ aioice's client spends a task per packet and hides error codes; here data costs 
 lengths (RFC 8656 2.1, channel data padded to four bytes) and never retransmitted.
 """
 
+# Longer than 600 lines: requests, refreshes, permissions and channels are one state machine over one allocation.
+
 from __future__ import annotations
 
 from collections.abc import Callable

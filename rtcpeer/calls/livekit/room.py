@@ -8,6 +8,8 @@ restart ICE. Where the server has forgotten the session or a connection stays de
 same identity; publications are published again, and tracks of others that are still published keep their objects.
 """
 
+# Longer than 600 lines: joining, resuming and beginning anew are one session, step by step.
+
 from __future__ import annotations
 
 import asyncio
