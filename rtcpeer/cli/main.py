@@ -43,7 +43,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"rtcpeer {metadata.version('rtcpeer')}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs (rtcpeer VERB --help says more)")
+    _add_demo(verbs)
+    _add_serve(verbs)
+    _add_relay(verbs)
+    _add_whip(verbs)
+    _add_join(verbs)
+    _add_doctor(verbs)
+    _add_report(verbs)
+    _add_completion(verbs)
+    return parser
 
+
+def _add_demo(verbs: Any) -> None:
+    """The verb `demo`."""
     demo = verbs.add_parser(
         "demo",
         help="two peers in this process: connect, replace servers, restart ICE, outage, recreate",
@@ -58,6 +70,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--json", action="store_true", help="print one JSON object instead of the timeline")
 
+
+def _add_serve(verbs: Any) -> None:
+    """The verb `serve`."""
     serve = verbs.add_parser(
         "serve",
         help="a page on localhost: your browser in a call with a Python bot",
@@ -68,6 +83,9 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument("--no-browser", action="store_true", help="do not open the page in a browser")
     serve.add_argument("--json", action="store_true", help="print each event as a JSON object in a line")
 
+
+def _add_relay(verbs: Any) -> None:
+    """The verb `relay`."""
     relay = verbs.add_parser(
         "relay",
         help="WHIP in, WHEP out, without decoding, and a page to watch at",
@@ -108,9 +126,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     relay.add_argument("--json", action="store_true", help="print each event as a JSON object in a line")
 
-    _add_whip(verbs)
-    _add_join(verbs)
 
+def _add_doctor(verbs: Any) -> None:
+    """The verb `doctor`."""
     doctor = verbs.add_parser(
         "doctor",
         help="test STUN and TURN servers: what is wrong with each, in a sentence",
@@ -130,6 +148,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--cafile", metavar="FILE", help="trust these authorities (PEM) for turns: and stuns:"
     )
     doctor.add_argument("--json", action="store_true", help="print one JSON object with all details")
+
+
+def _add_report(verbs: Any) -> None:
+    """The verb `report`."""
     report = verbs.add_parser(
         "report",
         help="a page with pictures of a call, from a file of rtcpeer.trace or chrome://webrtc-internals",
@@ -141,6 +163,10 @@ def build_parser() -> argparse.ArgumentParser:
         "-o", "--output", type=Path, required=True, metavar="HTML", help="the page, such as call.html"
     )
     report.add_argument("--json", action="store_true", help="print one JSON object: what was written")
+
+
+def _add_completion(verbs: Any) -> None:
+    """The verb `completion`."""
     completion = verbs.add_parser(
         "completion",
         help="what makes a shell complete commands and options",
@@ -150,7 +176,6 @@ def build_parser() -> argparse.ArgumentParser:
     completion.add_argument(
         "shell", choices=("bash", "zsh", "fish"), metavar="SHELL", help="bash, zsh or fish"
     )
-    return parser
 
 
 def _port(text: str) -> int:
