@@ -174,6 +174,35 @@ async def test_publishing_to_a_janus_that_lies(answer):
     assert janus.steps.count("publish") <= 3
 
 
+async def test_a_subscription_that_was_refused_is_tried_again(monkeypatch):
+    """A publisher has just gone when we subscribe, and is back: the next attempt is another subscriber."""
+    monkeypatch.setattr("rtcpeer.calls.janus._RETRY", 0.05)
+    joins = []
+
+    def change(step, answer):
+        if step == "join":
+            joins.append(step)
+            if len(joins) == 2:  # the first one is the publisher's
+                return [{**answer, "plugindata": {"data": {"error_code": 428, "error": "No such feed"}}}]
+        return [answer]
+
+    janus = FakeJanus(change)
+    async with served(janus.serve) as port, join(f"janus+ws://127.0.0.1:{port}/?room=1") as call:
+        diary = Diary(call)
+        streams = [{"type": "audio", "mid": "0"}]
+        await janus.tell(
+            {"videoroom": "event", "publishers": [{"id": 5, "display": "Eve", "streams": streams}]}
+        )
+        await diary.get(ParticipantJoined)
+        async with asyncio.timeout(20):
+            while len(joins) < 3:  # noqa: ASYNC110 (what changes has no event)
+                await asyncio.sleep(0.01)
+        assert call.ignored == {"subscription refused": 1}
+        assert janus.steps.count("attach") == 3  # the publisher's, the refused one's, and another
+        assert janus.steps.count("detach") == 1
+    await diary.task
+
+
 class FakeHandle:
     def __init__(self, *answers):
         self.id, self.is_gone, self.asked, self.answers = 1, False, [], list(answers)
