@@ -31,6 +31,8 @@ _HEADER = Struct("!BBHLL")
 _HEADER_SIZE = 12
 _U16 = Struct("!H")
 
+Protect = Callable[[bytes, int, int], bytes]
+"""Protects a packet in which two octets have another value: where they are (nowhere if it is 0), and their number."""
 ProtectParts = Callable[[int, int, int, int, int, bytes, int, bytes, int, int], bytes]
 """Writes and protects a packet: the fixed header in parts, what follows it, and what overwrites some of that: bytes and
 where they belong (none if there are none), where two octets belong (nowhere if it is 0) and their number."""
@@ -95,9 +97,28 @@ def _holding(process: _F, session: Session) -> _F:
     return process
 
 
-def protector(session: Session) -> Callable[[bytes], bytes]:
+def protector(session: Session) -> Protect:
     """From an RTP packet to an SRTP packet; raises `pylibsrtp.Error`, or ValueError for one that is too long."""
-    return _in_place(session, lib.srtp_protect, PACKET_MAX)
+    buffer = _buffer()
+    view, read, data, length = buffer.view, buffer.read, buffer.data, buffer.length
+    handle: Any = session._srtp[0]
+    pack_wide, protect = _U16.pack_into, lib.srtp_protect
+
+    def process(packet: bytes, wide_at: int = 0, wide: int = 0) -> bytes:
+        size = len(packet)
+        if size > PACKET_MAX:
+            raise ValueError(f"a packet of {size} bytes is too long: the limit is {PACKET_MAX}")
+        view[:size] = packet
+        if wide_at:
+            pack_wide(view, wide_at, wide)
+        length[0] = size
+        code = protect(handle, data, length)
+        if code:
+            raise _failure(code)
+        result: bytes = read[: length[0]]
+        return result
+
+    return _holding(process, session)
 
 
 def rtcp_protector(session: Session) -> Callable[[bytes], bytes]:

@@ -29,7 +29,7 @@ from rtcpeer.rtp.congestion.repeats import RepeatBudget
 from rtcpeer.rtp.congestion.sending import SendControl
 from rtcpeer.rtp.decryption import DecryptionWatch
 from rtcpeer.rtp.packet import URI_TRANSPORT_CC, ExtensionIds, RtpPacket, parse_rtp_untrusted
-from rtcpeer.rtp.relay_packet import HEADER
+from rtcpeer.rtp.relay_packet import HEADER, HEADER_SIZE
 from rtcpeer.rtp.srtp import SrtpSessions
 from rtcpeer.values import HeaderExtension
 
@@ -284,10 +284,11 @@ class RtpSession:
             srtp = self._key()
             if srtp is None:
                 return
-        if self.control is not None and packet[0] & 0x10:
-            packet = self.control.number_packet(packet)
+        wide_at = wide = 0
+        if self.control is not None:
+            wide_at, wide = self.control.claim(packet[0], packet, 0)
         try:
-            protected = srtp.protect(packet)
+            protected = srtp.protect(packet, wide_at, wide)
         except (pylibsrtp.Error, ValueError) as exc:
             self._not_protected(exc)
             return
@@ -332,8 +333,8 @@ class RtpSession:
                 pacing.put(HEADER.pack(first, second, number, timestamp, ssrc) + body)
                 return
         wide_at = wide = 0
-        if self.control is not None and first & 0x10:
-            wide_at, wide = self.control.claim(first, body)
+        if self.control is not None:
+            wide_at, wide = self.control.claim(first, body, HEADER_SIZE)
         try:
             protected = srtp.protect_parts(
                 first, second, number, timestamp, ssrc, body, patch_at, patch, wide_at, wide

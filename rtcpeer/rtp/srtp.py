@@ -57,7 +57,7 @@ class SrtpSessions(NamedTuple):
     """
 
     profile: Profile
-    protect: Callable[[bytes], bytes]
+    protect: libsrtp.Protect
     protect_parts: libsrtp.ProtectParts
     protect_rtcp: Callable[[bytes], bytes]
     unprotect: Callable[[bytes], bytes]

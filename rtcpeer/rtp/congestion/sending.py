@@ -12,8 +12,8 @@ from rtcpeer.rtp.congestion import feedback
 from rtcpeer.rtp.congestion.history import SentPackets
 from rtcpeer.rtp.congestion.probing import Probe
 from rtcpeer.rtp.congestion.rate import RateEstimate
+from rtcpeer.rtp.relay_packet import HEADER_SIZE
 
-_HEADER_SIZE = 12
 _WRAP = feedback.TICKS_PER_REFERENCE << 24
 # Until it is measured, in seconds.
 _ROUND_TRIP = 0.2
@@ -103,47 +103,31 @@ class SendControl:
             probe.ended_at = self.now()
             probe.sent_bytes = self._sent.size_since(self._probe_from)
 
-    def number_packet(self, packet: bytes) -> bytes:
-        """A packet that leaves now, with its number if it has a place for one."""
-        at = self._place(packet, _HEADER_SIZE + 4 * (packet[0] & 0x0F))
-        if not at:
-            return packet
-        number = self._sent.add(len(packet), self.now())
-        return packet[:at] + number.to_bytes(2, "big") + packet[at + 2 :]
-
-    def claim(self, first: int, body: bytes) -> tuple[int, int]:
-        """Number a packet that leaves now and is still in parts.
+    def claim(self, first: int, data: bytes, skipped: int) -> tuple[int, int]:
+        """Number a packet that leaves now.
 
         Args:
             first: the first octet of its header.
-            body: what follows the fixed header.
+            data: the packet, or what follows its fixed header.
+            skipped: the bytes of the fixed header that `data` is without: 0, or all.
 
         Returns:
-            Where in the body its number belongs, and the number; 0 and 0 if it has no place for one.
+            Where in the data its number belongs, and the number; 0 and 0 if it has no place for one.
         """
-        at = 4 * (first & 0x0F)
-        if len(body) < at + 8:
+        at = HEADER_SIZE - skipped + 4 * (first & 0x0F)
+        if not first & 0x10 or len(data) < at + 8:
             return 0, 0
-        # RFC 8285 section 4.2, or 4.3: as `_place`, without another call
-        if body[at] == 0xBE:
-            if body[at + 4] != self.identifier << 4 | 1:
+        if data[at] == 0xBE:
+            # RFC 8285 section 4.2: the id, and the length less one
+            if data[at + 4] != self.identifier << 4 | 1:
                 return 0, 0
             at += 5
-        elif body[at + 4] == self.identifier and body[at + 5] == 2:
+        elif data[at + 4] == self.identifier and data[at + 5] == 2:
             at += 6
         else:
             return 0, 0
         clock = self._clock or self._own_clock()
-        return at, self._sent.add(_HEADER_SIZE + len(body), clock())
-
-    def _place(self, data: bytes, at: int) -> int:
-        """Where the number is; 0 if there is none. The header extensions begin at `at`."""
-        if len(data) < at + 8:
-            return 0
-        if data[at] == 0xBE:
-            # RFC 8285 section 4.2: the id, and the length less one
-            return at + 5 if data[at + 4] == self.identifier << 4 | 1 else 0
-        return at + 6 if data[at + 4] == self.identifier and data[at + 5] == 2 else 0
+        return at, self._sent.add(skipped + len(data), clock())
 
     def now(self) -> float:
         """The time, in seconds of its clock."""

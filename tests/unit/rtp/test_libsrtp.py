@@ -37,6 +37,8 @@ def test_a_part_is_overwritten():
     server, client = both_ends(PROFILES[0])
     got = client.unprotect(server.protect_parts(0x80, 96, 1, 2, 3, b"abcdefgh", 2, b"XYZ", 0, 0))
     assert got[12:] == b"abXYZfgh"
+    got = client.unprotect(server.protect(HEADER.pack(0x80, 96, 3, 2, 3) + b"abcdefgh", 14, 0x3132))
+    assert got[12:] == b"ab12efgh"
     got = client.unprotect(server.protect_parts(0x80, 96, 2, 2, 3, b"abcdefgh", 2, b"XY", 5, 0x3132))
     assert got[12:] == b"abXYe12h"
 

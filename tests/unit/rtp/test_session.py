@@ -102,7 +102,7 @@ async def test_each_section_reports_for_itself(session, sent, monkeypatch):
 class Unprotected(Plain):
     """SRTP that protects nothing, RTP neither."""
 
-    def protect(self, packet: bytes) -> bytes:
+    def protect(self, packet: bytes, *_number: int) -> bytes:
         return packet
 
     def protect_parts(self, *parts: Any) -> bytes:

@@ -12,6 +12,12 @@ STEP = 0.001
 PACKET = write_rtp(96, False, 1, 2, 3, write_extensions([(4, bytes(2))]), bytes(1100))
 
 
+def numbered(control: SendControl, packet: bytes) -> bytes:
+    """The packet as it leaves: with its number, if it has a place for one."""
+    at, number = control.claim(packet[0], packet, 0)
+    return packet[:at] + number.to_bytes(2, "big") + packet[at + 2 :] if at else packet
+
+
 class Flow:
     """A sender of frames at its estimate, paced, and the receiver's feedback, one way delayed by `delay` seconds."""
 
@@ -37,7 +43,7 @@ class Flow:
         while self.queue >= len(PACKET) and self.budget > 0:
             self.queue -= len(PACKET)
             self.budget -= len(PACKET)
-            self.path.send(self, self.control.number_packet(PACKET))
+            self.path.send(self, numbered(self.control, PACKET))
         if index % 100 == 50:
             self.back += [(now + self.delay, packet) for packet in self.arrivals.write(1, 2)]
         while self.back and self.back[0][0] <= now:

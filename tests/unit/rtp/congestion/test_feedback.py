@@ -16,6 +16,7 @@ from rtcpeer.rtp.outbound import HeaderTemplate
 from rtcpeer.rtp.packet import URI_MID, URI_TRANSPORT_CC, write_extensions, write_rtp
 from rtcpeer.rtp.relay_packet import RelayPacket
 from rtcpeer.values import HeaderExtension
+from tests.unit.rtp.congestion.path import numbered
 
 CASES = int(os.environ.get("RTCPEER_FUZZ_CASES", "300"))
 
@@ -124,12 +125,12 @@ def test_what_was_sent_is_acknowledged_once() -> None:
 async def test_every_kind_of_packet_gets_its_number(beside: bytes) -> None:
     control = SendControl(4)
     packet = write_rtp(96, True, 1, 2, 3, write_extensions([(4, bytes(2)), (5, beside)]), b"payload")
-    first, second = control.number_packet(packet), control.number_packet(packet)
+    first, second = numbered(control, packet), numbered(control, packet)
     assert (read_number(first, 4), read_number(second, 4)) == (1, 2)
     assert len(first) == len(packet)
     assert first.endswith(b"payload")
     other = write_rtp(96, True, 1, 2, 3, write_extensions([(5, beside)]), b"payload")
-    assert control.number_packet(other) == other
+    assert numbered(control, other) == other
     assert read_number(other, 4) == -1
 
 
@@ -137,7 +138,7 @@ async def test_templates_and_plans_leave_a_place_for_the_number() -> None:
     extensions = (HeaderExtension(URI_MID, 1), HeaderExtension(URI_TRANSPORT_CC, 4))
     control = SendControl(4)
     template = HeaderTemplate(extensions, "0", None)
-    packet = control.number_packet(write_rtp(96, True, 1, 2, 3, template.write(0.0, 0), b"payload"))
+    packet = numbered(control, write_rtp(96, True, 1, 2, 3, template.write(0.0, 0), b"payload"))
     assert read_number(packet, 4) == 1
     plan = HeaderPlan({96: 97}, "0", {e.uri: e.id or 0 for e in extensions})
     relayed = RelayPacket(96, 0, 1, 2, 3, b"payload")
@@ -145,7 +146,7 @@ async def test_templates_and_plans_leave_a_place_for_the_number() -> None:
     written = plan.write(relayed, 0.0)
     assert written is not None
     body = written[2]
-    at, number = control.claim(written[0], body)
+    at, number = control.claim(written[0], body, 12)
     assert number == 2
     body = body[:at] + number.to_bytes(2, "big") + body[at + 2 :]
     assert read_number(bytes((written[0], 96)) + bytes(10) + body, 4) == 2
@@ -157,12 +158,12 @@ async def test_a_packet_in_parts_is_numbered_as_a_whole_one(beside: bytes) -> No
     whole, parts = SendControl(4), SendControl(4)
     for elements in ([(4, bytes(2)), (5, beside)], [(5, beside)], [(6, bytes(2)), (4, bytes(2))]):
         packet = write_rtp(96, True, 1, 2, 3, write_extensions(elements), b"payload")
-        at, number = parts.claim(packet[0], packet[12:])
-        numbered = whole.number_packet(packet)
+        at, number = parts.claim(packet[0], packet[12:], 12)
+        expected = numbered(whole, packet)
         if at:
             packet = packet[: 12 + at] + number.to_bytes(2, "big") + packet[14 + at :]
-        assert packet == numbered
-    assert parts.claim(0x90, b"\xbe\xde") == (0, 0)
+        assert packet == expected
+    assert parts.claim(0x90, b"\xbe\xde", 12) == (0, 0)
 
 
 def test_reading_numbers_survives_anything() -> None:

@@ -12,7 +12,7 @@ from rtcpeer.rtp.congestion.prober import Prober
 from rtcpeer.rtp.congestion.probing import Probe, ProbeSchedule
 from rtcpeer.rtp.packet import write_extensions, write_padding
 from rtcpeer.testing import run_virtual
-from tests.unit.rtp.congestion.path import Flow, Path
+from tests.unit.rtp.congestion.path import Flow, Path, numbered
 
 
 def probed(rate: int, bottleneck: float, *, lost: int = 0, begin: float = 7.0) -> Probe:
@@ -88,7 +88,7 @@ class ProbedFlow(Flow):
 
     def send_padding(self, packet: bytes) -> None:
         self.padding += len(packet)
-        self.path.send(self, self.control.number_packet(packet))
+        self.path.send(self, numbered(self.control, packet))
 
     def step(self, index: int) -> None:
         super().step(index)
