@@ -93,7 +93,7 @@ explore: setup
 fuzz: setup
 	RTCPEER_FUZZ_CASES=10000 $(BIN)/python -m pytest -q --timeout 3600 -k fuzzed tests/unit/signaling/http
 	RTCPEER_FUZZ_CASES=200000 RTCPEER_GLARE_ROUNDS=1000 $(BIN)/python -m pytest -q --timeout 3600 -k "corpus or survives or stress" \
-	    tests/property tests/scenarios/test_glare.py tests/unit/dtls/test_handshake.py tests/unit/media/video/test_sizes.py tests/unit/signaling
+	    tests/property tests/scenarios/test_glare.py tests/unit/dtls/test_handshake.py tests/unit/media/video/test_sizes.py tests/unit/signaling tests/unit/rtp
 
 mutants: setup
 	@test -x build/mutants/venv/bin/cosmic-ray || { "$(PYTHON)" -m venv build/mutants/venv && build/mutants/venv/bin/python -m pip install --quiet --disable-pip-version-check -r .ci/mutants.txt; }

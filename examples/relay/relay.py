@@ -1,95 +1,169 @@
-"""A headless relay: rooms with one publisher in, many subscribers out, and nothing decoded in between.
+"""A relay of rooms: one publisher each, a page, a program or a file, and any number of subscribers.
 
-What arrives from the publisher is forwarded packet by packet. Who joins gets a key frame at once, losses are repeated
-from the relay's own history, and a subscriber that is slow, or goes away, does not slow the others.
+Nothing is decoded or encoded in between. Publishers come by WHIP, subscribers by WHEP; a page does both. Who joins gets
+a key frame at once, losses are repeated from the relay's own history, and a subscriber that is slow, or goes away,
+does not slow the others.
 """
 
+import argparse
 import asyncio
+import contextlib
+import pathlib
+import signal
+import tempfile
 
-from rtcpeer import Forwarder, RTCPeerConnection
-from rtcpeer.signaling import Negotiator, memory_pair
+from aiohttp import web
+
+from rtcpeer import Forwarder, MediaPlayer, MediaRecorder, MediaStream, SignalingRefused, SupervisedPeer
+from rtcpeer.signaling import WhepClient, WhepServer, WhipClient, WhipServer
 from rtcpeer.testing import synthetic_track
 
-SUBSCRIBERS = 3
+PAGE = pathlib.Path(__file__).with_name("page.html")
 PICTURE = {"width": 320, "height": 240, "frameRate": 15}
 
 
 class Room:
-    """One publisher's sound and pictures, for everyone who asks."""
+    """What its publisher sends, with one forwarder for each kind, or what a file has."""
 
-    def __init__(self, kinds):
-        self.kinds = kinds
-        self.forwarders = []
-        self.ready = asyncio.Event()
+    def __init__(self, player=None):
+        self.player = player
+        self.forwarders = {}
+        self.stream = MediaStream()  # players look for sound and picture in one stream
 
-    async def publisher(self, signaling):
-        """Take the publisher's call; `ready` when it sends everything."""
-        async with RTCPeerConnection() as pc:
-
-            @pc.on("track")
-            def keep(event):
-                self.forwarders.append(Forwarder(event.receiver))
-                if len(self.forwarders) == self.kinds:
-                    self.ready.set()
-
-            await Negotiator(pc, signaling, polite=True).run()
-
-    async def subscriber(self, name, signaling):
-        """Call one subscriber and forward everything until its signaling ends."""
-        await self.ready.wait()
-        async with RTCPeerConnection() as pc:
-            outputs = []
-            for forwarder in self.forwarders:
-                transceiver = pc.addTransceiver(forwarder.source.track.kind, direction="sendonly")
-                outputs.append(forwarder.add(transceiver.sender))
-            await Negotiator(pc, signaling, polite=False).run()
-            encoded = sum([s.get("framesEncoded", 0) for s in (await pc.getStats()).values()])
-            forwarded = all(output.stats()["packets"] > 0 for output in outputs)
-            print(f"{name} left: {'all' if forwarded else 'not'} forwarded, {encoded} pictures encoded")
+    async def send(self, transceiver):
+        """Send to a subscriber what there is of a kind; says whether there is any."""
+        kind = transceiver.receiver.track.kind
+        track = getattr(self.player, kind, None)
+        if track is None and kind not in self.forwarders:
+            transceiver.direction = "inactive"
+            return False
+        transceiver.direction = "sendonly"
+        transceiver.sender.setStreams(self.stream)
+        if track is not None:
+            await transceiver.sender.replaceTrack(track)
+        else:
+            self.forwarders[kind].add(transceiver.sender)
+        return True
 
 
-async def publish(signaling, until):
-    """Somebody who has something to show."""
+class Relay:
+    """The rooms, and what the servers do with those who come."""
+
+    def __init__(self):
+        self.rooms = {}
+        self.app = web.Application()
+        WhipServer(self.publish).add_to(self.app)
+        WhepServer(self.subscribe).add_to(self.app)
+        self.app.router.add_get("/", self.page)
+
+    async def page(self, _request):
+        """The page that publishes and watches."""
+        return web.FileResponse(PAGE)
+
+    async def publish(self, session):
+        """Somebody publishes in a room."""
+        if session.name in self.rooms:
+            raise SignalingRefused("somebody publishes here already", status=409, retry_after=5)
+        room = self.rooms[session.name] = Room()
+        session.add_end_listener(lambda session: self.rooms.pop(session.name, None))
+        for transceiver in await session.apply_offer():
+            room.forwarders.setdefault(transceiver.receiver.track.kind, Forwarder(transceiver.receiver))
+        print(f"{session.name}: published, {' and '.join(sorted(room.forwarders))}", flush=True)
+
+    async def subscribe(self, session):
+        """Somebody watches a room."""
+        room = self.rooms.get(session.name)
+        if room is None:
+            raise SignalingRefused("nobody publishes here yet", status=409, retry_after=1)
+        sent = [await room.send(transceiver) for transceiver in await session.apply_offer()]
+        if not any(sent):
+            raise SignalingRefused("there is nothing of these kinds", status=422)
+        session.add_end_listener(lambda session: print(f"{session.name}: a subscriber left", flush=True))
+
+
+@contextlib.asynccontextmanager
+async def serving(relay, host, port):
+    """The relay at an address; gives its URL."""
+    runner = web.AppRunner(relay.app)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    try:
+        yield "http://{}:{}".format(*runner.addresses[0][:2])
+    finally:
+        await runner.cleanup()
+
+
+async def serve(options):
+    """Relay until Ctrl-C."""
+    relay = Relay()
+    for name, path in options.file:
+        relay.rooms[name] = Room(MediaPlayer(path, loop=True, decode=False))
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set)
+    async with serving(relay, *options.listen) as url:
+        print(f"open {url}/#ROOM to watch a room, {url}/#ROOM,publish to publish in it", flush=True)
+        await stopped.wait()
+
+
+# --- the same without a browser -----------------------------------------------------------------------------------
+
+
+async def watch(url, room, name, pictures):
+    """Somebody who watches so many pictures and leaves."""
+    tracks = asyncio.Queue()
+    async with SupervisedPeer(WhepClient(f"{url}/whep/{room}")) as peer:
+        peer.ontrack = lambda event: tracks.put_nowait(event.track)
+        for kind in ("audio", "video"):
+            peer.addTransceiver(kind, {"direction": "recvonly"})
+        found = {track.kind: track for track in [await tracks.get(), await tracks.get()]}
+        await found["audio"].recv()
+        for _ in range(pictures):
+            picture = await found["video"].recv()
+        print(f"{name}: sound and {pictures} pictures of {picture.width}x{picture.height}")
+
+
+async def demo():
+    """A room with a file and one with a publisher, and subscribers of both."""
+    relay = Relay()
     tracks = [synthetic_track("audio"), synthetic_track("video", PICTURE)]
-    async with RTCPeerConnection() as pc, Negotiator(pc, signaling, polite=False):
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/film.webm"
+        recorder = MediaRecorder(path)
         for track in tracks:
-            pc.addTrack(track)
-        await pc.connected(timeout=10)
-        await until.wait()
+            recorder.addTrack(track)
+        await recorder.start()
+        await asyncio.sleep(3)
+        await recorder.stop()
+        relay.rooms["film"] = Room(MediaPlayer(path, loop=True, decode=False))
+        async with (
+            serving(relay, "127.0.0.1", 0) as url,
+            SupervisedPeer(WhipClient(f"{url}/whip/live")) as peer,
+        ):
+            for track in tracks:
+                peer.addTrack(track)
+            await peer.connected(20)
+            async with asyncio.TaskGroup() as group:
+                for number, room in enumerate(("film", "live", "film", "live"), 1):
+                    group.create_task(watch(url, room, f"subscriber {number} of {room}", 15 * number))
     for track in tracks:
         track.stop()
-    await signaling.close()
 
 
-async def subscribe(name, signaling, frames):
-    """Somebody who watches so many pictures and leaves."""
-    async with RTCPeerConnection() as pc, Negotiator(pc, signaling, polite=True):
-        async with pc.events("track") as arriving:
-            tracks = {}
-            while len(tracks) < 2:
-                track = (await anext(arriving)).track
-                tracks[track.kind] = track
-        await tracks["audio"].recv()
-        for _ in range(frames):
-            picture = await tracks["video"].recv()
-        print(f"{name}: sound and {frames} pictures of {picture.width}x{picture.height}")
-    await signaling.close()
+def main():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--listen", type=address, default=("127.0.0.1", 8080), metavar="HOST:PORT")
+    parser.add_argument("--file", action="append", default=[], nargs=2, metavar=("ROOM", "PATH"))
+    parser.add_argument("--demo", action="store_true", help="run publishers and subscribers here, and end")
+    options = parser.parse_args()
+    asyncio.run(demo() if options.demo else serve(options))
 
 
-async def main():
-    room, done = Room(kinds=2), asyncio.Event()
-    here, there = memory_pair()
-    pairs = [memory_pair() for _ in range(SUBSCRIBERS)]
-    async with asyncio.TaskGroup() as group:
-        group.create_task(room.publisher(there))
-        group.create_task(publish(here, done))
-        watching = []
-        for number, (near, far) in enumerate(pairs, 1):
-            group.create_task(room.subscriber(f"subscriber {number}", near))
-            watching.append(group.create_task(subscribe(f"subscriber {number}", far, frames=15 * number)))
-        await asyncio.gather(*watching)
-        done.set()
-    print("everyone has left")
+def address(text):
+    """HOST:PORT."""
+    host, _, port = text.rpartition(":")
+    return host, int(port)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    main()

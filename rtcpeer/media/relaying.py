@@ -396,11 +396,13 @@ class Relay:
         Returns:
             packets, bytes, frames, retransmittedPackets, retransmittedBytes, keyFrameRequests; `layer`, the rid that
             is forwarded now; `layers`, those that the source gives; `temporalLayer`, as it was set; `waiting` for a key
-            frame; `missing`, packets that never reached us; `estimate` in bit/s or None; `roundTripTime` in s or None.
+            frame; `lost`, packets that the subscriber reports lost; `missing`, packets that never reached us;
+            `estimate` in bit/s or None; `roundTripTime` in s or None.
         """
         output = self._output
         self.settle()
         current = (0, 0, 0, 0, 0) if output is None else self._settled
+        remote = None if self._packets is None else self._packets.remote
         packets, size, frames, again, again_size = (a + b for a, b in zip(self._past, current, strict=True))
         return {
             "packets": packets,
@@ -413,6 +415,7 @@ class Relay:
             "layers": self._source.layers,
             "temporalLayer": self._temporal,
             "waiting": output is not None and (self._source.awaited(output) is not None or not output.begun),
+            "lost": 0 if remote is None else max(0, remote.packets_lost),
             "missing": 0 if output is None else output.holes(),
             "estimate": None if output is None else output.estimate,
             "roundTripTime": None if output is None else output.round_trip,

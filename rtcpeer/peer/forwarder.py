@@ -86,8 +86,8 @@ class ForwarderOutput:
         Returns:
             packets, bytes (of payload), frames, retransmittedPackets, retransmittedBytes, keyFrameRequests (by the
             subscriber); layer (the rid that is sent now, or None), layers (those that arrive, smallest first),
-            temporalLayer, waiting (for a key frame), missing (packets that never arrived here), estimate (bit/s or
-            None), roundTripTime (s or None), paused.
+            temporalLayer, waiting (for a key frame), lost (packets that the subscriber reports lost), missing (packets
+            that never arrived here), estimate (bit/s or None), roundTripTime (s or None), paused.
         """
         return {**self._relay.stats(), "paused": self._relay.paused}
 

@@ -1,12 +1,13 @@
 """What a malicious publisher or subscriber sends: parsers survive it, and nothing grows."""
 
+import contextlib
 import os
 import random
 
 import pytest
 
 from rtcpeer.rtp import dependency
-from rtcpeer.rtp.forwarding import REPEATS_MAX
+from rtcpeer.rtp.forwarding import REPEATS_MAX, SEGMENTS_MAX
 from rtcpeer.rtp.headers import HeaderPlan
 from rtcpeer.rtp.munging import SHIFTS_MAX, OffsetSegment, move_pictures
 from rtcpeer.rtp.payloads import begins_keyframe_untrusted, read_vp8_untrusted
@@ -17,6 +18,8 @@ from rtcpeer.rtp.relay_packet import (
     unwrap_rtx_untrusted,
     write_elements,
 )
+from rtcpeer.rtp.source import Source
+from rtcpeer.rtp.temporal import ALL, TemporalReader
 from tests.unit.rtp.packets import Publisher, Subscriber, vp8
 
 # how many cases; another number with RTCPEER_FUZZ_CASES
@@ -83,8 +86,10 @@ def test_payloads_of_the_corpus_are_read_or_refused(codec):
         b"\x62\x01\x93",
         b"\x08\x0a",
     ]
-    for _ in range(CASES // 4):
+    reader = TemporalReader()
+    for _ in range(CASES // 2):
         payload = mutated(choice, choice.choice(seeds))
+        descriptor = None
         try:
             begins_keyframe_untrusted(codec, payload)
             if codec == "VP8":
@@ -92,6 +97,10 @@ def test_payloads_of_the_corpus_are_read_or_refused(codec):
                 assert len(move_pictures(payload, descriptor, segment)) == descriptor[0] <= len(payload)
         except ValueError:
             assert codec == "VP8"
+            continue
+        layer = reader.read_untrusted(codec, payload, None, descriptor, is_key=False)
+        assert 0 <= layer.temporal <= ALL
+        assert -1 <= layer.opens_to <= ALL
 
 
 def test_descriptors_of_the_corpus_are_read_or_refused():
@@ -107,8 +116,56 @@ def test_descriptors_of_the_corpus_are_read_or_refused():
             except ValueError:
                 continue
             assert 0 <= found.temporal_id < 8
+            assert reader.structure is not None
             assert 0 <= found.spatial_id < 4
             assert len(found.differences) <= 64
+
+
+def test_layers_of_the_corpus_of_descriptors_are_read_or_refused():
+    choice = random.Random(6)
+    structure = bytes.fromhex("80000180214eaa860414d14102c11b4e00")
+    reader = TemporalReader(structure)
+    for _ in range(CASES):
+        descriptor = mutated(choice, choice.choice((structure, b"\xc1\x00\x02", b"\x82\x00\x03\x00")))
+        layer = reader.read_untrusted("AV1", b"\x00", descriptor, None, is_key=choice.random() < 0.01)
+        assert 0 <= layer.temporal <= ALL
+        assert -1 <= layer.opens_to <= ALL
+
+
+def test_thinned_streams_survive_anything_in_any_order():
+    """Layers that make no sense, numbers that jump, wishes that change all the time: nothing grows."""
+    choice = random.Random(7)
+    source = Source("video", lambda stream: None, lambda: None)
+    stream = source.add_stream(1, clock_rate=90000, rid=None, clock=None, now=0.0)
+    subscribers = [Subscriber() for _ in range(4)]
+    for subscriber in subscribers:
+        source.add(subscriber.output, None, 0.0)
+    number, now = 5, 0.0
+    for index in range(CASES // 8):
+        now += choice.choice((0, 0.001, 0.03))
+        number = number + choice.choice((1, 1, 1, 1, 1, -3, 5, 2000)) & 0xFFFF
+        payload = vp8(choice.getrandbits(15), key=choice.random() < 0.05, temporal=choice.randrange(4))
+        if choice.random() < 0.2:
+            payload = mutated(choice, payload)
+        packet = RelayPacket(96, 0, number, index // 3 * 3000, 1, payload)
+        with contextlib.suppress(ValueError):
+            if choice.random() < 0.05:
+                stream.skip(packet, now)
+            else:
+                stream.take(packet, "VP8", now)
+        if choice.random() < 0.1:
+            subscriber = choice.choice(subscribers)
+            subscriber.output.temporal = choice.choice((None, 0, 1, 2, 3, 9))
+            source.choose_output(subscriber.output, now)
+        if choice.random() < 0.1:
+            source.poll(now)
+            asked = [choice.getrandbits(16) for _ in range(choice.randint(0, 50))]
+            choice.choice(subscribers).output.repeat(asked, now)
+    assert stream.thinning is None or len(stream.thinning._streams) <= 4
+    for subscriber in subscribers:
+        assert len(subscriber.output._segments) <= SEGMENTS_MAX
+        assert subscriber.output.holes() >= 0
+        assert subscriber.sent
 
 
 def test_a_stream_survives_anything_in_any_order():

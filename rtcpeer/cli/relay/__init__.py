@@ -1,4 +1,4 @@
 """``rtcpeer relay``: WHIP in, WHEP out, without decoding.
 
-In reading order: `broadcast`, `upstream`, `relay`, and the page.
+In reading order: `broadcast`, `upstream`, `table`, `relay`, and the page.
 """

@@ -93,6 +93,11 @@ class Broadcasts:
         self._waiting: Counter[str] = Counter()  # who waits for what is being pulled
         self._tasks: set[asyncio.Task[Any]] = set()
 
+    @property
+    def live(self) -> list[Broadcast]:
+        """What is on, by name."""
+        return [one for _name, one in sorted(self._live.items())]
+
     def names(self) -> list[dict[str, Any]]:
         """What can be watched, as the page shows it."""
         return [

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from rtcpeer.cli.relay.broadcast import Broadcasts
+from rtcpeer.cli.relay.table import RelayTable
 from rtcpeer.cli.relay.upstream import Upstream
 from rtcpeer.cli.report import Reporter, refuse
 from rtcpeer.cli.running import settle, stop_event
@@ -119,7 +120,7 @@ async def run_relay(
     upstream_token: str | None = None,
 ) -> int:
     """Relay until SIGINT or SIGTERM; the exit status."""
-    report = Reporter(as_json=as_json)
+    report = RelayTable(Reporter(as_json=as_json), as_json=as_json)
     stopped = stop_event()
     site = RelaySite(
         report,
@@ -140,9 +141,12 @@ async def run_relay(
         shown = f"[{address[0]}]" if ":" in address[0] else address[0]
         base = f"http://{shown}:{address[1]}"
         report("listening", page=f"{base}/", publish=f"{base}/whip/NAME", watch=f"{base}/whep/NAME")
+        report.start(site.broadcasts)
         await stopped.wait()
         settle(0)
+        await report.close()
         report("closing", publishers=len(site.whip.sessions), viewers=len(site.whep.sessions))
     finally:
+        await report.close()
         await listener.close()
     return 0

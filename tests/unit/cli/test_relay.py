@@ -16,7 +16,9 @@ from aiohttp import web
 
 from rtcpeer import RTCPeerConnection, SignalingRefused, SupervisedPeer
 from rtcpeer.cli.main import build_parser, main
+from rtcpeer.cli.relay import table
 from rtcpeer.cli.relay.relay import RelaySite
+from rtcpeer.cli.relay.table import RelayTable
 from rtcpeer.cli.report import Reporter
 from rtcpeer.signaling import WhepClient, WhipClient
 from rtcpeer.testing import synthetic_track
@@ -173,3 +175,75 @@ async def test_it_ends_with_ctrl_c_and_status_0() -> None:
     closing = json.loads(out)
     assert closing["event"] == "closing"
     check("relay", closing)
+
+
+class Terminal:
+    """A terminal that remembers what stands on it."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        size = len(text)
+        while text.startswith("\x1b["):
+            count, _, text = text[2:].partition("F\x1b[J")
+            del self.lines[len(self.lines) - int(count) :]
+        self.lines += [line for line in text.split("\n") if line]
+        return size
+
+    def flush(self) -> None:
+        pass
+
+
+async def test_a_live_table_below_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(table, "INTERVAL", 0.2)
+    async with relaying() as relay:
+        shown = RelayTable(Reporter(as_json=False), as_json=False)
+        shown.start(relay.site.broadcasts)
+        watching = SupervisedPeer(WhepClient(f"{relay.url}/whep/cam"))
+        async with publishing(f"{relay.url}/whip/cam"), watching as player:
+            player.addTransceiver("video", {"direction": "recvonly"})
+            await player.connected(20)
+            await until(lambda: shown._status.get("packets", 0) > 10)
+            await until(lambda: shown._status["streams"][0]["bitrate"] > 1000)
+            shown("playing", name="cam")
+            status = shown.update()
+            (row,) = status["streams"]
+            assert (row["name"], row["kinds"], row["subscribers"]) == ("cam", ["video"], 1)
+            assert row["lost"] == 0
+            assert row["bytes"] > 1000
+            assert 0 < status["cpu"] < 400
+            check("relay", {"event": "status", "time": 0.0, **status})
+        await until(lambda: not shown._status["streams"])
+        await until(lambda: not any(line.startswith("cam ") for line in terminal.lines))
+        await shown.close()
+    head = [index for index, line in enumerate(terminal.lines) if line.startswith("stream ")]
+    # one table, however often it was drawn, and the line above it
+    assert len(head) == 1
+    assert terminal.lines[head[0] - 1].endswith("playing cam")
+    assert terminal.lines[-1].endswith("% of a processor")
+
+
+async def test_programs_are_told_the_same_as_events(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "INTERVAL", 0.02)
+    async with relaying() as relay:
+        shown = RelayTable(Reporter(as_json=True), as_json=True)
+        shown.start(relay.site.broadcasts)
+        await asyncio.sleep(0.1)
+        await shown.close()
+    told = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert {
+        "event": "status",
+        "streams": [],
+        "subscribers": 0,
+        "packets": 0,
+        "lost": 0,
+    }.items() <= told.items()
+    check("relay", told)
