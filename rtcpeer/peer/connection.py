@@ -20,7 +20,12 @@ from rtcpeer.media.stream import MediaStream
 from rtcpeer.peer import awaiting
 from rtcpeer.peer.certificate import RTCCertificate, generate_certificate
 from rtcpeer.peer.connection_listening import PeerConnectionEvents
-from rtcpeer.peer.data_channel import RTCDataChannel, RTCDataChannelEvent, read_data_channel_init
+from rtcpeer.peer.data_channel import (
+    RTCDataChannel,
+    RTCDataChannelEvent,
+    describe_channel_init,
+    read_data_channel_init,
+)
 from rtcpeer.peer.descriptions import (
     RTCSessionDescription,
     RTCSessionDescriptionInit,
@@ -464,7 +469,7 @@ class RTCPeerConnection(PeerConnectionEvents):
         session.context.check_open()
         if session.executor.data.core is None:  # the first one takes a negotiation
             session.context.check_change("createDataChannel()")
-        session.watchers.call("createDataChannel")
+        session.watchers.call("createDataChannel", describe_channel_init(parameters))
         return session.executor.data.open(parameters)
 
     # --- statistics -------------------------------------------------------------------------------

@@ -89,6 +89,20 @@ def read_data_channel_init(label: Any, init: Any = None, /, **keywords: Any) -> 
     )
 
 
+def describe_channel_init(parameters: ChannelParameters) -> str:
+    """What `createDataChannel` was asked for, for watchers."""
+    limits = (
+        ("maxPacketLifeTime", parameters.max_packet_life_time),
+        ("maxRetransmits", parameters.max_retransmits),
+        ("id", parameters.id),
+    )
+    shown = "".join(f", {name}: {value}" for name, value in limits if value is not None)
+    return (
+        f"label: {parameters.label}, ordered: {str(parameters.ordered).lower()}, protocol: {parameters.protocol}, "
+        f"negotiated: {str(parameters.negotiated).lower()}{shown}"
+    )
+
+
 def _bounded(name: str, text: str) -> str:
     # no text of so few characters can be too long: UTF-8 needs four bytes for one at most
     if len(text) * 4 > MAX_LABEL_BYTES and len(text.encode()) > MAX_LABEL_BYTES:

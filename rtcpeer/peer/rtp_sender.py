@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import secrets
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Unpack
 
 from rtcpeer import webidl
@@ -19,6 +20,7 @@ from rtcpeer.peer.core.transceiver import TransceiverCore
 from rtcpeer.peer.errors import w3c_errors
 from rtcpeer.peer.keywords import SetParameterKeywords
 from rtcpeer.peer.parameters import RTCRtpCapabilities, RTCRtpSendParameters
+from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import MediaKind
 
 if TYPE_CHECKING:
@@ -206,6 +208,7 @@ class RTCRtpSender:
         )
         given = webidl.members("RTCSetParameterOptions", options, keywords, ("encodingOptions",))
         key_frames = self._key_frames(given, len(encodings))
+        core.session.watchers.call("setParameters", _describe_encodings(core, encodings))
         with core.session.parameters_pending:
             # 8, 8.1.1
             await asyncio.sleep(0)
@@ -264,6 +267,10 @@ class RTCRtpSender:
                 engine.operations.plan_set_track(core.id, None if track is None else track.id)
             )
 
+        sent = "null" if track is None else f"id: {track.id}"
+        core.session.watchers.call(
+            "replaceTrack", f"mid: {core.record.mid}, kind: {core.kind.value}, track: {sent}"
+        )
         # 6
         await core.session.chain.run(replace)
 
@@ -291,3 +298,16 @@ class RTCRtpSender:
 
     def __repr__(self) -> str:
         return f"<RTCRtpSender {self._core.kind} {self._core.record.mid or 'unnegotiated'}>"
+
+
+def _describe_encodings(core: TransceiverCore, encodings: Iterable[SendEncoding]) -> str:
+    """What `setParameters` asks for, for watchers: the members that differ from their defaults."""
+    shown = [
+        ", ".join(
+            f"{field.name}: {value}"
+            for field in dataclasses.fields(encoding)
+            if (value := getattr(encoding, field.name)) != field.default
+        )
+        for encoding in encodings
+    ]
+    return f"mid: {core.record.mid}, encodings: {'; '.join(f'{{{one}}}' for one in shown)}"

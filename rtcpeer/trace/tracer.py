@@ -230,6 +230,8 @@ def _describe(event: Any, pc: RTCPeerConnection | None) -> str:
             f"url: {event.url}, address: {event.address}, error_code: {event.errorCode}, "
             f"error_text: {event.errorText}"
         )
+    if event.type == "datachannel":
+        return f"label: {event.channel.label}, id: {event.channel.id}, protocol: {event.channel.protocol}"
     if event.type == "track":
         return f"kind: {event.track.kind}, mid: {event.transceiver.mid}"
     return ""

@@ -14,7 +14,7 @@ import pytest
 
 from rtcpeer import RTCPeerConnection
 from rtcpeer.cli.main import main
-from rtcpeer.testing import PeerPair, TurnServer
+from rtcpeer.testing import PeerPair, TurnServer, synthetic_track
 from rtcpeer.trace import Tracer
 
 
@@ -194,3 +194,45 @@ def test_a_file_that_is_no_dump_is_a_sentence(text, tmp_path, capsys):
 def test_a_missing_file_is_a_sentence(tmp_path, capsys):
     assert main(["report", str(tmp_path / "none.json"), "-o", str(tmp_path / "x.html")]) == 2
     assert "No such file" in capsys.readouterr().err
+
+
+async def test_what_changes_a_running_call_is_recorded_with_its_arguments(virtual_network):
+    async with PeerPair(network=virtual_network) as pair, Tracer(pair.offerer) as tracer:
+        sender = pair.offerer.addTrack(synthetic_track("video"))
+        channel = pair.offerer.createDataChannel("chat", ordered=False, maxRetransmits=3)
+        await pair.connect()
+        await channel.opened()
+        await sender.replaceTrack(other := synthetic_track("video"))
+        parameters = sender.getParameters()
+        parameters.encodings[0].maxBitrate = 300_000
+        await sender.setParameters(parameters)
+        await sender.replaceTrack(None)
+        channel.close()
+        await asyncio.sleep(1)
+        (record,) = tracer.dump()["PeerConnections"].values()
+    told = [(line["type"], line["value"]) for line in record["updateLog"]]
+    assert (
+        "createDataChannel",
+        "label: chat, ordered: false, protocol: , negotiated: false, maxRetransmits: 3",
+    ) in told
+    assert ("replaceTrack", f"mid: 0, kind: video, track: id: {other.id}") in told
+    assert ("replaceTrack", "mid: 0, kind: video, track: null") in told
+    (asked,) = [value for type, value in told if type == "setParameters"]
+    assert "max_bitrate: 300000" in asked
+    types = [type for type, _ in told]
+    assert types.index("datachannelopen") < types.index("setParameters") < types.index("datachannelclose")
+
+
+async def test_the_text_of_an_implicit_description_is_recorded_without_its_password(virtual_network):
+    async with PeerPair(network=virtual_network) as pair, Tracer(pair.offerer) as tracer:
+        pair.offerer.createDataChannel("x")
+        await pair.offerer.createOffer()
+        await pair.offerer.setLocalDescription()
+        (record,) = tracer.dump()["PeerConnections"].values()
+        secret = re.findall(r"a=ice-pwd:(\S+)", pair.offerer.localDescription.sdp)[0]
+    told = {line["type"]: line["value"] for line in record["updateLog"]}
+    for call in ("createOfferOnSuccess", "setLocalDescriptionOnSuccess"):
+        assert told[call].startswith("type: offer, sdp: v=0")
+        assert "m=application" in told[call]
+        assert "a=ice-pwd***" in told[call]
+        assert secret not in told[call]

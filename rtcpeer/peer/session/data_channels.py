@@ -199,6 +199,9 @@ class DataChannelSet:
     def on_channel_open(self, core: ShownChannel) -> None:
         """See `ChannelOwner`."""
         self.opened += 1
+        self._session.watchers.call(
+            "datachannelopen", f"label: {core.channel.parameters.label}, id: {core.channel.id}"
+        )
 
     def on_channel_left(self, core: ShownChannel) -> None:
         """See `ChannelOwner`."""
@@ -208,6 +211,9 @@ class DataChannelSet:
     def on_channel_closed(self, core: ShownChannel) -> None:
         """See `ChannelOwner`."""
         self.channels.pop(core, None)
+        if not self._session.closed:
+            why = "" if core.error is None else f", error: {core.error}"
+            self._session.watchers.call("datachannelclose", f"label: {core.channel.parameters.label}{why}")
 
     def records(self) -> list[tuple[str, dict[str, Any]]]:
         """A name and the counters of each channel."""

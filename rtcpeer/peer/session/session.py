@@ -204,8 +204,19 @@ class PeerSession:
             self.watchers.call(f"{what}OnFailure", type(error).__name__)
             logger.debug("%s %s failed: %s", self.name, what, type(error).__name__)
             raise
-        self.watchers.call(f"{what}OnSuccess")
+        self._report_success(what, result, type_)
         return result
+
+    def _report_success(self, what: str, result: object, type_: str) -> None:
+        """With the description that came of it: what `createOffer` made, what an implicit description is."""
+        kind, text = "", ""
+        if isinstance(result, str):
+            kind, text = what.removeprefix("create").lower(), result
+        elif what == "setLocalDescription" and not type_:
+            description = self.engine.state.local_description
+            if description is not None:
+                kind, text = description.type.value, description.base
+        self.watchers.call(f"{what}OnSuccess", kind and f"type: {kind}", text)
 
     # What W3C refuses before it does anything in parallel; the engine refuses the same, later.
 
