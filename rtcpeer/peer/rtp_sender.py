@@ -208,7 +208,7 @@ class RTCRtpSender:
         )
         given = webidl.members("RTCSetParameterOptions", options, keywords, ("encodingOptions",))
         key_frames = self._key_frames(given, len(encodings))
-        core.session.watchers.call("setParameters", _describe_encodings(core, encodings))
+        core.session.watchers.call("setParameters", _describe_encodings(core.record.mid, encodings))
         with core.session.parameters_pending:
             # 8, 8.1.1
             await asyncio.sleep(0)
@@ -300,7 +300,7 @@ class RTCRtpSender:
         return f"<RTCRtpSender {self._core.kind} {self._core.record.mid or 'unnegotiated'}>"
 
 
-def _describe_encodings(core: TransceiverCore, encodings: Iterable[SendEncoding]) -> str:
+def _describe_encodings(mid: str | None, encodings: Iterable[SendEncoding]) -> str:
     """What `setParameters` asks for, for watchers: the members that differ from their defaults."""
     shown = [
         ", ".join(
@@ -310,4 +310,4 @@ def _describe_encodings(core: TransceiverCore, encodings: Iterable[SendEncoding]
         )
         for encoding in encodings
     ]
-    return f"mid: {core.record.mid}, encodings: {'; '.join(f'{{{one}}}' for one in shown)}"
+    return f"mid: {mid}, encodings: {'; '.join(f'{{{one}}}' for one in shown)}"

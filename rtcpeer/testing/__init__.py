@@ -2,9 +2,9 @@
 
     from rtcpeer.testing import TurnServer, VirtualNetwork, synthetic_track
 
-In reading order: `peers` (two connections; most tests begin here), `clock` (virtual time), `media` (synthetic
-tracks), `leaks`, `plugin` (pytest fixtures); the packages `net` (the virtual network), `turn` (a server with faults)
-and `livekit`.
+In reading order: `peers` (two connections; most tests begin here), `scripted` (a caller that does what the test
+says), `clock` (virtual time), `media` (synthetic tracks), `leaks`, `plugin` (pytest fixtures); the packages `net`
+(the virtual network), `turn` (a server with faults) and `livekit`.
 
 Names are imported on demand, so that importing this package costs nothing.
 """
@@ -39,6 +39,7 @@ __all__ = [
     "OutageNetwork",
     "hostile_network",
     "PeerPair",
+    "ScriptedPeer",
     "LeakCheck",
     "no_leaks",
 ]
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from rtcpeer.testing.net.profiles import hostile_network
     from rtcpeer.testing.net.tls import CertificateAuthority
     from rtcpeer.testing.peers import PeerPair
+    from rtcpeer.testing.scripted import ScriptedPeer
     from rtcpeer.testing.turn.server import TurnServer
     from rtcpeer.testing.turn.settings import TurnCounters, TurnFaults, TurnSettings
 else:
@@ -102,6 +104,7 @@ else:
             "rtcpeer.testing.net.outage": ("OutageNetwork",),
             "rtcpeer.testing.net.profiles": ("hostile_network",),
             "rtcpeer.testing.peers": ("PeerPair",),
+            "rtcpeer.testing.scripted": ("ScriptedPeer",),
             "rtcpeer.testing.leaks": (
                 "LeakCheck",
                 "no_leaks",

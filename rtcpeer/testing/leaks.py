@@ -10,14 +10,19 @@ import asyncio
 import contextlib
 import gc
 import os
+import socket
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from types import FrameType
 from typing import Any, Self
 
 # Real seconds that things may take to end by themselves: an executor's last job, a transport's end
 GRACE = 0.5
 _PAUSE = 0.005
+# How far, and how widely, the owner of a socket is looked for
+_OWNERS_DEPTH, _OWNERS_MAX = 5, 50
 
 
 class LeakCheck:
@@ -83,9 +88,9 @@ class LeakCheck:
         await asyncio.sleep(0)
         loop.set_exception_handler(self._previous)
         errors = [_describe(context) for context in self.errors]
-        return [*self._reports, *self._left(loop), *errors]
+        return [*self._reports, *self._left(loop, _describe_socket), *errors]
 
-    def _left(self, loop: asyncio.AbstractEventLoop) -> list[str]:
+    def _left(self, loop: asyncio.AbstractEventLoop, describe: Callable[[str], str] = str) -> list[str]:
         own = {asyncio.current_task()}
         tasks = asyncio.all_tasks(loop) - self._tasks - own
         # the threads of the loop's own executor end with the loop
@@ -95,7 +100,7 @@ class LeakCheck:
         return [
             *(f"a task is left: {task!r}" for task in tasks),
             *(f"a thread is left: {thread!r}" for thread in threads),
-            *(f"a socket is left: {name}" for name in sorted(_socket_names() - self._sockets)),
+            *(f"a socket is left: {describe(name)}" for name in sorted(_socket_names() - self._sockets)),
         ]
 
 
@@ -109,6 +114,47 @@ def _socket_names() -> set[str]:
                 if target.startswith("socket:"):
                     found.add(target)
     return found
+
+
+def _describe_socket(name: str) -> str:
+    """A socket with its addresses and who holds it, as far as that can be found."""
+    for entry in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{entry}") != name:
+                continue
+            number = int(entry)
+            with socket.socket(fileno=os.dup(number)) as copy:
+                kind = "TCP" if copy.type == socket.SOCK_STREAM else "UDP"
+                where = f"{kind} {_address(copy.getsockname())}"
+                with contextlib.suppress(OSError):
+                    where += f" to {_address(copy.getpeername())}"
+            return f"{name}, {where}{_owner(number)}"
+    return name
+
+
+def _address(name: Any) -> str:
+    return f"{name[0]}:{name[1]}" if isinstance(name, tuple) and len(name) > 1 else str(name)
+
+
+def _owner(number: int) -> str:
+    """Which object holds the socket: the nearest one that is of neither Python nor this module."""
+    seen: set[int] = set()
+    level: list[Any] = [
+        one for one in gc.get_objects() if isinstance(one, socket.socket) and one.fileno() == number
+    ]
+    for _ in range(_OWNERS_DEPTH):
+        following = []
+        for one in level:
+            for holder in gc.get_referrers(one):
+                if id(holder) in seen or isinstance(holder, FrameType) or holder is level:
+                    continue
+                seen.add(id(holder))
+                top = type(holder).__module__.partition(".")[0]
+                if top != "builtins" and top not in sys.stdlib_module_names:
+                    return f", held by {holder!r:.120}"
+                following.append(holder)
+        level = following[:_OWNERS_MAX]
+    return ""
 
 
 def _describe(context: dict[str, Any]) -> str:

@@ -1,9 +1,10 @@
-"""pytest fixtures: ``virtual_time``, ``virtual_network``, ``turn_server``, ``peer_pair``, ``leak_check``.
+"""pytest fixtures: networks, time, servers and peers for tests of programs that use rtcpeer.
 
 The fixtures are asynchronous and need pytest-asyncio, in whatever mode: a coroutine test that uses one of them is
 marked as asyncio's. A test that asks for ``virtual_network`` runs in virtual time, and ``turn_server`` and
-``peer_pair`` live on that network; without it they use real sockets. Networks that are hostile have fixtures of their
-own, by name: ``hotel_wifi``, ``symmetric_nat``, ``carrier_nat``, ``train``.
+``peer_pair`` live on that network, and so does ``scripted_peer``; without it they use real sockets. Networks that are
+hostile have fixtures of their own, by name: ``hotel_wifi``, ``symmetric_nat``, ``carrier_nat``, ``train``. The servers
+that speak HTTP (``room_server``, ``whip_server``, ``whep_server``, ``livekit_server``) always use real sockets.
 
 A test that fails says more: `explain()` of both ends of its peer pair, and which packets the network dropped.
 
@@ -22,10 +23,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import pytest
 
 if TYPE_CHECKING:
+    from rtcpeer.signaling.http.whip_server import WhepServer, WhipServer
+    from rtcpeer.signaling.roomserver import RoomServer
     from rtcpeer.testing.clock import VirtualClock
     from rtcpeer.testing.leaks import LeakCheck
+    from rtcpeer.testing.livekit.server import LiveKitServer
     from rtcpeer.testing.net.network import VirtualNetwork
     from rtcpeer.testing.peers import PeerPair
+    from rtcpeer.testing.scripted import ScriptedPeer
     from rtcpeer.testing.turn.server import TurnServer
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,7 +44,19 @@ _plain: pytest.StashKey[str] = pytest.StashKey()
 
 _HOSTILE = ("hotel_wifi", "symmetric_nat", "carrier_nat", "train")
 # fixtures that live on the event loop of a test
-_ASYNC = frozenset(("leak_check", "virtual_time", "virtual_network", "turn_server", "peer_pair", *_HOSTILE))
+_SERVERS = ("room_server", "whip_server", "whep_server", "livekit_server")
+_ASYNC = frozenset(
+    (
+        "leak_check",
+        "virtual_time",
+        "virtual_network",
+        "turn_server",
+        "peer_pair",
+        "scripted_peer",
+        *_SERVERS,
+        *_HOSTILE,
+    )
+)
 
 
 def _async_fixture(function: F) -> F:
@@ -203,3 +220,88 @@ async def peer_pair(
 
 def _findings(connection: Any) -> str:
     return "\n".join(str(finding) for finding in connection.explain())
+
+
+@_async_fixture
+async def scripted_peer(
+    request: pytest.FixtureRequest, leak_check: LeakCheck, network_of_test: VirtualNetwork | None
+) -> AsyncIterator[ScriptedPeer]:
+    """A caller that does what the test says; on a virtual network it lives on the host "caller".
+
+    On a hostile network it is "bob", the end behind what the network is named for. Its program gets
+    ``scripted_peer.signaling``.
+    """
+    from rtcpeer.testing.scripted import ScriptedPeer
+
+    host = None
+    if network_of_test is not None:
+        host = network_of_test.hosts.get("bob") or network_of_test.add_host("caller")
+    async with ScriptedPeer(host=host) as peer:
+        _explain_on_failure(request, "explain() of the scripted peer", partial(_findings, peer.pc))
+        yield peer
+
+
+def _refuse_virtual(request: pytest.FixtureRequest, name: str) -> None:
+    """What listens with aiohttp is not on the virtual network, and virtual time would run away from it."""
+    if {"virtual_time", "virtual_network", *_HOSTILE}.intersection(request.fixturenames):
+        pytest.fail(
+            f"{name} uses real sockets and real time: no test has it on a virtual network",
+            pytrace=False,
+        )
+
+
+@_async_fixture
+async def room_server(request: pytest.FixtureRequest, leak_check: LeakCheck) -> AsyncIterator[RoomServer]:
+    """A `RoomServer` on a free port; `room_server.url` is for `RoomClient` and, with "room+" before it, for `join`."""
+    from rtcpeer.signaling.roomserver import RoomServer
+
+    _refuse_virtual(request, "room_server")
+    async with RoomServer() as server:
+        yield server
+
+
+@_async_fixture
+async def whip_server(request: pytest.FixtureRequest, leak_check: LeakCheck) -> AsyncIterator[WhipServer]:
+    """A `WhipServer` on a free port that takes every publisher; `whip_server.sessions` has their connections."""
+    from rtcpeer.signaling.http.whip_server import WhipServer
+
+    _refuse_virtual(request, "whip_server")
+    async with WhipServer(_take, path="/whip") as server:
+        yield server
+
+
+@_async_fixture
+async def whep_server(request: pytest.FixtureRequest, leak_check: LeakCheck) -> AsyncIterator[WhepServer]:
+    """A `WhepServer` on a free port that shows everybody a test picture and a tone."""
+    from rtcpeer.signaling.http.whip_server import WhepServer
+    from rtcpeer.testing.media import synthetic_track
+
+    _refuse_virtual(request, "whep_server")
+    tracks = {kind: synthetic_track(kind) for kind in ("audio", "video")}
+
+    async def show(session: Any) -> None:
+        for transceiver in await session.apply_offer():
+            transceiver.direction = "sendonly"
+            await transceiver.sender.replaceTrack(tracks[transceiver.receiver.track.kind])
+
+    async with WhepServer(show, path="/whep") as server:
+        yield server
+    for track in tracks.values():
+        track.stop()
+
+
+async def _take(session: Any) -> None:
+    await session.apply_offer()
+
+
+@_async_fixture
+async def livekit_server(
+    request: pytest.FixtureRequest, leak_check: LeakCheck
+) -> AsyncIterator[LiveKitServer]:
+    """A `LiveKitServer` on a free port; needs the extra ``livekit``."""
+    pytest.importorskip("livekit.protocol", reason="livekit_server needs rtcpeer[livekit]")
+    from rtcpeer.testing.livekit.server import LiveKitServer
+
+    _refuse_virtual(request, "livekit_server")
+    async with LiveKitServer() as server:
+        yield server

@@ -100,7 +100,11 @@ def test_what_is_in_them(built: tuple[Path, Path]) -> None:
         installed = set(archive.namelist())
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "rtcpeer").rglob("*.py")}
     assert not modules - installed
-    assert {"rtcpeer/py.typed", "rtcpeer/cli/serve/page/index.html"} <= installed
+    assert {
+        "rtcpeer/py.typed",
+        "rtcpeer/cli/serve/page/index.html",
+        "rtcpeer/cli/picture/uplot/LICENSE",
+    } <= installed
     assert not [name for name in installed if name.startswith(("tests/", "examples/", "docs/"))]
 
 
@@ -114,6 +118,11 @@ def test_they_run_in_an_empty_environment(built: tuple[Path, Path], tmp_path: Pa
     demo = [python.parent / "rtcpeer", "demo"]
     done = subprocess.run(demo, cwd=tmp_path, capture_output=True, text=True, timeout=170, check=False)
     assert "promises kept in" in done.stdout, done.stdout + done.stderr
+
+    # the sample project tests itself with what was installed, without a configuration of pytest-asyncio
+    run(python, "-m", "pip", "install", "--quiet", f"{wheel}[testing,signaling]", cwd=tmp_path)
+    project = shutil.copytree(ROOT / "examples" / "project", tmp_path / "project")
+    assert "4 passed" in run(python, "-m", "pytest", "-q", cwd=project)
 
     # the same code, built once more where it is installed
     run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", source, cwd=tmp_path)

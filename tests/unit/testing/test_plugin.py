@@ -1,6 +1,7 @@
 """The plugin, used as a user uses it: in a pytest run of its own."""
 
 import importlib.metadata
+import re
 import textwrap
 
 import pytest
@@ -83,8 +84,13 @@ def test_leaks_are_found(run):
         async def test_task(leak_check):
             kept.append(asyncio.create_task(asyncio.sleep(100), name="the task"))
 
+        class Holder:
+            def __init__(self):
+                self.socket = socket.socket(type=socket.SOCK_DGRAM)
+                self.socket.bind(("127.0.0.1", 0))
+
         async def test_socket(leak_check):
-            kept.append(socket.socket())
+            kept.append(Holder())
 
         async def test_virtual_socket(virtual_network):
             host = virtual_network.add_host("a")
@@ -116,6 +122,10 @@ def test_leaks_are_found(run):
     text = result.stdout.str()
     for sign in ("the task", "a socket is left: socket:", "7777", "the thread", "nobody looks"):
         assert sign in text
+    # where it is bound, and whose it is
+    assert re.search(
+        r"a socket is left: socket:\[\d+\], UDP 127\.0\.0\.1:\d+, held by <test_\S+\.Holder ", text
+    )
 
 
 def test_without_pytest_asyncio_it_says_so(run, monkeypatch):
@@ -192,3 +202,58 @@ def test_an_unknown_hostile_network():
 
     with pytest.raises(ValueError, match="no network 'plane'; there are hotel_wifi"):
         hostile_network("plane")
+
+
+@pytest.mark.timeout(120)
+def test_the_servers_and_the_scripted_peer(run_bare):
+    result = run_bare(
+        """
+        import asyncio
+        from rtcpeer import join
+        from rtcpeer.calls import ParticipantJoined
+        from rtcpeer.signaling import WhepClient, WhipClient
+        from rtcpeer import SupervisedPeer
+        from rtcpeer.testing import synthetic_track
+
+        async def test_rooms(room_server):
+            url = f"room+{room_server.url}?room=lobby"
+            async with join(url, name="alice") as alice, join(url, name="bob"):
+                async for event in alice.events():
+                    if isinstance(event, ParticipantJoined):
+                        assert event.participant.name == "bob"
+                        break
+
+        async def test_whip(whip_server):
+            async with SupervisedPeer(WhipClient(f"{whip_server.url}/cam")) as peer:
+                peer.addTrack(tone := synthetic_track("audio"))
+                await peer.connected(20)
+                assert [session.name for session in whip_server.sessions] == ["cam"]
+            tone.stop()
+
+        async def test_whep(whep_server):
+            heard = asyncio.get_running_loop().create_future()
+            peer = SupervisedPeer(WhepClient(f"{whep_server.url}/any"))
+            peer.addEventListener("track", lambda event: heard.done() or heard.set_result(event.track))
+            peer.addTransceiver("audio", {"direction": "recvonly"})
+            async with peer:
+                assert (await (await heard).recv()).sample_rate == 48000
+
+        async def test_livekit(livekit_server):
+            async with join(f"livekit+{livekit_server.url}", token=livekit_server.token("a", "lobby")) as call:
+                assert livekit_server.joins == 1
+
+        async def test_a_scripted_peer_says_what_it_waits_for(virtual_network, scripted_peer):
+            await scripted_peer.call()
+
+        async def test_not_on_a_virtual_network(virtual_network, room_server):
+            pass
+        """
+    )
+    result.assert_outcomes(passed=4, failed=1, errors=1)
+    result.stdout.fnmatch_lines_random(
+        [
+            "*the call did not connect within 30 s:*",
+            "*Our offer waits for the other side's answer*",
+            "*room_server uses real sockets and real time*",
+        ]
+    )
