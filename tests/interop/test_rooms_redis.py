@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import pytest
 
-from rtcpeer.signaling import RedisBackend, Room, RoomClient, RoomMember, RoomServer
+from rtcpeer import NetworkError
+from rtcpeer.signaling import RedisBackend, Room, RoomClient, RoomError, RoomMember, RoomServer
 from tests.interop.redis_server import RedisServer, redis_server
 from tests.unit.signaling.roomkit import CANDIDATE, Proxy, raw
 
@@ -127,6 +128,23 @@ async def test_a_hundred_race_for_ten_places(redis: RedisServer) -> None:
         assert await one.backend.presence("lobby") == 10
         await asyncio.gather(*(client.close() for client in clients))
         assert await one.backend.presence("lobby") == 0
+
+
+async def test_without_redis_a_server_does_not_start_and_takes_nobody(tmp_path: Path) -> None:
+    """At the start it is told at once, without the credential of the URL; later, entries are refused after a while."""
+    gone = RoomServer(backend=RedisBackend("redis://user:SeCrEt@127.0.0.1:9/0"), secret=SECRET)
+    with pytest.raises(NetworkError, match="Redis cannot be reached") as caught:
+        await gone.start()
+    assert "SeCrEt" not in f"{caught.value!r} {caught.value.__cause__!r} {gone!r}"
+    await gone.close()
+    async with redis_server(tmp_path) as redis, node(redis) as server, RoomClient(server.url) as client:
+        room = await client.openOrJoin("lobby")
+        redis.kill()
+        async with RoomClient(server.url) as late, asyncio.timeout(30):
+            with pytest.raises(RoomError) as refused:
+                await late.openOrJoin("lobby")
+        assert refused.value.code == "unavailable"
+        assert room.endReason == ""
 
 
 async def test_redis_stands_still_for_five_seconds(redis: RedisServer) -> None:
