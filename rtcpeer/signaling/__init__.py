@@ -2,8 +2,9 @@
 
 In reading order: `capabilities` and `channel` (the contract, an in-memory pair), `check` (a test for channels of one's
 own), `negotiator` with its `outbox`, `notices` and `glance`; then the services: rooms (`roomwire`, `roomtokens`,
-`rooms`, `roombackend`, `roomredis`, `roomsocket`, `roomserver`; for clients `roomlink`, `roommember`, `roomclient`);
-`http` (WHIP, WHEP and offers over HTTP); `livekit` (its tokens and messages); `libwebrtc` (an adapter).
+`rooms`, `roombackend`, `roomredis`, `roomstatistics`, `roomsocket`, `roomserver`; for clients `roomlink`,
+`roommember`, `roomclient`); `http` (WHIP, WHEP and offers over HTTP); `livekit` (its tokens and messages);
+`libwebrtc` (an adapter).
 
 The names below are loaded on demand; those of services need the extra ``rtcpeer[signaling]`` (aiohttp), `RedisBackend`
 needs ``rtcpeer[redis]`` as well.
