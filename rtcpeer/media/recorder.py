@@ -24,7 +24,7 @@ from av.container import OutputContainer
 from rtcpeer.aio import TaskSet
 from rtcpeer.errors import InvalidStateError, NotSupportedError, OperationError
 from rtcpeer.media.encoded_frames import EncodedFrameReader, EncodedMediaFrame, RTCEncodedVideoFrame
-from rtcpeer.media.file_streams import StreamWriter, check_kind, make_writer
+from rtcpeer.media.file_streams import TrackWriter, check_kind, make_writer
 from rtcpeer.media.file_time import FileTime
 from rtcpeer.media.frames import blank
 from rtcpeer.media.packet_streams import PacketWriter, codec_of, holds, holds_any, length_of
@@ -434,7 +434,7 @@ class _Input:
         self.needs_key = False
         # the first frame, until the stream is made of it
         self.first: Any = None
-        self.writer: StreamWriter | None = None
+        self.writer: TrackWriter | None = None
         # a picture is at least a tick of any container's clock (1 ms) after the one before
         self.time = FileTime(0.001 if track.kind == "video" else 0.0)
 
