@@ -40,7 +40,7 @@ class PacketPacer:
         self.queued = 0
         self._estimate = 0
         self.budget = math.inf
-        self._updated = 0.0
+        self._updated = -math.inf
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
 

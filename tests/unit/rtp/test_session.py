@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from rtcpeer.aio import wall_time
 from rtcpeer.rtp import rtcp
+from rtcpeer.rtp.packet import URI_TRANSPORT_CC
 from rtcpeer.rtp.relay_packet import HEADER
 from rtcpeer.rtp.rtcp import PayloadFeedback, ReceiverInfo, ReceiverReport, SenderReport
 from rtcpeer.rtp.session import RtpSession
+from rtcpeer.testing import run_virtual
+from rtcpeer.values import HeaderExtension
 from tests.unit.media.pipes import until
 
 
@@ -173,4 +178,82 @@ async def test_a_tap_comes_before_everything_else() -> None:
     session.untap(3)
     session.receive(packet)
     assert seen == [packet]
+    session.on_closed()
+
+
+class Forwarding(Sender):
+    """Who sends what it gets, as much as there is."""
+
+    need = None
+    wanted = 0
+
+    def __init__(self, ssrc: int, kind: str = "video") -> None:
+        super().__init__(ssrc)
+        self.kind = kind
+
+    def on_estimate(self, bitrate: int) -> None:
+        self.estimate = bitrate
+
+
+def paced_session(estimate: int) -> tuple[RtpSession, list[tuple[float, bytes]]]:
+    gone: list[tuple[float, bytes]] = []
+    now = asyncio.get_running_loop().time
+    session = RtpSession(Unprotected, lambda data: gone.append((now(), data)))  # type: ignore[arg-type]
+    session.on_connected()
+    extensions = (HeaderExtension(URI_TRANSPORT_CC, 4),)
+    session.add_sender(Forwarding(7), "0", [7], extensions)  # type: ignore[arg-type]
+    session.add_sender(Forwarding(8, "audio"), "1", [8], extensions)  # type: ignore[arg-type]
+    session._on_estimate(estimate)
+    return session, gone
+
+
+def test_forwarded_packets_that_come_too_fast_wait_and_keep_their_order() -> None:
+    """A key frame of 60 kB for a path of 1 Mbit/s: at 2.5 times that, in about 0.1 s; sound passes it."""
+
+    async def main() -> None:
+        session, gone = paced_session(1_000_000)
+        start = asyncio.get_running_loop().time()
+        for number in range(60):
+            session.send_parts(0x80, 96, number, 2, 7, bytes(1000))
+        at_once = len(gone)
+        session.send_parts(0x80, 97, 1, 2, 8, bytes(100))
+        assert gone[-1][1][8:12] == (8).to_bytes(4, "big")
+        # 20 ms of the pace
+        assert at_once == 7
+        # a retransmission waits behind them
+        session.send_parts(0x80, 98, 500, 2, 7, bytes(1000))
+        await asyncio.sleep(1)
+        numbers = [data[2] << 8 | data[3] for _at, data in gone if data[11] == 7]
+        assert numbers == [*range(60), 500]
+        assert 0.08 < gone[-1][0] - start < 0.2
+        session.on_closed()
+
+    run_virtual(main())
+
+
+def test_forwarded_packets_below_the_estimate_never_wait() -> None:
+    async def main() -> None:
+        session, gone = paced_session(1_000_000)
+        for number in range(300):
+            # pictures of 3 kB, 30 a second
+            for part in range(3):
+                session.send_parts(0x80, 96, 3 * number + part, 2, 7, bytes(1000))
+            # beside reports
+            assert sum(data[1] == 96 for _at, data in gone) == 3 * number + 3
+            await asyncio.sleep(1 / 30)
+        session.on_closed()
+
+    run_virtual(main())
+
+
+async def test_what_the_other_end_estimates_counts_where_nothing_better_is_known() -> None:
+    session = RtpSession(Unprotected, lambda data: None)  # type: ignore[arg-type]
+    session.on_connected()
+    sender = Forwarding(7)
+    session.add_sender(sender, "0", [7], ())  # type: ignore[arg-type]
+    assert session.estimate is None
+    session.take_remb(300_000, wall_time())
+    assert session.estimate == sender.estimate == 300_000
+    session._remb_at -= 11
+    assert session.estimate is None
     session.on_closed()
