@@ -6,8 +6,8 @@ codecs, files); `jsep` and `sdp` (descriptions), `config` (which servers); `sctp
 `turn` and `stun`, `net`. Beside them: `aiortc` (a drop-in), `testing`, `metrics`, `trace`, `cli` (`__main__` calls
 it).
 
-On the ground floor: `values` and `errors` (what all speak), `webidl`, `aio`, `threads`, `log`, `lazy`. `dictionaries`
-names the dictionaries of W3C.
+On the ground floor: `values` and `errors` (what all speak), `webidl`, `aio`, `log`, `lazy`. `dictionaries` names the
+dictionaries of W3C, `protocols` what signaling and supervisor ask of a connection and of a track.
 
 Names are imported on demand (PEP 562): importing the package loads nothing.
 """
@@ -49,6 +49,7 @@ __all__ = [
     "NotSupportedError",
     "OperationError",
     "OverconstrainedError",
+    "PeerConnection",
     "PeerSettings",
     "RTCCertificate",
     "RTCConfiguration",
@@ -87,6 +88,7 @@ __all__ = [
     "Session",
     "SignalingRefused",
     "SupervisedPeer",
+    "Track",
     "check_signaling_channel",
     "join",
     "memory_pair",
@@ -185,6 +187,7 @@ if TYPE_CHECKING:
         RTCSctpTransport,
     )
     from rtcpeer.peer.transports import RTCIceParameters as RTCIceParameters
+    from rtcpeer.protocols import PeerConnection, Track
     from rtcpeer.signaling.channel import memory_pair
     from rtcpeer.signaling.check import check_signaling_channel
     from rtcpeer.signaling.negotiator import Negotiator
@@ -303,6 +306,7 @@ else:
                 "RTCSenderErrorEvent",
                 "RTCTrackEvent",
             ),
+            "rtcpeer.protocols": ("PeerConnection", "Track"),
             "rtcpeer.signaling.channel": ("memory_pair",),
             "rtcpeer.signaling.check": ("check_signaling_channel",),
             "rtcpeer.signaling.negotiator": ("Negotiator",),

@@ -9,9 +9,9 @@ import asyncio
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
-from aiortc import RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCSessionDescription
 from aiortc.exceptions import InternalError
 from aiortc.stats import RTCStatsReport
 
@@ -419,5 +419,5 @@ class RTCPeerConnection(Emitter, w3c.RTCPeerConnection):  # type: ignore[misc]  
         self.remove_all_listeners()
         for track in sent_tracks:
             # in aiortc a sender that ends stops its track; sources such as MediaPlayer wait for it
-            track.stop()
+            cast("MediaStreamTrack", track).stop()
         await gone

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from aiortc import RTCRtpCapabilities, RTCRtpSynchronizationSource
+from aiortc import MediaStreamTrack, RTCRtpCapabilities, RTCRtpSynchronizationSource
 from aiortc.stats import RTCStatsReport
 
 from rtcpeer.aio import Gone
@@ -138,7 +138,7 @@ class RTCRtpTransceiver(w3c.RTCRtpTransceiver):
             track = sender.track if isinstance(sender, RTCRtpSender) and sender.has_started else None
             super().stop()
             if track is not None:
-                track.stop()
+                cast("MediaStreamTrack", track).stop()
         return Gone()
 
     def setCodecPreferences(self, codecs: Sequence[Any]) -> None:

@@ -18,6 +18,7 @@ from rtcpeer.calls.participant import Participant, Publication
 from rtcpeer.calls.request import JoinRequest
 from rtcpeer.calls.service import CallService
 from rtcpeer.errors import InvalidStateError, RTCTimeoutError
+from rtcpeer.protocols import Track
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Call:
 
     # -- what can be done ------------------------------------------------------------------------------
 
-    async def publish(self, track: Any, *, name: str | None = None) -> Publication:
+    async def publish(self, track: Track, *, name: str | None = None) -> Publication:
         """Send a track to everybody, also to those who come later.
 
         Args:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from rtcpeer.media.track import MediaStreamTrack
+
 if TYPE_CHECKING:
     from rtcpeer.calls.participant import Participant
 
@@ -78,7 +80,7 @@ class TrackSubscribed(CallEvent):
     """
 
     participant: Participant
-    track: Any
+    track: MediaStreamTrack
     name: str
     kind: str
 
@@ -88,7 +90,7 @@ class TrackUnsubscribed(CallEvent):
     """A track is not published any more; it has ended. The attributes are those of `TrackSubscribed`."""
 
     participant: Participant
-    track: Any
+    track: MediaStreamTrack
     name: str
     kind: str
 

@@ -34,6 +34,7 @@ from rtcpeer.calls.events import (
 from rtcpeer.calls.participant import Participant
 from rtcpeer.calls.request import JoinRequest
 from rtcpeer.config.configuration import RTCConfiguration, RTCIceServer, read_configuration
+from rtcpeer.media.track import MediaStreamTrack
 from rtcpeer.supervisor.peer import SupervisedPeer
 
 logger = logging.getLogger(__name__)
@@ -92,8 +93,8 @@ class CallHost:
 
     def __init__(self, request: JoinRequest, on_end: Callable[[Ended], None]) -> None:
         self.request = request
-        self.id = ""
-        self.name = request.name
+        self.id: str = ""
+        self.name: str | None = request.name
         self.metadata: Mapping[str, Any] = MappingProxyType(dict(request.metadata))
         self.configuration: RTCConfiguration = request.configuration
         self.counters: Counter[str] = Counter()
@@ -181,7 +182,7 @@ class CallHost:
         participant.is_present = participant.is_reconnecting = participant.is_away = False
         self._tell(ParticipantLeft(participant, str(reason)))
 
-    def track_subscribed(self, id: str, name: str, track: Any) -> str | None:
+    def track_subscribed(self, id: str, name: str, track: MediaStreamTrack) -> str | None:
         """A track of a participant arrives.
 
         Args:

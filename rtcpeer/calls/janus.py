@@ -35,6 +35,8 @@ from rtcpeer.errors import (
     SignalingRefused,
 )
 from rtcpeer.supervisor.events import GaveUp
+from rtcpeer.supervisor.intents import SupervisedSender
+from rtcpeer.supervisor.peer import SupervisedPeer
 from rtcpeer.supervisor.policy import PeerState
 
 PLUGIN: Final = "janus.plugin.videoroom"
@@ -69,7 +71,7 @@ class JanusRoom:
         self.room: int | str = int(taken["room"]) if taken["room"].isdecimal() else taken["room"]
         self._pin = taken.get("pin")
         self._create = request.options.get("create")
-        self.session = JanusSession(
+        self.session: JanusSession = JanusSession(
             url,
             api_secret=request.options.get("api_secret"),
             token=request.token,
@@ -288,10 +290,10 @@ class _Publisher:
 
     def __init__(self, room: JanusRoom) -> None:
         self._room = room
-        self._peer: Any = None
+        self._peer: SupervisedPeer | None = None
         self._channel: PublisherChannel | None = None
         self._data: Any = None
-        self._senders: dict[Publication, Any] = {}
+        self._senders: dict[Publication, SupervisedSender] = {}
         self._publications: list[Publication] = []
         self._telling: set[asyncio.TimerHandle] = set()
         self._wanted = False  # whether there was something to send
@@ -306,7 +308,7 @@ class _Publisher:
         if publication in self._publications:
             self._publications.remove(publication)
         sender = self._senders.pop(publication, None)
-        if sender is not None:
+        if sender is not None and self._peer is not None:
             self._peer.removeTrack(sender)
 
     async def set_muted(self, publication: Publication) -> None:
@@ -379,7 +381,7 @@ class _Publisher:
             if publication.muted:
                 self._room.host.spawn(sender.replaceTrack(None), "mute")
 
-    async def _run(self, peer: Any) -> None:
+    async def _run(self, peer: SupervisedPeer) -> None:
         """Until the peer ends; if it was not we who ended it, another one follows."""
         with contextlib.suppress(GaveUp, InvalidStateError):
             await peer.start()
@@ -417,7 +419,7 @@ class _Subscriber:
         self._numbers: dict[tuple[str, str], int] = {}
         self._sections: Mapping[str, Stream] = {}  # by mid, as Janus has said last
         self._in_force: Mapping[str, Stream] = {}  # by mid, of the offer that was read last
-        self._peer: Any = None
+        self._peer: SupervisedPeer | None = None
         self._tracks: ArrivingTracks | None = None
         self._channel: SubscriberChannel | None = None
         self._work: asyncio.Task[None] | None = None
@@ -580,7 +582,7 @@ class _Subscriber:
             if self._peer is not None and self._peer.is_ended:
                 self._dirty.set()
 
-    async def _run(self, peer: Any) -> None:
+    async def _run(self, peer: SupervisedPeer) -> None:
         with contextlib.suppress(GaveUp, InvalidStateError):
             await peer.start()
             await peer.closed()

@@ -16,6 +16,7 @@ from rtcpeer.calls.participant import Participant, Publication
 from rtcpeer.calls.remote import ArrivingTracks
 from rtcpeer.calls.request import JoinRequest
 from rtcpeer.errors import NotSupportedError
+from rtcpeer.supervisor.intents import SupervisedSender
 
 ECHO: Final = "echo"
 
@@ -34,7 +35,7 @@ class JanusEchoTest(JanusPlugin):
         url, _ = request.take("echo")
         super().__init__(request, url)
         self._settings: dict[str, Any] = {"audio": True, "video": True}
-        self._senders: dict[Publication, Any] = {}
+        self._senders: dict[Publication, SupervisedSender] = {}
         self._data: Any = None
 
     def prepare(self) -> tuple[HandleChannel, Any]:

@@ -50,7 +50,7 @@ class JanusPlugin:
 
     def __init__(self, request: JoinRequest, url: str) -> None:
         request.check_options(*self.options)
-        self.session = JanusSession(
+        self.session: JanusSession = JanusSession(
             url,
             api_secret=request.options.get("api_secret"),
             token=request.token,

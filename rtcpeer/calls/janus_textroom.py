@@ -51,7 +51,7 @@ class JanusTextRoom(JanusPlugin):
         if not taken.get("textroom"):
             raise ValueError("the URL names the room of Janus: janus+ws://host:8188/?textroom=1234")
         self.room: int | str = int(taken["textroom"]) if taken["textroom"].isdecimal() else taken["textroom"]
-        self.username = taken.get("username") or f"rtcpeer-{secrets.token_hex(6)}"
+        self.username: str = taken.get("username") or f"rtcpeer-{secrets.token_hex(6)}"
         self._pin = taken.get("pin")
         self._create = request.options.get("create")
         self._data: Any = None

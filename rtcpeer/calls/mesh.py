@@ -28,7 +28,10 @@ from rtcpeer.calls.remote import ArrivingTracks
 from rtcpeer.errors import InvalidStateError, NotSupportedError
 from rtcpeer.media.stream import MediaStream
 from rtcpeer.signaling.capabilities import politeness
+from rtcpeer.supervisor.channel import SupervisedChannel
 from rtcpeer.supervisor.events import GaveUp
+from rtcpeer.supervisor.intents import SupervisedSender
+from rtcpeer.supervisor.peer import SupervisedPeer
 from rtcpeer.supervisor.policy import PeerState, Reason
 
 STREAM_PREFIX: Final = "rtcpeer."
@@ -53,13 +56,13 @@ class MeshMember:
         offers: whether we open the connection even if nothing is published; one side does.
     """
 
-    def __init__(self, mesh: Mesh, id: str, peer: Any, *, offers: bool) -> None:
+    def __init__(self, mesh: Mesh, id: str, peer: SupervisedPeer, *, offers: bool) -> None:
         self.id = id
         self.peer = peer
         self._mesh = mesh
         self._offers = offers
-        self._senders: dict[Publication, Any] = {}
-        self._channels: dict[str, Any] = {}
+        self._senders: dict[Publication, SupervisedSender] = {}
+        self._channels: dict[str, SupervisedChannel] = {}
         self._tracks = ArrivingTracks(peer, self._subscribe, mesh.host.track_unsubscribed)
         peer.addEventListener("statechange", self._on_state)
         peer.addEventListener("datachannel", lambda event: self._listen(event.channel))
@@ -182,7 +185,7 @@ class Mesh:
         self,
         host: CallHost,
         ended: Callable[[str, EndReason], object] | None = None,
-        supervise: Callable[..., Any] | None = None,
+        supervise: Callable[..., SupervisedPeer] | None = None,
     ) -> None:
         self.host = host
         self._supervise = supervise or host.supervise

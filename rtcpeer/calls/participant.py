@@ -10,6 +10,9 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from rtcpeer.media.track import MediaStreamTrack
+from rtcpeer.protocols import Track
+
 
 class Participant:
     """One of the others in a call. The call's service keeps it up to date.
@@ -30,7 +33,7 @@ class Participant:
         self.is_present = True
         self.is_reconnecting = False
         self.is_away = False
-        self._tracks: dict[str, Any] = {}
+        self._tracks: dict[str, MediaStreamTrack] = {}
         self._muted: set[str] = set()
 
     def __repr__(self) -> str:
@@ -38,7 +41,7 @@ class Participant:
         return f"<Participant {self.name or self.id}, {len(self._tracks)} tracks{state}>"
 
     @property
-    def tracks(self) -> Mapping[str, Any]:
+    def tracks(self) -> Mapping[str, MediaStreamTrack]:
         """The tracks that arrive from it, by name; a copy."""
         return dict(self._tracks)
 
@@ -47,7 +50,7 @@ class Participant:
         """The names of the tracks that it says it has muted."""
         return frozenset(self._muted)
 
-    def track(self, name_or_kind: str) -> Any:
+    def track(self, name_or_kind: str) -> MediaStreamTrack | None:
         """The track of this name, else the first one of this kind, else None."""
         found = self._tracks.get(name_or_kind)
         if found is not None:
@@ -56,11 +59,11 @@ class Participant:
 
     # -- for the call's host ---------------------------------------------------------------------------
 
-    def put_track(self, name: str, track: Any) -> None:
+    def put_track(self, name: str, track: MediaStreamTrack) -> None:
         """It publishes a track."""
         self._tracks[name] = track
 
-    def take_track(self, name: str) -> Any:
+    def take_track(self, name: str) -> MediaStreamTrack | None:
         """It does not publish the track any more; the track, or None."""
         self._muted.discard(name)
         return self._tracks.pop(name, None)
@@ -86,10 +89,10 @@ class Publication:
         kind: "audio" or "video".
     """
 
-    def __init__(self, track: Any, name: str, *, unpublish: Order, mute: Order) -> None:
+    def __init__(self, track: Track, name: str, *, unpublish: Order, mute: Order) -> None:
         self.track = track
         self.name = name
-        self.kind = str(track.kind)
+        self.kind: str = str(track.kind)
         self._unpublish = unpublish
         self._mute = mute
         self._muted = False

@@ -62,7 +62,7 @@ class _Channel(QueueChannel):
         super().__init__()
         self._owner = owner
         self._connection = connection
-        self.capabilities = ChannelCapabilities(
+        self.capabilities: ChannelCapabilities = ChannelCapabilities(
             reliable=True,
             renegotiate=False,
             restart="no",
@@ -107,10 +107,10 @@ class PeerJSConnection:
         self, owner: PeerJS, peer_id: str, *, connection_id: str | None, metadata: Any, offers: bool
     ) -> None:
         self.peer_id = peer_id
-        self.connection_id = connection_id or self.prefix + secrets.token_hex(8)
+        self.connection_id: str = connection_id or self.prefix + secrets.token_hex(8)
         self.metadata = metadata
         self._owner = owner
-        self.channel = _Channel(owner, self, offers=offers)
+        self.channel: _Channel = _Channel(owner, self, offers=offers)
         self.peer = owner.session.supervise(self.channel)
 
     def __repr__(self) -> str:
@@ -147,7 +147,7 @@ class PeerJSCall(PeerJSConnection):
     def __init__(self, *args: Any, offer: str = "", **options: Any) -> None:
         super().__init__(*args, **options)
         self.senders: list[Any] = []
-        self.offered = _places_untrusted(offer)
+        self.offered: Counter[str] = _places_untrusted(offer)
         self._stream = MediaStream()
         self._tracks: list[Any] = []
         self._changed = asyncio.Event()
@@ -207,7 +207,7 @@ class PeerJSData(PeerJSConnection):
         self, *args: Any, label: str | None, serialization: str, reliable: bool, offers: bool, **options: Any
     ) -> None:
         super().__init__(*args, offers=offers, **options)
-        self.label = label or self.connection_id
+        self.label: str = label or self.connection_id
         self.serialization = serialization
         self.reliable = reliable
         self._channel: Any = None
@@ -354,9 +354,9 @@ class PeerJS:
         on_nonsense: Callable[[str, object], object] = lambda _what, _detail: None,
         **members: Any,
     ) -> None:
-        self.url = url.rstrip("/")
-        self.id = id or ""
-        self.session = Session(configuration, **members)
+        self.url: str = url.rstrip("/")
+        self.id: str = id or ""
+        self.session: Session = Session(configuration, **members)
         self.counters: Counter[str] = Counter()
         self._on_lost, self._on_back, self._on_end = on_lost, on_back, on_end
         self._on_nonsense = on_nonsense

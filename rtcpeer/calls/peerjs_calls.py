@@ -68,7 +68,7 @@ class PeerJSService:
         self._url, taken = request.take("id", "key", "peer")
         self._id, self._key = taken.get("id") or None, taken.get("key") or "peerjs"
         self._peers = [name.strip() for name in taken.get("peer", "").split(",") if name.strip()]
-        self.serialization = str(request.options.get("serialization") or "binary")
+        self.serialization: str = str(request.options.get("serialization") or "binary")
         if self.serialization not in _SERIALIZATIONS:
             raise ValueError(
                 f"{self.serialization!r} is no serialization of PeerJS: {', '.join(_SERIALIZATIONS)}"

@@ -16,6 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from rtcpeer.media.track import MediaStreamTrack
+from rtcpeer.supervisor.peer import SupervisedPeer
+
 _RECEIVING = ("recvonly", "sendrecv")
 
 
@@ -29,7 +32,7 @@ class _Arriving:
         name: under which the host knows it.
     """
 
-    track: Any
+    track: MediaStreamTrack
     owner: str
     name: str
 
@@ -46,7 +49,7 @@ class ArrivingTracks:
 
     def __init__(
         self,
-        peer: Any,
+        peer: SupervisedPeer,
         subscribe: Callable[[Any], tuple[str, str] | None],
         unsubscribed: Callable[[str, str], object],
     ) -> None:

@@ -35,7 +35,7 @@ class RoomService:
         url, taken = request.take("room")
         if not taken.get("room"):
             raise ValueError("the URL of a room names it: room+wss://host/path?room=NAME")
-        self.room_name = taken["room"]
+        self.room_name: str = taken["room"]
         headers = dict(request.options.get("headers") or {})
         if request.token is not None:
             headers.setdefault("Authorization", f"Bearer {request.token}")

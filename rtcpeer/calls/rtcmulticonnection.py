@@ -30,6 +30,7 @@ from rtcpeer.config.configuration import RTCIceServer
 from rtcpeer.errors import NetworkError, SignalingRefused
 from rtcpeer.signaling.capabilities import ChannelCapabilities
 from rtcpeer.signaling.channel import Message, as_message
+from rtcpeer.supervisor.peer import SupervisedPeer
 from rtcpeer.supervisor.session import ServerList, Session
 
 _EVENT: Final = "RTCMultiConnection-Message"
@@ -89,7 +90,7 @@ class RtcmcChannel(QueueChannel):
 class RtcmcMember(MeshMember):
     """A connection whose data channels carry the library's text messages."""
 
-    def __init__(self, mesh: Mesh, id: str, peer: Any, *, offers: bool) -> None:
+    def __init__(self, mesh: Mesh, id: str, peer: SupervisedPeer, *, offers: bool) -> None:
         super().__init__(mesh, id, peer, offers=offers)
         self._pieces: dict[str, list[str]] = {}
         self._incoming: Any = None
@@ -169,10 +170,10 @@ class RtcmcService:
         ValueError: the URL names no room, or an unknown mode.
     """
 
-    def __init__(self, request: JoinRequest, supervise: Callable[..., Any] | None = None) -> None:
+    def __init__(self, request: JoinRequest, supervise: Callable[..., SupervisedPeer] | None = None) -> None:
         request.check_options("userid")
         self.url, taken = request.take("room", "password", "mode")
-        self.room = taken.get("room", "")
+        self.room: str = taken.get("room", "")
         self._mode = taken.get("mode", "openOrJoin")
         if not self.room or self._mode not in ("openOrJoin", "open", "join"):
             raise ValueError(
@@ -180,7 +181,7 @@ class RtcmcService:
             )
         self._password = taken.get("password") or request.token
         self._supervise = supervise
-        self.userid = str(request.options.get("userid") or secrets.token_hex(6))
+        self.userid: str = str(request.options.get("userid") or secrets.token_hex(6))
         self.extra: dict[str, Any] = dict(request.metadata)
         if request.name is not None:
             self.extra.setdefault("name", request.name)
@@ -451,7 +452,7 @@ class RTCMultiConnection:
         configuration: Any = None,
     ) -> None:
         self.socketURL = socketURL
-        self.userid = userid or secrets.token_hex(6)
+        self.userid: str = userid or secrets.token_hex(6)
         self.extra: Mapping[str, Any] = dict(extra or {})
         self.name = name
         self._session = Session(configuration)

@@ -20,6 +20,7 @@ from rtcpeer.calls.request import JoinRequest
 from rtcpeer.errors import InvalidStateError, NotSupportedError
 from rtcpeer.signaling import WhepClient, WhipClient
 from rtcpeer.supervisor.events import GaveUp
+from rtcpeer.supervisor.peer import SupervisedPeer
 from rtcpeer.supervisor.policy import PeerState
 
 # How long more tracks are waited for before the offer, in seconds.
@@ -36,7 +37,7 @@ class _Endpoint:
     def __init__(self, request: JoinRequest) -> None:
         request.check_options()
         self._request = request
-        self._peer: Any = None
+        self._peer: SupervisedPeer | None = None
 
     async def set_metadata(self, _metadata: Mapping[str, Any]) -> None:
         """There is no such thing."""
@@ -51,7 +52,7 @@ class _Endpoint:
         if self._peer is not None:
             await self._peer.close()
 
-    def _watch(self, peer: Any) -> None:
+    def _watch(self, peer: SupervisedPeer) -> None:
         self._peer = peer
         peer.addEventListener("statechange", self._on_state)
         self._host.spawn(self._until_closed(peer), "end of the session")
@@ -62,7 +63,7 @@ class _Endpoint:
         elif event.state == PeerState.CONNECTED:
             self._host.reconnected()
 
-    async def _until_closed(self, peer: Any) -> None:
+    async def _until_closed(self, peer: SupervisedPeer) -> None:
         try:
             await peer.closed()
         except GaveUp as error:
@@ -71,7 +72,7 @@ class _Endpoint:
         else:
             self._end(peer, EndReason.ROOM_CLOSED, None)
 
-    def _end(self, peer: Any, reason: EndReason, error: Exception | None) -> None:
+    def _end(self, peer: SupervisedPeer, reason: EndReason, error: Exception | None) -> None:
         if peer is self._peer:
             self._host.ended(reason, error)
 

@@ -16,7 +16,7 @@ from rtcpeer.errors import InvalidStateError, OperationError, RTCRangeError
 from rtcpeer.media.aiortc_adapter import MediaStreamError
 from rtcpeer.media.frames import blank
 from rtcpeer.media.pcm import SAMPLE_BYTES, SampleConverter, frame_of
-from rtcpeer.media.source import SourceTrack, TrackSource, TrackSubscription
+from rtcpeer.media.source import Track, TrackSource, TrackSubscription
 from rtcpeer.media.track import MediaStreamTrack
 
 FRAME_SECONDS = 0.02
@@ -225,7 +225,7 @@ class AudioTap(AsyncIterator[bytes]):
 
     def __init__(
         self,
-        track: SourceTrack,
+        track: Track,
         sample_rate: int = 16000,
         channels: int = 1,
         *,

@@ -43,7 +43,7 @@ class AutoForwarding:
         self._track: ForwardableTrack | None = None
         self._receiver: MediaReceiver | None = None
         # the sender needs samples of its own: tones
-        self.declined = False
+        self.declined: bool = False
 
     def set_track(self, track: object) -> None:
         """Decide about another track from now on."""

@@ -28,7 +28,7 @@ class TonePlayer:
     """
 
     def __init__(self, stream: OutboundStream, form: PayloadFormat, tone: str, duration_ms: int) -> None:
-        self.finished = False
+        self.finished: bool = False
         self._stream = stream
         self._form = form
         self._event = TONES.index(tone.upper())

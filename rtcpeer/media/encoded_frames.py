@@ -107,10 +107,10 @@ class _EncodedFrame(Generic[_Metadata]):
     def _fill(self, data: bytes, metadata: _Metadata, time: int, time_base: Fraction) -> None:
         self._data: bytes = data
         self._metadata = metadata
-        self.time = time
-        self.time_base = time_base
+        self.time: int = time
+        self.time_base: Fraction = time_base
         self.owner: object = None
-        self.counter = 0
+        self.counter: int = 0
         self.context: Any = None
 
     @property
@@ -264,7 +264,7 @@ class EncodedFrameReader(AsyncIterator[EncodedMediaFrame]):
         on_close: Callable[[EncodedFrameReader], None],
         on_loss: Callable[[], None],
     ) -> None:
-        self.dropped = 0
+        self.dropped: int = 0
         self._inbox: Inbox[EncodedMediaFrame] = Inbox()
         self._is_video = is_video
         self._needs_key = is_video

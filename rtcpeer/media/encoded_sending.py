@@ -90,7 +90,7 @@ class EncodedSending:
     transforms_sent = True
 
     def __init__(self, host: SendingHost, *, name: str = "") -> None:
-        self.kind = host.kind
+        self.kind: str = host.kind
         self._host = host
         self._name = name
         self._transform: FrameTransform | None = None

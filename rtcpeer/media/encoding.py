@@ -88,11 +88,11 @@ class StreamEncoder:
     """
 
     def __init__(self) -> None:
-        self.epoch = 0
+        self.epoch: int = 0
         self.target: int | None = None
         self.rate_limit: float | None = None
-        self.implementation = "libav"
-        self.is_hardware = False
+        self.implementation: str = "libav"
+        self.is_hardware: bool = False
         self.warning: OperationError | None = None
         self._pictures: PictureEncoder | None = None
         self._sound: SoundEncoder | None = None

@@ -96,7 +96,7 @@ class EncodingGroup:
     )
 
     def __init__(self, key: Hashable) -> None:
-        self.encoder = StreamEncoder()
+        self.encoder: StreamEncoder = StreamEncoder()
         self._key = key
         # the members (tokens: a member itself would keep its track alive, which keeps the group), and what their
         # receivers estimate

@@ -119,8 +119,8 @@ class FileSource:
         self._offset = 0.0  # where this repetition begins
         self._first: float | None = None  # the file's own time at its beginning
         self._end = 0.0  # of the longest stream so far
-        self.kinds = frozenset(reader.kind for reader in self._readers)
-        self.is_live = not LIVE_FORMATS.isdisjoint(self._container.format.name.split(","))
+        self.kinds: frozenset[str] = frozenset(reader.kind for reader in self._readers)
+        self.is_live: bool = not LIVE_FORMATS.isdisjoint(self._container.format.name.split(","))
 
     def _make_readers(self, decode: bool) -> list[StreamReader]:
         readers: dict[str, StreamReader] = {}
@@ -217,7 +217,7 @@ class StreamReader:
     def __init__(self, stream: Any, container: Any, *, as_it_is: bool) -> None:
         self.stream = stream
         self.kind: str = stream.type
-        self.time_base = Fraction(1, SOUND_RATE if self.kind == "audio" else 90000)
+        self.time_base: Fraction = Fraction(1, SOUND_RATE if self.kind == "audio" else 90000)
         self._container = container
         self._as_it_is = as_it_is and self._can_be_sent()
         self._filter: BitStreamFilterContext | None = None

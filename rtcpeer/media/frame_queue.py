@@ -54,9 +54,9 @@ class FrameQueue:
     )
 
     def __init__(self, kind: str, *, patient: bool) -> None:
-        self.dropped = 0
-        self.dropped_seconds = 0.0
-        self.number = -1
+        self.dropped: int = 0
+        self.dropped_seconds: float = 0.0
+        self.number: int = -1
         self._is_video = kind != "audio"
         if patient:
             self._bound = VIDEO_BOUND if self._is_video else AUDIO_BOUND

@@ -73,8 +73,12 @@ class MediaPlayer:
             file, format=format, options=options, timeout=timeout, loop=loop, decode=decode
         )
         self._is_live = self._source.is_live
-        self.audio = PlayerStreamTrack(self, "audio") if "audio" in self._source.kinds else None
-        self.video = PlayerStreamTrack(self, "video") if "video" in self._source.kinds else None
+        self.audio: PlayerStreamTrack | None = (
+            PlayerStreamTrack(self, "audio") if "audio" in self._source.kinds else None
+        )
+        self.video: PlayerStreamTrack | None = (
+            PlayerStreamTrack(self, "video") if "video" in self._source.kinds else None
+        )
         self._tracks = [track for track in (self.audio, self.video) if track is not None]
         self._thread: DaemonPool | None = None
         self._reading: asyncio.Task[None] | None = None

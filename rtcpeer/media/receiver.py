@@ -115,11 +115,11 @@ class MediaReceiver:
         self._workers = Workers()
         # forwards what arrives; made when somebody wants that
         self._tap: ReceiverTap | None = None
-        self.reads = True
+        self.reads: bool = True
         self._watchers: list[Callable[[], None]] = []
         # frames were read without being decoded: decoding begins with a key frame
         self._decoder_idle = False
-        self.encoded = EncodedReceiving(kind, self._deliver, self.request_keyframe)
+        self.encoded: EncodedReceiving = EncodedReceiving(kind, self._deliver, self.request_keyframe)
         sink.set_control(self)
 
     # -- what the peer calls -----------------------------------------------------------------------

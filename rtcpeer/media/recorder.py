@@ -29,7 +29,7 @@ from rtcpeer.media.file_time import FileTime
 from rtcpeer.media.frames import blank
 from rtcpeer.media.packet_streams import PacketWriter, codec_of, holds, holds_any, length_of
 from rtcpeer.media.scheduling import ordinary_scheduling
-from rtcpeer.media.source import SourceTrack, TrackSource, TrackSubscription
+from rtcpeer.media.source import Track, TrackSource, TrackSubscription
 from rtcpeer.media.track import RemoteTrack
 from rtcpeer.media.workers import CoderStuckError, Workers
 
@@ -92,7 +92,7 @@ class MediaRecorder:
         transcode: bool | Literal["auto"] = "auto",
         wait: float = WAIT,
     ) -> None:
-        self.dropped = 0
+        self.dropped: int = 0
         self.error: Exception | None = None
         self._name = str(file)
         self._container: OutputContainer | None = av.open(
@@ -129,7 +129,7 @@ class MediaRecorder:
     async def __aexit__(self, *_exc: object) -> None:
         await self.stop()
 
-    def addTrack(self, track: SourceTrack) -> None:
+    def addTrack(self, track: Track) -> None:
         """Record a track, from `start` on.
 
         Args:
@@ -423,7 +423,7 @@ class _Input:
         "writer",
     )
 
-    def __init__(self, track: SourceTrack) -> None:
+    def __init__(self, track: Track) -> None:
         self.track = track
         self.ended = False
         self.subscription: TrackSubscription | None = None

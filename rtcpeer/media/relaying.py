@@ -101,7 +101,7 @@ class Relay:
         self._past: tuple[int, ...] = (0, 0, 0, 0, 0)
         # counted in the stream already
         self._settled = (0, 0, 0, 0, 0)
-        self.keyframe_requests = 0
+        self.keyframe_requests: int = 0
         # for reports of loss without that of the source: when a window began, what was lost and the highest number
         # that had arrived by then; and the part that was lost in the last one, of 256
         self._window = (0.0, 0, 0)

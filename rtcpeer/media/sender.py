@@ -33,7 +33,7 @@ from rtcpeer.media.receiver import MediaReceiver
 from rtcpeer.media.relaying import Relay
 from rtcpeer.media.send_stream import SendStream
 from rtcpeer.media.sender_forwarding import SenderForwarding
-from rtcpeer.media.source import SourceTrack, TrackSource, TrackSubscription
+from rtcpeer.media.source import Track, TrackSource, TrackSubscription
 from rtcpeer.media.source_statistics import SourceNumbers
 from rtcpeer.media.transforms import FrameTransform
 from rtcpeer.media.video.pictures import BITRATE_DEFAULT
@@ -78,7 +78,7 @@ class MediaSender:
         self.kind = kind
         self.on_error: Callable[[OperationError], None] | None = None
         self._name = name
-        self._track: SourceTrack | None = None
+        self._track: Track | None = None
         self._session: RtpSession | None = None
         self._parameters: SendParameters | None = None
         # all streams that were ever configured, by SSRC: their numbers must go on
@@ -93,8 +93,8 @@ class MediaSender:
         self._share: int | None = None
         self._tones: TonePlayer | None = None
         self._source = SourceNumbers()
-        self.forwarding = SenderForwarding(self)
-        self.encoded = EncodedSending(self, name=name)
+        self.forwarding: SenderForwarding = SenderForwarding(self)
+        self.encoded: EncodedSending = EncodedSending(self, name=name)
         # negotiated formats that were asked for by name
         self._formats: dict[str, PayloadFormat] = {}
         # sound of the running subscription that is counted already
@@ -103,11 +103,11 @@ class MediaSender:
     # -- what the peer calls -----------------------------------------------------------------------
 
     @property
-    def track(self) -> SourceTrack | None:
+    def track(self) -> Track | None:
         """What is sent."""
         return self._track
 
-    def set_track(self, track: SourceTrack | None) -> None:
+    def set_track(self, track: Track | None) -> None:
         """Send another track, or none, from the next frame on; the streams go on over it."""
         if track is self._track:
             return

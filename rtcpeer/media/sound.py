@@ -71,7 +71,7 @@ class SoundEncoder:
         if found is None:
             raise ValueError(f"there is no encoder for audio/{name}")
         self._format = found
-        self.step = round(found.clock_rate * PIECE_SECONDS)
+        self.step: int = round(found.clock_rate * PIECE_SECONDS)
         self._samples = round(found.rate * PIECE_SECONDS)
         self._codec: AudioCodecContext | None = None
         self._bitrate: int | None = None

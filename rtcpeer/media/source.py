@@ -30,10 +30,13 @@ _SOUND_AHEAD = 2
 _PICTURE_PATIENCE = 1 / 30
 
 
-class SourceTrack(Protocol):
+class Track(Protocol):
     """What can be sent: aiortc's tracks, ours, and anything that looks like them."""
 
-    kind: str
+    @property
+    def kind(self) -> str:
+        """Say "audio" or "video"."""
+        ...
 
     @property
     def id(self) -> str:
@@ -132,7 +135,7 @@ class TrackSource:
 
     _sources: ClassVar[weakref.WeakKeyDictionary[Any, TrackSource]] = weakref.WeakKeyDictionary()
 
-    def __init__(self, track: SourceTrack) -> None:
+    def __init__(self, track: Track) -> None:
         # weak, or the table above would keep each track for ever; the puller's task holds it while it runs
         self._track = weakref.ref(track)
         self._kind = track.kind
@@ -149,7 +152,7 @@ class TrackSource:
         self._demand: asyncio.Future[None] | None = None
 
     @classmethod
-    def of(cls, track: SourceTrack) -> Self:
+    def of(cls, track: Track) -> Self:
         """The one source of this track."""
         source = cls._sources.get(track)
         if source is None:
@@ -203,7 +206,7 @@ class TrackSource:
         if self._puller is puller:
             self._puller = None
 
-    async def _pull(self, track: SourceTrack) -> None:
+    async def _pull(self, track: Track) -> None:
         try:
             # some sources stop themselves and return nothing
             while (frame := await self._next(track)) is not None:
@@ -218,7 +221,7 @@ class TrackSource:
                 end()
         self._end()
 
-    async def _next(self, track: SourceTrack) -> Any:
+    async def _next(self, track: Track) -> Any:
         """Wait until a frame is wanted, then pull it."""
         if not self._suspended:
             # everybody else gets a turn first

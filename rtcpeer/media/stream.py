@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rtcpeer.media.event_target import Event, EventTarget, fire, handler
 
 if TYPE_CHECKING:
-    from rtcpeer.media.source import SourceTrack
+    from rtcpeer.media.source import Track
 
 
 class MediaStreamTrackEvent(Event):
@@ -26,7 +26,7 @@ class MediaStreamTrackEvent(Event):
         super().__init__(type, init)
         if init is None or init.get("track") is None:
             raise TypeError("MediaStreamTrackEvent needs the member track")
-        self.track: SourceTrack = init["track"]
+        self.track: Track = init["track"]
 
 
 class MediaStream(EventTarget):
@@ -40,11 +40,9 @@ class MediaStream(EventTarget):
     onaddtrack: handler[MediaStreamTrackEvent] = handler("addtrack")
     onremovetrack: handler[MediaStreamTrackEvent] = handler("removetrack")
 
-    def __init__(
-        self, source: MediaStream | Iterable[SourceTrack] | None = None, *, id: str | None = None
-    ) -> None:
+    def __init__(self, source: MediaStream | Iterable[Track] | None = None, *, id: str | None = None) -> None:
         self._id = id if id is not None else str(uuid.uuid4())
-        self._tracks: dict[str, SourceTrack] = {}
+        self._tracks: dict[str, Track] = {}
         if source is None:
             return
         tracks = source.getTracks() if isinstance(source, MediaStream) else list(source)
@@ -61,23 +59,23 @@ class MediaStream(EventTarget):
         """Whether one of its tracks is live."""
         return any(track.readyState == "live" for track in self._tracks.values())
 
-    def getTracks(self) -> list[SourceTrack]:
+    def getTracks(self) -> list[Track]:
         """All tracks, in the order in which they were added."""
         return list(self._tracks.values())
 
-    def getAudioTracks(self) -> list[SourceTrack]:
+    def getAudioTracks(self) -> list[Track]:
         """The audio tracks."""
         return [track for track in self._tracks.values() if track.kind == "audio"]
 
-    def getVideoTracks(self) -> list[SourceTrack]:
+    def getVideoTracks(self) -> list[Track]:
         """The video tracks."""
         return [track for track in self._tracks.values() if track.kind == "video"]
 
-    def getTrackById(self, trackId: str) -> SourceTrack | None:
+    def getTrackById(self, trackId: str) -> Track | None:
         """The track with this id, or None."""
         return self._tracks.get(trackId)
 
-    def addTrack(self, track: SourceTrack) -> None:
+    def addTrack(self, track: Track) -> None:
         """Add a track, unless it is there already. Tells nobody: who calls, knows.
 
         Raises:
@@ -87,7 +85,7 @@ class MediaStream(EventTarget):
             raise TypeError(f"a stream takes tracks, not {track!r}")
         self._tracks.setdefault(track.id, track)
 
-    def removeTrack(self, track: SourceTrack) -> None:
+    def removeTrack(self, track: Track) -> None:
         """Remove a track, if it is there. Tells nobody."""
         if self._tracks.get(getattr(track, "id", "")) is track:
             del self._tracks[track.id]
@@ -97,7 +95,7 @@ class MediaStream(EventTarget):
         # streams are there in every connection, media in some
         from rtcpeer.media.track import ClonedTrack
 
-        clones: list[SourceTrack] = []
+        clones: list[Track] = []
         for track in self._tracks.values():
             clone = getattr(track, "clone", None)
             clones.append(clone() if clone is not None else ClonedTrack(track))
@@ -107,14 +105,14 @@ class MediaStream(EventTarget):
         return f"<MediaStream {self._id} {len(self._tracks)} tracks>"
 
 
-def add_track(stream: MediaStream, track: SourceTrack) -> None:
+def add_track(stream: MediaStream, track: Track) -> None:
     """For the library: add a track and fire "addtrack", unless it is there already."""
     if stream.getTrackById(track.id) is None:
         stream.addTrack(track)
         fire(stream, MediaStreamTrackEvent("addtrack", {"track": track}))
 
 
-def remove_track(stream: MediaStream, track: SourceTrack) -> None:
+def remove_track(stream: MediaStream, track: Track) -> None:
     """For the library: remove a track and fire "removetrack", if it is there."""
     if stream.getTrackById(track.id) is track:
         stream.removeTrack(track)

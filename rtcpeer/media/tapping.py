@@ -78,14 +78,14 @@ class ReceiverTap:
     """
 
     def __init__(self, receiver: TappedReceiver, *, name: str = "") -> None:
-        self.malformed = 0
+        self.malformed: int = 0
         self._receiver = receiver
         self._name = name
         self._session: RtpSession | None = None
         self._ssrcs: set[int] = set()
         self._clocks: dict[int, StreamClock] = {}
         self._timer: asyncio.Handle | None = None
-        self.source = Source(receiver.kind, self._ask, self._wake)
+        self.source: Source = Source(receiver.kind, self._ask, self._wake)
 
     def attach(self, session: RtpSession | None) -> None:
         """Packets come from here; SSRCs are learned again as they come."""

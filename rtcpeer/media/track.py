@@ -23,7 +23,7 @@ from rtcpeer.media.event_target import Event, EventTarget, fire, handler
 from rtcpeer.media.frame_queue import FrameQueue
 from rtcpeer.media.frames import blank
 from rtcpeer.media.interfaces import ReceiverControl
-from rtcpeer.media.source import SourceTrack, TrackSource, TrackSubscription
+from rtcpeer.media.source import Track, TrackSource, TrackSubscription
 
 MediaStreamError = aiortc_adapter.MediaStreamError
 
@@ -156,9 +156,9 @@ class MediaStreamTrack(aiortc_adapter.MediaStreamTrack, EventTarget):
 class ClonedTrack(MediaStreamTrack):
     """A clone of a track: it gives the same frames as the original, beside it."""
 
-    def __init__(self, track: SourceTrack) -> None:
+    def __init__(self, track: Track) -> None:
         super().__init__()
-        self.kind = track.kind
+        self.kind: str = track.kind
         self.label = getattr(track, "label", "")
         self._enabled = bool(getattr(track, "enabled", True))
         self._muted = bool(getattr(track, "muted", False))

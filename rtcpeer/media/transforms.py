@@ -123,8 +123,8 @@ class RTCRtpScriptTransformer(EventTarget):
     def __init__(self, options: Any, write: Callable[[EncodedMediaFrame], None]) -> None:
         super().__init__()
         self.options = options
-        self.readable = EncodedReadable()
-        self.writable = EncodedWritable(write)
+        self.readable: EncodedReadable = EncodedReadable()
+        self.writable: EncodedWritable = EncodedWritable(write)
         self._owner: TransformOwner | None = None
         # key frames that somebody waits for: how many are still to come
         self._pending: list[list[Any]] = []

@@ -57,7 +57,7 @@ class ConnectionEntry:
     """One connection. Implements `rtcpeer.peer.core.watching.Watcher`."""
 
     def __init__(self, pc: RTCPeerConnection) -> None:
-        self.counters = Counters()
+        self.counters: Counters = Counters()
         self.counters.count((names.OPENED, ()))
         self._pc = weakref.ref(pc)
         self._restarts = 0
@@ -144,7 +144,7 @@ class ForwarderEntry:
     """One forwarder."""
 
     def __init__(self, forwarder: Forwarder) -> None:
-        self.counters = Counters()
+        self.counters: Counters = Counters()
         self._forwarder = weakref.ref(forwarder)
 
     loop: asyncio.AbstractEventLoop | None = None

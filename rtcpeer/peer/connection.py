@@ -16,6 +16,7 @@ from rtcpeer.config.configuration import (
 from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.settings import TransceiverInit
 from rtcpeer.media.event_target import Event, handler
+from rtcpeer.media.source import Track
 from rtcpeer.media.stream import MediaStream
 from rtcpeer.peer import awaiting
 from rtcpeer.peer.certificate import RTCCertificate, generate_certificate
@@ -338,7 +339,7 @@ class RTCPeerConnection(PeerConnectionEvents):
     # --- media ------------------------------------------------------------------------------------
 
     @w3c_errors
-    def addTrack(self, track: Any, *streams: MediaStream) -> RTCRtpSender:
+    def addTrack(self, track: Track, *streams: MediaStream) -> RTCRtpSender:
         """Send a track (webrtc-pc 5.1). The track stays yours: closing the connection does not stop it.
 
         Args:
@@ -393,7 +394,7 @@ class RTCPeerConnection(PeerConnectionEvents):
     @w3c_errors
     def addTransceiver(
         self,
-        trackOrKind: Any,
+        trackOrKind: Track | str,
         init: RTCRtpTransceiverInit | Mapping[str, Any] | None = None,
         **keywords: Unpack[TransceiverKeywords],
     ) -> RTCRtpTransceiver:

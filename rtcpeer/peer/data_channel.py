@@ -124,7 +124,7 @@ class RTCDataChannel(DataChannelEvents):
     onclosing: handler[Event] = handler("closing")
     onclose: handler[Event] = handler("close")
 
-    def __init__(self, core: DataChannelCore[Any] | None = None) -> None:
+    def __init__(self, core: object = None) -> None:
         if not isinstance(core, DataChannelCore):
             raise TypeError("Illegal constructor: data channels are made by createDataChannel()")
         self._core = core

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from rtcpeer import webidl
 from rtcpeer.errors import RTCSyntaxError
@@ -89,7 +89,7 @@ class RTCSessionDescriptionInit(RTCSessionDescription):
     """
 
     __slots__ = ()
-    __hash__ = None  # type: ignore[assignment]  # it can change
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # it can change
 
     @property
     def type(self) -> SdpType:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rtcpeer.media.stream import MediaStream
+    from rtcpeer.media.track import MediaStreamTrack
     from rtcpeer.peer.descriptions import RTCIceCandidate
     from rtcpeer.peer.errors import RTCError
 
@@ -98,9 +100,9 @@ class RTCTrackEventInit:
     """Of `RTCTrackEvent` (webrtc-pc 5.7)."""
 
     receiver: Any
-    track: Any
+    track: MediaStreamTrack
     transceiver: Any
-    streams: Sequence[Any] = ()
+    streams: Sequence[MediaStream] = ()
 
 
 @dataclass(slots=True)

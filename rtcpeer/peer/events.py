@@ -12,7 +12,9 @@ from typing import Any, ClassVar
 from rtcpeer import webidl
 from rtcpeer.errors import RTCError as InnerRTCError
 from rtcpeer.media.event_target import Event
-from rtcpeer.media.stream import MediaStreamTrackEvent
+from rtcpeer.media.source import Track
+from rtcpeer.media.stream import MediaStream, MediaStreamTrackEvent
+from rtcpeer.media.track import MediaStreamTrack
 from rtcpeer.peer import dictionaries
 from rtcpeer.peer.descriptions import RTCIceCandidate
 from rtcpeer.peer.errors import OperationError, RTCError, to_face
@@ -113,10 +115,10 @@ class RTCTrackEvent(InitEvent):
     """
 
     _member_names = EVENT_MEMBERS | webidl.names(dictionaries.RTCTrackEventInit)
-    receiver: Any
-    track: Any
-    streams: Sequence[Any]
-    transceiver: Any
+    receiver: Any  # an RTCRtpReceiver, whose module imports this one
+    track: MediaStreamTrack
+    streams: Sequence[MediaStream]
+    transceiver: Any  # an RTCRtpTransceiver
 
     def _read_init(self, given: dict[str, Any]) -> None:
         name = "RTCTrackEventInit"
@@ -174,8 +176,8 @@ class RTCSenderErrorEvent(InitEvent):
     """
 
     _member_names = EVENT_MEMBERS | {"sender", "track", "error"}
-    sender: Any
-    track: Any
+    sender: Any  # an RTCRtpSender
+    track: Track | None
     error: OperationError
 
     def _read_init(self, given: dict[str, Any]) -> None:

@@ -41,8 +41,8 @@ class IceTransportCore:
         self.owner = owner
         self.id = id
         self.agent: IceAgent | None = None
-        self.state = IceTransportState.NEW
-        self.gathering_state = IceGatheringState.NEW
+        self.state: IceTransportState = IceTransportState.NEW
+        self.gathering_state: IceGatheringState = IceGatheringState.NEW
         self.selected_pair: RTCIceCandidatePair | None = None
         self._told_pair: SelectedPair | None = None
         # told before the state that belongs to it
@@ -312,7 +312,7 @@ class RTCIceTransport(IceTransportEvents):
     ongatheringstatechange: handler[Event] = handler("gatheringstatechange")
     onselectedcandidatepairchange: handler[Event] = handler("selectedcandidatepairchange")
 
-    def __init__(self, core: IceTransportCore | None = None) -> None:
+    def __init__(self, core: object = None) -> None:
         if not isinstance(core, IceTransportCore):
             raise TypeError("Illegal constructor: ICE transports are made by descriptions")
         self._core = core

@@ -40,7 +40,7 @@ class MessageStream(AsyncIterator["str | bytes"]):
     """
 
     def __init__(self, bound_bytes: int) -> None:
-        self.buffered_bytes = 0
+        self.buffered_bytes: int = 0
         self._bound_bytes = bound_bytes
         self._inbox: Inbox[str | bytes] = Inbox()
         self._overrun = False

@@ -25,7 +25,7 @@ from rtcpeer.values import Direction
 
 if TYPE_CHECKING:
     from rtcpeer.media.encoded_frames import EncodedFrameReader
-    from rtcpeer.media.track import RemoteTrack
+    from rtcpeer.media.track import MediaStreamTrack, RemoteTrack
     from rtcpeer.media.transforms import FrameTransform
     from rtcpeer.peer.stats import RTCStatsReport
     from rtcpeer.peer.transports import RTCDtlsTransport
@@ -43,14 +43,14 @@ def core_of(receiver: RTCRtpReceiver) -> TransceiverCore[Any, Any, Any]:
 class RTCRtpReceiver:
     """Gives the track that arrives (webrtc-pc 5.3)."""
 
-    def __init__(self, core: TransceiverCore[Any, Any, Any]) -> None:
+    def __init__(self, core: object = None) -> None:
         if not isinstance(core, TransceiverCore):
             raise TypeError("Illegal constructor: receivers are made by negotiation or addTransceiver()")
         self._core = core
         self._jitter_buffer_target: float | None = None
 
     @property
-    def track(self) -> Any:
+    def track(self) -> MediaStreamTrack:
         """The remote track; it exists (muted) from the start and never changes."""
         return self._core.receiver_track
 
@@ -184,7 +184,7 @@ class RTCRtpReceiver:
 class RTCRtpTransceiver:
     """One sender and one receiver that share a media section (webrtc-pc 5.4)."""
 
-    def __init__(self, core: TransceiverCore[Any, RTCRtpSender, RTCRtpReceiver]) -> None:
+    def __init__(self, core: object = None) -> None:
         if not isinstance(core, TransceiverCore):
             raise TypeError("Illegal constructor: transceivers are made by negotiation or addTransceiver()")
         self._core = core
@@ -202,12 +202,14 @@ class RTCRtpTransceiver:
     @property
     def sender(self) -> RTCRtpSender:
         """The sending half."""
-        return self._core.sender
+        sender: RTCRtpSender = self._core.sender
+        return sender
 
     @property
     def receiver(self) -> RTCRtpReceiver:
         """The receiving half."""
-        return self._core.receiver
+        receiver: RTCRtpReceiver = self._core.receiver
+        return receiver
 
     @property
     def stopped(self) -> bool:

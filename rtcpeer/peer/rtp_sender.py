@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 from rtcpeer import webidl
 from rtcpeer.errors import InvalidModificationError, InvalidStateError
 from rtcpeer.jsep import encodings as encoding_rules
+from rtcpeer.media.source import Track
 from rtcpeer.peer import parameters as dictionaries
 from rtcpeer.peer.core.capabilities import capabilities
 from rtcpeer.peer.core.transceiver import TransceiverCore
@@ -56,7 +57,7 @@ def check_transform(value: Any) -> None:
 class RTCRtpSender:
     """Controls how a track is encoded and sent (webrtc-pc 5.2). Made by `addTrack` and `addTransceiver`."""
 
-    def __init__(self, core: TransceiverCore[Any, Any, Any]) -> None:
+    def __init__(self, core: object = None) -> None:
         if not isinstance(core, TransceiverCore):
             raise TypeError("Illegal constructor: senders are made by addTrack() and addTransceiver()")
         self._core = core
@@ -67,7 +68,7 @@ class RTCRtpSender:
         self._returned_revision = 0
 
     @property
-    def track(self) -> Any:
+    def track(self) -> Track | None:
         """The track being sent, or None."""
         return self._core.track
 
@@ -166,7 +167,10 @@ class RTCRtpSender:
 
     @w3c_errors
     async def setParameters(
-        self, parameters: Any, options: Any = None, **keywords: Unpack[SetParameterKeywords]
+        self,
+        parameters: RTCRtpSendParameters | Mapping[str, Any],
+        options: Mapping[str, Any] | None = None,
+        **keywords: Unpack[SetParameterKeywords],
     ) -> None:
         """Change how the track is sent, without negotiation (webrtc-pc 5.2 setParameters).
 
@@ -240,7 +244,7 @@ class RTCRtpSender:
         return [bool(webidl.present("encodingOptions", w).get("keyFrame", False)) for w in wanted]
 
     @w3c_errors
-    async def replaceTrack(self, track: Any) -> None:
+    async def replaceTrack(self, track: Track | None) -> None:
         """Send another track of the same kind, or None, without negotiation (webrtc-pc 5.2).
 
         Raises:

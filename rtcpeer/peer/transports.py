@@ -64,7 +64,7 @@ class DtlsTransportCore:
         self.owner = owner
         self.ice = ice
         self.transport: DtlsTransport | None = None
-        self.state = DtlsTransportState.NEW
+        self.state: DtlsTransportState = DtlsTransportState.NEW
         self.remote_certificates: list[bytes] = []
         self.error: RTCError | None = None
         self._face: RTCDtlsTransport | None = None
@@ -141,7 +141,7 @@ class RTCDtlsTransport(DtlsTransportEvents):
     onstatechange: handler[Event] = handler("statechange")
     onerror: handler[RTCErrorEvent] = handler("error")
 
-    def __init__(self, core: DtlsTransportCore | None = None) -> None:
+    def __init__(self, core: object = None) -> None:
         if not isinstance(core, DtlsTransportCore):
             raise TypeError("Illegal constructor: DTLS transports are made by descriptions")
         self._core = core
@@ -180,7 +180,7 @@ class SctpTransportCore:
     def __init__(self, dtls: DtlsTransportCore) -> None:
         self.dtls = dtls
         self.data: DataTransport | None = None
-        self.state = SctpTransportState.CONNECTING
+        self.state: SctpTransportState = SctpTransportState.CONNECTING
         self.max_message_size: float | None = None
         self.max_channels: int | None = None
         self._face: RTCSctpTransport | None = None
@@ -249,7 +249,7 @@ class RTCSctpTransport(SctpTransportEvents):
 
     onstatechange: handler[Event] = handler("statechange")
 
-    def __init__(self, core: SctpTransportCore | None = None) -> None:
+    def __init__(self, core: object = None) -> None:
         if not isinstance(core, SctpTransportCore):
             raise TypeError("Illegal constructor: the SCTP transport is RTCPeerConnection.sctp")
         self._core = core

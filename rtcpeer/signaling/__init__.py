@@ -21,7 +21,9 @@ __all__ = [
     "HttpOfferServer",
     "HttpSdpClient",
     "MemoryBackend",
+    "NegotiableConnection",
     "Negotiator",
+    "PeerConnection",
     "Permit",
     "RateLimit",
     "RedisBackend",
@@ -34,6 +36,7 @@ __all__ = [
     "RoomServer",
     "SignalingChannel",
     "SignalingRefused",
+    "Track",
     "WhepClient",
     "WhepServer",
     "WhipClient",
@@ -46,6 +49,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from rtcpeer.errors import SignalingRefused
+    from rtcpeer.protocols import NegotiableConnection, PeerConnection, Track
     from rtcpeer.signaling.capabilities import ChannelCapabilities, capabilities_of
     from rtcpeer.signaling.channel import SignalingChannel, memory_pair
     from rtcpeer.signaling.check import check_signaling_channel
@@ -67,6 +71,7 @@ else:
         __name__,
         {
             "rtcpeer.errors": ("SignalingRefused",),
+            "rtcpeer.protocols": ("NegotiableConnection", "PeerConnection", "Track"),
             "rtcpeer.signaling.capabilities": (
                 "ChannelCapabilities",
                 "capabilities_of",

@@ -126,8 +126,8 @@ class MemoryChannel:
         self._peer: MemoryChannel | None = None
         self._inbox: Inbox[Message] = Inbox()
         self._last = -math.inf  # loop time at which the newest message arrives
-        self.sent = 0
-        self.lost = 0
+        self.sent: int = 0
+        self.lost: int = 0
 
     def __repr__(self) -> str:
         return f"<MemoryChannel {'closed' if self._inbox.is_ended else 'open'}, {self.sent} sent>"

@@ -25,10 +25,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any, Self
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol, Self, cast
 
 from rtcpeer.errors import InvalidStateError, NotSupportedError, RTCSyntaxError, SignalingRefused
+from rtcpeer.peer.negotiatorlink import NegotiatorLink
+from rtcpeer.protocols import NegotiableConnection, SessionDescriptionLike
 from rtcpeer.signaling.capabilities import ChannelCapabilities, capabilities_of, politeness
 from rtcpeer.signaling.channel import Message, SignalingChannel, as_message, read_message_untrusted
 from rtcpeer.signaling.glance import (
@@ -53,6 +55,12 @@ _RESENDS = 5
 # each wait before a repetition is so much longer than the one before, and at most so many times the first one
 _RESEND_GROWTH = 1.5
 _RESEND_LIMIT = 4.0
+
+
+class _Asking(Protocol):
+    """A connection that asks its negotiator before a change, and shows its notices."""
+
+    negotiator: NegotiatorLink | None
 
 
 class Negotiator:
@@ -82,7 +90,7 @@ class Negotiator:
 
     def __init__(
         self,
-        pc: Any,
+        pc: NegotiableConnection,
         channel: SignalingChannel,
         *,
         polite: bool | None = None,
@@ -92,8 +100,8 @@ class Negotiator:
     ) -> None:
         self.pc = pc
         self.channel = channel
-        self.polite = politeness(channel, polite)
-        self.notices = Notices()
+        self.polite: bool = politeness(channel, polite)
+        self.notices: Notices = Notices()
         self._resend_after = resend_after
         self._on_error = on_error
         self._add_members = sign
@@ -144,7 +152,9 @@ class Negotiator:
             return
         self._started = True
         if hasattr(type(self.pc), "negotiator"):
-            self.pc.negotiator = self  # so that it asks `check_change`, and `explain` our notices
+            cast(
+                "_Asking", self.pc
+            ).negotiator = self  # so that it asks `check_change`, and `explain` our notices
         self.pc.addEventListener("negotiationneeded", self._on_negotiation_needed)
         self.pc.addEventListener("icecandidate", self._on_candidate)
         self._spawn(self._outbox.run(), "signaling sender")
@@ -231,7 +241,7 @@ class Negotiator:
 
     # -- what we say -------------------------------------------------------------------------------
 
-    def _on_negotiation_needed(self, _event: Any) -> None:
+    def _on_negotiation_needed(self, _event: object) -> None:
         if capabilities_of(self.channel).offers == "remote":
             return  # what was added goes into our next answer
         # marked here and not in the task: what arrives before the task runs must see it
@@ -261,7 +271,7 @@ class Negotiator:
     async def _restart(self) -> None:
         """An offer on a channel that carries one exchange: only a restart of ICE can follow it."""
         offer = await self.pc.createOffer()
-        if ufrags_untrusted(offer.sdp) & ufrags_untrusted(self.pc.localDescription.sdp):
+        if ufrags_untrusted(offer.sdp) & self._local_ufrags():
             self._cannot("a change of the session needs another offer")
         else:
             await self._describe(offer)
@@ -272,7 +282,7 @@ class Negotiator:
             self._report(NotSupportedError(f"{what}, and {name} cannot carry it"))
         self.notices.add("impossible", what)
 
-    async def _describe(self, description: Any = None) -> None:
+    async def _describe(self, description: SessionDescriptionLike | None = None) -> None:
         """setLocalDescription(), then send it, then the candidates that came meanwhile."""
         self._describing += 1
         self._gathered.clear()
@@ -303,7 +313,8 @@ class Negotiator:
         complete = str(getattr(self.pc, "iceGatheringState", "")) == "complete"
         if complete and not is_new:
             return
-        if complete and "a=end-of-candidates" in self.pc.localDescription.sdp:
+        local = self.pc.localDescription
+        if complete and local is not None and "a=end-of-candidates" in local.sdp:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(capabilities.gathering_time):
@@ -372,11 +383,10 @@ class Negotiator:
 
     async def _take_back(self, message: dict[str, Any]) -> None:
         # a first offer stays: what it asks for is still wanted, and the application may have begun to look at it
-        local = self.pc.currentLocalDescription
-        pending = self.pc.signalingState == "have-local-offer" and self.pc.localDescription is not None
-        if local is None or not pending:
+        pending = self.pc.localDescription if self.pc.signalingState == "have-local-offer" else None
+        if self.pc.currentLocalDescription is None or pending is None:
             return
-        if essence_untrusted(self.pc.localDescription.sdp) == essence_untrusted(message["sdp"]):
+        if essence_untrusted(pending.sdp) == essence_untrusted(message["sdp"]):
             try:
                 await self.pc.setLocalDescription({"type": "rollback", "sdp": ""})
             except Exception as error:
@@ -539,7 +549,7 @@ class Negotiator:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _spawn(self, coroutine: Any, name: str) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(coroutine, name=f"rtcpeer {name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -23,7 +23,7 @@ class Notices:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.last = ""
+        self.last: str = ""
 
     def __repr__(self) -> str:
         return f"<Notices {dict(self.counts)}>"

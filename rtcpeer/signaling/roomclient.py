@@ -116,12 +116,12 @@ class Room(EventTarget):
 
     def __init__(self, client: RoomClient, name: str, metadata: Mapping[str, Any] | None = None) -> None:
         self.name = name
-        self.id = ""
-        self.opened = False
-        self.metadata = dict(metadata or {})
+        self.id: str = ""
+        self.opened: bool = False
+        self.metadata: dict[str, Any] = dict(metadata or {})
         self.iceServers: list[RTCIceServer] = []
-        self.endReason = ""
-        self.notices = Notices()
+        self.endReason: str = ""
+        self.notices: Notices = Notices()
         self._client = client
         self._token: str | None = None
         self._link = MemberLink(_OUTBOX)

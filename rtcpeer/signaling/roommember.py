@@ -55,7 +55,7 @@ class RoomMember:
         self.metadata = metadata
         self.isAway = False
         self.polite = polite
-        self.endReason = ""
+        self.endReason: str = ""
         self._room = room
         self._arrived: deque[tuple[Message, int]] = deque()
         self._bytes = 0

@@ -129,7 +129,7 @@ class RoomServer:
         max_waiting: int = 128,
         address_rate: RateLimit | None = None,
     ) -> None:
-        self.backend = backend or MemoryBackend()
+        self.backend: RoomBackend | MemoryBackend = backend or MemoryBackend()
         if self.backend.shared and not secret:
             raise TypeError(
                 "servers that share a backend need the same secret=..., or no member could resume at another one"

@@ -59,8 +59,8 @@ class RoomSocket:
         self.user: str | None = None
         self.name: str | None = None
         self.metadata: dict[str, Any] = {}
-        self.submitted = 0
-        self.is_entered = False
+        self.submitted: int = 0
+        self.is_entered: bool = False
         self.refusals = 0
         self.web = web.WebSocketResponse(
             heartbeat=_HEARTBEAT, max_msg_size=MAX_FRAME, compress=False, timeout=_CLOSE_TIME

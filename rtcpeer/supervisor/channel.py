@@ -58,7 +58,7 @@ class SupervisedChannel(SupervisedChannelEvents):
         on_closed: Callable[[SupervisedChannel], None],
     ) -> None:
         self.label = label
-        self.options = dict(options)
+        self.options: dict[str, Any] = dict(options)
         self.is_ours = is_ours  # we make it again; else the other side does, unless it is negotiated
         self._is_connected = is_connected
         self._limits = limits
@@ -69,7 +69,7 @@ class SupervisedChannel(SupervisedChannelEvents):
         self._queued_bytes = 0
         self._again: deque[Any] = deque()  # what an earlier connection did not deliver; goes before the queue
         self._again_bytes = 0
-        self.delivery = DeliveryRecord(limits)
+        self.delivery: DeliveryRecord = DeliveryRecord(limits)
         # the channel of an earlier connection, whose messages are in doubt until the other peer has spoken, with
         # the reason why it is not in force any more
         self._former: Any = None

@@ -23,7 +23,7 @@ import math
 import random
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from rtcpeer.config.configuration import RTCConfiguration
@@ -32,6 +32,7 @@ from rtcpeer.config.readers import IceServerGrant
 from rtcpeer.errors import RTCSyntaxError, SignalingRefused
 from rtcpeer.media.event_target import EventTarget, close_events, fire
 from rtcpeer.peer.errors import InvalidStateError, NotSupportedError
+from rtcpeer.protocols import DtlsTransportLike, PeerConnection
 from rtcpeer.signaling.capabilities import capabilities_of
 from rtcpeer.signaling.channel import Message, SignalingChannel, read_message_untrusted
 from rtcpeer.signaling.glance import is_other_connection_untrusted, origin_untrusted, ufrags_untrusted
@@ -107,7 +108,7 @@ class Controller:
         provider: IceServerProvider | None,
         owner: bool,
         policy: Policy,
-        make_connection: Callable[[RTCConfiguration], Any],
+        make_connection: Callable[[RTCConfiguration], PeerConnection],
         queue: QueueLimits,
         resend_after: float,
         random_source: random.Random,
@@ -133,13 +134,13 @@ class Controller:
         self.state = PeerState.NEW
         self.reason = Reason.START
         self.generation = 0
-        self.pc: Any = None
+        self.pc: PeerConnection | None = None
         self._negotiator: Negotiator | None = None
         self._recovery = RecoveryRecord(owner=owner, draw=self._random.random)
-        self._old: list[Any] = []  # connections that are closed when the present one is answered
+        self._old: list[PeerConnection] = []  # connections that are closed when the present one is answered
         self._past: deque[str] = deque(maxlen=_PAST)  # remote session ids of former generations
         self._ufrags_before: frozenset[str] = frozenset()  # the remote ones when the attempt began
-        self._watched: list[Any] = []  # DTLS transports whose state is listened to
+        self._watched: list[DtlsTransportLike] = []  # DTLS transports whose state is listened to
         self._bytes = 0
         self._media_looked_at = -math.inf  # loop time
         self._notices = Notices()  # of messages that did not get as far as the negotiator
@@ -209,6 +210,12 @@ class Controller:
         self.finish(PeerState.CLOSED, Reason.API)
         if self._finishing is not None:
             await asyncio.shield(self._finishing)
+
+    @property
+    def _in_force(self) -> PeerConnection:
+        """The connection in force; whatever runs by itself runs while there is one."""
+        assert self.pc is not None
+        return self.pc
 
     # -- one generation ----------------------------------------------------------------------------
 
@@ -282,7 +289,7 @@ class Controller:
 
     def _on_track(self, event: Any) -> None:
         sender = self._handover.sender_of(event.transceiver.mid)
-        if self._tracks.take(self.pc, event, sender):
+        if self._tracks.take(self._in_force, event, sender):
             self._forward(event)
 
     def _wait_for_tracks(self) -> None:
@@ -310,7 +317,7 @@ class Controller:
                         self._handover.hear(message)
                     if self._negotiator is not None:
                         await self._negotiator.receive(message)
-                    if self.pc.remoteDescription is not None:
+                    if self._in_force.remoteDescription is not None:
                         self._handover.settle()
                     self._observe()
                 except Exception as error:
@@ -327,7 +334,7 @@ class Controller:
         """Whose description it is: of the present remote connection, a former or a new one."""
         sdp = str(message.get("sdp", ""))
         origin = origin_untrusted(sdp)
-        remote = self.pc.remoteDescription
+        remote = self._in_force.remoteDescription
         if origin is not None and origin[0] in self._past:
             # The first offer of a connection that has not heard our answer may still find us, if nobody else has
             first = message["type"] == "offer" and message.get("number", 1) == 1
@@ -383,7 +390,7 @@ class Controller:
 
     # -- observing ---------------------------------------------------------------------------------
 
-    def _observe(self, _event: Any = None) -> None:
+    def _observe(self, _event: object = None) -> None:
         """Look at the connection; whatever has changed goes into the book, and the policy is asked."""
         if self.state in ENDED or self.pc is None:
             return
@@ -411,7 +418,7 @@ class Controller:
         self._wake.set()
 
     def _look_at_dtls(self, now: float) -> None:
-        transports = dtls_transports(self.pc)
+        transports = dtls_transports(self._in_force)
         for transport in transports:
             if not any(transport is watched for watched in self._watched):
                 self._watched.append(transport)
@@ -423,10 +430,10 @@ class Controller:
 
     def _is_negotiated(self) -> bool:
         """Whether both sides have new ICE credentials since the attempt began."""
-        remote = self.pc.remoteDescription
+        remote = self._in_force.remoteDescription
         return (
             remote is not None
-            and str(self.pc.signalingState) == "stable"
+            and str(self._in_force.signalingState) == "stable"
             and not ufrags_untrusted(remote.sdp) & self._ufrags_before
         )
 
@@ -443,7 +450,7 @@ class Controller:
     async def _count_bytes(self) -> None:
         """Bytes that arrive while the connection seems dead show that it is not."""
         with contextlib.suppress(InvalidStateError):
-            total = await bytes_received(self.pc)
+            total = await bytes_received(self._in_force)
             if total > self._bytes > 0:
                 self._recovery.quiet_since = self._now()
             self._bytes = max(total, 1)
@@ -455,7 +462,7 @@ class Controller:
             return
         self._media_looked_at = now
         with contextlib.suppress(InvalidStateError):
-            broken_for = await undecrypted_for(self.pc)
+            broken_for = await undecrypted_for(self._in_force)
             self._recovery.undecrypted_since = now - broken_for if broken_for else None
 
     # -- acting ------------------------------------------------------------------------------------
@@ -469,7 +476,7 @@ class Controller:
             )
             if counting:
                 await self._count_bytes()
-            watching = self.state == PeerState.CONNECTED and has_media(self.pc)
+            watching = self.state == PeerState.CONNECTED and has_media(self._in_force)
             if watching:
                 await self._look_at_media()
             decision = self._decide()
@@ -535,10 +542,10 @@ class Controller:
         if capabilities_of(self._channel).restart == "ask":
             await self._channel.request_restart()  # type: ignore[attr-defined]
         else:
-            self.pc.restartIce()
+            self._in_force.restartIce()
 
     def _begin_attempt(self, action: Action, reason: Reason, *, remote: bool = False) -> None:
-        remote_description = self.pc.remoteDescription
+        remote_description = self._in_force.remoteDescription
         self._ufrags_before = (
             frozenset() if remote_description is None else ufrags_untrusted(remote_description.sdp)
         )
@@ -594,7 +601,7 @@ class Controller:
             and recovery.refused is None
             and not recovery.signaling_ended
         )
-        if connected and can_restart and self.servers.is_restart_due(self.pc, self._is_negotiated):
+        if connected and can_restart and self.servers.is_restart_due(self._in_force, self._is_negotiated):
             self.ask(Action.RESTART, Reason.CREDENTIALS)
 
     def _servers_failed(self, error: Exception) -> None:
@@ -669,7 +676,7 @@ class Controller:
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    def _spawn(self, coroutine: Any, name: str) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(coroutine, name=f"rtcpeer supervisor: {name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

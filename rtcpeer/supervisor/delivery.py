@@ -52,8 +52,8 @@ class DeliveryRecord:
     """
 
     def __init__(self, limits: QueueLimits) -> None:
-        self.sent = 0
-        self.received = 0
+        self.sent: int = 0
+        self.received: int = 0
         self._limits = limits
         self._kept: deque[tuple[float, Any, int]] = deque()  # loop time, message, size
         self._kept_bytes = 0

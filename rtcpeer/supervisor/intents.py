@@ -13,7 +13,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from rtcpeer.media.stream import MediaStream
 from rtcpeer.peer.errors import InvalidStateError
+from rtcpeer.protocols import PeerConnection, SenderLike, Track, TransceiverLike
 from rtcpeer.supervisor.channel import QueueLimits, SupervisedChannel
 from rtcpeer.supervisor.policy import Reason
 
@@ -22,7 +24,10 @@ class SupervisedSender:
     """A handle that outlives connections; `addTrack` and `addTransceiver` of `SupervisedPeer` return it."""
 
     def __init__(
-        self, track_or_kind: Any, streams: tuple[Any, ...] = (), init: Mapping[str, Any] | None = None
+        self,
+        track_or_kind: Track | str,
+        streams: tuple[MediaStream, ...] = (),
+        init: Mapping[str, Any] | None = None,
     ) -> None:
         self._what = track_or_kind
         self._streams = streams
@@ -30,7 +35,7 @@ class SupervisedSender:
         self._codecs: tuple[Any, ...] | None = None  # None: never chosen
         self._encodings: tuple[Any, ...] = ()  # as the last connection had them; empty: as it began
         self._pc: Any = None
-        self._transceiver: Any = None
+        self._transceiver: TransceiverLike | None = None
         self._removed = False
         self.number = 0  # among the senders of its peer; given when it is added
 
@@ -43,21 +48,21 @@ class SupervisedSender:
         return str(self._what if isinstance(self._what, str) else self._what.kind)
 
     @property
-    def track(self) -> Any:
+    def track(self) -> Track | None:
         """The track that is sent; None for a bare kind."""
         return None if isinstance(self._what, str) else self._what
 
     @property
-    def transceiver(self) -> Any:
+    def transceiver(self) -> TransceiverLike | None:
         """The RTCRtpTransceiver of the present connection; None before there is one."""
         return self._transceiver
 
     @property
-    def sender(self) -> Any:
+    def sender(self) -> SenderLike | None:
         """The RTCRtpSender of the present connection; None before there is one."""
         return self._transceiver.sender if self._transceiver is not None else None
 
-    async def replaceTrack(self, track: Any) -> None:
+    async def replaceTrack(self, track: Track | None) -> None:
         """Send another track of the same kind (or None), now and over all further connections.
 
         Raises:
@@ -110,7 +115,7 @@ class SupervisedSender:
 
     # -- for the peer ------------------------------------------------------------------------------
 
-    def apply(self, pc: Any) -> Callable[[], Awaitable[None]] | None:
+    def apply(self, pc: PeerConnection) -> Callable[[], Awaitable[None]] | None:
         """Say it to a connection. A direction and encodings that were changed meanwhile are kept.
 
         Returns:
@@ -191,7 +196,7 @@ class Intents:
         """Whether there is anything to negotiate for."""
         return bool(self.senders) or any(channel.is_ours for channel in self.channels)
 
-    def say_to(self, pc: Any, generation: int) -> list[Coroutine[Any, Any, None]]:
+    def say_to(self, pc: PeerConnection, generation: int) -> list[Coroutine[Any, Any, None]]:
         """Ask a new connection for everything. What it refuses is told, and the rest goes on.
 
         Returns:
@@ -215,7 +220,7 @@ class Intents:
         return unfinished
 
     async def _finish(
-        self, sender: SupervisedSender, setting: Callable[[], Awaitable[None]], pc: Any
+        self, sender: SupervisedSender, setting: Callable[[], Awaitable[None]], pc: PeerConnection
     ) -> None:
         try:
             await setting()
@@ -239,7 +244,7 @@ class Intents:
             channel.end(reason)
 
     def open_channel(
-        self, pc: Any, generation: int, label: str, options: Mapping[str, Any]
+        self, pc: PeerConnection | None, generation: int, label: str, options: Mapping[str, Any]
     ) -> SupervisedChannel:
         """Make a channel; on the connection at once, if there is one.
 
@@ -268,7 +273,7 @@ class Intents:
         channel.attach(made, generation)
         return channel
 
-    def add_sender(self, pc: Any, sender: SupervisedSender) -> SupervisedSender:
+    def add_sender(self, pc: PeerConnection | None, sender: SupervisedSender) -> SupervisedSender:
         """Add a sender; to the connection at once, if there is one."""
         if pc is not None:
             sender.apply(pc)

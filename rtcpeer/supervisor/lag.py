@@ -25,7 +25,7 @@ class LagMonitor:
         self._loop = weakref.ref(loop)
         self._listeners: dict[object, Listener] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self.worst = 0.0
+        self.worst: float = 0.0
 
     @staticmethod
     def of(loop: asyncio.AbstractEventLoop) -> LagMonitor:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rtcpeer.protocols import DtlsTransportLike, IceTransportLike, PeerConnection
 from rtcpeer.values import DtlsTransportState
 
 
-def dtls_transports(pc: Any) -> list[Any]:
+def dtls_transports(pc: PeerConnection) -> list[DtlsTransportLike]:
     """The DTLS transports that the connection uses, each once."""
-    found: dict[int, Any] = {}
+    found: dict[int, DtlsTransportLike] = {}
     holders = [getattr(pc, "sctp", None)]
     transceivers: Any = getattr(pc, "getTransceivers", tuple)()
     holders += [t.sender for t in transceivers if str(getattr(t, "direction", "")) != "stopped"]
@@ -21,12 +22,12 @@ def dtls_transports(pc: Any) -> list[Any]:
     return list(found.values())
 
 
-def ice_transports(pc: Any) -> list[Any]:
+def ice_transports(pc: PeerConnection) -> list[IceTransportLike]:
     """The ICE transports below them."""
     return [transport.iceTransport for transport in dtls_transports(pc)]
 
 
-def dtls_state(transports: list[Any]) -> DtlsTransportState | None:
+def dtls_state(transports: list[DtlsTransportLike]) -> DtlsTransportState | None:
     """One word for all: failed if any is; closed if all are, by the other side; None if there are none."""
     states = [DtlsTransportState(str(transport.state)) for transport in transports]
     if DtlsTransportState.FAILED in states:
@@ -38,24 +39,24 @@ def dtls_state(transports: list[Any]) -> DtlsTransportState | None:
     return waiting[0] if waiting else (open_ones[0] if open_ones else None)
 
 
-def has_media(pc: Any) -> bool:
+def has_media(pc: PeerConnection) -> bool:
     """Whether the connection has media sections."""
     transceivers: Any = getattr(pc, "getTransceivers", tuple)()
     return bool(transceivers)
 
 
-def findings_of(pc: Any) -> tuple[Any, ...]:
+def findings_of(pc: PeerConnection | None) -> tuple[Any, ...]:
     """What `explain()` says of a connection; nothing where another stack has no such thing."""
     explain = getattr(pc, "explain", None)
     return () if explain is None else tuple(explain())
 
 
-async def bytes_received(pc: Any) -> int:
+async def bytes_received(pc: PeerConnection) -> int:
     """What all transports have received so far."""
     return sum(int(_member(stats, "bytesReceived") or 0) for stats in await _transport_stats(pc))
 
 
-async def undecrypted_for(pc: Any) -> float:
+async def undecrypted_for(pc: PeerConnection) -> float:
     """For how many seconds media that arrive could not be decrypted: the longest of all transports.
 
     It is a member of our own of the transports' statistics; 0.0 where another stack does not have it.
@@ -64,7 +65,7 @@ async def undecrypted_for(pc: Any) -> float:
     return max((float(_member(each, "undecryptedFor") or 0.0) for each in stats), default=0.0)
 
 
-async def _transport_stats(pc: Any) -> list[Any]:
+async def _transport_stats(pc: PeerConnection) -> list[Any]:
     report = await pc.getStats()
     return [stats for stats in report.values() if _member(stats, "type") == "transport"]
 

@@ -265,7 +265,7 @@ class DefaultPolicy:
     """
 
     def __init__(self, settings: PolicySettings | None = None) -> None:
-        self.settings = settings or PolicySettings()
+        self.settings: PolicySettings = settings or PolicySettings()
 
     def __repr__(self) -> str:
         return f"DefaultPolicy({self.settings!r})"

@@ -54,10 +54,10 @@ class RecoveryRecord:
     def __init__(self, *, owner: bool, draw: Callable[[], float]) -> None:
         self.owner = owner
         self._draw = draw
-        self.connection = PeerConnectionState.NEW
+        self.connection: PeerConnectionState = PeerConnectionState.NEW
         self.dtls: DtlsTransportState | None = None
-        self.answered = False
-        self.was_connected = False
+        self.answered: bool = False
+        self.was_connected: bool = False
         self.asked: Action | None = None
         self.asked_reason = Reason.API
         self.unhealthy_since: float | None = None
@@ -68,13 +68,13 @@ class RecoveryRecord:
         self.stalled_at: float | None = None
         self.capabilities = DEFAULT_CAPABILITIES  # of the signaling channel
         self.refused: SignalingRefused | None = None  # the signaling service's last word
-        self.restart_refused = False  # ... this generation's restart
+        self.restart_refused: bool = False  # ... this generation's restart
         self.signaling_ended = False
-        self.described = False  # the connection in force has a remote description
+        self.described: bool = False  # the connection in force has a remote description
         self.undecrypted_since: float | None = None  # since when media that arrive cannot be decrypted
-        self.held_until = -math.inf  # before this time the signaling service takes no attempt
+        self.held_until: float = -math.inf  # before this time the signaling service takes no attempt
         self.attempt: Attempt | None = None
-        self.attempt_ended = -math.inf
+        self.attempt_ended: float = -math.inf
         self.attempts: list[Attempt] = []
         self._restarts = 0
         self._jitter = draw()

@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from rtcpeer.protocols import PeerConnection
+
 
 @dataclass(slots=True)
 class _Known:
@@ -31,7 +33,7 @@ class _Known:
     kind: str
     mid: str | None
     sender: int | None
-    pc: Any
+    pc: PeerConnection | None
     receiver: Any
 
 
@@ -41,7 +43,7 @@ class RemoteTracks:
     def __init__(self) -> None:
         self._known: list[_Known] = []
 
-    def take(self, pc: Any, event: Any, sender: int | None) -> bool:
+    def take(self, pc: PeerConnection, event: Any, sender: int | None) -> bool:
         """A connection has announced a track.
 
         Args:
@@ -82,7 +84,7 @@ class RemoteTracks:
             free = [one for one in free if one.sender is None]
         return next((one for one in free if one.mid == fresh.mid), None)
 
-    def detach(self, pc: Any) -> None:
+    def detach(self, pc: PeerConnection) -> None:
         """A connection is about to be closed: the tracks that it feeds wait, muted, for the next one."""
         for one in self._known:
             if one.pc is pc and one.track.readyState == "live" and hasattr(one.receiver, "exchangeTrack"):

@@ -15,6 +15,7 @@ from rtcpeer.config.manager import Difference, difference
 from rtcpeer.config.provider import IceServerProvider, IceServersUnavailable, ServersSubscription
 from rtcpeer.config.readers import IceServerGrant
 from rtcpeer.peer.errors import InvalidStateError
+from rtcpeer.protocols import PeerConnection
 from rtcpeer.supervisor.observe import ice_transports
 
 # how long fresh servers are waited for (twilio-video's number)
@@ -39,7 +40,7 @@ class Servers:
         provider: IceServerProvider | None,
         failed: Callable[[Exception], None],
     ) -> None:
-        self.configuration = configuration
+        self.configuration: RTCConfiguration = configuration
         self._provider = provider
         self._failed = failed
         self._subscription: ServersSubscription | None = None
@@ -94,12 +95,12 @@ class Servers:
         self._put(own + [server for server in servers if server not in own])
         return True
 
-    def apply(self, pc: Any) -> None:
+    def apply(self, pc: PeerConnection | None) -> None:
         """Put the servers in force into a connection that lives."""
         if pc is not None and str(pc.signalingState) != "closed":
             replace_servers(pc, self.configuration.iceServers)
 
-    def rotate(self, pc: Any, grant: IceServerGrant) -> None:
+    def rotate(self, pc: PeerConnection, grant: IceServerGrant) -> None:
         """Other servers are in force from now on; the path may still run over the former ones."""
         self._outdated = self._outdated or self.configuration
         self._renewing = False
@@ -114,7 +115,7 @@ class Servers:
         """A connection that is new depends on nothing older."""
         self._outdated = None
 
-    def is_restart_due(self, pc: Any, negotiated: Callable[[], bool]) -> bool:
+    def is_restart_due(self, pc: PeerConnection, negotiated: Callable[[], bool]) -> bool:
         """Whether the path depends on servers that were taken away; asked once, then forgotten.
 
         Args:
@@ -135,7 +136,7 @@ class Servers:
 # ---- Replacing the ICE servers of a live connection, with a restart only where its path depends on the old ones.
 
 
-def replace_servers(pc: Any, servers: Iterable[RTCIceServer]) -> Difference:
+def replace_servers(pc: PeerConnection, servers: Iterable[RTCIceServer]) -> Difference:
     """Replace the server list of a connection and nothing else of its configuration.
 
     Returns:
@@ -151,7 +152,7 @@ def replace_servers(pc: Any, servers: Iterable[RTCIceServer]) -> Difference:
     return difference(read_configuration(old), new)
 
 
-def needs_restart(pc: Any, change: Difference) -> bool:
+def needs_restart(pc: PeerConnection, change: Difference) -> bool:
     """Whether a path in use runs over a relay of a server that the change takes away.
 
     Others go on as they are: their next gathering uses the new servers anyway.
@@ -184,7 +185,7 @@ class Rotation:
 
     def __init__(
         self,
-        pc: Any,
+        pc: PeerConnection,
         provider: IceServerProvider,
         on_error: Callable[[Exception], object] | None = None,
     ) -> None:

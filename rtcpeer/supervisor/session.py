@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Mapping, MutableSequence
-from typing import Any, Unpack, overload
+from typing import Any, ClassVar, Unpack, overload
 
 from rtcpeer.config.configuration import RTCConfiguration, RTCIceServer, read_configuration
 from rtcpeer.peer.connection import RTCPeerConnection
@@ -46,7 +46,7 @@ class ServerList(MutableSequence[RTCIceServer]):
             return self._servers == other._servers
         return self._servers == other
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
     def __len__(self) -> int:
         return len(self._servers)

@@ -80,7 +80,7 @@ class VirtualClock:
         # the jobs in flight have used up the patience; forgotten as soon as one of them ends
         self._impatient = False
         self._selector: _Selector | None = None
-        self.jumps = 0
+        self.jumps: int = 0
 
     def __repr__(self) -> str:
         return f"<VirtualClock {self.elapsed:.3f} s after the start, {self.jumps} jumps>"
@@ -273,7 +273,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
-        self.clock = VirtualClock(self, start=0.0, **options)
+        self.clock: VirtualClock = VirtualClock(self, start=0.0, **options)
         self.clock.install()
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:

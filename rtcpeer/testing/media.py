@@ -118,7 +118,7 @@ class SyntheticTrack(MediaStreamTrack):
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__()
-        self.label = f"synthetic {self.kind}"
+        self.label: str = f"synthetic {self.kind}"
         self._asked = dict(settings)
         self._start: float | None = None
         self._next = 0
@@ -185,10 +185,10 @@ class SyntheticVideoTrack(SyntheticTrack):
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(settings)
         # yuv420p halves both sides for colour, and H.264 wants them even
-        self.width = int(read_number(settings, "width", DEFAULT_WIDTH, 2, MAX_SIDE)) & ~1
-        self.height = int(read_number(settings, "height", DEFAULT_HEIGHT, 2, MAX_SIDE)) & ~1
-        self.frame_rate = read_number(settings, "frameRate", DEFAULT_FRAME_RATE, 0.1, MAX_FRAME_RATE)
-        self.synthetic_size = (self.width, self.height)
+        self.width: int = int(read_number(settings, "width", DEFAULT_WIDTH, 2, MAX_SIDE)) & ~1
+        self.height: int = int(read_number(settings, "height", DEFAULT_HEIGHT, 2, MAX_SIDE)) & ~1
+        self.frame_rate: float = read_number(settings, "frameRate", DEFAULT_FRAME_RATE, 0.1, MAX_FRAME_RATE)
+        self.synthetic_size: tuple[int, ...] = (self.width, self.height)
         self.synthetic_signal: int = 0
         self._interval = 1 / self.frame_rate
         self._picture: _Picture | None = None
@@ -222,8 +222,10 @@ class SyntheticAudioTrack(SyntheticTrack):
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(settings)
-        self.channels = int(read_number(settings, "channelCount", 1, 1, 2))
-        self.frequency = int(read_number(settings, "frequency", DEFAULT_FREQUENCY, 1, SAMPLE_RATE // 2 - 1))
+        self.channels: int = int(read_number(settings, "channelCount", 1, 1, 2))
+        self.frequency: int = int(
+            read_number(settings, "frequency", DEFAULT_FREQUENCY, 1, SAMPLE_RATE // 2 - 1)
+        )
 
     def getSettings(self) -> dict[str, Any]:
         """W3C MediaStreamTrack.getSettings."""

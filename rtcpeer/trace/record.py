@@ -24,7 +24,7 @@ class Series:
     __slots__ = ("_times", "_values", "type")
 
     def __init__(self, type: str, samples_max: int) -> None:
-        self.type = type
+        self.type: str = type
         self._values: deque[Any] = deque(maxlen=samples_max)
         self._times: deque[float] = deque(maxlen=samples_max)
 
@@ -65,7 +65,7 @@ class Record:
         self._first: list[dict[str, Any]] = []
         self._first_max = max(1, events_max // 10)
         self._last: deque[dict[str, Any]] = deque(maxlen=max(1, events_max - self._first_max))
-        self.dropped = 0
+        self.dropped: int = 0
 
     def log(self, time: float, type: str, value: str) -> None:
         """A call or an event, at this time since 1970."""

@@ -38,7 +38,7 @@ class LiveKitLink:
         self._http = http
         self._ws = ws
         self._pinging: asyncio.Task[None] | None = None
-        self.last_heard = asyncio.get_running_loop().time()
+        self.last_heard: float = asyncio.get_running_loop().time()
 
     @classmethod
     async def open(

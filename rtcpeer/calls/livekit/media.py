@@ -54,8 +54,8 @@ class LiveKitMedia:
         on_data: Callable[[bytes], None],
         on_failed: Callable[[], None],
     ) -> None:
-        self.publisher = RTCPeerConnection(configuration)
-        self.subscriber = RTCPeerConnection(configuration)
+        self.publisher: RTCPeerConnection = RTCPeerConnection(configuration)
+        self.subscriber: RTCPeerConnection = RTCPeerConnection(configuration)
         self.mids: dict[str, str] = {}  # which track the server says is in which section
         self._send = send
         self._spawn = spawn

@@ -96,7 +96,7 @@ class LiveKitRoom:
         self._auto_subscribe = bool(request.options.get("auto_subscribe", True))
         self._wanted: set[tuple[str, str]] = set()  # (identity, name) of what was subscribed to
         self._regions: list[str] = []  # where the server has said to begin anew
-        self.sid = ""
+        self.sid: str = ""
         self.info = models.Room()
         self.speakers: dict[str, float] = {}
         self.qualities: dict[str, str] = {}

@@ -84,8 +84,8 @@ class PictureEncoder(ABC):
     bitrate_default: ClassVar[int] = BITRATE_DEFAULT
 
     def __init__(self) -> None:
-        self.is_key = False
-        self.size = (0, 0)
+        self.is_key: bool = False
+        self.size: tuple[int, int] = (0, 0)
         self.registered: RegisteredEncoder | None = None
         self.warning: OperationError | None = None
         # pictures that the registered encoder has taken since it gave something

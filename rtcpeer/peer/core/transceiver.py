@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from rtcpeer.errors import OperationError
 from rtcpeer.jsep.state import Transceiver as Record
+from rtcpeer.media.source import Track
 from rtcpeer.peer.core.context import ConnectionContext
 from rtcpeer.peer.events import RTCSenderErrorEvent
 from rtcpeer.values import Direction, MediaKind, PeerConnectionState
@@ -60,7 +61,7 @@ class TransceiverCore(Generic[TransceiverT, SenderT, ReceiverT]):
         self.receiver_media = receiver_media
         self.receiver_track = receiver_track
         self.transport: DtlsTransportCore | None = None
-        self.track: Any = None
+        self.track: Track | None = None
         # of the DTMF sender, if there is one
         self.on_stop: Callable[[], None] | None = None
         # the record as last seen: it leaves the engine's set when the transceiver is removed
@@ -89,7 +90,7 @@ class TransceiverCore(Generic[TransceiverT, SenderT, ReceiverT]):
         init = {"sender": self.sender, "track": self.track, "error": error}
         self.session.fire(RTCSenderErrorEvent("sendererror", init))
 
-    def use_track(self, track: Any) -> None:
+    def use_track(self, track: Track | None) -> None:
         """Send this track, or nothing, from now on."""
         self.track = track
         self.sender_media.set_track(track)

@@ -42,8 +42,8 @@ class DataChannelSet:
         self._between = False
         # what descriptions said last: our port, theirs, their largest message
         self._ports: tuple[int, int, int] | None = None
-        self.opened = 0
-        self.closed = 0
+        self.opened: int = 0
+        self.closed: int = 0
 
     @property
     def face(self) -> RTCSctpTransport | None:

@@ -53,7 +53,7 @@ class Executor:
         self._leaving: list[ShownTransceiver] = []
         # remote streams by id; a stream without tracks is kept, as its user may hold it
         self._streams: dict[str, MediaStream] = {}
-        self.data = DataChannelSet(session)
+        self.data: DataChannelSet = DataChannelSet(session)
 
     # --- a plan and its four parts -----------------------------------------------------------------
 

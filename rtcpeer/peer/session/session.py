@@ -54,9 +54,9 @@ class PeerSession:
         context = self.context = ConnectionContext(target, configuration, settings)
         self.name, self.settings, self.manager = context.name, context.settings, context.manager
         self.engine, self.chain, self.watchers = context.engine, context.chain, context.watchers
-        self.executor = Executor(context)
+        self.executor: Executor = Executor(context)
         # makes the ids of statistics stable within the connection and meaningless outside it
-        self.stats_salt = secrets.token_hex(4)
+        self.stats_salt: str = secrets.token_hex(4)
         context.collect_stats = StatsCollector(self.executor, self.stats_salt).collect
         self.aggregates = context.aggregates = Aggregates(self.name, self.executor, context.fire)
         self._closing: asyncio.Task[None] | None = None

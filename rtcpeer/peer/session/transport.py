@@ -56,9 +56,9 @@ class PeerTransport:
         self.gathering_since: float | None = None
         # where the other side's candidates stand, as long as bindings and description are the same
         self._section_for: tuple[int, int, object, tuple[str | None, int | None]] | None = None
-        self.ice = IceTransportCore(self)
+        self.ice: IceTransportCore = IceTransportCore(self)
         self._listener = _QueuedIce(self, session)
-        self.agent = IceAgent(
+        self.agent: IceAgent = IceAgent(
             session.network,
             session.ice_settings(),
             IceRole.UNKNOWN,
@@ -66,12 +66,12 @@ class PeerTransport:
             name=self._name,
         )
         self.ice.agent = self.agent
-        self.dtls = DtlsTransportCore(self, self.ice)
+        self.dtls: DtlsTransportCore = DtlsTransportCore(self, self.ice)
         self._make_dtls()
 
     def _make_dtls(self) -> None:
         self._dtls_listener = _QueuedDtls(self, self._session)
-        self.dtls_transport = DtlsTransport(
+        self.dtls_transport: DtlsTransport = DtlsTransport(
             self.agent,
             self._session.certificates[0],
             self._dtls_listener,

@@ -67,9 +67,9 @@ class Listener:
     ) -> None:
         self._most = most_connections() if max_connections is None else max_connections
         self._most_per_address = max(1, self._most // 2) if max_per_address is None else max_per_address
-        self.ask_time = ASK_TIME if ask_time is None else ask_time
-        self.connections = 0
-        self.cut = 0
+        self.ask_time: float = ASK_TIME if ask_time is None else ask_time
+        self.connections: int = 0
+        self.cut: int = 0
         self._by_address: Counter[str] = Counter()
         self._server: asyncio.Server | None = None
         self._runner = web.AppRunner(

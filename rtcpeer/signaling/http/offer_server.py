@@ -30,7 +30,7 @@ from rtcpeer.signaling.channel import read_message_untrusted
 from rtcpeer.signaling.glance import is_other_connection_untrusted
 from rtcpeer.signaling.http.headers import read_bearer, same_token
 from rtcpeer.signaling.http.session_server import Handler, SessionServer, check_offer, read_body
-from rtcpeer.signaling.http.whip_session import WhipSession
+from rtcpeer.signaling.http.whip_session import SessionKind, WhipSession
 
 _JSON = "application/json"
 _MAX_CANDIDATES = 100
@@ -51,7 +51,7 @@ class HttpOfferServer(SessionServer):
     the same session (Pipecat's "restart_pc"); one that uses `session.pc` is called again, with a session of that `id`.
     """
 
-    kind = "offer"
+    kind: SessionKind = "offer"
 
     def __init__(
         self, on_offer: Handler, *, path: str = "/offer", page: str | None = None, **options: Any

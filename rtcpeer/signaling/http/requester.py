@@ -99,7 +99,7 @@ class Requester:
         tls: ssl.SSLContext | None,
     ) -> None:
         try:
-            self.url = URL(url)
+            self.url: URL = URL(url)
         except ValueError:
             raise RTCSyntaxError("an endpoint is an http or https URL; this one cannot be read") from None
         if self.url.scheme not in ("http", "https") or not self.url.host:

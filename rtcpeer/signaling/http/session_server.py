@@ -19,6 +19,7 @@ from rtcpeer.config.configuration import RTCIceServer, read_configuration
 from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.errors import RtcPeerError, SignalingRefused
 from rtcpeer.peer.connection import RTCPeerConnection
+from rtcpeer.protocols import PeerConnection
 from rtcpeer.sdp.text import parse_untrusted
 from rtcpeer.signaling.http.fragment import FRAGMENT_TYPE, fragment_of
 from rtcpeer.signaling.http.headers import read_bearer, write_ice_servers
@@ -66,7 +67,7 @@ class SessionServer:
         configuration: Any = None,
         provider: IceServerProvider | None = None,
         recommend: bool = True,
-        make_connection: Callable[[], Any] | None = None,
+        make_connection: Callable[[], PeerConnection] | None = None,
         origins: Collection[str] = (),
         hosts: Collection[str] | None = None,
         max_sessions: int = 100,
@@ -77,7 +78,7 @@ class SessionServer:
         connect_timeout: float = 30.0,
     ) -> None:
         self._handler = handler
-        self.path = "/" + path.strip("/")
+        self.path: str = "/" + path.strip("/")
         self._host, self._port = host, port
         self._authorize = authorize
         self._configuration = read_configuration(configuration)
@@ -310,7 +311,7 @@ class SessionServer:
         if not self._sessions:
             self._idle.set()
 
-    def _connection(self) -> Any:
+    def _connection(self) -> PeerConnection:
         if self._make_connection is not None:
             return self._make_connection()
         return RTCPeerConnection(read_configuration(self._configuration, iceServers=self._servers))

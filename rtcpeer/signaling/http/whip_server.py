@@ -28,7 +28,7 @@ from rtcpeer.signaling.http.fragment import FRAGMENT_TYPE, read_fragment_untrust
 from rtcpeer.signaling.http.headers import is_any, matches, read_bearer, same_token
 from rtcpeer.signaling.http.requester import SDP_TYPE
 from rtcpeer.signaling.http.session_server import Handler, SessionServer, check_offer, read_body
-from rtcpeer.signaling.http.whip_session import WhipSession
+from rtcpeer.signaling.http.whip_session import SessionKind, WhipSession
 
 _PATHS = ("", "/{name:[^/]+}")
 
@@ -186,7 +186,7 @@ class WhipServer(_WhipRequests):
         max_sessions: see above; may be changed at any time.
     """
 
-    kind = "publish"
+    kind: SessionKind = "publish"
 
     def __init__(self, on_publish: Handler, *, path: str = "/whip", **options: Any) -> None:
         super().__init__(on_publish, path=path, **options)
@@ -205,7 +205,7 @@ class WhepServer(_WhipRequests):
         WhepServer(on_play).add_to(application)     # POST /whep/NAME
     """
 
-    kind = "play"
+    kind: SessionKind = "play"
 
     def __init__(self, on_play: Handler, *, path: str = "/whep", **options: Any) -> None:
         super().__init__(on_play, path=path, **options)

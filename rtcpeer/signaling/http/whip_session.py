@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, Self
 
 from rtcpeer.aio import Inbox
 from rtcpeer.errors import InvalidStateError, RtcPeerError, SignalingRefused
+from rtcpeer.protocols import DtlsTransportLike, PeerConnection, TransceiverLike
 from rtcpeer.signaling.capabilities import ChannelCapabilities
 from rtcpeer.signaling.channel import Message, as_message
 from rtcpeer.signaling.http.fragment import Fragment, fragment_of, rejects_sections, restarted
@@ -59,7 +60,7 @@ class WhipSession:
         kind: SessionKind,
         offer: str,
         *,
-        make_connection: Callable[[], Any],
+        make_connection: Callable[[], PeerConnection],
         gathering_time: float,
         connect_timeout: float = 30.0,
         token: str | None = None,
@@ -70,27 +71,27 @@ class WhipSession:
     ) -> None:
         self.name = name
         self.kind = kind
-        self.id = secrets.token_urlsafe(24) if id is None else id
+        self.id: str = secrets.token_urlsafe(24) if id is None else id
         self.token = token
         self.remote = remote
         self.headers: Mapping[str, str] = {} if headers is None else headers
-        self.data = data or {}
-        self.offer = offer
-        self.etag = _new_etag()
+        self.data: dict[str, Any] = data or {}
+        self.offer: str = offer
+        self.etag: str = _new_etag()
         self._make_connection = make_connection
         self._gathering_time = gathering_time
         self._connect_timeout = connect_timeout
         self._connect_timer: asyncio.TimerHandle | None = None  # until `pc` is connected for the first time
-        self._pc: Any = None
+        self._pc: PeerConnection | None = None
         self._negotiator: Negotiator | None = None
-        self.is_read = False
-        self.is_answered = False
+        self.is_read: bool = False
+        self.is_answered: bool = False
         self._past: deque[str | None] = deque(maxlen=_PAST_BOUND)  # user name fragments before restarts
         self._answer: asyncio.Future[str] | None = None
         self._exchanging = asyncio.Lock()
         self._inbox: Inbox[Message] = Inbox()
         self._reason: EndReason | None = None
-        self._watched: list[Any] = []  # DTLS transports whose state is listened to
+        self._watched: list[DtlsTransportLike] = []  # DTLS transports whose state is listened to
         self._refused_before = 0  # descriptions that our negotiator refused before this exchange
         self._end_listeners: list[Callable[[WhipSession], object]] = []
         self._end_later: Callable[[WhipSession, EndReason], object] = lambda *_: None
@@ -113,7 +114,7 @@ class WhipSession:
         )
 
     @property
-    def pc(self) -> Any:
+    def pc(self) -> PeerConnection:
         """The connection that answers this client; made at the first use.
 
         Raises:
@@ -149,7 +150,7 @@ class WhipSession:
         assert self._reason is not None
         return self._reason
 
-    async def apply_offer(self) -> list[Any]:
+    async def apply_offer(self) -> list[TransceiverLike]:
         """Apply the client's offer to `pc` now, so that a handler can choose what each section sends.
 
         Returns:
@@ -313,8 +314,9 @@ class WhipSession:
 
     async def _roll_back(self) -> None:
         """Leave the session as it was before a restart that failed."""
-        if self._negotiator is not None and str(self._pc.signalingState) == "have-remote-offer":
-            await self._pc.setRemoteDescription({"type": "rollback", "sdp": ""})
+        pc = self._pc
+        if self._negotiator is not None and pc is not None and str(pc.signalingState) == "have-remote-offer":
+            await pc.setRemoteDescription({"type": "rollback", "sdp": ""})
 
     async def _exchange(self, offer: str, timeout: float) -> str:
         async with self._exchanging:
@@ -354,20 +356,23 @@ class WhipSession:
             self._connect_timer.cancel()
             self._connect_timer = None
 
-    def _on_state(self, _event: Any) -> None:
+    def _on_state(self, _event: object) -> None:
         """Consent or the DTLS handshake has failed, or the client closed DTLS: what is left to do is to end."""
-        for transport in _dtls_transports(self._pc):
+        pc = self._pc
+        if pc is None:
+            return
+        for transport in _dtls_transports(pc):
             if transport not in self._watched:
                 self._watched.append(transport)
                 transport.addEventListener("statechange", self._on_state)
-        if str(self._pc.connectionState) == "connected":
+        if str(pc.connectionState) == "connected":
             self._stop_timer()
-        states = {str(self._pc.connectionState), *(str(transport.state) for transport in self._watched)}
+        states = {str(pc.connectionState), *(str(transport.state) for transport in self._watched)}
         if self._reason is None and states & {"failed", "closed"}:
             self._end_later(self, "failed" if "failed" in states else "closed")
 
 
-def _dtls_transports(pc: Any) -> list[Any]:
+def _dtls_transports(pc: PeerConnection) -> list[DtlsTransportLike]:
     found = [transceiver.receiver.transport for transceiver in pc.getTransceivers()]
     if pc.sctp is not None:
         found.append(pc.sctp.transport)

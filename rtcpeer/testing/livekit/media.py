@@ -107,10 +107,10 @@ class ParticipantMedia:
         on_data: Callable[[bytes, bool], None],
     ) -> None:
         self.single = single
-        self.publisher = RTCPeerConnection()
-        self.subscriber = self.publisher if single else RTCPeerConnection()
+        self.publisher: RTCPeerConnection = RTCPeerConnection()
+        self.subscriber: RTCPeerConnection = self.publisher if single else RTCPeerConnection()
         self.subscriptions: dict[str, Subscription] = {}
-        self.dropped = 0
+        self.dropped: int = 0
         self._send = send
         self._on_track = on_track
         self._on_track_end = on_track_end

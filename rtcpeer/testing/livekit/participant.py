@@ -92,8 +92,8 @@ class ServerParticipant:
         self.room = room
         self.grants = grants
         self.auto_subscribe = auto_subscribe
-        self.identity = grants.identity
-        self.sid = new_sid("PA")
+        self.identity: str = grants.identity
+        self.sid: str = new_sid("PA")
         self.info = models.ParticipantInfo(
             sid=self.sid,
             identity=grants.identity,
@@ -113,7 +113,7 @@ class ServerParticipant:
         self.tracks: dict[str, PublishedTrack] = {}
         self.requests: Counter[str] = Counter()
         self.ignored: Counter[str] = Counter()
-        self.media = ParticipantMedia(
+        self.media: ParticipantMedia = ParticipantMedia(
             single=single,
             send=self.send,
             on_track=self._on_track,

@@ -66,15 +66,15 @@ class LiveKitServer:
         faults: LiveKitFaults | None = None,
     ) -> None:
         self.host = host
-        self.port = port
-        self.keys = dict(keys or {"devkey": "secret-that-is-long-enough-for-HS256"})
+        self.port: int = port
+        self.keys: dict[str, str] = dict(keys or {"devkey": "secret-that-is-long-enough-for-HS256"})
         self.departure_timeout = departure_timeout
         self.ping_interval = ping_interval
         self.ping_timeout = ping_timeout
-        self.faults = faults or LiveKitFaults()
+        self.faults: LiveKitFaults = faults or LiveKitFaults()
         self.rooms: dict[str, LiveKitRoomState] = {}
-        self.joins = 0
-        self.resumes = 0
+        self.joins: int = 0
+        self.resumes: int = 0
         self._runner: web.AppRunner | None = None
         self._tasks = TaskSet("LiveKitServer")
         self._watching: asyncio.Task[None] | None = None

@@ -52,7 +52,7 @@ class Host:
 
     def __init__(self, medium: Medium, names: Names, internet: Segment, name: str) -> None:
         self.name = name
-        self.network = HostNetwork(self)
+        self.network: HostNetwork = HostNetwork(self)
         self._medium = medium
         self._names = names
         self._internet = internet

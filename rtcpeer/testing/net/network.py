@@ -79,7 +79,7 @@ class VirtualNetwork:
         self._medium = Medium(seed, spare_dtls)
         self._names = Names(self._medium.random)
         self.delay = delay
-        self.internet = Segment(self._medium, "internet", dict(INTERNET_PREFIXES))
+        self.internet: Segment = Segment(self._medium, "internet", dict(INTERNET_PREFIXES))
         self.hosts: dict[str, Host] = {}
         self.routers: dict[str, Router] = {}
 

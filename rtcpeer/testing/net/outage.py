@@ -44,7 +44,7 @@ class OutageNetwork:
     def __init__(self, inner: Network | None = None) -> None:
         self._inner = current_network.get() if inner is None else inner
         self._held: list[Callable[[], None]] = []
-        self.active = False
+        self.active: bool = False
         self.dropped = 0
 
     def begin(self) -> None:

@@ -52,7 +52,7 @@ class Port:
         self.owner = owner
         self.segment = segment
         self.addresses: list[str] = []
-        self.link = Link(medium) if delay is None else Link(medium, delay=delay)
+        self.link: Link = Link(medium) if delay is None else Link(medium, delay=delay)
         self.is_up = True
 
     def __repr__(self) -> str:

@@ -60,9 +60,9 @@ class Allocation:
         self._faults = faults
         self.username = username
         self.key = key
-        self.transport = path.transport
+        self.transport: str = path.transport
         self.client: Address = path.address
-        self.expires_at = 0.0
+        self.expires_at: float = 0.0
         self.allocate_transaction = b""
         self.allocate_response = b""
         self._socket: DatagramSocket | None = None

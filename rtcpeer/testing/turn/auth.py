@@ -27,7 +27,7 @@ class Refusal(Exception):
 
     def __init__(self, code: int, reason: str | None = None, *, challenge: bool = False) -> None:
         self.code = code
-        self.reason = reason or REASONS.get(code, "Error")
+        self.reason: str = reason or REASONS.get(code, "Error")
         # whether realm and nonce are told (401, 438)
         self.challenge = challenge
         self.attributes: list[tuple[int, bytes]] = []

@@ -84,14 +84,14 @@ class TurnServer:
         unknown = set(self.transports) - set(WELL_KNOWN_PORTS)
         if unknown or not self.transports:
             raise ValueError(f"transports are some of 'udp', 'tcp', 'tls', 'dtls', not {self.transports!r}")
-        self.settings = settings or TurnSettings()
+        self.settings: TurnSettings = settings or TurnSettings()
         self.settings.users.update(users or {})
         if secret is not None:
             self.settings.secret = secret
         if realm is not None:
             self.settings.realm = realm
-        self.faults = TurnFaults()
-        self.counters = TurnCounters()
+        self.faults: TurnFaults = TurnFaults()
+        self.counters: TurnCounters = TurnCounters()
         self.hostname = hostname
         self._network = network or current_network.get()
         self._hosts: tuple[str, ...] = tuple(hosts or ())

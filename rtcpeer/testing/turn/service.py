@@ -56,7 +56,7 @@ class TurnService:
         # 5-tuple -> transaction of an Allocate whose socket is being opened
         self._pending: dict[Hashable, bytes] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self.authenticator = Authenticator(settings, faults)
+        self.authenticator: Authenticator = Authenticator(settings, faults)
         self._closed = False
 
     # -- life --------------------------------------------------------------------------------------
