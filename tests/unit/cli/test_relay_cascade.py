@@ -44,7 +44,9 @@ class Process:
     async def _read(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
-            self.events.append(json.loads(line))
+            event = json.loads(line)
+            if event["event"] != "status":  # numbers that come by the clock
+                self.events.append(event)
 
     def names(self) -> list[str]:
         return [event["event"] for event in self.events[1:]]
