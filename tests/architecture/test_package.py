@@ -108,6 +108,7 @@ def test_what_is_in_them(built: tuple[Path, Path]) -> None:
     assert not [name for name in installed if name.startswith(("tests/", "examples/", "docs/"))]
 
 
+@pytest.mark.timeout(400)  # three installations and the demo, on a machine that may be busy
 def test_they_run_in_an_empty_environment(built: tuple[Path, Path], tmp_path: Path) -> None:
     source, wheel = built
     python = environment(tmp_path / "empty")
