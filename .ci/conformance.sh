@@ -25,6 +25,9 @@ if [ ! -f "$suite/VERSION" ]; then
 fi
 mkdir -p artifacts
 root=$(pwd)
+# the suite webrtc/ as the rig lists it, and the smaller suites beside it
+cat "$rig/files.txt" tests/conformance/more_files.txt > artifacts/conformance-files.txt
 (cd "$rig" && "$root/$venv/bin/python" run.py --target rtcpeer --python "$root/$venv/bin/python" \
-    --pythonpath "$root" --json "$root/artifacts/conformance.json")
+    --pythonpath "$root" --json "$root/artifacts/conformance.json" --list "$root/artifacts/conformance-files.txt" \
+    --dirs webrtc,webrtc-stats,webrtc-extensions,webrtc-priority,webrtc-svc,webrtc-encoded-transform)
 "$venv/bin/python" tests/conformance/check.py artifacts/conformance.json
