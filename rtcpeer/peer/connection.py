@@ -16,7 +16,6 @@ from rtcpeer.config.configuration import (
 from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.settings import TransceiverInit
 from rtcpeer.media.event_target import Event, handler
-from rtcpeer.media.source import Track
 from rtcpeer.media.stream import MediaStream
 from rtcpeer.peer import awaiting
 from rtcpeer.peer.certificate import RTCCertificate, generate_certificate
@@ -74,6 +73,7 @@ from rtcpeer.values import (
 )
 
 if TYPE_CHECKING:
+    from rtcpeer.media.source import Track
     from rtcpeer.peer.stats import RTCStatsReport
 
 

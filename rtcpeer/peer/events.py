@@ -7,17 +7,19 @@ Owns: the event classes and the reading of their init dictionaries. Never: a dis
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rtcpeer import webidl
 from rtcpeer.errors import RTCError as InnerRTCError
 from rtcpeer.media.event_target import Event
-from rtcpeer.media.source import Track
 from rtcpeer.media.stream import MediaStream, MediaStreamTrackEvent
-from rtcpeer.media.track import MediaStreamTrack
 from rtcpeer.peer import dictionaries
 from rtcpeer.peer.descriptions import RTCIceCandidate
 from rtcpeer.peer.errors import OperationError, RTCError, to_face
+
+if TYPE_CHECKING:
+    from rtcpeer.media.source import Track
+    from rtcpeer.media.track import MediaStreamTrack
 
 __all__ = [
     "MediaStreamTrackEvent",

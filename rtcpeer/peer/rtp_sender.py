@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 from rtcpeer import webidl
 from rtcpeer.errors import InvalidModificationError, InvalidStateError
 from rtcpeer.jsep import encodings as encoding_rules
-from rtcpeer.media.source import Track
 from rtcpeer.peer import parameters as dictionaries
 from rtcpeer.peer.core.capabilities import capabilities
 from rtcpeer.peer.core.transceiver import TransceiverCore
@@ -25,6 +24,7 @@ from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import MediaKind
 
 if TYPE_CHECKING:
+    from rtcpeer.media.source import Track
     from rtcpeer.media.stream import MediaStream
     from rtcpeer.media.transforms import FrameTransform
     from rtcpeer.peer.dtmf import RTCDTMFSender

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from rtcpeer.errors import OperationError
 from rtcpeer.jsep.state import Transceiver as Record
-from rtcpeer.media.source import Track
 from rtcpeer.peer.core.context import ConnectionContext
 from rtcpeer.peer.events import RTCSenderErrorEvent
 from rtcpeer.values import Direction, MediaKind, PeerConnectionState
@@ -20,6 +19,7 @@ from rtcpeer.values import Direction, MediaKind, PeerConnectionState
 if TYPE_CHECKING:
     from rtcpeer.media.receiver import MediaReceiver
     from rtcpeer.media.sender import MediaSender
+    from rtcpeer.media.source import Track
     from rtcpeer.media.track import RemoteTrack
     from rtcpeer.peer.transports import DtlsTransportCore, RTCDtlsTransport
 

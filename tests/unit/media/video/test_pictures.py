@@ -14,7 +14,7 @@ from rtcpeer.media.codecs import payload_format
 from rtcpeer.media.encoding import EncodeRequest, StreamEncoder
 from rtcpeer.media.frames import is_keyframe
 from rtcpeer.media.scheduling import ordinary_scheduling
-from rtcpeer.media.video import av1, choice
+from rtcpeer.media.video import choice
 from rtcpeer.media.video.pictures import BITRATE_MAX, BITRATE_MIN, ticks
 from rtcpeer.values import Codec
 from tests.unit.media.video.pictures import luma, picture
@@ -220,19 +220,6 @@ def test_a_codec_that_libav_lacks_is_not_offered(monkeypatch):
     finally:
         choice.can_encode.cache_clear()
         choice.can_decode.cache_clear()
-
-
-@pytest.mark.skipif(not choice.can_encode("AV1"), reason="libav is without an AV1 encoder here")
-def test_av1_is_given_no_picture_the_moment_it_has_given_one(monkeypatch):
-    # SVT-AV1 4.1 stops for ever now and then: in 8 of 12 runs of 4000 pictures without a rest, on two processors
-    clock, rests = [100.0], []
-    monkeypatch.setattr(av1.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(av1.time, "sleep", lambda seconds: rests.append(round(seconds, 4)))
-    encoder = choice.make_encoder(AV1)
-    for number, later in enumerate((0.0, 0.0, 0.002, 0.03)):
-        clock[0] += later
-        assert encoder.encode(picture(number))[0]
-    assert rests == [0.005, 0.003]
 
 
 def test_another_profile_is_another_encoder():
