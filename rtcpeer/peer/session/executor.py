@@ -391,6 +391,8 @@ class Executor:
         for link in self.transports.values():
             link.release()
         self.data.release()
+        # what can still be called on a closed connection changes records alone
+        self._session.carry_out = self._session.engine.commit
         del self._session
 
 

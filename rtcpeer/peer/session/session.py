@@ -87,7 +87,7 @@ class PeerSession:
 
     def carry_out(self, plan: Plan) -> None:
         """Do what a plan says; see `Executor.carry_out`."""
-        self.executor.carry_out(plan)
+        self.context.carry_out(plan)
 
     # --- descriptions -----------------------------------------------------------------------------
 

@@ -288,7 +288,7 @@ def test_mdns_names_hide_and_still_connect() -> None:
         assert alice.address not in repr(two.left.stats())
         await two.exchange()
         await two.close()
-        assert not network._local_names
+        assert not network._names._local
 
     run(main())
 
