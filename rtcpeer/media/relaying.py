@@ -39,6 +39,9 @@ REPORT_WINDOW = 2.0
 # Sequence numbers of an output begin so far up, so that what comes before the first packet is not negative.
 _OFFSET = 0x10000
 
+# packets, bytes and pictures; packets and bytes sent again; packets and bytes of padding
+NOTHING = (0, 0, 0, 0, 0, 0, 0)
+
 
 def same_codec(one: PayloadFormat, other: PayloadFormat) -> bool:
     """Whether a payload of one format can be sent as another: the same codec, profile and packetization."""
@@ -98,9 +101,9 @@ class Relay:
         self._parameters = SendParameters("", (), ())
         self._formats: list[PayloadFormat] = []
         # counted by outputs that have ended
-        self._past: tuple[int, ...] = (0, 0, 0, 0, 0)
+        self._past: tuple[int, ...] = NOTHING
         # counted in the stream already
-        self._settled = (0, 0, 0, 0, 0)
+        self._settled: tuple[int, ...] = NOTHING
         self.keyframe_requests: int = 0
         # for reports of loss without that of the source: when a window began, what was lost and the highest number
         # that had arrived by then; and the part that was lost in the last one, of 256
@@ -243,7 +246,7 @@ class Relay:
         self.on_begin = None
 
     def _start(self, packets: OutboundStream, session: RtpSession, plan: HeaderPlan) -> None:
-        self._settled = (0, 0, 0, 0, 0)
+        self._settled = NOTHING
         output = self._output = Output(
             packets.encoding.ssrc,
             plan,
@@ -378,8 +381,9 @@ class Relay:
         output, packets = self._output, self._packets
         if output is None or packets is None:
             return
-        counted = (*output.counts(), output.repeated_packets, output.repeated_bytes)
-        sent, size, frames, again, again_size = (
+        repeated = output.repeated_packets, output.repeated_bytes
+        counted = (*output.counts(), *repeated, output.padding_packets, output.padding_bytes)
+        sent, size, frames, again, again_size, padding, padding_size = (
             now - before for now, before in zip(counted, self._settled, strict=True)
         )
         self._settled = counted
@@ -389,6 +393,9 @@ class Relay:
         packets.frames_sent += frames
         packets.retransmitted_packets += again
         packets.retransmitted_bytes += again_size
+        packets.retransmitted_header_bytes += again * (12 + output.plan.overhead)
+        packets.padding_packets += padding
+        packets.padding_bytes += padding_size
 
     def stats(self) -> dict[str, object]:
         """What was forwarded since forwarding began.
@@ -401,9 +408,10 @@ class Relay:
         """
         output = self._output
         self.settle()
-        current = (0, 0, 0, 0, 0) if output is None else self._settled
+        current = NOTHING if output is None else self._settled
         remote = None if self._packets is None else self._packets.remote
-        packets, size, frames, again, again_size = (a + b for a, b in zip(self._past, current, strict=True))
+        total = [a + b for a, b in zip(self._past, current, strict=True)]
+        packets, size, frames, again, again_size = total[:5]
         return {
             "packets": packets,
             "bytes": size,

@@ -408,6 +408,7 @@ class Output:
             concerned; None for no such bound.
         on_begin: called when it is about to get a stream; `go_on_from` may be called then.
         repeated_packets, repeated_bytes: sent again.
+        padding_packets, padding_bytes: sent without content.
     """
 
     def __init__(
@@ -456,6 +457,8 @@ class Output:
         self._first: int | None = None
         self.repeated_packets = 0
         self.repeated_bytes = 0
+        self.padding_packets = 0
+        self.padding_bytes = 0
         self._repeated: dict[int, float] = {}
         self._tokens = float(REPEAT_BURST)
         self._tokens_base = 0
@@ -725,4 +728,7 @@ class Output:
         number, timestamp = self.rtx_number, self.last_timestamp[0] or 0
         self.rtx_number = number + 1 & U16
         payload_type = next(iter(self.rtx[1].values()))
-        return write_padding(payload_type, number, timestamp, self.rtx[0], self.plan.fixed_extensions, size)
+        packet = write_padding(payload_type, number, timestamp, self.rtx[0], self.plan.fixed_extensions, size)
+        self.padding_packets += 1
+        self.padding_bytes += len(packet)
+        return packet

@@ -130,6 +130,10 @@ class OutboundStream:
     header_bytes_sent: int = 0
     retransmitted_packets: int = 0
     retransmitted_bytes: int = 0
+    # headers of what was sent again; packets of padding alone, and their bytes
+    retransmitted_header_bytes: int = 0
+    padding_packets: int = 0
+    padding_bytes: int = 0
     frames_sent: int = 0
     nacks: int = 0
     plis: int = 0
@@ -287,8 +291,10 @@ class OutboundStream:
                 )
                 self.rtx_sequence_number = self.rtx_sequence_number + 1 & 0xFFFF
             self.send(packet)
+            headers = rtp.header_size(kept[1])
             self.retransmitted_packets += 1
-            self.retransmitted_bytes += len(packet)
+            self.retransmitted_bytes += len(kept[1]) - headers
+            self.retransmitted_header_bytes += headers
         return is_beyond
 
     def make_padding(self, size: int) -> bytes | None:
@@ -302,7 +308,7 @@ class OutboundStream:
             return None
         number = self.rtx_sequence_number
         self.rtx_sequence_number = number + 1 & 0xFFFF
-        return rtp.write_padding(
+        packet = rtp.write_padding(
             payload_type,
             number,
             self.timestamp,
@@ -310,6 +316,9 @@ class OutboundStream:
             self.template.write(wall_time(), 0),
             size,
         )
+        self.padding_packets += 1
+        self.padding_bytes += len(packet)
+        return packet
 
     def write_report(self, cname: str, now: float, timestamp: int | None = None) -> bytes | None:
         """A sender report with a source description; None before the first packet.
@@ -340,7 +349,11 @@ class OutboundStream:
                 self.round_trip_total += rtt
 
     def stats(self, kind: str) -> dict[str, object]:
-        """Members of RTCOutboundRtpStreamStats that packets tell, by their W3C names."""
+        """Members of RTCOutboundRtpStreamStats that packets tell, by their W3C names.
+
+        What goes over the retransmission stream is accounted for here too (webrtc-stats 8.4): what is sent
+        again is part of `packetsSent` and `bytesSent`, padding is part of `headerBytesSent`.
+        """
         return {
             "type": "outbound-rtp",
             "ssrc": self.encoding.ssrc,
@@ -348,9 +361,9 @@ class OutboundStream:
             "rid": self.encoding.rid,
             "rtxSsrc": self.encoding.rtx_ssrc,
             "active": self.encoding.active,
-            "packetsSent": self.packets_sent,
-            "bytesSent": self.bytes_sent,
-            "headerBytesSent": self.header_bytes_sent,
+            "packetsSent": self.packets_sent + self.retransmitted_packets + self.padding_packets,
+            "bytesSent": self.bytes_sent + self.retransmitted_bytes,
+            "headerBytesSent": self.header_bytes_sent + self.retransmitted_header_bytes + self.padding_bytes,
             "retransmittedPacketsSent": self.retransmitted_packets,
             "retransmittedBytesSent": self.retransmitted_bytes,
             "nackCount": self.nacks,

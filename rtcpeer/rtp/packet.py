@@ -208,12 +208,17 @@ def write_padding(
     return header + extensions + bytes(size - 1) + bytes((size,))
 
 
+def header_size(packet: bytes) -> int:
+    """How many bytes of a packet that `write_rtp` made are its header, extensions included."""
+    if packet[0] & 0x10:
+        return HEADER_SIZE + 4 + 4 * (packet[HEADER_SIZE + 2] << 8 | packet[HEADER_SIZE + 3])
+    return HEADER_SIZE
+
+
 def rewrap_rtx(packet: bytes, payload_type: int, sequence_number: int, ssrc: int) -> bytes:
     """The retransmission of a packet that `write_rtp` made (RFC 4588 section 4)."""
     first, second, original, timestamp, _ssrc = _HEADER.unpack_from(packet)
-    body = HEADER_SIZE
-    if first & 0x10:
-        body += 4 + 4 * (packet[HEADER_SIZE + 2] << 8 | packet[HEADER_SIZE + 3])
+    body = header_size(packet)
     header: bytes = _HEADER.pack(first, second & 0x80 | payload_type, sequence_number, timestamp, ssrc)
     number: bytes = original.to_bytes(2, "big")
     return header + packet[HEADER_SIZE:body] + number + packet[body:]

@@ -12,7 +12,8 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -103,6 +104,43 @@ async def expect_media(site: Site, page: Page) -> None:
     await page.wait_for("rtcpeer.view.audio.audioLevel > 0.01", what="the tone is heard")
 
 
+# for how long in all the page stood still, in ms: how late its timer was
+STILL = """(() => {
+  globalThis.stood = 0;
+  let last = performance.now();
+  globalThis.standing = setInterval(() => {
+    const now = performance.now();
+    stood += Math.max(0, now - last - 50);
+    last = now;
+  }, 50);
+})()"""
+
+
+@contextlib.asynccontextmanager
+async def standing(page: Page) -> AsyncIterator[Callable[[], Awaitable[float]]]:
+    """How many ms the page and this program stood still since now: silence of which the path is not guilty."""
+    here = 0.0
+
+    async def count() -> None:
+        nonlocal here
+        while True:
+            started = time.perf_counter()
+            await asyncio.sleep(0.05)
+            here += max(0.0, time.perf_counter() - started - 0.05) * 1000
+
+    async def told() -> float:
+        return here + float(await page.evaluate("stood"))
+
+    await page.evaluate(STILL)
+    counting = asyncio.create_task(count())
+    try:
+        yield told
+    finally:
+        counting.cancel()
+        await asyncio.gather(counting, return_exceptions=True)
+        await page.evaluate("clearInterval(standing)")
+
+
 async def expect_no_loss(page: Page, *, gap_ms: float | None = None) -> None:
     """Every number arrived so far, both ways; and more arrive."""
     before = await page.evaluate(NUMBERS)
@@ -171,16 +209,18 @@ async def restart_with_new_servers(site: Site, page: Page, button: str) -> None:
     configured = await page.evaluate("rtcpeer.call.pc.getConfiguration().iceServers.map(s => s.urls).flat()")
     assert configured == [url for server in bot.configuration["iceServers"] for url in server["urls"]]
     assert bot.configuration["iceServers"] != urls
-    await page.click(button)
     old = before.split(",")
-    await page.wait_for(
-        f"(({UFRAGS}).split(',').every(u => !{old}.includes(u)))"
-        " && rtcpeer.call.pc.signalingState === 'stable'"
-        " && /completed|connected/.test(rtcpeer.call.pc.iceConnectionState)"
-    )
-    await page.wait_for(f"{LOG}.slice({logged}).some(e => /switched off/.test(e.detail))")
-    # nobody waited for a path that was given up, which takes five seconds; less is for the scenarios in virtual time
-    await expect_no_loss(page, gap_ms=3000)
+    async with standing(page) as still:
+        await page.click(button)  # from here on the page and the bot count the longest silence anew
+        await page.wait_for(
+            f"(({UFRAGS}).split(',').every(u => !{old}.includes(u)))"
+            " && rtcpeer.call.pc.signalingState === 'stable'"
+            " && /completed|connected/.test(rtcpeer.call.pc.iceConnectionState)"
+        )
+        await page.wait_for(f"{LOG}.slice({logged}).some(e => /switched off/.test(e.detail))")
+        # nobody waited for a path that was given up, which takes five seconds; less is for the scenarios in
+        # virtual time
+        await expect_no_loss(page, gap_ms=3000 + await still())
     await expect_media(site, page)
     states = await page.evaluate(f"{LOG}.slice({logged}).map(e => e.what + ' ' + e.detail)")
     assert not [s for s in states if re.search("connection (connecting|disconnected|failed|closed)", s)]
@@ -200,9 +240,9 @@ async def outage(site: Site, page: Page) -> None:
     await page.evaluate(WATCH)
     await page.click("#outage")
     await page.wait_for(f"{LOG}.slice({logged}).some(e => e.what === 'outage' && /is over/.test(e.detail))")
-    begins, ends = (
-        await page.evaluate(f"{LOG}.slice({logged}).find(e => e.detail.startsWith('{word}')).time")
-        for word in ("begins", "is over")
+    begins, ends = await page.evaluate(
+        f"['begins', 'is over'].map(w => {LOG}.slice({logged})"
+        ".find(e => e.what === 'outage' && e.detail.startsWith(w)).time)"
     )
     said = [entry for entry in await page.evaluate("said") if begins + 2500 < entry[0] < ends - 100]
     assert len(said) > 10

@@ -228,6 +228,16 @@ def test_a_subscriber_cannot_make_the_relay_send_without_end():
     assert subscriber.output.repeated_bytes - before <= 1.25 * 100_000 / 8 * 11
 
 
+def test_padding_is_counted():
+    publisher, subscriber = Publisher(), Subscriber(rtx=(70, {100: 101}))
+    assert subscriber.output.make_padding(100) is None
+    publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(0.0, key=True)
+    padding = [subscriber.output.make_padding(size) for size in (100, 50)]
+    assert subscriber.output.padding_packets == 2
+    assert subscriber.output.padding_bytes == sum(map(len, padding))
+
+
 def test_pause_and_go_on():
     publisher, subscriber = Publisher(), Subscriber()
     source = Source("video", lambda stream: None, lambda: None)

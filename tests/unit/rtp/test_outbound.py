@@ -47,6 +47,22 @@ def test_what_is_young_is_sent_again(stream, sent, clock):
     assert stream.retransmitted_packets == 2
 
 
+def test_statistics_account_for_the_retransmission_stream(stream, sent, clock):
+    """The other end counts what comes over it as part of this stream; only the sender report tells of one SSRC."""
+    numbers = send(stream, [b"a" * 100] * 3)
+    clock.now += 0.1
+    stream.repeat(numbers[1:], clock.now)
+    sent.append(stream.make_padding(50))
+
+    told = stream.stats("video")
+    assert (told["packetsSent"], told["retransmittedPacketsSent"]) == (len(sent), 2)
+    assert (told["bytesSent"], told["retransmittedBytesSent"]) == (500, 200)
+    # a retransmission has two bytes more: the number that it had
+    assert told["bytesSent"] + told["headerBytesSent"] == sum(map(len, sent)) - 2 * 2
+    report = stream.write_report("name", clock.now)
+    assert int.from_bytes(report[20:24], "big") == 3
+
+
 def test_what_is_old_is_not(stream, sent, clock):
     numbers = send(stream, [b"a" * 100] * 3)
     clock.now += 1.5
