@@ -104,13 +104,13 @@ async def expect_media(site: Site, page: Page) -> None:
     await page.wait_for("rtcpeer.view.audio.audioLevel > 0.01", what="the tone is heard")
 
 
-# for how long in all the page stood still, in ms: how late its timer was
+# for how long at worst the page stood still, in ms: how late its timer was
 STILL = """(() => {
   globalThis.stood = 0;
   let last = performance.now();
   globalThis.standing = setInterval(() => {
     const now = performance.now();
-    stood += Math.max(0, now - last - 50);
+    stood = Math.max(stood, now - last - 50);
     last = now;
   }, 50);
 })()"""
@@ -118,7 +118,7 @@ STILL = """(() => {
 
 @contextlib.asynccontextmanager
 async def standing(page: Page) -> AsyncIterator[Callable[[], Awaitable[float]]]:
-    """How many ms the page and this program stood still since now: silence of which the path is not guilty."""
+    """For how many ms at worst the page and this program stood still since now: silence that is not the path's."""
     here = 0.0
 
     async def count() -> None:
@@ -126,7 +126,7 @@ async def standing(page: Page) -> AsyncIterator[Callable[[], Awaitable[float]]]:
         while True:
             started = time.perf_counter()
             await asyncio.sleep(0.05)
-            here += max(0.0, time.perf_counter() - started - 0.05) * 1000
+            here = max(here, (time.perf_counter() - started - 0.05) * 1000)
 
     async def told() -> float:
         return here + float(await page.evaluate("stood"))
@@ -245,7 +245,8 @@ async def outage(site: Site, page: Page) -> None:
         ".find(e => e.what === 'outage' && e.detail.startsWith(w)).time)"
     )
     said = [entry for entry in await page.evaluate("said") if begins + 2500 < entry[0] < ends - 100]
-    assert len(said) > 10
+    # fifty on a quiet machine; a busy one runs the page's timer a few times in those seconds
+    assert len(said) >= 3
     assert {entry[1]["tone"] for entry in said} == {"bad"}, said
     assert not [entry[2] for entry in said if entry[2].endswith("ms")]
     await page.evaluate("clearInterval(watching)")
