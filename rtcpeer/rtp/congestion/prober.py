@@ -15,6 +15,8 @@ from rtcpeer.rtp.congestion.sending import SendControl
 _PADDING_MAX = 255
 # What comes with it, roughly, in bytes.
 _HEADERS = 24
+# And at least so much: Janus 1.1 takes two bytes for a sequence number, and crashes where there is one byte.
+_PADDING_MIN = 50
 _INTERVAL = DURATION / (BURSTS - 1)
 
 
@@ -70,7 +72,7 @@ class Prober:
         self._timer = None
         left = self._rate / 8 * _INTERVAL
         while left > 0:
-            packet = self._make_padding(min(_PADDING_MAX, max(1, int(left) - _HEADERS)))
+            packet = self._make_padding(min(_PADDING_MAX, max(_PADDING_MIN, int(left) - _HEADERS)))
             if packet is None:
                 break
             self._release(packet)
