@@ -33,6 +33,7 @@ class SocketIoLink:
         self._handlers: dict[str, Callable[..., Any]] = {}
         self._client: Any = None
         self._http: aiohttp.ClientSession | None = None
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
 
     def on(self, event: str, handler: Callable[..., Any]) -> None:
         """Call a coroutine function or function at each such event, "disconnect" included."""
@@ -46,7 +47,7 @@ class SocketIoLink:
         """
         await self._drop()
         if self._http is None:
-            self._http = aiohttp.ClientSession()
+            self._http = aiohttp.ClientSession(ws_response_class=self._make_socket)  # type: ignore[arg-type]
         client = self._client = socketio.AsyncClient(
             reconnection=False,
             handle_sigint=False,
@@ -68,6 +69,10 @@ class SocketIoLink:
             raise NetworkError(
                 f"the server at {base} cannot be reached: {error!r}", fault="network"
             ) from error
+
+    def _make_socket(self, *arguments: Any, **options: Any) -> aiohttp.ClientWebSocketResponse:
+        self._socket = aiohttp.ClientWebSocketResponse(*arguments, **options)
+        return self._socket
 
     async def call(self, event: str, data: Any) -> Any:
         """Emit an event and wait for its acknowledgement.
@@ -119,3 +124,9 @@ class SocketIoLink:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        socket, self._socket = self._socket, None
+        if socket is not None and socket is not client.eio.ws:
+            # the library forgets it, open, where the first word of a server is none of Engine.IO
+            with contextlib.suppress(*_FAILURES):
+                async with asyncio.timeout(_CLOSE_TIME):
+                    await socket.close()
