@@ -88,6 +88,16 @@ class JanusPlugin:
         handle.on_hangup = lambda reason: self.hung_up(handle, reason)
         return handle
 
+    async def renew(self) -> None:
+        """Begin with another handle, which is given back if that fails."""
+        handle = await self.new_handle()
+        try:
+            await self.begin(handle)
+        except BaseException:
+            if not self.is_left:  # else it goes with the session, which may not answer any more
+                await asyncio.shield(handle.detach())
+            raise
+
     def hung_up(self, handle: JanusHandle, reason: str) -> None:
         """Janus has closed the peer connection; the supervised peer notices by itself."""
 

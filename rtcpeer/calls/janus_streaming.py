@@ -6,7 +6,6 @@ configuration gives it, else its kind.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Any, ClassVar, Final
 
@@ -56,7 +55,7 @@ class JanusStreaming(JanusPlugin):
     def prepare(self) -> tuple[HandleChannel, Any]:
         """See `JanusPlugin`."""
         channel = SubscriberChannel(
-            self._renew, restart=lambda: {"request": "watch", "id": self.mountpoint, "restart": True}
+            self.renew, restart=lambda: {"request": "watch", "id": self.mountpoint, "restart": True}
         )
         peer = self.host.supervise(channel)
         self._tracks = ArrivingTracks(peer, self._subscribe, self.host.track_unsubscribed)
@@ -85,15 +84,6 @@ class JanusStreaming(JanusPlugin):
         said, _ = await handle.ask({"request": "info", "id": self.mountpoint})
         info = said.get("info")
         return info if isinstance(info, dict) else {}
-
-    async def _renew(self) -> None:
-        handle = await self.new_handle()
-        try:
-            await self.begin(handle)
-        except BaseException:
-            if not self.is_left:  # else it goes with the session, which may not answer any more
-                await asyncio.shield(handle.detach())
-            raise
 
     def take_event(self, handle: JanusHandle, data: dict[str, Any], jsep: dict[str, Any] | None) -> None:
         """See `JanusPlugin`."""

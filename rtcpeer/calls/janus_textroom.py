@@ -66,7 +66,7 @@ class JanusTextRoom(JanusPlugin):
     def prepare(self) -> tuple[HandleChannel, Any]:
         """See `JanusPlugin`."""
         channel = SubscriberChannel(
-            self._renew, start={"request": "ack"}, restart=lambda: {"request": "restart"}
+            self.renew, start={"request": "ack"}, restart=lambda: {"request": "restart"}
         )
         peer = self.host.supervise(channel)
         self._data = peer.createDataChannel(LABEL)
@@ -84,15 +84,6 @@ class JanusTextRoom(JanusPlugin):
             raise NetworkError("Janus has not offered a connection to the TextRoom", fault="remote")
         self.channel.take_over(handle)
         self.take_event(handle, data, jsep)
-
-    async def _renew(self) -> None:
-        handle = await self.new_handle()
-        try:
-            await self.begin(handle)
-        except BaseException:
-            if not self.is_left:  # else it goes with the session, which may not answer any more
-                await asyncio.shield(handle.detach())
-            raise
 
     async def _make_room(self, handle: JanusHandle) -> None:
         properties = self._create if isinstance(self._create, dict) else {}

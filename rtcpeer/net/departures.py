@@ -21,21 +21,29 @@ RUN_MIN: Final = 3
 class _Turn:
     """Whose datagrams leave at the end of the turn of one loop."""
 
-    __slots__ = ("_call_soon", "_full")
+    __slots__ = ("_full", "_loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._call_soon = loop.call_soon
+        # weak: `_turns` would keep every loop that ever was
+        self._loop = weakref.ref(loop)
         self._full: list[Departures] = []
 
     def add(self, departures: Departures) -> None:
+        loop = self._loop()
+        if loop is None:
+            return
         if not self._full:
-            self._call_soon(self._end)
+            loop.call_soon(self._end, loop)
         self._full.append(departures)
 
-    def _end(self) -> None:
+    def _end(self, loop: asyncio.AbstractEventLoop) -> None:
         full, self._full = self._full, []
         for departures in full:
-            departures.flush()
+            try:
+                departures.flush()
+            except Exception as exc:
+                # what others send leaves all the same
+                loop.call_exception_handler({"message": "datagrams could not be sent", "exception": exc})
 
 
 _turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Turn] = weakref.WeakKeyDictionary()

@@ -129,7 +129,7 @@ async def test_a_text_room() -> None:
             await heard_b.get(Reconnected)
             await bob.send("after a restart")
             await heard_a.get(Message, 4)
-            await bob.service._renew()  # another connection: another membership under the same name
+            await bob.service.renew()  # another connection: another membership under the same name
             await heard_b.get(Reconnected, 2)
             await until(lambda: "bob" in alice.participants, 20)
             await alice.send("are you back?", "bob")
@@ -214,7 +214,7 @@ async def test_a_mountpoint() -> None:
 
             call.service.peer.restart()
             await seen_again(1)
-            await call.service._renew()
+            await call.service.renew()
             await seen_again(2)
             assert len(diary.of(TrackSubscribed)) == 2
             with pytest.raises(NotSupportedError):

@@ -13,7 +13,6 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-WIDTH = 100
 COLOURS = {
     "caller": "36",
     "callee": "33",

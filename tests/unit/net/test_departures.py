@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import random
+import weakref
 from typing import Any
 
 import pytest
@@ -108,3 +110,30 @@ def test_each_loop_has_its_own_turn() -> None:
         return path.datagrams
 
     assert asyncio.run(send()) == asyncio.run(send()) == [b"x"] * RUN_MIN
+
+
+async def test_one_that_cannot_send_holds_up_nobody() -> None:
+    def fail(_datagram: bytes) -> None:
+        raise OSError("no way out")
+
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
+    broken, path = Departures(fail, lambda _data, _size: None), Path()
+    waiting = departures(path)
+    for _ in range(2):
+        broken.take(b"lost")
+        waiting.take(b"sent")
+        await asyncio.sleep(0)
+    assert path.datagrams == [b"sent", b"sent"]
+    assert [str(each["exception"]) for each in told] == ["no way out", "no way out"]
+
+
+def test_loops_that_have_ended_are_let_go() -> None:
+    async def main() -> weakref.ref[asyncio.AbstractEventLoop]:
+        departures(Path()).take(b"x")
+        await asyncio.sleep(0)
+        return weakref.ref(asyncio.get_running_loop())
+
+    ended = asyncio.run(main())
+    gc.collect()
+    assert ended() is None
