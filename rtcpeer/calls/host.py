@@ -58,7 +58,7 @@ class CallEventStream(AsyncIterator[CallEvent]):
 
     def __init__(self, first: list[CallEvent]) -> None:
         self._inbox: Inbox[CallEvent] = Inbox(first)
-        self.dropped = 0
+        self.dropped: int = 0
 
     def put(self, event: CallEvent) -> None:
         """For the host: one more."""

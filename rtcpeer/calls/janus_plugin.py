@@ -62,7 +62,7 @@ class JanusPlugin:
         self.host: CallHost
         self.peer: Any = None
         self.channel: HandleChannel | None = None
-        self.is_left = False
+        self.is_left: bool = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, {self.session!r}>"

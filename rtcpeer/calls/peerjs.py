@@ -37,6 +37,7 @@ from rtcpeer.media.stream import MediaStream
 from rtcpeer.signaling.capabilities import ChannelCapabilities
 from rtcpeer.signaling.channel import as_message
 from rtcpeer.supervisor.events import GaveUp
+from rtcpeer.supervisor.peer import SupervisedPeer
 from rtcpeer.supervisor.session import Session
 
 logger = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ class PeerJSConnection:
         self.metadata = metadata
         self._owner = owner
         self.channel: _Channel = _Channel(owner, self, offers=offers)
-        self.peer = owner.session.supervise(self.channel)
+        self.peer: SupervisedPeer = owner.session.supervise(self.channel)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} with {self.peer_id}, {self.peer.state}>"

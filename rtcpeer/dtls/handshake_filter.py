@@ -78,9 +78,9 @@ class HandshakeFilter:
 
     def __init__(self, *, is_server: bool) -> None:
         self.alert: int | None = None
-        self.is_mirror = False
-        self.first = b""
-        self.due = 0
+        self.is_mirror: bool = False
+        self.first: bytes = b""
+        self.due: int = 0
         self._is_server = is_server
         self._number = 0
         # (message number, type, length) -> what has come of it

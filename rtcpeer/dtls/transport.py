@@ -83,10 +83,10 @@ class DtlsTransport:
         alternatives: Sequence[Certificate] = (),
         name: str = "",
     ) -> None:
-        self.certificate = certificate
+        self.certificate: Certificate = certificate
         self._alternatives = tuple(alternatives)
-        self.role = DtlsRole.AUTO
-        self.state = DtlsTransportState.NEW
+        self.role: DtlsRole = DtlsRole.AUTO
+        self.state: DtlsTransportState = DtlsTransportState.NEW
         self.fingerprints: tuple[Fingerprint, ...] = ()
         self._pipe = pipe
         self._listener: DtlsListener | None = listener

@@ -68,11 +68,11 @@ class Local:
         local_preference: int = 0,
         network: str | None = None,
     ) -> None:
-        self.id = id
-        self.candidate = candidate
-        self.base = base
-        self.local_preference = local_preference
-        self.network = network
+        self.id: str = id
+        self.candidate: Candidate = candidate
+        self.base: Base | None = base
+        self.local_preference: int = local_preference
+        self.network: str | None = network
 
 
 class Remote:
@@ -81,10 +81,10 @@ class Remote:
     __slots__ = ("address", "candidate", "id", "is_ipv6")
 
     def __init__(self, id: str, candidate: Candidate, address: Address) -> None:
-        self.id = id
-        self.candidate = candidate
-        self.address = address
-        self.is_ipv6 = is_ipv6(address[0])
+        self.id: str = id
+        self.candidate: Candidate = candidate
+        self.address: Address = address
+        self.is_ipv6: bool = is_ipv6(address[0])
 
 
 class Check:
@@ -171,45 +171,56 @@ class Pair:
         "wanted",
     )
 
+    packets_sent: int
+    packets_received: int
+    bytes_sent: int
+    bytes_received: int
+    packets_discarded: int
+    bytes_discarded: int
+    requests_sent: int
+    requests_received: int
+    responses_sent: int
+    responses_received: int
+
     def __init__(self, id: str, owner: object, local: Local, base: Base, remote: Remote) -> None:
-        self.id = id
+        self.id: str = id
         # The generation it belongs to.
-        self.owner = owner
-        self.local = local
-        self.remote = remote
-        self.base = base
-        self.address = remote.address
-        self.priority = 0
+        self.owner: object = owner
+        self.local: Local = local
+        self.remote: Remote = remote
+        self.base: Base = base
+        self.address: Address = remote.address
+        self.priority: int = 0
         # Lower is better; see `rank_of`.
-        self.rank = 0
-        self.state = PairStatus.WAITING
+        self.rank: int = 0
+        self.state: PairStatus = PairStatus.WAITING
         self.check: Check | None = None
-        self.triggered = False
+        self.triggered: bool = False
         # The local candidate as the remote side sees it; set by the first response.
         self.valid_local: Local | None = None
-        self.nominated = False
+        self.nominated: bool = False
         # A whole series of checks, or the network, has said that it does not work; they may go on all the same.
-        self.exhausted = False
+        self.exhausted: bool = False
         # Controlled: the remote side asked for this pair while it was not valid yet.
-        self.wanted = False
-        self.first_valid_at = NEVER
+        self.wanted: bool = False
+        self.first_valid_at: float = NEVER
         # Anything authenticated, or data on the validated path.
-        self.heard_at = -NEVER
+        self.heard_at: float = -NEVER
         # The last valid response to a check of ours (RFC 7675).
-        self.consented_at = -NEVER
-        self.is_silent = False
-        self.retry_at = NEVER
-        self.retry_pause = 0.0
+        self.consented_at: float = -NEVER
+        self.is_silent: bool = False
+        self.retry_at: float = NEVER
+        self.retry_pause: float = 0.0
         self.rtt: float | None = None
-        self.total_rtt = 0.0
-        self.sent_at = -NEVER
+        self.total_rtt: float = 0.0
+        self.sent_at: float = -NEVER
         self.packets_sent = self.packets_received = self.bytes_sent = self.bytes_received = 0
         self.packets_discarded = self.bytes_discarded = 0
         self.requests_sent = self.requests_received = self.responses_sent = self.responses_received = 0
-        self.consent_requests_sent = 0
+        self.consent_requests_sent: int = 0
         # RFC 8445 7.1.1: the priority that a peer-reflexive candidate discovered by this check would have.
         prflx = priority(CandidateType.PRFLX, local.local_preference, protocol=base.protocol)
-        self.priority_attribute = stun.u32(stun.PRIORITY, prflx)
+        self.priority_attribute: bytes = stun.u32(stun.PRIORITY, prflx)
         self.grade()
 
     @property

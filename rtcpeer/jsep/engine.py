@@ -82,7 +82,7 @@ class Engine:
                 default_stream=entropy.identifier(),
             )
         )
-        self.operations = Operations(self._holder, settings, entropy)
+        self.operations: Operations = Operations(self._holder, settings, entropy)
         self.write = write
         self.parse = parse
         self.fingerprints: tuple[Fingerprint, ...] = ()

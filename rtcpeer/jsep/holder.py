@@ -16,7 +16,7 @@ class StateHolder:
     __slots__ = ("state",)
 
     def __init__(self, state: SessionState) -> None:
-        self.state = state
+        self.state: SessionState = state
 
     def commit(self, plan: Plan) -> None:
         """Make the plan's state the present one.

@@ -78,10 +78,10 @@ class EncodeResult:
         is_forced: bool = False,
         first: object = None,
     ) -> None:
-        self.job = job
-        self.number = number
-        self.is_forced = is_forced
-        self.first = first
+        self.job: asyncio.Future[EncodedPayloads | None] | None = job
+        self.number: int = number
+        self.is_forced: bool = is_forced
+        self.first: object = first
 
 
 class EncodingGroup:

@@ -240,7 +240,7 @@ class RemoteTrack(MediaStreamTrack):
     def __init__(self, kind: str, id: str | None = None, label: str = "") -> None:
         super().__init__()
         self.kind = kind
-        self.label = label or f"remote {kind}"
+        self.label: str = label or f"remote {kind}"
         self._id = id or str(uuid.uuid4())
         # muted until packets come (webrtc-pc 5.3 "create an RTCRtpReceiver")
         self._muted = True

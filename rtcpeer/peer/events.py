@@ -54,7 +54,7 @@ class InitEvent(Event):
     _member_names: ClassVar[frozenset[str]] = EVENT_MEMBERS
 
     def __init__(self, type: str, init: Any = None, **members: Any) -> None:
-        self.type = webidl.string("type", type)
+        self.type: str = webidl.string("type", type)
         self._read_init(_read(self, init, members))
 
     def _read_init(self, given: dict[str, Any]) -> None:

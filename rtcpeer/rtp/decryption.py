@@ -40,7 +40,7 @@ class DecryptionWatch:
     """
 
     def __init__(self) -> None:
-        self.failed = 0
+        self.failed: int = 0
         self.runs: dict[int, _Run] = {}
 
     def note_failure(self, ssrc: int, now: float) -> bool:

@@ -70,7 +70,7 @@ class Rate:
     def __init__(self) -> None:
         self._bytes = 0
         self._since: float | None = None
-        self.value = 0.0
+        self.value: float = 0.0
 
     def add(self, size: int, now: float) -> None:
         """So many bytes came."""
@@ -155,22 +155,22 @@ class SourceStream:
         self.is_video = is_video
         self.clock_rate = clock_rate
         self.rid: str | None = None
-        self.rate = Rate()
+        self.rate: Rate = Rate()
         self.clock: SenderClock | None = None
-        self.keyframes = KeyframeRequests()
-        self.reception = Reception()
-        self.history = History() if is_video else History(AUDIO_HISTORY)
-        self.packets = 0
-        self.bytes = 0
-        self.frames = 0
-        self.dropped = 0
-        self.last_at = 0.0
-        self.numbers = Renumbering()
+        self.keyframes: KeyframeRequests = KeyframeRequests()
+        self.reception: Reception = Reception()
+        self.history: History = History() if is_video else History(AUDIO_HISTORY)
+        self.packets: int = 0
+        self.bytes: int = 0
+        self.frames: int = 0
+        self.dropped: int = 0
+        self.last_at: float = 0.0
+        self.numbers: Renumbering = Renumbering()
         # of the packet with the highest number
-        self.highest = -1
-        self.timestamp = 0
-        self.timestamp_at = 0.0
-        self.pictures = PictureNumbers()
+        self.highest: int = -1
+        self.timestamp: int = 0
+        self.timestamp_at: float = 0.0
+        self.pictures: PictureNumbers = PictureNumbers()
         # of the last packet that was forwarded
         self._payload_type = -1
         # where the last key frame began
@@ -423,25 +423,25 @@ class Output:
         clock_rate: int,
     ) -> None:
         self.ssrc = ssrc
-        self.plan = plan
+        self.plan: HeaderPlan = plan
         self.write = write
         self.clock_rate = clock_rate
         self.rtx: tuple[int, dict[int, int]] | None = None
-        self.rtx_number = 0
+        self.rtx_number: int = 0
         self.round_trip: float | None = None
         self.estimate: int | None = None
         self.temporal: int | None = None
         self.may_repeat: Callable[[int, float], bool] | None = None
         self.on_begin: Callable[[], None] | None = None
         self.stream: SourceStream | None = None
-        self.begun = False
+        self.begun: bool = False
         self.is_filled = False
         # the segment in force, its values once more for the loop over all outputs
-        self.segment = OffsetSegment(None, 0, 0, 0)
-        self.start = 0
-        self.offset = 0
-        self.time_offset = 0
-        self.patches = False
+        self.segment: OffsetSegment = OffsetSegment(None, 0, 0, 0)
+        self.start: int = 0
+        self.offset: int = 0
+        self.time_offset: int = 0
+        self.patches: bool = False
         self._segments: list[OffsetSegment] = []
         # what went out last when no stream is joined: the next number, the last timestamp and when
         self._next = number
@@ -455,10 +455,10 @@ class Output:
         self._base = (0, 0, 0)
         # numbers that went out unused: the source lacked them
         self._first: int | None = None
-        self.repeated_packets = 0
-        self.repeated_bytes = 0
-        self.padding_packets = 0
-        self.padding_bytes = 0
+        self.repeated_packets: int = 0
+        self.repeated_bytes: int = 0
+        self.padding_packets: int = 0
+        self.padding_bytes: int = 0
         self._repeated: dict[int, float] = {}
         self._tokens = float(REPEAT_BURST)
         self._tokens_base = 0

@@ -60,7 +60,7 @@ class HeaderPlan:
         # who numbers packets for the transport knows itself when they left
         numbered = 0 < ids.get(URI_TRANSPORT_CC, 0) < 15
         self._send_time = 0 if numbered else ids.get(URI_ABS_SEND_TIME, 0)
-        self.overhead = len(self._fixed_written)
+        self.overhead: int = len(self._fixed_written)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, HeaderPlan) and other._key == self._key

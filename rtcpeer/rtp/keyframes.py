@@ -27,8 +27,8 @@ class KeyframeRequests:
         self._sent_at: float | None = None
         self._seen_at: float | None = None
         self._repeats = 0
-        self.asked = 0
-        self.sent = 0
+        self.asked: int = 0
+        self.sent: int = 0
 
     @property
     def pending(self) -> bool:

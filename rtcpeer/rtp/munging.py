@@ -33,7 +33,7 @@ class Renumbering:
 
     def __init__(self) -> None:
         self.highest: int | None = None
-        self.shift = 0
+        self.shift: int = 0
         # from the number at the same index on, this many were left out before
         self._numbers = [0]
         self._shifts = [0]
@@ -94,13 +94,16 @@ class OffsetSegment:
     """
 
     __slots__ = ("first", "key", "layer", "offset", "picture", "start", "stream", "time_offset")
+    picture: int
+    layer: int
+    key: int
 
     def __init__(self, stream: object, start: int, first: int, time_offset: int) -> None:
-        self.stream = stream
-        self.start = start
-        self.first = first
-        self.offset = first - start
-        self.time_offset = time_offset
+        self.stream: object = stream
+        self.start: int = start
+        self.first: int = first
+        self.offset: int = first - start
+        self.time_offset: int = time_offset
         self.picture = self.layer = self.key = 0
 
     @property

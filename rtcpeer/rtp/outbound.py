@@ -76,8 +76,8 @@ class HeaderTemplate:
         elif rtp.URI_ORIENTATION in ids:
             self.turned = tuple([HeaderTemplate(extensions, mid, rid, turns=turns) for turns in range(4)])
         # who numbers packets for the transport knows itself when they left
-        self.abs_send_time = rtp.URI_ABS_SEND_TIME in ids and not numbered
-        self.audio_level = rtp.URI_AUDIO_LEVEL in ids and not self.abs_send_time
+        self.abs_send_time: bool = rtp.URI_ABS_SEND_TIME in ids and not numbered
+        self.audio_level: bool = rtp.URI_AUDIO_LEVEL in ids and not self.abs_send_time
         dynamic = 0
         if self.abs_send_time:
             elements.append((ids[rtp.URI_ABS_SEND_TIME], bytes(3)))

@@ -29,7 +29,7 @@ class Reception:
         # number -> when it was missed
         self._missing: dict[int, float] = {}
         self._asked_at = 0.0
-        self.given_up = 0
+        self.given_up: int = 0
 
     @property
     def lacking(self) -> bool:

@@ -63,21 +63,21 @@ class RelayPacket:
         ssrc: int,
         payload: bytes,
     ) -> None:
-        self.payload_type = payload_type
-        self.marker = marker
-        self.sequence_number = sequence_number
-        self.timestamp = timestamp
-        self.ssrc = ssrc
-        self.payload = payload
-        self.csrc_bytes = b""
-        self.csrc_count = 0
+        self.payload_type: int = payload_type
+        self.marker: int = marker
+        self.sequence_number: int = sequence_number
+        self.timestamp: int = timestamp
+        self.ssrc: int = ssrc
+        self.payload: bytes = payload
+        self.csrc_bytes: bytes = b""
+        self.csrc_count: int = 0
         self.elements: list[tuple[str, bytes]] = []
-        self.padding_size = 0
-        self.number = 0
-        self.at = 0.0
-        self.begins = False
+        self.padding_size: int = 0
+        self.number: int = 0
+        self.at: float = 0.0
+        self.begins: bool = False
         # a header extension says that a key frame begins: the payload may be encrypted
-        self.is_told_key = False
+        self.is_told_key: bool = False
         # (size of the descriptor, where its fields are and what they say), see `payloads.Vp8Descriptor`
         self.vp8: tuple[int, int, int, int, int, int, int] | None = None
 

@@ -147,10 +147,10 @@ class RtpSession:
         has_route: Callable[[], bool] = lambda: True,
         name: str = "",
     ) -> None:
-        self.connected = False
+        self.connected: bool = False
         self.pacer: Pacer | None = None
-        self.remote_clock = RemoteClock()
-        self.unsendable = 0
+        self.remote_clock: RemoteClock = RemoteClock()
+        self.unsendable: int = 0
         self._taps: dict[int, Tap] = {}
         self.has_route = has_route
         self._make_srtp = make_srtp

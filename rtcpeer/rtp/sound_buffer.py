@@ -54,7 +54,7 @@ class DelayTarget:
     __slots__ = ("_classes", "_count", "_weight", "seconds")
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.seconds: float = 0.0
         self._classes = [0.0] * _CLASSES
         self._weight = 1.0
         self._count = 0
@@ -105,7 +105,7 @@ class SoundBuffer:
 
     def __init__(self, clock_rate: int, target: float | None = None) -> None:
         self.fixed_target = target
-        self.discarded = 0
+        self.discarded: int = 0
         self._clock_rate = clock_rate
         self._adaptive = DelayTarget()
         self._held: dict[int, _Held] = {}

@@ -97,8 +97,8 @@ class Association:
     ) -> None:
         if len(entropy) < ENTROPY_SIZE:
             raise ValueError(f"{len(entropy)} random bytes are not enough, it takes {ENTROPY_SIZE}")
-        self.state = State.CLOSED
-        self.ignored = 0
+        self.state: State = State.CLOSED
+        self.ignored: int = 0
         self._user = user
         self._ports = (local_port, remote_port)
         self._secret = entropy[8:]

@@ -119,11 +119,11 @@ class DataChannel:
     def __init__(
         self, owner: ChannelOwner, parameters: ChannelParameters, listener: ChannelListener | None
     ) -> None:
-        self.parameters = parameters
-        self.id = parameters.id
-        self.state = DataChannelState.CONNECTING
-        self.buffered_amount = 0
-        self.buffered_amount_low_threshold = 0
+        self.parameters: ChannelParameters = parameters
+        self.id: int | None = parameters.id
+        self.state: DataChannelState = DataChannelState.CONNECTING
+        self.buffered_amount: int = 0
+        self.buffered_amount_low_threshold: int = 0
         self.listener = listener
         self._owner = owner
         # payload protocol, bytes, what of them counts, when it is given up

@@ -148,7 +148,7 @@ class RoomServer:
         self._max_per_address = max_per_address
         self._max_waiting = max_waiting
         self._address_rate = address_rate or RateLimit(200, 500)
-        self.statistics = RoomStatistics()
+        self.statistics: RoomStatistics = RoomStatistics()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sockets: set[RoomSocket] = set()
         self._members: dict[str, RoomSocket] = {}  # by id; also while one enters

@@ -42,12 +42,12 @@ class BaseContext:
         wake_after: float,
     ) -> None:
         self.receiver: Callable[[bytes], None] | None = None
-        self.clock = clock
-        self.on_stun = on_stun
-        self.on_wake = on_wake
-        self.on_unreachable = on_unreachable
-        self.is_early = is_early
-        self.wake_after = wake_after
+        self.clock: Callable[[], float] = clock
+        self.on_stun: Callable[[Base, bytes, Address], None] = on_stun
+        self.on_wake: Callable[[Pair], None] = on_wake
+        self.on_unreachable: Callable[[Base, Address], None] = on_unreachable
+        self.is_early: Callable[[Inlet, Address], bool] = is_early
+        self.wake_after: float = wake_after
 
 
 class ServerAssociation(Protocol):
@@ -71,8 +71,8 @@ class Inlet:
     protocol: str = "udp"
 
     def __init__(self, pipe: BaseContext, address: Address) -> None:
-        self.pipe = pipe
-        self.address = address
+        self.pipe: BaseContext = pipe
+        self.address: Address = address
         # Remote address -> the pair that its data belongs to; only authenticated checks put entries here.
         self.routes: dict[Address, Pair] = {}
         # The local halves of generations that use it; it is closed when the last one is gone.

@@ -54,9 +54,9 @@ class Aggregates:
         self._transports = transports
         self._fire = fire
         self._closed = False
-        self.connection = PeerConnectionState.NEW
-        self.ice_connection = IceTransportState.NEW
-        self.ice_gathering = IceGatheringState.NEW
+        self.connection: PeerConnectionState = PeerConnectionState.NEW
+        self.ice_connection: IceTransportState = IceTransportState.NEW
+        self.ice_gathering: IceGatheringState = IceGatheringState.NEW
 
     def derive(self) -> Callable[[], None]:
         """Derive iceConnectionState and connectionState; webrtc-pc 5.6.3 has them announced in this order."""

@@ -77,9 +77,9 @@ class DataChannelCore(Generic[FaceT]):
         # set by the makers below; the transport calls nothing before
         self.channel: DataChannel
         self.state: DataChannelState = _State.CONNECTING
-        self.was_open = False
+        self.was_open: bool = False
         self.error: RTCError | None = None
-        self.threshold = 0
+        self.threshold: int = 0
         # whether the buffered amount was above the threshold when last looked at
         self._above = False
         # what happened before the channel was announced; None = it is announced

@@ -24,6 +24,7 @@ from rtcpeer.jsep.engine import Engine
 from rtcpeer.jsep.settings import EngineSettings
 from rtcpeer.media.event_target import Event, EventTarget, fire
 from rtcpeer.net.current import current_network
+from rtcpeer.net.network import Network
 from rtcpeer.peer.certificate import core_of
 from rtcpeer.peer.core.aggregates import Aggregates
 from rtcpeer.peer.core.capabilities import engine_capabilities
@@ -59,11 +60,11 @@ class ConnectionContext:
 
     def __init__(self, target: EventTarget, configuration: RTCConfiguration, settings: PeerSettings) -> None:
         self.target = target
-        self.name = f"pc-{secrets.token_hex(3)}"
-        self.manager = ConfigurationManager(configuration)
+        self.name: str = f"pc-{secrets.token_hex(3)}"
+        self.manager: ConfigurationManager = ConfigurationManager(configuration)
         self.settings = settings
-        self.network = settings.network or current_network.get()
-        self.engine = Engine(
+        self.network: Network = settings.network or current_network.get()
+        self.engine: Engine = Engine(
             EngineSettings(
                 capabilities=engine_capabilities,
                 bundle_policy=BundlePolicy(configuration.bundlePolicy),
@@ -73,14 +74,14 @@ class ConnectionContext:
             write,
             parse_untrusted,
         )
-        self.chain = OperationsChain(self._chain_empty)
+        self.chain: OperationsChain = OperationsChain(self._chain_empty)
         # webrtc-pc 4.4.1.5: a description waits for every setParameters() under way
-        self.parameters_pending = Pending()
+        self.parameters_pending: Pending = Pending()
         self.closed = False
         # who negotiates for this connection, if somebody does: asked before changes, and named by explain()
         self.negotiator: NegotiatorLink | None = None
         # metrics and tracers; how often ICE was restarted
-        self.watchers = Watchers(self.report_failure)
+        self.watchers: Watchers = Watchers(self.report_failure)
         self.restarts = 0
         self._certificates: tuple[Certificate, ...] = ()
         # where everything of ours runs; None until something does

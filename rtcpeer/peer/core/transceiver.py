@@ -59,7 +59,7 @@ class TransceiverCore(Generic[TransceiverT, SenderT, ReceiverT]):
         self.sender_media = sender_media
         sender_media.on_error = self.report_sender_error
         self.receiver_media = receiver_media
-        self.receiver_track = receiver_track
+        self.receiver_track: RemoteTrack = receiver_track
         self.transport: DtlsTransportCore | None = None
         self.track: Track | None = None
         # of the DTMF sender, if there is one

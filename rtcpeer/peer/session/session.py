@@ -17,13 +17,17 @@ from typing import Any, TypeVar
 
 from rtcpeer.aio import Gone
 from rtcpeer.config.configuration import RTCConfiguration
+from rtcpeer.config.manager import ConfigurationManager
 from rtcpeer.errors import InvalidStateError
 from rtcpeer.jsep.effects import Plan
 from rtcpeer.jsep.encodings import check_new
+from rtcpeer.jsep.engine import Engine
 from rtcpeer.jsep.settings import OfferOptions
 from rtcpeer.media.event_target import EventTarget, close_events, forget_listeners
 from rtcpeer.peer.core.aggregates import Aggregates
 from rtcpeer.peer.core.context import ConnectionContext
+from rtcpeer.peer.core.operations import OperationsChain
+from rtcpeer.peer.core.watching import Watchers
 from rtcpeer.peer.negotiatorlink import NegotiatorLink
 from rtcpeer.peer.session.executor import Executor
 from rtcpeer.peer.session.stats_collector import StatsCollector
@@ -51,14 +55,20 @@ class PeerSession:
     """
 
     def __init__(self, target: EventTarget, configuration: RTCConfiguration, settings: PeerSettings) -> None:
-        context = self.context = ConnectionContext(target, configuration, settings)
-        self.name, self.settings, self.manager = context.name, context.settings, context.manager
-        self.engine, self.chain, self.watchers = context.engine, context.chain, context.watchers
+        self.context: ConnectionContext = ConnectionContext(target, configuration, settings)
+        context = self.context
+        self.name: str = context.name
+        self.settings: PeerSettings = context.settings
+        self.manager: ConfigurationManager = context.manager
+        self.engine: Engine = context.engine
+        self.chain: OperationsChain = context.chain
+        self.watchers: Watchers = context.watchers
         self.executor: Executor = Executor(context)
         # makes the ids of statistics stable within the connection and meaningless outside it
         self.stats_salt: str = secrets.token_hex(4)
         context.collect_stats = StatsCollector(self.executor, self.stats_salt).collect
-        self.aggregates = context.aggregates = Aggregates(self.name, self.executor, context.fire)
+        self.aggregates: Aggregates = Aggregates(self.name, self.executor, context.fire)
+        context.aggregates = self.aggregates
         self._closing: asyncio.Task[None] | None = None
 
     @property

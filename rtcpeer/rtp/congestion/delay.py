@@ -69,8 +69,8 @@ class DelayTrend:
         self._reset()
 
     def _reset(self) -> None:
-        self.usage = Usage.NORMAL
-        self.delay = 0.0
+        self.usage: Usage = Usage.NORMAL
+        self.delay: float = 0.0
         # the group that comes: when its first packet left, when its last one left and arrived
         self._first_sent: float | None = None
         self._last = 0.0

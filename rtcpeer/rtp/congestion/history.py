@@ -23,7 +23,7 @@ class SentPackets:
     __slots__ = ("_at", "_bytes", "number")
 
     def __init__(self) -> None:
-        self.number = 1
+        self.number: int = 1
         # 0.0 where there is none, or where its arrival was told already
         self._at = [0.0] * SIZE
         self._bytes = [0] * SIZE

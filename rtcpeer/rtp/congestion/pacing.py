@@ -37,9 +37,9 @@ class PacketPacer:
     def __init__(self, release: Callable[[bytes], None]) -> None:
         self._release = release
         self._queue: deque[bytes] = deque()
-        self.queued = 0
+        self.queued: int = 0
         self._estimate = 0
-        self.budget = math.inf
+        self.budget: float = math.inf
         self._updated = -math.inf
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None

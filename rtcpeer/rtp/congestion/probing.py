@@ -49,11 +49,11 @@ class Probe:
     __slots__ = ("_arrivals", "begun_at", "ended_at", "rate", "sent_bytes")
 
     def __init__(self, rate: int, now: float) -> None:
-        self.rate = rate
-        self.begun_at = now
+        self.rate: int = rate
+        self.begun_at: float = now
         # when its last packet was sent; None until then
         self.ended_at: float | None = None
-        self.sent_bytes = 0
+        self.sent_bytes: int = 0
         # (sent, arrived, bytes)
         self._arrivals: list[tuple[float, float, int]] = []
 

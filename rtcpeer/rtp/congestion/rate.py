@@ -89,8 +89,8 @@ class RateEstimate:
 
     def __init__(self) -> None:
         self.value: float | None = None
-        self.throughput = Throughput()
-        self.trend = DelayTrend()
+        self.throughput: Throughput = Throughput()
+        self.trend: DelayTrend = DelayTrend()
         self._has_queued = False
         self._at = 0.0
         self._decreased_at = 0.0

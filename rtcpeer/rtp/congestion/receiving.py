@@ -30,7 +30,7 @@ class FeedbackWriter:
     __slots__ = ("_arrivals", "_bytes", "_interval", "_loop", "_send", "_ssrc", "_timer", "identifier")
 
     def __init__(self, identifier: int, send: Callable[[Callable[[int], list[bytes]]], None]) -> None:
-        self.identifier = identifier
+        self.identifier: int = identifier
         self._arrivals = Arrivals()
         self._send = send
         self._ssrc = 0

@@ -59,10 +59,10 @@ class SendControl:
         identifier: int,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self.identifier = identifier
-        self.acknowledged = 0
-        self.lost = 0
-        self.malformed = 0
+        self.identifier: int = identifier
+        self.acknowledged: int = 0
+        self.lost: int = 0
+        self.malformed: int = 0
         self._sent = SentPackets()
         self._estimate = RateEstimate()
         self._heard_at = 0.0

@@ -34,7 +34,7 @@ class Medium:
     """
 
     def __init__(self, seed: int, spare_dtls: SpareDtls) -> None:
-        self.random = random.Random(seed)
+        self.random: random.Random = random.Random(seed)
         self.spare_dtls: SpareDtls = spare_dtls
         self.drops: Counter[str] = Counter()
         self._queue: list[tuple[float, int, Callable[[Packet], None], Packet]] = []

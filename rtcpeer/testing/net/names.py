@@ -30,7 +30,7 @@ class Names:
 
     def __init__(self, chance: Random) -> None:
         self.dns: dict[str, list[str]] = {}
-        self.delay = 0.0
+        self.delay: float = 0.0
         self._random = chance
         self._hosts: dict[str, Callable[[], list[str]]] = {}
         self._local: dict[str, tuple[Segments, str]] = {}

@@ -49,13 +49,13 @@ class Router:
     ) -> None:
         self.name = name
         self.segment = inner
-        self.firewall = read_firewall(firewall)
+        self.firewall: Firewall = read_firewall(firewall)
         behaviour = read_nat(nat)
-        self.nat = NatTable(behaviour, medium.time) if behaviour is not None else None
+        self.nat: NatTable | None = NatTable(behaviour, medium.time) if behaviour is not None else None
         self._medium = medium
         self._add_host = add_host
-        self.outside = Port(medium, self, "outside", outer)
-        self.inside = Port(medium, self, "inside", inner, delay=0.0)
+        self.outside: Port = Port(medium, self, "outside", outer)
+        self.inside: Port = Port(medium, self, "inside", inner, delay=0.0)
         inner.gateway = self.inside
         for family, prefix in inner.prefixes.items():
             inner.plug(self.inside, inner.new_address(family))
