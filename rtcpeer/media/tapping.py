@@ -244,7 +244,7 @@ class ReceiverTap:
     ) -> None:
         """Ask for packets that are missing, unless somebody else does; where they do not come, for a key frame."""
         reception = stream.reception
-        if reception.give_up(now) and stream.is_video and stream.is_used:
+        if reception.give_up(now) and stream.is_video and self.source.is_used(stream):
             self.source.ask(stream, now)
         if inbound is None or not form.nack:
             return

@@ -68,7 +68,7 @@ class StreamClock:
         self._sent_at, self._timestamp = sent_at, rtp_timestamp
 
     def timestamp_at(self, now: float) -> int | None:
-        """See `forwarding.SenderClock`."""
+        """The RTP timestamp of what is captured at a time of day of ours; None before the first report."""
         offset = self._remote.offset if self._own is None else self._own
         if self._sent_at is None or offset is None:
             return None

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from rtcpeer.rtp.clocks import StreamClock
 from rtcpeer.rtp.headers import HeaderPlan, Written
 from rtcpeer.rtp.history import History
 from rtcpeer.rtp.keyframes import KeyframeRequests
@@ -90,39 +91,6 @@ class Rate:
         return self.value or self._bytes / max(0.2, now - self._since)
 
 
-class SenderClock(Protocol):
-    """The last sender report of a stream, in our own time."""
-
-    def timestamp_at(self, now: float) -> int | None:
-        """The RTP timestamp of what is captured at a time of day of ours; None before the first report."""
-
-
-class Thinner(Protocol):
-    """Makes streams with fewer temporal layers of one stream (see `thinning`)."""
-
-    @property
-    def is_used(self) -> bool:
-        """Whether an output gets one of them, or is going to."""
-
-    def take(self, packet: RelayPacket, codec_name: str, now: float) -> None:
-        """A packet of the stream, before that sends it itself."""
-
-    def skip(self, packet: RelayPacket, now: float) -> None:
-        """One that nobody gets."""
-
-    def stream(self, limit: int) -> SourceStream:
-        """The one with the layers up to this one."""
-
-    def move(self, output: Output, limit: int) -> None:
-        """Let an output get those layers, as soon as that is possible."""
-
-    def forget(self, output: Output) -> None:
-        """An output is given something else."""
-
-    def prune(self) -> None:
-        """Make no stream that nobody gets."""
-
-
 class SourceStream:
     """One SSRC of a source: its numbers, its history, the outputs that get it.
 
@@ -140,7 +108,8 @@ class SourceStream:
         dropped: packets that nobody could get: twice, too late, malformed.
         origin: the stream that it is made of by leaving temporal layers out; itself, if it is none of those.
         temporal: the highest temporal layer that it has.
-        thinning: makes streams with fewer temporal layers, where somebody wants those.
+        on_take: called with each packet that is forwarded, its codec and the time, before the outputs get it.
+        on_skip: called with each packet that is not forwarded, and the time.
         structure: the last dependency descriptor with a structure; None if there was none.
         arriving: outputs that get it from the packet on that is taken now.
     """
@@ -149,14 +118,15 @@ class SourceStream:
         self.ssrc = ssrc
         self.origin = self
         self.temporal = ALL
-        self.thinning: Thinner | None = None
+        self.on_take: Callable[[RelayPacket, str, float], None] | None = None
+        self.on_skip: Callable[[RelayPacket, float], None] | None = None
         self.structure: bytes | None = None
         self.arriving: tuple[Output, ...] = ()
         self.is_video = is_video
         self.clock_rate = clock_rate
         self.rid: str | None = None
         self.rate: Rate = Rate()
-        self.clock: SenderClock | None = None
+        self.clock: StreamClock | None = None
         self.keyframes: KeyframeRequests = KeyframeRequests()
         self.reception: Reception = Reception()
         self.history: History = History() if is_video else History(AUDIO_HISTORY)
@@ -187,8 +157,8 @@ class SourceStream:
         Its number is left out; if later ones have gone out already, it is filled with an empty packet, or subscribers
         would wait for it.
         """
-        if self.thinning is not None:
-            self.thinning.skip(packet, now)
+        if self.on_skip is not None:
+            self.on_skip(packet, now)
         extended = self.numbers.extend(packet.sequence_number)
         self.reception.note(extended, now)
         self.last_at = packet.at = now
@@ -234,8 +204,8 @@ class SourceStream:
                 raise
         else:
             packet.begins = True
-        if self.thinning is not None:
-            self.thinning.take(packet, codec_name, now)
+        if self.on_take is not None:
+            self.on_take(packet, codec_name, now)
         is_newest = number > self.highest
         if not self.history.add(packet):
             self.dropped += 1
@@ -369,9 +339,7 @@ class SourceStream:
     @property
     def is_used(self) -> bool:
         """Whether an output gets it or waits for it."""
-        if self.groups or self.waiting or self.arriving:
-            return True
-        return self.thinning is not None and self.thinning.is_used
+        return bool(self.groups or self.waiting or self.arriving)
 
     def _is_whole(self, key: RelayPacket) -> bool:
         if self.highest - key.number >= REPLAY_PACKETS:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rtcpeer.rtp.forwarding import Output, SenderClock, SourceStream
+from rtcpeer.rtp.clocks import StreamClock
+from rtcpeer.rtp.forwarding import Output, SourceStream
 from rtcpeer.rtp.layers import choose, wanted_bitrate
 from rtcpeer.rtp.temporal import ALL
 from rtcpeer.rtp.thinning import Thinning
@@ -39,12 +40,14 @@ class Source:
         self._wake = wake
         # the stream that an output waits for, behind the one that it gets
         self._awaited: dict[Output, SourceStream] = {}
+        # the streams with fewer temporal layers of a stream, where somebody wants those
+        self._thinnings: dict[SourceStream, Thinning] = {}
         self._chosen_at = 0.0
 
     # -- streams -----------------------------------------------------------------------------------
 
     def add_stream(
-        self, ssrc: int, *, clock_rate: int, rid: str | None, clock: SenderClock | None, now: float
+        self, ssrc: int, *, clock_rate: int, rid: str | None, clock: StreamClock | None, now: float
     ) -> SourceStream:
         """The stream with this SSRC, which has begun to arrive."""
         stream = self.streams.get(ssrc)
@@ -65,6 +68,7 @@ class Source:
         stream = self.streams.pop(ssrc, None)
         if stream is None:
             return
+        self._thinnings.pop(stream, None)
         for output in [o for o, awaited in self._awaited.items() if awaited is stream]:
             self._stop_waiting(output)
         for output in list(self.outputs):
@@ -78,6 +82,11 @@ class Source:
         named = [stream for stream in self.streams.values() if stream.rid is not None]
         named.sort(key=lambda s: s.rate.current(s.last_at))
         return [stream.rid for stream in named if stream.rid is not None]
+
+    def is_used(self, stream: SourceStream) -> bool:
+        """Whether an output gets a stream, or one with fewer temporal layers of it, or waits for one of them."""
+        thinning = self._thinnings.get(stream)
+        return stream.is_used or (thinning is not None and thinning.is_used)
 
     # -- outputs -----------------------------------------------------------------------------------
 
@@ -139,9 +148,10 @@ class Source:
         self._stop_waiting(output)
         if stream is None:
             return
-        if limit < ALL and stream.thinning is None:
-            stream.thinning = Thinning(stream)
-        thinning = stream.thinning
+        thinning = self._thinnings.get(stream)
+        if limit < ALL and thinning is None:
+            thinning = self._thinnings[stream] = Thinning(stream)
+            stream.on_take, stream.on_skip = thinning.take, thinning.skip
         if output.stream is not None and output.stream.origin is stream:
             if thinning is not None:
                 # the same pictures, fewer or more of them: no key frame is needed
@@ -159,9 +169,8 @@ class Source:
         stream = self._awaited.pop(output, None)
         if stream is not None:
             stream.waiting = tuple([other for other in stream.waiting if other is not output])
-        for known in self.streams.values():
-            if known.thinning is not None:
-                known.thinning.forget(output)
+        for thinning in self._thinnings.values():
+            thinning.forget(output)
 
     def wanted(self, output: Output, now: float) -> int:
         """What an output would get if its way bore it, in bit/s; 0 if it gets nothing."""
@@ -195,12 +204,13 @@ class Source:
                 self.choose_all(now)
             times.append(self._chosen_at + CHOICE_INTERVAL)
         for stream in self.streams.values():
-            thinning = stream.thinning
+            thinning = self._thinnings.get(stream)
             if thinning is not None:
                 thinning.prune()
                 if not thinning.is_used:
-                    stream.thinning = None
-            if not stream.is_used:
+                    del self._thinnings[stream]
+                    stream.on_take = stream.on_skip = None
+            if not self.is_used(stream):
                 continue
             if stream.keyframes.poll(now):
                 self._ask(stream)

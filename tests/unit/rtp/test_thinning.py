@@ -168,7 +168,7 @@ def test_subscribers_with_the_same_wish_share_a_stream_and_it_ends_with_the_last
     for subscriber in subscribers[3:]:
         publisher.want(subscriber, None)
     publisher.send(20)
-    assert publisher.stream.thinning is None
+    assert publisher.stream.on_take is None
     assert {s.output.stream for s in subscribers[3:]} == {publisher.stream}
     # and packets pass it no more
     publisher.send(10)
