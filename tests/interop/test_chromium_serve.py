@@ -330,8 +330,9 @@ async def test_a_page_without_camera_still_calls() -> None:
         assert page.errors == []
 
 
-@pytest.mark.xfail(strict=False, reason="open: the page does not notice that the command has ended")
-async def test_the_command_itself_serves_and_ends_at_a_signal() -> None:
+@contextlib.asynccontextmanager
+async def command() -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """`rtcpeer serve` in a process of its own, and the URL that it says."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-W", "error", "-m", "rtcpeer", "serve", "--port", "0", "--no-browser",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -342,22 +343,35 @@ async def test_the_command_itself_serves_and_ends_at_a_signal() -> None:
         line = (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode()
         found = re.search(r"http://\S+", line)
         assert found, line
-        async with Chromium() as browser:
-            page = await browser.page(found.group())
-            await dial(page)
-            await expect_no_loss(page)
-            process.send_signal(signal.SIGINT)
-            out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
-            assert process.returncode == 0
-            assert err.decode() == ""
-            assert "closing" in out.decode()
-            await page.wait_for(
-                "rtcpeer.call === null", timeout=10, what="the page notices that the bot is gone"
-            )
+        yield process, found.group()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+ENDED = f"{LOG}.find(entry => entry.what === 'call ended')"
+
+
+async def test_the_command_itself_serves_and_the_page_notices_its_end() -> None:
+    """At a signal the bot takes its leave; a killed one says nothing, and the page finds out by itself."""
+    async with Chromium() as browser:
+        for number, who in ((signal.SIGINT, "bot"), (signal.SIGTERM, "bot"), (signal.SIGKILL, "browser")):
+            async with command() as (process, url):
+                page = await browser.page(url)
+                await dial(page)
+                await expect_no_loss(page)
+                process.send_signal(number)
+                out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
+                if number == signal.SIGKILL:
+                    await page.wait_for("rtcpeer.view.headline.text.startsWith('neither')", what="it shows")
+                else:
+                    assert (process.returncode, err.decode()) == (0, "")
+                    assert "closing" in out.decode()
+                await page.wait_for("rtcpeer.call === null", what=f"the page notices {number.name}")
+                assert await page.evaluate(f"{ENDED}.who") == who
+                assert page.errors == []
+                await page.close()
 
 
 async def test_only_its_own_page_may_talk_to_it() -> None:

@@ -109,7 +109,21 @@ HEALTH = [
      ["busy", "connecting… (the bot)"]),
     ({"here": "connected", "there": "connected", "age": 100, "silence": None, "silenceThere": None},
      ["busy", "connected; no messages yet"]),
+    ({"here": "disconnected", "there": "connected", "age": 6e3, "silence": 6e3, "silenceThere": 30, "away": 6e3},
+     ["bad", "neither the server nor the bot answers", "6 s"]),
+    ({"here": "connected", "there": "connected", "age": 100, "silence": 20, "silenceThere": 30, "away": 6e3},
+     ["good", "connected"]),
 ]  # fmt: skip
+
+# the browser's state, ms of silence, ms without the room's socket -> whether there is nobody left
+OVER = [
+    ("connected", 20, 60e3, False),  # the call needs no signaling
+    ("disconnected", 4e3, 4e3, False),
+    ("disconnected", 11e3, 10.1e3, True),
+    ("new", None, 10.1e3, True),
+    ("failed", 30e3, 500, True),
+    ("failed", 30e3, None, False),  # the server is there: ICE may restart
+]
 
 CLOCK = """(async () => {
   const { Clock } = await import("./truth.js");
@@ -136,5 +150,9 @@ async def test_what_may_be_said() -> None:
         for given, said in HEALTH:
             call = f"import('./truth.js').then(({{ health }}) => health({json.dumps(given)}))"
             assert await page.evaluate(call) == said, given
+        for here, silence, away, over in OVER:
+            given = {"here": here, "silence": silence, "away": away}
+            call = f"import('./truth.js').then(({{ isOver }}) => [isOver({json.dumps(given)})])"
+            assert await page.evaluate(call) == [over], given
         assert await page.evaluate(CLOCK) == [777, 1500, 9000]
         assert await page.evaluate(COUNTS) == [15, 0, 20, True, True, False, True, False]

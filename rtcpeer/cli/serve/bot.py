@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import math
 import secrets
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any
 
 from rtcpeer import MediaStream, RTCPeerConnection
@@ -110,19 +110,26 @@ class Bot:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
+        # what the browser has to hear comes before everything that waits: the process may be about to end
+        closing: list[Awaitable[Any]] = []
+        if hasattr(self, "pc"):
+            self._negotiator.stop()
+            closing.append(self.pc.close())
+        if self._entered is not None:
+            closing.append(self._entered.close())
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self.numbers is not None:
-            await self.numbers.stop()
-        if hasattr(self, "pc"):
-            await self._negotiator.close()
-            await self.pc.close()
-        await self.eyes.close()
-        for _, server in self._servers:
-            await server.close()
-        if self._entered is not None:
-            await self._entered.close()
+        try:
+            await asyncio.gather(*closing)
+        finally:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if self.numbers is not None:
+                await self.numbers.stop()
+            if hasattr(self, "pc"):
+                await self._negotiator.close()
+            await self.eyes.close()
+            for _, server in self._servers:
+                await server.close()
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -4,7 +4,7 @@
 import { Call, describe } from "./call.js";
 import { Chart } from "./chart.js";
 import { Room } from "./room.js";
-import { Clock, OLD, counts, health, isFresh } from "./truth.js";
+import { Clock, OLD, counts, health, isFresh, isOver } from "./truth.js";
 
 const $ = (id) => document.getElementById(id);
 const ROWS = [
@@ -29,6 +29,7 @@ let ours = null; // our id in the room
 let stream = null;
 let bot = {}; // its last report
 let reported = 0; // when it was made
+let lost = null; // since when the room's socket is away
 let servers = "";
 let previous = null;
 let outageTimer = 0;
@@ -130,6 +131,7 @@ function begin(message) {
   servers = message.note;
   previous = null;
   bot = {};
+  lost = null;
   clock = new Clock();
   checked = {};
   reported = performance.now();
@@ -144,6 +146,7 @@ function begin(message) {
     tell: (what, detail, wrong) => tell("browser", what, detail, wrong),
     onTrack,
     onState,
+    onEnd: () => leave("bot", "it has closed the connection"),
   });
   document.querySelector(".screen").classList.add("live");
   drawServers();
@@ -340,7 +343,17 @@ function drawHeadline(doing) {
     age: performance.now() - reported,
     silence: call.numbers.silence(),
     silenceThere: numbers && numbers.silence !== null ? numbers.silence * 1000 : null,
+    away: lost === null ? null : performance.now() - lost,
   }));
+}
+
+// A command that was killed says nothing: its sockets are gone, and nothing arrives any more.
+function watch() {
+  if (room.socket.readyState === WebSocket.OPEN) lost = null;
+  else lost ??= performance.now();
+  const away = lost === null ? null : performance.now() - lost;
+  if (isOver({ here: call.pc.connectionState, silence: call.numbers.silence(), away }))
+    leave("browser", "the command has ended: neither its server nor the bot answers", true);
 }
 
 const SPEAKERS = { browser: "Browser", bot: "Bot", action: "You" };
@@ -475,6 +488,7 @@ function describeCharts() {
 
 async function measure() {
   if (!call) drawHeadline(dialling ? view.headline.text : undefined);
+  if (call) watch();
   if (!call || sampling) return;
   sampling = true;
   ask("clock", { asked: performance.now() });

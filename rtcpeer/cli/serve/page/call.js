@@ -10,8 +10,9 @@ const STATES = {
 };
 
 export class Call {
-  // `send(message)` brings a description or candidate to the bot; `tell(what, detail, wrong)` writes the page's log.
-  constructor({ id, polite, configuration, stream, codec, send, tell, onTrack, onState }) {
+  // `send(message)` brings a description or candidate to the bot; `tell(what, detail, wrong)` writes the page's log;
+  // `onEnd()`: the bot has closed the connection.
+  constructor({ id, polite, configuration, stream, codec, send, tell, onTrack, onState, onEnd }) {
     this.id = id;
     this.polite = polite;
     this.tell = tell;
@@ -43,7 +44,10 @@ export class Call {
     this.numbers = new Numbers(pc.createDataChannel("numbers"));
     const numbersEvent = (name) => () => tell("channel", name);
     this.numbers.channel.onopen = numbersEvent("numbers open");
-    this.numbers.channel.onclose = numbersEvent("numbers closed");
+    this.numbers.channel.onclose = () => {
+      tell("channel", "numbers closed");
+      if (pc.signalingState !== "closed") onEnd(); // nobody else closes it
+    };
     const ice = pc.getSenders()[0]?.transport?.iceTransport;
     if (ice) this.watchPair(ice);
   }

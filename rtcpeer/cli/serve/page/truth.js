@@ -5,6 +5,7 @@
 export const OLD = 2500; // the bot reports twice a second
 const SILENT = 1000; // both sides count fifty times a second
 const CHECKED = 8000; // a browser checks a quiet path at least every few seconds
+const GRACE = 10000; // for so long the room keeps the place of who has lost its socket
 
 // The bot's clock, read on ours: each question and answer bounds the difference by its round trip; the quickest is kept.
 export class Clock {
@@ -28,8 +29,9 @@ export class Clock {
 const seconds = (time) => `${Math.round(time / 1000)} s`;
 
 // One sentence for both sides, and its tone: "good" only while both say so and messages arrive both ways.
-// A third part, where there is one, says for how long.
-export function health({ here, there, age, silence, silenceThere }) {
+// A third part, where there is one, says for how long. `away`: for how long the room's socket has been lost, or null.
+export function health({ here, there, age, silence, silenceThere, away = null }) {
+  if (away !== null && (silence ?? away) > SILENT) return ["bad", "neither the server nor the bot answers", seconds(silence ?? away)];
   const sides = [["this browser", here], ["the bot", there]];
   for (const state of ["failed", "closed", "disconnected"]) {
     const who = sides.filter(([, said]) => said === state).map(([name]) => name);
@@ -50,6 +52,12 @@ export function health({ here, there, age, silence, silenceThere }) {
   if (age > OLD) return ["busy", "connected; the bot's word is missing", seconds(age)];
   if (silence === null || silenceThere === null) return ["busy", "connected; no messages yet"];
   return ["good", "connected"];
+}
+
+// Whether a call has ended without a word: there is no server any more, and no bot.
+export function isOver({ here, silence, away }) {
+  if (away === null) return false;
+  return here === "failed" || here === "closed" || (away > GRACE && (silence ?? away) > GRACE / 2);
 }
 
 // Numbers of one direction. A number that has arrived was sent, whatever an older report of the sender says.
