@@ -107,6 +107,7 @@ bench: setup
 	$(BIN)/python -m tests.bench.run --json build/bench/run.json
 	$(BIN)/python -m tests.bench.rooms
 	$(BIN)/python -m tests.bench.sockets
+	$(BIN)/python -m tests.bench.packets
 	$(BIN)/python -m tests.bench.relay --climb --json build/bench/relay.json
 	$(BIN)/python -m tests.bench.table build/bench/run.json build/bench/relay.json
 

@@ -271,6 +271,11 @@ class EncodedFrameReader(AsyncIterator[EncodedMediaFrame]):
         self._on_close = on_close
         self._on_loss = on_loss
 
+    @property
+    def needs_keyframe(self) -> bool:
+        """Whether nothing is of use to it before a key frame."""
+        return self._needs_key
+
     def push(self, frame: EncodedMediaFrame) -> None:
         """A frame for the reader."""
         if self._needs_key:

@@ -161,6 +161,11 @@ class EncodedReceiving:
         """Whether anybody reads encoded frames."""
         return bool(self._readers)
 
+    @property
+    def needs_keyframe(self) -> bool:
+        """Whether somebody who reads encoded frames waits for a key frame."""
+        return any(reader.needs_keyframe for reader in self._readers)
+
     def read(self) -> EncodedFrameReader:
         """A new reader."""
         reader = EncodedFrameReader(

@@ -39,6 +39,7 @@ from rtcpeer.rtp.inbound import CountedPacket, InboundStream
 from rtcpeer.rtp.jitter_buffer import VIDEO_WAIT, EncodedFrame, FrameBuffer
 from rtcpeer.rtp.packet import RtpPacket, unwrap_rtx
 from rtcpeer.rtp.parameters import ReceiveParameters
+from rtcpeer.rtp.payloads import begins_keyframe_untrusted
 from rtcpeer.rtp.playout import Playout, SoundPlayout
 from rtcpeer.rtp.session import RtpSession, transport_cc_id
 from rtcpeer.rtp.sound_buffer import Loss, SoundBuffer
@@ -272,8 +273,6 @@ class MediaReceiver:
         if self._stopped:
             reader.end()
         self.on_demand()
-        if self.kind == "video":
-            self.request_keyframe()
         return reader
 
     def mute(self) -> None:
@@ -412,8 +411,9 @@ class MediaReceiver:
         if self.kind == "video":
             now = wall_time()
             for stream in self._streams.values():
-                if stream.needs_keyframe and now - stream.last_packet_at < SILENCE:
-                    self._send_pli(stream, now)
+                is_needed = stream.needs_keyframe or self.encoded.needs_keyframe
+                if is_needed and now - stream.last_packet_at < SILENCE:
+                    self._need_keyframe(stream, now)
 
     # -- packets -----------------------------------------------------------------------------------
 
@@ -498,6 +498,24 @@ class MediaReceiver:
             stream.nacked_at = now
             stream.nacks += 1
             self._feed_back(stream, now, lambda ssrc: rtcp.write_nack(ssrc, stream.ssrc, missing))
+
+    def _need_keyframe(self, stream: InboundStream, now: float) -> None:
+        """Ask for a key frame, unless one has begun to arrive: its sender would make another one."""
+        form = self._formats.get(stream.payload_type)
+        if form is None or not self._is_keyframe_coming(stream, form):
+            self._send_pli(stream, now)
+
+    def _is_keyframe_coming(self, stream: InboundStream, form: PayloadFormat) -> bool:
+        buffer = stream.buffer
+        coming = buffer.waiting() if isinstance(buffer, FrameBuffer) else []
+        for packet in (*coming, *self._playout.held(stream)):
+            try:
+                if packet.payload and begins_keyframe_untrusted(form.name, packet.payload):
+                    return True
+            except ValueError:
+                # it will be dropped where it is read
+                continue
+        return False
 
     def _send_pli(self, stream: InboundStream, now: float, *, force: bool = False) -> None:
         forwarded = self._tap.source.streams.get(stream.ssrc) if self._tap is not None else None
@@ -600,12 +618,15 @@ class MediaReceiver:
             stream.needs_keyframe = True
             stream.frames_dropped += 1
             self.encoded.lose()
-            self._send_pli(stream, now)
+            self._need_keyframe(stream, now)
             return
         stream.needs_keyframe = False
         time = self._timeline.map(stream.ssrc, source.timestamp, stream.clock_rate, source.received_at)
         if self.encoded.is_read:
             self.encoded.push(received._replace(data=data, presentation=time), is_key=is_key)
+            if is_video and self.encoded.needs_keyframe:
+                # what was asked for may have been lost
+                self._need_keyframe(stream, now)
             if not self._sink.wants_frames():
                 self._decoder_idle = True
                 return

@@ -124,6 +124,10 @@ class FrameBuffer:
         number = last + ((sequence_number - last + 0x8000) & 0xFFFF) - 0x8000
         return number >= first and number not in self._packets
 
+    def waiting(self) -> list[RtpPacket]:
+        """The packets of frames that are not complete yet."""
+        return [waiting.packet for waiting in self._packets.values()]
+
     def missing(self) -> list[int]:
         """The sequence numbers that are missing between what was delivered and what has come."""
         first, last = self._next, self._unwrapper.last

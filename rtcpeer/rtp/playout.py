@@ -75,6 +75,10 @@ class Playout:
         if self._timer is None or len(self._held) == 1:
             self._release()
 
+    def held(self, stream: InboundStream) -> list[RtpPacket]:
+        """The packets of the frames of a stream that are held back."""
+        return [packet for holder, frame, _at in self._held if holder is stream for packet in frame.packets]
+
     def clear(self) -> None:
         """Forget what is held."""
         self._held.clear()
