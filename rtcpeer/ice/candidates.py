@@ -150,6 +150,16 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
 
 
+def embedded_ipv4(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 address stands for (mapped, compatible, 6to4, NAT64), None for others."""
+    if not isinstance(address, ipaddress.IPv6Address) or address.is_loopback:
+        return None
+    inner = address.ipv4_mapped or address.sixtofour
+    if inner is None and (address in _NAT64 or address in _COMPATIBLE):
+        inner = ipaddress.IPv4Address(address.packed[12:])
+    return inner
+
+
 @lru_cache(maxsize=1024)
 def reach_of(address: str) -> str | None:
     """Where an address leads: "loopback", "link-local", or None for anywhere else.
@@ -161,12 +171,7 @@ def reach_of(address: str) -> str | None:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return None
-    if isinstance(parsed, ipaddress.IPv6Address) and not parsed.is_loopback:
-        inner = parsed.ipv4_mapped or parsed.sixtofour
-        if inner is None and (parsed in _NAT64 or parsed in _COMPATIBLE):
-            inner = ipaddress.IPv4Address(parsed.packed[12:])
-        if inner is not None:
-            return reach_of(str(inner))
+    parsed = embedded_ipv4(parsed) or parsed
     if parsed.is_loopback or parsed.is_unspecified:
         return "loopback"
     return "link-local" if parsed.is_link_local else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from rtcpeer.ice.candidates import reach_of
+from rtcpeer.ice.candidates import embedded_ipv4, reach_of
 from rtcpeer.net.current import current_network
 from rtcpeer.net.network import Network
 
@@ -30,9 +30,10 @@ class Relays:
 
     def allows(self, peer: str) -> bool:
         """Whether this IP address may be a peer."""
-        address = ipaddress.ip_address(peer)
         if peer == self._host:
             return True
+        address = ipaddress.ip_address(peer)
+        address = embedded_ipv4(address) or address
         if reach_of(peer) is not None or address.is_multicast:
             return False
         if address.is_global:
