@@ -200,7 +200,7 @@ end
 function ops.submit()
   local id, attach, seq, kind, to, text = arg(1), arg(2), tonumber(arg(3)), arg(4), arg(5), arg(6)
   local m = get(id, 'attach', 'received', 'room', 'kick')
-  if m[1] ~= attach then return {'superseded'} end
+  if m[1] ~= attach then return {m[1] and m[1] ~= '' and 'superseded' or 'detached'} end
   local received = tonumber(m[2])
   if seq <= received then return {'ok'} end
   if seq > received + 1 then return {'bad-frame', tostring(received)} end

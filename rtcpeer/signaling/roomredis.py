@@ -236,7 +236,8 @@ class RedisBackend:
 
         Raises:
             RoomError: it is refused.
-            NetworkError: Redis cannot be reached, or has lost its memory and the members come back right now.
+            NetworkError: Redis cannot be reached, or has lost its memory and the members come back right now, or the
+                member's socket is about to be closed.
         """
         if self._client is None:
             raise NetworkError("the backend is closed", fault="network")
@@ -251,6 +252,8 @@ class RedisBackend:
             return None
         if answer[0] == "forgotten":
             raise NetworkError("Redis has lost its memory", fault="network")
+        if answer[0] == "detached":  # no refusal: why it is closed, and whether it may come back, is said there
+            raise NetworkError("the member's socket is given up, as this node is about to hear", fault="network")
         raise RoomError(answer[0], _REFUSALS[answer[0]])
 
     async def _beat(self) -> tuple[str, bool]:

@@ -251,11 +251,11 @@ async def test_layers_of_encoded_frames_are_told(codec: str) -> None:
                 if len(found) == 30:
                     break
         assert found[0][0] == "key"
-        told = [metadata for _type, metadata in found if metadata.frameId is not None]
+        told = [metadata for _, metadata in found if metadata.frameId is not None]
         if codec == "AV1":
             assert len(told) == len(found)
         if told:
             assert {metadata.temporalIndex for metadata in told} >= {0, 1, 2}
-            assert told[0].dependencies == []
-            assert all(m.dependencies for m in told[1:] if m.frameId != told[0].frameId)
+            # the browser may send a second key frame in between, as it does on a busy machine
+            assert all(bool(m.dependencies) == (kind != "key") for kind, m in found if m.frameId is not None)
         assert found[0][1].width == 640

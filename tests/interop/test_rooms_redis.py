@@ -119,6 +119,15 @@ async def test_a_member_resumes_at_another_node_and_the_old_socket_is_powerless(
         assert (await other.receive("message"))["from"] == entered["id"]
 
 
+async def test_a_member_whose_node_was_given_up_comes_back(redis: RedisServer) -> None:
+    """What it sends before its node hears of it does not end its membership, and is not lost."""
+    async with two_nodes(redis) as (one, two), two_members(one.url, two.url) as (_, to_b, room_b, to_a):
+        assert isinstance(two.backend, RedisBackend)
+        await two.backend._ask("bye")  # what another node does after beats have failed to come
+        await exchange([(to_b, to_a), (to_a, to_b)], 30, 0.05)
+        assert not room_b.endReason
+
+
 async def test_a_hundred_race_for_ten_places(redis: RedisServer) -> None:
     async with node(redis, max_members=10) as one, node(redis, max_members=10) as two:
         clients = [RoomClient((one, two)[number % 2].url) for number in range(100)]
