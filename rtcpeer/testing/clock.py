@@ -32,9 +32,9 @@ from rtcpeer.threads import PoolThread
 
 T = TypeVar("T")
 
-# How long (real seconds) time stands still for a job in an executor; one that takes longer waits for
-# something itself, perhaps for a timer of ours
-DEFAULT_PATIENCE = 5.0
+# How long (real seconds) time stands still for a job in an executor; one that takes longer, on a busy machine as well,
+# waits for something itself, perhaps for a timer of ours
+DEFAULT_PATIENCE = 30.0
 # How long (real seconds) file descriptors may take to become ready before a jump
 DEFAULT_IO_GRACE = 0.002
 # How long (real seconds) a loop without anything to do waits for a callback from another thread
