@@ -24,7 +24,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WPT_RIG ?= ../shared/wpt
 # more than there may be cores: what talks to other programs waits most of its time
-JOBS ?= 3
+JOBS ?= 4
 APT_PACKAGES := chromium coturn firefox-esr gir1.2-gst-plugins-bad-1.0 golang-github-pion-webrtc.v3-dev golang-go \
     gstreamer1.0-nice gstreamer1.0-plugins-bad gstreamer1.0-plugins-base gstreamer1.0-plugins-good iproute2 janus nftables python3-gst-1.0 redis-server
 # stacks under Node, for suites that are skipped without them, by CI as well: it shall not wait for npm
@@ -76,10 +76,8 @@ types: setup
 contracts: setup
 	$(BIN)/lint-imports
 
-test: setup system style types contracts
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests
-	@RTCPEER_SETS="3.13 oldest" sh .ci/versions.sh $(BIN)/python tests/unit/peer tests/unit/media tests/unit/aiortc/test_names.py \
-	    tests/architecture/test_upstream_names.py tests/property/test_close_property.py
+test: setup system style contracts
+	$(BIN)/python .ci/test.py $(JOBS)
 
 unit: setup
 	$(BIN)/python -m pytest -q tests/unit tests/property tests/architecture

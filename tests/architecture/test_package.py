@@ -57,7 +57,7 @@ def builder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python that can build, and nothing else."""
     folder = tmp_path_factory.mktemp("builder")
     python = environment(folder)
-    run(python, "-m", "pip", "install", "--quiet", "setuptools>=77", cwd=folder)
+    run(python, "-m", "pip", "install", "--quiet", "--no-compile", "setuptools>=77", cwd=folder)
     return python
 
 
@@ -112,7 +112,7 @@ def test_what_is_in_them(built: tuple[Path, Path]) -> None:
 def test_they_run_in_an_empty_environment(built: tuple[Path, Path], tmp_path: Path) -> None:
     source, wheel = built
     python = environment(tmp_path / "empty")
-    run(python, "-m", "pip", "install", "--quiet", wheel, cwd=tmp_path)
+    run(python, "-m", "pip", "install", "--quiet", "--no-compile", wheel, cwd=tmp_path)
     run(python, "-m", "pip", "check", cwd=tmp_path)
 
     # a promise about time may be missed on a busy machine, which the scenarios judge; a crash has no summary
@@ -121,11 +121,24 @@ def test_they_run_in_an_empty_environment(built: tuple[Path, Path], tmp_path: Pa
     assert "promises kept in" in done.stdout, done.stdout + done.stderr
 
     # the sample project tests itself with what was installed, without a configuration of pytest-asyncio
-    run(python, "-m", "pip", "install", "--quiet", f"{wheel}[testing,signaling]", cwd=tmp_path)
+    run(
+        python, "-m", "pip", "install", "--quiet", "--no-compile", f"{wheel}[testing,signaling]", cwd=tmp_path
+    )
     project = shutil.copytree(ROOT / "examples" / "project", tmp_path / "project")
     assert "4 passed" in run(python, "-m", "pytest", "-q", cwd=project)
 
     # the same code, built once more where it is installed
-    run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", source, cwd=tmp_path)
+    run(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-compile",
+        "--no-deps",
+        "--force-reinstall",
+        source,
+        cwd=tmp_path,
+    )
     names = "import rtcpeer; [getattr(rtcpeer, name) for name in rtcpeer.__all__]; print(rtcpeer.__file__)"
     assert str(tmp_path) in run(python, "-c", names, cwd=tmp_path)
