@@ -252,8 +252,12 @@ class RedisBackend:
             return None
         if answer[0] == "forgotten":
             raise NetworkError("Redis has lost its memory", fault="network")
-        if answer[0] == "detached":  # no refusal: why it is closed, and whether it may come back, is said there
-            raise NetworkError("the member's socket is given up, as this node is about to hear", fault="network")
+        if (
+            answer[0] == "detached"
+        ):  # no refusal: why it is closed, and whether it may come back, is said there
+            raise NetworkError(
+                "the member's socket is given up, as this node is about to hear", fault="network"
+            )
         raise RoomError(answer[0], _REFUSALS[answer[0]])
 
     async def _beat(self) -> tuple[str, bool]:

@@ -166,7 +166,8 @@ async def test_a_post_costs_little_more_than_its_answer(offer: str) -> None:
         harness = Harness(server, http)
         await harness.begin(offer)  # what is imported and made once
         costs = []
-        for _ in range(3):  # the best of three: a busy machine makes the same work dearer by what it does in between
+        # the best of three: a busy machine makes the same work dearer by what it does in between
+        for _ in range(3):
             began = time.process_time()
             await asyncio.gather(*(answer_directly(offer) for _ in range(50)))
             answered = time.process_time()
