@@ -43,7 +43,7 @@ class Inbox(Generic[T]):
         self._waiter: asyncio.Future[None] | None = None
 
     def put(self, item: T) -> None:
-        """One more, unless it has ended."""
+        """Put an item in, unless the inbox has ended."""
         if self._ended:
             return
         if len(self.items) == self.items.maxlen:
@@ -52,7 +52,7 @@ class Inbox(Generic[T]):
         self._wake()
 
     def end(self) -> None:
-        """Nothing more comes; what waits can still be read."""
+        """End: nothing more comes; what waits can still be read."""
         self._ended = True
         self._wake()
 
@@ -82,7 +82,7 @@ class Inbox(Generic[T]):
 
 
 class Gone:
-    """What `stop` methods return: awaiting it waits until these are done; it need not be awaited."""
+    """Awaitable that `stop` methods return: it ends when these are done; it need not be awaited."""
 
     __slots__ = ("_futures",)
 

@@ -1,4 +1,4 @@
-"""What signaling, supervisor and calls ask of a track and of a connection: protocols, which other stacks may fulfil.
+"""Protocols of a track and of a connection, as signaling, supervisor and calls use them; other stacks may fulfil them.
 
 `RTCPeerConnection` is a `PeerConnection`, its adapters for plain aiortc and libwebrtc are `NegotiableConnection`s, and
 a `Track` is whatever has frames: ours, aiortc's, a class of the program's own.
@@ -66,24 +66,24 @@ class SessionDescriptionLike(Protocol):
 
 
 class NegotiableConnection(EventSource, Protocol):
-    """What a `Negotiator` drives: descriptions and candidates.
+    """The part of a connection that a `Negotiator` drives: descriptions and candidates.
 
     States are strings, or have the W3C word as their `str()`. Events: `negotiationneeded`, `icecandidate`.
     """
 
     @property
     def signalingState(self) -> object:
-        """See webrtc-pc 4.3.1."""
+        """The signaling state (webrtc-pc 4.3.1)."""
         ...
 
     @property
     def iceConnectionState(self) -> object:
-        """See webrtc-pc 4.3.4."""
+        """The ICE connection state (webrtc-pc 4.3.4)."""
         ...
 
     @property
     def iceGatheringState(self) -> object:
-        """See webrtc-pc 4.3.2."""
+        """The ICE gathering state (webrtc-pc 4.3.2)."""
         ...
 
     @property
@@ -132,7 +132,7 @@ class CandidatePairLike(Protocol):
 
     @property
     def local(self) -> IceCandidateLike:
-        """Ours."""
+        """The local candidate."""
         ...
 
     @property
@@ -146,7 +146,7 @@ class IceTransportLike(EventSource, Protocol):
 
     @property
     def state(self) -> object:
-        """See webrtc-pc 5.6.2."""
+        """The state of the transport (webrtc-pc 5.6.2)."""
         ...
 
     def getSelectedCandidatePair(self) -> CandidatePairLike | None:
@@ -159,12 +159,12 @@ class DtlsTransportLike(EventSource, Protocol):
 
     @property
     def iceTransport(self) -> IceTransportLike:
-        """What it runs over."""
+        """The ICE transport that it runs over."""
         ...
 
     @property
     def state(self) -> object:
-        """See webrtc-pc 5.5.1."""
+        """The state of the transport (webrtc-pc 5.5.1)."""
         ...
 
 
@@ -173,7 +173,7 @@ class SctpTransportLike(Protocol):
 
     @property
     def transport(self) -> DtlsTransportLike:
-        """What it runs over."""
+        """The DTLS transport that it runs over."""
         ...
 
 
@@ -182,12 +182,12 @@ class SenderLike(Protocol):
 
     @property
     def track(self) -> Track | None:
-        """What it sends."""
+        """The track that it sends; None if it sends nothing."""
         ...
 
     @property
     def transport(self) -> DtlsTransportLike | None:
-        """What it sends over."""
+        """The DTLS transport that it sends over; None before there is one."""
         ...
 
     def replaceTrack(self, track: Track | None, /) -> Awaitable[None]:
@@ -208,12 +208,12 @@ class ReceiverLike(Protocol):
 
     @property
     def track(self) -> MediaStreamTrack:
-        """What it receives."""
+        """The track that it receives."""
         ...
 
     @property
     def transport(self) -> DtlsTransportLike | None:
-        """What it receives over."""
+        """The DTLS transport that it receives over; None before there is one."""
         ...
 
 
@@ -222,7 +222,7 @@ class TransceiverLike(Protocol):
 
     @property
     def mid(self) -> str | None:
-        """Of its section."""
+        """The MID of its media section; None before it has one."""
         ...
 
     @property
@@ -249,7 +249,7 @@ class TransceiverLike(Protocol):
         ...
 
     def setCodecPreferences(self, codecs: list[RTCRtpCodec], /) -> None:
-        """Which codecs are offered, best first."""
+        """Set which codecs are offered, best first."""
         ...
 
 
@@ -294,7 +294,7 @@ class DataChannelLike(EventSource, Protocol):
 
 
 class PeerConnection(NegotiableConnection, Protocol):
-    """What a supervisor keeps alive: the part of RTCPeerConnection (webrtc-pc 4.4) that it uses.
+    """The part of RTCPeerConnection (webrtc-pc 4.4) that a supervisor uses of the connection that it keeps alive.
 
     Of what is ours beside W3C's interface (`explain()`, `RTCRtpReceiver.exchangeTrack()`,
     `RTCDataChannel.unacknowledgedMessages`) it makes use where a connection has it.
@@ -302,7 +302,7 @@ class PeerConnection(NegotiableConnection, Protocol):
 
     @property
     def connectionState(self) -> object:
-        """See webrtc-pc 4.3.3."""
+        """The state of the connection (webrtc-pc 4.3.3)."""
         ...
 
     @property

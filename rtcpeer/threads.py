@@ -49,7 +49,7 @@ class DaemonPool(Executor):
         _pools.add(self)
 
     def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
-        """See `concurrent.futures.Executor`.
+        """Implements `concurrent.futures.Executor.submit`.
 
         Raises:
             RuntimeError: it was shut down.
@@ -63,7 +63,7 @@ class DaemonPool(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """See `concurrent.futures.Executor`; a thread that was given up is not waited for."""
+        """Implements `concurrent.futures.Executor.shutdown`; a thread that was given up is not waited for."""
         with self._changed:
             self._closed = True
             while cancel_futures and self._jobs:
@@ -144,7 +144,7 @@ def _finish_all() -> None:
 
 
 def _forget_all() -> None:
-    """In a child process: the threads are the parent's, and so may be a lock."""
+    """Forget all pools, in a child process: the threads are the parent's, and so may be a lock."""
     _pools.clear()
     stuck.clear()
 

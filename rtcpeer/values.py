@@ -100,7 +100,7 @@ class SdpType(StrEnum):
 
 
 class Side(StrEnum):
-    """Whose description it is."""
+    """The side whose description it is: local or remote."""
 
     LOCAL = "local"
     REMOTE = "remote"

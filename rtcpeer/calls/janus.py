@@ -106,7 +106,7 @@ class JanusRoom:
         return self._handle if self._handle is not None and not self._handle.is_gone else None
 
     async def enter(self, host: CallHost) -> None:
-        """See `CallService`."""
+        """Implements `CallService.enter`."""
         self._host = host
         await self.session.open()
         await self._join()
@@ -216,23 +216,23 @@ class JanusRoom:
     # -- orders ----------------------------------------------------------------------------------------
 
     async def publish(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.publish`."""
         self._publisher.add(publication)
 
     async def unpublish(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.unpublish`."""
         self._publisher.remove(publication)
 
     async def set_muted(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.set_muted`."""
         await self._publisher.set_muted(publication)
 
     async def set_metadata(self, _metadata: Mapping[str, Any]) -> None:
-        """See `CallService`."""
+        """Implements `CallService.set_metadata`."""
         self._publisher.tell_state()
 
     async def send(self, data: Any, to: Participant | None) -> None:
-        """See `CallService`."""
+        """Implements `CallService.send`."""
         if isinstance(data, str):
             message: dict[str, Any] = {"text": data}
         elif isinstance(data, bytes):
@@ -244,7 +244,7 @@ class JanusRoom:
         self._publisher.say(message)
 
     async def leave(self) -> None:
-        """See `CallService`."""
+        """Implements `CallService.leave`."""
         self._left = True
         if self.handle is not None:
             with contextlib.suppress(NetworkError, RTCTimeoutError, InvalidStateError, TimeoutError):

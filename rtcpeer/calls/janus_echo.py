@@ -39,7 +39,7 @@ class JanusEchoTest(JanusPlugin):
         self._data: Any = None
 
     def prepare(self) -> tuple[HandleChannel, Any]:
-        """See `JanusPlugin`."""
+        """Implements `JanusPlugin.prepare`."""
         channel = EchoChannel(lambda: dict(self._settings), self._numbers)
         peer = self.host.supervise(channel)
         ArrivingTracks(peer, self._subscribe, self.host.track_unsubscribed)
@@ -48,7 +48,7 @@ class JanusEchoTest(JanusPlugin):
         return channel, peer
 
     async def begin(self, handle: JanusHandle) -> None:
-        """See `JanusPlugin`."""
+        """Implements `JanusPlugin.begin`."""
         assert isinstance(self.channel, EchoChannel)
         former = self.channel.handle
         self.channel.use(handle)
@@ -58,10 +58,10 @@ class JanusEchoTest(JanusPlugin):
             self.peer.recreate()
 
     def take_event(self, handle: JanusHandle, data: dict[str, Any], jsep: dict[str, Any] | None) -> None:
-        """See `JanusPlugin`; what the plugin says beside its answers is of no use."""
+        """Implements `JanusPlugin.take_event`; what the plugin says beside its answers is of no use."""
 
     def hung_up(self, handle: JanusHandle, reason: str) -> None:
-        """See `JanusPlugin`."""
+        """Implements `JanusPlugin.hung_up`."""
         if isinstance(self.channel, EchoChannel) and handle is self.channel.handle:
             self.channel.hung_up()
 
@@ -76,19 +76,19 @@ class JanusEchoTest(JanusPlugin):
         self._settings.update(settings)
 
     async def publish(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.publish`."""
         self._senders[publication] = self.peer.addTrack(publication.track)
         if publication.muted:
             await self._senders[publication].replaceTrack(None)
 
     async def unpublish(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.unpublish`."""
         sender = self._senders.pop(publication, None)
         if sender is not None:
             self.peer.removeTrack(sender)
 
     async def set_muted(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.set_muted`."""
         sender = self._senders.get(publication)
         if sender is not None:
             await sender.replaceTrack(None if publication.muted else publication.track)
@@ -98,7 +98,7 @@ class JanusEchoTest(JanusPlugin):
         raise NotSupportedError(f"{self.what} carries no metadata")
 
     async def send(self, data: Any, to: Participant | None) -> None:
-        """See `CallService`. Text comes back with a word of Janus before it."""
+        """Implements `CallService.send`. Text comes back with a word of Janus before it."""
         if not isinstance(data, (str, bytes)):
             raise NotSupportedError(f"this service carries text and bytes, not {type(data).__name__}")
         self._data.send(data)

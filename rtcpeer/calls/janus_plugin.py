@@ -125,7 +125,7 @@ class JanusPlugin:
     # -- the life --------------------------------------------------------------------------------------
 
     async def enter(self, host: CallHost) -> None:
-        """See `CallService`."""
+        """Implements `CallService.enter`."""
         self.host = host
         await self.session.open()
         self.channel, self.peer = self.prepare()
@@ -183,7 +183,7 @@ class JanusPlugin:
                 return
 
     async def leave(self) -> None:
-        """See `CallService`."""
+        """Implements `CallService.leave`."""
         self.is_left = True
         try:
             if self.peer is not None:

@@ -53,7 +53,7 @@ class JanusStreaming(JanusPlugin):
         return dict(self._info)
 
     def prepare(self) -> tuple[HandleChannel, Any]:
-        """See `JanusPlugin`."""
+        """Implements `JanusPlugin.prepare`."""
         channel = SubscriberChannel(
             self.renew, restart=lambda: {"request": "watch", "id": self.mountpoint, "restart": True}
         )
@@ -63,7 +63,7 @@ class JanusStreaming(JanusPlugin):
         return channel, peer
 
     async def begin(self, handle: JanusHandle) -> None:
-        """See `JanusPlugin`."""
+        """Implements `JanusPlugin.begin`."""
         assert isinstance(self.channel, SubscriberChannel)
         self._info = await self._ask_info(handle)
         body: dict[str, Any] = {"request": "watch", "id": self.mountpoint}
@@ -86,7 +86,7 @@ class JanusStreaming(JanusPlugin):
         return info if isinstance(info, dict) else {}
 
     def take_event(self, handle: JanusHandle, data: dict[str, Any], jsep: dict[str, Any] | None) -> None:
-        """See `JanusPlugin`."""
+        """Implements `JanusPlugin.take_event`."""
         if not isinstance(self.channel, SubscriberChannel) or handle is not self.channel.handle:
             return
         if jsep is not None and jsep.get("type") == "offer":
@@ -100,7 +100,7 @@ class JanusStreaming(JanusPlugin):
             self.host.ended(EndReason.ROOM_CLOSED)
 
     def connected(self) -> None:
-        """See `JanusPlugin`."""
+        """Implements `JanusPlugin.connected`."""
         if isinstance(self.channel, SubscriberChannel):
             self.channel.connected()
 

@@ -64,7 +64,7 @@ class JanusTextRoom(JanusPlugin):
     # -- the connection --------------------------------------------------------------------------------
 
     def prepare(self) -> tuple[HandleChannel, Any]:
-        """See `JanusPlugin`."""
+        """Implements `JanusPlugin.prepare`."""
         channel = SubscriberChannel(
             self.renew, start={"request": "ack"}, restart=lambda: {"request": "restart"}
         )
@@ -75,7 +75,7 @@ class JanusTextRoom(JanusPlugin):
         return channel, peer
 
     async def begin(self, handle: JanusHandle) -> None:
-        """See `JanusPlugin`."""
+        """Implements `JanusPlugin.begin`."""
         assert isinstance(self.channel, SubscriberChannel)
         if self._create:
             await self._make_room(handle)
@@ -93,19 +93,19 @@ class JanusTextRoom(JanusPlugin):
                 await handle.ask({"request": "create", "room": self.room, **properties})
 
     def take_event(self, handle: JanusHandle, data: dict[str, Any], jsep: dict[str, Any] | None) -> None:
-        """See `JanusPlugin`."""
+        """Implements `JanusPlugin.take_event`."""
         if not isinstance(self.channel, SubscriberChannel) or handle is not self.channel.handle:
             return
         if jsep is not None and jsep.get("type") == "offer":
             self.channel.offer(jsep["sdp"], {})
 
     def connected(self) -> None:
-        """See `JanusPlugin`."""
+        """Implements `JanusPlugin.connected`."""
         if isinstance(self.channel, SubscriberChannel):
             self.channel.connected()
 
     async def enter(self, host: Any) -> None:
-        """See `CallService`."""
+        """Implements `CallService.enter`."""
         await super().enter(host)
         await self._joined.wait()
         if self._refusal is not None:
@@ -231,7 +231,7 @@ class JanusTextRoom(JanusPlugin):
     # -- orders ----------------------------------------------------------------------------------------
 
     async def send(self, data: Any, to: Participant | None) -> None:
-        """See `CallService`; it returns when the room has taken it.
+        """Implements `CallService.send`; it returns when the room has taken it.
 
         Raises:
             NotSupportedError: it is no text.

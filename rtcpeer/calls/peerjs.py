@@ -273,7 +273,7 @@ class PeerJSData(PeerJSConnection):
         await super().close()
 
     def description(self) -> dict[str, Any]:
-        """See `PeerJSConnection`."""
+        """Implements `PeerJSConnection.description`."""
         mine = {"label": self.label, "serialization": self.serialization, "reliable": self.reliable}
         return super().description() | mine
 

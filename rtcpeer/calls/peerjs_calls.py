@@ -83,7 +83,7 @@ class PeerJSService:
         return f"<PeerJSService {self.peer!r}>"
 
     async def enter(self, host: CallHost) -> None:
-        """See `CallService`."""
+        """Implements `CallService.enter`."""
         self._host = host
         peer = self.peer = PeerJS(
             self._url,
@@ -233,7 +233,7 @@ class PeerJSService:
         ArrivingTracks(call.peer, subscribe, host.track_unsubscribed)
 
     async def publish(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.publish`."""
         self._publications.append(publication)
         self._changed.set()
 
@@ -292,7 +292,7 @@ class PeerJSService:
                     break
 
     async def send(self, data: Any, to: Participant | None) -> None:
-        """See `CallService`. Any value that the serialization carries.
+        """Implements `CallService.send`. Any value that the serialization carries.
 
         Raises:
             NotSupportedError: the serialization does not carry it.
@@ -320,6 +320,6 @@ class PeerJSService:
         raise NotSupportedError("PeerJS tells metadata when a connection is made: give them to join()")
 
     async def leave(self) -> None:
-        """See `CallService`."""
+        """Implements `CallService.leave`."""
         if self.peer is not None:
             await self.peer.close()

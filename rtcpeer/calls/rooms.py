@@ -53,7 +53,7 @@ class RoomService:
         return self._room
 
     async def enter(self, host: CallHost) -> None:
-        """See `CallService`."""
+        """Implements `CallService.enter`."""
         mesh = self._mesh = Mesh(host)
         try:
             room = self._room = await self._client.openOrJoin(self.room_name)
@@ -103,15 +103,15 @@ class RoomService:
         host.reconnected()
 
     async def publish(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.publish`."""
         await self._entered.publish(publication)
 
     async def unpublish(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.unpublish`."""
         await self._entered.unpublish(publication)
 
     async def set_muted(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.set_muted`."""
         await self._entered.set_muted(publication)
 
     async def set_metadata(self, metadata: Mapping[str, Any]) -> None:
@@ -125,11 +125,11 @@ class RoomService:
         await self._entered.set_metadata(metadata)
 
     async def send(self, data: Any, to: Participant | None) -> None:
-        """See `CallService`."""
+        """Implements `CallService.send`."""
         await self._entered.send(data, to)
 
     async def leave(self) -> None:
-        """See `CallService`."""
+        """Implements `CallService.leave`."""
         self._left = True
         try:
             if self._mesh is not None:

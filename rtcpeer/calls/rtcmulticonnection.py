@@ -197,7 +197,7 @@ class RtcmcService:
         return f"<RtcmcService {self.room!r} as {self.userid}>"
 
     async def enter(self, host: CallHost) -> None:
-        """See `CallService`."""
+        """Implements `CallService.enter`."""
         self._host = host
         self._mesh = Mesh(host, supervise=self._supervise)
         on = self._socket.on
@@ -367,15 +367,15 @@ class RtcmcService:
         return self._mesh
 
     async def publish(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.publish`."""
         await self.mesh.publish(publication)
 
     async def unpublish(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.unpublish`."""
         await self.mesh.unpublish(publication)
 
     async def set_muted(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.set_muted`."""
         await self.mesh.set_muted(publication)
         said = {
             "streamSyncNeeded": True,
@@ -387,17 +387,17 @@ class RtcmcService:
             await self.tell(user, said)
 
     async def set_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """See `CallService`."""
+        """Implements `CallService.set_metadata`."""
         self.extra = {"name": self.extra["name"]} if "name" in self.extra else {}
         self.extra |= metadata
         await self._socket.emit("extra-data-updated", self.extra)
 
     async def send(self, data: Any, to: Participant | None) -> None:
-        """See `CallService`."""
+        """Implements `CallService.send`."""
         await self.mesh.send(data, to)
 
     async def leave(self) -> None:
-        """See `CallService`."""
+        """Implements `CallService.leave`."""
         self._left = True
         try:
             if self._mesh is not None:

@@ -48,7 +48,7 @@ class _Endpoint:
         raise NotSupportedError("WHIP and WHEP carry no messages")
 
     async def leave(self) -> None:
-        """See `CallService`."""
+        """Implements `CallService.leave`."""
         if self._peer is not None:
             await self._peer.close()
 
@@ -96,18 +96,18 @@ class WhipService(_Endpoint):
         host.spawn(self._follow(), "sessions")
 
     async def publish(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.publish`."""
         self._publications[publication] = None
         self._changed.set()
 
     async def unpublish(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.unpublish`."""
         if publication in self._publications:
             del self._publications[publication]
             self._changed.set()
 
     async def set_muted(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.set_muted`."""
         sender = self._publications.get(publication)
         if sender is not None:
             await sender.replaceTrack(None if publication.muted else publication.track)
@@ -144,7 +144,7 @@ class WhepService(_Endpoint):
     """
 
     async def enter(self, host: CallHost) -> None:
-        """See `CallService`."""
+        """Implements `CallService.enter`."""
         self._host = host
         host.entered("viewer")
         peer = host.supervise(WhepClient(self._request.url, token=self._request.token))

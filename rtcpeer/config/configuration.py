@@ -72,7 +72,7 @@ class RTCConfiguration:
     iceCandidatePoolSize: int = 0
 
     def __repr__(self) -> str:
-        """What differs from the defaults."""
+        """The members that differ from the defaults."""
         told = []
         for one in dataclasses.fields(self):
             value = getattr(self, one.name)

@@ -23,7 +23,7 @@ from rtcpeer.errors import InvalidModificationError, InvalidStateError
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What separates two configurations, as far as ICE is concerned.
+    """The difference between two configurations, as far as ICE is concerned.
 
     Attributes:
         added: entries that only the new one has; a URL with other credentials is one that was removed and
@@ -102,7 +102,7 @@ class ConfigurationManager:
         return self._entries
 
     def get(self) -> RTCConfiguration:
-        """What `getConfiguration()` returns: a copy; certificates keep their identity."""
+        """The result of `getConfiguration()`: a copy; certificates keep their identity."""
         return copy_configuration(self._current)
 
     def plan_set(
@@ -171,7 +171,7 @@ class ConfigurationManager:
 
 
 def difference(old: RTCConfiguration, new: RTCConfiguration) -> Difference:
-    """What separates two valid configurations; each entry is counted once."""
+    """The difference between two valid configurations; each entry is counted once."""
     before, after = dict.fromkeys(old.entries), dict.fromkeys(new.entries)
     return Difference(
         added=tuple(entry for entry in after if entry not in before),

@@ -298,7 +298,7 @@ class IceServerProvider:
         return self._task
 
     async def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        """One fetch. Never raises, but CancelledError."""
+        """Fetch once. Never raises, but CancelledError."""
         self._started_at = loop.time()
         try:
             async with asyncio.timeout(self._timeout):

@@ -46,7 +46,7 @@ _REMOVED = str.maketrans("", "", "\t\n\r")
 
 @dataclass(frozen=True, slots=True)
 class ServerUrl:
-    """What one server URL says.
+    """The parts of one server URL.
 
     Attributes:
         scheme: "stun", "stuns", "turn" or "turns".

@@ -139,7 +139,7 @@ class EncodedReceiving:
         self._transform.take(frame)
 
     def write_transformed(self, frame: EncodedMediaFrame) -> None:
-        """See `transforms.TransformOwner`."""
+        """Implements `transforms.TransformOwner.write_transformed`."""
         if frame.owner is not self or frame.counter <= self._written:
             return
         self._written = frame.counter
@@ -147,11 +147,11 @@ class EncodedReceiving:
         self._deliver(received._replace(data=frame.data))
 
     def make_keyframe(self, rid: str | None) -> int:
-        """See `transforms.TransformOwner`: nothing is encoded here."""
+        """Implements `transforms.TransformOwner.make_keyframe`: nothing is encoded here."""
         return 0
 
     def ask_for_keyframe(self) -> None:
-        """See `transforms.TransformOwner`."""
+        """Implements `transforms.TransformOwner.ask_for_keyframe`."""
         self._ask()
 
     # -- readers -----------------------------------------------------------------------------------

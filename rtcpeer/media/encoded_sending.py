@@ -247,7 +247,7 @@ class EncodedSending:
         transform.take(frame)
 
     def write_transformed(self, frame: EncodedMediaFrame) -> None:
-        """See `transforms.TransformOwner`."""
+        """Implements `transforms.TransformOwner.write_transformed`."""
         if frame.owner is not self or frame.counter <= self._written:
             return
         self._written = frame.counter
@@ -267,11 +267,11 @@ class EncodedSending:
             stream.send_picture(encoded, now, frame.timestamp)
 
     def make_keyframe(self, rid: str | None) -> int:
-        """See `transforms.TransformOwner`."""
+        """Implements `transforms.TransformOwner.make_keyframe`."""
         return self._host.force_keyframe(rid)
 
     def ask_for_keyframe(self) -> None:
-        """See `transforms.TransformOwner`: nothing is received here."""
+        """Implements `transforms.TransformOwner.ask_for_keyframe`: nothing is received here."""
 
     def allows_keyframe(self, rid: str | None) -> bool:
         """Whether the transform lets the encoder answer the other end's request for a key frame."""

@@ -114,7 +114,7 @@ class SoundWriter:
         self._encoded = 0  # samples that were given to the coder
 
     def write(self, frame: AudioFrame, at: float) -> None:
-        """See `TrackWriter`."""
+        """Implements `TrackWriter.write`."""
         missing = round(at * SOUND_RATE) - self._encoded - len(self._waiting) // _SAMPLE_BYTES
         if missing > _TOLERANCE:
             self._fill(missing)
@@ -161,7 +161,7 @@ class SoundWriter:
             self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """See `TrackWriter`."""
+        """Implements `TrackWriter.finish`."""
         self._encode(all_of_it=True)
         self._container.mux(self._stream.encode(None))
 
@@ -186,7 +186,7 @@ class PictureWriter:
         self._last = -1
 
     def write(self, frame: VideoFrame, at: float) -> None:
-        """See `TrackWriter`."""
+        """Implements `TrackWriter.write`."""
         picture = self._fit(frame)
         if self._stream.codec_context.name == "png":
             picture.pts, picture.time_base = self._last + 1, Fraction(1, 30)
@@ -235,5 +235,5 @@ class PictureWriter:
         return graph
 
     def finish(self) -> None:
-        """See `TrackWriter`."""
+        """Implements `TrackWriter.finish`."""
         self._container.mux(self._stream.encode(None))

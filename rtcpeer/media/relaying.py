@@ -340,7 +340,7 @@ class Relay:
         return 0 if self._output is None else self._source.wanted(self._output, wall_time())
 
     def make_padding(self, size: int) -> bytes | None:
-        """See `rtp.RtpSender`."""
+        """Implements `rtp.RtpSender.make_padding`."""
         return None if self._output is None else self._output.make_padding(size)
 
     def write_report(self, cname: str, now: float) -> bytes | None:

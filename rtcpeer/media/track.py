@@ -183,18 +183,18 @@ class ClonedTrack(MediaStreamTrack):
 
     @property
     def origin(self) -> Any:
-        """See `auto_forwarding.ForwardableTrack`."""
+        """Implements `auto_forwarding.ForwardableTrack.origin`."""
         return getattr(self._original, "origin", None) if self._enabled else None
 
     def watch(self, changed: Callable[[], None]) -> None:
-        """See `auto_forwarding.ForwardableTrack`."""
+        """Implements `auto_forwarding.ForwardableTrack.watch`."""
         self._watchers.append(changed)
         watch = getattr(self._original, "watch", None)
         if watch is not None:
             watch(changed)
 
     def unwatch(self, changed: Callable[[], None]) -> None:
-        """See `auto_forwarding.ForwardableTrack`."""
+        """Implements `auto_forwarding.ForwardableTrack.unwatch`."""
         if changed in self._watchers:
             self._watchers.remove(changed)
         unwatch = getattr(self._original, "unwatch", None)
@@ -340,7 +340,7 @@ class RemoteTrack(MediaStreamTrack):
             end()
 
     def add_tap(self, push: Callable[[Any], None], end: Callable[[], None]) -> Callable[[], None]:
-        """See `media.source.PushingTrack`."""
+        """Implements `media.source.PushingTrack.add_tap`."""
         if self._source_ended:
             end()
             return _nothing

@@ -220,7 +220,7 @@ class RTCRtpScriptTransform:
         self._task: asyncio.Task[None] | None = None
 
     def attach(self, owner: TransformOwner) -> None:
-        """See `FrameTransform`.
+        """Implements `FrameTransform.attach`.
 
         Raises:
             InvalidStateError: it has an owner already.
@@ -232,7 +232,7 @@ class RTCRtpScriptTransform:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def detach(self) -> asyncio.Future[Any] | None:
-        """See `FrameTransform`."""
+        """Implements `FrameTransform.detach`."""
         self._transformer.close()
         task, self._task = self._task, None
         if task is not None and not task.done():
@@ -240,11 +240,11 @@ class RTCRtpScriptTransform:
         return task
 
     def take(self, frame: EncodedMediaFrame) -> None:
-        """See `FrameTransform`."""
+        """Implements `FrameTransform.take`."""
         self._transformer.take(frame)
 
     def on_keyframe_request(self, rid: str | None) -> bool:
-        """See `FrameTransform`."""
+        """Implements `FrameTransform.on_keyframe_request`."""
         if not has_listeners(self._transformer, "keyframerequest"):
             return True
         return fire(self._transformer, KeyFrameRequestEvent("keyframerequest", rid))

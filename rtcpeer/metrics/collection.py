@@ -33,10 +33,10 @@ _WORST = frozenset({names.JITTER, names.ROOM_LAG})
 
 
 class Sink(Protocol):
-    """Where numbers go: a monitoring system, a log, a test."""
+    """Destination of numbers: a monitoring system, a log, a test."""
 
     def sample(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
-        """One number; `labels` are the values of `metric.labels`, in this order."""
+        """Take one number; `labels` are the values of `metric.labels`, in this order."""
 
 
 class Metrics:
@@ -157,7 +157,7 @@ class Metrics:
         return totals, gauges
 
     def _settle(self) -> None:
-        """Those that are over leave their counts behind."""
+        """Let those connections that are over leave their counts behind."""
         with self._changing:
             over = [(group, entry) for group, entry in self._entries if entry.is_over]
             self._entries = [item for item in self._entries if item not in over]

@@ -43,7 +43,7 @@ class Counters:
             self._gone[key] += value
 
     def count(self, key: Key) -> None:
-        """One more."""
+        """Count one more."""
         self._gone[key] += 1
 
     def sums(self) -> Iterator[tuple[Key, float]]:
@@ -54,7 +54,7 @@ class Counters:
 
 
 class ConnectionEntry:
-    """One connection. Implements `rtcpeer.peer.core.watching.Watcher`."""
+    """The metrics of one connection. Implements `rtcpeer.peer.core.watching.Watcher`."""
 
     def __init__(self, pc: RTCPeerConnection) -> None:
         self.counters: Counters = Counters()
@@ -66,7 +66,7 @@ class ConnectionEntry:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """Where it runs; None when it is gone or has not begun."""
+        """The loop that it runs in; None when it is gone or has not begun."""
         session = self._session()
         return None if session is None or session.closed else session.loop
 
@@ -95,10 +95,10 @@ class ConnectionEntry:
         return [((names.CONNECTIONS, (session.aggregates.connection.value,)), 1.0), *_gauges(entries)]
 
     def on_call(self, what: str, detail: str) -> None:
-        """See `Watcher`."""
+        """Implements `Watcher.on_call`."""
 
     def on_event(self, event: Event) -> None:
-        """See `Watcher`."""
+        """Implements `Watcher.on_event`."""
         session = self._session()
         if session is None or event.type != "connectionstatechange":
             return
@@ -106,7 +106,7 @@ class ConnectionEntry:
             self.counters.count((names.FAILED, ()))
 
     def on_closing(self) -> None:
-        """See `Watcher`: what came since it was read last counts too."""
+        """Implements `Watcher.on_closing`: what came since it was read last counts too."""
         session = self._session()
         if session is not None and session.loop is not None and session.loop.is_running():
             self.read()
@@ -141,7 +141,7 @@ def _gauges(entries: Iterable[Any]) -> Iterator[tuple[Key, float]]:
 
 
 class ForwarderEntry:
-    """One forwarder."""
+    """The metrics of one forwarder."""
 
     def __init__(self, forwarder: Forwarder) -> None:
         self.counters: Counters = Counters()
@@ -155,7 +155,7 @@ class ForwarderEntry:
         return self._forwarder() is None
 
     def release(self) -> None:
-        """Nothing is to be undone."""
+        """Undo nothing: there is nothing to be undone."""
 
     def read(self) -> list[tuple[Key, float]]:
         """Take new readings; gives the gauges."""
@@ -175,7 +175,7 @@ class ForwarderEntry:
 
 
 class RoomEntry:
-    """One room server."""
+    """The metrics of one room server."""
 
     def __init__(self, server: RoomServer) -> None:
         self.counters = Counters()
@@ -184,7 +184,7 @@ class RoomEntry:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """Where it runs; None while it does not."""
+        """The loop that it runs in; None while it does not."""
         server = self._server()
         return None if server is None else server.loop
 
@@ -197,7 +197,7 @@ class RoomEntry:
         return True
 
     def release(self) -> None:
-        """Nothing is to be undone."""
+        """Undo nothing: there is nothing to be undone."""
 
     def read(self) -> list[tuple[Key, float]]:
         """Take new readings; gives the gauges."""

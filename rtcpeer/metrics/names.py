@@ -12,7 +12,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric.
+    """A metric: its name, kind, help and labels.
 
     Attributes:
         name: with its unit, as Prometheus names metrics; a counter's ends in "_total".

@@ -75,7 +75,7 @@ async def _within(
 
 
 def _why(session: PeerSession) -> str:
-    """What `explain` calls problems, for error messages."""
+    """The problems that `explain` finds, as text for error messages."""
     findings = explain(take_snapshot(session))
     problems = [str(finding) for finding in findings if finding.level is Level.PROBLEM]
     return "".join(f". {problem.rstrip('.')}" for problem in problems[:3])

@@ -83,7 +83,7 @@ class RTCCertificate:
 
 
 def core_of(certificate: RTCCertificate) -> Certificate:
-    """What the transports use of a certificate."""
+    """The `dtls.certificates.Certificate` inside an RTCCertificate, which the transports use."""
     return certificate._core
 
 

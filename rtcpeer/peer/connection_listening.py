@@ -100,7 +100,7 @@ class PeerConnectionEvents(EventTarget):
             listener: Callable[[Event], R],
         ) -> Callable[[Event], R]: ...
         def on(self, type: Any, listener: Any = None) -> Any:
-            """See `EventTarget.on`."""
+            """Call a listener for each event of this type; without one, a decorator. See `EventTarget.on`."""
 
         @overload
         def addEventListener(
@@ -168,7 +168,7 @@ class PeerConnectionEvents(EventTarget):
         def addEventListener(
             self, type: str, listener: Any, options: Any = None, **members: Unpack[ListenerOptions]
         ) -> None:
-            """See `EventTarget.addEventListener`."""
+            """Call a listener for each event of this type, as in DOM. See `EventTarget.addEventListener`."""
 
         @overload  # type: ignore[override]
         def events(self, *, bound: int = ...) -> EventStream[Event]: ...
@@ -222,4 +222,4 @@ class PeerConnectionEvents(EventTarget):
             bound: int = ...,
         ) -> EventStream[Event]: ...
         def events(self, *types: Any, bound: int = 0) -> Any:
-            """See `EventTarget.events`."""
+            """An async iterator over events of these types, or of all. See `EventTarget.events`."""

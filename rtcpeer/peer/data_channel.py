@@ -90,7 +90,7 @@ def read_data_channel_init(label: Any, init: Any = None, /, **keywords: Any) -> 
 
 
 def describe_channel_init(parameters: ChannelParameters) -> str:
-    """What `createDataChannel` was asked for, for watchers."""
+    """The arguments of `createDataChannel` as text, for watchers."""
     limits = (
         ("maxPacketLifeTime", parameters.max_packet_life_time),
         ("maxRetransmits", parameters.max_retransmits),
@@ -142,7 +142,7 @@ class RTCDataChannel(DataChannelEvents):
 
     @property
     def maxPacketLifeTime(self) -> int | None:
-        """For how many milliseconds a message is tried; None = until it arrives."""
+        """How long a message is tried, in milliseconds; None: until it arrives."""
         return self._core.channel.parameters.max_packet_life_time
 
     @property

@@ -31,7 +31,7 @@ _RELAY_PROTOCOLS = ("udp", "tcp", "tls")
 
 
 class RTCSessionDescription:
-    """One side's description of a session (webrtc-pc 4.6.2). Read-only.
+    """A session description (webrtc-pc 4.6.2): its type, and its SDP as text. Read-only.
 
     Args:
         init: a mapping (such as a browser's JSON) or an object with ``type`` and ``sdp``; or the text, with

@@ -63,7 +63,7 @@ ERROR_DETAILS = frozenset(
 
 
 class _Kin(RtcPeerError):
-    """What aiortc has a class for, too."""
+    """Base of those errors that aiortc has a class for, too."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make one that is caught as aiortc's."""

@@ -143,7 +143,7 @@ class Forwarder:
 
     @property
     def outputs(self) -> list[ForwarderOutput]:
-        """One per sender, in the order in which they were added; those whose connection was closed are left out."""
+        """The outputs, one per sender, in the order in which they were added, without those of closed connections."""
         return list(self._outputs.values())
 
     @w3c_errors

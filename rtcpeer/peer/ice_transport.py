@@ -24,7 +24,7 @@ ICE_UP = (IceTransportState.CONNECTED, IceTransportState.COMPLETED)
 
 
 class IceTransportCore:
-    """One ICE transport of a connection. Implements `rtcpeer.ice.agent.listener.IceListener`.
+    """State of one ICE transport of a connection. Implements `rtcpeer.ice.agent.listener.IceListener`.
 
     Args:
         owner: the connection.
@@ -72,14 +72,14 @@ class IceTransportCore:
     # -- told by the agent -------------------------------------------------------------------------
 
     def on_state(self, state: IceTransportState) -> None:
-        """See `IceListener`. Pair and state belong to one step, whichever is told first."""
+        """Implements `IceListener.on_state`. Pair and state belong to one step, whichever is told first."""
         pair, self._next_pair = self._next_pair or self._told_pair, None
         if state in ICE_UP and self._agent_is_up():
             pair = (self.agent.selected_pair if self.agent is not None else None) or pair
         self._change(state, pair)
 
     def on_selected_pair(self, pair: SelectedPair) -> None:
-        """See `IceListener`."""
+        """Implements `IceListener.on_selected_pair`."""
         if self.state not in ICE_UP and self._agent_is_up():
             # the news that it is connected are on their way, and will take the pair along
             self._next_pair = pair
@@ -113,7 +113,7 @@ class IceTransportCore:
         announce()
 
     def on_gathering_state(self, state: IceGatheringState) -> None:
-        """See `IceListener`; webrtc-pc 5.6: the last candidate of a generation precedes the change."""
+        """Implements `IceListener`; webrtc-pc 5.6: the last candidate of a generation precedes the change."""
         if self.state is IceTransportState.CLOSED:
             return
         if state is IceGatheringState.COMPLETE:
@@ -126,20 +126,20 @@ class IceTransportCore:
         announce()
 
     def on_candidate(self, candidate: Candidate) -> None:
-        """See `IceListener`."""
+        """Implements `IceListener.on_candidate`."""
         if not self._is_closed():
             self.owner.ice_candidate(candidate)
 
     def on_candidate_error(self, error: IceCandidateError) -> None:
-        """See `IceListener`."""
+        """Implements `IceListener.on_candidate_error`."""
         if not self._is_closed():
             self.owner.ice_candidate_error(error)
 
     def on_role(self, role: IceRole) -> None:
-        """See `IceListener`. W3C has no event for it; `role` asks the agent."""
+        """Implements `IceListener.on_role`. W3C has no event for it; `role` asks the agent."""
 
     def on_network_change(self) -> None:
-        """See `IceListener`."""
+        """Implements `IceListener.on_network_change`."""
         if not self._is_closed():
             self.owner.ice_network_changed()
 
@@ -157,7 +157,7 @@ class IceTransportCore:
         self._remote.add(ufrag, candidate, current)
 
     def close(self, *, announce: bool = False) -> None:
-        """It is closed; with events only when the connection lives on (its section was bundled away)."""
+        """Become closed; with events only when the connection lives on (its section was bundled away)."""
         if self._is_closed():
             return
         if announce:
@@ -173,11 +173,11 @@ class IceTransportCore:
     # -- asked by the face -------------------------------------------------------------------------
 
     def local_candidates(self) -> list[RTCIceCandidate]:
-        """Those of the agent's current generation that were surfaced."""
+        """The surfaced local candidates of the agent's current generation."""
         return self._local.of_generation(None if self.agent is None else self.agent.local_parameters)
 
     def remote_candidates(self) -> list[RTCIceCandidate]:
-        """Those of the current generation that were signaled: no peer-reflexive ones."""
+        """The signaled remote candidates of the current generation: no peer-reflexive ones."""
         return self._remote.of_generation(None if self.agent is None else self.agent.remote_parameters)
 
     # -- inside ------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ class _Signaled:
             known[candidate] = None
 
     def of_generation(self, current: IceParameters | None) -> list[RTCIceCandidate]:
-        """Those of the current generation, or of any when none is known yet."""
+        """The candidates of the current generation, or of any when none is known yet."""
         return [
             candidate
             for ufrag, candidates in self._generations.items()

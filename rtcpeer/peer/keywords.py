@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ConfigurationKeywords(TypedDict, total=False):
-    """Of RTCConfiguration (webrtc-pc 4.2.1)."""
+    """Keywords of `RTCPeerConnection` and `setConfiguration`: RTCConfiguration (webrtc-pc 4.2.1)."""
 
     iceServers: Iterable[RTCIceServer | Mapping[str, Any]]
     iceTransportPolicy: str
@@ -28,7 +28,7 @@ class ConfigurationKeywords(TypedDict, total=False):
 
 
 class OfferKeywords(TypedDict, total=False):
-    """Of RTCOfferOptions (webrtc-pc 4.2.6, 4.4.3.2)."""
+    """Keywords of `createOffer`: RTCOfferOptions (webrtc-pc 4.2.6, 4.4.3.2)."""
 
     iceRestart: bool
     offerToReceiveAudio: bool | None
@@ -36,18 +36,18 @@ class OfferKeywords(TypedDict, total=False):
 
 
 class AnswerKeywords(TypedDict, total=False):
-    """Of RTCAnswerOptions (webrtc-pc 4.2.6): it has no members."""
+    """Keywords of `createAnswer`: RTCAnswerOptions (webrtc-pc 4.2.6), which has no members."""
 
 
 class DescriptionKeywords(TypedDict, total=False):
-    """Of RTCSessionDescriptionInit (webrtc-pc 4.6.3)."""
+    """Keywords of a description: RTCSessionDescriptionInit (webrtc-pc 4.6.3)."""
 
     type: str | None
     sdp: str
 
 
 class CandidateKeywords(TypedDict, total=False):
-    """Of RTCIceCandidateInit (webrtc-pc 4.8.1), but for `candidate`, which is the argument before them."""
+    """Keywords of a candidate: RTCIceCandidateInit (webrtc-pc 4.8.1), but for `candidate`, the argument before them."""
 
     sdpMid: str | None
     sdpMLineIndex: int | None
@@ -55,7 +55,7 @@ class CandidateKeywords(TypedDict, total=False):
 
 
 class CertificateKeywords(TypedDict, total=False):
-    """Of WebCrypto's EcKeyGenParams and RsaHashedKeyGenParams, and `expires` (webrtc-pc 4.9.1)."""
+    """Keywords of `generateCertificate`: EcKeyGenParams and RsaHashedKeyGenParams of WebCrypto, and `expires`."""
 
     name: str
     namedCurve: str
@@ -66,7 +66,7 @@ class CertificateKeywords(TypedDict, total=False):
 
 
 class TransceiverKeywords(TypedDict, total=False):
-    """Of RTCRtpTransceiverInit (webrtc-pc 5.1)."""
+    """Keywords of `addTransceiver`: RTCRtpTransceiverInit (webrtc-pc 5.1)."""
 
     direction: str
     streams: Iterable[MediaStream]
@@ -74,13 +74,13 @@ class TransceiverKeywords(TypedDict, total=False):
 
 
 class SetParameterKeywords(TypedDict, total=False):
-    """Of RTCSetParameterOptions (webrtc-extensions)."""
+    """Keywords of `setParameters`: RTCSetParameterOptions (webrtc-extensions)."""
 
     encodingOptions: Iterable[Mapping[str, Any]]
 
 
 class DataChannelKeywords(TypedDict, total=False):
-    """Of RTCDataChannelInit (webrtc-pc 6.2.2)."""
+    """Keywords of `createDataChannel`: RTCDataChannelInit (webrtc-pc 6.2.2)."""
 
     ordered: bool
     maxPacketLifeTime: int | None

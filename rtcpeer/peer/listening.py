@@ -55,7 +55,7 @@ class DataChannelEvents(EventTarget):
             listener: Callable[[Event], R],
         ) -> Callable[[Event], R]: ...
         def on(self, type: Any, listener: Any = None) -> Any:
-            """See `EventTarget.on`."""
+            """Call a listener for each event of this type; without one, a decorator. See `EventTarget.on`."""
 
         @overload
         def addEventListener(
@@ -92,7 +92,7 @@ class DataChannelEvents(EventTarget):
         def addEventListener(
             self, type: str, listener: Any, options: Any = None, **members: Unpack[ListenerOptions]
         ) -> None:
-            """See `EventTarget.addEventListener`."""
+            """Call a listener for each event of this type, as in DOM. See `EventTarget.addEventListener`."""
 
         @overload  # type: ignore[override]
         def events(self, *, bound: int = ...) -> EventStream[Event]: ...
@@ -111,7 +111,7 @@ class DataChannelEvents(EventTarget):
             bound: int = ...,
         ) -> EventStream[Event]: ...
         def events(self, *types: Any, bound: int = 0) -> Any:
-            """See `EventTarget.events`."""
+            """An async iterator over events of these types, or of all. See `EventTarget.events`."""
 
 
 class DtlsTransportEvents(EventTarget):
@@ -136,7 +136,7 @@ class DtlsTransportEvents(EventTarget):
             self, type: Literal["statechange"], listener: Callable[[Event], R]
         ) -> Callable[[Event], R]: ...
         def on(self, type: Any, listener: Any = None) -> Any:
-            """See `EventTarget.on`."""
+            """Call a listener for each event of this type; without one, a decorator. See `EventTarget.on`."""
 
         @overload
         def addEventListener(
@@ -165,7 +165,7 @@ class DtlsTransportEvents(EventTarget):
         def addEventListener(
             self, type: str, listener: Any, options: Any = None, **members: Unpack[ListenerOptions]
         ) -> None:
-            """See `EventTarget.addEventListener`."""
+            """Call a listener for each event of this type, as in DOM. See `EventTarget.addEventListener`."""
 
         @overload  # type: ignore[override]
         def events(self, *, bound: int = ...) -> EventStream[Event]: ...
@@ -176,7 +176,7 @@ class DtlsTransportEvents(EventTarget):
         @overload
         def events(self, *types: Literal["error", "statechange"], bound: int = ...) -> EventStream[Event]: ...
         def events(self, *types: Any, bound: int = 0) -> Any:
-            """See `EventTarget.events`."""
+            """An async iterator over events of these types, or of all. See `EventTarget.events`."""
 
 
 class IceTransportEvents(EventTarget):
@@ -195,7 +195,7 @@ class IceTransportEvents(EventTarget):
             listener: Callable[[Event], R],
         ) -> Callable[[Event], R]: ...
         def on(self, type: Any, listener: Any = None) -> Any:
-            """See `EventTarget.on`."""
+            """Call a listener for each event of this type; without one, a decorator. See `EventTarget.on`."""
 
         @overload
         def addEventListener(
@@ -216,7 +216,7 @@ class IceTransportEvents(EventTarget):
         def addEventListener(
             self, type: str, listener: Any, options: Any = None, **members: Unpack[ListenerOptions]
         ) -> None:
-            """See `EventTarget.addEventListener`."""
+            """Call a listener for each event of this type, as in DOM. See `EventTarget.addEventListener`."""
 
         @overload  # type: ignore[override]
         def events(self, *, bound: int = ...) -> EventStream[Event]: ...
@@ -227,7 +227,7 @@ class IceTransportEvents(EventTarget):
             bound: int = ...,
         ) -> EventStream[Event]: ...
         def events(self, *types: Any, bound: int = 0) -> Any:
-            """See `EventTarget.events`."""
+            """An async iterator over events of these types, or of all. See `EventTarget.events`."""
 
 
 class SctpTransportEvents(EventTarget):
@@ -244,7 +244,7 @@ class SctpTransportEvents(EventTarget):
             self, type: Literal["statechange"], listener: Callable[[Event], R]
         ) -> Callable[[Event], R]: ...
         def on(self, type: Any, listener: Any = None) -> Any:
-            """See `EventTarget.on`."""
+            """Call a listener for each event of this type; without one, a decorator. See `EventTarget.on`."""
 
         @overload
         def addEventListener(
@@ -265,14 +265,14 @@ class SctpTransportEvents(EventTarget):
         def addEventListener(
             self, type: str, listener: Any, options: Any = None, **members: Unpack[ListenerOptions]
         ) -> None:
-            """See `EventTarget.addEventListener`."""
+            """Call a listener for each event of this type, as in DOM. See `EventTarget.addEventListener`."""
 
         @overload  # type: ignore[override]
         def events(self, *, bound: int = ...) -> EventStream[Event]: ...
         @overload
         def events(self, *types: Literal["statechange"], bound: int = ...) -> EventStream[Event]: ...
         def events(self, *types: Any, bound: int = 0) -> Any:
-            """See `EventTarget.events`."""
+            """An async iterator over events of these types, or of all. See `EventTarget.events`."""
 
 
 class DtmfSenderEvents(EventTarget):
@@ -289,7 +289,7 @@ class DtmfSenderEvents(EventTarget):
             self, type: Literal["tonechange"], listener: Callable[[RTCDTMFToneChangeEvent], R]
         ) -> Callable[[RTCDTMFToneChangeEvent], R]: ...
         def on(self, type: Any, listener: Any = None) -> Any:
-            """See `EventTarget.on`."""
+            """Call a listener for each event of this type; without one, a decorator. See `EventTarget.on`."""
 
         @overload
         def addEventListener(
@@ -310,7 +310,7 @@ class DtmfSenderEvents(EventTarget):
         def addEventListener(
             self, type: str, listener: Any, options: Any = None, **members: Unpack[ListenerOptions]
         ) -> None:
-            """See `EventTarget.addEventListener`."""
+            """Call a listener for each event of this type, as in DOM. See `EventTarget.addEventListener`."""
 
         @overload  # type: ignore[override]
         def events(self, *, bound: int = ...) -> EventStream[Event]: ...
@@ -319,4 +319,4 @@ class DtmfSenderEvents(EventTarget):
             self, *types: Literal["tonechange"], bound: int = ...
         ) -> EventStream[RTCDTMFToneChangeEvent]: ...
         def events(self, *types: Any, bound: int = 0) -> Any:
-            """See `EventTarget.events`."""
+            """An async iterator over events of these types, or of all. See `EventTarget.events`."""

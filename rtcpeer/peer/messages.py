@@ -76,10 +76,10 @@ class MessageStream(AsyncIterator["str | bytes"]):
 
 
 def push_message(stream: MessageStream, data: str | bytes) -> None:
-    """For the channel: a message has arrived."""
+    """Put a message that has arrived into the stream (for the channel)."""
     stream._push(data)
 
 
 def end_messages(stream: MessageStream) -> None:
-    """For the channel: no further message; what is queued is still delivered."""
+    """End the stream: no further message; what is queued is still delivered (for the channel)."""
     stream._end()

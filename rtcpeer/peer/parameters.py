@@ -64,7 +64,7 @@ class RTCRtcpParameters:
 
 @dataclass(slots=True)
 class RTCRtpEncodingParameters:
-    """One encoding of a sender (webrtc-pc 5.2.5).
+    """Parameters of one encoding of a sender (webrtc-pc 5.2.5).
 
     Attributes:
         rid: its name among several layers; read-only once the transceiver exists.
@@ -88,7 +88,7 @@ class RTCRtpEncodingParameters:
 
 @dataclass(slots=True)
 class RTCRtpSendParameters:
-    """What `RTCRtpSender.getParameters` gives and `setParameters` takes back (webrtc-pc 5.2.3)."""
+    """Parameters of a sender (webrtc-pc 5.2.3), as `getParameters` gives them and `setParameters` takes them back."""
 
     transactionId: str
     encodings: list[RTCRtpEncodingParameters]
@@ -100,7 +100,7 @@ class RTCRtpSendParameters:
 
 @dataclass(slots=True)
 class RTCRtpReceiveParameters:
-    """What `RTCRtpReceiver.getParameters` gives (webrtc-pc 5.2.4)."""
+    """Parameters of a receiver (webrtc-pc 5.2.4), as `RTCRtpReceiver.getParameters` gives them."""
 
     headerExtensions: list[RTCRtpHeaderExtensionParameters] = field(default_factory=list)
     rtcp: RTCRtcpParameters = field(default_factory=RTCRtcpParameters)
@@ -109,7 +109,7 @@ class RTCRtpReceiveParameters:
 
 @dataclass(slots=True)
 class RTCRtpCapabilities:
-    """What this end can send or receive of one kind (webrtc-pc 5.2.10)."""
+    """Codecs and header extensions that this end can send or receive of one kind (webrtc-pc 5.2.10)."""
 
     codecs: list[RTCRtpCodec]
     headerExtensions: list[RTCRtpHeaderExtensionCapability]
@@ -117,7 +117,7 @@ class RTCRtpCapabilities:
 
 @dataclass(slots=True)
 class RTCRtpContributingSource:
-    """Who was heard lately (webrtc-pc 5.3).
+    """A contributing source, from the CSRC list of packets: who was heard lately (webrtc-pc 5.3).
 
     Attributes:
         timestamp: when its last packet came, in ms since the epoch.
@@ -134,7 +134,7 @@ class RTCRtpContributingSource:
 
 @dataclass(slots=True)
 class RTCRtpSynchronizationSource(RTCRtpContributingSource):
-    """Likewise, of an SSRC."""
+    """A synchronization source: an SSRC that was heard lately (webrtc-pc 5.3)."""
 
 
 @dataclass(slots=True)
@@ -183,7 +183,7 @@ def header_extension_parameters(
 
 
 def encoding_parameters(encoding: SendEncoding, *, kind: str) -> RTCRtpEncodingParameters:
-    """One encoding; members that audio does not have stay absent."""
+    """The W3C dictionary of one encoding; members that audio does not have stay absent."""
     scale = encoding.scale_resolution_down_by
     return RTCRtpEncodingParameters(
         rid=encoding.rid,

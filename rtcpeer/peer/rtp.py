@@ -36,7 +36,7 @@ _Source = TypeVar("_Source", bound=RTCRtpContributingSource)
 
 
 def core_of(receiver: RTCRtpReceiver) -> TransceiverCore[Any, Any, Any]:
-    """What stands behind a receiver, for other classes of the face."""
+    """The `TransceiverCore` behind a receiver, for other classes of the face."""
     return receiver._core
 
 
@@ -182,7 +182,7 @@ class RTCRtpReceiver:
 
 
 class RTCRtpTransceiver:
-    """One sender and one receiver that share a media section (webrtc-pc 5.4)."""
+    """A sender and a receiver that share one media section (webrtc-pc 5.4)."""
 
     def __init__(self, core: object = None) -> None:
         if not isinstance(core, TransceiverCore):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def core_of(sender: RTCRtpSender) -> TransceiverCore[Any, Any, Any]:
-    """What stands behind a sender, for other classes of the face."""
+    """The `TransceiverCore` behind a sender, for other classes of the face."""
     return sender._core
 
 
@@ -305,7 +305,7 @@ class RTCRtpSender:
 
 
 def _describe_encodings(mid: str | None, encodings: Iterable[SendEncoding]) -> str:
-    """What `setParameters` asks for, for watchers: the members that differ from their defaults."""
+    """The encodings given to `setParameters` as text, for watchers: the members that differ from their defaults."""
     shown = [
         ", ".join(
             f"{field.name}: {value}"

@@ -32,7 +32,7 @@ __all__ = [
 
 
 class RTCStats(dict[str, Any]):
-    """One stats object: W3C member names as keys and, for reading, as attributes; absent ones are absent."""
+    """One stats object: W3C member names as keys and, for reading, as attributes; those without a value are absent."""
 
     __slots__ = ()
 
@@ -374,7 +374,7 @@ def _certificate(der: bytes) -> tuple[str, str]:
 
 
 def find_selector(track: Any, senders: Iterable[Any], receivers: Iterable[Any]) -> Any:
-    """The one sender or receiver of a track (webrtc-pc 8.2 "getStats", step 4).
+    """The only sender or receiver of a track (webrtc-pc 8.2 "getStats", step 4).
 
     Args:
         track: what `getStats` was given.

@@ -47,7 +47,7 @@ __all__ = [
 
 
 class DtlsTransportCore:
-    """One DTLS transport of a connection. Implements `rtcpeer.dtls.transport.DtlsListener`.
+    """State of one DTLS transport of a connection. Implements `rtcpeer.dtls.transport.DtlsListener`.
 
     Args:
         owner: the connection.
@@ -86,7 +86,7 @@ class DtlsTransportCore:
         self._face = face
 
     def on_dtls_state(self, state: DtlsTransportState, error: InnerRTCError | None) -> None:
-        """See `DtlsListener`; webrtc-pc 5.5."""
+        """Implements `DtlsListener.on_dtls_state`; webrtc-pc 5.5."""
         if state is self.state or self._closed:
             return
         if state is DtlsTransportState.CONNECTING and self.ice.state not in ICE_UP:
@@ -120,7 +120,7 @@ class DtlsTransportCore:
         announce()
 
     def close(self, *, announce: bool = False) -> None:
-        """It is closed; with events only when the connection lives on."""
+        """Become closed; with events only when the connection lives on."""
         if self._closed:
             return
         if announce:
@@ -203,7 +203,7 @@ class SctpTransportCore:
         self.max_message_size = min(sizes) if sizes else float("inf")
 
     def on_sctp_state(self, state: SctpTransportState, error: InnerRTCError | None) -> None:
-        """See `DataListener`. The channels are told afterwards, by themselves."""
+        """Implements `DataListener.on_sctp_state`. The channels are told afterwards, by themselves."""
         if state is self.state or self.state is SctpTransportState.CLOSED:
             return
         self.state = state
@@ -213,7 +213,7 @@ class SctpTransportCore:
             fire(self._face, Event("statechange"))
 
     def begin_again(self) -> None:
-        """Another association begins, after one that may have ended (RFC 8841 section 9)."""
+        """Begin again with another association, after one that may have ended (RFC 8841 section 9)."""
         if self.state is not SctpTransportState.CONNECTING:
             self.state = SctpTransportState.CONNECTING
             self.max_channels = None
@@ -221,7 +221,7 @@ class SctpTransportCore:
                 fire(self._face, Event("statechange"))
 
     def close(self, *, announce: bool = False) -> None:
-        """It is closed at once; the event comes at once when the connection lives on, else in a task.
+        """Become closed at once; the event comes at once when the connection lives on, else in a task.
 
         webrtc-pc 6.1.2 queues a task for it also when the connection was closed: the only event that follows then.
         """

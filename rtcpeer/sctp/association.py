@@ -538,27 +538,27 @@ class Association:
         self._resets.forget(stream_id)
 
     def send_reconfig(self, chunk: bytes) -> None:
-        """See `ResetUser`."""
+        """Implements `ResetUser.send_reconfig`."""
         self._say(chunk)
 
     def on_inbound_reset(self, streams: Iterable[int]) -> None:
-        """See `ResetUser`."""
+        """Implements `ResetUser.on_inbound_reset`."""
         self._incoming.reset(streams)
 
     def on_inbound_reset_all(self) -> None:
-        """See `ResetUser`."""
+        """Implements `ResetUser.on_inbound_reset_all`."""
         self._incoming.reset_all()
 
     def on_outbound_reset(self, stream: int) -> None:
-        """See `ResetUser`."""
+        """Implements `ResetUser.on_outbound_reset`."""
         self._outgoing.restart_stream(stream)
 
     def on_stream_closing(self, stream: int) -> None:
-        """See `ResetUser`."""
+        """Implements `ResetUser.on_stream_closing`."""
         self._user.on_stream_closing(stream)
 
     def on_stream_closed(self, stream: int) -> None:
-        """See `ResetUser`."""
+        """Implements `ResetUser.on_stream_closed`."""
         self._user.on_stream_closed(stream)
 
     def numbers(self) -> AssociationStats:

@@ -212,7 +212,7 @@ class DataTransport:
             self.dtls.send_data(packet)
 
     def time(self) -> float:
-        """See `ChannelOwner`."""
+        """Implements `ChannelOwner.time`."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         return self._loop.time()
@@ -314,7 +314,7 @@ class DataTransport:
             self.schedule(channel)
 
     def unacknowledged(self, channel: DataChannel) -> int:
-        """See `channel.ChannelOwner`."""
+        """Implements `channel.ChannelOwner.unacknowledged`."""
         if self._association is None or channel.id is None:
             return 0
         return self._association.unacknowledged(channel.id, PPID_DCEP)
@@ -395,12 +395,12 @@ class DataTransport:
     # -- DTLS --------------------------------------------------------------------------------------
 
     def on_dtls_connected(self) -> None:
-        """See `dtls.DataUser`."""
+        """Implements `dtls.DataUser.on_dtls_connected`."""
         self._connected = True
         self._connect()
 
     def on_dtls_data(self, data: bytes) -> None:
-        """See `dtls.DataUser`."""
+        """Implements `dtls.DataUser.on_dtls_data`."""
         association = self._association
         if association is None:
             return
@@ -420,12 +420,12 @@ class DataTransport:
             self._look_soon()
 
     def on_dtls_closed(self, error: RTCError | None) -> None:
-        """See `dtls.DataUser`."""
+        """Implements `dtls.DataUser.on_dtls_closed`."""
         self._abort()
         self._end(error, tell=True)
 
     def on_dtls_wake(self) -> None:
-        """See `dtls.DataUser`."""
+        """Implements `dtls.DataUser.on_dtls_wake`."""
         if self._association is not None:
             self._association.wake(self.time())
             self._send()
@@ -433,7 +433,7 @@ class DataTransport:
     # -- SCTP --------------------------------------------------------------------------------------
 
     def on_established(self) -> None:
-        """See `AssociationUser`."""
+        """Implements `AssociationUser.on_established`."""
         association = self._association
         if association is None:
             return
@@ -448,7 +448,7 @@ class DataTransport:
                 channel.opened(tell=True)
 
     def on_message(self, stream_id: int, protocol: int, data: bytes) -> None:
-        """See `AssociationUser`."""
+        """Implements `AssociationUser.on_message`."""
         if protocol == PPID_DCEP:
             self._receive_control_untrusted(stream_id, data)
             return
@@ -497,20 +497,20 @@ class DataTransport:
             self._listener.on_channel(channel)
 
     def on_stream_closing(self, stream_id: int) -> None:
-        """See `AssociationUser`."""
+        """Implements `AssociationUser.on_stream_closing`."""
         channel = self._by_id.get(stream_id)
         if channel is not None:
             channel.closing()
             self._ready.add(channel)
 
     def on_stream_closed(self, stream_id: int) -> None:
-        """See `AssociationUser`."""
+        """Implements `AssociationUser.on_stream_closed`."""
         channel = self._by_id.get(stream_id)
         if channel is not None:
             self._forget(channel, None)
 
     def on_association_closed(self, cause: int | None, aborted: bool) -> None:
-        """See `AssociationUser`."""
+        """Implements `AssociationUser.on_association_closed`."""
         message = "the other end ended the association" if aborted else "the association was given up"
         self._end(RTCError("sctp-failure", message, sctpCauseCode=cause), tell=True)
 

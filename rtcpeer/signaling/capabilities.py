@@ -16,7 +16,7 @@ Offers = Literal["both", "local", "remote"]
 
 @dataclass(frozen=True, slots=True)
 class ChannelCapabilities:
-    """What a signaling channel can do. The defaults are those of a plain path for messages.
+    """The abilities of a signaling channel. The defaults are those of a plain path for messages.
 
     Attributes:
         reliable: what `send` has taken arrives, once, or `send` raises: nothing is repeated by the sender.

@@ -50,7 +50,7 @@ class SignalingChannel(Protocol):
         ...
 
     def __aiter__(self) -> AsyncIterator[Message]:
-        """What arrives."""
+        """An iterator over the messages that arrive."""
         ...
 
     async def close(self) -> None:
@@ -180,7 +180,7 @@ class MemoryChannel:
 
 
 class _Path:
-    """What a path does to a message: no delay (lost), one, or two (repeated)."""
+    """The fate of a message on a path, as a list of delays: none (lost), one, or two (repeated)."""
 
     def __init__(
         self, delay: float, jitter: float, loss: float, repeat: float, random_source: random.Random | None

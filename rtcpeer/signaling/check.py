@@ -43,7 +43,7 @@ _REAL = "".join(
 
 
 class _HasToJson:
-    """Like an RTCIceCandidate: what is sent is what toJSON() gives."""
+    """A candidate like RTCIceCandidate: its `toJSON()` is what is sent."""
 
     def toJSON(self) -> dict[str, Any]:
         return dict(_CANDIDATE)
@@ -121,7 +121,7 @@ def _read_capabilities(channel: SignalingChannel) -> ChannelCapabilities:
 
 
 async def _capabilities_fit(first: SignalingChannel, second: SignalingChannel, timeout: float) -> None:
-    """They are the record that everybody reads, they do not contradict themselves nor the other end's."""
+    """Check the capabilities: the record that everybody reads, contradicting neither itself nor the other end's."""
     ends = [_read_capabilities(channel) for channel in (first, second)]
     for channel, mine, theirs in ((first, ends[0], ends[1]), (second, ends[1], ends[0])):
         _expect(mine.restart in ("offer", "ask", "no"), f"restart is {mine.restart!r}")

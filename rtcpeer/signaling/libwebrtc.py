@@ -35,11 +35,11 @@ class WrtcConnection:
         return getattr(self.connection, name)
 
     def addEventListener(self, type: str, listener: Any) -> None:
-        """As of EventTarget."""
+        """Call a listener for each event of this type, as EventTarget does."""
         self.connection.on(type, listener)
 
     def removeEventListener(self, type: str, listener: Any) -> None:
-        """As of EventTarget."""
+        """Call a listener no more, as EventTarget does."""
         self.connection.off(type, listener)
 
     async def setLocalDescription(self, description: Any = None) -> None:

@@ -29,7 +29,7 @@ class Notices:
         return f"<Notices {dict(self.counts)}>"
 
     def __str__(self) -> str:
-        """One sentence without its full stop; "" when there is nothing to say."""
+        """The notices as one sentence without its full stop; "" when there are none."""
         if not self.counts:
             return ""
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.counts.most_common())

@@ -19,7 +19,7 @@ _SLACK: Final = 0.01
 
 
 class RoomBackend(Protocol):
-    """Where rooms are kept. `MemoryBackend` is the default; `RedisBackend` is for several processes.
+    """Storage of rooms: `MemoryBackend` is the default; `RedisBackend` is for several processes.
 
     All methods but `start` and `close` raise NetworkError when the place cannot be reached; what was asked
     may have been done or not, and asking again with the same arguments is harmless.
@@ -47,7 +47,7 @@ class RoomBackend(Protocol):
         ...
 
     async def submit(self, id: str, attach: str, seq: int, submission: Submission) -> None:
-        """What a member sends or changes. RoomError "superseded": that socket is no longer the member's."""
+        """Take what a member sends or changes. RoomError "superseded": that socket is no longer the member's."""
         ...
 
     async def acknowledge(self, id: str, attach: str, seq: int) -> None:
@@ -107,37 +107,37 @@ class MemoryBackend:
             self._timer = None
 
     async def enter(self, entry: Entry) -> Entered:
-        """See `RoomBackend`."""
+        """Implements `RoomBackend.enter`."""
         return self.rooms.enter(entry)
 
     async def resume(self, id: str, room: str, attach: str, received: int) -> Entered | None:
-        """See `RoomBackend`."""
+        """Implements `RoomBackend.resume`."""
         return self.rooms.resume(id, room, attach, received)
 
     async def submit(self, id: str, attach: str, seq: int, submission: Submission) -> None:
-        """See `RoomBackend`."""
+        """Implements `RoomBackend.submit`."""
         self.rooms.submit(id, attach, seq, submission, asyncio.get_running_loop().time())
         self._set_timer()
 
     async def acknowledge(self, id: str, attach: str, seq: int) -> None:
-        """See `RoomBackend`."""
+        """Implements `RoomBackend.acknowledge`."""
         self.rooms.acknowledge(id, attach, seq)
 
     async def lose(self, id: str, attach: str) -> None:
-        """See `RoomBackend`."""
+        """Implements `RoomBackend.lose`."""
         self.rooms.lose(id, attach, asyncio.get_running_loop().time())
         self._set_timer()
 
     async def leave(self, id: str, attach: str) -> None:
-        """See `RoomBackend`."""
+        """Implements `RoomBackend.leave`."""
         self.rooms.leave(id, attach)
 
     async def kick(self, room: str, id: str, reason: str) -> bool:
-        """See `RoomBackend`."""
+        """Implements `RoomBackend.kick`."""
         return self.rooms.kick(room, id, reason)
 
     async def presence(self, room: str) -> int:
-        """See `RoomBackend`."""
+        """Implements `RoomBackend.presence`."""
         return self.rooms.presence(room)
 
     def _set_timer(self) -> None:

@@ -280,7 +280,7 @@ class Room(EventTarget):
             socket = await self._reconnect()
 
     async def _reconnect(self) -> aiohttp.ClientWebSocketResponse | None:
-        """Another socket; None: it failed, and may be tried again."""
+        """Open another socket; None: it failed, and may be tried again."""
         try:
             socket = await self._connect("openOrJoin")
         except RoomError as error:

@@ -20,7 +20,7 @@ _ACK_BYTES: Final = 65_536
 
 
 class MemberLink:
-    """One member's frames in both directions.
+    """The frames of one member in both directions, numbered and acknowledged.
 
     Args:
         bound: bytes that may wait for an acknowledgement.

@@ -21,7 +21,7 @@ _MAX_UNREAD_BYTES: Final = 4_000_000
 
 
 class MemberRoom(Protocol):
-    """What a member needs of its room."""
+    """The part of a room that its members use."""
 
     def put(self, frame: Mapping[str, Any], *, always: bool = False) -> None:
         """Send a frame, now or when the server can be reached again; `always`: even if much waits already."""
@@ -29,7 +29,7 @@ class MemberRoom(Protocol):
 
     @property
     def ice_servers(self) -> list[RTCIceServer]:
-        """Those that the server recommends."""
+        """The ICE servers that the server recommends."""
         ...
 
 

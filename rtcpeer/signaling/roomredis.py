@@ -147,7 +147,7 @@ class RedisBackend:
         self._local.clear()
 
     async def enter(self, entry: Entry) -> Entered:
-        """See `RoomBackend`."""
+        """Implements `RoomBackend.enter`."""
         local = _Local(entry.room, entry.public, entry.attach, entry.may_kick, 0, 0)
         self._local[entry.id] = local
         try:
@@ -167,7 +167,7 @@ class RedisBackend:
         return Entered(opened == "1", others)
 
     async def resume(self, id: str, room: str, attach: str, received: int) -> Entered | None:
-        """See `RoomBackend`."""
+        """Implements `RoomBackend.resume`."""
         before = self._local.get(id)
         # at once: what comes for it while the answer is on its way must not pass by
         local = self._local[id] = _Local(room, "", attach, False, 0, received)
@@ -189,7 +189,7 @@ class RedisBackend:
         return Entered(False, others, local.received, received, frames)
 
     async def submit(self, id: str, attach: str, seq: int, submission: Submission) -> None:
-        """See `RoomBackend`."""
+        """Implements `RoomBackend.submit`."""
         await self._ask(
             "submit",
             id,
@@ -207,26 +207,26 @@ class RedisBackend:
             local.public = submission.public or local.public
 
     async def acknowledge(self, id: str, attach: str, seq: int) -> None:
-        """See `RoomBackend`; acknowledgements are sent together."""
+        """Implements `RoomBackend.acknowledge`; acknowledgements are sent together."""
         self._acks[id] = (attach, seq)
         self._acks_wanted.set()
 
     async def lose(self, id: str, attach: str) -> None:
-        """See `RoomBackend`."""
+        """Implements `RoomBackend.lose`."""
         self._forget(id, attach)
         await self._ask("lose", id, attach)
 
     async def leave(self, id: str, attach: str) -> None:
-        """See `RoomBackend`."""
+        """Implements `RoomBackend.leave`."""
         self._forget(id, attach)
         await self._ask("leave", id, attach)
 
     async def kick(self, room: str, id: str, reason: str) -> bool:
-        """See `RoomBackend`."""
+        """Implements `RoomBackend.kick`."""
         return bool((await self._ask("kick", id, room, reason))[0] == "1")
 
     async def presence(self, room: str) -> int:
-        """See `RoomBackend`."""
+        """Implements `RoomBackend.presence`."""
         return int((await self._ask("presence", room))[0])
 
     # -- Redis -------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ class NodeSink(Protocol):
         ...
 
     def detach(self, id: str, attach: str, code: int, reason: str) -> None:
-        """This socket is no longer the member's: close it."""
+        """Close a member's socket, which is the member's no longer."""
         ...
 
     def doubt(self, id: str, members: list[str]) -> None:
@@ -75,7 +75,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """What a member finds when it enters or comes back.
+    """The state of the room for a member that enters or comes back.
 
     Attributes:
         opened: whether it has opened the room.
@@ -94,7 +94,7 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a member sends or changes.
+    """A message or a change from a member.
 
     Attributes:
         kind: what it is.
@@ -112,7 +112,7 @@ class Submission:
 
 
 def public_text(id: str, name: str | None, metadata: dict[str, Any], *, away: bool = False) -> str:
-    """What the others see of a member, as JSON."""
+    """The public description of a member, for the others, as JSON."""
     return json.dumps(
         {"id": id, "name": name, "metadata": metadata, "away": away}, separators=(",", ":"), allow_nan=False
     )
@@ -130,7 +130,7 @@ def left_text(id: str, reason: str) -> str:
 
 @dataclass(eq=False, slots=True)
 class Member:
-    """One client in one room.
+    """A client in a room, as the server knows it.
 
     Attributes:
         id: unique.

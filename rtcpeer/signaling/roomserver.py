@@ -191,7 +191,7 @@ class RoomServer:
 
     @property
     def lag(self) -> float:
-        """For how long the oldest frame has waited for its client, in seconds."""
+        """How long the oldest frame has waited for its client, in seconds."""
         return max((socket.lag for socket in self._sockets), default=0.0)
 
     @property
@@ -470,7 +470,7 @@ class RoomServer:
         return allowed if isinstance(allowed, Permit) else Permit()
 
     async def _resume(self, socket: RoomSocket, frame: Frame) -> Entered | None:
-        """Come back as the member that a token names; None: there is no such member any more."""
+        """Let the member that a token names come back; None: there is no such member any more."""
         token = frame.get("resume")
         identity = read_token_untrusted(self._secret, token) if token else None
         if identity is None or identity.room != socket.room or identity.user != socket.user:
@@ -548,14 +548,14 @@ class RoomServer:
     # -- from the backend (`Sink`) -----------------------------------------------------------------
 
     def deliver(self, id: str, seq: int, text: str) -> None:
-        """See `Sink`."""
+        """Implements `NodeSink.deliver`."""
         for sockets in (self._members, self._resuming):
             socket = sockets.get(id)
             if socket is not None:
                 socket.deliver(seq, text)
 
     def detach(self, id: str, attach: str, code: int, reason: str) -> None:
-        """See `Sink`."""
+        """Implements `NodeSink.detach`."""
         socket = self._attached.get(attach)
         if socket is not None:
             socket.is_entered = False
@@ -564,7 +564,7 @@ class RoomServer:
             socket.close_later(code, reason)
 
     def doubt(self, id: str, members: list[str]) -> None:
-        """See `Sink`."""
+        """Implements `NodeSink.doubt`."""
         socket = self._members.get(id)
         if socket is not None and socket.is_entered:
             others = [json.loads(member) for member in members]
@@ -610,7 +610,7 @@ def _servers_frame(servers: Collection[RTCIceServer], ttl: float | None) -> Fram
 
 
 def _submission_of(socket: RoomSocket, frame: Frame) -> Submission:
-    """What a frame asks the backend to do.
+    """The submission to the backend that a client's frame asks for.
 
     Raises:
         RTCSyntaxError: what it carries cannot be handed on.

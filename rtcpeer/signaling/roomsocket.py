@@ -35,7 +35,7 @@ _ACK_COUNT: Final = 32
 
 
 class RoomSocket:
-    """One client of a room server.
+    """The socket of one client of a room server.
 
     Attributes:
         attach: names this socket towards the backend.
@@ -87,7 +87,7 @@ class RoomSocket:
 
     @property
     def lag(self) -> float:
-        """For how long the oldest frame has waited for the client, in seconds."""
+        """How long the oldest frame has waited for the client, in seconds."""
         since = self._writing_since
         if since is None:
             since = self._queue[0][0] if self._queue else None

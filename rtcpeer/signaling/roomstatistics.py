@@ -1,4 +1,4 @@
-"""What a room server has counted. Pure: plain numbers, which `rtcpeer.metrics` reads.
+"""The counters of a room server. Pure: plain numbers, which `rtcpeer.metrics` reads.
 
 Owns: the names of the reasons to refuse. Never: a socket, a clock, anything about one client.
 """

@@ -19,7 +19,7 @@ _SIGNATURE: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a token says.
+    """The member that a token stands for.
 
     Attributes:
         id: of the member.
@@ -39,7 +39,7 @@ def sign_token(secret: bytes, identity: Identity) -> str:
 
 
 def read_token_untrusted(secret: bytes, token: str) -> Identity | None:
-    """What a token says; None when it is none of ours. The signature is compared in constant time."""
+    """Read a token; None if it is none of ours. The signature is compared in constant time."""
     try:
         data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     except (ValueError, binascii.Error):

@@ -34,7 +34,7 @@ _CLOSE_DELAY = 0.1
 
 
 class SupervisedChannel(SupervisedChannelEvents):
-    """Like an RTCDataChannel; `SupervisedPeer.createDataChannel` makes it.
+    """A data channel that outlives connections, like an RTCDataChannel; `SupervisedPeer.createDataChannel` makes it.
 
     Events: `open` (each time it can send again), `message`, `messageslost`, `bufferedamountlow`, `error`, `close` (for
     good). Those of the connection's channel carry `generation` as well.
@@ -117,7 +117,7 @@ class SupervisedChannel(SupervisedChannelEvents):
 
     @property
     def readyState(self) -> str:
-        """As of RTCDataChannel: "connecting" also while the connection is mended, "closed" for good."""
+        """The state, as of RTCDataChannel: "connecting" also while the connection is mended, "closed" for good."""
         if self._closed:
             return "closed"
         return "open" if self._can_send() else "connecting"
@@ -130,7 +130,7 @@ class SupervisedChannel(SupervisedChannelEvents):
 
     @property
     def bufferedAmountLowThreshold(self) -> int:
-        """As of RTCDataChannel; kept over connections."""
+        """Bytes queued at or below which `bufferedamountlow` fires, as of RTCDataChannel; kept over connections."""
         return self._low_threshold
 
     @bufferedAmountLowThreshold.setter
@@ -280,7 +280,7 @@ class SupervisedChannel(SupervisedChannelEvents):
             self._tell_lost(tuple(dropped), Reason.POLICY)
 
     def _unqueue(self) -> None:
-        """What has waited longest has left."""
+        """Take out the message that has waited longest."""
         if self._again:
             self._again_bytes -= _size(self._again.popleft())
             return

@@ -85,7 +85,7 @@ _PAST = 64
 
 
 class Controller:
-    """What `SupervisedPeer` does; its arguments are described there.
+    """The logic of `SupervisedPeer`, where its arguments are described.
 
     Args:
         target: the face, at which events are fired; it gets no event after the end.
@@ -331,7 +331,7 @@ class Controller:
         self._wake.set()
 
     def _look_at(self, message: Message) -> None:
-        """Whose description it is: of the present remote connection, a former or a new one."""
+        """Find out whose description a message has: of the present remote connection, a former or a new one."""
         sdp = str(message.get("sdp", ""))
         origin = origin_untrusted(sdp)
         remote = self._in_force.remoteDescription
@@ -379,7 +379,7 @@ class Controller:
         self._wake.set()
 
     def why(self) -> str:
-        """What went wrong in signaling lately, as the end of a sentence."""
+        """The faults of signaling lately, as the end of a sentence."""
         notices = [self._notices] if self._negotiator is None else [self._notices, self._negotiator.notices]
         return "".join(f"; {text}" for text in map(str, notices) if text)
 
@@ -468,7 +468,7 @@ class Controller:
     # -- acting ------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        """The one task that acts: asks the policy, does what it says, waits."""
+        """Ask the policy, do what it says, wait, and so on: the one task that acts."""
         while self.state not in ENDED:
             self._wake.clear()
             counting = (

@@ -122,7 +122,7 @@ class DeliveryRecord:
         self.sent = min(arrived, self.sent) if is_final else self.sent - len(self._kept)
 
     def take(self) -> tuple[tuple[Any, ...], int]:
-        """What is in doubt, oldest first, and how many more there were that had no room. They are forgotten here."""
+        """Take out the messages that are in doubt, oldest first, and how many more there were that had no room."""
         messages, untracked = tuple(message for _when, message, _size in self._kept), len(self._untracked)
         self._keep_newest(0)
         self._untracked.clear()

@@ -96,7 +96,7 @@ class Handover:
         self._resumes: dict[str, int] = {}
 
     def begin_connection(self) -> None:
-        """Another connection is in force; the next description of the other peer settles what is in doubt."""
+        """Note that another connection is in force; the other peer's next description settles what is in doubt."""
         self._settled = False
         self._resumes = {}
 
@@ -125,7 +125,7 @@ class Handover:
         description[MEMBER] = said
 
     def sender_of(self, mid: str) -> int | None:
-        """Which of the other peer's senders a section is, by the description that was heard last."""
+        """Number of the other peer's sender that a section belongs to, by the description that was heard last."""
         report = read_report_untrusted(self._heard)
         return None if report is None else report.senders.get(mid)
 

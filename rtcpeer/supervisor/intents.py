@@ -78,7 +78,7 @@ class SupervisedSender:
         self._what = self.kind if track is None else track
 
     def setCodecPreferences(self, codecs: Iterable[Any]) -> None:
-        """As of RTCRtpTransceiver, now and over all further connections.
+        """Set the codecs that are offered, as of RTCRtpTransceiver, now and over all further connections.
 
         Raises:
             InvalidStateError: it was removed.
@@ -92,7 +92,7 @@ class SupervisedSender:
         self._codecs = chosen
 
     def getParameters(self) -> Any:
-        """As of the RTCRtpSender in force; change the encodings and give it to `setParameters`.
+        """The parameters of the RTCRtpSender in force; change the encodings and give it to `setParameters`.
 
         Raises:
             InvalidStateError: there is no connection yet.
@@ -104,7 +104,7 @@ class SupervisedSender:
         return self._transceiver.sender.getParameters()
 
     async def setParameters(self, parameters: Any) -> None:
-        """As of the RTCRtpSender in force; the encodings are those of all further connections as well.
+        """Set the parameters of the RTCRtpSender in force; the encodings are those of all further connections as well.
 
         Raises:
             InvalidStateError: there is no connection yet, or what `RTCRtpSender.setParameters` says.
@@ -155,7 +155,7 @@ class SupervisedSender:
 
 
 async def _set_encodings(sender: Any, encodings: tuple[Any, ...]) -> None:
-    """Where `addTrack` takes none. Layers that the other side asked for are its to ask for again."""
+    """Set encodings where `addTrack` takes none. Layers that the other side asked for are its to ask for again."""
     parameters = sender.getParameters()
     if [e.rid for e in parameters.encodings] == [e.rid for e in encodings]:
         parameters.encodings = [dataclasses.replace(e) for e in encodings]

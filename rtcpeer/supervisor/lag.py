@@ -29,7 +29,7 @@ class LagMonitor:
 
     @staticmethod
     def of(loop: asyncio.AbstractEventLoop) -> LagMonitor:
-        """The one of this loop."""
+        """The monitor of this event loop; made when first asked for."""
         monitor = _monitors.get(loop)
         if monitor is None:
             monitor = _monitors[loop] = LagMonitor(loop)

@@ -119,7 +119,7 @@ class SupervisedPeerEvents(EventTarget):
             listener: Callable[[Event], R],
         ) -> Callable[[Event], R]: ...
         def on(self, type: Any, listener: Any = None) -> Any:
-            """See `EventTarget.on`."""
+            """Call a listener for each event of this type; without one, a decorator. See `EventTarget.on`."""
 
         @overload
         def addEventListener(
@@ -202,7 +202,7 @@ class SupervisedPeerEvents(EventTarget):
         def addEventListener(
             self, type: str, listener: Any, options: Any = None, **members: Unpack[ListenerOptions]
         ) -> None:
-            """See `EventTarget.addEventListener`."""
+            """Call a listener for each event of this type, as in DOM. See `EventTarget.addEventListener`."""
 
         @overload  # type: ignore[override]
         def events(self, *, bound: int = ...) -> EventStream[Event]: ...
@@ -262,7 +262,7 @@ class SupervisedPeerEvents(EventTarget):
             bound: int = ...,
         ) -> EventStream[Event]: ...
         def events(self, *types: Any, bound: int = 0) -> Any:
-            """See `EventTarget.events`."""
+            """An async iterator over events of these types, or of all. See `EventTarget.events`."""
 
 
 class SupervisedChannelEvents(EventTarget):
@@ -303,7 +303,7 @@ class SupervisedChannelEvents(EventTarget):
             self, type: Literal["open", "bufferedamountlow", "close"], listener: Callable[[Event], R]
         ) -> Callable[[Event], R]: ...
         def on(self, type: Any, listener: Any = None) -> Any:
-            """See `EventTarget.on`."""
+            """Call a listener for each event of this type; without one, a decorator. See `EventTarget.on`."""
 
         @overload
         def addEventListener(
@@ -348,7 +348,7 @@ class SupervisedChannelEvents(EventTarget):
         def addEventListener(
             self, type: str, listener: Any, options: Any = None, **members: Unpack[ListenerOptions]
         ) -> None:
-            """See `EventTarget.addEventListener`."""
+            """Call a listener for each event of this type, as in DOM. See `EventTarget.addEventListener`."""
 
         @overload  # type: ignore[override]
         def events(self, *, bound: int = ...) -> EventStream[Event]: ...
@@ -371,4 +371,4 @@ class SupervisedChannelEvents(EventTarget):
             bound: int = ...,
         ) -> EventStream[Event]: ...
         def events(self, *types: Any, bound: int = 0) -> Any:
-            """See `EventTarget.events`."""
+            """An async iterator over events of these types, or of all. See `EventTarget.events`."""

@@ -28,7 +28,7 @@ def ice_transports(pc: PeerConnection) -> list[IceTransportLike]:
 
 
 def dtls_state(transports: list[DtlsTransportLike]) -> DtlsTransportState | None:
-    """One word for all: failed if any is; closed if all are, by the other side; None if there are none."""
+    """The DTLS state of all transports in one word: failed if any is, closed if all are, None if there are none."""
     states = [DtlsTransportState(str(transport.state)) for transport in transports]
     if DtlsTransportState.FAILED in states:
         return DtlsTransportState.FAILED
@@ -46,18 +46,18 @@ def has_media(pc: PeerConnection) -> bool:
 
 
 def findings_of(pc: PeerConnection | None) -> tuple[Any, ...]:
-    """What `explain()` says of a connection; nothing where another stack has no such thing."""
+    """The findings of a connection's `explain()`; none where another stack has no such thing."""
     explain = getattr(pc, "explain", None)
     return () if explain is None else tuple(explain())
 
 
 async def bytes_received(pc: PeerConnection) -> int:
-    """What all transports have received so far."""
+    """Bytes that all transports have received so far."""
     return sum(int(_member(stats, "bytesReceived") or 0) for stats in await _transport_stats(pc))
 
 
 async def undecrypted_for(pc: PeerConnection) -> float:
-    """For how many seconds media that arrive could not be decrypted: the longest of all transports.
+    """How long arriving media could not be decrypted, in seconds: the longest of all transports.
 
     It is a member of our own of the transports' statistics; 0.0 where another stack does not have it.
     """

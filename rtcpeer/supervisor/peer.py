@@ -115,7 +115,7 @@ class SupervisedPeer(SupervisedPeerEvents):
 
     @property
     def state(self) -> PeerState:
-        """See `policy.TRANSITIONS`."""
+        """The state of the peer; `policy.TRANSITIONS` says which follow which."""
         return self._controller.state
 
     @property
@@ -125,7 +125,7 @@ class SupervisedPeer(SupervisedPeerEvents):
 
     @property
     def generation(self) -> int:
-        """Of the connection in force, from 1; 0 before `start`."""
+        """The number of the connection in force, from 1; 0 before `start`."""
         return self._controller.generation
 
     @property
@@ -201,7 +201,7 @@ class SupervisedPeer(SupervisedPeerEvents):
         options: RTCDataChannelInit | Mapping[str, Any] | None = None,
         **members: Unpack[DataChannelKeywords],
     ) -> SupervisedChannel:
-        """As of RTCPeerConnection; the channel is made again on every new connection.
+        """Make a data channel, as RTCPeerConnection does; it is made again on every new connection.
 
         Raises:
             InvalidStateError: the peer has ended.
@@ -217,7 +217,7 @@ class SupervisedPeer(SupervisedPeerEvents):
         )
 
     def addTrack(self, track: Any, *streams: Any) -> SupervisedSender:
-        """As of RTCPeerConnection; the track is added to every new connection. It is never stopped.
+        """Send a track, as RTCPeerConnection does; it is added to every new connection, and never stopped.
 
         Raises:
             InvalidStateError: the peer has ended.
@@ -233,7 +233,7 @@ class SupervisedPeer(SupervisedPeerEvents):
         init: RTCRtpTransceiverInit | Mapping[str, Any] | None = None,
         **members: Unpack[TransceiverKeywords],
     ) -> SupervisedSender:
-        """As of RTCPeerConnection; it is added to every new connection.
+        """Add a transceiver, as RTCPeerConnection does; it is added to every new connection.
 
         Raises:
             InvalidStateError: the peer has ended.
@@ -259,7 +259,7 @@ class SupervisedPeer(SupervisedPeerEvents):
         configuration: RTCConfiguration | Mapping[str, Any] | None = None,
         **members: Unpack[ConfigurationKeywords],
     ) -> None:
-        """As of RTCPeerConnection, for the present and the next connections. It restarts nothing.
+        """Set the configuration, as of RTCPeerConnection, of the present and the next connections. It restarts nothing.
 
         Raises:
             InvalidStateError: the peer has ended.

@@ -305,7 +305,7 @@ class DefaultPolicy:
         return _at(seen, max(due, seen.held_until), Decision(Action.RECREATE, Reason.MEDIA))
 
     def _without_signaling(self, seen: Observation) -> Decision:
-        """Nothing can be told to anybody: what there is may live on, and nothing is begun."""
+        """Decide while signaling has ended, and nobody can be told anything: what there is may live on."""
         ended = Decision(Action.GIVE_UP, Reason.SIGNALING_ENDED)
         if not seen.answered:
             return Decision(Action.CLOSE, Reason.SIGNALING_ENDED)
@@ -410,7 +410,7 @@ def _at(seen: Observation, due: float, decision: Decision) -> Decision:
 
 
 def _earliest(first: Decision, second: Decision) -> Decision:
-    """The one that acts; of two waits the shorter one."""
+    """The earlier of two decisions: the one that acts; of two waits the shorter one."""
     if first.action != Action.WAIT:
         return first
     if second.action != Action.WAIT:

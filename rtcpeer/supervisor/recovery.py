@@ -20,7 +20,7 @@ _SILENCE_BEFORE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt of an episode of trouble.
+    """One attempt to mend a connection, within an episode of trouble.
 
     Attributes:
         action: RESTART or RECREATE.
@@ -115,7 +115,7 @@ class RecoveryRecord:
         )
 
     def new_generation(self) -> None:
-        """Another connection is in force."""
+        """Note that another connection is in force."""
         self.connection = PeerConnectionState.NEW
         self.dtls = None
         self.was_connected = self.described = False

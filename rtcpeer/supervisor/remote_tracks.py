@@ -18,7 +18,7 @@ from rtcpeer.protocols import PeerConnection
 
 @dataclass(slots=True)
 class _Known:
-    """One remote track.
+    """Record of one remote track.
 
     Attributes:
         track: what the application has.

@@ -108,7 +108,7 @@ class Servers:
         replace_servers(pc, grant.servers)
 
     def begin_attempt(self) -> None:
-        """What is gathered from now on comes from the servers in force."""
+        """Note that what is gathered from now on comes from the servers in force."""
         self._renewing = True
 
     def begin_connection(self) -> None:

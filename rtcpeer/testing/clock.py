@@ -186,7 +186,7 @@ class VirtualClock:
         return events
 
     def _wait_for_others(self, real: Any) -> Any:
-        """Nothing is due, ever.
+        """Wait for threads and real descriptors when nothing is due, ever.
 
         Raises:
             VirtualDeadlockError: and nobody is there who could change that.

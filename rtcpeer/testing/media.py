@@ -247,7 +247,7 @@ class SyntheticAudioTrack(SyntheticTrack):
 
 @functools.lru_cache(maxsize=16)
 def _tone(frequency: int, channels: int) -> tuple[bytes, ...]:
-    """As many frames as it takes until the tone begins again at a frame's edge."""
+    """Frames of a tone, as many as it takes until the tone begins again at a frame's edge."""
     count = FRAMES_PER_SECOND // math.gcd(frequency, FRAMES_PER_SECOND)
     step = math.tau * frequency / SAMPLE_RATE
     frames = []

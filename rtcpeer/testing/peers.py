@@ -80,7 +80,7 @@ class PeerPair:
         await self.close()
 
     async def negotiate(self, offerer: RTCPeerConnection | None = None, **options: Any) -> None:
-        """One offer and answer; ends when the offerer has applied the answer. Candidates follow.
+        """Exchange one offer and answer; ends when the offerer has applied the answer. Candidates follow.
 
         Args:
             offerer: which of the two; default: `offerer`.
@@ -127,7 +127,7 @@ def _make(configuration: Any, host: Host | Network | None, keywords: Mapping[str
 
 
 class _Side:
-    """One connection and the queue of what the other has sent to it."""
+    """One connection of a pair, and the queue of what the other has sent to it."""
 
     other: _Side
 

@@ -242,7 +242,7 @@ async def scripted_peer(
 
 
 def _refuse_virtual(request: pytest.FixtureRequest, name: str) -> None:
-    """What listens with aiohttp is not on the virtual network, and virtual time would run away from it."""
+    """Refuse virtual time for what listens with aiohttp, on real sockets: virtual time would run away from it."""
     if {"virtual_time", "virtual_network", *_HOSTILE}.intersection(request.fixturenames):
         pytest.fail(
             f"{name} uses real sockets and real time: no test has it on a virtual network",

@@ -1,4 +1,4 @@
-"""What a tracer keeps of one connection: a log of calls and events, and a series for each statistic.
+"""The record that a tracer keeps of one connection: a log of calls and events, and a series for each statistic.
 
 The form is that of the dump of Chromium's chrome://webrtc-internals: keys, types of values, series as JSON in a string.
 
@@ -29,12 +29,12 @@ class Series:
         self._times: deque[float] = deque(maxlen=samples_max)
 
     def add(self, time: float, value: Any) -> None:
-        """One more value, at this time since 1970."""
+        """Add a value, at this time since 1970."""
         self._times.append(time)
         self._values.append(value)
 
     def dump(self) -> dict[str, str]:
-        """As webrtc-internals has it."""
+        """The series in the form of webrtc-internals."""
         return {
             "startTime": _iso(self._times[0]),
             "endTime": _iso(self._times[-1]),
@@ -44,7 +44,7 @@ class Series:
 
 
 class Record:
-    """What is kept of one connection.
+    """The record of one connection.
 
     Args:
         configuration: text of the configuration, without credentials.
@@ -93,7 +93,7 @@ class Record:
                 series.add(time, value)
 
     def dump(self, pid: int) -> dict[str, Any]:
-        """One entry of ``PeerConnections``."""
+        """The entry of this connection in ``PeerConnections``."""
         return {
             "pid": pid,
             "url": "rtcpeer",

@@ -168,7 +168,7 @@ class Tracer:
 
 
 class _Trace:
-    """One connection that is recorded. Implements `rtcpeer.peer.core.watching.Watcher`."""
+    """The recording of one connection. Implements `rtcpeer.peer.core.watching.Watcher`."""
 
     def __init__(self, pc: RTCPeerConnection, record: Record) -> None:
         self.record = record
@@ -194,11 +194,11 @@ class _Trace:
             self.record.sample(wall_time(), report.values())
 
     def on_call(self, what: str, detail: str) -> None:
-        """See `Watcher`."""
+        """Implements `Watcher.on_call`."""
         self.log(what, detail)
 
     def on_event(self, event: Event) -> None:
-        """See `Watcher`."""
+        """Implements `Watcher.on_event`."""
         pc = self._pc()
         self.log(event.type, _describe(event, pc))
         if pc is not None and event.type == "connectionstatechange" and pc.connectionState in _TROUBLE:
@@ -206,7 +206,7 @@ class _Trace:
             self.log("explain", "\n".join(finding.text for finding in pc.explain()))
 
     def on_closing(self) -> None:
-        """See `Watcher`."""
+        """Implements `Watcher.on_closing`."""
         session = self._session()
         if session is not None and session.loop is not None and session.loop.is_running():
             self.sample()

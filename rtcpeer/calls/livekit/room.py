@@ -143,7 +143,7 @@ class LiveKitRoom:
     # -- entering and following ------------------------------------------------------------------------
 
     async def enter(self, host: CallHost) -> None:
-        """See `CallService`."""
+        """Implements `CallService.enter`."""
         self._host_or_none = host
         state = self._state_or_none = RemoteState(host)
         state.on_gone = self._gone
@@ -463,7 +463,7 @@ class LiveKitRoom:
             await self._link.send(request)
 
     async def publish(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.publish`."""
         try:
             await self._publish(publication)
         except BaseException:
@@ -502,14 +502,14 @@ class LiveKitRoom:
         await media.offer()
 
     async def unpublish(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.unpublish`."""
         published = self._published.pop(publication, None)
         if published is not None and published.transceiver is not None and self._media is not None:
             published.transceiver.stop()
             await self._media.offer()
 
     async def set_muted(self, publication: Publication) -> None:
-        """See `CallService`."""
+        """Implements `CallService.set_muted`."""
         published = self._published.get(publication)
         if published is None or published.transceiver is None:
             return
@@ -664,7 +664,7 @@ class LiveKitRoom:
         await self._send(rtc.SignalRequest(subscription_permission=permission))
 
     async def leave(self) -> None:
-        """See `CallService`."""
+        """Implements `CallService.leave`."""
         self._left = True
         self.streams.close()
         self.rpc.close()

@@ -50,7 +50,7 @@ class _Endpoint(WhepClient):
         self._failed = failed
 
     async def send(self, message: Any, /) -> None:
-        """See `WhipClient`."""
+        """Implements `WhipClient.send`."""
         try:
             await super().send(message)
         except NetworkError as error:

@@ -235,7 +235,7 @@ class Av1Encoder(PictureEncoder):
         os.environ.setdefault("SVT_LOG", "0")
 
     def options(self, width: int, height: int, bitrate: int) -> dict[str, str]:
-        """See `PictureEncoder`."""
+        """Implements `PictureEncoder.options`."""
         parameters = {"pred-struct": 1, "rc": 2, "rtc": 1, "lp": threads_for(width, height), "scd": 0}
         return {
             "preset": "11",
@@ -243,7 +243,7 @@ class Av1Encoder(PictureEncoder):
         }
 
     def packetize(self, data: bytes) -> list[bytes]:
-        """See `PictureEncoder`."""
+        """Implements `PictureEncoder.packetize`."""
         return packetize(data)
 
 

@@ -117,26 +117,26 @@ class H264Encoder(PictureEncoder):
         self._limits = limits_of(codec)
 
     def picture_format(self, frame: VideoFrame) -> str:
-        """See `PictureEncoder`."""
+        """Implements `PictureEncoder.picture_format`."""
         return "yuv444p" if self._keeps_colour and frame.format.name in _FULL_COLOUR else "yuv420p"
 
     def allows(self, width: int, height: int) -> bool:
-        """See `PictureEncoder`."""
+        """Implements `PictureEncoder.allows`."""
         return self._limits.fits(width, height) and super().allows(width, height)
 
     @property
     def bitrate_limit(self) -> int:
-        """See `PictureEncoder`."""
+        """Implements `PictureEncoder.bitrate_limit`."""
         return self._limits.bitrate
 
     @property
     def rate_limit(self) -> float | None:
-        """See `PictureEncoder`."""
+        """Implements `PictureEncoder.rate_limit`."""
         width, height = self.size
         return self._limits.per_second / macroblocks(width, height) if width else None
 
     def options(self, width: int, height: int, bitrate: int) -> dict[str, str]:
-        """See `PictureEncoder`."""
+        """Implements `PictureEncoder.options`."""
         options = {
             "preset": "veryfast",
             "tune": "zerolatency",
@@ -151,7 +151,7 @@ class H264Encoder(PictureEncoder):
         return options
 
     def foreign_options(self) -> dict[str, str]:
-        """See `PictureEncoder`."""
+        """Implements `PictureEncoder.foreign_options`."""
         name = self.implementation
         if name.endswith("_amf"):
             return {"profile": "high" if self._is_high else "constrained_baseline"}
@@ -162,7 +162,7 @@ class H264Encoder(PictureEncoder):
         return {}
 
     def packetize(self, data: bytes) -> list[bytes]:
-        """See `PictureEncoder`."""
+        """Implements `PictureEncoder.packetize`."""
         return aiortc_adapter.packetize_h264(list(annexb.units(data)))
 
 

@@ -173,7 +173,7 @@ class H265Encoder(PictureEncoder):
     smallest: ClassVar[int] = 32
 
     def options(self, width: int, height: int, bitrate: int) -> dict[str, str]:
-        """See `PictureEncoder`."""
+        """Implements `PictureEncoder.options`."""
         kilobits = bitrate // 1000
         threads = threads_for(width, height)
         parameters = {
@@ -194,7 +194,7 @@ class H265Encoder(PictureEncoder):
         }
 
     def packetize(self, data: bytes) -> list[bytes]:
-        """See `PictureEncoder`."""
+        """Implements `PictureEncoder.packetize`."""
         return packetize(data)
 
 

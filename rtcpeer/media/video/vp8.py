@@ -63,7 +63,7 @@ class Vp8Encoder(PictureEncoder):
         self._picture_id = random.getrandbits(15)
 
     def options(self, width: int, height: int, bitrate: int) -> dict[str, str]:
-        """See `PictureEncoder`."""
+        """Implements `PictureEncoder.options`."""
         return {
             # libav makes it the buffer of the rate control: 1 s
             "bufsize": str(bitrate),
@@ -81,12 +81,12 @@ class Vp8Encoder(PictureEncoder):
         }
 
     def adapt(self, codec: VideoCodecContext) -> None:
-        """See `PictureEncoder`."""
+        """Implements `PictureEncoder.adapt`."""
         codec.qmin, codec.qmax = 2, 56
         codec.thread_count = _threads(codec.width * codec.height)
 
     def packetize(self, data: bytes) -> list[bytes]:
-        """See `PictureEncoder`."""
+        """Implements `PictureEncoder.packetize`."""
         self._picture_id = self._picture_id + 1 & 0x7FFF
         return packetize(data, self._picture_id)
 

@@ -222,7 +222,7 @@ class Vp9Encoder(PictureEncoder):
         self._picture_id = random.getrandbits(15)
 
     def options(self, width: int, height: int, bitrate: int) -> dict[str, str]:
-        """See `PictureEncoder`."""
+        """Implements `PictureEncoder.options`."""
         rate = str(bitrate)
         return {
             "deadline": "realtime",
@@ -240,7 +240,7 @@ class Vp9Encoder(PictureEncoder):
         }
 
     def packetize(self, data: bytes) -> list[bytes]:
-        """See `PictureEncoder`."""
+        """Implements `PictureEncoder.packetize`."""
         number, self._picture_id = self._picture_id, self._picture_id + 1 & 0x7FFF
         return packetize(data, number, is_key=self.is_key, size=self.size)
 

@@ -1,4 +1,4 @@
-"""What stands behind the objects of the W3C face, one level below them: their state, and what they share.
+"""The state behind the objects of the W3C face, and what those objects share, one level below them.
 
 In reading order: `context` (what the parts of one connection share), `operations` (whose turn it is), `transceiver`,
 `channel`; `states` and `aggregates` (the states that are shown), `capabilities`, `entropy`, `watching` (metrics and

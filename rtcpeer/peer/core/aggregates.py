@@ -18,7 +18,7 @@ logger = logging.getLogger("rtcpeer.peer")
 
 
 class Transports(Protocol):
-    """Whose states they are."""
+    """The transports of a connection, from whose states the connection's own are derived."""
 
     def ice_states(self) -> Sequence[IceTransportState]:
         """The states of all ICE transports."""
@@ -31,7 +31,7 @@ class Transports(Protocol):
 
 
 def _nothing() -> None:
-    """There is nothing to announce."""
+    """The announcement of a change that changed nothing."""
 
 
 class Aggregates:

@@ -14,7 +14,7 @@ _RTX = Codec("video/rtx", 90000)
 
 @cache
 def engine_capabilities(kind: str) -> Capabilities:
-    """One kind's, for the engine; looked up when a connection has its first section of media."""
+    """The engine's capabilities for one kind; looked up when a connection has its first section of media."""
     # loads libav, which connections for data alone do without
     from rtcpeer.media.codecs import capabilities
 

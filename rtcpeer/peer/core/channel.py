@@ -55,11 +55,11 @@ class DataChannelOwner(Protocol):
         """Closing began, or it is closed: remove it from [[DataChannels]]. Called once, before any event."""
 
     def on_channel_closed(self, core: DataChannelCore[Any]) -> None:
-        """It is closed. Called once, before ``error`` and ``close``."""
+        """The channel is closed. Called once, before ``error`` and ``close``."""
 
 
 class DataChannelCore(Generic[FaceT]):
-    """One channel, between its face and the transport. Implements `sctp.transport.ChannelListener`.
+    """State of one data channel, between its face and the transport. Implements `sctp.transport.ChannelListener`.
 
     Make one with `DataChannelCore.opening` or `DataChannelCore.incoming`.
 
@@ -166,7 +166,7 @@ class DataChannelCore(Generic[FaceT]):
             step()
 
     def on_open(self) -> None:
-        """See `ChannelListener`."""
+        """Implements `ChannelListener.on_open`."""
         if self.state is _State.CONNECTING:
             self.state = _State.OPEN
             self._set_open()
@@ -178,7 +178,7 @@ class DataChannelCore(Generic[FaceT]):
         fire(self.face, Event("open"))
 
     def on_message(self, data: str | bytes) -> None:
-        """See `ChannelListener`; webrtc-pc 6.2 "receiving messages on a data channel"."""
+        """Implements `ChannelListener.on_message`; webrtc-pc 6.2 "receiving messages on a data channel"."""
         if self._deferred is not None:
             self._deferred.append(functools.partial(self.on_message, data))
             self._held_messages += 1
@@ -216,7 +216,7 @@ class DataChannelCore(Generic[FaceT]):
             self._backlog_bytes += size
 
     def on_buffered_amount_low(self) -> None:
-        """See `ChannelListener`."""
+        """Implements `ChannelListener.on_buffered_amount_low`."""
         if self._deferred is not None:
             self._deferred.append(self.on_buffered_amount_low)
             if self.channel.buffered_amount <= LOW_WATER_BYTES:
@@ -233,7 +233,7 @@ class DataChannelCore(Generic[FaceT]):
             fire(self.face, Event("bufferedamountlow"))
 
     def on_closing(self) -> None:
-        """See `ChannelListener`; webrtc-pc 6.2 "closing procedure", not initiated by our `close`."""
+        """Implements `ChannelListener.on_closing`; webrtc-pc 6.2 "closing procedure", not initiated by our `close`."""
         if self._deferred is not None:
             self._deferred.append(self.on_closing)
             self.release()
@@ -246,7 +246,7 @@ class DataChannelCore(Generic[FaceT]):
             fire(self.face, Event("closing"))
 
     def on_closed(self, error: InnerRTCError | None) -> None:
-        """See `ChannelListener`; webrtc-pc 6.2 "announcing a data channel as closed"."""
+        """Implements `ChannelListener.on_closed`; webrtc-pc 6.2 "announcing a data channel as closed"."""
         if self._deferred is not None:
             self._deferred.append(functools.partial(self.on_closed, error))
             self.release()

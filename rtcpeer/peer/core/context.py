@@ -41,7 +41,7 @@ logger = logging.getLogger("rtcpeer.peer")
 
 
 class ConnectionContext:
-    """What all parts of one connection share.
+    """The state and the helpers that all parts of one connection share.
 
     Args:
         target: the object that events are fired at.
@@ -116,7 +116,7 @@ class ConnectionContext:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """Where everything of ours runs; None until something does."""
+        """The event loop that everything of this connection runs in; None until something does."""
         return self._loop
 
     def enter_loop(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -147,7 +147,7 @@ class ConnectionContext:
         self._early_steps.clear()
 
     async def in_parallel(self) -> None:
-        """What W3C does "in parallel, then queues a task": later, and not if closed meanwhile."""
+        """Wait as W3C's "in parallel, then queue a task" does: go on in a later turn, and never if closed meanwhile."""
         await asyncio.sleep(0)
         self.check_open()
 

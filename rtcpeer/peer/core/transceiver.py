@@ -30,7 +30,7 @@ ReceiverT = TypeVar("ReceiverT")
 
 
 class TransceiverCore(Generic[TransceiverT, SenderT, ReceiverT]):
-    """One transceiver's objects, and its record in the engine.
+    """The objects behind one transceiver, and its record in the engine.
 
     Attributes:
         id: of the record.

@@ -42,11 +42,11 @@ class Watchers:
         self._watchers: tuple[Watcher, ...] = ()
 
     def add(self, watcher: Watcher) -> None:
-        """One more."""
+        """Add a watcher."""
         self._watchers = (*self._watchers, watcher)
 
     def remove(self, watcher: Watcher) -> None:
-        """One less; unknown ones are ignored."""
+        """Remove a watcher; unknown ones are ignored."""
         self._watchers = tuple(w for w in self._watchers if w is not watcher)
 
     def call(self, what: str, detail: str = "", text: str = "") -> None:

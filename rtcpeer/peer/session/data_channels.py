@@ -52,7 +52,7 @@ class DataChannelSet:
 
     @property
     def transport(self) -> DataTransport:
-        """What carries the channels; made when first needed."""
+        """The SCTP transport that carries the channels; made when first needed."""
         if self._transport is None:
             limit = self._session.settings.max_data_channels
             self._transport = DataTransport(self, max_channels=limit, name=f"{self._session.name}/sctp")
@@ -166,13 +166,13 @@ class DataChannelSet:
     # --- DataListener -----------------------------------------------------------------------------
 
     def on_sctp_state(self, state: SctpTransportState, error: RTCError | None) -> None:
-        """See `DataListener`."""
+        """Implements `DataListener.on_sctp_state`."""
         if self.core is not None:
             # not queued: its statechange precedes the channels' "open" (webrtc-pc 6.1.1.2)
             self.core.on_sctp_state(state, error)
 
     def on_channel(self, channel: DataChannel) -> None:
-        """See `DataListener`: the other end opened a channel."""
+        """Implements `DataListener.on_channel`: the other end opened a channel."""
         self.incoming(channel)
 
     def incoming(self, channel: DataChannel) -> None:
@@ -193,23 +193,23 @@ class DataChannelSet:
 
     @property
     def max_message_size(self) -> float | None:
-        """See `ChannelOwner`."""
+        """The largest message that the other end takes, in bytes; None while unknown. For `DataChannelOwner`."""
         return None if self.core is None else self.core.max_message_size
 
     def on_channel_open(self, core: ShownChannel) -> None:
-        """See `ChannelOwner`."""
+        """Count a channel that opened. For `DataChannelOwner`."""
         self.opened += 1
         self._session.watchers.call(
             "datachannelopen", f"label: {core.channel.parameters.label}, id: {core.channel.id}"
         )
 
     def on_channel_left(self, core: ShownChannel) -> None:
-        """See `ChannelOwner`."""
+        """Count a channel that has left the open state. For `DataChannelOwner`."""
         if core.was_open:
             self.closed += 1
 
     def on_channel_closed(self, core: ShownChannel) -> None:
-        """See `ChannelOwner`."""
+        """Forget a closed channel. For `DataChannelOwner`."""
         self.channels.pop(core, None)
         if not self._session.closed:
             why = "" if core.error is None else f", error: {core.error}"

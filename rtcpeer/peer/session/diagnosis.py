@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def take_snapshot(session: PeerSession) -> ConnectionSnapshot:
-    """What this connection knows now; works before there is a loop and after `close()`."""
+    """A snapshot of all that this connection knows now; works before there is a loop and after `close()`."""
     try:
         now = asyncio.get_running_loop().time()
     except RuntimeError:
@@ -82,7 +82,7 @@ _TEXT_LIMIT = 200
 
 
 class Level(StrEnum):
-    """What a sentence is: something wrong, something that is awaited, or only so."""
+    """Kind of a finding: something wrong, something that is awaited, or a plain fact."""
 
     PROBLEM = "problem"
     WAITING = "waiting"
@@ -91,7 +91,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One sentence; `str(finding)` is its text.
+    """One statement of a diagnosis; `str(finding)` is its text.
 
     Attributes:
         code: machine-readable, such as "waits-for-answer"; docs/troubleshooting.md lists them.
@@ -109,7 +109,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class TransportSnapshot:
-    """What one transport knows.
+    """State of one transport, as far as the connection knows it.
 
     Attributes:
         mids: of the sections that use it.
@@ -136,7 +136,7 @@ class TransportSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSnapshot:
-    """What a connection knows, at one moment.
+    """State of a connection at one moment.
 
     Attributes:
         now: the loop's clock; all times are on it.
@@ -183,7 +183,7 @@ _SERVER_PROBLEMS = {
 
 
 def server_problem(code: int, text: str) -> str:
-    """What an error of a STUN or TURN server means, as the end of a sentence."""
+    """The meaning of an error of a STUN or TURN server, as the end of a sentence."""
     said = printable(text).rstrip(".")
     known = _SERVER_PROBLEMS.get(code)
     if known is not None:

@@ -105,7 +105,7 @@ class Executor:
             self._carry_out(effect)
 
     def _carry_out(self, effect: fx.Start | fx.Announce) -> None:
-        """One effect of a description that is committed: when it fails, that is reported and the others follow.
+        """Carry out one effect of a committed description: if it fails, that is reported and the others follow.
 
         What was decided is in force already; to stop half way would leave media, transports and descriptions at odds.
         A transport that could not do its part has failed, and its states say so.

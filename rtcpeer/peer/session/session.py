@@ -78,7 +78,7 @@ class PeerSession:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """Where everything of ours runs; None until something does."""
+        """The event loop that everything of this connection runs in; None until something does."""
         return self.context.loop
 
     @property
@@ -88,7 +88,7 @@ class PeerSession:
 
     @property
     def negotiator(self) -> NegotiatorLink | None:
-        """Who negotiates for this connection, if somebody does."""
+        """The negotiator that drives this connection, if there is one."""
         return self.context.negotiator
 
     @negotiator.setter

@@ -38,7 +38,7 @@ _ERRORS_KEPT = 32
 
 
 class PeerTransport:
-    """One transport of a connection: agent, DTLS, and their cores. Implements `TransportOwner`.
+    """One transport of a connection: ICE agent, DTLS, and their cores. Implements `TransportOwner`.
 
     Attributes:
         id: the engine's name for it.
@@ -126,7 +126,7 @@ class PeerTransport:
         return None, None
 
     def fail(self, error: Exception) -> Awaitable[Any]:
-        """It could not do what a description decided: DTLS ends as failed; what is given back ends when it is gone."""
+        """Fail, as a description could not be carried out: DTLS ends as failed; the awaitable ends when it is gone."""
         self._dtls_listener.release()
         reason = RTCError(
             "dtls-failure", f"the transport could not be set up: {error or type(error).__name__}"
@@ -135,7 +135,7 @@ class PeerTransport:
         return self.dtls_transport.stop()
 
     def wake(self) -> None:
-        """There is a path (again): send now what waits for a timer."""
+        """Send at once what waits for a timer: there is a path (again)."""
         self.dtls_transport.wake()
 
     def close(self) -> list[Awaitable[Any]]:
@@ -147,34 +147,34 @@ class PeerTransport:
         return waits
 
     def release(self) -> None:
-        """It is gone: nobody below or above knows us any more, so that no cycle waits for the collector."""
+        """Cut all ties: nobody below or above knows this transport any more, and no cycle waits for the collector."""
         self._listener.release()
         self.ice.release()
         self.dtls.release()
         del self._session
 
     def announce_closed(self) -> None:
-        """It was closed while the connection lives on: tell the listeners of the transports."""
+        """Tell the listeners of the transports that this one was closed while the connection lives on."""
         self.dtls.close(announce=True)
         self.ice.close(announce=True)
 
     # --- TransportOwner ---------------------------------------------------------------------------
 
     def ice_changed(self) -> Announcement:
-        """See `TransportOwner`."""
+        """Implements `TransportOwner.ice_changed`."""
         if self.ice.state in ICE_UP:
             self._session.queue_task(self.dtls.on_path)  # its news follow those of ICE
         return self._session.aggregates.derive()
 
     def ice_gathering_changed(self) -> Announcement:
-        """See `TransportOwner`."""
+        """Implements `TransportOwner.ice_gathering_changed`."""
         if self.ice.gathering_state is IceGatheringState.GATHERING:
             self.gathering_since = asyncio.get_running_loop().time()
             self.errors.clear()
         return self._session.aggregates.derive_gathering()
 
     def ice_candidate(self, candidate: Candidate | None) -> None:
-        """See `TransportOwner`: into the descriptions, and out as an event."""
+        """Implements `TransportOwner.ice_candidate`: into the descriptions, and out as an event."""
         session = self._session
         record = session.engine.state.transport(self.id)
         if candidate is not None:
@@ -201,7 +201,7 @@ class PeerTransport:
             session.fire(RTCPeerConnectionIceEvent("icecandidate", {"candidate": face, "url": url}))
 
     def ice_candidate_error(self, error: IceCandidateError) -> None:
-        """See `TransportOwner`."""
+        """Implements `TransportOwner.ice_candidate_error`."""
         self.errors.append(error)
         init = {
             "address": error.address,
@@ -213,11 +213,11 @@ class PeerTransport:
         self._session.fire(RTCPeerConnectionIceErrorEvent("icecandidateerror", init))
 
     def ice_network_changed(self) -> None:
-        """See `TransportOwner`."""
+        """Implements `TransportOwner.ice_network_changed`."""
         self._session.network_changed()
 
     def dtls_changed(self) -> Announcement:
-        """See `TransportOwner`."""
+        """Implements `TransportOwner.dtls_changed`."""
         return self._session.aggregates.derive_connection()
 
 
@@ -278,7 +278,7 @@ class _QueuedDtls:
         self._session: ConnectionContext | None = session
 
     def release(self) -> None:
-        """Nothing is told any more."""
+        """Tell nothing any more."""
         self._link = self._session = None
 
     def on_dtls_state(self, state: DtlsTransportState, error: RTCError | None) -> None:

@@ -50,7 +50,7 @@ class FragmentCandidate:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """What a fragment says.
+    """The content of a trickled SDP fragment.
 
     Attributes:
         ufrag, pwd: ICE credentials; None where it has none.

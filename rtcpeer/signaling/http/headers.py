@@ -63,7 +63,7 @@ def read_ice_servers_untrusted(links: Iterable[str]) -> list[RTCIceServer]:
 
 
 def write_ice_servers(servers: Iterable[RTCIceServer]) -> list[str]:
-    """One Link field for each URL (RFC 9725 section 4.6)."""
+    """Link fields for ICE servers, one for each URL (RFC 9725 section 4.6)."""
     fields = []
     for server in servers:
         urls = [server.urls] if isinstance(server.urls, str) else list(server.urls)

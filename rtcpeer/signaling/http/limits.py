@@ -23,7 +23,7 @@ def client_key(address: str) -> str:
 
 
 class RateLimit:
-    """So many requests a second per key, with bursts.
+    """A limit of requests a second per key, with bursts.
 
     Args:
         rate: requests per second and key in the long run.

@@ -25,7 +25,7 @@ _MAX_BODY = 1_000_000
 
 
 class Response:
-    """What is kept of an HTTP response.
+    """An HTTP response: the parts of it that are needed later.
 
     Attributes:
         status: of the last response, after redirects.
@@ -51,7 +51,7 @@ class Response:
         return kind == SDP_TYPE or self.body.lstrip().startswith("v=0")
 
     def location(self) -> URL | None:
-        """What Location names: absolute, an absolute path, or relative to the URL that was asked last."""
+        """The URL in Location: absolute, an absolute path, or relative to the URL that was asked last."""
         location = self.headers.get("Location")
         if not location:
             return None
@@ -62,7 +62,7 @@ class Response:
         return None
 
     def refusal(self, *, restart: bool = False) -> SignalingRefused:
-        """What its status says, as an exception; see `statuses`."""
+        """The refusal that its status means, as an exception; see `statuses`."""
         return refusal(
             self.status,
             retry_after=self.headers.get("Retry-After"),
@@ -131,7 +131,7 @@ class Requester:
         headers: Mapping[str, str] | None = None,
         timeout: float,
     ) -> Response:
-        """One request, following redirects that keep method and body.
+        """Make one request, following redirects that keep method and body.
 
         Args:
             method: of the request.

@@ -81,7 +81,7 @@ class HttpSdpClient:
 
     @property
     def capabilities(self) -> ChannelCapabilities:
-        """One exchange, with all candidates in it."""
+        """The capabilities of this channel: one exchange, with all candidates in it."""
         return ChannelCapabilities(
             reliable=True,
             trickle=False,

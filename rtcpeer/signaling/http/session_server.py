@@ -44,7 +44,7 @@ Authorize = Callable[[web.Request, str, str | None], Awaitable[bool] | bool]
 
 
 class SessionServer:
-    """What servers with sessions over HTTP have in common; the arguments are described at `WhipServer`.
+    """Base of the servers with sessions over HTTP; the arguments are described at `WhipServer`.
 
     A subclass adds routes (`add_routes`) whose handlers run through `respond`.
 
@@ -319,7 +319,7 @@ class SessionServer:
     # -- who may -----------------------------------------------------------------------------------
 
     def check_site(self, request: web.Request) -> None:
-        """No foreign name for a loopback address (DNS rebinding), no foreign page unless its origin is allowed.
+        """Refuse foreign names for a loopback address (DNS rebinding), and foreign pages whose origin is not allowed.
 
         Raises:
             SignalingRefused: 403.

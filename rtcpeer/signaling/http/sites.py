@@ -1,4 +1,4 @@
-"""Which pages and host names a server answers to. Pure.
+"""The pages and host names that a server answers to. Pure.
 
 Owns: that decision: no foreign name for a loopback address (DNS rebinding), no foreign page unless its origin
 is allowed. Never: a request of a particular framework.

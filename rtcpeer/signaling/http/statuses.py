@@ -54,7 +54,7 @@ TITLES: Final = {
 def refusal(
     status: int, *, retry_after: str | None, content_type: str, body: str, restart: bool = False
 ) -> SignalingRefused:
-    """What a status says, as an exception.
+    """The exception that a status means.
 
     Args:
         status: not one that went well.
@@ -79,7 +79,7 @@ def refusal(
 
 
 def reason_untrusted(status: int, content_type: str, body: str) -> str:
-    """What the body says about a status, as one printable line; never HTML."""
+    """The reason for a status that the body gives, as one printable line; never HTML."""
     kind = content_type.partition(";")[0].strip().lower()
     said: Any = ""
     if kind == PROBLEM_TYPE or kind == "application/json":

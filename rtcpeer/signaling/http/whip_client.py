@@ -120,7 +120,7 @@ class WhipClient:
 
     @property
     def capabilities(self) -> ChannelCapabilities:
-        """One exchange, reliable; candidates and restarts as the server has shown to take them."""
+        """The capabilities: one exchange, reliable; candidates and restarts as the server has shown to take them."""
         return ChannelCapabilities(
             reliable=True,
             trickle=self._trickle,
@@ -239,7 +239,7 @@ class WhipClient:
         self._patch_soon()
 
     def _kind(self, response: Response) -> str | None:
-        """Which description a response to a POST has; None: it is a refusal."""
+        """The type of the description that a response to a POST has; None: it is a refusal."""
         return "answer" if response.status in (200, 201) and response.is_sdp else None
 
     async def _accept(self, answer: str) -> None:

@@ -34,7 +34,7 @@ SessionKind = Literal["publish", "play", "offer"]
 
 
 class WhipSession:
-    """One client's session, as `on_publish` and `on_play` get it.
+    """The session of one client, as `on_publish` and `on_play` get it.
 
     A handler uses it in one of two ways. Either it prepares `pc` (listens to its tracks, adds some) and returns: the
     server applies the offer to it and answers. Or it hands the session, which is a `SignalingChannel`, to a

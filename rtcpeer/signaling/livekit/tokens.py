@@ -18,7 +18,7 @@ LEEWAY = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """What a token says of its bearer.
+    """The rights that a token gives to its bearer.
 
     Attributes:
         identity: unique in a room.
@@ -74,7 +74,7 @@ def make_token(key: str, secret: str, grants: Grants, *, ttl: float = 6 * 3600.0
 
 
 def check_token(token: str, keys: Mapping[str, str]) -> Grants:
-    """What a token grants.
+    """Verify a token; gives the rights in it.
 
     Args:
         token: as it came from the network.

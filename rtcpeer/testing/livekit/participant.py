@@ -1,4 +1,4 @@
-"""One participant at the LiveKit test server: its signaling socket, what it asks for, what it is told.
+"""A participant at the LiveKit test server: its signaling socket, its requests, and what it is told.
 
 Owns: the participant's record and media, the answers to its requests. Never: another participant (that is `room`).
 """
@@ -33,7 +33,7 @@ _QUALITIES = {models.VideoQuality.LOW: 0, models.VideoQuality.MEDIUM: 1, models.
 
 
 class _Room(Protocol):
-    """What a participant tells its room; see `room.LiveKitRoomState`."""
+    """The part of a room that its participants use; see `room.LiveKitRoomState`."""
 
     name: str
     faults: LiveKitFaults
@@ -229,7 +229,7 @@ class ServerParticipant:
         await self._guard(handler(self, getattr(request, name)), name)
 
     async def _guard(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Nothing that a client says ends its socket."""
+        """Do some work for a client; nothing that a client says ends its socket."""
         try:
             await work
         except (MessageError, RtcPeerError, TypeError, ValueError) as error:

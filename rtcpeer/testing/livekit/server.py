@@ -117,7 +117,7 @@ class LiveKitServer:
 
     @property
     def url(self) -> str:
-        """For LiveKit's SDKs."""
+        """The server's URL, for LiveKit's SDKs."""
         return f"ws://{self.host}:{self.port}"
 
     def token(self, identity: str, room: str, *, ttl: float = 3600.0, **grants: Any) -> str:
@@ -126,7 +126,7 @@ class LiveKitServer:
         return make_token(key, secret, Grants(identity=identity, room=room, **grants), ttl=ttl)
 
     def participant(self, identity: str, room: str | None = None) -> ServerParticipant:
-        """Who is there under this identity.
+        """The participant with this identity.
 
         Raises:
             InvalidStateError: nobody is.

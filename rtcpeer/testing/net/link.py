@@ -124,12 +124,12 @@ class Link:
 
     @property
     def up(self) -> LinkSettings:
-        """From the interface into the medium."""
+        """The direction from the interface into the medium."""
         return self._up.settings
 
     @property
     def down(self) -> LinkSettings:
-        """From the network to the interface."""
+        """The direction from the network to the interface."""
         return self._down.settings
 
     @property

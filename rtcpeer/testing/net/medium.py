@@ -22,7 +22,7 @@ SpareDtls = Literal["handshake", "all", False]
 
 
 class Medium:
-    """What all links, segments, hosts and routers of one virtual network share.
+    """Time, chance and counters that all links, segments, hosts and routers of one virtual network share.
 
     Args:
         seed: of `random`.

@@ -66,7 +66,7 @@ def read_nat(value: str | NatBehaviour | None) -> NatBehaviour | None:
 
 
 def _part(remote: Address, dependence: Dependence) -> tuple[str, int] | str | None:
-    """What of a remote endpoint matters."""
+    """The part of a remote endpoint that a mapping or a filter depends on."""
     if dependence == "endpoint-independent":
         return None
     return remote[0] if dependence == "address-dependent" else remote

@@ -79,17 +79,17 @@ class OutageNetwork:
     # What an agent asks of a network
 
     def interfaces(self) -> list[Interface]:
-        """See `Network.interfaces`."""
+        """Implements `Network.interfaces`."""
         return self._inner.interfaces()
 
     def source_address(self, host: str) -> str | None:
-        """See `Network.source_address`."""
+        """Implements `Network.source_address`."""
         return self._inner.source_address(host)
 
     async def open_udp(
         self, host: str, port: int, receiver: DatagramReceiver, *, port_range: tuple[int, int] | None = None
     ) -> DatagramSocket:
-        """See `Network.open_udp`."""
+        """Implements `Network.open_udp`."""
 
         def receive(data: bytes, address: Address) -> None:
             if self.active:
@@ -109,7 +109,7 @@ class OutageNetwork:
         server_hostname: str | None = None,
         local_host: str | None = None,
     ) -> StreamSocket:
-        """See `Network.open_stream`; while the path is away there is no connection."""
+        """Implements `Network.open_stream`; while the path is away there is no connection."""
         if self.active:
             raise OSError("the path is away")
         held = _Stream(self)
@@ -131,7 +131,7 @@ class OutageNetwork:
         *,
         port_range: tuple[int, int] | None = None,
     ) -> StreamListener:
-        """See `Network.listen_stream`."""
+        """Implements `Network.listen_stream`."""
 
         def accept(stream: StreamSocket) -> StreamReceiver:
             held = _Stream(self)
@@ -141,17 +141,17 @@ class OutageNetwork:
         return await self._inner.listen_stream(host, port, accept, port_range=port_range)
 
     async def resolve(self, host: str, family: Family | None = None) -> list[str]:
-        """See `Network.resolve`; while the path is away only literals are known."""
+        """Implements `Network.resolve`; while the path is away only literals are known."""
         if self.active and not host.replace(".", "").isdigit() and ":" not in host:
             raise OSError("the path is away")
         return await self._inner.resolve(host, family)
 
     async def publish_name(self, address: str) -> tuple[str, Callable[[], Awaitable[None]]]:
-        """See `Network.publish_name`."""
+        """Implements `Network.publish_name`."""
         return await self._inner.publish_name(address)
 
     def watch_interfaces(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """See `Network.watch_interfaces`."""
+        """Implements `Network.watch_interfaces`."""
         return self._inner.watch_interfaces(callback)
 
     def hold(self, deliver: Callable[[], None]) -> None:

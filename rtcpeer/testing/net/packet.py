@@ -44,7 +44,7 @@ class Packet:
 
     @property
     def family(self) -> Family:
-        """Of its addresses."""
+        """The family of its addresses, IPv4 or IPv6."""
         return family_of(self.destination[0])
 
     @property

@@ -36,7 +36,7 @@ class VirtualUdpSocket:
 
     @property
     def local_address(self) -> Address:
-        """Where it is bound."""
+        """The address that it is bound to."""
         return self._address
 
     def send(self, data: bytes, address: Address) -> None:
@@ -80,7 +80,7 @@ class VirtualListener:
 
     @property
     def local_address(self) -> Address:
-        """Where it listens."""
+        """The address that it listens at."""
         return self._address
 
     def close(self) -> None:

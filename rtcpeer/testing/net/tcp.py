@@ -92,7 +92,7 @@ class TcpStream:
         return self._closed or self._remote_closed or self._gone
 
     def set_receiver(self, receiver: StreamReceiver) -> None:
-        """Who gets the bytes of an accepted stream."""
+        """Set who gets the bytes of an accepted stream."""
         self._receiver = receiver
 
     def write(self, data: bytes) -> None:

@@ -59,11 +59,11 @@ class Port:
         return f"<Port {self.owner.name}/{self.name} {', '.join(self.addresses)} on {self.segment.name}>"
 
     def prefix_length(self, address: str) -> int:
-        """Of the segment that the address is in."""
+        """The prefix length of the segment that the address is in."""
         return self.segment.prefixes[family_of(address)].prefixlen
 
     def send(self, packet: Packet) -> None:
-        """From the owner into the network."""
+        """Send a packet from the owner into the network."""
         if self.is_up:
             self.link.carry_up(packet, self._to_segment)
 
@@ -71,7 +71,7 @@ class Port:
         self.segment.forward(packet, self)
 
     def deliver(self, packet: Packet) -> None:
-        """From the network to the owner."""
+        """Deliver a packet from the network to the owner."""
         if self.is_up:
             self.link.carry_down(packet, self._to_owner)
 

@@ -23,7 +23,7 @@ class ClientPath(Protocol):
 
     @property
     def transport(self) -> str:
-        """One of "udp", "tcp", "tls" and "dtls"."""
+        """The transport of the client: "udp", "tcp", "tls" or "dtls"."""
         ...
 
     @property
@@ -42,7 +42,7 @@ class ClientPath(Protocol):
 
 
 class Allocation:
-    """What a client has been given.
+    """The allocation that one client has been given.
 
     Attributes:
         username: who made it.
@@ -85,7 +85,7 @@ class Allocation:
 
     @property
     def family(self) -> str:
-        """Of the relayed address: "ipv4" or "ipv6"."""
+        """The family of the relayed address: "ipv4" or "ipv6"."""
         return "ipv6" if ":" in self.relayed_address[0] else "ipv4"
 
     @property

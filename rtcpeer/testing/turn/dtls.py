@@ -26,7 +26,7 @@ _MAX_CLIENTS = 1000
 
 
 class ServerChannel:
-    """One association, as its server: clients show no certificate, and nobody forges anything here.
+    """A DTLS association, as its server: clients show no certificate, and nobody forges anything here.
 
     Args:
         connection: of pyOpenSSL, over memory buffers.
@@ -54,7 +54,7 @@ class ServerChannel:
         self.is_open = False
 
     def write(self, data: bytes) -> None:
-        """One datagram; lost when there is no association (any more), as datagrams are."""
+        """Send one datagram; lost when there is no association (any more), as datagrams are."""
         connection = self._ssl
         if connection is not None and self.is_open:
             try:
@@ -65,7 +65,7 @@ class ServerChannel:
                 self._send(datagram)
 
     def received_untrusted(self, data: bytes) -> None:
-        """One datagram from the client's address."""
+        """Take one datagram from the client's address."""
         connection = self._ssl
         if connection is None or not is_dtls(data):
             return
@@ -148,7 +148,7 @@ class DtlsServerSocket:
 
     @property
     def local_address(self) -> Address:
-        """Where it listens."""
+        """The address that it listens at."""
         return self.socket.local_address if self.socket is not None else ("", 0)
 
     def receive(self, data: bytes, source: Address) -> None:
@@ -191,7 +191,7 @@ class DtlsServerSocket:
 
 
 class _Client:
-    """One client, and the way back to it."""
+    """A client of the DTLS socket, and the way back to it."""
 
     transport = "dtls"
     is_stream = False
@@ -201,5 +201,5 @@ class _Client:
         self.address = address
 
     def send(self, data: bytes) -> None:
-        """One message."""
+        """Send one message to the client."""
         self.channel.write(data)

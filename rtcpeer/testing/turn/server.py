@@ -269,7 +269,7 @@ class TurnServer:
         return servers
 
     def ice_server(self, transport: Transport = "udp") -> dict[str, Any]:
-        """One entry for ``iceServers``: TURN over this transport."""
+        """An entry for ``iceServers``: TURN over this transport."""
         username, credential = self.credentials()
         return {"urls": [self.turn_urls[transport]], "username": username, "credential": credential}
 
@@ -346,7 +346,7 @@ class TurnServer:
 
 
 async def _nothing() -> None:
-    """Nothing to wait for."""
+    """Wait for nothing."""
 
 
 class _UdpPath:
@@ -377,7 +377,7 @@ class _UdpListener:
 
 
 class _Connection:
-    """One TCP or TLS client: takes the stream apart into messages (RFC 8656 sections 3.1 and 12.5)."""
+    """A TCP or TLS client: takes the stream apart into messages (RFC 8656 sections 3.1 and 12.5)."""
 
     is_stream = True
 

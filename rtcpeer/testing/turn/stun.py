@@ -78,7 +78,7 @@ _KNOWN = frozenset(int(a) for a in Attribute)
 
 @dataclass(slots=True)
 class ServerStunMessage:
-    """One message: attributes in order, values still in bytes.
+    """A STUN message: attributes in order, values still in bytes.
 
     Attributes:
         signed: what MESSAGE-INTEGRITY of a parsed message covers, with the header's length already set
