@@ -38,7 +38,7 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
 
     @property
     def transport(self) -> RTCSctpTransport | None:
-        """What it runs over; None before it is negotiated."""
+        """The SCTP transport that it runs over; None before it is negotiated."""
         sctp = getattr(self._core.owner, "face", None)
         return sctp if isinstance(sctp, RTCSctpTransport) else None
 
@@ -117,7 +117,7 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
         return super().emit(event, *args, **kwargs)
 
     def addEventListener(self, *args: Any, **kwargs: Any) -> None:
-        """As W3C's."""
+        """Call a listener for each event of a type, as W3C's `addEventListener`."""
         super().addEventListener(*args, **kwargs)
         if args and args[0] == "message":
             self._core.release()

@@ -166,7 +166,7 @@ class RTCPeerConnection(Emitter, w3c.RTCPeerConnection):  # type: ignore[misc]  
 
     @property
     def iceConnectionState(self) -> IceTransportState:
-        """As in aiortc "completed" is the state of a connection that works; there is no "connected".
+        """The ICE state as aiortc shows it: "completed" for a connection that works; there is no "connected".
 
         Nor is there "disconnected" before it: programs give up then, while candidates may still be on their way.
         """
@@ -174,7 +174,7 @@ class RTCPeerConnection(Emitter, w3c.RTCPeerConnection):  # type: ignore[misc]  
 
     @property
     def connectionState(self) -> PeerConnectionState:
-        """As in aiortc it is "connecting" once both descriptions are applied, whether candidates came or not."""
+        """The state as aiortc shows it: "connecting" once both descriptions are applied, candidates or not."""
         return self._states.connection
 
     def _emit_all(self, types: Iterable[str]) -> None:
@@ -183,7 +183,7 @@ class RTCPeerConnection(Emitter, w3c.RTCPeerConnection):  # type: ignore[misc]  
 
     @contextmanager
     def _holding_news(self) -> Iterator[None]:
-        """No state changes while our first description is applied; see `ShownStates.begin_hold`."""
+        """Change no state while our first description is applied; see `ShownStates.begin_hold`."""
         if not self._states.begin_hold():
             yield
             self._emit_all(self._states.news())

@@ -23,7 +23,7 @@ _NOBODY = cast("TransportOwner", None)
 
 
 class ForeseenTransports:
-    """What each section of a connection will run over, by its bundle policy (RFC 9429 4.1.1).
+    """The transports that each section of a connection will run over, by its bundle policy (RFC 9429 4.1.1).
 
     Args:
         session: whose.

@@ -59,21 +59,21 @@ class AiortcConnection(EventTarget):
         return self.connection.localDescription if stable else None
 
     def addTrack(self, track: Any) -> Any:
-        """As of aiortc; an offer follows."""
+        """Add a track as aiortc does; an offer follows."""
         return self._needing(self.connection.addTrack(track))
 
     def addTransceiver(self, track_or_kind: Any, direction: str = "sendrecv") -> Any:
-        """As of aiortc; an offer follows."""
+        """Add a transceiver as aiortc does; an offer follows."""
         return self._needing(self.connection.addTransceiver(track_or_kind, direction))
 
     def createDataChannel(self, label: str, **options: Any) -> Any:
-        """As of aiortc; an offer follows unless there is an association already."""
+        """Make a data channel as aiortc does; an offer follows unless there is an association already."""
         needed = self.connection.sctp is None
         channel = self.connection.createDataChannel(label, **options)
         return self._needing(channel) if needed else channel
 
     async def setLocalDescription(self, description: Any = None) -> None:
-        """As of aiortc, which has gathered everything when this returns.
+        """Apply a local description as aiortc does, which has gathered everything when this returns.
 
         Raises:
             aiortc.InvalidStateError: it does not fit the state.
@@ -107,14 +107,14 @@ class AiortcConnection(EventTarget):
         await self.connection.addIceCandidate(read)
 
     def addEventListener(self, type: str, listener: Any, options: Any = None, **members: Any) -> None:
-        """As of EventTarget; events of the connection itself go to its `on`."""
+        """Call a listener for each event of a type, as EventTarget does; the connection's own events go to its `on`."""
         if type in _EVENTS:
             self.connection.on(type, listener)
         else:
             super().addEventListener(type, listener, options, **members)
 
     def removeEventListener(self, type: str, listener: Any, options: Any = None) -> None:
-        """As of EventTarget."""
+        """Call a listener no more, as EventTarget does."""
         if type in _EVENTS:
             self.connection.remove_listener(type, listener)
         else:

@@ -35,7 +35,7 @@ class RTCRtpSender(w3c.RTCRtpSender):
 
     @classmethod
     def getCapabilities(cls, kind: str) -> RTCRtpCapabilities:  # type: ignore[override]
-        """What can be sent of a kind."""
+        """The codecs and extensions of a kind that can be sent."""
         return values.capabilities(kind, sending=True)
 
     def replaceTrack(self, track: Any) -> Gone:  # type: ignore[override]
@@ -83,7 +83,7 @@ class RTCRtpReceiver(w3c.RTCRtpReceiver):
 
     @classmethod
     def getCapabilities(cls, kind: str) -> RTCRtpCapabilities:  # type: ignore[override]
-        """What can be received of a kind."""
+        """The codecs and extensions of a kind that can be received."""
         return values.capabilities(kind, sending=False)
 
     def getSynchronizationSources(self) -> list[RTCRtpSynchronizationSource]:  # type: ignore[override]

@@ -17,7 +17,7 @@ _ICE_CONNECTING = IceTransportState.CHECKING
 
 
 class _Hold(Enum):
-    """What is kept back while programs cannot listen yet."""
+    """State changes that are kept back while programs cannot listen yet."""
 
     ALL = "all"
     CONNECTED = "connected"
@@ -25,7 +25,7 @@ class _Hold(Enum):
 
 
 class ShownStates:
-    """What `iceConnectionState` and `connectionState` of one connection show.
+    """`iceConnectionState` and `connectionState` of one connection, as aiortc would show them.
 
     Args:
         session: the connection.
@@ -42,7 +42,7 @@ class ShownStates:
 
     @property
     def ice(self) -> IceTransportState:
-        """As in aiortc "completed" is the state of a connection that works; there is no "connected".
+        """The ICE state as aiortc shows it: "completed" for a connection that works; there is no "connected".
 
         Nor is there "disconnected" before it: programs give up then, while candidates may still be on their way.
         """
@@ -58,7 +58,7 @@ class ShownStates:
 
     @property
     def connection(self) -> PeerConnectionState:
-        """As in aiortc it is "connecting" once both descriptions are applied, whether candidates came or not."""
+        """The state as aiortc shows it: "connecting" once both descriptions are applied, candidates or not."""
         state = self._session.aggregates.connection
         if self._hold is _Hold.ALL and state is not PeerConnectionState.CLOSED:
             return self._told
@@ -76,7 +76,7 @@ class ShownStates:
     # -- when they are told ------------------------------------------------------------------------
 
     def begin_hold(self) -> bool:
-        """While our first description is applied no state changes; False when one has been told already.
+        """Change no state while our first description is applied; False when one has been told already.
 
         aiortc begins to connect when `setLocalDescription` ends, so that programs add what async listeners of
         "connecting" need right after it; here the connection may even be there by then.

@@ -67,7 +67,7 @@ class RTCIceTransport(Emitter, w3c_ice.RTCIceTransport):  # type: ignore[misc]  
 
     @property
     def iceGatherer(self) -> RTCIceGatherer:
-        """What gives the local candidates."""
+        """The gatherer of the local candidates."""
         return self._gatherer
 
     def getRemoteCandidates(self) -> list[RTCIceCandidate]:  # type: ignore[override]
@@ -112,7 +112,7 @@ class RTCDtlsTransport(Emitter, w3c.RTCDtlsTransport):  # type: ignore[misc]
 
     @property
     def core(self) -> w3c.DtlsTransportCore:
-        """What it shows."""
+        """The state of the W3C transport that this one shows."""
         return self._core
 
     @property

@@ -46,7 +46,7 @@ def candidate(value: W3CCandidate) -> RTCIceCandidate:
 
 
 def capabilities(kind: str, *, sending: bool) -> RTCRtpCapabilities:
-    """What can be sent or received of a kind.
+    """The codecs and extensions of a kind that can be sent or received.
 
     Raises:
         ValueError: the kind is unknown.

@@ -48,7 +48,7 @@ def _section(text: str) -> str:
 
 
 def refusal(text: str, type: str, offered: str | None) -> str | None:
-    """What aiortc says about a description that was refused, if it has words for it.
+    """The message with which aiortc refuses a description, if it has words for it.
 
     Args:
         text: of the description.

@@ -1,4 +1,4 @@
-"""What a call tells: participants, tracks, messages, the state of the connection, the end.
+"""Events of a call: participants, tracks, messages, the state of the connection, the end.
 
 Each is a frozen record; `Call.events` yields them in the order in which they happened.
 """

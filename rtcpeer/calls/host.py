@@ -61,7 +61,7 @@ class CallEventStream(AsyncIterator[CallEvent]):
         self.dropped: int = 0
 
     def put(self, event: CallEvent) -> None:
-        """For the host: one more."""
+        """Put an event in (for the host)."""
         waiting = self._inbox.items
         if len(waiting) >= UNREAD_MAX and not self._inbox.is_ended:
             old = next((one for one in waiting if isinstance(one, Message)), waiting[0])
@@ -76,7 +76,7 @@ class CallEventStream(AsyncIterator[CallEvent]):
 
 
 class CallHost:
-    """What a service tells its call, and what it may ask of it.
+    """A call as its service sees it: what the service tells the call, and what it may ask of it.
 
     Args:
         request: what was asked for.
@@ -108,7 +108,7 @@ class CallHost:
 
     @property
     def participants(self) -> Mapping[str, Participant]:
-        """Those who are there, by id; a copy."""
+        """The participants that are there, by id; a copy."""
         return dict(self._participants)
 
     # -- what the service may ask for ------------------------------------------------------------------
@@ -240,7 +240,7 @@ class CallHost:
             self._tell(Reconnecting(str(reason), participant))
 
     def reconnected(self, id: str | None = None) -> None:
-        """It is mended."""
+        """Note that a connection is mended: the call's own, or that to a participant."""
         if id is None:
             if self._is_reconnecting:
                 self._is_reconnecting = False
@@ -286,7 +286,7 @@ class CallHost:
         return stream
 
     def close_stream(self, stream: CallEventStream) -> None:
-        """Nobody reads it any more."""
+        """Close an event stream, which nobody reads any more."""
         if stream in self._streams:
             self._streams.remove(stream)
 

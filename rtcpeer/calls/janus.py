@@ -258,7 +258,7 @@ class JanusRoom:
     # -- what arrives on data channels -----------------------------------------------------------------
 
     def take_data(self, data: Any) -> None:
-        """For the subscriber: a message of somebody."""
+        """Take a message of another participant (for the subscriber)."""
         host = self._host
         try:
             if not isinstance(data, str) or len(data) > 2 * MESSAGE_MAX:
@@ -342,7 +342,7 @@ class _Publisher:
             self._channel.hung_up()
 
     async def begin_anew(self) -> None:
-        """There is another handle: publish by that one."""
+        """Publish by another handle than before."""
         handle = self._room.handle
         if self._channel is not None and handle is not None and self._peer is not None:
             self._channel.use(handle)
@@ -410,7 +410,7 @@ class _Publisher:
 
 
 class _Subscriber:
-    """What arrives from the room: one supervised peer for all streams of everybody."""
+    """The receiving half of a room: one supervised peer for all streams of everybody."""
 
     def __init__(self, room: JanusRoom) -> None:
         self._room = room
@@ -427,7 +427,7 @@ class _Subscriber:
         self._closed = False
 
     def want(self, feed: str, streams: list[dict[str, Any]]) -> None:
-        """These streams of a publisher are to be received, all that there are."""
+        """Ask for these streams of a publisher, and for no others of it."""
         wanted = {}
         for stream in streams[:_STREAMS_MAX]:
             if "mid" in stream and not stream.get("disabled"):

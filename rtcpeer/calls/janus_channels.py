@@ -48,7 +48,7 @@ class _Origin:
         self.begin_connection()
 
     def begin_connection(self) -> None:
-        """Another connection: another session id."""
+        """Begin another connection: with another session id."""
         self._id = secrets.randbits(62)
         self._version = 0
 
@@ -59,7 +59,7 @@ class _Origin:
 
 
 class HandleChannel:
-    """What the channels of handles have in common: `SignalingChannel` but for descriptions.
+    """Base of the channels of handles: `SignalingChannel` but for descriptions.
 
     Attributes:
         handle: which carries it; None while there is none.
@@ -160,7 +160,7 @@ class PublisherChannel(HandleChannel):
         return {"request": "publish" if is_first else "configure", "descriptions": self._describe()}
 
     def _members(self) -> dict[str, Any]:
-        """What an answer has besides its description."""
+        """The members that an answer has besides its description."""
         return {}
 
     async def _end_connection(self, handle: JanusHandle) -> None:
@@ -203,7 +203,7 @@ class EchoChannel(PublisherChannel):
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One section of a subscriber's connection.
+    """One section of a subscriber's connection: a stream of a publisher.
 
     Attributes:
         feed: id of the participant.

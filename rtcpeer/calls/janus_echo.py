@@ -94,7 +94,7 @@ class JanusEchoTest(JanusPlugin):
             await sender.replaceTrack(None if publication.muted else publication.track)
 
     async def set_metadata(self, _metadata: Mapping[str, Any]) -> None:
-        """There is no such thing."""
+        """Refuse: there is no metadata."""
         raise NotSupportedError(f"{self.what} carries no metadata")
 
     async def send(self, data: Any, to: Participant | None) -> None:

@@ -1,4 +1,4 @@
-"""What services on one handle of Janus have in common: the session, the handle, its supervised peer, the way back.
+"""Base of services on one handle of Janus: the session, the handle, its supervised peer, the way back.
 
 Owns: the session and the handle in force. Never: what a plugin says; `janus_echo`, `janus_textroom` and
 `janus_streaming` do that.
@@ -194,19 +194,19 @@ class JanusPlugin:
     # -- what most of them have not --------------------------------------------------------------------
 
     async def publish(self, publication: Publication) -> None:
-        """There is no such thing."""
+        """Refuse: tracks cannot be published."""
         raise NotSupportedError(f"{self.what} takes no tracks")
 
     async def unpublish(self, publication: Publication) -> None:
-        """There is nothing."""
+        """Do nothing: nothing is published."""
 
     async def set_muted(self, publication: Publication) -> None:
-        """There is nothing."""
+        """Do nothing: nothing is published."""
 
     async def set_metadata(self, _metadata: Mapping[str, Any]) -> None:
-        """There is no such thing."""
+        """Refuse: there is no metadata."""
         raise NotSupportedError(f"{self.what} carries no metadata")
 
     async def send(self, data: Any, to: Participant | None) -> None:
-        """There is no such thing."""
+        """Refuse: there are no messages."""
         raise NotSupportedError(f"{self.what} carries no messages")

@@ -1,4 +1,4 @@
-"""Which plugin of Janus a URL means: "janus+ws://host:8188/?room=1234", or ``?textroom=``, ``?stream=``, ``?echo``.
+"""The plugin of Janus that a URL means: "janus+ws://host:8188/?room=1234", or ``?textroom=``, ``?stream=``, ``?echo``.
 
 Owns: that choice. Never: a session.
 """

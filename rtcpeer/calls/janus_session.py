@@ -214,7 +214,7 @@ class JanusSession:
                 await self._client.close()
 
     def forget(self, handle: JanusHandle) -> None:
-        """For handles: it is gone."""
+        """Forget a handle that is gone (for handles)."""
         handle.is_gone = True
         self.handles.pop(handle.id, None)
 

@@ -49,7 +49,7 @@ class JanusStreaming(JanusPlugin):
 
     @property
     def info(self) -> dict[str, Any]:
-        """What Janus says of the mountpoint: description, metadata, media; a copy."""
+        """The mountpoint as Janus describes it: description, metadata, media; a copy."""
         return dict(self._info)
 
     def prepare(self) -> tuple[HandleChannel, Any]:

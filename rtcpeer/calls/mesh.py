@@ -282,7 +282,7 @@ class Mesh:
             self._members[to.id].send(data)
 
     def state(self) -> dict[str, Any]:
-        """What the control channel says."""
+        """Our state as the control channel tells it: the names of our tracks and which are muted."""
         muted = [publication.name for publication in self.publications if publication.muted]
         return {"muted": muted, "metadata": dict(self.host.metadata)}
 

@@ -1,4 +1,4 @@
-"""Who else is in a call, and what we publish there.
+"""The other participants of a call, and the tracks that we publish there.
 
 Owns: two records of a call's state. Never: a connection; `CallHost` writes participants, the service of the call
 carries out what a publication is told.
@@ -15,7 +15,7 @@ from rtcpeer.protocols import Track
 
 
 class Participant:
-    """One of the others in a call. The call's service keeps it up to date.
+    """Another participant of a call. The call's service keeps it up to date.
 
     Attributes:
         id: unique in the call.
@@ -60,16 +60,16 @@ class Participant:
     # -- for the call's host ---------------------------------------------------------------------------
 
     def put_track(self, name: str, track: MediaStreamTrack) -> None:
-        """It publishes a track."""
+        """Add a track that it publishes."""
         self._tracks[name] = track
 
     def take_track(self, name: str) -> MediaStreamTrack | None:
-        """It does not publish the track any more; the track, or None."""
+        """Remove a track that it does not publish any more; gives the track, or None."""
         self._muted.discard(name)
         return self._tracks.pop(name, None)
 
     def mark_muted(self, name: str, muted: bool) -> bool:
-        """It has muted a track or the contrary; whether that is news."""
+        """Note that it has muted a track or the contrary; gives whether that is news."""
         if (name in self._muted) == muted:
             return False
         (self._muted.add if muted else self._muted.discard)(name)

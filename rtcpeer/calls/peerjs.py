@@ -92,7 +92,7 @@ class _Channel(QueueChannel):
 
 
 class PeerJSConnection:
-    """What data connections and calls have in common.
+    """Base of data connections and calls: their peer, their signaling, how they end.
 
     Attributes:
         peer_id: of the other side.
@@ -126,7 +126,7 @@ class PeerJSConnection:
         await self.peer.connected(timeout)
 
     def description(self) -> dict[str, Any]:
-        """What an offer says of the connection."""
+        """The members of an offer that describe the connection."""
         return {} if self.metadata is None else {"metadata": self.metadata}
 
     async def close(self) -> None:
@@ -323,7 +323,7 @@ class PeerJSData(PeerJSConnection):
 
 
 class PeerJS:
-    """One peer at a PeerServer. Iterating yields the connections and calls of others.
+    """A peer at a PeerServer. Iterating yields the connections and calls of others.
 
     Args:
         url: of the server, with its path.

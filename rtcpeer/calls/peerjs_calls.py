@@ -32,7 +32,7 @@ _SERIALIZATIONS: Final = ("binary", "binary-utf8", "json", "raw")
 
 
 class _Other:
-    """What there is with one peer.
+    """The connections with one other peer.
 
     Attributes:
         connections: those that have not ended.
@@ -253,7 +253,7 @@ class PeerJSService:
                 await call.close()
 
     async def set_muted(self, publication: Publication) -> None:
-        """Nothing of it is sent; PeerJS has no word for telling so."""
+        """Do nothing: PeerJS has no word for telling so. Nothing of a muted track is sent."""
         for other in tuple(self._others.values()):
             if publication in other.senders:
                 sender, _ = other.senders[publication]
@@ -316,7 +316,7 @@ class PeerJSService:
                 raise InvalidStateError(f"{_OUTBOX_MAX} messages wait for {other.id} already") from None
 
     async def set_metadata(self, _metadata: Mapping[str, Any]) -> None:
-        """There is no such thing."""
+        """Refuse: PeerJS has no metadata but those given at `join`."""
         raise NotSupportedError("PeerJS tells metadata when a connection is made: give them to join()")
 
     async def leave(self) -> None:

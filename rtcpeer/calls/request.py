@@ -1,4 +1,4 @@
-"""What `join` was asked for, as services get it."""
+"""The arguments of `join`, as services get them."""
 
 from __future__ import annotations
 

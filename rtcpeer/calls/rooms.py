@@ -115,7 +115,7 @@ class RoomService:
         await self._entered.set_muted(publication)
 
     async def set_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """See `CallService`. By the room, for those who come later too, and by the control channels, for pages.
+        """Implements `CallService`: by the room, for those who come later too, and by the control channels, for pages.
 
         Raises:
             ValueError, TypeError: JSON cannot carry it, or it is longer than 4096 bytes.

@@ -96,7 +96,7 @@ class RtcmcMember(MeshMember):
         self._incoming: Any = None
 
     def open_channels(self) -> None:
-        """One channel of ours, unless they have opened one."""
+        """Open a channel of ours, unless they have opened one."""
         usable = self._incoming is not None and self._incoming.readyState != "closed"
         if not usable and "sctp" not in self._channels and not self.peer.is_ended:
             channel = self._channels["sctp"] = self.peer.createDataChannel("sctp")
@@ -522,6 +522,6 @@ class RTCMultiConnection:
         return entered
 
     def supervise(self, channel: Any, **options: Any) -> Any:
-        """For its calls: a supervised peer with the servers as they are now."""
+        """A supervised peer with the servers as they are now (for its calls)."""
         self._session.iceServers = self._servers
         return self._session.supervise(channel, **options)

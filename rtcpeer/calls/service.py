@@ -1,4 +1,4 @@
-"""What a service of calls is: the small protocol behind `join`.
+"""The protocol of services: what `join` needs of a kind of call.
 
 To add a service, write a class with the methods of `CallService` and a factory (often the class itself) that takes a
 `JoinRequest`, and name the factory in the entry points of your package:
@@ -36,7 +36,7 @@ from rtcpeer.calls.participant import Participant, Publication
 
 
 class CallService(Protocol):
-    """One service: how a call is entered and left, and how its orders are carried out. See the module."""
+    """A service: how a call is entered and left, and how its orders are carried out. See the module."""
 
     async def enter(self, host: CallHost) -> None:
         """Enter the call. Afterwards `host.id` is known, and those who are there are told or will be soon.

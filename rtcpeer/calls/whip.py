@@ -30,7 +30,7 @@ PUBLISHER: Final = "publisher"
 
 
 class _Endpoint:
-    """What both have in common: a request without further options, one peer, how it ends."""
+    """Base of WHIP and WHEP: a request without further options, one peer, how it ends."""
 
     _host: CallHost
 
@@ -40,11 +40,11 @@ class _Endpoint:
         self._peer: SupervisedPeer | None = None
 
     async def set_metadata(self, _metadata: Mapping[str, Any]) -> None:
-        """There is no such thing."""
+        """Refuse: there is no metadata."""
         raise NotSupportedError("WHIP and WHEP carry no metadata")
 
     async def send(self, _data: Any, _to: Participant | None) -> None:
-        """There is no such thing."""
+        """Refuse: there are no messages."""
         raise NotSupportedError("WHIP and WHEP carry no messages")
 
     async def leave(self) -> None:
@@ -90,7 +90,7 @@ class WhipService(_Endpoint):
         self._changed = asyncio.Event()
 
     async def enter(self, host: CallHost) -> None:
-        """There is nothing to ask for before there is something to publish."""
+        """Keep the host; nothing is asked for before there is something to publish."""
         self._host = host
         host.entered(PUBLISHER)
         host.spawn(self._follow(), "sessions")
@@ -162,14 +162,14 @@ class WhepService(_Endpoint):
         self._watch(peer)
 
     async def publish(self, publication: Publication) -> None:
-        """It receives."""
+        """Refuse: a WHEP endpoint takes no tracks."""
         raise NotSupportedError("a WHEP endpoint takes no tracks: publish to a WHIP endpoint")
 
     async def unpublish(self, publication: Publication) -> None:
-        """There is nothing."""
+        """Do nothing: nothing is published."""
 
     async def set_muted(self, publication: Publication) -> None:
-        """There is nothing."""
+        """Do nothing: nothing is published."""
 
     def _subscribe(self, event: Any) -> tuple[str, str] | None:
         self._host.participant_joined(PUBLISHER, PUBLISHER)

@@ -40,7 +40,7 @@ def open_file(path: Path) -> list[MediaStreamTrack]:
 
 
 class FileTrack(MediaStreamTrack):
-    """One stream of a file, paced and looped."""
+    """A stream of a file, paced and looped."""
 
     def __init__(self, path: Path, kind: str) -> None:
         self.kind = kind

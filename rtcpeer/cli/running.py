@@ -103,7 +103,7 @@ class _Ending:
             leave(self.result)
 
     def finished(self) -> None:
-        """One result is whole."""
+        """Note that one result is whole."""
         self.unfinished -= 1
         if self.status == INTERRUPTED and self._timer is None:
             self.ask(self.status, hurry=True)
@@ -163,7 +163,7 @@ def settle(status: int) -> None:
 
 @contextlib.contextmanager
 def unfinished() -> Iterator[None]:
-    """While it lasts, a result is being made whole (a file gets its end): an interrupted command waits for it."""
+    """Context in which a result is made whole (a file gets its end): an interrupted command waits for it."""
     ending = _ending
     ending.unfinished += 1
     try:
@@ -188,7 +188,7 @@ def say(text: str = "", *, end: str = "\n") -> None:
 
 
 def silence() -> None:
-    """From now on what is printed goes nowhere; also what Python prints at its end."""
+    """Send what is printed from now on nowhere; also what Python prints at its end."""
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):  # a stream that has no descriptor needs none

@@ -19,7 +19,7 @@ RUN_MIN: Final = 3
 
 
 class _Turn:
-    """Whose datagrams leave at the end of the turn of one loop."""
+    """Record of the datagrams that leave at the end of this turn of one loop."""
 
     __slots__ = ("_full", "_loop")
 
@@ -91,7 +91,7 @@ class Departures:
 
 
 def _end_of_run(datagrams: list[bytes], first: int) -> int:
-    """Where the run ends that begins here: datagrams of one size, the last of which may be shorter."""
+    """The end of the run that begins at an index: datagrams of one size, the last of which may be shorter."""
     size, last, count = len(datagrams[first]), first + 1, len(datagrams)
     while last < count and len(datagrams[last]) == size:
         last += 1

@@ -41,7 +41,7 @@ def ask_system(key: Key) -> list[str]:
 
 
 class _Lookup:
-    """One name that is being looked up, and who waits for it."""
+    """A name that is being looked up, and who waits for it."""
 
     __slots__ = ("key", "waiters")
 

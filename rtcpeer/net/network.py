@@ -39,7 +39,7 @@ class DatagramSocket(Protocol):
 
     @property
     def local_address(self) -> Address:
-        """Where it is bound: the real address and port."""
+        """The real address and port that it is bound to."""
         ...
 
     def send(self, data: bytes, address: Address) -> None:
@@ -83,7 +83,7 @@ class StreamListener(Protocol):
 
     @property
     def local_address(self) -> Address:
-        """Where it listens."""
+        """The address that it listens at."""
         ...
 
     def close(self) -> None:

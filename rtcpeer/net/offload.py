@@ -83,7 +83,7 @@ def coalesce(sock: socket.socket) -> bool:
 
 
 def receive(sock: socket.socket) -> tuple[bytes, int, tuple[str, int]]:
-    """What has arrived on a socket that coalesces: the bytes, the size of each datagram in them, the address.
+    """Read from a socket that coalesces: the bytes, the size of each datagram in them, the address.
 
     Raises:
         OSError: as `recvmsg`.

@@ -73,7 +73,7 @@ class UdpSocket:
 
     @property
     def local_address(self) -> Address:
-        """Where it is bound."""
+        """The address that it is bound to."""
         return self._address
 
     def send(self, data: bytes, address: Address) -> None:
@@ -300,7 +300,7 @@ class SystemNetwork:
         return list(self._interfaces)
 
     def source_address(self, host: str) -> str | None:
-        """What the routing table says: connecting a UDP socket sends nothing."""
+        """The local address that the routing table gives; connecting a UDP socket sends nothing."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             with socket.socket(family, socket.SOCK_DGRAM) as sock:

@@ -1,4 +1,4 @@
-"""What only LiveKit tells: speakers, qualities of connections, subscriptions; in `Call.events` among the others."""
+"""Events that only LiveKit has, in `Call.events` among the others: speakers, qualities of connections, subscriptions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rtcpeer.calls.participant import Participant
 
 @dataclass(frozen=True, slots=True)
 class SpeakersChanged(CallEvent):
-    """Others speak than before.
+    """The participants who speak have changed.
 
     Attributes:
         levels: how loud those are who speak, from 0 to 1, by identity.

@@ -33,7 +33,7 @@ Send = Callable[[rtc.SignalRequest], Coroutine[Any, Any, None]]
 
 
 class LiveKitMedia:
-    """Both connections of one session.
+    """Both connections of one session: one that publishes, one that subscribes.
 
     Args:
         configuration: of both.
@@ -194,7 +194,7 @@ class LiveKitMedia:
         return True
 
     def sync_state(self, published: list[rtc.TrackPublishedResponse]) -> rtc.SyncState:
-        """What the server wants to know when a session goes on."""
+        """The state that the server asks for when a session goes on."""
         state = rtc.SyncState(publish_tracks=published)
         if self.subscriber.localDescription is not None:
             state.answer.type, state.answer.sdp = "answer", _sdp_of(self.subscriber)

@@ -36,7 +36,7 @@ class Published:
 
 
 def source_of(publication: Publication) -> models.TrackSource:
-    """What the others are told that it shows: by its name, else by its kind."""
+    """The source that the others are told a track shows: by its name, else by its kind."""
     if "screen" in publication.name:
         is_sound = publication.kind == "audio"
         return models.TrackSource.SCREEN_SHARE_AUDIO if is_sound else models.TrackSource.SCREEN_SHARE

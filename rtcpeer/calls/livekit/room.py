@@ -126,7 +126,7 @@ class LiveKitRoom:
         return self._token
 
     def participant_info(self, identity: str) -> models.ParticipantInfo | None:
-        """What the server says of a participant: attributes, permissions, kind, sizes of its tracks."""
+        """The server's record of a participant: attributes, permissions, kind, sizes of its tracks."""
         found = self._state.own if identity == self._host.id else self._state.infos.get(identity)
         return None if found is None else models.ParticipantInfo.FromString(found.SerializeToString())
 
@@ -208,7 +208,7 @@ class LiveKitRoom:
             await self._come_back()
 
     async def _take(self, message: rtc.SignalResponse) -> None:
-        """Nothing that the server says raises out of here."""
+        """Take a message of the server; nothing that it says raises out of here."""
         name = message.WhichOneof("message")
         handler = _HANDLERS.get(name or "")
         if name is None or handler is None:
@@ -397,7 +397,7 @@ class LiveKitRoom:
         await self._break_off(anew=action != rtc.LeaveRequest.RESUME)
 
     async def _on_nothing(self, _: Any) -> None:
-        """Of no use here: answers to pings, qualities."""
+        """Ignore a message of no use here: answers to pings, qualities."""
 
     def _on_track(self, event: Any) -> None:
         stream = event.streams[0].id if event.streams else ""
@@ -518,7 +518,7 @@ class LiveKitRoom:
         await self._send(rtc.SignalRequest(mute=mute))
 
     async def set_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """See `CallService`. The member ``attributes``, a mapping of texts, becomes LiveKit's attributes."""
+        """Implements `CallService`; the member ``attributes``, a mapping of texts, becomes LiveKit's attributes."""
         members = dict(metadata)
         attributes = members.pop("attributes", {})
         self._request_id += 1
@@ -538,7 +538,7 @@ class LiveKitRoom:
             del self._requests[number]
 
     async def send(self, data: Any, to: Participant | None) -> None:
-        """See `CallService`. What is too long for a packet goes as a stream, and arrives as a message all the same."""
+        """Implements `CallService`; what is too long for a packet goes as a stream, and arrives as a message."""
         identities = [] if to is None else [to.id]
         if isinstance(data, str):
             if len(data.encode()) <= DATA_MAX:

@@ -1,4 +1,4 @@
-"""What a LiveKit server says of the others, told to the call: participants, names of tracks, mute, reasons.
+"""State of a room as a LiveKit server tells it, told to the call: participants, names of tracks, mute, reasons.
 
 Owns: the last record of each participant, which track arrives under which name, tracks that wait for a session that is
 made anew. Never: a connection, a socket.
@@ -155,7 +155,7 @@ class RemoteState:
         return next((str(one.sid) for one in tracks if one.type == kinds.get(name)), None)
 
     def track_info(self, sid: str) -> models.TrackInfo | None:
-        """What the server says of a track."""
+        """The server's record of a track."""
         return next((t for info in self.infos.values() for t in info.tracks if t.sid == sid), None)
 
     # -- tracks ----------------------------------------------------------------------------------------

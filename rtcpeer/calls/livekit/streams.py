@@ -36,7 +36,7 @@ SendPacket = Callable[[models.DataPacket, list[str]], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """What the header of a stream says.
+    """The header of a stream.
 
     Attributes:
         id: unique.
@@ -153,7 +153,7 @@ class IncomingStream(AsyncIterator[Any]):
             self._changed.set()
 
     def fail(self, why: str) -> None:
-        """It will not be whole."""
+        """End the stream with an error: it will not be whole."""
         if not self._is_over and self._error is None:
             self._error = NetworkError(f"the stream {self.info.id!r} ended too early: {why}", fault="remote")
             self._changed.set()
@@ -366,7 +366,7 @@ class LiveKitStreams:
     # -- receiving -------------------------------------------------------------------------------------
 
     def take(self, sender: str, packet: models.DataPacket) -> None:
-        """For the room: a packet of a stream.
+        """Take a packet of a stream (for the room).
 
         Raises:
             MessageError: it makes no sense.

@@ -60,7 +60,7 @@ async def run_demo(*, media: Path | None = None, direct: bool = False, as_json: 
 
 
 def open_tracks(media: Path | None) -> tuple[list[Any], list[Any]]:
-    """What caller and callee send: a file's tracks if there is one, else a test picture and a tone."""
+    """The tracks of caller and callee: a file's if there is one, else a test picture and a tone."""
     callee = [synthetic_track("audio", {"frequency": 660}), synthetic_track("video", PICTURE)]
     if media is None:
         return [synthetic_track("audio", {}), synthetic_track("video", PICTURE)], callee
@@ -163,7 +163,7 @@ class Demo:
         return all(await asyncio.gather(*waiting))
 
     async def start_server(self) -> None:
-        """One more embedded STUN/TURN server; the last one is in force."""
+        """Start another embedded STUN/TURN server; the last one is in force."""
         number = len(self.servers) + 1
         server = TurnServer(users={f"user{number}": f"password-{number}"})
         await server.start()
@@ -222,7 +222,7 @@ class Demo:
         self.promise_unbroken()
 
     def promise_unbroken(self) -> None:
-        """Nothing but connected has been told since the mark."""
+        """Promise that nothing but connected has been told since the mark."""
         told = [state for party in self.both for state in party.told_since_mark("connection", "ICE")]
         left = [state for state in told if state not in ("connected", "completed")]
         self.timeline.promise("no state ever left connected", not left, ", ".join(left) or "connected")

@@ -18,7 +18,7 @@ MAX_BUFFERED = 64 * 1024
 
 @dataclass(slots=True)
 class Tally:
-    """What one receiver has seen of one stream; `now` is an argument.
+    """The numbers of one stream that a receiver has seen; `now` is an argument.
 
     Attributes:
         received: numbers that arrived.
@@ -52,7 +52,7 @@ class Tally:
         self.last = now
 
     def mark(self, now: float) -> None:
-        """From here on `recent` counts anew."""
+        """Begin to count `recent` anew."""
         self.marked, self.recent = now, 0.0
 
     def gap_until(self, now: float) -> float:
@@ -142,7 +142,7 @@ class NumberedStream:
 
     @property
     def silence(self) -> float | None:
-        """For how long nothing has come, in seconds; None before the first number."""
+        """How long nothing has come, in seconds; None before the first number."""
         return None if self.heard.last is None else self._loop.time() - self.heard.last
 
     def report(self) -> dict[str, float]:

@@ -204,7 +204,7 @@ class Party:
         return "" if description is None else ufrag_of(description.sdp)
 
     def mark(self) -> None:
-        """From here on `told_since_mark` and the recent gap count anew."""
+        """Begin to count `told_since_mark` and the recent gap anew."""
         self._mark = len(self.told)
         self._ufrag_then = self.ufrag
         self.listen_anew()
@@ -212,7 +212,7 @@ class Party:
             self.numbers.mark()
 
     def listen_anew(self) -> None:
-        """From here on `is_flowing` counts anew."""
+        """Begin to count `is_flowing` anew."""
         self._received_then = self.received
 
     def told_since_mark(self, *names: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What happened and what was promised: the demo's timeline, its promises and how both are printed.
+"""The demo's timeline and its promises, and how both are printed.
 
 Owns: the record and its two forms, text for people and one JSON object for programs.  Never: a judgement of
 its own; a promise is kept or broken by what the caller measured.
@@ -26,7 +26,7 @@ COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One line: seconds since the start, who, which event, details."""
+    """A line of the timeline: seconds since the start, who, which event, details."""
 
     time: float
     who: str
@@ -36,7 +36,7 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """One promise of the library and what was measured."""
+    """A promise of the library and what was measured."""
 
     text: str
     kept: bool

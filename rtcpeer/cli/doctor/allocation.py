@@ -32,14 +32,14 @@ class _Client(TurnClient):
         self._ear = ear
 
     def receive_untrusted(self, now: float, data: bytes) -> None:
-        """As the client does; channel data and indications are no answers."""
+        """Take a message, as the client does; channel data and indications are no answers."""
         if data and data[0] & 0xC0 != 0x40:
             self._ear(data)
         super().receive_untrusted(now, data)
 
 
 class ExaminedRelay:
-    """One attempt to get an allocation.
+    """An attempt to get an allocation.
 
     Attributes:
         rtt: of the quickest answer to a request that was sent once, in seconds.
@@ -139,7 +139,7 @@ class ExaminedRelay:
         self._after()
 
     def send(self, data: bytes, peer: Address) -> None:
-        """One datagram through the relay."""
+        """Send one datagram through the relay."""
         self.client.send_data(self._loop.time(), data, peer)
         self._after()
 

@@ -82,7 +82,7 @@ def note_refusal(attempt: ServerAttempt, entry: IceServerEntry, code: int, text:
 
 
 def note_failure(attempt: ServerAttempt, error: OSError) -> None:
-    """There was no way to the server."""
+    """Note that there was no way to the server."""
     if isinstance(error, ssl.SSLCertVerificationError):
         attempt.outcome, attempt.error_text = "certificate", error.verify_message
     elif isinstance(error, TimeoutError):
@@ -101,7 +101,7 @@ def _without_tls(error: ssl.SSLError) -> str:
 
 
 def without_secrets(text: str, entry: IceServerEntry) -> str:
-    """What a server said, without our own credential should it repeat it.
+    """A server's text without our own credential, should it repeat it.
 
     A credential is taken out with the whole word that it stands in, so that nothing shows where it began. A short one
     counts only where it is a word: "u" is in most sentences, and what is left of them would tell what it is.

@@ -132,7 +132,7 @@ async def run_doctor(
 
 
 def as_lines(result: Result, verdicts: Sequence[Verdict]) -> list[str]:
-    """For people."""
+    """The result as lines, for people."""
     lines = []
     for one in verdicts:
         lines.append(f"{'ok   ' if one.works else 'FAILS'}  {one.sentence}")
@@ -155,7 +155,7 @@ def as_lines(result: Result, verdicts: Sequence[Verdict]) -> list[str]:
 
 
 def as_document(result: Result, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """For programs: the same and all details, times in ms."""
+    """The result as a document, for programs: the same and all details, times in ms."""
     return {
         "works": all(one.works for one in verdicts),
         "seconds": round(result.seconds, 3),

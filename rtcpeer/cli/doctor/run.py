@@ -83,7 +83,7 @@ async def _examine(
 
 
 async def _compare_clocks(around: ExaminationContext, report: ServerReport) -> None:
-    """Where the time of day may be what is wrong, ask what time it is there."""
+    """Ask what time it is elsewhere, where the time of day may be what is wrong."""
     report.now = wall_time()
     for attempt in report.attempts:
         if attempt.depends_on_clock or (attempt.outcome == "credential" and report.expired_for is not None):
@@ -94,7 +94,7 @@ async def _compare_clocks(around: ExaminationContext, report: ServerReport) -> N
 async def _addresses(
     around: ExaminationContext, report: ServerReport, families: tuple[Family, ...]
 ) -> dict[Family, str]:
-    """One address per family that can be reached from here."""
+    """An address of the server for each family that can be reached from here."""
     loop = asyncio.get_running_loop()
     begin = loop.time()
     try:

@@ -137,7 +137,7 @@ async def _send_data(
 
 
 class _Exchange:
-    """Who waits for what at the first relay."""
+    """The state of the exchange through the first relay: who waits for what."""
 
     def __init__(self, relay: ExaminedRelay) -> None:
         self.relay = relay

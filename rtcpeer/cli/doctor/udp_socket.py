@@ -19,7 +19,7 @@ _MAX_STRANGE = 100
 
 
 class ProbeSocket:
-    """One socket; ``await ProbeSocket.open(network, local)``.
+    """A UDP socket for probes; ``await ProbeSocket.open(network, local)``.
 
     Attributes:
         observations: how servers and relays see this socket.
@@ -52,11 +52,11 @@ class ProbeSocket:
 
     @property
     def local(self) -> Address:
-        """Where it is bound."""
+        """The address that it is bound to."""
         return self._socket.local_address
 
     def send(self, data: bytes, address: Address) -> None:
-        """One datagram."""
+        """Send one datagram."""
         self._socket.send(data, address)
 
     async def ask(self, server: Address, timeout: float) -> tuple[Address | None, float, tuple[int, str]]:

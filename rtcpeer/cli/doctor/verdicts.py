@@ -41,13 +41,13 @@ class Bounce:
 
     @property
     def works(self) -> bool:
-        """Both directions."""
+        """Whether datagrams pass in both directions."""
         return self.outbound and self.inbound
 
 
 @dataclass(slots=True)
 class ServerAttempt:
-    """One address of one server, tried.
+    """A try of one address of one server.
 
     Attributes:
         outcome: "works", or what is wrong: see `_OUTCOMES`.
@@ -77,7 +77,7 @@ class ServerAttempt:
 
     @property
     def works(self) -> bool:
-        """It does what its URL promises."""
+        """Whether the server does what its URL promises."""
         return self.outcome == "works"
 
     @property
@@ -88,7 +88,7 @@ class ServerAttempt:
 
 @dataclass(slots=True)
 class ServerReport:
-    """One URL.
+    """The report of one URL of a server.
 
     Attributes:
         problem: why there are no attempts: "unresolved", "no-address", "unsupported", or empty.
@@ -123,7 +123,7 @@ class ServerReport:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to make of a server.
+    """The verdict on a server, in words.
 
     Attributes:
         url: as it was given.
@@ -281,7 +281,7 @@ def _about_certificate(report: ServerReport, attempt: ServerAttempt) -> Iterable
 
 
 def _about_clock(report: ServerReport) -> str:
-    """One sentence about this machine's clock."""
+    """A sentence about this machine's clock."""
     shown = datetime.fromtimestamp(report.now, UTC).strftime("%Y-%m-%d %H:%M UTC")
     skew = report.clock_skew
     if skew is None:
@@ -317,7 +317,7 @@ def udp_is_blocked(reports: Sequence[ServerReport]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class MappingObservation:
-    """One answer: from this local socket, this server address saw us as `mapped`."""
+    """An answer to a binding request: from this local socket, this server address saw us as `mapped`."""
 
     local: Address
     server: Address
@@ -326,7 +326,7 @@ class MappingObservation:
 
 @dataclass(frozen=True, slots=True)
 class NatFinding:
-    """What the answers to one local socket show.
+    """The kind of NAT that the answers to one local socket show.
 
     Attributes:
         code: "none", "endpoint-independent", "symmetric", "unknown".

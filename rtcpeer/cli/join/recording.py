@@ -1,4 +1,4 @@
-"""What a call brings, as files: one Matroska file for each track, without transcoding.
+"""The recording of a call: one Matroska file for each track, without transcoding.
 
 Owns: the recorders. Never: the tracks, names of files outside its folder.
 """

@@ -1,4 +1,4 @@
-"""Who is in a call, as a table that stands below the lines on a terminal and changes.
+"""The table of participants of a call, which stands below the lines on a terminal and changes.
 
 Owns: the drawing. Never: the call, the lines above.
 """

@@ -1,4 +1,4 @@
-"""One chart of a page: the place in which uPlot draws it, its curves as data, and their numbers as a table.
+"""A chart of a page: the place in which uPlot draws it, its curves as data, and their numbers as a table.
 
 Owns: what is in a chart. Never: the drawing (`report.js`).
 """
@@ -18,7 +18,7 @@ CURVES_MAX = 24
 
 @dataclass(frozen=True)
 class Chart:
-    """One chart.
+    """A chart of a page.
 
     Attributes:
         title: heading.

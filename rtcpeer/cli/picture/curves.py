@@ -1,4 +1,4 @@
-"""Which charts a page has: bitrate, round trip, loss, jitter, frames, freezes, sound, data.
+"""The charts of a page: bitrate, round trip, loss, jitter, frames, freezes, sound, data.
 
 Owns: which members of statistics are shown, and in which unit. Never: HTML, a file.
 """
@@ -78,7 +78,7 @@ def _find(record: CallRecord, wanted: tuple[_Wanted, ...]) -> Iterator[tuple[str
 
 
 def _label(record: CallRecord, id: str, stat: Stat) -> str:
-    """What a person calls it: kind and layer of media, label of a channel, ends of a pair; nothing for the only one."""
+    """The name of a curve for people: kind and layer of media, label of a channel, ends of a pair, or ""."""
     for member in ("kind", "label"):
         value = stat.last(member)
         if value:
@@ -92,7 +92,7 @@ def _label(record: CallRecord, id: str, stat: Stat) -> str:
 
 
 def _loss(stat: Stat, zero: float) -> Curve:
-    """Which part of the packets that were sent to us in each second was lost, in percent."""
+    """The part of the packets sent to us in each second that was lost, in percent."""
     lost, received = rate_curve(stat, "packetsLost", zero), dict(rate_curve(stat, "packetsReceived", zero))
     return [(at, 100 * rate / total) for at, rate in lost if (total := rate + received.get(at, 0)) > 0]
 

@@ -27,7 +27,7 @@ class UnreadableDumpError(Exception):
 
 @dataclass
 class Stat:
-    """One statistics object over time.
+    """A statistics object over time.
 
     Attributes:
         type: as in W3C webrtc-stats.
@@ -45,7 +45,7 @@ class Stat:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the log."""
+    """A line of the log."""
 
     at: float
     type: str
@@ -54,7 +54,7 @@ class Line:
 
 @dataclass
 class CallRecord:
-    """One connection of a dump.
+    """A connection in a dump.
 
     Attributes:
         name: its key in the dump.

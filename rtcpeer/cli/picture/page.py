@@ -86,7 +86,7 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def _facts(record: CallRecord, story: Sequence[StateLine]) -> str:
-    """What one wants to know first."""
+    """The facts that one wants to know first."""
     pairs = [stat for id, stat in record.of_type("candidate-pair") if id in record.selected_pairs]
     trips = [
         value

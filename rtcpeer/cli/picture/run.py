@@ -1,4 +1,4 @@
-"""What ``rtcpeer report`` does: reads a dump, writes a page."""
+"""The command ``rtcpeer report``: reads a dump, writes a page."""
 
 from __future__ import annotations
 

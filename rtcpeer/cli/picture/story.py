@@ -1,4 +1,4 @@
-"""What happened to a connection, from the lines of its log: states with reasons, spans of trouble, marks for charts.
+"""The story of a connection, from the lines of its log: states with reasons, spans of trouble, marks for charts.
 
 Owns: the meaning of the names of calls and events, of ours and of Chromium's. Never: HTML.
 """
@@ -110,7 +110,7 @@ def bands(story: Sequence[StateLine], length: float) -> list[dict[str, Any]]:
 
 
 def marks(record: CallRecord) -> list[dict[str, Any]]:
-    """What stands in the charts as a line: changes of state of the path, and calls that change something."""
+    """The marks that stand in the charts as lines: changes of state of the path, and calls that change something."""
     found = list(_marks(record))
     return found[:_MARKS_MAX]
 

@@ -30,7 +30,7 @@ _RETRY_LOOKING = 1.0
 
 
 class Broadcast:
-    """What is on under one name.
+    """A broadcast: what is published under one name.
 
     Args:
         name: the last part of its URL.
@@ -95,11 +95,11 @@ class Broadcasts:
 
     @property
     def live(self) -> list[Broadcast]:
-        """What is on, by name."""
+        """The broadcasts that are on, by name."""
         return [one for _name, one in sorted(self._live.items())]
 
     def names(self) -> list[dict[str, Any]]:
-        """What can be watched, as the page shows it."""
+        """The broadcasts that can be watched, as the page shows them."""
         return [
             {"name": name, "kinds": sorted(one.forwarders), "viewers": len(one.viewers)}
             for name, one in sorted(self._live.items())

@@ -1,4 +1,4 @@
-"""What a relay does now: a table below the lines on a terminal, or an event in a line for programs.
+"""The state of a relay: a table below the lines on a terminal, or an event in a line for programs.
 
 Owns: the drawing, the counters of the last time, one task. Never: broadcasts, the lines above.
 """

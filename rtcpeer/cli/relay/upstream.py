@@ -59,7 +59,7 @@ class _Endpoint(WhepClient):
 
 
 class Pull:
-    """One stream of another relay.
+    """A stream of another relay that this one pulls.
 
     Args:
         url: where it is played, a WHEP URL.

@@ -35,7 +35,7 @@ COMES_WITHIN = 10.0
 
 
 class Bot:
-    """One call, in a room with one browser. The members' ids say who is polite, as in every room.
+    """A call with one browser, in a room. The members' ids say who is polite, as in every room.
 
     Args:
         room: its name.
@@ -255,7 +255,7 @@ class Bot:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """What both sides are to use from now on, as a browser takes it."""
+        """The configuration for both sides from now on, as a browser takes it."""
         _, server = self._servers[-1]
         return {"iceServers": server.ice_servers, "iceTransportPolicy": self.policy}
 

@@ -1,4 +1,4 @@
-"""Which destinations the TURN server of `rtcpeer serve` relays to: its credentials are in a page for anybody.
+"""The destinations that the TURN server of `rtcpeer serve` relays to: its credentials are in a page for anybody.
 
 Owns: that decision.  Never: a server.
 """

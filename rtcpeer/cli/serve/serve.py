@@ -86,7 +86,7 @@ class Site:
 
     @property
     def tracks(self) -> list[Any]:
-        """One picture and one tone for all calls: a track may feed many connections."""
+        """The tracks for all calls, a picture and a tone: a track may feed many connections."""
         if not self._tracks:
             self._tracks = [synthetic_track("audio", {}), synthetic_track("video", PICTURE)]
         return self._tracks
@@ -120,7 +120,7 @@ class Site:
         return Permit(user="browser")
 
     async def _call(self, room: str, at: tuple[Any, ...]) -> None:
-        """One bot in one room, until the browser leaves."""
+        """Run a bot in one room, until the browser leaves."""
         host = f"[{at[0]}]" if ":" in at[0] else at[0]
         headers = {"Authorization": f"Bearer {self._secret}"}
         bot = Bot(room, self.tracks, at[0])

@@ -1,4 +1,4 @@
-"""One supervised peer over WHIP or WHEP on the command line: its events as lines, its progress, how it ends.
+"""A supervised peer over WHIP or WHEP on the command line: its events as lines, its progress, how it ends.
 
 Owns: the wait for the connection, for the end and for Ctrl-C. Never: what is sent or received.
 """
