@@ -68,7 +68,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 @dataclass(frozen=True, slots=True)
 class KeyAlgorithm:
-    """What kind of key a certificate gets: "ECDSA" (on P-256) or "RSA"."""
+    """The kind of key that a certificate gets: "ECDSA" (on P-256) or "RSA"."""
 
     name: str = "ECDSA"
     modulus_length: int = 2048
@@ -237,7 +237,7 @@ class Certificate:
 
 
 class CertificateUser(Protocol):
-    """What is set as the application data of a connection: it knows whom it expects."""
+    """Protocol of the application data of a connection, which knows what certificate is expected."""
 
     def check_certificate(self, certificate: crypto.X509) -> bool:
         """Whether this is the certificate of the other end."""
@@ -261,7 +261,7 @@ def _step(end: SSL.Connection) -> bool:
 
 
 def _written(end: SSL.Connection) -> list[bytes]:
-    """What a connection wants to have sent."""
+    """The datagrams that a connection wants to have sent."""
     try:
         return [end.bio_read(65536)]
     except SSL.WantReadError:

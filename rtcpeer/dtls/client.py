@@ -32,7 +32,7 @@ def is_dtls(data: bytes) -> bool:
 
 
 class DtlsChannel:
-    """One association with a server.
+    """A DTLS association with a server.
 
     Args:
         connect: makes an object of pyOpenSSL, with `trust.client_connection`; more than one if somebody disturbs.
@@ -83,7 +83,7 @@ class DtlsChannel:
             self._handshake.begin()
 
     def write(self, data: bytes) -> None:
-        """One datagram; lost when there is no association (any more), as datagrams are."""
+        """Send one datagram; lost when there is no association (any more), as datagrams are."""
         connection = self._ssl
         if connection is not None:
             try:
@@ -93,7 +93,7 @@ class DtlsChannel:
             self._flush(connection)
 
     def received_untrusted(self, data: bytes) -> None:
-        """One datagram from the other end's address."""
+        """Take one datagram from the other end's address."""
         if not is_dtls(data):
             return
         if self._handshake is not None:

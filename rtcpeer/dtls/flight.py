@@ -25,7 +25,7 @@ _OPENSSL_TIMEOUTS_MAX = 10
 
 
 def written(connection: SSL.Connection) -> list[bytes]:
-    """What OpenSSL has to say to the other end, as datagrams."""
+    """The datagrams that OpenSSL has for the other end."""
     try:
         data = connection.bio_read(65536)
     except SSL.Error:
@@ -92,7 +92,7 @@ class Flight:
         self._cancel()
 
     def forget(self) -> None:
-        """Nothing of it will be asked for any more."""
+        """Forget the flight: nothing of it will be asked for any more."""
         self.settle()
         self._datagrams = []
 

@@ -46,7 +46,7 @@ _TICK = 0.5
 
 @dataclass(frozen=True, slots=True)
 class HandshakeAttempt:
-    """One object of OpenSSL, what it sent last, and what it may read."""
+    """An attempt at a handshake: one object of OpenSSL, what it sent last, and what it may read."""
 
     connection: SSL.Connection
     flight: Flight
@@ -142,12 +142,12 @@ class Handshake:
 
     @property
     def flight(self) -> Flight | None:
-        """What the latest attempt sent last."""
+        """The flight that the latest attempt sent last."""
         return self._attempts[-1].flight if self._attempts else None
 
     @property
     def doubt(self) -> RTCError | None:
-        """What it fails of if nothing better comes: it may be forged, or pass."""
+        """The error that it fails of if nothing better comes: it may be forged, or pass."""
         if self._doubt is None:
             return None
         text, alert = self._doubt

@@ -10,7 +10,7 @@ from rtcpeer.values import DtlsTransportState, IceRole
 
 
 class DatagramPipe(Protocol):
-    """What DTLS runs over: one ICE agent."""
+    """The path that DTLS runs over: one ICE agent."""
 
     receiver: Callable[[bytes], None] | None
 
@@ -20,7 +20,7 @@ class DatagramPipe(Protocol):
 
     @property
     def round_trip_time(self) -> float | None:
-        """What was measured last on the path, in seconds; None before that."""
+        """The last round trip measured on the path, in seconds; None before that."""
 
     @property
     def has_path(self) -> bool:
@@ -38,23 +38,23 @@ class DatagramPipe(Protocol):
 
 
 class DtlsListener(Protocol):
-    """Who is told about the life of a DTLS transport."""
+    """Protocol of those who are told about the life of a DTLS transport."""
 
     def on_dtls_state(self, state: DtlsTransportState, error: RTCError | None) -> None:
         """The state changed; `error` says why it is "failed"."""
 
 
 class DataUser(Protocol):
-    """Who sends and receives application data: the SCTP association."""
+    """Protocol of those who send and receive application data: the SCTP association."""
 
     def on_dtls_connected(self) -> None:
         """Data can be sent from now on."""
 
     def on_dtls_data(self, data: bytes) -> None:
-        """One message of application data."""
+        """A message of application data has arrived."""
 
     def on_dtls_closed(self, error: RTCError | None) -> None:
-        """No more data, in either direction."""
+        """There is no more data, in either direction."""
 
     def on_dtls_wake(self) -> None:
         """A path came back: send what waits for a timer."""

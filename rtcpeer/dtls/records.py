@@ -104,7 +104,7 @@ def is_clear_data(data: bytes) -> bool:
 
 
 def reason(exc: SSL.Error) -> str:
-    """What OpenSSL said last."""
+    """The last error that OpenSSL reported, as text."""
     errors = exc.args[0] if exc.args and isinstance(exc.args[0], list) else []
     return str(errors[-1][-1]) if errors else str(exc) or type(exc).__name__
 

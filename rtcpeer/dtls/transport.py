@@ -64,7 +64,7 @@ _RUN_MAX = 64
 
 
 class DtlsTransport:
-    """One DTLS association.
+    """The DTLS association of one transport.
 
     Args:
         pipe: carries the datagrams; its `receiver` is ours from now on.
@@ -194,12 +194,12 @@ class DtlsTransport:
 
     @property
     def doubt(self) -> RTCError | None:
-        """What the handshake under way fails of soon, unless it gets on; nobody has authenticated it."""
+        """The error that the handshake under way fails of soon, unless it gets on; nobody has authenticated it."""
         return None if self._handshake is None else self._handshake.doubt
 
     @property
     def round_trip_time(self) -> float | None:
-        """What ICE has measured, in seconds."""
+        """The round trip that ICE has measured, in seconds."""
         return self._pipe.round_trip_time
 
     @property
@@ -233,16 +233,16 @@ class DtlsTransport:
 
     @property
     def estimate(self) -> int | None:
-        """What the path bears for media, in bit/s; None while unknown."""
+        """The bitrate that the path bears for media, in bit/s; None while unknown."""
         return self._rtp.estimate if self._rtp is not None else None
 
     @property
     def undecrypted_for(self) -> float:
-        """For how many seconds media that arrive could not be decrypted; 0.0 while all is well."""
+        """How long arriving media could not be decrypted, in seconds; 0.0 while all is well."""
         return self._rtp.undecrypted_for if self._rtp is not None else 0.0
 
     def set_data_user(self, user: DataUser | None) -> None:
-        """Who gets application data; told at once if the transport is connected or has ended."""
+        """Set who gets application data; told at once if the transport is connected or has ended."""
         self._data_user = user
         if user is not None:
             if self.is_connected:
@@ -451,7 +451,7 @@ class DtlsTransport:
             pass
 
     def _note_certificate(self, ssl: SSL.Connection) -> None:
-        """Which of several certificates it was."""
+        """Note which of several certificates was shown."""
         shown = ssl.get_certificate() if self._alternatives else None
         if shown is not None:
             der = crypto.dump_certificate(crypto.FILETYPE_ASN1, shown)

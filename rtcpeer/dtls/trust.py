@@ -35,7 +35,7 @@ _contexts: WeakKeyDictionary[ssl.SSLContext, SSL.Context] = WeakKeyDictionary()
 
 
 class Expectation:
-    """What a server has to show, and what was wrong with what it showed.
+    """The certificate that a server has to show, and what was wrong with what it showed.
 
     Attributes:
         host: the name or address of the URL; None when any certificate of a trusted authority will do.

@@ -162,7 +162,7 @@ def embedded_ipv4(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipa
 
 @lru_cache(maxsize=1024)
 def reach_of(address: str) -> str | None:
-    """Where an address leads: "loopback", "link-local", or None for anywhere else.
+    """The reach of an address: "loopback", "link-local", or None for anywhere else.
 
     The first two mean the host, or the link, of whoever sends there. IPv4 counts inside IPv6 too (mapped, compatible,
     6to4, NAT64), and so does the unspecified address, which systems take for their own.

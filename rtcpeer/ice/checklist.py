@@ -113,7 +113,7 @@ class Checklist:
             self._triggered.append(pair)
 
     def next_pair(self, better_than: Pair | None) -> Pair | None:
-        """Whose check is due: triggered ones first, then by priority.
+        """The pair whose check is due: triggered ones first, then by priority.
 
         Args:
             better_than: the nominated pair; waiting pairs that would be no improvement stay where they are.

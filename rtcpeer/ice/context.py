@@ -20,7 +20,7 @@ SLACK = 0.001
 
 @dataclass(slots=True)
 class IceContext:
-    """What the generations of one agent share.
+    """Settings, role and chance that the generations of one agent share.
 
     Attributes:
         controlling: our role; a role conflict changes it for all.

@@ -48,7 +48,7 @@ from rtcpeer.values import (
 
 
 class IceCore:
-    """One ICE transport, as a state machine."""
+    """The ICE state machine of one transport."""
 
     def __init__(self, context: IceContext, *, role_known: bool = True) -> None:
         self._context = context
@@ -72,7 +72,7 @@ class IceCore:
 
     @property
     def role(self) -> IceRole:
-        """Ours, as of now."""
+        """Our ICE role as of now."""
         if not self._role_known:
             return IceRole.UNKNOWN
         return IceRole.CONTROLLING if self._context.controlling else IceRole.CONTROLLED
@@ -83,7 +83,7 @@ class IceCore:
         return self.generations[-1] if self.generations else None
 
     def set_role(self, now: float, role: IceRole) -> None:
-        """What the offer/answer exchange says; before checks begin."""
+        """Set the role that the offer/answer exchange says; before checks begin."""
         self._role_known = role is not IceRole.UNKNOWN
         self._become(role is IceRole.CONTROLLING)
         self._settle(now)
@@ -308,7 +308,7 @@ class IceCore:
         return False
 
     def _by_username(self, username: str) -> Generation | None:
-        """Whom a request is for: our ufrag alone says whose it is (RFC 8445 7.3).
+        """The generation that a request is for: our ufrag alone says whose it is (RFC 8445 7.3).
 
         The other half of the user name only says which of several forks; werift, for one, goes on with the ufrag it
         had when it has restarted. An end that was left for another one is not taken for that other one.

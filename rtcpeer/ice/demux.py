@@ -11,7 +11,7 @@ from rtcpeer.values import NEVER
 
 
 class Routes:
-    """What one generation has in the `routes` of its bases.
+    """The entries of one generation in the `routes` of its bases: which addresses it asks for.
 
     Args:
         checklist: its pairs.

@@ -55,7 +55,7 @@ def reflexive_remote(
 
 
 def reflexive_local(pair: Pair, mapped: Address, locals: Iterable[Local], context: IceContext) -> Local:
-    """What we are to the remote side: maybe a candidate that we did not know (RFC 8445 7.2.5.3.1).
+    """Our address as the remote side sees it: maybe a candidate that we did not know (RFC 8445 7.2.5.3.1).
 
     Args:
         mapped: how the remote side sees us.

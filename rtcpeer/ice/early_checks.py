@@ -14,7 +14,7 @@ from rtcpeer.net.network import Address
 
 @dataclass(slots=True)
 class EarlyCheck:
-    """What has to be done again when the credentials are known."""
+    """A check that came before the credentials are known, and is done again then."""
 
     base: Base
     address: Address
@@ -42,7 +42,7 @@ class EarlyChecks:
         return len(self._checks)
 
     def keep(self, base: Base, address: Address, priority: int) -> bool:
-        """One arrived; False when there is no room for it."""
+        """Keep a check that arrived; False when there is no room for it."""
         key = (id(base), address)
         if key in self._checks:
             return True
@@ -54,7 +54,7 @@ class EarlyChecks:
         return True
 
     def note(self, base: Base, address: Address, use_candidate: bool) -> None:
-        """What one that is kept, or its repetition, says more."""
+        """Note what a check that is kept, or its repetition, says more."""
         known = self._checks.get((id(base), address))
         if known is not None:
             known.use_candidate |= use_candidate

@@ -47,7 +47,7 @@ class ActiveWanted:
 
 @dataclass(frozen=True, slots=True)
 class GenerationDropped:
-    """Nothing of this generation is needed any more: its bases may go if it has no fork that lives."""
+    """A generation of which nothing is needed any more: its bases may go if it has no fork that lives."""
 
     generation: Generation
 

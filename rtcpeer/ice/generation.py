@@ -1,4 +1,4 @@
-"""One ICE generation: the candidates, pairs and checks that belong to one set of credentials, and the nominated pair.
+"""An ICE generation: the candidates, pairs and checks that belong to one set of credentials, and the nominated pair.
 
 Owns: the checks, out and in, when they are due, and whether there is still hope.  Which pairs there are is
 `rtcpeer.ice.pairing`'s, which of them is nominated and selected is `rtcpeer.ice.nomination`'s, whose the data is that
@@ -72,7 +72,7 @@ class Generation:
 
     @property
     def local_key(self) -> bytes:
-        """What requests to us and our answers are signed with."""
+        """The key with which requests to us and our answers are signed."""
         return self.half.key
 
     @property
@@ -131,7 +131,7 @@ class Generation:
         self.note_end(now)
 
     def note_end(self, now: float) -> None:
-        """One of the sides has no more candidates: when both have none, patience is shorter."""
+        """Note that one of the sides has no more candidates: when both have none, patience is shorter."""
         if self._ended and self._ended_at == NEVER:
             self._ended_at = now
 
@@ -423,7 +423,7 @@ class Generation:
             self.give_up(now)
 
     def give_up(self, now: float) -> None:
-        """It has failed. A path that it had is asked for now and then."""
+        """Fail. A path that there was is asked for now and then."""
         self.failed = True
         self._failed_at = now
         self.nomination.withdraw()
@@ -455,7 +455,7 @@ class Generation:
 
     @property
     def is_completed(self) -> bool:
-        """Nothing is left to find: both sides gathered, a pair nominated, no better one outstanding."""
+        """Whether nothing is left to find: both sides gathered, a pair nominated, no better one outstanding."""
         nominated = self.nominated
         if not self._completed:
             # It stays: a later look at pairs that failed is no step back.

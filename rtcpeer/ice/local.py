@@ -20,7 +20,7 @@ class LocalSideUser(Protocol):
 
 
 class LocalSide:
-    """What we offered.
+    """The local half of a generation: the credentials and candidates that we offered.
 
     Attributes:
         parameters, key: the credentials.

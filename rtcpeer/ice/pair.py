@@ -88,7 +88,7 @@ class Remote:
 
 
 class Check:
-    """One binding request on its way."""
+    """A binding request on its way."""
 
     __slots__ = (
         "controlling",
@@ -230,7 +230,7 @@ class Pair:
 
     @property
     def local_candidate(self) -> Candidate:
-        """What to report as the local end."""
+        """The candidate to report as the local end."""
         return (self.valid_local or self.local).candidate
 
     def grade(self) -> None:

@@ -54,7 +54,7 @@ class Pairing:
         self._reflexive_number = 0
 
     def pair_local(self, now: float, local: Local) -> None:
-        """There is another local candidate; one with a base is paired with all that is known."""
+        """Pair a new local candidate; one with a base is paired with all that is known."""
         if local.base is not None:
             for remote in self.remotes:
                 self._form(now, local, local.base, remote)

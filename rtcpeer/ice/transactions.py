@@ -33,7 +33,7 @@ class Transactions:
         return len(self._open)
 
     def know(self, local: IceParameters, remote: IceParameters) -> None:
-        """Whose credentials requests carry."""
+        """Set the credentials that requests carry."""
         self._remote_key = remote.pwd.encode()
         self._username = stun.attribute(stun.USERNAME, f"{remote.ufrag}:{local.ufrag}".encode())
 
@@ -56,18 +56,18 @@ class Transactions:
         return check
 
     def find(self, message: StunMessage) -> Check | None:
-        """Whose response this is; None when it is nobody's, or not authentic."""
+        """The check that a message is the response to; None when there is none, or it is not authentic."""
         check = self._open.get(message.transaction_id)
         return check if check is not None and message.authentic(self._remote_key) else None
 
     def take(self, message: StunMessage) -> None:
-        """This response is the answer; no second one counts."""
+        """Take a response as the answer; no second one counts."""
         check = self._open.pop(message.transaction_id)
         if check.probe:
             self._probes -= 1
 
     def drop(self, check: Check) -> None:
-        """No response to this one counts any more."""
+        """Take no response to this check any more."""
         if self._open.pop(check.data[8:20], None) is not None and check.probe:
             self._probes -= 1
 
@@ -83,6 +83,6 @@ class Transactions:
                 del self._open[transaction_id]
 
     def clear(self) -> None:
-        """No response counts any more."""
+        """Take no response to any check any more."""
         self._open.clear()
         self._probes = 0

@@ -65,7 +65,7 @@ def _local_section(
 
 
 def check_candidate_init(candidate: str, mid: str | None, mline_index: int | None) -> None:
-    """What addIceCandidate refuses before it joins the operations chain.
+    """Refuse arguments that addIceCandidate refuses before it joins the operations chain.
 
     Raises:
         TypeError: a candidate without a section.

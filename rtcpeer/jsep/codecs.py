@@ -30,7 +30,7 @@ def is_rtx(codec: Codec) -> bool:
 
 
 def identity(codec: Codec) -> str:
-    """What makes a codec the same codec on both sides: name, rate, channels and the symmetrical parameters.
+    """The identity of a codec, the same on both sides: name, rate, channels and the symmetrical parameters.
 
     Two codecs with one identity can stand for each other in negotiation; level and the like are left out.
     """

@@ -1,4 +1,4 @@
-"""What one plan starts from: settings, state, fingerprints, random numbers, the writer of SDP.  Frozen."""
+"""The context that a plan starts from: settings, state, fingerprints, random numbers, the writer of SDP.  Frozen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rtcpeer.values import Fingerprint, IceParameters
 
 
 class Entropy(Protocol):
-    """Where chance comes from; the peer implements it with `secrets`, tests with a counter."""
+    """Source of chance; the peer implements it with `secrets`, tests with a counter."""
 
     def session_id(self) -> int:
         """A number for ``o=``: 62 random bits (RFC 8829 5.2.1)."""

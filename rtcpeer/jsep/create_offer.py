@@ -29,7 +29,7 @@ ICE_OPTIONS = ("trickle", "ice2")
 
 @dataclass(slots=True)
 class _Slot:
-    """One m-line of an offer being made."""
+    """An m-line of an offer that is being made."""
 
     mid: str
     previous: Media | None = None  # the section with this mid in our last description
@@ -42,7 +42,7 @@ class _Slot:
 
 
 def basis(state: SessionState, restart: bool = False) -> tuple[object, ...]:
-    """What an offer or answer is made from; equal bases give equal descriptions (but for fresh credentials)."""
+    """The values that an offer or answer is made from; equal ones give equal descriptions (but for new credentials)."""
     return (
         state.transceivers,
         state.data_wanted,
@@ -250,7 +250,7 @@ def _kind(slot: _Slot) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OfferBindings:
-    """Which transport each section of an offer uses: an id, or the mid of the section that a new one is made for."""
+    """The transports of an offer's sections: an id, or the mid of the section that a new one is made for."""
 
     keys: dict[str, int | str]
     bundle_only: frozenset[str]
@@ -298,7 +298,7 @@ def _last_answer(state: SessionState) -> Description | None:
 
 
 def _agreed(state: SessionState, slot: _Slot) -> Media | None:
-    """What the most recent answer says of a section that stays what it was."""
+    """The section of the most recent answer for a slot that stays what it was; None if there is none."""
     answer = _last_answer(state)
     index = None if answer is None or slot.previous is None else answer.session.find(slot.mid)
     if answer is None or index is None or answer.session.media[index].rejected:

@@ -104,7 +104,7 @@ def with_line(
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """One of the four descriptions: what was set, and the candidates that came since.
+    """One of the four descriptions of a connection: what was set, and the candidates that came since.
 
     Attributes:
         type: offer, pranswer or answer.

@@ -156,7 +156,7 @@ class Draft:
     # --- transports ---
 
     def new_transport(self) -> int:
-        """One more transport."""
+        """Draw the id of a new transport."""
         id = self.next_transport
         self.next_transport += 1
         self.transports[id] = Transport(id)

@@ -138,7 +138,7 @@ class RollbackIce:
 
 @dataclass(frozen=True, slots=True)
 class StartDtls:
-    """Both sides are known: begin the handshake when ICE is ready and accept only these fingerprints.
+    """Begin the handshake when ICE is ready, as both sides are known, and accept only these fingerprints.
 
     ``restart``: the transport had an association with another certificate (RFC 8842 section 5.5); it is replaced.
     """
@@ -201,7 +201,7 @@ class RemoveTransceiver:
 
 @dataclass(frozen=True, slots=True)
 class CloseTransport:
-    """No section uses it any more (bundled away, rejected, rolled back): close DTLS and ICE."""
+    """Close DTLS and ICE of a transport that no section uses any more (bundled away, rejected, rolled back)."""
 
     transport: int
 
@@ -297,7 +297,7 @@ Announce = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One change, ready to be carried out (see the head of this module).
+    """A plan: one change, ready to be carried out (see the head of this module).
 
     Attributes:
         base: the state it was planned from; next: the state after it.

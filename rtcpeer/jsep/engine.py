@@ -53,7 +53,7 @@ from rtcpeer.values import (
 
 
 class Engine:
-    """One connection's signaling.
+    """The JSEP engine: the signaling of one connection.
 
     Args:
         settings: capabilities and policies, fixed for life.
@@ -385,7 +385,7 @@ class Engine:
 
 
 def _use_up_version(draft: Draft, created: Created) -> None:
-    """No description that differs from this one has its version (RFC 9429 5.2.2, 5.3.2), even if it is never set."""
+    """Note that this version is used up (RFC 9429 5.2.2, 5.3.2), even if the description is never set."""
     draft.fields["session_version"] = max(draft.base.session_version, created.session.origin.version)
     draft.fields["versioned"] = created.session
 

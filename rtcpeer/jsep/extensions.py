@@ -48,7 +48,7 @@ class ExtensionIdAllocator:
 def answered(
     offered: Sequence[HeaderExtension], ours: Sequence[HeaderExtension]
 ) -> tuple[HeaderExtension, ...]:
-    """What was offered and is known, with the offered ids; directions as seen from us (RFC 8285 section 5)."""
+    """The offered extensions that are known, with the offered ids; directions as seen from us (RFC 8285 section 5)."""
     known = {e.uri: e for e in ours}
     result: list[HeaderExtension] = []
     seen: set[str] = set()
@@ -66,7 +66,7 @@ def answered(
 def with_feedback(
     extensions: tuple[HeaderExtension, ...], codecs: Iterable[Codec]
 ) -> tuple[HeaderExtension, ...]:
-    """Those that make sense: transport-wide numbers only where feedback about them was agreed on (a=rtcp-fb)."""
+    """The extensions that make sense: transport-wide numbers only where feedback about them was agreed on."""
     if any(f.type == "transport-cc" for codec in codecs for f in codec.feedback):
         return extensions
     return tuple([e for e in extensions if e.uri != TRANSPORT_CC])

@@ -42,7 +42,7 @@ def configure_offered(draft: Draft, record: Transceiver, offered: Media) -> None
 
 
 def withdraw_offered(draft: Draft, record: Transceiver, offered: Media) -> Transceiver:
-    """What our own offer takes back stops with it, whatever becomes of the offer; a rollback gives it back.
+    """Stop what our own offer takes back, whatever becomes of the offer; a rollback gives it back.
 
     Who has muted himself is not heard until an answer comes, or for ever because it was refused.  webrtc-pc 4.4.1.5
     has [[Receptive]] follow the offer; sending does so in libwebrtc, where both descriptions must permit it.

@@ -50,7 +50,7 @@ DATA_PROTOCOLS = frozenset(("UDP/DTLS/SCTP", "TCP/DTLS/SCTP", "DTLS/SCTP"))
 
 @dataclass(frozen=True, slots=True)
 class TransportPart:
-    """What a section says about its transport.
+    """The transport attributes of a section.
 
     Attributes:
         owner: this section speaks for the transport: it carries the candidates.

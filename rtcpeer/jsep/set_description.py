@@ -221,7 +221,7 @@ def _msids(context: PlanContext, media: Media, direction: Direction) -> tuple[st
 
 
 def _bind_data(draft: Draft, mid: str, transport: int, port: int = 5000) -> None:
-    """There is a data section: the association exists from now on, or moves with its section."""
+    """Bind data to its section: the association exists from now on, or moves with the section."""
     data = draft.data
     if data is None:
         draft.data = Data(mid, transport, port)

@@ -47,7 +47,7 @@ class OfferOptions:
 
 @dataclass(frozen=True, slots=True)
 class TransceiverInit:
-    """What `addTransceiver` and `addTrack` say about a new transceiver, already converted by the face.
+    """The arguments of `addTransceiver` and `addTrack` for a new transceiver, already converted by the face.
 
     Attributes:
         track_id: id of the sender's track, or None when there is no track.

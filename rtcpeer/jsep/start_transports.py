@@ -1,4 +1,4 @@
-"""What an answer settles about transports and data: bundling, ICE, DTLS roles, the SCTP association.
+"""The transports and data that an answer settles: bundling, ICE, DTLS roles, the SCTP association.
 
 Works on a `Draft`; RFC 9143 (BUNDLE), RFC 8839 (ICE), RFC 8842 (DTLS), RFC 8841 (SCTP).
 """

@@ -46,7 +46,7 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Transceiver:
-    """One RTCRtpTransceiver with its sender's and receiver's slots (webrtc-pc 5.2 to 5.4); `id` never changes.
+    """Record of an RTCRtpTransceiver with its sender's and receiver's slots (webrtc-pc 5.2 to 5.4); `id` never changes.
 
     Attributes:
         mid: [[Mid]]; jsep_mid: [[JsepMid]].
@@ -118,7 +118,7 @@ class Transceiver:
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """One ICE + DTLS transport as far as descriptions know it; `id` never changes and is never used again.
+    """Record of an ICE + DTLS transport, as descriptions know it; `id` never changes and is never used again.
 
     Attributes:
         local: credentials of the newest local generation; None before gathering was started.

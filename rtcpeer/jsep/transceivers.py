@@ -46,7 +46,7 @@ def create(
 
 
 def sender_id(draft: Draft, track_id: str | None, identifier: Callable[[], str]) -> str:
-    """What ``a=msid`` calls a sender: the id of its first track, unless another sender is called so already.
+    """The name of a sender in ``a=msid``: the id of its first track, unless another sender is called so already.
 
     One track may be sent twice, but RFC 8830 section 2 has no two sections with the same identifiers.
     """

@@ -184,7 +184,7 @@ def _check_section(session: SdpSession, media: Media) -> None:
 
 
 def _check_extensions(media: Media) -> None:
-    """One id, one URI; what is inherited is the same tuple in many sections, and looked at once."""
+    """Check that one id is one URI; an inherited tuple is the same in many sections, and looked at once."""
     by_id: dict[int, str] = {}
     for extension in media.header_extensions:
         if extension.id is None:
@@ -194,7 +194,7 @@ def _check_extensions(media: Media) -> None:
 
 
 def _check_bundled(session: SdpSession) -> None:
-    """In one bundle a payload type is one codec and an extension id is one URI (RFC 9143 9.1, 16)."""
+    """Check that in a bundle a payload type is one codec and an extension id is one URI (RFC 9143 9.1, 16)."""
     for group in session.groups:
         if group.semantics != "BUNDLE":
             continue

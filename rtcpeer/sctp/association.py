@@ -169,7 +169,7 @@ class Association:
         self._user.on_established()
 
     def _set_other_end(self, theirs: Init) -> None:
-        """What the other end's INIT or INIT ACK said."""
+        """Take the values of the other end's INIT or INIT ACK."""
         self._theirs = theirs
         self._header_out = PacketHeader(*self._ports, theirs.tag)
         self._incoming.begin(theirs.tsn)
@@ -233,7 +233,7 @@ class Association:
         return self._outgoing.unacknowledged(stream_id, except_protocol)
 
     def packets(self, now: float) -> list[bytes]:
-        """What is to be sent now; call it when nothing more is to be received or written at once."""
+        """The packets to be sent now; call it when nothing more is to be received or written at once."""
         header = self._header_out
         ready, self._ready = self._ready, []
         if header is None:
@@ -287,7 +287,7 @@ class Association:
         return earliest
 
     def expire(self, now: float) -> None:
-        """See to the timers that have ended."""
+        """Do what timers that have ended ask for."""
         if self._repeat_at is not None and now >= self._repeat_at:
             self._repeat_again(now)
         if self._incoming.deadline is not None and now >= self._incoming.deadline:
@@ -562,7 +562,7 @@ class Association:
         self._user.on_stream_closed(stream)
 
     def numbers(self) -> AssociationStats:
-        """What statistics want."""
+        """The numbers that statistics show."""
         return AssociationStats(
             smoothed_rtt=self._outgoing.round_trip.smoothed,
             congestion_window=self._outgoing.window.size,

@@ -1,4 +1,4 @@
-"""One data channel: its queue, its numbers, the messages that open it (RFC 8831, RFC 8832).
+"""A data channel: its queue, its numbers, the messages that open it (RFC 8831, RFC 8832).
 
 Owns: what is queued and counted for one channel. Never: a packet; the transport asks for the next message.
 """
@@ -52,7 +52,7 @@ class ChannelParameters:
 
 
 class ChannelListener(Protocol):
-    """Who is told what happens to one channel."""
+    """Protocol of those who are told what happens to one channel."""
 
     def on_open(self) -> None:
         """Messages can be sent."""
@@ -67,7 +67,7 @@ class ChannelListener(Protocol):
         """The other end began to close it."""
 
     def on_closed(self, error: RTCError | None) -> None:
-        """It is closed; `error` if that was nobody's wish."""
+        """The channel is closed; `error` if that was nobody's wish."""
 
 
 class ChannelOwner(Protocol):
@@ -87,7 +87,7 @@ class ChannelOwner(Protocol):
 
 
 class DataChannel:
-    """One data channel; made by `DataTransport.open` or by the other end.
+    """A data channel; made by `DataTransport.open` or by the other end.
 
     Attributes:
         parameters: its options; `id` there is what was asked for.
@@ -260,7 +260,7 @@ class DataChannel:
                 self.listener.on_closing()
 
     def closed(self, error: RTCError | None, *, tell: bool = True) -> None:
-        """It is over."""
+        """End the channel."""
         if self.state is DataChannelState.CLOSED:
             return
         self.keep_unacknowledged()

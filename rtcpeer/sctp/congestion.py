@@ -146,12 +146,12 @@ class CongestionWindow:
         self._leave_recovery()
 
     def path_is_back(self) -> None:
-        """What a path begins with (RFC 9260 section 7.2.1)."""
+        """Grow to the window that a path begins with (RFC 9260 section 7.2.1), and leave recovery."""
         self.size = max(self.size, CWND_MIN)
         self._leave_recovery()
 
     def idle(self, periods: int) -> None:
-        """Nothing was sent for so many retransmission timeouts (RFC 9260 section 7.2.1)."""
+        """Shrink after so many retransmission timeouts without sending (RFC 9260 section 7.2.1)."""
         if self.size > CWND_INITIAL:
             # back to where it was by slow start (RFC 7661 section 4.4.3)
             self.threshold = max(self.threshold, self.size * 3 // 4)

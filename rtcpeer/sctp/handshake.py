@@ -29,7 +29,7 @@ def write_cookie(secret: bytes, init: Init) -> bytes:
 
 
 def read_cookie_untrusted(secret: bytes, cookie: bytes) -> Init:
-    """What the other end had said.
+    """Read a cookie: the INIT of the other end.
 
     Raises:
         ValueError: the cookie is not one of ours.

@@ -9,7 +9,7 @@ __all__ = ["AssociationStats", "AssociationUser"]
 
 
 class AssociationUser(Protocol):
-    """Who uses an association; called synchronously."""
+    """Protocol of the user of an association; its methods are called synchronously."""
 
     def on_established(self) -> None:
         """Messages can be sent."""
@@ -24,7 +24,7 @@ class AssociationUser(Protocol):
         """Both halves of a stream are reset."""
 
     def on_association_closed(self, cause: int | None, aborted: bool) -> None:
-        """It ended: `aborted` by the other end, with its cause, or in peace."""
+        """The association ended: `aborted` by the other end, with its cause, or in peace."""
 
 
 @dataclass(frozen=True, slots=True)

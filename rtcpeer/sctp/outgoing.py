@@ -1,4 +1,4 @@
-"""One message to be sent, and one DATA chunk of it.
+"""A message to be sent, and a DATA chunk of it.
 
 Owns: what is known of them. Never: decides what becomes of them; `send_queue` does.
 """

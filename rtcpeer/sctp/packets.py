@@ -165,7 +165,7 @@ def parameters_untrusted(value: bytes, at: int = 0) -> Iterator[tuple[int, bytes
 
 @dataclass(frozen=True, slots=True)
 class Init:
-    """What INIT and INIT ACK say (RFC 9260 sections 3.3.2 and 3.3.3).
+    """The content of INIT and INIT ACK (RFC 9260 sections 3.3.2 and 3.3.3).
 
     Attributes:
         tag: what packets to the sender carry.
@@ -207,7 +207,7 @@ def write_init(init: Init, kind: ChunkType) -> bytes:
 
 
 def read_init_untrusted(value: bytes) -> Init:
-    """What an INIT or INIT ACK says.
+    """Read an INIT or INIT ACK.
 
     Raises:
         ValueError: it is cut off, or has a tag, a window or a number of streams that cannot be (section 3.3.2).
@@ -242,7 +242,7 @@ _KNOWN_IN_INIT: Final = frozenset((5, 6, 8, 9, 11, 12))
 
 
 class Sack(NamedTuple):
-    """What a SACK says; numbers as they stand there."""
+    """The content of a SACK; numbers as they stand there."""
 
     cumulative: int
     window: int
@@ -270,7 +270,7 @@ def write_sack(
 
 
 def read_sack_untrusted(value: bytes) -> Sack:
-    """What a SACK says.
+    """Read a SACK.
 
     Raises:
         ValueError: it is cut off, or its gap blocks are out of order.

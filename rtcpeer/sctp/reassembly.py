@@ -196,7 +196,7 @@ class Reassembly:
                 self.held -= message.size
 
     def reset(self, streams: Iterable[int]) -> None:
-        """These streams begin with sequence number 0 again (RFC 6525 section 5.2.2); what waited there is lost."""
+        """Begin these streams again with sequence number 0 (RFC 6525 section 5.2.2); what waited there is lost."""
         for stream in streams:
             self._next.pop(stream, None)
             for message in self._waiting.pop(stream, {}).values():

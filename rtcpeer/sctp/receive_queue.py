@@ -40,7 +40,7 @@ _IMMEDIATE: Final = 8
 
 
 class ChunkVerdict(IntEnum):
-    """What became of a DATA chunk."""
+    """The fate of a DATA chunk."""
 
     TAKEN = 0
     REPEATED = 1
@@ -78,7 +78,7 @@ class ReceiveQueue:
         self._tracker = ReceiveTracker(first_tsn - 1)
 
     def stop(self) -> None:
-        """Nothing is acknowledged any more."""
+        """Acknowledge nothing any more."""
         self.deadline = None
         self.unacknowledged = 0
         self._sack_now = False
@@ -90,7 +90,7 @@ class ReceiveQueue:
 
     @property
     def window(self) -> int:
-        """What the other end may send, in bytes."""
+        """The bytes that the other end may send."""
         return max(0, RECEIVE_WINDOW - self._reassembly.held)
 
     # -- in ----------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ class ReceiveQueue:
         return True
 
     def reset(self, streams: Iterable[int]) -> None:
-        """These streams begin again (RFC 6525)."""
+        """Begin these streams again (RFC 6525)."""
         self._reassembly.reset(streams)
 
     def reset_all(self) -> None:

@@ -57,7 +57,7 @@ class ResetUser(Protocol):
         """The other end has reset its half of a stream, we have not."""
 
     def on_stream_closed(self, stream: int) -> None:
-        """Both halves are reset."""
+        """Both halves of a stream are reset."""
 
 
 class StreamResets:
@@ -142,7 +142,7 @@ class StreamResets:
         self._send_request(now, timeout)
 
     def expire(self, now: float, timeout: float) -> None:
-        """No answer came: send the request again."""
+        """Send the request again: no answer came."""
         self.deadline = None
         if self._request is not None:
             self._tries += 1

@@ -14,7 +14,7 @@ __all__ = ["Schedule"]
 
 
 class Weighted(Protocol):
-    """What takes turns."""
+    """Protocol of members that take turns."""
 
     @property
     def weight(self) -> int:
@@ -25,7 +25,7 @@ _T = TypeVar("_T", bound=Weighted)
 
 
 class Schedule(Generic[_T]):
-    """Those that have something to send, in their order of turn."""
+    """A queue of members that have something to send, in their order of turn."""
 
     __slots__ = ("_ahead", "_count", "_heap", "_now", "_positions")
 
@@ -42,23 +42,23 @@ class Schedule(Generic[_T]):
         return bool(self._positions)
 
     def add(self, member: _T) -> None:
-        """It has something to send; nothing changes if that was known."""
+        """Add a member that has something to send; nothing changes if it is in."""
         if member not in self._positions:
             self._push(member, max(self._now, self._ahead.pop(member, 0.0)))
 
     def remove(self, member: _T) -> None:
-        """It has nothing to send any more."""
+        """Remove a member that has nothing to send any more."""
         position = self._positions.pop(member, 0.0)
         if position > self._now:
             self._ahead[member] = position
 
     def forget(self, member: _T) -> None:
-        """It is gone for good."""
+        """Forget a member that is gone for good."""
         self._positions.pop(member, None)
         self._ahead.pop(member, None)
 
     def clear(self) -> None:
-        """Nobody has."""
+        """Remove all members."""
         self._heap.clear()
         self._positions.clear()
         self._ahead.clear()
@@ -69,7 +69,7 @@ class Schedule(Generic[_T]):
         return len(self._positions) > 1
 
     def first(self) -> _T | None:
-        """Whose turn it is."""
+        """The member whose turn it is."""
         heap = self._heap
         while heap:
             position, _order, member = heap[0]

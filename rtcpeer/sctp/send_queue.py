@@ -346,7 +346,7 @@ class SendQueue:
     # -- acknowledgements --------------------------------------------------------------------------
 
     def _take_cumulative(self, cumulative: int, now: float) -> int:
-        """What has arrived without a gap; how many bytes of it are news."""
+        """Take what has arrived without a gap; gives how many bytes of it are news."""
         first = self._acked + 1
         is_plain = self._skipped < first and not (
             self._repeated or self._again or self._held or self._abandoned
@@ -408,7 +408,7 @@ class SendQueue:
         self._newest = chunk.order
 
     def _take_gaps(self, cumulative: int, gaps: Sequence[tuple[int, int]], now: float) -> int:
-        """What has arrived behind gaps; how many bytes of it are news."""
+        """Take what has arrived behind gaps; gives how many bytes of it are news."""
         before = self._gaps
         known: dict[int, int] = {}
         done = 0
@@ -431,7 +431,7 @@ class SendQueue:
         return done
 
     def _find_losses(self, now: float) -> None:
-        """What is missing although later packets have arrived (RFC 9260 section 7.2.4)."""
+        """Find chunks that are missing although later packets have arrived (RFC 9260 section 7.2.4)."""
         bound = self._newest - _REORDERING
         lost: list[Chunk] = []
         for place in (self._flying, self._repeated):

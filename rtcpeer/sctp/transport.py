@@ -65,7 +65,7 @@ _MESSAGE_OVERHEAD = 16
 
 
 class DataListener(Protocol):
-    """Who is told what happens to the transport."""
+    """Protocol of those who are told what happens to the transport."""
 
     def on_sctp_state(self, state: SctpTransportState, error: RTCError | None) -> None:
         """The state changed."""
@@ -155,7 +155,7 @@ class DataTransport:
         self._connect()
 
     def detach(self) -> None:
-        """What would have carried it was taken back (a rollback): channels go on waiting, for another one."""
+        """Let channels wait for another transport: the one that would have carried them was taken back (a rollback)."""
         if self.dtls is not None and self._ports is None:
             self.dtls.set_data_user(None)
             self.dtls = None
@@ -376,7 +376,7 @@ class DataTransport:
         return low
 
     def _arm(self, association: Association) -> None:
-        """See to it that the timer runs, and not too late; too early costs little."""
+        """Arm the timer so that it is not too late; too early costs little."""
         deadline, timer = association.deadline, self._timer
         if deadline is None or (timer is not None and timer.when() <= deadline):
             return

@@ -1,4 +1,4 @@
-"""One reader per attribute: what stands behind ``a=name:`` goes into a section or session under construction.
+"""The readers of attributes: what stands behind ``a=name:`` goes into a section or session under construction.
 
 Owns the grammar of attribute values.  A reader raises `BadValue` and `rtcpeer.sdp.text` adds the line number.
 """

@@ -52,7 +52,7 @@ multiply without a bound (a few hundred kB of text took minutes of work).
 
 
 class Reader:
-    """What the session level and a section have in common: a bound for what costs work.
+    """Base of the readers of session level and sections: a bound for what costs work.
 
     Args:
         total: what was read of the whole description so far.
@@ -110,7 +110,7 @@ class SessionReader(Reader):
 
 
 class Inherited:
-    """What sections inherit, made once: all of them share it."""
+    """Values that sections inherit, made once: all of them share it."""
 
     def __init__(self, session: SessionReader) -> None:
         self.fingerprints = tuple(session.fingerprints)

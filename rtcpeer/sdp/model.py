@@ -74,7 +74,7 @@ class Rid:
 
 @dataclass(frozen=True, slots=True)
 class SimulcastStream:
-    """One stream of ``a=simulcast``: alternatives in order of preference; a leading ``~`` means paused."""
+    """A stream of ``a=simulcast``: alternatives in order of preference; a leading ``~`` means paused."""
 
     alternatives: tuple[str, ...]
 
@@ -119,7 +119,7 @@ class SsrcGroup:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """One media section.
+    """A media section.
 
     Attributes:
         kind: the first word of ``m=``: "audio", "video", "application" or anything else.

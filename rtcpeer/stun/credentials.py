@@ -16,7 +16,7 @@ _MAX_OUTDATED = 16
 
 
 class Attempts:
-    """What became of one request so far, as far as nonces go.
+    """The attempts at one request so far, as far as nonces go.
 
     Attributes:
         nonce: the one that it was last sent with; None before that.

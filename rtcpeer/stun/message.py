@@ -95,7 +95,7 @@ def new_transaction_id() -> bytes:
 
 
 def attribute(kind: int, value: bytes) -> bytes:
-    """One attribute, padded."""
+    """An attribute in bytes, padded."""
     return _TLV.pack(kind, len(value)) + value + _PADDING[len(value) & 3]
 
 

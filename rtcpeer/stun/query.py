@@ -103,5 +103,5 @@ class Queries:
                 query.answer(None, error)
 
     def clear(self) -> None:
-        """Nobody wants to know any more."""
+        """Forget all queries: nobody wants to know any more."""
         self._open.clear()

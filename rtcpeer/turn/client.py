@@ -35,7 +35,7 @@ class Allocated:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """No allocation: a STUN error code, or 701 for silence.
+    """A refused allocation: a STUN error code, or 701 for silence.
 
     Attributes:
         code, text: the server's, or ours for silence.
@@ -89,7 +89,7 @@ class Request:
 
 
 class Permission:
-    """What one peer IP address may send to us."""
+    """A permission: what one peer IP address may send to us."""
 
     __slots__ = ("granted", "queue", "refresh_at", "refused", "used")
 
@@ -158,7 +158,7 @@ _ALLOCATE_TRIES = 4
 
 
 class TurnClient:
-    """One allocation.
+    """The TURN client of one allocation.
 
     Args:
         send: puts one message on the path to the server.
@@ -273,7 +273,7 @@ class TurnClient:
         self._ask_channel(now, peer, channel)
 
     def send_data(self, now: float, data: bytes, peer: Address) -> None:
-        """One datagram to a peer: in a channel, else in an indication, else after the permission."""
+        """Send one datagram to a peer: in a channel, else in an indication, else after the permission."""
         self._sent_at = now
         channel = self.channels.get(peer)
         if channel is not None and channel.bound:
@@ -334,7 +334,7 @@ class TurnClient:
     # -- datagrams ---------------------------------------------------------------------------------
 
     def receive_channel_data_untrusted(self, data: bytes) -> None:
-        """One ChannelData message (RFC 8656 12.4): the hot path."""
+        """Take one ChannelData message (RFC 8656 12.4): the hot path."""
         if len(data) >= 4:
             number, size = _HEADER.unpack_from(data)
             peer = self._peer_of_channel.get(number)
@@ -342,7 +342,7 @@ class TurnClient:
                 self._receive_data(data[4 : 4 + size], peer)
 
     def receive_untrusted(self, now: float, data: bytes) -> None:
-        """One datagram, or one frame of a stream, from the server."""
+        """Take one datagram, or one frame of a stream, from the server."""
         if not data:
             return
         if data[0] & 0xC0 == 0x40:
@@ -573,7 +573,7 @@ class TurnClient:
             self._send(stun.encode(stun.BINDING_INDICATION, self._transaction_id(), b""))
 
     def _give_up(self, now: float, request: Request) -> None:
-        """No answer at all."""
+        """Give a request up that got no answer at all."""
         if request.method == stun.ALLOCATE:
             self._refuse(701, "the server did not answer")
         elif request.method == stun.REFRESH:

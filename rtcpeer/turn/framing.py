@@ -6,7 +6,7 @@ _MAX_FRAME = 65535 + 24
 
 
 class Frames:
-    """What has come of a stream and is no whole message yet."""
+    """The bytes of a stream that are no whole message yet."""
 
     __slots__ = ("_buffer",)
 

@@ -1,4 +1,4 @@
-"""Events that only LiveKit has, in `Call.events` among the others: speakers, qualities of connections, subscriptions."""
+"""Events that only LiveKit has, beside the others in `Call.events`: speakers, connection qualities, subscriptions."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ __all__ = ["IceAgent", "IceCandidateError", "IceListener", "SelectedPair", "new_
 
 
 class IceAgent:
-    """One ICE transport over its whole life, restarts included.
+    """The ICE agent of one transport over its whole life, restarts included.
 
     Args:
         network: the way to sockets, names and interfaces.
@@ -142,7 +142,7 @@ class IceAgent:
 
     @property
     def role(self) -> IceRole:
-        """Ours; a role conflict may have changed it."""
+        """Our ICE role; a role conflict may have changed it."""
         return self.core.role
 
     @property
@@ -157,7 +157,7 @@ class IceAgent:
 
     @property
     def round_trip_time(self) -> float | None:
-        """Of the last check on the path that carries data; None while there is none."""
+        """The round trip of the last check on the path that carries data, in seconds; None while there is none."""
         return self._route.rtt if self._route is not None else None
 
     @property
@@ -175,13 +175,13 @@ class IceAgent:
 
     @property
     def local_candidates(self) -> tuple[Candidate, ...]:
-        """Those of the newest generation, in the order in which they were found."""
+        """The local candidates of the newest generation, in the order in which they were found."""
         newest = self.core.newest
         return tuple(local.candidate for local in newest.locals) if newest is not None else ()
 
     @property
     def remote_candidates(self) -> tuple[Candidate, ...]:
-        """Those of the newest generation that has remote credentials; peer-reflexive ones are not told."""
+        """The remote candidates of the newest generation that has remote credentials, without peer-reflexive ones."""
         generation = self.core.generation_of_remote(None)
         if generation is None:
             return ()
@@ -211,7 +211,7 @@ class IceAgent:
     # -- commands ----------------------------------------------------------------------------------
 
     def set_role(self, role: IceRole) -> None:
-        """What offer and answer say; call it before checks begin."""
+        """Set the role that offer and answer say; call it before checks begin."""
         if self._closed is None:
             self.core.set_role(self.clock(), role)
             self.flush()
@@ -241,7 +241,7 @@ class IceAgent:
             self.flush()
 
     def disown_older(self) -> None:
-        """Another than before is at the other end now: nothing that comes over older paths is for the receiver."""
+        """Deliver nothing that comes over older paths: another than before is at the other end now."""
         if self._closed is None:
             self.core.disown_older(self.clock())
             self.flush()
@@ -257,7 +257,7 @@ class IceAgent:
         self._candidate_filter.offered(address)
 
     def _accepts_remote(self, candidate: Candidate) -> bool:
-        """What the user's filter says; one that fails is reported, and nothing is sent there."""
+        """Whether the user's filter accepts a candidate; a filter that fails is reported, and accepts nothing."""
         allow = self._settings.remote_candidate_filter
         if allow is None:
             return True

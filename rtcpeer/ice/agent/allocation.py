@@ -35,7 +35,7 @@ Failure = tuple[int, str, Address | None]
 
 
 class PathWatcher(Protocol):
-    """Who wants to know what becomes of paths."""
+    """Protocol of those who are told what becomes of relay paths."""
 
     def times_changed(self) -> None:
         """A path's deadline may be earlier now."""
@@ -45,7 +45,7 @@ class PathWatcher(Protocol):
 
 
 class AllocationAttempt:
-    """One server's share of a gathering.
+    """A server's share of a gathering: it tries to get allocations from it.
 
     Args:
         owner: the user of the path.
@@ -73,7 +73,7 @@ class AllocationAttempt:
     async def obtain(
         self, entry: IceServerEntry, addresses: list[str], deadline: float
     ) -> RelayPath | Failure:
-        """One allocation; the server's second address is tried when the first does not answer soon."""
+        """Get one allocation; the server's second address is tried when the first does not answer soon."""
         here = frozenset(interface.address for interface in self._interfaces)
         key = (entry.url.url, entry.username or "", entry.credential or "")
         kept = self._pool.reusable_path(key, here)

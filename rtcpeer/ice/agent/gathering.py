@@ -35,7 +35,7 @@ _SERVER_PATIENCE = 9.5
 
 
 class GatheringSink(Protocol):
-    """Who wants to know what is found."""
+    """Protocol of those who are told what a gathering finds."""
 
     def new_local(
         self, candidate: Candidate, base: Base | None, local_preference: int, network: str | None
@@ -46,7 +46,7 @@ class GatheringSink(Protocol):
         """A server gave nothing."""
 
     def gathered(self) -> None:
-        """Nothing more will come."""
+        """Gathering is complete: nothing more will come."""
 
     def mapped(self, base: SocketBase, server: Address) -> None:
         """A NAT maps this base toward that server; the mapping lives only as long as it is used."""
@@ -60,7 +60,7 @@ class GatheringSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """One question to a STUN server: to which address, from which base."""
+    """A question to a STUN server: to which address, from which base."""
 
     entry: IceServerEntry
     server: Address
@@ -210,7 +210,7 @@ class Gathering:
             await self._ask_reflexive(entry, addresses, deadline)
 
     async def _resolve(self, host: str, deadline: float) -> list[str]:
-        """One address per family that we can use, in the resolver's order."""
+        """The addresses of a host name that we can use, one per family, in the resolver's order."""
         now = asyncio.get_running_loop().time()
         try:
             # no wait_for: before Python 3.12 it swallows a cancellation that comes with the answer

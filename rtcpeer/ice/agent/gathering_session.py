@@ -136,7 +136,7 @@ class GatheringSession:
             host.flush()
 
     def gathered(self) -> None:
-        """Nothing more will come."""
+        """Implements `GatheringSink.gathered`."""
         host = self._host
         if self._is_over():
             return

@@ -32,12 +32,12 @@ def name_of(candidate: Candidate) -> str:
 
 
 def ends_of(pair: Pair) -> str:
-    """Both ends of a pair."""
+    """The two ends of a pair as text."""
     return f"{name_of(pair.local_candidate)} -> {name_of(pair.remote.candidate)}"
 
 
 class IceLog:
-    """What one agent logs.
+    """The log of one agent.
 
     Args:
         name: of the agent, begins each line.

@@ -149,7 +149,7 @@ class BasePool:
         path.close()
 
     def abandon(self, path: RelayPath, deadline: float) -> None:
-        """Nobody waits for this path's outcome any more; if the server grants it, it is given back."""
+        """Give up a path whose outcome nobody waits for any more; if the server grants it, it is given back."""
         if path in self.paths:
             self._release(path, deadline)
 

@@ -19,7 +19,7 @@ from rtcpeer.turn.client import NEVER, Allocated, Lost, Refused, Released, TurnC
 
 
 class RelayPath:
-    """One allocation and the way to it.
+    """A relay path: one allocation and the way to its server.
 
     Args:
         url: of the server, as the user wrote it.
@@ -77,12 +77,12 @@ class RelayPath:
     # -- the way to the server ---------------------------------------------------------------------
 
     def attach_socket(self, socket: DatagramSocket) -> None:
-        """It is a UDP socket."""
+        """Use a UDP socket."""
         self._socket = socket
         self.local_address = socket.local_address
 
     async def secure(self, socket: DatagramSocket, connect: Callable[[], SSL.Connection]) -> None:
-        """It is a UDP socket with DTLS on it, whose handshake this waits for.
+        """Use a UDP socket with DTLS on it, whose handshake this waits for.
 
         Raises:
             OSError: there is no association (ssl.SSLError is one).
@@ -99,7 +99,7 @@ class RelayPath:
         await self._secure.opened
 
     def attach_stream(self, stream: StreamSocket) -> None:
-        """It is a TCP or TLS stream."""
+        """Use a TCP or TLS stream."""
         self._stream = stream
         self.local_address = stream.local_address
 
@@ -236,7 +236,7 @@ class RelayBase(Inlet):
         self.relay_protocol = relay_protocol
 
     def send(self, data: bytes, address: Address) -> None:
-        """One datagram through the server."""
+        """Send one datagram through the server."""
         self._path.client.send_data(self.pipe.clock(), data, address)
 
     def prepare(self, address: Address) -> None:
@@ -244,7 +244,7 @@ class RelayBase(Inlet):
         self._path.prepare(address)
 
     def bind(self, address: Address) -> None:
-        """This peer was selected: give it a channel."""
+        """Give this peer a channel, as it was selected."""
         self._path.bind(address)
 
     def received(self, data: bytes, address: Address) -> None:

@@ -59,7 +59,7 @@ class RemoteCandidateFilter:
         self._held: deque[tuple[Candidate, str, IceSettings]] = deque(maxlen=_HELD)
 
     def take(self, candidate: Candidate, settings: IceSettings) -> None:
-        """One candidate."""
+        """Take one remote candidate, or refuse it."""
         if candidate.component != 1 or not 0 < candidate.port < 65536:
             return
         if candidate.protocol != "udp" and not _takes_tcp(candidate, settings):

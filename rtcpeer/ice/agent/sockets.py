@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class BaseContext:
-    """What all bases of one agent share.
+    """Callbacks and settings that all bases of one agent share.
 
     Attributes:
         receiver: gets every datagram that is not STUN; None while nobody listens.
@@ -51,7 +51,7 @@ class BaseContext:
 
 
 class ServerAssociation(Protocol):
-    """What takes a server's DTLS datagrams (it looks at the first byte, RFC 7983).
+    """Protocol of what takes a server's DTLS datagrams (it looks at the first byte, RFC 7983).
 
     Attributes:
         ended: set when it is over.
@@ -60,7 +60,7 @@ class ServerAssociation(Protocol):
     ended: asyncio.Event
 
     def received_untrusted(self, data: bytes) -> None:
-        """One datagram."""
+        """Take one datagram of the server."""
 
 
 class Inlet:
@@ -82,7 +82,7 @@ class Inlet:
 
     @property
     def send(self) -> Callable[[bytes, Address], None]:
-        """What sends one datagram or loses it."""
+        """The function that sends one datagram or loses it."""
         raise NotImplementedError
 
     def send_segments(self, data: bytes, size: int, address: Address) -> None:
@@ -131,7 +131,7 @@ class SocketBase(Inlet):
         """A socket needs no permission."""
 
     def send_segments(self, data: bytes, size: int, address: Address) -> None:
-        """In one call where the socket can."""
+        """Send datagrams of one size, in one call where the socket can."""
         send = getattr(self._socket, "send_segments", None)
         if send is not None:
             send(data, size, address)
@@ -147,5 +147,5 @@ class SocketBase(Inlet):
                 self.pipe.on_stun(self, data, address)
 
     def close(self) -> None:
-        """No more."""
+        """Close the socket."""
         self._socket.close()

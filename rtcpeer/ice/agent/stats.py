@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CandidateStats:
-    """One candidate; `id` is stable for the life of the agent."""
+    """Statistics of a candidate; `id` is stable for the life of the agent."""
 
     id: str
     candidate: Candidate
@@ -90,7 +90,7 @@ class AgentStats:
 
 
 class AgentCounters:
-    """What no pair can tell: data over pairs that are gone or for want of one, and the lag of the loop."""
+    """Counters that no pair has: data over pairs that are gone or for want of one, and the lag of the loop."""
 
     __slots__ = (
         "bytes_discarded",
@@ -115,12 +115,12 @@ class AgentCounters:
             self.worst_lag, self.lagged_at = late, now
 
     def discard(self, size: int) -> None:
-        """One datagram had nowhere to go."""
+        """Count a datagram that had nowhere to go."""
         self.packets_discarded += 1
         self.bytes_discarded += size
 
     def absorb(self, generations: Iterable[Generation]) -> None:
-        """These generations are going; keep their sums."""
+        """Keep the sums of generations that are going."""
         for generation in generations:
             for pair in generation.checklist.pairs.values():
                 self.packets_sent += pair.packets_sent

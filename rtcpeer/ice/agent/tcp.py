@@ -26,7 +26,7 @@ Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 
 class _Framed:
-    """One stream, cut into datagrams by two-byte lengths.
+    """A stream, cut into datagrams by two-byte lengths.
 
     Attributes:
         queue: what waits for the connection.
@@ -47,7 +47,7 @@ class _Framed:
         self.timer: asyncio.TimerHandle | None = None
 
     def send(self, data: bytes) -> None:
-        """One frame, or one more in the queue until there is a connection."""
+        """Send one frame, or put it in the queue until there is a connection."""
         self.is_answered = True
         if self.stream is not None:
             self.stream.write(len(data).to_bytes(2, "big") + data)
@@ -147,7 +147,7 @@ class TcpBase(Inlet):
             del self._streams[framed.address]
 
     def send(self, data: bytes, address: Address) -> None:
-        """One datagram to a peer; an active base connects to it first."""
+        """Send one datagram to a peer; an active base connects to it first."""
         framed = self._streams.get(address)
         if framed is None:
             if not self.is_active or self.is_closed:
@@ -185,7 +185,7 @@ class TcpBase(Inlet):
             self.pipe.on_unreachable(self, framed.address)
 
     def received(self, data: bytes, address: Address) -> None:
-        """One frame."""
+        """Deliver one frame."""
         if data and not self.is_closed:
             if data[0] > 3:
                 self.arrived(data, address)
@@ -193,7 +193,7 @@ class TcpBase(Inlet):
                 self.pipe.on_stun(self, data, address)
 
     def close(self) -> None:
-        """No more."""
+        """Close all streams."""
         self.is_closed = True
         if self._listener is not None:
             self._listener.close()
