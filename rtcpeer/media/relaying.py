@@ -19,6 +19,7 @@ from rtcpeer.rtp.outbound import OutboundStream
 from rtcpeer.rtp.parameters import SendParameters
 from rtcpeer.rtp.session import RtpSession
 from rtcpeer.rtp.source import Source
+from rtcpeer.rtp.temporal import ALL
 
 # What changes how a payload is read; of parameters that are not here, receivers take any value.
 _ESSENTIAL = {
@@ -166,8 +167,14 @@ class Relay:
         return None if stream is None else stream.origin.rid
 
     @property
+    def current_temporal_layer(self) -> int | None:
+        """The highest temporal layer of what is forwarded now; None for all."""
+        stream = None if self._output is None else self._output.stream
+        return None if stream is None or stream.temporal >= ALL else stream.temporal
+
+    @property
     def temporal_layer(self) -> int | None:
-        """The highest temporal layer that is wanted; None for all."""
+        """The highest temporal layer that is wanted; None for all, or for those that the way bears (see `Source`)."""
         return self._temporal
 
     @temporal_layer.setter
@@ -402,8 +409,9 @@ class Relay:
 
         Returns:
             packets, bytes, frames, retransmittedPackets, retransmittedBytes, keyFrameRequests; `layer`, the rid that
-            is forwarded now; `layers`, those that the source gives; `temporalLayer`, as it was set; `waiting` for a key
-            frame; `lost`, packets that the subscriber reports lost; `missing`, packets that never reached us;
+            is forwarded now; `layers`, those that the source gives; `temporalLayer`, as it was set;
+            `currentTemporalLayer`, the highest that is forwarded now, None for all; `waiting` for a key frame; `lost`,
+            packets that the subscriber reports lost; `missing`, packets that never reached us;
             `estimate` in bit/s or None; `roundTripTime` in s or None.
         """
         output = self._output
@@ -422,6 +430,7 @@ class Relay:
             "layer": self.current_layer,
             "layers": self._source.layers,
             "temporalLayer": self._temporal,
+            "currentTemporalLayer": self.current_temporal_layer,
             "waiting": output is not None and (self._source.awaited(output) is not None or not output.begun),
             "lost": 0 if remote is None else max(0, remote.packets_lost),
             "missing": 0 if output is None else output.holes(),

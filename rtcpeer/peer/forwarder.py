@@ -58,7 +58,10 @@ class ForwarderOutput:
 
     @property
     def temporalLayer(self) -> int | None:
-        """The highest temporal layer that is sent, counted from 0; None for all. Setting it is allowed at any time.
+        """The highest temporal layer that is sent, counted from 0. Setting it is allowed at any time.
+
+        None for as many as the way to the subscriber bears where `layer` is None, too, and for all where it is not; a
+        number is kept to whatever the way bears (7 for all).
 
         Pictures of higher layers are left out, without a gap in numbers: of "L1T3", 0 leaves a quarter of the pictures
         and 1 a half. Fewer layers begin with the next picture, more of them where the publisher's stream allows it; no
@@ -86,8 +89,9 @@ class ForwarderOutput:
         Returns:
             packets, bytes (of payload), frames, retransmittedPackets, retransmittedBytes, keyFrameRequests (by the
             subscriber); layer (the rid that is sent now, or None), layers (those that arrive, smallest first),
-            temporalLayer, waiting (for a key frame), lost (packets that the subscriber reports lost), missing (packets
-            that never arrived here), estimate (bit/s or None), roundTripTime (s or None), paused.
+            temporalLayer (as set), currentTemporalLayer (the highest that is sent now, or None for all), waiting (for a
+            key frame), lost (packets that the subscriber reports lost), missing (packets that never arrived here),
+            estimate (bit/s or None), roundTripTime (s or None), paused.
         """
         return {**self._relay.stats(), "paused": self._relay.paused}
 

@@ -1,4 +1,4 @@
-"""Layer selection: which simulcast layer of a source an output gets.
+"""Layer selection: which simulcast layer of a source an output gets, and how many temporal layers of it.
 
 Pure: `now` is an argument, bitrates were measured by the streams.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rtcpeer.rtp.forwarding import SourceStream
+from rtcpeer.rtp.temporal import ALL
 
 # A stream that gives nothing for so many seconds gives way to another one.
 SILENCE = 0.5
@@ -63,6 +64,26 @@ def choose(
         if estimate >= bits * (STAY if stream is current else UP):
             chosen = stream
     return chosen
+
+
+def choose_temporal(bitrates: list[tuple[int, float]], *, estimate: int, held: int) -> int:
+    """The highest temporal layer that an output should get now.
+
+    Args:
+        bitrates: of the stream: each temporal layer with the bit/s of it and all below, the lowest first.
+        estimate: what the way to the subscriber bears, in bit/s.
+        held: the highest one that it gets.
+
+    Returns:
+        `ALL` for all of them; `held` while nothing is known.
+    """
+    if not bitrates:
+        return held
+    chosen = bitrates[0][0]
+    for temporal, bits in bitrates:
+        if estimate >= bits * (STAY if temporal <= held else UP):
+            chosen = temporal
+    return ALL if chosen == bitrates[-1][0] else chosen
 
 
 def wanted_bitrate(streams: Iterable[SourceStream], *, wanted: str | None, now: float) -> int:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from rtcpeer.rtp.clocks import StreamClock
 from rtcpeer.rtp.forwarding import Output, SourceStream
-from rtcpeer.rtp.layers import choose, wanted_bitrate
+from rtcpeer.rtp.layers import STAY, UP, choose, choose_temporal, wanted_bitrate
 from rtcpeer.rtp.temporal import ALL
-from rtcpeer.rtp.thinning import Thinning
+from rtcpeer.rtp.thinning import NEEDED, Thinning
 
 # How often layers are chosen anew while there are several.
 CHOICE_INTERVAL = 0.5
@@ -142,16 +142,13 @@ class Source:
             current=None if output.stream is None else output.stream.origin,
             now=now,
         )
-        limit = ALL if output.temporal is None else min(output.temporal, ALL)
+        limit = ALL if stream is None else self._limit(output, stream, awaited, now)
         if awaited is not None and awaited.origin is stream and awaited.temporal == limit:
             return
         self._stop_waiting(output)
         if stream is None:
             return
-        thinning = self._thinnings.get(stream)
-        if limit < ALL and thinning is None:
-            thinning = self._thinnings[stream] = Thinning(stream)
-            stream.on_take, stream.on_skip = thinning.take, thinning.skip
+        thinning = self._thin(stream) if limit < ALL else self._thinnings.get(stream)
         if output.stream is not None and output.stream.origin is stream:
             if thinning is not None:
                 # the same pictures, fewer or more of them: no key frame is needed
@@ -164,6 +161,33 @@ class Source:
             self._awaited[output] = stream
             if stream.is_video:
                 self.ask(stream, now)
+
+    def _limit(self, output: Output, stream: SourceStream, awaited: SourceStream | None, now: float) -> int:
+        """The highest temporal layer of a stream that an output should get.
+
+        What the program asked for, whatever the way bears; as many as it bears if the program asked for nothing.
+        """
+        if output.temporal is not None:
+            return min(output.temporal, ALL)
+        if output.estimate is None or not stream.is_video or self.outputs[output] is not None:
+            return ALL
+        thinning = self._thinnings.get(stream)
+        if awaited is not None and awaited.origin is stream:
+            held = awaited.temporal
+        else:
+            held = ALL if thinning is None else thinning.limit_of(output)
+        if output.estimate >= 8 * stream.rate.current(now) * (STAY if held == ALL else UP):
+            return ALL
+        # each packet is looked at for its layer from now on
+        return choose_temporal(self._thin(stream).bitrates(now), estimate=output.estimate, held=held)
+
+    def _thin(self, stream: SourceStream) -> Thinning:
+        thinning = self._thinnings.get(stream)
+        if thinning is None:
+            thinning = self._thinnings[stream] = Thinning(stream)
+            stream.on_take, stream.on_skip = thinning.take, thinning.skip
+            self._wake()
+        return thinning
 
     def _stop_waiting(self, output: Output) -> None:
         stream = self._awaited.pop(output, None)
@@ -207,7 +231,9 @@ class Source:
             thinning = self._thinnings.get(stream)
             if thinning is not None:
                 thinning.prune()
-                if not thinning.is_used:
+                if thinning.is_needed(now):
+                    times.append(now + NEEDED)
+                else:
                     del self._thinnings[stream]
                     stream.on_take = stream.on_skip = None
             if not self.is_used(stream):

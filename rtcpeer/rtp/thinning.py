@@ -9,12 +9,15 @@ Pure: `now` is an argument.
 
 from __future__ import annotations
 
-from rtcpeer.rtp.forwarding import Output, SourceStream
+from rtcpeer.rtp.forwarding import Output, Rate, SourceStream
 from rtcpeer.rtp.munging import OffsetSegment, Renumbering, move_pictures
 from rtcpeer.rtp.packet import URI_DEPENDENCY
 from rtcpeer.rtp.payloads import Vp8Descriptor
 from rtcpeer.rtp.relay_packet import RelayPacket
 from rtcpeer.rtp.temporal import ALL, FrameLayer, TemporalReader
+
+# Bitrates of layers are known when they were measured for so long, in seconds, and for as long after somebody asked.
+MEASURED, NEEDED = 1.0, 3.0
 
 
 class _Pictures:
@@ -70,11 +73,36 @@ class Thinning:
         self._pictures: dict[int, _Pictures] = {}
         # outputs that are to get other layers from the next picture on where that is possible
         self._moving: dict[Output, int] = {}
+        # of each temporal layer, since when they are measured, and when somebody asked last
+        self._rates: dict[int, Rate] = {}
+        self._since: float | None = None
+        self._asked_at = -NEEDED
 
     @property
     def is_used(self) -> bool:
         """Whether an output gets one of the streams, or is going to."""
         return bool(self._moving) or any(stream.is_used for stream in self._streams.values())
+
+    def is_needed(self, now: float) -> bool:
+        """Whether it is used, or somebody wants to know the bitrates of layers."""
+        return self.is_used or now - self._asked_at < NEEDED
+
+    def bitrates(self, now: float) -> list[tuple[int, float]]:
+        """Each temporal layer with the bit/s of it and all below, the lowest first; empty while that is not known."""
+        self._asked_at = now
+        if self._since is None or now - self._since < MEASURED:
+            return []
+        found, total = [], 0.0
+        for temporal in sorted(self._rates):
+            total += 8 * self._rates[temporal].current(now)
+            found.append((temporal, total))
+        return found
+
+    def limit_of(self, output: Output) -> int:
+        """The highest temporal layer that an output gets, or is going to get as soon as that is possible."""
+        stream = output.stream
+        held = stream.temporal if stream is not None and stream.origin is self._origin else ALL
+        return self._moving.get(output, held)
 
     def stream(self, limit: int) -> SourceStream:
         """The stream with the layers up to this one; the origin has all."""
@@ -114,6 +142,12 @@ class Thinning:
         layer = self._reader.read_untrusted(
             codec_name, packet.payload, packet.element(URI_DEPENDENCY), packet.vp8, is_key=packet.begins
         )
+        rate = self._rates.get(layer.temporal)
+        if rate is None:
+            rate = self._rates[layer.temporal] = Rate()
+        rate.add(len(packet.payload), now)
+        if self._since is None:
+            self._since = now
         is_new = packet.number > origin.highest and packet.timestamp != origin.timestamp
         if self._moving and layer.starts and is_new:
             self._move(layer)

@@ -207,3 +207,69 @@ def test_streams_without_layers_are_forwarded_whole():
         publisher.stream.take(packet, "VP8", index / 30)
     assert len(subscriber.sent) == 30
     assert set(steps(subscriber.numbers)) == {1}
+
+
+class Estimated(Layered):
+    """The same with a subscriber whose way bears so many bit/s, as it is told ten times a second."""
+
+    def __init__(self):
+        super().__init__()
+        self.subscriber = self.subscribe()
+        self.send(key=True)
+
+    def bear(self, bitrate, seconds):
+        """The layers of the pictures that were sent in the second half of the time."""
+        pictures = round(30 * seconds)
+        for index in range(pictures):
+            if index == pictures // 2:
+                since = len(self.subscriber.sent)
+            if index % 3 == 0:
+                self.subscriber.output.estimate = int(bitrate)
+                self.source.choose_output(self.subscriber.output, self.now)
+            self.send()
+        return set(layers(self.subscriber, since))
+
+    @property
+    def bitrate(self):
+        return 8 * self.stream.rate.current(self.now)
+
+
+def test_an_estimate_chooses_temporal_layers_where_the_program_has_not():
+    publisher = Estimated()
+    assert publisher.bear(10e6, 3) == {0, 1, 2}
+    full = publisher.bitrate
+    # nothing is looked at for its layer as long as all of it fits
+    assert publisher.stream.on_take is None
+    # of four pictures one is in layer 0, one in layer 1, two in layer 2
+    assert publisher.bear(0.7 * full, 4) == {0, 1}
+    assert publisher.bear(0.3 * full, 4) == {0}
+    # too little for anything is no reason to show nothing
+    assert publisher.bear(0.05 * full, 4) == {0}
+    assert publisher.bear(0.7 * full, 4) == {0, 1}
+    # it has to be a good deal more to go back, so that it does not go to and fro
+    assert publisher.bear(1.05 * full, 4) == {0, 1}
+    assert publisher.bear(1.3 * full, 4) == {0, 1, 2}
+    assert publisher.bear(0.95 * full, 4) == {0, 1, 2}
+    assert publisher.bear(1.3 * full, 4) == {0, 1, 2}
+    assert publisher.stream.on_take is None
+    assert_continuous(publisher.subscriber)
+
+
+@pytest.mark.parametrize("what", ["temporal", "layer"])
+def test_what_a_program_asked_for_is_sent_whatever_the_way_bears(what):
+    publisher = Estimated()
+    if what == "temporal":
+        publisher.want(publisher.subscriber, 7)
+    else:
+        publisher.source.prefer(publisher.subscriber.output, "f", publisher.now)
+    assert publisher.bear(10_000, 4) == {0, 1, 2}
+
+
+def test_an_estimate_leaves_streams_without_temporal_layers_whole(monkeypatch):
+    monkeypatch.setattr("tests.unit.rtp.test_thinning.PATTERN", ((0, False),))
+    publisher = Estimated()
+    before = len(publisher.subscriber.sent)
+    assert publisher.bear(10_000, 4) == {0}
+    # two packets a picture
+    assert len(publisher.subscriber.sent) - before == 2 * 4 * 30
+    assert publisher.subscriber.output.stream is publisher.stream
