@@ -32,7 +32,7 @@ __all__ = [
 
 
 def codec_parameters(mime_type: str, clock_rate: int, channels: int | None) -> RTCRtpCodecParameters:
-    """What aiortc's codec factories take."""
+    """Codec parameters as aiortc's codec factories take them."""
     return RTCRtpCodecParameters(mimeType=mime_type, clockRate=clock_rate, channels=channels, payloadType=0)
 
 

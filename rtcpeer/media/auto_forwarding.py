@@ -56,7 +56,7 @@ class AutoForwarding:
             self._track.watch(self._changed)
 
     def receiver_for(self, encoding: SendEncoding, sent: list[PayloadFormat]) -> MediaReceiver | None:
-        """What is to be forwarded in an encoding; None if frames have to be encoded.
+        """The receiver whose packets are to be forwarded in an encoding; None if frames have to be encoded.
 
         Args:
             encoding: the only one of the sender.

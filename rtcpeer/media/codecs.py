@@ -84,7 +84,7 @@ def _video(*, sending: bool) -> tuple[Codec, ...]:
 
 @cache
 def capabilities(kind: str) -> Capabilities:
-    """What this end can send and receive of one kind; the best known first.
+    """The codecs and extensions that this end can send and receive of one kind; the best known first.
 
     Raises:
         ValueError: there is no such kind.
@@ -113,7 +113,7 @@ DECODED_AUDIO = {"OPUS": (48000, 2), "G722": (16000, 1), "PCMU": (8000, 1), "PCM
 
 @dataclass(frozen=True, slots=True)
 class PayloadFormat:
-    """One negotiated payload type.
+    """A negotiated payload type.
 
     Attributes:
         name: upper case: "OPUS", "VP8", "RTX", "TELEPHONE-EVENT".

@@ -31,7 +31,7 @@ def opus_duration(toc: int) -> float:
 
 
 class Concealer:
-    """What one decoder heard last.
+    """The sound that one decoder heard last, and what is made of it where packets are missing.
 
     Args:
         clock_rate: of the RTP timestamps in which losses are measured.
@@ -84,7 +84,7 @@ class Concealer:
         return pieces, silent
 
     def _gain(self, ticks: int) -> float:
-        """What is left of the sound so many ticks after the loss began."""
+        """The part of the sound that is left so many ticks after the loss began, from 1.0 down."""
         return min(1.0, max(0.0, (FADE - ticks / self._clock_rate) / (FADE - _WHOLE)))
 
     def _faded(self, frame: AudioFrame, gains: tuple[float, float], presentation: int) -> AudioFrame:

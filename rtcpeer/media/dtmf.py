@@ -1,4 +1,4 @@
-"""One DTMF tone as RTP packets (RFC 4733)."""
+"""A DTMF tone as RTP packets (RFC 4733)."""
 
 from __future__ import annotations
 

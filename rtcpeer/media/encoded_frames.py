@@ -24,7 +24,7 @@ UNREAD_MAX = 256
 
 @dataclass
 class RTCEncodedFrameMetadata:
-    """What is known of an encoded frame beside its data; None for what is not known.
+    """Metadata of an encoded frame, beside its data; None for what is not known.
 
     Attributes:
         synchronizationSource: the SSRC.
@@ -83,7 +83,7 @@ _Metadata = TypeVar("_Metadata", bound=RTCEncodedFrameMetadata)
 
 
 class _EncodedFrame(Generic[_Metadata]):
-    """What both kinds have in common.
+    """Base of encoded pictures and sound.
 
     Attributes:
         time: presentation time in ticks of `time_base`, on a line that has no wraps.
@@ -130,17 +130,17 @@ class _EncodedFrame(Generic[_Metadata]):
         return self._metadata.rtpTimestamp or 0
 
     def getMetadata(self) -> _Metadata:
-        """What is known of the frame; a copy."""
+        """The metadata of the frame; a copy."""
         return copy.deepcopy(self._metadata)
 
     @property
     def mimeType(self) -> str:
-        """Of the codec; "" where it is not known."""
+        """The MIME type of the codec; "" where it is not known."""
         return self._metadata.mimeType or ""
 
 
 class RTCEncodedVideoFrame(_EncodedFrame[RTCEncodedVideoFrameMetadata]):
-    """One encoded picture (webrtc-encoded-transform).
+    """An encoded picture (webrtc-encoded-transform).
 
     Args:
         original: a frame whose copy this is to be.
@@ -198,7 +198,7 @@ class RTCEncodedVideoFrame(_EncodedFrame[RTCEncodedVideoFrameMetadata]):
 
 
 class RTCEncodedAudioFrame(_EncodedFrame[RTCEncodedAudioFrameMetadata]):
-    """One encoded piece of sound (webrtc-encoded-transform).
+    """An encoded piece of sound (webrtc-encoded-transform).
 
     Args:
         original: a frame whose copy this is to be.
@@ -244,7 +244,7 @@ def _packet(frame: EncodedMediaFrame) -> Packet[Any]:
 
 
 class EncodedFrameReader(AsyncIterator[EncodedMediaFrame]):
-    """What `RTCRtpReceiver.encodedFrames` returns: frames in order, beginning with a key frame.
+    """An async iterator over encoded frames, from a key frame on; `RTCRtpReceiver.encodedFrames` returns it.
 
     Who reads too slowly loses frames up to the next key frame, and nobody else does.
 
@@ -304,7 +304,7 @@ class EncodedFrameReader(AsyncIterator[EncodedMediaFrame]):
         self._needs_key = self._is_video
 
     def end(self) -> None:
-        """No further frame; what waits can still be read."""
+        """End: no further frame; what waits can still be read."""
         self._inbox.end()
 
     async def aclose(self) -> None:

@@ -113,7 +113,7 @@ class EncodedReceiving:
 
     @property
     def transform(self) -> FrameTransform | None:
-        """What changes frames before they are decoded."""
+        """The transform that changes frames before they are decoded."""
         return self._transform
 
     def set_transform(self, transform: FrameTransform | None) -> None:
@@ -192,7 +192,7 @@ class EncodedReceiving:
             reader.lose()
 
     def stop(self) -> list[asyncio.Future[Any]]:
-        """Nothing comes any more; gives what is still ending."""
+        """End all readers and the transform; gives what is still ending."""
         for reader in tuple(self._readers):
             reader.end()
         self._readers.clear()

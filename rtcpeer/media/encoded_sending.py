@@ -36,7 +36,7 @@ class EncodedSource(Protocol):
 
     @property
     def mimeType(self) -> str:
-        """Of the codec, if frames do not say it."""
+        """The MIME type of the codec, if frames do not say it."""
 
     def add_sink(self, sink: Callable[[EncodedMediaFrame], None]) -> Callable[[], None]:
         """Give every frame to `sink` until the returned function is called."""
@@ -46,7 +46,7 @@ class EncodedSource(Protocol):
 
 
 class _Way(NamedTuple):
-    """Where a frame that passes a transform came from."""
+    """The origin of a frame that passes a transform."""
 
     stream: SendStream
     format: PayloadFormat
@@ -57,13 +57,13 @@ class _Way(NamedTuple):
 
 
 class SendingHost(Protocol):
-    """What is needed of the sender."""
+    """The part of a sender that is needed here."""
 
     kind: str
 
     @property
     def active_streams(self) -> list[SendStream]:
-        """Those that send now."""
+        """The streams that send now."""
 
     @property
     def has_route(self) -> bool:
@@ -168,7 +168,7 @@ class EncodedSending:
 
     @property
     def transform(self) -> FrameTransform | None:
-        """What changes frames before they become packets."""
+        """The transform that changes frames before they become packets."""
         return self._transform
 
     def set_transform(self, transform: FrameTransform | None) -> None:

@@ -70,7 +70,7 @@ class EncodedTrack(MediaStreamTrack):
 
     @property
     def mimeType(self) -> str:
-        """Of the codec; "" if every frame says it itself."""
+        """The MIME type of the codec; "" if every frame says it itself."""
         return self._mime_type
 
     @property

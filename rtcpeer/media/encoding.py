@@ -33,7 +33,7 @@ _VIDEO_BITRATE_MIN = 30000
 
 @dataclass(frozen=True, slots=True)
 class EncodeRequest:
-    """What to do with one frame.
+    """A request to encode one frame.
 
     Attributes:
         shared: somebody else uses the same frame object now.
@@ -55,7 +55,7 @@ class EncodeRequest:
 
 @dataclass(frozen=True, slots=True)
 class EncodedPayloads:
-    """One encoded frame; `timestamp` is in ticks of the codec's clock and belongs to `epoch`.
+    """An encoded frame; `timestamp` is in ticks of the codec's clock and belongs to `epoch`.
 
     Attributes:
         turns: quarter turns clockwise that make the picture upright.
@@ -106,7 +106,7 @@ class StreamEncoder:
         self._pictures = self._sound = None
 
     def successor(self) -> StreamEncoder:
-        """The one that is used when this one hangs, and a thread with it; ours, if that which hangs was registered."""
+        """Make the encoder to use when this one hangs, with a thread; ours, if that which hangs was registered."""
         successor = StreamEncoder()
         successor.epoch = self.epoch
         successor._is_ours = self._is_ours or (

@@ -59,7 +59,7 @@ def bitrate_class(estimate: int | None, held: int | None) -> int | None:
 
 
 class EncodeResult:
-    """What became of one frame.
+    """The result of encoding one frame.
 
     Attributes:
         job: gives the payloads, or what the encoder raised; None for a frame that is left out.
@@ -171,7 +171,7 @@ class EncodingGroup:
     def encode(
         self, number: int, request: EncodeRequest, now: float, *, member: object, max_framerate: float | None
     ) -> EncodeResult | None:
-        """What becomes of a frame, for one member.
+        """Encode a frame, for one member; the members of the group share the result.
 
         Args:
             number: of the frame, as the track's source counts.

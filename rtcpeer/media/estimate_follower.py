@@ -1,4 +1,4 @@
-"""What encoders are told of an estimate: down at once, up in steps, as a change costs a key frame with most of them.
+"""The estimate that encoders are told: down at once, up in steps, as a change costs a key frame with most of them.
 
 Pure: `now` is an argument.
 """
@@ -24,7 +24,7 @@ class EstimateFollower:
         self._changed_at = 0.0
 
     def note(self, estimate: int, now: float) -> None:
-        """There is a new estimate, in bit/s."""
+        """Take a new estimate, in bit/s."""
         held = self.value
         is_more = held is not None and estimate > RISE * held and now - self._changed_at >= RISE_INTERVAL
         if held is None or estimate < held or is_more:

@@ -88,7 +88,7 @@ class Event:
 
 
 class _Registration:
-    """One listener of one type. `callback` of a handler attribute changes in place and keeps its turn."""
+    """A listener of one type. `callback` of a handler attribute changes in place and keeps its turn."""
 
     __slots__ = ("callback", "is_handler", "once", "removed")
 

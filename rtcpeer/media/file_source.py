@@ -70,7 +70,7 @@ _RETRY = 0.01
 
 @dataclass(slots=True)
 class Piece:
-    """One frame or packet.
+    """A frame or packet of a file.
 
     Attributes:
         kind: "audio" or "video".
@@ -171,7 +171,7 @@ class FileSource:
         return None
 
     def _place(self, reader: StreamReader, packet: Packet[Any]) -> list[Piece]:
-        """What a packet gives, on the player's time line."""
+        """The pieces that a packet gives, on the player's time line."""
         pieces = []
         for own, length, content in reader.read(packet):
             if self._first is None:
@@ -193,7 +193,7 @@ class FileSource:
         self._offset, self._first = self._end, None
 
     def stop(self) -> None:
-        """For another thread: `read` returns soon."""
+        """Let `read` return soon (called in another thread)."""
         self._stopped = True
 
     def close(self) -> None:
@@ -203,7 +203,7 @@ class FileSource:
 
 
 class StreamReader:
-    """One stream of a file: its packets become frames, or packets as RTP wants them.
+    """A stream of a file: its packets become frames, or packets as RTP wants them.
 
     Args:
         stream: of the container.
@@ -257,7 +257,7 @@ class StreamReader:
             self.stream.codec_context.flush_buffers()
 
     def skip(self) -> None:
-        """What follows is not read: when it is again, a picture begins with a key frame."""
+        """Skip what follows: when it is read again, a picture begins with a key frame."""
         self._needs_key = self.kind == "video"
         self._sound_at = None
 
@@ -269,7 +269,7 @@ class StreamReader:
         return at
 
     def read(self, packet: Packet[Any]) -> Iterator[tuple[float, float, Any]]:
-        """What a packet gives: time on the file's own line and length in seconds, and content."""
+        """The contents that a packet gives, each with its time on the file's own line and its length in seconds."""
         if self._needs_key and packet.size:
             if not packet.is_keyframe:
                 return

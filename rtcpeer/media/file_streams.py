@@ -58,13 +58,13 @@ class TrackWriter(Protocol):
         """A frame, and where it begins in the file, in seconds."""
 
     def finish(self) -> None:
-        """There are no more."""
+        """Finish the track: there are no more frames."""
 
 
 def make_writer(
     container: OutputContainer, kind: str, first: Frame, size: tuple[int, int] | None
 ) -> TrackWriter:
-    """What writes a track whose first frame this is.
+    """Make the writer of a track whose first frame this is.
 
     Args:
         container: not begun yet.

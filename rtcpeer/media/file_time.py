@@ -28,7 +28,7 @@ class FileTime:
         self._end: float | None = None  # of the last frame, in the file
 
     def place(self, at: float | None, length: float, now: float) -> float:
-        """Where a frame begins in the file, in seconds.
+        """The place in the file where a frame begins, in seconds.
 
         Args:
             at: its time on the track's own line; None if it has none.

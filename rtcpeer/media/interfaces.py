@@ -10,7 +10,7 @@ from rtcpeer.media.encoded_frames import EncodedFrameReader
 
 
 class ReceiverControl(Protocol):
-    """What a track may ask of its receiver."""
+    """The part of a receiver that its track may ask."""
 
     def on_demand(self) -> None:
         """Somebody begins to read."""
@@ -26,7 +26,7 @@ class FrameSink(Protocol):
     """The remote track, seen from below."""
 
     def set_control(self, control: ReceiverControl) -> None:
-        """Who is asked for frames."""
+        """Set who is asked for frames."""
 
     def wants_frames(self) -> bool:
         """Whether decoding is worth its cost."""
@@ -38,4 +38,4 @@ class FrameSink(Protocol):
         """Packets begin to come, or stop."""
 
     def on_audio_format(self, rate: int, channels: int) -> None:
-        """What frames will be, as soon as packets say so."""
+        """Set the format that frames will have, as soon as packets say so."""

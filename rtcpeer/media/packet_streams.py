@@ -114,4 +114,4 @@ class PacketWriter:
         self._container.mux(packet)
 
     def finish(self) -> None:
-        """There are no more."""
+        """Finish the track: there are no more packets."""

@@ -70,7 +70,7 @@ class SampleConverter:
         return result + b"".join([self._samples(converted) for converted in self._resampler.resample(frame)])
 
     def drain(self) -> bytes:
-        """What a resampler has kept back: no frame of the same kind follows."""
+        """The sound that a resampler has kept back: no frame of the same kind follows."""
         resampler, self._resampler, self._key = self._resampler, None, ("", "", 0)
         if resampler is None:
             return b""

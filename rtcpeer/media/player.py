@@ -196,7 +196,7 @@ class PlayerStreamTrack(MediaStreamTrack):
         return self.store[-1].at - self.store[0].at if self.store else 0.0
 
     def give_up(self) -> None:
-        """Nobody has read it in time; whoever reads it later gets what is then."""
+        """Stop for want of readers; whoever reads it later gets what is then."""
         self._is_unwanted = True
         self.store.clear()
 

@@ -139,7 +139,7 @@ class MediaReceiver:
 
     @property
     def source(self) -> Source:
-        """What arrives, to be forwarded as it is."""
+        """The source of the packets that arrive, to be forwarded as they are."""
         if self._tap is None:
             self._tap = ReceiverTap(self, name=self._name)
             self._tap.attach(self._session)
@@ -178,7 +178,7 @@ class MediaReceiver:
 
     @property
     def current_format(self) -> PayloadFormat | None:
-        """Of what arrived last; None before the first packet, and while that is no sound or picture."""
+        """The format of what arrived last; None before the first packet, and while that is no sound or picture."""
         stream = max(self._streams.values(), key=lambda s: s.last_packet_at, default=None)
         form = None if stream is None else self._formats.get(stream.payload_type)
         return form if form is not None and form.is_media else None
@@ -238,7 +238,7 @@ class MediaReceiver:
                 self._send_pli(stream, now, force=True)
 
     def sources(self) -> list[RtpSource]:
-        """Who was heard in the last ten seconds, the latest first."""
+        """The sources that were heard in the last ten seconds, the latest first."""
         return self._heard.recent(wall_time())
 
     def stats(self) -> list[dict[str, object]]:
@@ -317,12 +317,12 @@ class MediaReceiver:
 
     @property
     def formats(self) -> Mapping[int, PayloadFormat]:
-        """Of its section, by payload type."""
+        """The formats of its section, by payload type."""
         return self._formats
 
     @property
     def mid(self) -> str:
-        """Of its section."""
+        """The MID of its section; "" before it has one."""
         return self._parameters.mid if self._parameters is not None else ""
 
     def repaired_ssrc(self, ssrc: int, repaired_rid: str | None) -> int | None:
@@ -723,5 +723,5 @@ class MediaReceiver:
 
 
 def _lacks_nothing(_number: int) -> bool:
-    """Of a stream that has not begun."""
+    """Whether a packet is missing: none is, in a stream that has not begun."""
     return False

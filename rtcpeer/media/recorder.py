@@ -338,7 +338,7 @@ class MediaRecorder:
         self._filled.set()
 
     async def _write_all(self) -> None:
-        """The one task that writes: batches of what waits, in the recorder's thread."""
+        """Write batches of what waits, in the recorder's thread: the one task that writes."""
         while True:
             await self._filled.wait()
             self._filled.clear()
@@ -408,7 +408,7 @@ class MediaRecorder:
 
 
 class _Input:
-    """One track and its stream in the file."""
+    """A track and its stream in the file."""
 
     __slots__ = (
         "codec",

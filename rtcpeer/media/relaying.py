@@ -75,7 +75,7 @@ def payload_type_map(received: Iterable[PayloadFormat], sent: list[PayloadFormat
 
 
 class Relay:
-    """What one sender forwards.
+    """The forwarding of one sender.
 
     Args:
         receiver: where it comes from.
@@ -114,7 +114,7 @@ class Relay:
 
     @property
     def receiver(self) -> MediaReceiver:
-        """Where it comes from."""
+        """The receiver that packets come from."""
         return self._receiver
 
     @property
@@ -336,14 +336,14 @@ class Relay:
             self._source.request_keyframe(output, now)
 
     def on_estimate(self, bitrate: int) -> None:
-        """What the way to the subscriber bears, in bit/s."""
+        """Take the bitrate that the way to the subscriber bears, in bit/s."""
         if self._output is not None:
             self._output.estimate = bitrate
             self._source.choose_output(self._output, wall_time())
 
     @property
     def wanted(self) -> int:
-        """What would be forwarded if the way to the subscriber bore it, in bit/s."""
+        """The bitrate that would be forwarded if the way to the subscriber bore it, in bit/s."""
         return 0 if self._output is None else self._source.wanted(self._output, wall_time())
 
     def make_padding(self, size: int) -> bytes | None:
@@ -405,7 +405,7 @@ class Relay:
         packets.padding_bytes += padding_size
 
     def stats(self) -> dict[str, object]:
-        """What was forwarded since forwarding began.
+        """The numbers of what was forwarded since forwarding began.
 
         Returns:
             packets, bytes, frames, retransmittedPackets, retransmittedBytes, keyFrameRequests; `layer`, the rid that

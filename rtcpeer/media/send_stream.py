@@ -1,4 +1,4 @@
-"""One encoding of a sender: its packets, its encoder, what it sends next, its statistics.
+"""An encoding of a sender: its packets, its encoder, what it sends next, its statistics.
 
 Owns: the state of one stream between two frames. Never: the track, the task, the pool (the sender's).
 """
@@ -22,7 +22,7 @@ from rtcpeer.rtp.red import Redundancy
 
 @dataclass(slots=True, eq=False)
 class SendStream:
-    """One encoding.
+    """An encoding of a sender, with all that sending it needs.
 
     Attributes:
         turns: how the last picture was held, in quarter turns clockwise.
@@ -139,7 +139,7 @@ class SendStream:
             self.packets.rebase()
 
     def pause(self) -> None:
-        """Nothing is sent from now on: what comes after it begins anew, and as much later."""
+        """Send nothing from now on: what comes after it begins anew, and as much later."""
         self.force_keyframe = self.fresh = True
         self.packets.rebase()
         self.leave()

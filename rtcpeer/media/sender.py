@@ -104,7 +104,7 @@ class MediaSender:
 
     @property
     def track(self) -> Track | None:
-        """What is sent."""
+        """The track that is sent."""
         return self._track
 
     def set_track(self, track: Track | None) -> None:
@@ -336,7 +336,7 @@ class MediaSender:
 
     @property
     def session(self) -> RtpSession | None:
-        """Where packets go."""
+        """The RTP session that packets go to."""
         return self._session
 
     @property
@@ -374,7 +374,7 @@ class MediaSender:
 
     @property
     def active_streams(self) -> list[SendStream]:
-        """Those that send now."""
+        """The streams that send now."""
         return [stream for stream in self._streams if stream.packets.encoding.active]
 
     @property
@@ -499,7 +499,7 @@ class MediaSender:
 
     @property
     def wanted(self) -> int:
-        """See `rtp.RtpSender`: the best layer of what is forwarded, or what encoders make without an estimate."""
+        """Implements `rtp.RtpSender.wanted`: the best layer of what is forwarded, or what encoders make."""
         relay = self.forwarding.relay
         if relay is not None:
             return relay.wanted

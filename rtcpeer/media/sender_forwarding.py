@@ -19,11 +19,11 @@ from rtcpeer.rtp.session import RtpSession
 
 
 class ForwardingHost(Protocol):
-    """What is needed of the sender."""
+    """The part of a sender that is needed here."""
 
     @property
     def session(self) -> RtpSession | None:
-        """Where packets go."""
+        """The RTP session that packets go to."""
 
     @property
     def parameters(self) -> SendParameters | None:
@@ -35,7 +35,7 @@ class ForwardingHost(Protocol):
 
     @property
     def active_streams(self) -> list[SendStream]:
-        """Those that send now."""
+        """The streams that send now."""
 
     @property
     def is_ready(self) -> bool:
@@ -72,7 +72,7 @@ class SenderForwarding:
 
     @property
     def relay(self) -> Relay | None:
-        """What is forwarded now, for the statistics and feedback of `stream`; None while frames are encoded."""
+        """The relay that forwards now, for the statistics and feedback of `stream`; None while frames are encoded."""
         relay = self._relay
         if relay is None or not relay.is_running or (self._is_auto and not self._begun):
             return None
@@ -109,7 +109,7 @@ class SenderForwarding:
         return self._relay
 
     def set_track(self, track: object) -> None:
-        """Another track: forward it if it allows that."""
+        """Take another track, and forward it if it allows that."""
         if self._is_auto and self._relay is not None:
             # what replaces it begins with a picture of its own
             self.end()

@@ -54,7 +54,7 @@ _NUMBER_MAX = 2**64
 
 
 class UnknownKeyError(Exception):
-    """No key has the id of a frame."""
+    """A frame names a key that is not known."""
 
     def __init__(self, key_id: int) -> None:
         super().__init__(f"no key with id {key_id}")
@@ -100,7 +100,7 @@ def read_header_untrusted(data: bytes) -> tuple[int, int, int]:
 
 
 class _Key:
-    """What is derived from one base key (section 4.4.2), and the counter of frames that were encrypted with it."""
+    """The keys derived from one base key (section 4.4.2), and the counter of frames that were encrypted with it."""
 
     def __init__(self, suite: Suite, base_key: bytes, key_id: int) -> None:
         self.counter = 0
@@ -281,7 +281,7 @@ class SFrameTransform(EventTarget):
         self._owner = owner
 
     def detach(self) -> None:
-        """Nothing is left to end."""
+        """Implements `FrameTransform.detach`: nothing is left to end."""
 
     def on_keyframe_request(self, rid: str | None) -> bool:
         """The encoder may answer by itself."""

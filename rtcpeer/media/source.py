@@ -31,7 +31,7 @@ _PICTURE_PATIENCE = 1 / 30
 
 
 class Track(Protocol):
-    """What can be sent: aiortc's tracks, ours, and anything that looks like them."""
+    """Protocol of tracks that can be sent: aiortc's, ours, and anything that looks like them."""
 
     @property
     def kind(self) -> str:
@@ -59,7 +59,7 @@ class PushingTrack(Protocol):
 
 
 class TrackSubscription:
-    """One consumer of a track. `get` gives frames in order and None at the end."""
+    """A consumer of a track. `get` gives frames in order and None at the end."""
 
     __slots__ = ("_ended", "_frames", "_source", "_waiter")
 
@@ -115,7 +115,7 @@ class TrackSubscription:
         self._wake()
 
     def end(self) -> None:
-        """No further frame."""
+        """End: no further frame."""
         self._ended = True
         self._wake()
 
@@ -153,7 +153,7 @@ class TrackSource:
 
     @classmethod
     def of(cls, track: Track) -> Self:
-        """The one source of this track."""
+        """The source of this track; made when first asked for."""
         source = cls._sources.get(track)
         if source is None:
             source = cls._sources[track] = cls(track)

@@ -1,4 +1,4 @@
-"""What RTCMediaSourceStats says about the frames of a local track."""
+"""The counters of a local track's frames, for RTCMediaSourceStats."""
 
 from __future__ import annotations
 

@@ -106,14 +106,14 @@ class MediaStream(EventTarget):
 
 
 def add_track(stream: MediaStream, track: Track) -> None:
-    """For the library: add a track and fire "addtrack", unless it is there already."""
+    """Add a track and fire "addtrack", unless it is there already (for the library)."""
     if stream.getTrackById(track.id) is None:
         stream.addTrack(track)
         fire(stream, MediaStreamTrackEvent("addtrack", {"track": track}))
 
 
 def remove_track(stream: MediaStream, track: Track) -> None:
-    """For the library: remove a track and fire "removetrack", if it is there."""
+    """Remove a track and fire "removetrack", if it is there (for the library)."""
     if stream.getTrackById(track.id) is track:
         stream.removeTrack(track)
         fire(stream, MediaStreamTrackEvent("removetrack", {"track": track}))

@@ -35,7 +35,7 @@ _CORRECTIONS = frozenset(("ULPFEC", "FLEXFEC", "FLEXFEC-03"))
 
 
 class TappedReceiver(Protocol):
-    """What the tap needs of its receiver."""
+    """The part of a receiver that the tap needs."""
 
     kind: str
     # whether packets are wanted behind the tap too
@@ -47,7 +47,7 @@ class TappedReceiver(Protocol):
 
     @property
     def mid(self) -> str:
-        """Of its section."""
+        """The MID of its section."""
 
     def count(self, packet: RelayPacket, form: PayloadFormat, now: float) -> InboundStream:
         """Take note of a packet."""

@@ -43,7 +43,7 @@ _HINTS = {
 
 
 class MediaStreamTrack(aiortc_adapter.MediaStreamTrack, EventTarget):
-    """One audio or video track (mediacapture-main 4.3).
+    """An audio or video track (mediacapture-main 4.3).
 
     Subclass it for your own source::
 
@@ -112,13 +112,13 @@ class MediaStreamTrack(aiortc_adapter.MediaStreamTrack, EventTarget):
             self._hint = value
 
     def set_muted(self, muted: bool) -> None:
-        """For the source: change `muted` and tell (mediacapture-main "set a track's muted state")."""
+        """Change `muted` and tell (mediacapture-main "set a track's muted state"); for the source."""
         if muted != self._muted and self.readyState == "live":
             self._muted = muted
             fire(self, Event("mute" if muted else "unmute"))
 
     def end(self) -> None:
-        """For the source: it has ended for a reason other than `stop`, and W3C's "ended" is told."""
+        """End for a reason other than `stop`, which W3C's "ended" tells; for the source."""
         if self.readyState == "live":
             self.stop()
             fire(self, Event("ended"))
@@ -332,7 +332,7 @@ class RemoteTrack(MediaStreamTrack):
         self._wake()
 
     def end(self) -> None:
-        """For the receiver: there is no more to come, for clones either."""
+        """End, clones too: there is no more to come; for the receiver."""
         self._source_ended = True
         super().end()
         taps, self._taps = self._taps, []
@@ -378,7 +378,7 @@ class RemoteTrack(MediaStreamTrack):
         return settings
 
     async def applyConstraints(self, constraints: Mapping[str, Any] | None = None) -> None:
-        """What is sent is up to the other end (webrtc-pc 9.2).
+        """Remember constraints, but for those that are up to the other end (webrtc-pc 9.2), which are refused.
 
         Raises:
             OverconstrainedError: width, height, frameRate or aspectRatio is constrained.
@@ -389,10 +389,10 @@ class RemoteTrack(MediaStreamTrack):
                 raise OverconstrainedError(name, f"{name} of a remote track is up to the other end")
         await super().applyConstraints(constraints)
 
-    # -- receiver (see transport.neighbours.FrameSink) ---------------------------------------------
+    # -- receiver (see interfaces.FrameSink) -------------------------------------------------------
 
     def set_control(self, control: ReceiverControl) -> None:
-        """Who is asked for frames when somebody begins to read.
+        """Set who is asked for frames when somebody begins to read.
 
         Another receiver than before begins its times anew; the track's own time goes on.
         """
@@ -447,7 +447,7 @@ class RemoteTrack(MediaStreamTrack):
         self.set_muted(not flowing)
 
     def on_audio_format(self, rate: int, channels: int) -> None:
-        """What frames will be: known before one was decoded."""
+        """Set the format that frames will have: known before one was decoded."""
         self._audio_format = (rate, channels)
 
     def _is_read(self) -> bool:

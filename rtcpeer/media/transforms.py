@@ -46,13 +46,13 @@ class TransformOwner(Protocol):
 
 
 class FrameTransform(Protocol):
-    """What senders and receivers need of a transform."""
+    """Protocol of transforms, as senders and receivers use them."""
 
     def attach(self, owner: TransformOwner) -> None:
-        """It belongs to this sender or receiver from now on, for ever."""
+        """Attach to a sender or receiver, for ever."""
 
     def detach(self) -> asyncio.Future[Any] | None:
-        """Another one has taken its place, or its owner has been stopped; gives what is still ending."""
+        """Detach, as another transform takes its place or its owner has been stopped; gives what is still ending."""
 
     def take(self, frame: EncodedMediaFrame) -> None:
         """A frame that is to be transformed."""
@@ -85,7 +85,7 @@ class EncodedReadable(AsyncIterator[EncodedMediaFrame]):
         self._inbox.put(frame)
 
     def end(self) -> None:
-        """No further frame."""
+        """End: no further frame."""
         self._inbox.end()
 
     def __aiter__(self) -> Self:
@@ -96,7 +96,7 @@ class EncodedReadable(AsyncIterator[EncodedMediaFrame]):
 
 
 class EncodedWritable:
-    """Where a transform puts its frames: ``await transformer.writable.write(frame)``."""
+    """The writable side of a transform: ``await transformer.writable.write(frame)``."""
 
     def __init__(self, write: Callable[[EncodedMediaFrame], None]) -> None:
         self._write = write
@@ -107,7 +107,7 @@ class EncodedWritable:
 
 
 class RTCRtpScriptTransformer(EventTarget):
-    """What the coroutine of an `RTCRtpScriptTransform` gets.
+    """The argument of the coroutine of an `RTCRtpScriptTransform`: where frames come from and go to.
 
     Attributes:
         readable: the frames, in order.
@@ -130,7 +130,7 @@ class RTCRtpScriptTransformer(EventTarget):
         self._pending: list[list[Any]] = []
 
     def bind(self, owner: TransformOwner) -> None:
-        """For the transform: whose frames these are."""
+        """Set whose frames these are (for the transform)."""
         self._owner = owner
 
     async def generateKeyFrame(self, rid: str | None = None) -> None:
@@ -168,7 +168,7 @@ class RTCRtpScriptTransformer(EventTarget):
         owner.ask_for_keyframe()
 
     def take(self, frame: EncodedMediaFrame) -> None:
-        """For the transform: a frame."""
+        """Take a frame (for the transform)."""
         if self._pending and isinstance(frame, RTCEncodedVideoFrame) and frame.type == "key":
             for pending in self._pending:
                 pending[0] -= 1
@@ -178,7 +178,7 @@ class RTCRtpScriptTransformer(EventTarget):
         self.readable.push(frame)
 
     def close(self) -> None:
-        """For the transform: nothing comes any more."""
+        """Close: no frame comes any more (for the transform)."""
         self.readable.end()
         for _count, done in self._pending:
             if not done.done():

@@ -54,7 +54,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class _Step:
-    """One call on its way through a thread.
+    """A call on its way through a thread.
 
     Attributes:
         thread: which one is in it.
@@ -90,7 +90,7 @@ class _Step:
 
 
 class Workers:
-    """One user's hold on the pool, for one coder: its steps are made one after the other.
+    """A user's hold on the pool, for one coder: its steps are made one after the other.
 
     Args:
         own: the name of a thread of its own, outside the pool; "" to use the pool.
@@ -150,7 +150,7 @@ class Workers:
         return last
 
     def release(self) -> None:
-        """This user needs it no more."""
+        """Let the pool go; this user needs it no more."""
         global _users, _pool
         held, self._held = self._held, False
         if self._timer is not None:

@@ -32,15 +32,15 @@ class RtpSource:
 
 
 class HeardPacket(Protocol):
-    """What is noted of a packet, parsed whole or on its way through a relay."""
+    """The parts of a packet that are noted, parsed whole or on its way through a relay."""
 
     @property
     def ssrc(self) -> int:
-        """Whose it is."""
+        """The SSRC that the packet is of."""
 
     @property
     def csrc(self) -> tuple[int, ...]:
-        """Who contributed to it."""
+        """The SSRCs that contributed to it."""
 
     @property
     def timestamp(self) -> int:
@@ -70,7 +70,7 @@ class ContributingSources:
             self._sources[True, source] = (now, packet.timestamp, None)
 
     def recent(self, now: float) -> list[RtpSource]:
-        """Those of the last ten seconds, the latest first."""
+        """The sources of the last ten seconds, the latest first."""
         oldest = now - SOURCE_LIFETIME
         recent = [
             RtpSource(source, at * 1000, timestamp, level, is_csrc)

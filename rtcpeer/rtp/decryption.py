@@ -63,7 +63,7 @@ class DecryptionWatch:
         return True
 
     def failing_for(self, now: float) -> float:
-        """For how many seconds nothing of a stream that arrives could be decrypted; 0.0 while all is well."""
+        """How long nothing of a stream that arrives could be decrypted, in seconds; 0.0 while all is well."""
         ages = [
             now - run.since
             for run in self.runs.values()

@@ -16,7 +16,7 @@ _DIFFERENCES_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What frames of one kind have in common: layers, decode targets, and how far back what they need is."""
+    """A frame template: layers, decode targets, and how far back the frames are that one of this kind needs."""
 
     spatial_id: int
     temporal_id: int
@@ -38,7 +38,7 @@ class Structure:
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """Of one packet.
+    """The dependency descriptor of one packet.
 
     Attributes:
         starts, ends: whether it is the first or last packet of its frame.

@@ -77,7 +77,7 @@ def _xor(parts: list[bytes], size: int) -> bytes:
 
 
 def _bits(packet: bytes) -> bytes:
-    """What of a header is protected: flags and type, timestamp, length (section 7.3)."""
+    """The protected bits of a header: flags and type, timestamp, length (section 7.3)."""
     return packet[:2] + packet[4:8] + (len(packet) - HEADER_SIZE).to_bytes(2, "big")
 
 

@@ -1,4 +1,4 @@
-"""From the streams of one source to its outputs: each packet is read once and written once per output.
+"""Streams of a source, forwarded to its outputs: each packet is read once and written once per output.
 
 A `SourceStream` is one SSRC that arrives; a `Source` is all of one receiver (simulcast has several, by rid); an
 `Output` is one stream that leaves towards one subscriber. An output moves from one stream to another where a key frame
@@ -74,7 +74,7 @@ class Rate:
         self.value: float = 0.0
 
     def add(self, size: int, now: float) -> None:
-        """So many bytes came."""
+        """Count bytes that came."""
         since = self._since
         if since is None:
             self._since = since = now
@@ -92,7 +92,7 @@ class Rate:
 
 
 class SourceStream:
-    """One SSRC of a source: its numbers, its history, the outputs that get it.
+    """A stream that arrives, one SSRC of a source: its numbers, its history, the outputs that get it.
 
     Args:
         ssrc: of the media stream.
@@ -355,7 +355,7 @@ class SourceStream:
 
 
 class Output:
-    """One stream that leaves: where it comes from, and its numbers.
+    """A stream that leaves: where it comes from, and its numbers.
 
     Args:
         ssrc: it is sent with.

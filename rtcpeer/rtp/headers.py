@@ -75,11 +75,11 @@ class HeaderPlan:
 
     @property
     def payload_types(self) -> Mapping[int, int]:
-        """Of the subscriber, by those of the source."""
+        """The payload types of the subscriber, by those of the source."""
         return self._types
 
     def write(self, packet: RelayPacket, now: float) -> Written | None:
-        """What all subscribers of this kind get of a packet; None if they cannot get its payload type.
+        """The bytes that all subscribers of this kind get of a packet; None if they cannot get its payload type.
 
         Args:
             now: the time of day, for the time of sending (24 bits, of which 6 are whole seconds).

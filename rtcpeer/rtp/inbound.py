@@ -1,4 +1,4 @@
-"""One received stream (SSRC): its numbers, its buffer, what to report (RFC 3550 6.4, A.3, A.8).
+"""A received stream (SSRC): its numbers, its buffer, what to report (RFC 3550 6.4, A.3, A.8).
 
 Owns: counters and the frame buffer of one SSRC. Never: sends, decodes.
 """
@@ -23,7 +23,7 @@ CONFIGURATION_MAX = 16384
 
 
 class CountedPacket(HeardPacket, Protocol):
-    """What is counted of a packet, parsed whole or on its way through a relay."""
+    """The parts of a packet that are counted, parsed whole or on its way through a relay."""
 
     @property
     def sequence_number(self) -> int:
@@ -35,7 +35,7 @@ class CountedPacket(HeardPacket, Protocol):
 
     @property
     def padding_size(self) -> int:
-        """In bytes."""
+        """The size of the padding in bytes."""
 
 
 @dataclass(slots=True)
@@ -181,7 +181,7 @@ class InboundStream:
         self._configuration += data[:CONFIGURATION_MAX]
 
     def take_configuration(self) -> bytes:
-        """What was kept for the picture that comes now."""
+        """Take out the configuration that was kept for the picture that comes now."""
         data, self._configuration = self._configuration, b""
         return data
 

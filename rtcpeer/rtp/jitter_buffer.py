@@ -177,7 +177,7 @@ class FrameBuffer:
         return frames
 
     def _end_of_frame(self, scan: int, timestamp: int) -> int | None:
-        """Where the frame ends that is whole up to `scan`; None while its end is not here."""
+        """The end of the frame that is whole up to `scan`; None while its end is not here."""
         packets = self._packets
         while (waiting := packets.get(scan)) is not None:
             packet = waiting.packet

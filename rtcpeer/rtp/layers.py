@@ -87,7 +87,7 @@ def choose_temporal(bitrates: list[tuple[int, float]], *, estimate: int, held: i
 
 
 def wanted_bitrate(streams: Iterable[SourceStream], *, wanted: str | None, now: float) -> int:
-    """What an estimate has to be for an output to get all that it is to get, in bit/s; 0 if there is nothing.
+    """The estimate that an output needs to get all that it is to get, in bit/s; 0 if there is nothing.
 
     Args:
         streams: of the source.

@@ -98,7 +98,7 @@ def _holding(process: _F, session: Session) -> _F:
 
 
 def protector(session: Session) -> Protect:
-    """From an RTP packet to an SRTP packet; raises `pylibsrtp.Error`, or ValueError for one that is too long."""
+    """A function from RTP to SRTP packets; raises `pylibsrtp.Error`, or ValueError for one that is too long."""
     buffer = _buffer()
     view, read, data, length = buffer.view, buffer.read, buffer.data, buffer.length
     handle: Any = session._srtp[0]
@@ -122,17 +122,17 @@ def protector(session: Session) -> Protect:
 
 
 def rtcp_protector(session: Session) -> Callable[[bytes], bytes]:
-    """Likewise for RTCP."""
+    """A function from RTCP to SRTCP packets; raises as that of `protector`."""
     return _in_place(session, lib.srtp_protect_rtcp, PACKET_MAX)
 
 
 def unprotector(session: Session) -> Callable[[bytes], bytes]:
-    """From an SRTP packet to an RTP packet."""
+    """A function from SRTP to RTP packets."""
     return _in_place(session, lib.srtp_unprotect, PACKET_MAX + TRAILER_MAX)
 
 
 def rtcp_unprotector(session: Session) -> Callable[[bytes], bytes]:
-    """Likewise for RTCP."""
+    """A function from SRTCP to RTCP packets."""
     return _in_place(session, lib.srtp_unprotect_rtcp, PACKET_MAX + TRAILER_MAX)
 
 

@@ -70,7 +70,7 @@ class Renumbering:
         return None if place < 0 else extended - self._shifts[place]
 
     def leave_out(self, extended: int) -> bool:
-        """Nobody gets this packet; False if it came too late to leave no gap: later ones have gone out already."""
+        """Leave a packet out, so that nobody gets it; False if later ones have gone out already, and a gap stays."""
         if extended != self.highest or extended < self._numbers[-1]:
             return False
         self.shift += 1
@@ -124,7 +124,7 @@ class PictureNumbers:
         self.key: int | None = None
 
     def note(self, payload: bytes, descriptor: Vp8Descriptor) -> None:
-        """These went out."""
+        """Note the numbers that went out."""
         _size, picture_at, _width, picture, layer_at, key_at, flags = descriptor
         if picture_at:
             self.picture = picture

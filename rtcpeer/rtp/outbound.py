@@ -1,4 +1,4 @@
-"""One sent stream (SSRC): packets are written from payloads, kept for retransmission, counted.
+"""A sent stream (SSRC): packets are written from payloads, kept for retransmission, counted.
 
 Sequence numbers and timestamps go on over everything that changes behind them: track, codec, pauses.
 Owns: numbers and history of one SSRC. Never: encodes.
@@ -103,12 +103,12 @@ class HeaderTemplate:
 
 
 def repeat_anything(_size: int, _now: float) -> bool:
-    """No bound but the stream's own."""
+    """Allow any retransmission: there is no bound but the stream's own."""
     return True
 
 
 def count_nothing(_size: int, _now: float) -> None:
-    """Nobody wants to know."""
+    """Count nothing: nobody wants to know."""
 
 
 @dataclass(slots=True)

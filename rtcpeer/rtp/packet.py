@@ -60,7 +60,7 @@ class RtpPacket:
 
 
 class ExtensionIds:
-    """Which header-extension id means what, in one transport (ids are shared by bundled sections)."""
+    """The meanings of header-extension ids in one transport (ids are shared by bundled sections)."""
 
     __slots__ = ("by_id",)
 
@@ -188,7 +188,7 @@ def write_rtp(
     extensions: bytes,
     payload: bytes,
 ) -> bytes:
-    """One RTP packet without contributing sources; `extensions` as `write_extensions` gives them."""
+    """An RTP packet without contributing sources; `extensions` as `write_extensions` gives them."""
     first = 0x90 if extensions else 0x80
     second = payload_type | 0x80 if marker else payload_type
     header: bytes = _HEADER.pack(first, second, sequence_number, timestamp, ssrc)

@@ -1,4 +1,4 @@
-"""What one sender sends and one receiver receives: codecs, encodings and header extensions of one media section.
+"""Parameters of a sender and of a receiver: codecs, encodings and header extensions of one media section.
 
 Frozen values, the only ones of their kind: negotiation (`rtcpeer.jsep`) makes them, senders and receivers
 (`rtcpeer.media`) act on them. Nothing here does anything.
@@ -13,7 +13,7 @@ from rtcpeer.values import Codec, HeaderExtension, Priority
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What this end can do with one kind of media; payload types and ids are those it prefers.
+    """The capabilities of this end for one kind of media; payload types and ids are those it prefers.
 
     Attributes:
         send: codecs that can be encoded, best first; ``payload_type`` None, or the preferred number.
@@ -28,7 +28,7 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class SendEncoding:
-    """One encoding of a sender (webrtc-pc 5.2.5 RTCRtpEncodingParameters) and the SSRCs that belong to it.
+    """An encoding of a sender (webrtc-pc 5.2.5 RTCRtpEncodingParameters) and the SSRCs that belong to it.
 
     Attributes:
         ssrc: of the media stream; 0 until the engine has drawn it (when the transceiver is made).
@@ -89,7 +89,7 @@ class SendParameters:
 
 @dataclass(frozen=True, slots=True)
 class RemoteSource:
-    """One RTP stream that the remote description announced with ``a=ssrc``."""
+    """An RTP stream that the remote description announced with ``a=ssrc``."""
 
     ssrc: int
     rtx_ssrc: int | None = None
@@ -98,7 +98,7 @@ class RemoteSource:
 
 @dataclass(frozen=True, slots=True)
 class ReceiveParameters:
-    """What one receiver may receive.
+    """The codecs, extensions and streams that one receiver may receive.
 
     Attributes:
         mid: of the media section.

@@ -20,7 +20,7 @@ _BLOCKS_MAX = 10
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block; `age` is how much earlier than the packet it is, in ticks."""
+    """A block of RED; `age` is how much earlier than the packet it is, in ticks."""
 
     payload_type: int
     age: int
@@ -67,7 +67,7 @@ def write(blocks: list[Block]) -> bytes:
 
 @dataclass(slots=True)
 class Redundancy:
-    """What one stream repeats: the packet before.
+    """The redundancy of one stream: it repeats the packet before.
 
     Attributes:
         payload_type: of "red".

@@ -22,7 +22,7 @@ U32 = 0xFFFFFFFF
 
 
 class RelayPacket:
-    """One packet of a forwarded stream.
+    """A packet of a forwarded stream.
 
     Attributes:
         number: the sequence number on an endless line that leaves out what is not forwarded; given by the stream.

@@ -51,7 +51,7 @@ ESTIMATE_MIN = 20_000
 
 
 class RtpReceiver(Protocol):
-    """Who receives the packets of one media section."""
+    """Protocol of receivers of the packets of one media section."""
 
     def on_rtp(self, packet: RtpPacket, now: float) -> None:
         """A packet; `now` is `clock.wall_time()`."""
@@ -63,14 +63,14 @@ class RtpReceiver(Protocol):
         """A stream ended, for now."""
 
     def reports(self, now: float) -> list[rtcp.ReceiverInfo]:
-        """What to tell its senders."""
+        """The reports for its senders."""
 
     def on_transport(self, connected: bool) -> None:
         """Packets can be sent from now on, or no longer."""
 
 
 class RtpSender(Protocol):
-    """Who sends streams of one media section."""
+    """Protocol of senders of the streams of one media section."""
 
     # "audio" or "video": sound never waits for pictures
     kind: str
@@ -87,7 +87,7 @@ class RtpSender(Protocol):
         """Bit/s that it could send at once if the path bore them; 0 if it does not know."""
 
     def on_estimate(self, bitrate: int) -> None:
-        """So much of what the path bears is for it, in bit/s."""
+        """Take this part of what the path bears, in bit/s."""
 
     def make_padding(self, size: int) -> bytes | None:
         """An RTP packet that says nothing, of about so many bytes at most; None if it cannot make any now."""
@@ -271,7 +271,7 @@ class RtpSession:
             self.release(packet)
 
     def send_sound(self, packet: bytes) -> None:
-        """Likewise, but it never waits for pictures."""
+        """Send a packet of sound, which never waits for pictures."""
         if self.pacer is not None:
             self.pacer.take(packet)
         else:
@@ -405,16 +405,16 @@ class RtpSession:
         self._taps[ssrc] = tap
 
     def tap_of(self, ssrc: int) -> Tap | None:
-        """Who gets the packets of an SSRC first."""
+        """The tap that gets the packets of an SSRC first; None if there is none."""
         return self._taps.get(ssrc)
 
     def untap(self, ssrc: int) -> None:
-        """No longer give them to it."""
+        """Give the packets of an SSRC to its tap no longer."""
         self._taps.pop(ssrc, None)
 
     @property
     def extension_uris(self) -> Mapping[int, str]:
-        """What each header-extension id means."""
+        """The URIs of header extensions, by id."""
         return self._ids.by_id
 
     def _receive_rtp(self, data: bytes) -> None:
@@ -481,7 +481,7 @@ class RtpSession:
 
     @property
     def undecrypted_for(self) -> float:
-        """For how many seconds nothing of a stream that arrives could be decrypted; 0.0 while all is well."""
+        """How long nothing of a stream that arrives could be decrypted, in seconds; 0.0 while all is well."""
         return self._watch.failing_for(wall_time())
 
     def _learn(self, ssrc: int, receiver: RtpReceiver) -> None:
@@ -540,7 +540,7 @@ class RtpSession:
         self._prober.consider(self._wanted())
 
     def _wanted(self) -> int:
-        """What could be sent if the path bore it, in bit/s: what makes the part of each sender large enough."""
+        """The bitrate that could be sent if the path bore it, in bit/s: what makes each sender's part large enough."""
         least, most, takers = 0, 0, 0
         for sender in dict.fromkeys(self._senders.values()):
             need = sender.need
@@ -560,7 +560,7 @@ class RtpSession:
 
     @property
     def estimate(self) -> int | None:
-        """What the path bears, in bit/s, as feedback about packets tells, or else the other end; None if unknown."""
+        """The bitrate that the path bears, as feedback about packets tells, or else the other end; None if unknown."""
         found = None if self.control is None else self.control.estimate
         if found is None and self._remb and wall_time() - self._remb_at < REMB_LIFETIME:
             return self._remb
@@ -582,7 +582,7 @@ class RtpSession:
         return self._repeats.take(size, self.estimate, now)
 
     def note_overhead(self, size: int, now: float) -> None:
-        """So many bytes of correction are sent: there is less for what is new."""
+        """Count bytes of correction that are sent: there is less for what is new."""
         self._repeats.count(size, now)
 
     def _on_estimate(self, bitrate: int) -> None:

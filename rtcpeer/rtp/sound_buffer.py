@@ -233,7 +233,7 @@ class SoundBuffer:
         self._left = timestamp, number
 
     def _loss(self, packets: int, timestamp: int) -> Loss | None:
-        """What is missing before a timestamp; None if that is no sound."""
+        """The loss before a timestamp; None if that is no sound."""
         if self._left is None:
             return None
         begin = self._left[0] + self._duration & 0xFFFFFFFF

@@ -20,7 +20,7 @@ STREAMS_MAX = 16
 
 
 class Source:
-    """What one receiver gives to outputs.
+    """The streams of one receiver as outputs get them.
 
     Args:
         kind: "audio" or "video".
@@ -197,7 +197,7 @@ class Source:
             thinning.forget(output)
 
     def wanted(self, output: Output, now: float) -> int:
-        """What an output would get if its way bore it, in bit/s; 0 if it gets nothing."""
+        """The bitrate that an output would get if its way bore it, in bit/s; 0 if it gets nothing."""
         if output not in self.outputs:
             return 0
         return wanted_bitrate(self.streams.values(), wanted=self.outputs[output], now=now)

@@ -15,7 +15,7 @@ from rtcpeer.rtp import libsrtp
 
 
 class Profile(NamedTuple):
-    """One SRTP protection profile: its names in OpenSSL and libsrtp, sizes of key and salt in bytes."""
+    """An SRTP protection profile: its names in OpenSSL and libsrtp, sizes of key and salt in bytes."""
 
     name: bytes
     libsrtp: int
@@ -49,7 +49,7 @@ WINDOW = 1024
 
 
 class SrtpSessions(NamedTuple):
-    """Both directions: functions from packet to packet that raise `pylibsrtp.Error`, or ValueError for a long one.
+    """SRTP in both directions: functions from packet to packet, which raise `pylibsrtp.Error`, or ValueError.
 
     `protect_parts` writes a packet from its parts and protects it in one step (see `libsrtp.ProtectParts`);
     `forget` drops the state of a received SSRC, which begins anew when it comes again; `recover` decrypts a packet of
@@ -67,7 +67,7 @@ class SrtpSessions(NamedTuple):
 
 
 class SrtpKeys(NamedTuple):
-    """What a DTLS association gave for SRTP (RFC 5764 section 4.2): the profile, and what its exporter gave."""
+    """The keys that a DTLS association gave for SRTP (RFC 5764 section 4.2): profile and exported material."""
 
     profile: Profile
     material: bytes

@@ -20,7 +20,7 @@ _TSA, _STSA = (2, 3), (4, 5)
 
 
 class FrameLayer(NamedTuple):
-    """Of one packet's picture.
+    """The temporal layer of one packet's picture, and where it can be decoded from.
 
     Attributes:
         temporal: its temporal layer; 0 is needed by all others.

@@ -39,7 +39,7 @@ class _Pictures:
         return self._numbers.extend(line & 0xFFFF)
 
     def leave_out(self, descriptor: Vp8Descriptor) -> None:
-        """Nobody gets this picture."""
+        """Leave out a picture, so that nobody gets it."""
         _size, picture_at, width, picture, *_rest = descriptor
         if picture_at:
             self._numbers.leave_out(self._extend(picture, width))
@@ -166,7 +166,7 @@ class Thinning:
                 stream.reception.give_up(now)
 
     def skip(self, packet: RelayPacket, now: float) -> None:
-        """Likewise for one that nobody gets."""
+        """Take a packet of the origin that nobody gets."""
         for stream in self._streams.values():
             stream.skip(packet.copy(), now)
 

@@ -1,4 +1,4 @@
-"""Which encoder, decoder and payload format a negotiated video codec has; which codecs libav has here at all."""
+"""The encoder, decoder and payload format of a negotiated video codec; which codecs libav has here at all."""
 
 from __future__ import annotations
 

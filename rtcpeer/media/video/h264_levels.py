@@ -51,7 +51,7 @@ def macroblocks(width: int, height: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class H264Limits:
-    """What the other end decodes.
+    """The limits of what the other end decodes.
 
     Attributes:
         level: level_idc, 31 for level 3.1.
@@ -72,7 +72,7 @@ class H264Limits:
 
 
 def limits_of(codec: Codec) -> H264Limits:
-    """What an `a=fmtp` of the other end allows (RFC 6184 section 8.1); values below the level's own are ignored."""
+    """The limits in an `a=fmtp` of the other end (RFC 6184 section 8.1); values below the level's own are ignored."""
     level = _level(codec.parameter("profile-level-id"))
     per_second, per_picture, kilobits = _LEVELS[level]
     return H264Limits(

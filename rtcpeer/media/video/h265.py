@@ -65,7 +65,7 @@ def packetize(data: bytes) -> list[bytes]:
 
 
 def _fragments(unit: bytes) -> list[bytes]:
-    """One unit in several packets (section 4.4.3), all of about the same size."""
+    """The packets of one unit that is cut up (section 4.4.3), all of about the same size."""
     head, kind, body = _with_kind(unit, _FRAGMENT), _kind(unit), len(unit) - 2
     count = -(-body // (PAYLOAD_MAX - 3))
     room = -(-body // count)

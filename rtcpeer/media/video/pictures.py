@@ -68,7 +68,7 @@ def ticks(pts: int | None, time_base: fractions.Fraction | None) -> int:
 
 
 class PictureEncoder(ABC):
-    """One encoder with one codec's settings.
+    """An encoder with one codec's settings.
 
     Attributes:
         is_key: whether the picture encoded last can be decoded by itself.
@@ -107,7 +107,7 @@ class PictureEncoder(ABC):
         """The payloads of one encoded picture, of which `is_key` and `size` tell."""
 
     def foreign_options(self) -> dict[str, str]:
-        """What any encoder of this codec has to be told of the other end."""
+        """The options that any encoder of this codec has to be told of the other end."""
         return {}
 
     def adapt(self, codec: VideoCodecContext) -> None:  # noqa: B027 - most have none
@@ -138,7 +138,7 @@ class PictureEncoder(ABC):
 
     @property
     def target_bitrate(self) -> int:
-        """In bit/s. Setting it keeps it within what is good for a picture of usual size."""
+        """The target bitrate in bit/s. Setting it keeps it within what is good for a picture of usual size."""
         return self._bitrate
 
     @target_bitrate.setter
@@ -269,7 +269,7 @@ class PictureEncoder(ABC):
 
 
 class PictureDecoder(aiortc_adapter.Decoder):
-    """One decoder: a whole encoded picture in, frames of 8 bits and halved colour out, at once.
+    """A decoder: a whole encoded picture in, frames of 8 bits and halved colour out, at once.
 
     Args:
         pixels_max: a larger picture is refused, as libav counts it. libvpx does not: see `choice.picture_size`.

@@ -47,7 +47,7 @@ _registered: dict[str, RegisteredEncoder] = {}
 
 
 def registered_encoder(name: str) -> RegisteredEncoder | None:
-    """What was registered for a codec, by its name in upper case."""
+    """The encoder that was registered for a codec, by its name in upper case."""
     return _registered.get(name)
 
 

@@ -57,7 +57,7 @@ def packetize(data: bytes, picture_id: int, *, is_key: bool, size: tuple[int, in
 
 
 def _structure_end(payload: bytes, at: int) -> int:
-    """Where the scalability structure ends that begins at `at` (RFC 9628 section 4.2.1)."""
+    """The end of the scalability structure that begins at `at` (RFC 9628 section 4.2.1)."""
     octet = payload[at]
     at += 1
     if octet & 0x10:

@@ -1,4 +1,4 @@
-"""What arrived on a transport since the last feedback, by transport-wide number.
+"""The packets that arrived on a transport since the last feedback, by transport-wide number.
 
 Pure: `now` is an argument.
 """

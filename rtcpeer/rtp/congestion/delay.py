@@ -30,7 +30,7 @@ _PAUSE = 3.0
 
 
 class Usage(Enum):
-    """What a queue does."""
+    """The use of a path, as the trend of its queue shows it: normal, over or under."""
 
     NORMAL = 0
     OVER = 1

@@ -25,7 +25,7 @@ _RUN_MAX = 0x1FFF
 
 @dataclass(slots=True)
 class TransportFeedback:
-    """What one packet says.
+    """The content of one packet of transport-wide feedback.
 
     Attributes:
         base: the number of the first packet it tells of, 16 bits.

@@ -43,7 +43,7 @@ class SentPackets:
         return sum([self._bytes[self.number - back & SIZE - 1] for back in range(1, count + 1)])
 
     def take(self, told: TransportFeedback) -> Iterator[tuple[float, int, int | None]]:
-        """What feedback says of packets that are known and not acknowledged yet.
+        """The packets that feedback tells of, if they are known and not acknowledged yet.
 
         Yields:
             When it was sent, its size, and its arrival in ticks after the reference (None: lost, or late).

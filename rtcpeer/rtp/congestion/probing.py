@@ -27,7 +27,7 @@ SOON, FIRST, LAST = 0.5, 5.0, 15.0
 
 
 class ProbeResult(NamedTuple):
-    """What a probe has shown.
+    """The result of a probe.
 
     Attributes:
         rate: what the path bears, in bit/s.
@@ -39,7 +39,7 @@ class ProbeResult(NamedTuple):
 
 
 class Probe:
-    """One probe: what is sent between its begin and its end.
+    """A probe: the packets that are sent between its begin and its end.
 
     Args:
         rate: in bit/s.
@@ -73,7 +73,7 @@ class Probe:
         return arrived >= self.sent_bytes or now - self.ended_at > PATIENCE
 
     def result(self) -> ProbeResult | None:
-        """What it has shown; None if too little of it arrived."""
+        """The result; None if too little of it arrived."""
         arrivals = self._arrivals
         total = sum([size for _sent, _arrived, size in arrivals])
         if len(arrivals) < PACKETS_MIN or total < ARRIVED_MIN * self.sent_bytes:

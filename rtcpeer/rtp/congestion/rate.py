@@ -1,4 +1,4 @@
-"""What a path bears, in bit/s: up while its queue does not grow and nothing is lost, down when one of them happens.
+"""Estimate of what a path bears, in bit/s: up while its queue does not grow and nothing is lost, else down.
 
 Follows draft-ietf-rmcat-gcc-02 sections 5.5 and 6, but doubles each second until the first queue is seen. What is sent
 bounds what can be known; beyond that there are probes (see `probing`). Pure: times are arguments.
@@ -43,7 +43,7 @@ class Throughput:
         self._bytes = 0
 
     def add(self, size: int, arrived: float) -> None:
-        """So much arrived at that time, of the other end's clock."""
+        """Count bytes that arrived at a time of the other end's clock."""
         steps = self._steps
         if steps and not -1.0 < arrived - steps[-1][0] < 2.0:
             steps.clear()
@@ -54,7 +54,7 @@ class Throughput:
             self._bytes -= steps.popleft()[1]
 
     def rate(self) -> float | None:
-        """In bit/s; None while there is too little to tell."""
+        """The throughput in bit/s; None while there is too little to tell."""
         steps = self._steps
         span = steps[-1][0] - steps[0][0] if steps else 0.0
         if span < MEASURED / 2:
@@ -177,7 +177,7 @@ class RateEstimate:
         return True
 
     def note_loss(self, lost: int, told: int, now: float) -> None:
-        """Of so many packets so many were lost."""
+        """Note how many of how many packets were lost."""
         self._lost += lost
         self._told += told
         if self._told < LOSS_PACKETS or now - self._loss_at < LOSS_TIME or self.value is None:

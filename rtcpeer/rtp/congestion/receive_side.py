@@ -1,4 +1,4 @@
-"""What a path bears as its receiver sees it, for senders that only know REMB (draft-alvestrand-rmcat-remb-03).
+"""Estimate of a path by its receiver, for senders that only know REMB (draft-alvestrand-rmcat-remb-03).
 
 From the times of sending that packets tell (abs-send-time) and when they arrive. Pure: `now` is an argument.
 """

@@ -57,7 +57,7 @@ class RepeatBudget:
         return True
 
     def left(self, estimate: int, now: float) -> int:
-        """What of an estimate is left for what is new, in bit/s."""
+        """The part of an estimate that is left for what is new, in bit/s."""
         part = min(8 * self._current(now), PART_MAX * estimate)
         return int(estimate - part)
 
@@ -65,6 +65,6 @@ class RepeatBudget:
         return self._rate * math.exp(-max(0.0, now - self._rated_at) / MEASURED)
 
     def count(self, size: int, now: float) -> None:
-        """So many bytes are sent that say nothing new."""
+        """Count bytes that are sent and say nothing new."""
         self._rate = self._current(now) + size / MEASURED
         self._rated_at = now

@@ -77,13 +77,13 @@ class SendControl:
 
     @property
     def estimate(self) -> int | None:
-        """What the path bears, in bit/s; None while there is too little to tell, or no feedback any more."""
+        """The estimate of the path, in bit/s; None while there is too little to tell, or no feedback any more."""
         value = self._estimate.value
         return None if value is None or self.now() - self._heard_at > _LIFETIME else int(value)
 
     @property
     def measured(self) -> float:
-        """What arrives, in bit/s; 0.0 while there is too little to tell."""
+        """The bitrate that arrives, in bit/s; 0.0 while there is too little to tell."""
         return self._estimate.throughput.rate() or 0.0
 
     @property
@@ -92,7 +92,7 @@ class SendControl:
         return self._probe is not None
 
     def begin_probe(self, rate: int) -> None:
-        """What is sent from now on is a probe of this rate, in bit/s."""
+        """Begin a probe: what is sent from now on has this rate, in bit/s."""
         self._probe = Probe(rate, self.now())
         self._probe_from = self._sent.number
 
