@@ -79,7 +79,7 @@ def _add_stream_like(container: OutputContainer, codec: str, picture: bytes) -> 
 
 
 class PacketWriter:
-    """Writes the encoded frames of one track; see `file_streams.StreamWriter`.
+    """Writes the encoded frames of one track; see `file_streams.TrackWriter`.
 
     Args:
         container: not begun yet.

@@ -294,7 +294,7 @@ class MediaReceiver:
     # -- what the RTP session calls ----------------------------------------------------------------
 
     def on_rtp(self, packet: RtpPacket, now: float) -> None:
-        """Implements `rtp.RtpReceiver.on_rtp`."""
+        """Implements `rtp.session.RtpReceiver.on_rtp`."""
         form = self._formats.get(packet.payload_type)
         if form is None:
             return
@@ -374,7 +374,7 @@ class MediaReceiver:
         return stream
 
     def on_sender_report(self, report: rtcp.SenderReport, now: float) -> None:
-        """Implements `rtp.RtpReceiver.on_sender_report`."""
+        """Implements `rtp.session.RtpReceiver.on_sender_report`."""
         stream = self._streams.get(report.ssrc)
         if stream is not None:
             stream.take_report(report, now)
@@ -382,7 +382,7 @@ class MediaReceiver:
             self._tap.on_sender_report(report, now)
 
     def on_bye(self, ssrc: int) -> None:
-        """Implements `rtp.RtpReceiver.on_bye`: the track is muted, not ended (webrtc-pc 5.3)."""
+        """Implements `rtp.session.RtpReceiver.on_bye`: the track is muted, not ended (webrtc-pc 5.3)."""
         if ssrc == self._shown:
             self._shown = None
         if ssrc in self._streams and self._flowing:
@@ -390,7 +390,7 @@ class MediaReceiver:
             self._sink.on_flow(False)
 
     def reports(self, now: float) -> list[rtcp.ReceiverInfo]:
-        """Implements `rtp.RtpReceiver.reports`."""
+        """Implements `rtp.session.RtpReceiver.reports`."""
         alive = [s for s in self._streams.values() if now - s.last_packet_at < 2 * SILENCE]
         if self._flowing and all(now - s.last_packet_at > SILENCE for s in alive):
             self._flowing = False
@@ -398,7 +398,7 @@ class MediaReceiver:
         return [stream.report(now) for stream in alive]
 
     def on_transport(self, connected: bool) -> None:
-        """Implements `rtp.RtpReceiver.on_transport`: nothing to begin or end."""
+        """Implements `rtp.session.RtpReceiver.on_transport`: nothing to begin or end."""
 
     def on_demand(self) -> None:
         """Implements `neighbours.ReceiverControl.on_demand`: decoding begins with a key frame."""

@@ -347,7 +347,7 @@ class Relay:
         return 0 if self._output is None else self._source.wanted(self._output, wall_time())
 
     def make_padding(self, size: int) -> bytes | None:
-        """Implements `rtp.RtpSender.make_padding`."""
+        """Implements `rtp.session.RtpSender.make_padding`."""
         return None if self._output is None else self._output.make_padding(size)
 
     def write_report(self, cname: str, now: float) -> bytes | None:

@@ -446,11 +446,11 @@ class MediaSender:
     # -- what the RTP session calls ----------------------------------------------------------------
 
     def on_transport(self, connected: bool) -> None:
-        """Implements `rtp.RtpSender.on_transport`."""
+        """Implements `rtp.session.RtpSender.on_transport`."""
         self.update()
 
     def on_feedback(self, ssrc: int, packet: rtcp.Feedback, now: float) -> None:
-        """Implements `rtp.RtpSender.on_feedback`."""
+        """Implements `rtp.session.RtpSender.on_feedback`."""
         stream = self._known.get(ssrc)
         if stream is None:
             return
@@ -490,7 +490,7 @@ class MediaSender:
 
     @property
     def need(self) -> int | None:
-        """Implements `rtp.RtpSender.need`."""
+        """Implements `rtp.session.RtpSender.need`."""
         if not self.is_ready and self.forwarding.relay is None:
             return 0
         if self.kind == "video":
@@ -499,7 +499,7 @@ class MediaSender:
 
     @property
     def wanted(self) -> int:
-        """Implements `rtp.RtpSender.wanted`: the best layer of what is forwarded, or what encoders make."""
+        """Implements `rtp.session.RtpSender.wanted`: the best layer of what is forwarded, or what encoders make."""
         relay = self.forwarding.relay
         if relay is not None:
             return relay.wanted
@@ -508,7 +508,7 @@ class MediaSender:
         return sum([s.packets.encoding.max_bitrate or BITRATE_DEFAULT for s in self.active_streams])
 
     def make_padding(self, size: int) -> bytes | None:
-        """Implements `rtp.RtpSender.make_padding`."""
+        """Implements `rtp.session.RtpSender.make_padding`."""
         stream = next(iter(self.active_streams), None)
         if self.kind != "video" or stream is None:
             return None
@@ -523,7 +523,7 @@ class MediaSender:
         return self._share
 
     def on_estimate(self, bitrate: int) -> None:
-        """Implements `rtp.RtpSender.on_estimate`."""
+        """Implements `rtp.session.RtpSender.on_estimate`."""
         self._share = bitrate
         self._estimate.note(bitrate, wall_time())
         relay = self.forwarding.relay
@@ -534,7 +534,7 @@ class MediaSender:
         return session.send_sound if self.kind == "audio" else session.send_rtp
 
     def sender_reports(self, now: float) -> list[bytes]:
-        """Implements `rtp.RtpSender.sender_reports`."""
+        """Implements `rtp.session.RtpSender.sender_reports`."""
         cname = self._parameters.cname if self._parameters is not None else ""
         relayed, relay = self.forwarding.stream, self.forwarding.relay
         reports = (

@@ -111,7 +111,7 @@ class ReceiverTap:
         self._forward(data, now, is_counted=True)
 
     def on_sender_report(self, report: rtcp.SenderReport, now: float) -> None:
-        """Implements `rtp.RtpReceiver.on_sender_report`."""
+        """Implements `rtp.session.RtpReceiver.on_sender_report`."""
         clock = self._clocks.get(report.ssrc)
         if clock is not None:
             info = report.sender_info

@@ -54,7 +54,7 @@ class RtpReceiver(Protocol):
     """Protocol of receivers of the packets of one media section."""
 
     def on_rtp(self, packet: RtpPacket, now: float) -> None:
-        """A packet; `now` is `clock.wall_time()`."""
+        """A packet; `now` is `aio.wall_time()`."""
 
     def on_sender_report(self, report: rtcp.SenderReport, now: float) -> None:
         """A sender report of one of its streams."""

@@ -395,12 +395,12 @@ class DataTransport:
     # -- DTLS --------------------------------------------------------------------------------------
 
     def on_dtls_connected(self) -> None:
-        """Implements `dtls.DataUser.on_dtls_connected`."""
+        """Implements `dtls.interfaces.DataUser.on_dtls_connected`."""
         self._connected = True
         self._connect()
 
     def on_dtls_data(self, data: bytes) -> None:
-        """Implements `dtls.DataUser.on_dtls_data`."""
+        """Implements `dtls.interfaces.DataUser.on_dtls_data`."""
         association = self._association
         if association is None:
             return
@@ -420,12 +420,12 @@ class DataTransport:
             self._look_soon()
 
     def on_dtls_closed(self, error: RTCError | None) -> None:
-        """Implements `dtls.DataUser.on_dtls_closed`."""
+        """Implements `dtls.interfaces.DataUser.on_dtls_closed`."""
         self._abort()
         self._end(error, tell=True)
 
     def on_dtls_wake(self) -> None:
-        """Implements `dtls.DataUser.on_dtls_wake`."""
+        """Implements `dtls.interfaces.DataUser.on_dtls_wake`."""
         if self._association is not None:
             self._association.wake(self.time())
             self._send()
