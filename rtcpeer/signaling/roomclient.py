@@ -320,6 +320,8 @@ class Room(EventTarget):
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
+            if self.endReason:
+                continue  # what was on its way when we left; we wait for the server to close the socket
             if message.type != aiohttp.WSMsgType.TEXT:
                 self.notices.add("frame", "the room server has sent a frame that is no text")
                 continue

@@ -15,11 +15,15 @@
 --   away                   sorted set: member -> when it is removed, on the clock
 local P = KEYS[1]
 local op, generation, node = ARGV[1], ARGV[2], ARGV[3]
-local GRACE, BACKLOG, EVENTS = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local GRACE, BACKLOG, EVENTS, UNTIL = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local OVERHEAD, INLINE, NODE_LENGTH = 100, 8192, 20000
-local SLOW, SUPERSEDED, KICKED = '1013', '4001', '4003'
-local function arg(n) return ARGV[6 + n] end
+local RESTART, SLOW, SUPERSEDED, KICKED = '1012', '1013', '4001', '4003'
+local function arg(n) return ARGV[7 + n] end
 
+local function real_time()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) + tonumber(time[2]) / 1000000
+end
 local function clock() return tonumber(redis.call('GET', P .. 'clock') or '0') end
 local function member(id) return P .. 'member:' .. id end
 local function get(id, ...) return redis.call('HMGET', member(id), ...) end
@@ -198,10 +202,11 @@ function ops.resume()
 end
 
 function ops.submit()
-  local id, attach, seq, kind, to, text = arg(1), arg(2), tonumber(arg(3)), arg(4), arg(5), arg(6)
+  local id, attach, seq, kind, to, text = arg(1), arg(2), tonumber(arg(3)), arg(5), arg(6), arg(7)
   local m = get(id, 'attach', 'received', 'room', 'kick')
   if m[1] ~= attach then return {m[1] and m[1] ~= '' and 'superseded' or 'detached'} end
-  local received = tonumber(m[2])
+  -- the node knows of a frame that was done when the memory was lost
+  local received = math.max(tonumber(m[2]), tonumber(arg(4)))
   if seq <= received then return {'ok'} end
   if seq > received + 1 then return {'bad-frame', tostring(received)} end
   redis.call('HSET', member(id), 'received', seq)
@@ -215,7 +220,7 @@ function ops.submit()
       lost(other, 'backlog')
     end
   elseif kind == 'metadata' then
-    set_public(id, m[3], arg(7))
+    set_public(id, m[3], arg(8))
     event_to_others(m[3], id, text)
   elseif to == id or redis.call('HEXISTS', P .. 'room:' .. m[3], to) == 0 then
     lost(to, 'no-member')
@@ -224,7 +229,7 @@ function ops.submit()
   elseif m[4] ~= '1' then
     lost(to, 'forbidden')
   else
-    detach(to, KICKED, arg(8))
+    detach(to, KICKED, arg(9))
     remove(to, 'kicked')
   end
   return {'ok'}
@@ -232,7 +237,7 @@ end
 
 -- of many members at once: id, attach, seq, ...
 function ops.acknowledge()
-  for n = 1, #ARGV - 6, 3 do
+  for n = 1, #ARGV - 7, 3 do
     local m = get(arg(n), 'attach', 'seq')
     if m[1] == arg(n + 1) and tonumber(arg(n + 2)) <= tonumber(m[2]) then
       acknowledge(arg(n), tonumber(arg(n + 2)))
@@ -266,14 +271,24 @@ function ops.others()
   return {'ok', others(arg(1), arg(2))}
 end
 
--- frames of a member after a number
+-- frames of a member after a number; and, if the socket that asks is no longer the member's, how to close it
 function ops.missed()
-  local missed = {}
+  local missed, at = {}, get(arg(1), 'attach')[1]
   for _, entry in ipairs(redis.call('XRANGE', P .. 'inbox:' .. arg(1), (arg(2) + 1) .. '-0', '+')) do
     missed[#missed + 1] = string.match(entry[1], '^%d+')
     missed[#missed + 1] = entry[2][2]
   end
-  return {'ok', missed}
+  return {'ok', missed, at == arg(3) and '' or at and at ~= '' and SUPERSEDED or RESTART}
+end
+
+-- the members at this node, with their sockets
+function ops.mine()
+  local found = {}
+  for _, id in ipairs(redis.call('SMEMBERS', P .. 'of:' .. node)) do
+    found[#found + 1] = id
+    found[#found + 1] = get(id, 'attach')[1] or ''
+  end
+  return {'ok', found}
 end
 
 -- after the memory was lost: a member that a node still has, with the numbers that it has reached
@@ -294,8 +309,7 @@ end
 function ops.beat()
   local drawn, ttl = arg(1), tonumber(arg(2))
   redis.call('SET', P .. 'generation', drawn, 'NX')
-  local time = redis.call('TIME')
-  local real = tonumber(time[1]) + tonumber(time[2]) / 1000000
+  local real = real_time()
   local before = tonumber(redis.call('GET', P .. 'beat') or real)
   local now = clock() + math.max(0, math.min(real - before, 1))
   redis.call('SET', P .. 'beat', string.format('%.6f', real))
@@ -306,7 +320,8 @@ function ops.beat()
     give_up(name, redis.call('ZSCORE', P .. 'nodes', name) - ttl + GRACE)
   end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'away', '-inf', now)) do remove(id, 'expired') end
-  return {'ok', redis.call('GET', P .. 'generation'), known}
+  return {'ok', redis.call('GET', P .. 'generation'), known, tostring(redis.call('SCARD', P .. 'of:' .. node)),
+    string.format('%.6f', real)}
 end
 
 function ops.bye()
@@ -314,5 +329,9 @@ function ops.bye()
   return {'ok'}
 end
 
-if op ~= 'beat' and redis.call('GET', P .. 'generation') ~= generation then return {'forgotten'} end
+if op ~= 'beat' then
+  if redis.call('GET', P .. 'generation') ~= generation then return {'forgotten'} end
+  -- whoever asked has given the answer up, and may have asked for something else since
+  if real_time() > UNTIL then return {'late'} end
+end
 return ops[op]()

@@ -7,6 +7,10 @@ A frame for a member is in the member's stream until it is acknowledged, and in 
 member's socket. The node reads its own stream; where a number is missing there, it reads the member's. A node that
 stops beating is given up by any other node: its members are away from its last beat on. While Redis cannot be reached,
 frames wait in the clients, entries are refused after a while, and nobody's grace time passes.
+
+What a node does not know: whether a command without an answer was done. So every command carries the time, on Redis'
+clock, until which it may be done: after `_TIMEOUT` without an answer it is done already or never will be, and what the
+node asks next cannot be overtaken by it.
 """
 
 from __future__ import annotations
@@ -15,10 +19,12 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import redis.asyncio
 from redis.asyncio.retry import Retry
@@ -34,14 +40,22 @@ logger = logging.getLogger(__name__)
 
 _BEAT: Final = 0.5
 _LONGEST_TTL: Final = 5.0
-# how long a command may take, in seconds, and how long the reader waits for news
+# how long a command may take, in seconds (Redis does it within this time or not at all), and how long the reader waits
+# for news
 _TIMEOUT: Final = 2.0
 _BLOCK_MS: Final = 1000
+_READ_COUNT: Final = 200
 _ACK_TIME: Final = 0.1
 # acknowledgements of so many members in one command
 _ACKS: Final = 300
 _RETRY: Final = 0.2
 _CONNECTIONS: Final = 32
+# Redis' clock is judged by so many beats
+_CLOCKS: Final = 20
+# so many beats in a row, Redis has another number of members here than this node: it looks who they are
+_STRAY_BEATS: Final = 4
+# answers that another memory of Redis' makes worthless
+_OF_ONE_MEMORY: Final = ("enter", "resume", "missed", "mine")
 # after the memory was lost, every node has registered its members within this time
 _SETTLE: Final = 1.5
 
@@ -64,6 +78,7 @@ class _Local:
     may_kick: bool
     received: int
     seq: int  # the number of the last frame that was delivered
+    is_settled: bool = False  # whether Redis has said that it is a member
 
 
 class RedisBackend:
@@ -99,6 +114,13 @@ class RedisBackend:
         self._local: dict[str, _Local] = {}
         self._acks: dict[str, tuple[str, int]] = {}
         self._acks_wanted = asyncio.Event()
+        self._resuming: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._clocks: deque[float] = deque(
+            maxlen=_CLOCKS
+        )  # Redis' clock less ours, too small rather than too large
+        self._is_behind = False  # whether the members' own streams must be read
+        self._is_trimmed = False  # whether entries of this node's stream are gone
+        self._strays = 0
         self._tasks = TaskSet("rooms in Redis")
         self._client: Any = None
         self._script: Any = None
@@ -114,6 +136,7 @@ class RedisBackend:
         """
         self._sink, self._grace = sink, grace
         self._node = secrets.token_urlsafe(9)
+        self._clocks.clear()
         pool = redis.asyncio.BlockingConnectionPool.from_url(
             self._url,
             max_connections=_CONNECTIONS,
@@ -164,45 +187,51 @@ class RedisBackend:
         except RoomError:
             del self._local[entry.id]
             raise
+        local.is_settled = True
         return Entered(opened == "1", others)
 
     async def resume(self, id: str, room: str, attach: str, received: int) -> Entered | None:
         """Implements `RoomBackend.resume`."""
-        before = self._local.get(id)
-        # at once: what comes for it while the answer is on its way must not pass by
-        local = self._local[id] = _Local(room, "", attach, False, 0, received)
-        answer = None
-        try:
-            answer = await self._ask("resume", id, room, attach, received, refusals=("gone",))
-        finally:
-            if answer is None and self._local.get(id) is local:
-                if before is None:
-                    del self._local[id]
-                else:
-                    self._local[id] = before
-        if answer is None:
-            return None
-        others, submitted, missed, local.public, kick = answer
-        frames = _numbered(missed)
-        local.received, local.may_kick = int(submitted), kick == "1"
-        local.seq = max(local.seq, frames[-1][0] if frames else 0)
-        return Entered(False, others, local.received, received, frames)
+        # one after the other: who is the member's in the end must be the same here and in Redis
+        async with self._resuming.setdefault(id, asyncio.Lock()):
+            before = self._local.get(id)
+            # at once: what comes for it while the answer is on its way must not pass by
+            local = self._local[id] = _Local(room, "", attach, False, 0, received)
+            answer = None
+            try:
+                answer = await self._ask("resume", id, room, attach, received, refusals=("gone",))
+            finally:
+                if answer is None and self._local.get(id) is local:
+                    if before is None:
+                        del self._local[id]
+                    else:
+                        self._local[id] = before
+            if answer is None:
+                return None
+            others, submitted, missed, local.public, kick = answer
+            frames = _numbered(missed)
+            local.received, local.may_kick, local.is_settled = int(submitted), kick == "1", True
+            local.seq = max(local.seq, frames[-1][0] if frames else 0)
+            return Entered(False, others, local.received, received, frames)
 
     async def submit(self, id: str, attach: str, seq: int, submission: Submission) -> None:
         """Implements `RoomBackend.submit`."""
+        local = self._local.get(id)
+        if local is not None and local.attach != attach:
+            local = None
         await self._ask(
             "submit",
             id,
             attach,
             seq,
+            local.received if local is not None else 0,
             submission.kind,
             submission.to,
             submission.text,
             submission.public,
             submission.reason,
         )
-        local = self._local.get(id)
-        if local is not None and local.attach == attach:
+        if local is not None:
             local.received = max(local.received, seq)
             local.public = submission.public or local.public
 
@@ -237,39 +266,45 @@ class RedisBackend:
         Raises:
             RoomError: it is refused.
             NetworkError: Redis cannot be reached, or has lost its memory and the members come back right now, or the
-                member's socket is about to be closed.
+                member's socket is about to be closed; or it took too long.
         """
         if self._client is None:
             raise NetworkError("the backend is closed", fault="network")
-        values = [op, self._generation, self._node, self._grace, self._backlog, EVENTS, *arguments]
+        generation = self._generation
+        until = asyncio.get_running_loop().time() + max(self._clocks, default=0.0) + _TIMEOUT
+        values = [op, generation, self._node, self._grace, self._backlog, EVENTS, f"{until:.3f}", *arguments]
         try:
             answer = await self._script(keys=[self._prefix], args=values)
         except (RedisError, OSError, TimeoutError) as error:
             raise NetworkError(f"Redis cannot be reached: {type(error).__name__}", fault="network") from error
-        if answer[0] == "ok":
+        if answer[0] == "ok" and (op not in _OF_ONE_MEMORY or generation == self._generation):
             return answer[1:]
         if answer[0] in refusals:
             return None
-        if answer[0] == "forgotten":
+        if answer[0] in ("forgotten", "ok"):
             raise NetworkError("Redis has lost its memory", fault="network")
+        if answer[0] == "late":
+            raise NetworkError("Redis was asked too late", fault="network")
         if (
             answer[0] == "detached"
-        ):  # no refusal: why it is closed, and whether it may come back, is said there
+        ):  # no refusal: how the socket is closed says whether the member may come back
             raise NetworkError(
                 "the member's socket is given up, as this node is about to hear", fault="network"
             )
         raise RoomError(answer[0], _REFUSALS[answer[0]])
 
-    async def _beat(self) -> tuple[str, bool]:
+    async def _beat(self) -> tuple[str, bool, int]:
+        """Tell that this node lives; the generation, whether the node was known, how many members Redis has here."""
         ttl = max(3 * _BEAT, min(_LONGEST_TTL, self._grace / 2))
-        generation, known = await self._ask("beat", secrets.token_hex(8), ttl)
-        return generation, known == "1"
+        generation, known, members, time = await self._ask("beat", secrets.token_hex(8), ttl)
+        self._clocks.append(float(time) - asyncio.get_running_loop().time())
+        return generation, known == "1", int(members)
 
     async def _beat_forever(self) -> None:
         while True:
             await asyncio.sleep(_BEAT)
             try:
-                generation, known = await self._beat()
+                generation, known, members = await self._beat()
                 if generation != self._generation:
                     logger.warning("Redis has lost its memory: %d members register again", len(self._local))
                     self._generation = generation
@@ -278,11 +313,27 @@ class RedisBackend:
                 elif not known:
                     logger.warning("this node was given up: its members resume")
                     self._detach_all()
+                else:
+                    await self._compare(members)
             except NetworkError as error:
                 logger.warning("no beat: %s", error)
 
+    async def _compare(self, members: int) -> None:
+        """Let go who is at this node for Redis only: nobody would ever report that it is gone."""
+        self._strays = self._strays + 1 if members != len(self._local) else 0
+        if self._strays < _STRAY_BEATS:
+            return
+        self._strays = 0
+        (known,) = await self._ask("mine")
+        for id_, attach in zip(known[::2], known[1::2], strict=True):
+            if id_ not in self._local:  # one who enters or resumes right now is there
+                logger.warning("a member without a socket is let go")
+                await self._ask("lose", id_, attach)
+
     async def _register_all(self) -> None:
         for id_, local in tuple(self._local.items()):
+            if not local.is_settled:
+                continue  # it asks again, and Redis decides
             try:
                 await self._ask(
                     "register",
@@ -331,14 +382,27 @@ class RedisBackend:
                 last, generation = "0", self._generation
             stream = f"{self._prefix}node:{self._node}"
             try:
-                answer = await self._client.xread({stream: last}, count=200, block=_BLOCK_MS)
-                for _, entries in answer or ():
-                    for last, fields in entries:  # noqa: B007  # where to go on
-                        await self._take(fields)
+                if self._is_behind:
+                    await self._catch_up()
+                    self._is_behind = False
+                answer = await self._client.xread({stream: last}, count=_READ_COUNT, block=_BLOCK_MS)
+                entries = answer[0][1] if answer else []
+                if len(entries) == _READ_COUNT and last != "0":
+                    oldest = await self._client.xrange(stream, count=1)
+                    if oldest and _position(oldest[0][0]) > _position(last):
+                        logger.warning("this node has read too late: entries of its stream are gone")
+                        self._is_behind = self._is_trimmed = True
+                for last, fields in entries:  # noqa: B007  # where to go on
+                    if generation != self._generation:
+                        break  # of the memory that was lost: these numbers are given again
+                    await self._take(fields)
+                if self._is_trimmed and len(entries) < _READ_COUNT:
+                    self._is_trimmed = False
+                    await self._catch_up(closing=True)
             except (RedisError, OSError, TimeoutError, NetworkError) as error:
                 logger.warning("the stream of this node cannot be read: %s", type(error).__name__)
+                self._is_behind = True
                 await asyncio.sleep(_RETRY)
-                await self._catch_up()
 
     async def _take(self, fields: dict[str, str]) -> None:
         if fields["k"] == "detach":
@@ -354,21 +418,22 @@ class RedisBackend:
             else:
                 await self._fill(id_, local)
 
-    async def _fill(self, id: str, local: _Local) -> None:
-        """Deliver everything that the member has not had, from its own stream."""
-        (missed,) = await self._ask("missed", id, local.seq)
+    async def _fill(self, id: str, local: _Local, *, closing: bool = False) -> None:
+        """Deliver everything that the member has not had, from its own stream; `closing`: or close its lost socket."""
+        missed, code = await self._ask("missed", id, local.seq, local.attach)
+        if self._local.get(id) is not local:
+            return  # it is another socket's by now, which gets it all
         frames = [frame for frame in _numbered(missed) if frame[0] > local.seq]
         if frames and frames[0][0] != local.seq + 1:
             self._detach(id, local.attach, CLOSE_RESTART, "frames are missing")
+        elif code and closing and local.is_settled:
+            self._detach(id, local.attach, int(code), "this socket is no longer the member's")
         else:
             self._deliver(id, local, frames)
 
-    async def _catch_up(self) -> None:
+    async def _catch_up(self, *, closing: bool = False) -> None:
         for id_, local in tuple(self._local.items()):
-            try:
-                await self._fill(id_, local)
-            except NetworkError:
-                return  # the next attempt to read fails as well
+            await self._fill(id_, local, closing=closing)
 
     def _deliver(self, id: str, local: _Local, frames: Iterable[tuple[int, str]]) -> None:
         assert self._sink is not None
@@ -393,6 +458,11 @@ class RedisBackend:
             if self._acks:
                 self._acks_wanted.set()
                 await asyncio.sleep(_RETRY)
+
+
+def _position(entry: str) -> tuple[int, ...]:
+    """The id of an entry of a stream, to compare."""
+    return tuple(map(int, entry.split("-")))
 
 
 def _numbered(values: list[str]) -> list[tuple[int, str]]:

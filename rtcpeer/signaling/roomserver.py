@@ -152,7 +152,7 @@ class RoomServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sockets: set[RoomSocket] = set()
         self._members: dict[str, RoomSocket] = {}  # by id; also while one enters
-        self._resuming: dict[str, RoomSocket] = {}
+        self._resuming: dict[str, set[RoomSocket]] = {}
         self._attached: dict[str, RoomSocket] = {}
         self._clients: Counter[str] = Counter()  # sockets by address
         self._waiting: Counter[str] = Counter()  # those that have not entered
@@ -475,14 +475,19 @@ class RoomServer:
         identity = read_token_untrusted(self._secret, token) if token else None
         if identity is None or identity.room != socket.room or identity.user != socket.user:
             return None
-        self._resuming[identity.id] = socket
+        resuming = self._resuming.setdefault(identity.id, set())
+        resuming.add(socket)
         try:
             entered = await self._patiently(
                 lambda: self.backend.resume(identity.id, identity.room, socket.attach, frame["received"])
             )
+        except RoomError:  # it may have been done: that socket would be the member's for ever
+            self._tasks.start(self._insist(self.backend.lose, identity.id, socket.attach))
+            raise
         finally:
-            if self._resuming.get(identity.id) is socket:
-                del self._resuming[identity.id]
+            resuming.discard(socket)
+            if not resuming:
+                self._resuming.pop(identity.id, None)
         if entered is None:
             socket.refuse_entry()
             return None
@@ -549,10 +554,11 @@ class RoomServer:
 
     def deliver(self, id: str, seq: int, text: str) -> None:
         """Implements `NodeSink.deliver`."""
-        for sockets in (self._members, self._resuming):
-            socket = sockets.get(id)
-            if socket is not None:
-                socket.deliver(seq, text)
+        socket = self._members.get(id)
+        if socket is not None:
+            socket.deliver(seq, text)
+        for other in self._resuming.get(id, ()):
+            other.deliver(seq, text)
 
     def detach(self, id: str, attach: str, code: int, reason: str) -> None:
         """Implements `NodeSink.detach`."""
@@ -562,6 +568,8 @@ class RoomServer:
             if code == CLOSE_KICKED:
                 socket.send({"type": "kicked", "reason": reason})
             socket.close_later(code, reason)
+            if code == CLOSE_RESTART:  # the backend may still have the member here
+                self._tasks.start(self._insist(self.backend.lose, id, attach))
 
     def doubt(self, id: str, members: list[str]) -> None:
         """Implements `NodeSink.doubt`."""

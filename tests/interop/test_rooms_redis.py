@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -10,11 +11,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from aiohttp import WSMsgType
 
 from rtcpeer import NetworkError
 from rtcpeer.signaling import RedisBackend, Room, RoomClient, RoomError, RoomMember, RoomServer
 from tests.interop.redis_server import RedisServer, redis_server
-from tests.unit.signaling.roomkit import CANDIDATE, Proxy, raw
+from tests.unit.signaling.roomkit import CANDIDATE, Proxy, RawClient, raw
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
@@ -41,7 +43,7 @@ async def two_nodes(redis: RedisServer) -> AsyncIterator[tuple[RoomServer, RoomS
 
 @contextlib.asynccontextmanager
 async def two_members(one: str, two: str) -> AsyncIterator[tuple[Room, RoomMember, Room, RoomMember]]:
-    async with RoomClient(one, name="alice") as a, RoomClient(two, name="bob") as b, asyncio.timeout(60):
+    async with RoomClient(one, name="alice") as a, RoomClient(two, name="bob") as b, asyncio.timeout(20):
         room_a, room_b = await a.openOrJoin("lobby"), await b.openOrJoin("lobby")
         yield room_a, await anext(room_a), room_b, await anext(room_b)
 
@@ -126,6 +128,150 @@ async def test_a_member_whose_node_was_given_up_comes_back(redis: RedisServer) -
         await two.backend._ask("bye")  # what another node does after beats have failed to come
         await exchange([(to_b, to_a), (to_a, to_b)], 30, 0.05)
         assert not room_b.endReason
+
+
+async def test_two_sockets_of_a_member_race_at_one_node(redis: RedisServer) -> None:
+    """In whatever order Redis does what it was asked, one of the sockets is the member's and hears everything."""
+    async with node(redis) as server, raw(server) as old, raw(server) as other:
+        entered = await old.enter()
+        await other.enter()
+        for number in range(10):
+            async with raw(server) as first, raw(server) as second:
+                with redis.stopped():
+                    for client in (first, second):
+                        await client.send(
+                            {"type": "enter", "room": "lobby", "resume": entered["token"], "received": 1}
+                        )
+                    await asyncio.sleep(0.05)
+                for client in (first, second):
+                    assert (await client.receive("entered"))["resumed"]
+                await other.send({"type": "message", "to": entered["id"], "message": {"n": number}})
+                done, _ = await asyncio.wait(
+                    [asyncio.create_task(hear(client, number)) for client in (first, second)]
+                )
+                assert sorted(task.result() for task in done) == [False, True]
+
+
+async def nobody_in(room: str, server: RoomServer) -> None:
+    """Wait until Redis knows nobody in a room, for as long as one may be away and a little more."""
+    async with asyncio.timeout(GRACE + 8):
+        for _ in iter(int, 1):
+            with contextlib.suppress(NetworkError):
+                if not await server.backend.presence(room):
+                    return
+            await asyncio.sleep(0.1)
+
+
+async def hear(client: RawClient, number: int) -> bool:
+    """Whether a socket gets the message with this number; False: it is closed as superseded."""
+    while (message := await client.socket.receive(10)).type == WSMsgType.TEXT:
+        if json.loads(message.data).get("message") == {"n": number}:
+            return True
+    assert client.socket.close_code == 4001
+    return False
+
+
+async def test_who_enters_a_node_that_was_given_up_and_goes_away_is_no_ghost(redis: RedisServer) -> None:
+    """The node closes the socket by itself; Redis must hear that the member is away."""
+    async with node(redis) as server, raw(server) as client:
+        assert isinstance(server.backend, RedisBackend)
+        await server.backend._ask("bye")
+        await client.enter()
+        assert await client.closed() == 1012
+        await nobody_in("lobby", server)
+
+
+async def test_an_entry_that_was_given_up_leaves_no_ghost(redis: RedisServer) -> None:
+    """Redis does nothing of what it was asked while it stood still, once nobody waits for the answer."""
+    async with node(redis) as server, raw(server) as client, raw(server) as resuming:
+        token = (await resuming.enter("den"))["token"]
+        await resuming.socket.close()
+        await asyncio.sleep(0.2)
+        with redis.stopped():
+            async with raw(server) as again:
+                await again.send({"type": "enter", "room": "den", "resume": token, "received": 0})
+                await client.send({"type": "enter", "room": "lobby"})
+                assert (await client.receive("error"))["code"] == "unavailable"
+                assert (await again.receive("error"))["code"] == "unavailable"
+        await nobody_in("lobby", server)
+        await nobody_in("den", server)
+
+
+async def test_a_member_without_a_socket_is_let_go(redis: RedisServer) -> None:
+    """Whatever has brought it about: Redis has a member at a node that does not know of it."""
+    async with node(redis) as server:
+        assert isinstance(server.backend, RedisBackend)
+        await server.backend._ask("enter", "ghost", "lobby", "open", '{"away":false}', "no socket", 0, 10, 10)
+        await nobody_in("lobby", server)
+
+
+async def test_frames_arrive_though_nothing_comes_after_them(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis fails while a node reads what one of its members has not had, and again when the node tries once more."""
+    async with two_nodes(redis) as (one, two), two_members(one.url, two.url) as (_, to_b, _room, to_a):
+        assert isinstance(two.backend, RedisBackend)
+        ask, failures = two.backend._ask, [3]
+
+        async def fail(op: str, *arguments: object, **options: Any) -> Any:
+            if op == "missed" and failures[0]:
+                failures[0] -= 1
+                raise NetworkError("of this test", fault="network")
+            return await ask(op, *arguments, **options)
+
+        monkeypatch.setattr(two.backend, "_ask", fail)
+        await to_b.send(CANDIDATE | {"x": "y" * 100_000})
+        assert len((await anext(to_a))["x"]) == 100_000
+        assert failures == [0]
+
+
+async def test_a_node_reads_too_late_and_nothing_comes_after_it(redis: RedisServer) -> None:
+    """What was for a member is gone from the node's stream, and only others get anything afterwards."""
+    async with (
+        Node(redis, 4 * GRACE) as first,  # nobody is given up meanwhile
+        Node(redis, 4 * GRACE) as second,
+        two_members(first.url, second.url) as (room_a, to_b, _room, to_a),
+        RoomClient(second.url, name="carol") as carol,
+    ):
+        room_c = await carol.openOrJoin("lobby")
+        to_c = await anext(room_a)
+        from_a = next(member for member in room_c.members if member.id == room_a.id)
+        with second.stopped():
+            await to_c.send(CANDIDATE | {"sdpMLineIndex": 0})  # the answer to what the node asked before
+            await to_b.send(CANDIDATE | {"quiet": True})
+            for number in range(1, 300):
+                await to_c.send(CANDIDATE | {"sdpMLineIndex": number})
+            await until(lambda: not room_a._link, 20)  # the server has accepted all of it
+            for key in await redis.keys("{rtcpeer}:node:*"):
+                await redis.command("XTRIM", key, "MAXLEN", "250")
+        assert "quiet" in await anext(to_a)
+        assert [(await anext(from_a))["sdpMLineIndex"] for _ in range(300)] == list(range(300))
+
+
+async def test_memory_is_lost_before_a_node_has_heard_of_what_was_done(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node registers a member without its last frame; the next one is no fault of the member's."""
+    async with two_nodes(redis) as (one, two), two_members(one.url, two.url) as (room_a, to_b, _room, to_a):
+        assert isinstance(one.backend, RedisBackend)
+        ask, backend = one.backend._ask, one.backend
+        generation = backend._generation
+
+        async def late(op: str, *arguments: object, **options: Any) -> Any:
+            answer = await ask(op, *arguments, **options)
+            if op == "submit":
+                await until(lambda: backend._generation != generation, 10)
+            return answer
+
+        doubt = asyncio.Event()
+        room_a.onlost = lambda _: doubt.set()
+        monkeypatch.setattr(backend, "_ask", late)
+        await to_b.send(CANDIDATE | {"sdpMLineIndex": 1})
+        assert (await anext(to_a))["sdpMLineIndex"] == 1
+        await redis.command("FLUSHALL")
+        await doubt.wait()
+        await exchange([(to_b, to_a)], 10, 0)
+        assert not room_a.endReason
 
 
 async def test_a_hundred_race_for_ten_places(redis: RedisServer) -> None:

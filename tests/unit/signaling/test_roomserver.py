@@ -650,11 +650,24 @@ async def test_a_room_survives_what_a_wrong_server_sends() -> None:
         assert room.notices.counts["frame"] >= 3
 
 
-class strange_server:  # used like a function
-    """A WebSocket server that answers the first frame with given texts."""
+async def test_what_was_on_its_way_when_a_client_leaves_is_no_fault() -> None:
+    entered = {"type": "entered", "id": "b", "token": "t", "members": []}
+    joined = {"type": "joined", "member": {"id": "a", "name": "A"}}
+    texts: list[str | None] = [json.dumps(entered), json.dumps(joined | {"seq": 1})]
+    late = json.dumps({"type": "left", "id": "a", "seq": 2})
+    async with strange_server(texts, (late,)) as url, RoomClient(url) as client:
+        room = await client.openOrJoin("lobby")
+        await anext(room)
+        await room.close()
+        assert room.notices.counts == {}
+        assert room.members == ()
 
-    def __init__(self, texts: list[str | None]) -> None:
-        self._texts = texts
+
+class strange_server:  # used like a function
+    """A WebSocket server that answers the first frame with given texts, and "leave" with others."""
+
+    def __init__(self, texts: list[str | None], afterwards: tuple[str, ...] = ()) -> None:
+        self._texts, self._afterwards = texts, afterwards
 
     async def __aenter__(self) -> str:
         async def handle(request: web.Request) -> web.WebSocketResponse:
@@ -666,8 +679,11 @@ class strange_server:  # used like a function
                     await socket.close()
                 else:
                     await socket.send_str(text)
-            async for _ in socket:
-                pass
+            async for message in socket:
+                if json.loads(message.data)["type"] == "leave":
+                    for text in self._afterwards:
+                        await socket.send_str(text)
+                    await socket.close()
             return socket
 
         application = web.Application()
