@@ -112,6 +112,7 @@ class MediaRecorder:
         self._sound_pieces = 0
         self._filled = asyncio.Event()
         self._stopping = False
+        self._finishing: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._workers = Workers("rtcpeer-recorder", _PATIENCE)
@@ -181,14 +182,37 @@ class MediaRecorder:
             self._tasks.start(self._pull(one))
 
     async def stop(self) -> None:
-        """Finish the file. Calling it again changes nothing.
+        """Finish the file. Calling it again waits for that and changes nothing.
+
+        The file is whole even if the caller is cancelled meanwhile, as at Ctrl-C: the cancellation comes afterwards.
 
         Raises:
             OperationError: the file could not be written to its end; `error` says why.
         """
-        if self._container is None or self._stopping:
+        again = self._finishing is not None
+        if self._finishing is None:
+            assert self._container is not None
+            self._stopping = True
+            self._finishing = asyncio.get_running_loop().create_task(
+                self._finish_all(self._container), name="rtcpeer recorder, finishing"
+            )
+        cancellation = None
+        while not self._finishing.done():
+            try:
+                await asyncio.wait([self._finishing])
+            except asyncio.CancelledError as error:
+                cancellation = error
+        if cancellation is not None:
+            raise cancellation
+        if again:
             return
-        self._stopping = True
+        self._finishing.result()
+        if self.error is not None:
+            raise OperationError(f"the recording {self._name} is not whole: {self.error}") from self.error
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    async def _finish_all(self, container: OutputContainer) -> None:
         if self._timer is not None:
             self._timer.cancel()
         for one in self._inputs:
@@ -198,7 +222,7 @@ class MediaRecorder:
             self._begin()
             self._filled.set()
             await self._writer
-        container, self._container = self._container, None
+        self._container = None
         if not self._started:
             container.close()
         elif not self._is_stuck:
@@ -206,10 +230,6 @@ class MediaRecorder:
         self._workers.release()
         if not any(one.writer is not None for one in self._inputs):
             logger.warning("nothing was recorded into %s: no track has given anything", self._name)
-        if self.error is not None:
-            raise OperationError(f"the recording {self._name} is not whole: {self.error}") from self.error
-
-    # -- inside ------------------------------------------------------------------------------------
 
     async def _pull(self, one: _Input) -> None:
         """Take the frames of one track."""

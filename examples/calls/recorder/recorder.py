@@ -24,7 +24,7 @@ async def bot(url, folder):
                         await recorders[track].start()
                         print("recording:", name, "of", participant.name)
                     case TrackUnsubscribed(_, track):
-                        await recorders.pop(track).stop()
+                        await recorders.pop(track).stop()  # the file is whole, even if Ctrl-C comes now
     finally:
         for recorder in recorders.values():
             await recorder.stop()

@@ -44,10 +44,12 @@ class CallRecorder:
 
     async def end(self, track: Any) -> Path | None:
         """Finish the file of a track; it, or None where nothing had arrived or the track is not recorded."""
-        recorder, path = self._recorders.pop(track, (None, None))
-        if recorder is None or path is None:
+        if track not in self._recorders:
             return None
+        recorder, path = self._recorders[track]
         await recorder.stop()
+        if self._recorders.pop(track, None) is None:
+            return None  # it was ended twice
         if recorder.error is not None:
             logger.warning("%s: %s", path.name, recorder.error)
         if not path.exists() or not path.stat().st_size:

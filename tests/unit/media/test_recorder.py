@@ -304,3 +304,23 @@ async def test_stopped_before_it_could_begin(tmp_path):
     recorder.addTrack(RemoteTrack("video"))
     await recorder.start()
     await asyncio.wait_for(recorder.stop(), 5)
+
+
+async def test_a_stop_that_is_cancelled_leaves_a_whole_file(tmp_path):
+    """As at Ctrl-C while the file of somebody who has left is finished; whoever stops it again waits for it."""
+    path = str(tmp_path / "file.mkv")
+    audio = RemoteTrack("audio")
+    recorder = MediaRecorder(path)
+    recorder.addTrack(audio)
+    await recorder.start()
+    await asyncio.sleep(0)
+    for number in range(50):
+        audio.push_frame(piece(number))
+        await asyncio.sleep(0)
+    stopping = asyncio.ensure_future(recorder.stop())
+    await asyncio.sleep(0)
+    stopping.cancel()
+    await recorder.stop()
+    await asyncio.wait([stopping])
+    assert stopping.cancelled()
+    assert len(read(path)[2]) > 40 * 960
