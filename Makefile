@@ -34,6 +34,9 @@ NPM_PACKAGES := @roamhq/wrtc@0.10.0 werift@0.24.4 rtcmulticonnection@3.7.1 rtcmu
 # programs of Debian 13 that run on other releases too
 DEBIAN13_PACKAGES := simple-whip-server
 
+# hundreds of processes are started by the tests: where this is set, each of them compiles the whole package anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help docs setup system npm demo serve style types contracts test unit interop explore fuzz mutants verifytypes versions bench conformance release coverage clean
 

@@ -6,8 +6,9 @@ codecs, files); `jsep` and `sdp` (descriptions), `config` (which servers); `sctp
 `turn` and `stun`, `net`. Beside them: `aiortc` (a drop-in), `testing`, `metrics`, `trace`, `cli` (`__main__` calls
 it).
 
-On the ground floor: `values` and `errors` (what all speak), `webidl`, `aio`, `threads`, `log`, `lazy`. `dictionaries`
-names the dictionaries of W3C, `protocols` what signaling and supervisor ask of a connection and of a track.
+On the ground floor: `values` and `errors` (what all speak), `records` (what dataclasses are made by), `webidl`, `aio`,
+`threads`, `log`, `lazy`. `dictionaries` names the dictionaries of W3C, `protocols` what signaling and supervisor ask of
+a connection and of a track.
 
 Names are imported on demand (PEP 562): importing the package loads nothing.
 """

@@ -5,8 +5,10 @@ Nothing here does anything. Names are snake_case below the face; W3C spelling ap
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from rtcpeer.records import record
 
 
 class SignalingState(StrEnum):
@@ -195,7 +197,7 @@ class CandidateType(StrEnum):
     RELAY = "relay"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Candidate:
     """One ICE candidate, without its place in a description (RFC 8839 section 5.1).
 
@@ -225,7 +227,7 @@ class Candidate:
     extensions: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class IceParameters:
     """Credentials of one generation of one side (RFC 8839 section 5.4)."""
 
@@ -234,7 +236,7 @@ class IceParameters:
     lite: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Fingerprint:
     """A certificate fingerprint (RFC 8122): lower-case algorithm, value as ``AB:CD:...``."""
 
@@ -242,7 +244,7 @@ class Fingerprint:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Feedback:
     """One ``a=rtcp-fb`` of a codec: "nack" + "pli", "transport-cc" + ""."""
 
@@ -250,7 +252,7 @@ class Feedback:
     parameter: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Codec:
     """A codec of one media section.
 
@@ -286,7 +288,7 @@ class Codec:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class HeaderExtension:
     """An RTP header extension with its id (RFC 8285); id None in a capability."""
 

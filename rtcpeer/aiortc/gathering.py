@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtcpeer.config.configuration import RTCConfiguration
 from rtcpeer.media.event_target import EventStream
 from rtcpeer.peer.session.transport import PeerTransport
+from rtcpeer.records import record
 from rtcpeer.values import CandidateType, IceGatheringState
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _COMPLETE = IceGatheringState.COMPLETE
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class GatheringPatience:
     """Seconds that `setLocalDescription` waits.
 

@@ -6,11 +6,11 @@ Each is a frozen record; `Call.events` yields them in the order in which they ha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from rtcpeer.media.track import MediaStreamTrack
+from rtcpeer.records import record
 
 if TYPE_CHECKING:
     from rtcpeer.calls.participant import Participant
@@ -27,19 +27,19 @@ class EndReason(StrEnum):
     CONNECTION_LOST = "connection-lost"  # everything was tried to connect again
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CallEvent:
     """The base of all events of a call."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ParticipantJoined(CallEvent):
     """A participant is in the call: one who was there when we came, or who has come since."""
 
     participant: Participant
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ParticipantLeft(CallEvent):
     """A participant has left the call. `TrackUnsubscribed` of each of its tracks has come before."""
 
@@ -47,28 +47,28 @@ class ParticipantLeft(CallEvent):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ParticipantUpdated(CallEvent):
     """The name or the metadata of a participant has changed; `participant` has the new ones."""
 
     participant: Participant
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ParticipantAway(CallEvent):
     """The service does not hear a participant at present. It may come back, and media may go on meanwhile."""
 
     participant: Participant
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ParticipantBack(CallEvent):
     """The service hears a participant again that was away."""
 
     participant: Participant
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TrackSubscribed(CallEvent):
     """A participant publishes a track, and it arrives here.
 
@@ -85,7 +85,7 @@ class TrackSubscribed(CallEvent):
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TrackUnsubscribed(CallEvent):
     """A track is not published any more; it has ended. The attributes are those of `TrackSubscribed`."""
 
@@ -95,7 +95,7 @@ class TrackUnsubscribed(CallEvent):
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TrackMuted(CallEvent):
     """A participant has muted a track, or (`muted` False) speaks or is seen again."""
 
@@ -104,7 +104,7 @@ class TrackMuted(CallEvent):
     muted: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Message(CallEvent):
     """A message arrived.
 
@@ -119,7 +119,7 @@ class Message(CallEvent):
     topic: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reconnecting(CallEvent):
     """A connection is lost and being mended; media may stop until `Reconnected`.
 
@@ -132,14 +132,14 @@ class Reconnecting(CallEvent):
     participant: Participant | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reconnected(CallEvent):
     """The connection is back; `participant` as of `Reconnecting`."""
 
     participant: Participant | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Ended(CallEvent):
     """The call is over for us; the last event.
 

@@ -20,12 +20,12 @@ import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from rtcpeer.aio import Inbox
 from rtcpeer.calls.janus_session import JanusHandle
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
+from rtcpeer.records import record
 from rtcpeer.signaling.capabilities import ChannelCapabilities
 from rtcpeer.signaling.channel import Message, as_message
 from rtcpeer.signaling.glance import is_other_connection_untrusted
@@ -201,7 +201,7 @@ class EchoChannel(PublisherChannel):
         await handle.hang_up()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Stream:
     """One section of a subscriber's connection: a stream of a publisher.
 

@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from rtcpeer.media.track import MediaStreamTrack
+from rtcpeer.records import record
 from rtcpeer.supervisor.peer import SupervisedPeer
 
 _RECEIVING = ("recvonly", "sendrecv")
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class _Arriving:
     """A track that arrives.
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from rtcpeer import webidl
 from rtcpeer.config.servers import IceServerEntry, parse_server_url, shown_url
 from rtcpeer.errors import InvalidAccessError, NotSupportedError, RTCSyntaxError
+from rtcpeer.records import record
 from rtcpeer.values import BundlePolicy, IceTransportPolicy, RtcpMuxPolicy
 
 _E = TypeVar("_E", bound=enum.StrEnum)
@@ -25,7 +26,7 @@ _E = TypeVar("_E", bound=enum.StrEnum)
 _USERNAME_SIZE = 508
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCIceServer:
     """One STUN or TURN server (webrtc-pc 4.2.2), with one or more URLs.
 
@@ -49,7 +50,7 @@ class RTCIceServer:
         return f"RTCIceServer({shown})"
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCConfiguration:
     """Parameters of a connection (webrtc-pc 4.2.1).
 

@@ -6,7 +6,6 @@ an effect on a transport: whoever applies a `Change` reads its `difference` and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,9 +18,10 @@ from rtcpeer.config.configuration import (
 )
 from rtcpeer.config.servers import IceServerEntry
 from rtcpeer.errors import InvalidModificationError, InvalidStateError
+from rtcpeer.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Difference:
     """The difference between two configurations, as far as ICE is concerned.
 
@@ -57,7 +57,7 @@ class Difference:
         return url is not None and any(url == entry.url.url for entry in self.removed)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Change:
     """A replacement that is allowed, not yet done: `ConfigurationManager.apply` does it."""
 

@@ -23,13 +23,13 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from rtcpeer.config.configuration import RTCIceServer
 from rtcpeer.config.readers import IceServerGrant, read_ice_servers, usable_servers
 from rtcpeer.config.rest import expiry_of
 from rtcpeer.errors import InvalidStateError, OperationError, RtcPeerError
+from rtcpeer.records import record
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class IceServersUnavailable(OperationError):
         self.expires_in = expires_in
 
 
-@dataclass(eq=False, slots=True)
+@record(eq=False, slots=True)
 class ServersSubscription:
     """One listener of a provider; `close()` ends it."""
 

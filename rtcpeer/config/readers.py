@@ -14,19 +14,19 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rtcpeer.config.configuration import RTCIceServer, read_configuration
 from rtcpeer.config.servers import parse_server_url
 from rtcpeer.errors import RtcPeerError, RTCSyntaxError
+from rtcpeer.records import record
 
 # an answer of any of these services has a few kilobytes
 _MAX_SIZE = 1_000_000
 _MAX_SERVERS = 1_000
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class IceServerGrant:
     """Servers, and for how long their credentials are good.
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Literal, NoReturn, cast
 from urllib.parse import unquote_to_bytes
 
 from rtcpeer.errors import RTCSyntaxError
+from rtcpeer.records import record
 
 Scheme = Literal["stun", "stuns", "turn", "turns"]
 Transport = Literal["udp", "tcp"]
@@ -44,7 +45,7 @@ _STRIPPED = "".join(map(chr, range(0x21)))
 _REMOVED = str.maketrans("", "", "\t\n\r")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ServerUrl:
     """The parts of one server URL.
 
@@ -77,7 +78,7 @@ class ServerUrl:
         return self.url
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class IceServerEntry:
     """One URL of one configured server, with that server's credentials.
 

@@ -12,7 +12,6 @@ import datetime
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Protocol, Self
 
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from OpenSSL import SSL, crypto
 
 from rtcpeer.errors import NotSupportedError
+from rtcpeer.records import record
 from rtcpeer.rtp.srtp import PROFILE_NAMES
 from rtcpeer.values import Fingerprint
 
@@ -66,7 +66,7 @@ _FLIGHTS_MAX = 10
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class KeyAlgorithm:
     """The kind of key that a certificate gets: "ECDSA" (on P-256) or "RSA"."""
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from OpenSSL import SSL
 
@@ -27,6 +26,7 @@ from rtcpeer.dtls.flight import Flight, written
 from rtcpeer.dtls.handshake_filter import BeginsAnew, HandshakeFilter
 from rtcpeer.dtls.records import HANDSHAKE_MTU, alert_name, describe_untrusted, reason, received_alert
 from rtcpeer.errors import RTCError
+from rtcpeer.records import record
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ PATIENCE_IN_DOUBT = 5.0
 _TICK = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class HandshakeAttempt:
     """An attempt at a handshake: one object of OpenSSL, what it sent last, and what it may read."""
 

@@ -13,9 +13,10 @@ Owns: messages that are not whole yet, bounded.  Never: OpenSSL, time, sockets.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from rtcpeer.dtls.records import RECORD_HEADER
+from rtcpeer.records import record
 
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
 # RFC 5246 section 7.4, RFC 6347 section 4.3.2
@@ -35,14 +36,14 @@ _AHEAD_MAX = 8
 _FATAL = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BeginsAnew:
     """The other end shows the first message of another handshake; `hello` is that message, with its header."""
 
     hello: bytes
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class _Assembly:
     """A message of which fragments have come: its bytes, and the parts that are known."""
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from rtcpeer.ice.settings import IceSettings
+from rtcpeer.records import record
 from rtcpeer.stun import message as stun
 from rtcpeer.values import Candidate
 
@@ -18,7 +19,7 @@ from rtcpeer.values import Candidate
 SLACK = 0.001
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class IceContext:
     """Settings, role and chance that the generations of one agent share.
 

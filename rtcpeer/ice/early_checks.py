@@ -6,13 +6,12 @@ knowledge of our own password must not make us keep much.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rtcpeer.ice.pair import Base
 from rtcpeer.net.network import Address
+from rtcpeer.records import record
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class EarlyCheck:
     """A check that came before the credentials are known, and is done again then."""
 

@@ -5,47 +5,46 @@ Owns: plain records, in the order in which they happened.  Never: a decision.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.pair import Pair
+from rtcpeer.records import record
 from rtcpeer.values import IceRole, IceTransportState
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StateChanged:
     """The transport's state is another."""
 
     state: IceTransportState
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PairSelected:
     """Data goes over this pair from now on."""
 
     pair: Pair
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Woken:
     """The pair that carries data was silent, and is not any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RoleChanged:
     """A conflict, or a lite remote, gave us another role."""
 
     role: IceRole
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ActiveWanted:
     """A remote candidate listens on TCP: active bases of this generation can connect to it."""
 
     generation: Generation
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class GenerationDropped:
     """A generation of which nothing is needed any more: its bases may go if it has no fork that lives."""
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
+from rtcpeer.records import record
 from rtcpeer.values import Candidate, CandidateType, IceTransportPolicy
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rtcpeer.net.network import Interface
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class IceSettings:
     """Settings of an ICE agent: what it gathers, which time limits it keeps.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from rtcpeer.jsep.settings import EngineSettings
 from rtcpeer.jsep.state import SessionState
+from rtcpeer.records import record
 from rtcpeer.sdp.model import SdpSession
 from rtcpeer.values import Fingerprint, IceParameters
 
@@ -28,7 +28,7 @@ class Entropy(Protocol):
         """A random id for a track, a stream or a CNAME (no blanks; at most 64 characters)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PlanContext:
     """The engine at the beginning of one plan, as the functions that make and set descriptions see it.
 

@@ -5,7 +5,7 @@ Owns: assignment of m-lines (reuse, recycling), of mids, of BUNDLE groups, and o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rtcpeer.jsep.codecs import PayloadTypes
 from rtcpeer.jsep.context import PlanContext
@@ -20,6 +20,7 @@ from rtcpeer.jsep.sections import (
     with_transport,
 )
 from rtcpeer.jsep.state import Created, SessionState, Transceiver
+from rtcpeer.records import record
 from rtcpeer.sdp.model import Group, Media, Origin, SdpSession, Setup
 from rtcpeer.values import BundlePolicy, IceParameters, SdpType
 
@@ -27,7 +28,7 @@ ICE_OPTIONS = ("trickle", "ice2")
 """What our agent does (RFC 8840 4.1.1, RFC 8445 10); RFC 9429 5.2.1 wants both."""
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class _Slot:
     """An m-line of an offer that is being made."""
 
@@ -248,7 +249,7 @@ def _kind(slot: _Slot) -> str:
     return slot.record.kind.value if slot.record is not None else "application"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class OfferBindings:
     """The transports of an offer's sections: an id, or the mid of the section that a new one is made for."""
 

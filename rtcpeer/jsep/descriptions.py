@@ -6,8 +6,9 @@ Owns `render` (the only place below `sdp.text` that edits text) and the default 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from rtcpeer.records import record
 from rtcpeer.sdp.model import Connection, SdpSession
 from rtcpeer.values import Candidate, CandidateType, SdpType
 
@@ -102,7 +103,7 @@ def with_line(
     return replace(description, added=added, defaults=defaults)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Description:
     """One of the four descriptions of a connection: what was set, and the candidates that came since.
 

@@ -21,9 +21,10 @@ While a plan is carried out the peer holds back what agents report (an agent may
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from rtcpeer.jsep.state import SessionState
+from rtcpeer.records import record
 from rtcpeer.rtp.parameters import ReceiveParameters, SendParameters
 from rtcpeer.values import (
     Candidate,
@@ -38,14 +39,14 @@ from rtcpeer.values import (
 # --- prepare --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CreateTransport:
     """Make an ICE agent and its DTLS transport; no I/O yet."""
 
     transport: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CreateTransceiver:
     """Make transceiver, sender and receiver objects for a record (by a remote description, addTransceiver or addTrack).
 
@@ -59,7 +60,7 @@ class CreateTransceiver:
     track_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CreateData:
     """Make the SCTP transport object over this transport (state "connecting")."""
 
@@ -69,7 +70,7 @@ class CreateData:
 # --- start ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AttachTransport:
     """Sender and receiver of this transceiver use this transport from now on; None = null (rollback)."""
 
@@ -77,14 +78,14 @@ class AttachTransport:
     transport: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AttachData:
     """The SCTP association runs over this transport from now on (bundling moved it, before it was started)."""
 
     transport: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SetIceRole:
     """The role by description (webrtc-pc 4.4.1.5, last steps); given once per transport, before checks start."""
 
@@ -92,7 +93,7 @@ class SetIceRole:
     role: IceRole
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StartIceGeneration:
     """Begin gathering with these credentials: the first generation, or an ICE restart beside the old one."""
 
@@ -100,7 +101,7 @@ class StartIceGeneration:
     local: IceParameters
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SetRemoteIce:
     """Remote credentials, and the candidates of the description.
 
@@ -113,7 +114,7 @@ class SetRemoteIce:
     end_of_candidates: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AddRemoteCandidate:
     """A trickled remote candidate; ``candidate.ufrag`` says the generation (None = newest)."""
 
@@ -121,7 +122,7 @@ class AddRemoteCandidate:
     candidate: Candidate
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class EndOfRemoteCandidates:
     """The remote side has no more candidates for this generation (None = newest)."""
 
@@ -129,14 +130,14 @@ class EndOfRemoteCandidates:
     ufrag: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RollbackIce:
     """Forget the generation (or remote credentials) that a rolled-back description brought; gathering of it ends."""
 
     transport: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StartDtls:
     """Begin the handshake when ICE is ready, as both sides are known, and accept only these fingerprints.
 
@@ -149,7 +150,7 @@ class StartDtls:
     restart: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ConfigureReceiver:
     """Receive by these parameters (start or update); None = stop receiving and forget the routes."""
 
@@ -157,7 +158,7 @@ class ConfigureReceiver:
     parameters: ReceiveParameters | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ConfigureSender:
     """Send by these parameters (start or update); None = stop sending."""
 
@@ -165,7 +166,7 @@ class ConfigureSender:
     parameters: SendParameters | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StartData:
     """An answer accepted the data section; may come again with a new max_message_size (0 = no limit)."""
 
@@ -175,7 +176,7 @@ class StartData:
     max_message_size: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CloseData:
     """The association is over: its section was rejected, or (``rolled_back``) the offer that would have begun it.
 
@@ -185,21 +186,21 @@ class CloseData:
     rolled_back: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StopTransceiver:
     """webrtc-pc "stop sending and receiving": sender and receiver stop, the receiver's track ends (with its event)."""
 
     transceiver: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RemoveTransceiver:
     """The record left the set of transceivers; its objects live on for whoever holds them."""
 
     transceiver: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CloseTransport:
     """Close DTLS and ICE of a transport that no section uses any more (bundled away, rejected, rolled back)."""
 
@@ -209,28 +210,28 @@ class CloseTransport:
 # --- announce -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class UpdateNegotiationNeeded:
     """Run "update the negotiation-needed flag"; with ``clear`` the flag is cleared first."""
 
     clear: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SignalingStateChanged:
     """Fire ``signalingstatechange``."""
 
     state: SignalingState
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MuteTrack:
     """Set the muted state of the receiver's track to true (fires ``mute`` when it was false)."""
 
     transceiver: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RemoveRemoteTrack:
     """Remove the receiver's track from the remote stream with this id (fires ``removetrack``)."""
 
@@ -238,7 +239,7 @@ class RemoveRemoteTrack:
     stream_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AddRemoteTrack:
     """Add the receiver's track to the remote stream with this id (made on first mention; fires ``addtrack``)."""
 
@@ -246,7 +247,7 @@ class AddRemoteTrack:
     stream_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class FireTrack:
     """Fire ``track`` with the streams of these ids."""
 
@@ -254,7 +255,7 @@ class FireTrack:
     stream_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class LocalCandidate:
     """Fire ``icecandidate``: ``text`` is "" at the end of a generation of this section."""
 
@@ -295,7 +296,7 @@ Announce = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Plan:
     """A plan: one change, ready to be carried out (see the head of this module).
 

@@ -7,7 +7,7 @@ Pure: records and capabilities in, `Media` out.  Which sections there are and in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rtcpeer.jsep import codecs as codec_rules
 from rtcpeer.jsep import extensions as extension_rules
@@ -16,6 +16,7 @@ from rtcpeer.jsep.descriptions import connection, default_candidate
 from rtcpeer.jsep.extensions import ExtensionIdAllocator, intersect
 from rtcpeer.jsep.settings import EngineSettings
 from rtcpeer.jsep.state import Transceiver
+from rtcpeer.records import record
 from rtcpeer.sdp.model import (
     Connection,
     Media,
@@ -48,7 +49,7 @@ RTP_PROTOCOLS = frozenset(
 DATA_PROTOCOLS = frozenset(("UDP/DTLS/SCTP", "TCP/DTLS/SCTP", "DTLS/SCTP"))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TransportPart:
     """The transport attributes of a section.
 

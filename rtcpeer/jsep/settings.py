@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from rtcpeer.records import record
 from rtcpeer.rtp.parameters import Capabilities, SendEncoding
 from rtcpeer.values import BundlePolicy, Direction, MediaKind
 
@@ -13,7 +13,7 @@ def _nothing(_kind: str) -> Capabilities:
     return Capabilities()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class EngineSettings:
     """Everything about an endpoint that negotiation must know and that never changes afterwards.
 
@@ -36,7 +36,7 @@ class EngineSettings:
     declare_ssrcs: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class OfferOptions:
     """RTCOfferOptions with its legacy part (webrtc-pc 4.4.3.2)."""
 
@@ -45,7 +45,7 @@ class OfferOptions:
     offer_to_receive_video: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TransceiverInit:
     """The arguments of `addTransceiver` and `addTrack` for a new transceiver, already converted by the face.
 

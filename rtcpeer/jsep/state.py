@@ -6,9 +6,10 @@ Everything that the face shows of signaling is read from here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from rtcpeer.jsep.descriptions import Description
+from rtcpeer.records import record
 from rtcpeer.rtp.parameters import ReceiveParameters, SendEncoding, SendParameters
 from rtcpeer.sdp.model import SdpSession
 from rtcpeer.values import (
@@ -26,7 +27,7 @@ from rtcpeer.values import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Created:
     """A description that createOffer/createAnswer made and that has not been set yet.
 
@@ -44,7 +45,7 @@ class Created:
     basis: tuple[object, ...] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Transceiver:
     """Record of an RTCRtpTransceiver with its sender's and receiver's slots (webrtc-pc 5.2 to 5.4); `id` never changes.
 
@@ -116,7 +117,7 @@ class Transceiver:
         return Direction.STOPPED if self.stopped else self.current_direction
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Transport:
     """Record of an ICE + DTLS transport, as descriptions know it; `id` never changes and is never used again.
 
@@ -140,7 +141,7 @@ class Transport:
     gathered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Data:
     """The SCTP association ([[SctpTransport]]); it exists from the first offer with a data section.
 
@@ -157,7 +158,7 @@ class Data:
     started: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SessionState:
     """Everything that negotiation knows.
 

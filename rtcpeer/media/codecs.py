@@ -5,10 +5,10 @@ Pure tables and look-ups. Payload types and extension ids are preferences; negot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
 from rtcpeer.media.video import choice
+from rtcpeer.records import record
 from rtcpeer.rtp import packet
 from rtcpeer.rtp.fec import Protection
 from rtcpeer.rtp.parameters import Capabilities
@@ -111,7 +111,7 @@ def capabilities(kind: str) -> Capabilities:
 DECODED_AUDIO = {"OPUS": (48000, 2), "G722": (16000, 1), "PCMU": (8000, 1), "PCMA": (8000, 1)}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PayloadFormat:
     """A negotiated payload type.
 

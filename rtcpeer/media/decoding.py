@@ -6,7 +6,6 @@ Owns: the decoder. Never: decides what is decoded, waits.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from av import VideoFrame
 from av.frame import Frame
@@ -16,10 +15,11 @@ from rtcpeer.media.codecs import PayloadFormat
 from rtcpeer.media.concealment import Concealer
 from rtcpeer.media.orientation import Turner
 from rtcpeer.media.video import choice
+from rtcpeer.records import record
 from rtcpeer.rtp.inbound import InboundStream
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class DecodeJob:
     """An encoded frame on its way through the decoder, or a loss that it makes up for.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -17,12 +16,13 @@ from av.packet import Packet
 
 from rtcpeer import webidl
 from rtcpeer.aio import Inbox
+from rtcpeer.records import record
 
 # What a reader may leave unread: pictures of eight seconds at 30 a second, sound of five seconds.
 UNREAD_MAX = 256
 
 
-@dataclass
+@record()
 class RTCEncodedFrameMetadata:
     """Metadata of an encoded frame, beside its data; None for what is not known.
 
@@ -46,7 +46,7 @@ class RTCEncodedFrameMetadata:
     mimeType: str | None = None
 
 
-@dataclass
+@record()
 class RTCEncodedVideoFrameMetadata(RTCEncodedFrameMetadata):
     """The same of a picture.
 
@@ -66,7 +66,7 @@ class RTCEncodedVideoFrameMetadata(RTCEncodedFrameMetadata):
     timestamp: int | None = None
 
 
-@dataclass
+@record()
 class RTCEncodedAudioFrameMetadata(RTCEncodedFrameMetadata):
     """The same of a piece of sound.
 

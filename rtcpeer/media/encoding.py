@@ -7,7 +7,7 @@ Owns: the encoder and what it counted. Never: sends, waits.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -24,6 +24,7 @@ from rtcpeer.media.orientation import Turner, quarter_turns
 from rtcpeer.media.sound import SoundEncoder
 from rtcpeer.media.video import choice
 from rtcpeer.media.video.pictures import PictureEncoder
+from rtcpeer.records import record
 
 # RFC 7587 section 6.1 and aiortc's choice for Opus
 AUDIO_BITRATE = 96000
@@ -31,7 +32,7 @@ _OPUS_BITRATE_RANGE = (6000, 510000)
 _VIDEO_BITRATE_MIN = 30000
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class EncodeRequest:
     """A request to encode one frame.
 
@@ -53,7 +54,7 @@ class EncodeRequest:
     bitrate_limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class EncodedPayloads:
     """An encoded frame; `timestamp` is in ticks of the codec's clock and belongs to `epoch`.
 

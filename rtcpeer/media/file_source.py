@@ -14,7 +14,6 @@ import errno
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -23,6 +22,8 @@ from av import AudioFrame, AudioResampler, VideoFrame
 from av.bitstream import BitStreamFilterContext
 from av.error import FFmpegError
 from av.packet import Packet
+
+from rtcpeer.records import record
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ _STEP_MIN = 0.001
 _RETRY = 0.01
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Piece:
     """A frame or packet of a file.
 

@@ -6,7 +6,7 @@ Owns: the state of one stream between two frames. Never: the track, the task, th
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from rtcpeer.media.codecs import PayloadFormat
@@ -15,12 +15,13 @@ from rtcpeer.media.encoding_group import EncodeResult, EncodingGroup, bitrate_cl
 from rtcpeer.media.pacing import SoundPacer
 from rtcpeer.media.sound import PIECE_SECONDS
 from rtcpeer.media.source import TrackSource
+from rtcpeer.records import record
 from rtcpeer.rtp.fec import Protection
 from rtcpeer.rtp.outbound import OutboundStream
 from rtcpeer.rtp.red import Redundancy
 
 
-@dataclass(slots=True, eq=False)
+@record(slots=True, eq=False)
 class SendStream:
     """An encoding of a sender, with all that sending it needs.
 

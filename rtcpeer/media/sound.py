@@ -9,7 +9,6 @@ Owns: the encoder of libav, the resampler and the samples that do not fill a pie
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -18,6 +17,7 @@ from av.audio.codeccontext import AudioCodecContext
 from av.packet import Packet
 
 from rtcpeer.media.pcm import SAMPLE_BYTES, SampleConverter, frame_of, layout_of, widened
+from rtcpeer.records import record
 
 # RFC 3551 section 4.2 and RFC 7587 section 4.2 recommend it, and what browsers send
 PIECE_SECONDS = 0.02
@@ -27,7 +27,7 @@ _TOLERANCE = 0.002
 _GAP_MIN, _GAP_MAX = 0.04, 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SoundFormat:
     """How a codec takes samples and counts time.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from av import AudioFrame, VideoFrame
@@ -10,10 +9,11 @@ from av.frame import Frame
 from av.packet import Packet
 
 from rtcpeer.aio import wall_time
+from rtcpeer.records import record
 from rtcpeer.rtp.audio_level import audio_level
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class SourceNumbers:
     """Counts the frames that a sender was given; `level` is that of the last one."""
 

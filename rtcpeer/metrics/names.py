@@ -6,11 +6,12 @@ Owns: names, meaning and labels. Every label but `group` has a small fixed set o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from rtcpeer.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record(frozen=True, slots=True)
 class Metric:
     """A metric: its name, kind, help and labels.
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from rtcpeer.records import record
 
 Address = tuple[str, int]
 Family = Literal["ipv4", "ipv6"]
@@ -16,7 +17,7 @@ DatagramReceiver = Callable[[bytes, Address], None]
 StreamReceiver = Callable[[bytes | None], None]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Interface:
     """One address of one network interface.
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Self
 
 from rtcpeer import webidl
 from rtcpeer.dtls.certificates import Certificate, KeyAlgorithm
 from rtcpeer.errors import NotSupportedError, RTCSyntaxError
+from rtcpeer.records import record
 
 __all__ = ["RTCCertificate", "RTCDtlsFingerprint", "generate_certificate"]
 
@@ -30,7 +30,7 @@ MAX_MODULUS_BITS = 4096
 _EXPONENTS = (3, 65537)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RTCDtlsFingerprint:
     """A certificate fingerprint (webrtc-pc 5.5.1); the value is lower case here, upper case in SDP."""
 

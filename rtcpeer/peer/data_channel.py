@@ -5,7 +5,6 @@ Owns: the W3C names and the WebIDL conversions. Never: the life of a channel (`c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Self, cast
 
 from rtcpeer import webidl
@@ -15,6 +14,7 @@ from rtcpeer.peer.dictionaries import RTCDataChannelInit
 from rtcpeer.peer.events import EVENT_MEMBERS, InitEvent, MessageEvent, RTCErrorEvent
 from rtcpeer.peer.listening import DataChannelEvents
 from rtcpeer.peer.messages import STREAM_BOUND_BYTES, MessageStream
+from rtcpeer.records import record
 from rtcpeer.sctp.channel import ChannelParameters
 from rtcpeer.values import DataChannelState, Priority
 
@@ -260,7 +260,7 @@ class RTCDataChannel(DataChannelEvents):
         return f"<RTCDataChannel {self.label!r} {self.readyState.value}, id {self.id}>"
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCDataChannelEventInit:
     """Of `RTCDataChannelEvent` (webrtc-pc 6.3)."""
 

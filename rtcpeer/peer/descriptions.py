@@ -7,11 +7,11 @@ connection (that is `jsep`) or a grammar (that is `sdp`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rtcpeer import webidl
 from rtcpeer.errors import RTCSyntaxError
+from rtcpeer.records import record
 from rtcpeer.sdp.candidate import candidate_to_text, parse_candidate_untrusted
 from rtcpeer.values import Candidate, CandidateType, SdpType
 
@@ -110,7 +110,7 @@ class RTCSessionDescriptionInit(RTCSessionDescription):
         self._sdp = webidl.string("sdp", value)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DescriptionInit:
     """A description argument, converted. `type` is None only for `setLocalDescription`: "what fits now"."""
 
@@ -333,7 +333,7 @@ def parsed_candidate(candidate: RTCIceCandidate) -> Candidate | None:
     return candidate._parsed
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CandidateInit:
     """A candidate argument, converted.
 

@@ -7,8 +7,9 @@ a dataclass as it reads a mapping (`rtcpeer.webidl.members`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from rtcpeer.records import record
 
 if TYPE_CHECKING:
     from rtcpeer.media.stream import MediaStream
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rtcpeer.peer.errors import RTCError
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCOfferOptions:
     """Of `createOffer` (webrtc-pc 4.2.6, 4.4.3.2)."""
 
@@ -26,12 +27,12 @@ class RTCOfferOptions:
     offerToReceiveVideo: bool | None = None
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCAnswerOptions:
     """Of `createAnswer` (webrtc-pc 4.2.6): it has no members."""
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCLocalSessionDescriptionInit:
     """Of `setLocalDescription` (webrtc-pc 4.6.3): without a type, what the state asks for."""
 
@@ -39,7 +40,7 @@ class RTCLocalSessionDescriptionInit:
     sdp: str = ""
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCIceCandidateInit:
     """Of `addIceCandidate` and `RTCIceCandidate` (webrtc-pc 4.8.1): "" is the end of candidates."""
 
@@ -49,7 +50,7 @@ class RTCIceCandidateInit:
     usernameFragment: str | None = None
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCDataChannelInit:
     """Of `createDataChannel` (webrtc-pc 6.2.2)."""
 
@@ -62,7 +63,7 @@ class RTCDataChannelInit:
     priority: str = "low"
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCErrorInit:
     """Of `RTCError` (webrtc-pc 11.1.2)."""
 
@@ -76,7 +77,7 @@ class RTCErrorInit:
 # --- of events ------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCPeerConnectionIceEventInit:
     """Of `RTCPeerConnectionIceEvent` (webrtc-pc 4.8.2)."""
 
@@ -84,7 +85,7 @@ class RTCPeerConnectionIceEventInit:
     url: str | None = None
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCPeerConnectionIceErrorEventInit:
     """Of `RTCPeerConnectionIceErrorEvent` (webrtc-pc 4.8.3)."""
 
@@ -95,7 +96,7 @@ class RTCPeerConnectionIceErrorEventInit:
     errorText: str = ""
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCTrackEventInit:
     """Of `RTCTrackEvent` (webrtc-pc 5.7)."""
 
@@ -105,14 +106,14 @@ class RTCTrackEventInit:
     streams: Sequence[MediaStream] = ()
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCDTMFToneChangeEventInit:
     """Of `RTCDTMFToneChangeEvent` (webrtc-pc 7.3)."""
 
     tone: str = ""
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCErrorEventInit:
     """Of `RTCErrorEvent` (webrtc-pc 11.2)."""
 

@@ -7,7 +7,7 @@ Never: sockets or descriptions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from rtcpeer.ice.agent.listener import IceCandidateError, SelectedPair
@@ -15,6 +15,7 @@ from rtcpeer.media.event_target import Event, close_events, fire, handler
 from rtcpeer.peer.descriptions import RTCIceCandidate, candidate_of, parsed_candidate
 from rtcpeer.peer.listening import IceTransportEvents
 from rtcpeer.peer.transport_owner import TransportOwner
+from rtcpeer.records import record
 from rtcpeer.values import Candidate, IceGatheringState, IceParameters, IceRole, IceTransportState
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ def _identity(candidate: Candidate) -> tuple[str, str, int, int]:
     return candidate.protocol, candidate.foundation, candidate.priority, candidate.port
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RTCIceParameters:
     """Credentials of one side (webrtc-pc 5.6.4)."""
 

@@ -7,17 +7,18 @@ Owns: the W3C dataclasses and the WebIDL conversions. Decides nothing: which par
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from rtcpeer import webidl
 from rtcpeer.jsep.settings import OfferOptions
 from rtcpeer.peer.dictionaries import RTCOfferOptions
+from rtcpeer.records import record
 from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import Codec, Direction, HeaderExtension, MediaKind, Priority
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCRtpCodec:
     """A codec as capabilities name it (webrtc-pc 5.2.8)."""
 
@@ -27,7 +28,7 @@ class RTCRtpCodec:
     sdpFmtpLine: str | None = None
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCRtpCodecParameters:
     """A codec with the payload type that was negotiated (webrtc-pc 5.2.9)."""
 
@@ -38,7 +39,7 @@ class RTCRtpCodecParameters:
     sdpFmtpLine: str | None = None
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCRtpHeaderExtensionParameters:
     """A negotiated header extension (webrtc-pc 5.2.7)."""
 
@@ -47,14 +48,14 @@ class RTCRtpHeaderExtensionParameters:
     encrypted: bool = False
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCRtpHeaderExtensionCapability:
     """A header extension that can be negotiated (webrtc-pc 5.2.12)."""
 
     uri: str
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCRtcpParameters:
     """RTCP settings (webrtc-pc 5.2.6)."""
 
@@ -62,7 +63,7 @@ class RTCRtcpParameters:
     reducedSize: bool | None = None
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCRtpEncodingParameters:
     """Parameters of one encoding of a sender (webrtc-pc 5.2.5).
 
@@ -86,7 +87,7 @@ class RTCRtpEncodingParameters:
     scalabilityMode: str | None = None
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCRtpSendParameters:
     """Parameters of a sender (webrtc-pc 5.2.3), as `getParameters` gives them and `setParameters` takes them back."""
 
@@ -98,7 +99,7 @@ class RTCRtpSendParameters:
     degradationPreference: str | None = None
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCRtpReceiveParameters:
     """Parameters of a receiver (webrtc-pc 5.2.4), as `RTCRtpReceiver.getParameters` gives them."""
 
@@ -107,7 +108,7 @@ class RTCRtpReceiveParameters:
     codecs: list[RTCRtpCodecParameters] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCRtpCapabilities:
     """Codecs and header extensions that this end can send or receive of one kind (webrtc-pc 5.2.10)."""
 
@@ -115,7 +116,7 @@ class RTCRtpCapabilities:
     headerExtensions: list[RTCRtpHeaderExtensionCapability]
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCRtpContributingSource:
     """A contributing source, from the CSRC list of packets: who was heard lately (webrtc-pc 5.3).
 
@@ -132,12 +133,12 @@ class RTCRtpContributingSource:
     audioLevel: float | None = None
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCRtpSynchronizationSource(RTCRtpContributingSource):
     """A synchronization source: an SSRC that was heard lately (webrtc-pc 5.3)."""
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RTCRtpTransceiverInit:
     """Options of `addTransceiver` (webrtc-pc 5.1)."""
 
@@ -260,7 +261,7 @@ def read_encoding(name: str, value: Any) -> SendEncoding:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TransceiverOptions:
     """An RTCRtpTransceiverInit, converted."""
 

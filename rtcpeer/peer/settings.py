@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Network
+from rtcpeer.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PeerSettings:
     """Settings of one connection beside its RTCConfiguration; all have good defaults.
 

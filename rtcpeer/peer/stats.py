@@ -13,11 +13,12 @@ import base64
 import functools
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from rtcpeer.ice.agent.stats import AgentStats, CandidateStats, PairStats
 from rtcpeer.peer.errors import InvalidAccessError
+from rtcpeer.records import record
 from rtcpeer.values import Codec
 
 __all__ = [
@@ -82,7 +83,7 @@ class RTCStatsReport(Mapping[str, RTCStats]):
         return f"<RTCStatsReport of {len(self._stats)}>"
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class TransportRecord:
     """The counters of one transport.
 
@@ -103,7 +104,7 @@ class TransportRecord:
     estimate: int | None = None
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class MediaRecord:
     """The counters of one sender or receiver.
 

@@ -5,9 +5,9 @@ Owns: a bounded table. Never: reads a clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from rtcpeer.records import record
 from rtcpeer.rtp.audio_level import dbov_to_level
 
 SOURCES_MAX = 64
@@ -15,7 +15,7 @@ SOURCES_MAX = 64
 SOURCE_LIFETIME = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RtpSource:
     """A contributing or synchronization source (webrtc-pc 5.3 "RTCRtpContributingSource").
 

@@ -10,7 +10,8 @@ far as that can be told: the stream is known, and nothing of it decrypts.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from rtcpeer.records import record
 
 # A run counts from so many packets and so many seconds on; it is over when nothing more fails for so long.
 RUN_PACKETS = 20
@@ -23,7 +24,7 @@ SEARCH_INTERVAL = 1.0
 _RUNS_MAX = 64
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class _Run:
     since: float
     last: float

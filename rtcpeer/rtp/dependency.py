@@ -6,7 +6,9 @@ is stateful per stream. Bounded: a structure has at most 64 templates, a frame a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from rtcpeer.records import record
 
 _TEMPLATES_MAX = 64
 _CHAINS_MAX = 33
@@ -14,7 +16,7 @@ _TARGETS_MAX = 32
 _DIFFERENCES_MAX = 64
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Template:
     """A frame template: layers, decode targets, and how far back the frames are that one of this kind needs."""
 
@@ -25,7 +27,7 @@ class Template:
     chains: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Structure:
     """Templates of a stream from a key frame on."""
 
@@ -36,7 +38,7 @@ class Structure:
     resolutions: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Descriptor:
     """The dependency descriptor of one packet.
 
@@ -62,7 +64,7 @@ class Descriptor:
     resolution: tuple[int, int] | None = None
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class _Bits:
     """Reads numbers of any width, from the highest bit on."""
 

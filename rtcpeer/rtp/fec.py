@@ -9,8 +9,8 @@ Pure. Never: sends.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
+from rtcpeer.records import record
 from rtcpeer.rtp.packet import HEADER_SIZE, ONE_BYTE
 
 # Section 7.3: ten bytes, and 7.4: length and mask of the one level that is in use
@@ -81,7 +81,7 @@ def _bits(packet: bytes) -> bytes:
     return packet[:2] + packet[4:8] + (len(packet) - HEADER_SIZE).to_bytes(2, "big")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Correction:
     numbers: tuple[int, ...]
     bits: bytes
@@ -211,7 +211,7 @@ def correct(packets: list[bytes], count: int) -> list[bytes]:
     return result
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Protection:
     """How one stream is protected: negotiated payload types, and the id of abs-send-time."""
 

@@ -5,12 +5,13 @@ Owns: counters and the frame buffer of one SSRC. Never: sends, decodes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from av import AudioFrame, VideoFrame
 from av.frame import Frame
 
+from rtcpeer.records import record
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.audio_level import audio_level
 from rtcpeer.rtp.contributing_sources import HeardPacket
@@ -38,7 +39,7 @@ class CountedPacket(HeardPacket, Protocol):
         """The size of the padding in bytes."""
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class InboundStream:
     """Counters and buffer of one SSRC; attributes have the meaning of their W3C namesakes."""
 

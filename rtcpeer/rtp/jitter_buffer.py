@@ -7,9 +7,10 @@ Pure: `now` is an argument, nothing is sent from here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
+from rtcpeer.records import record
 from rtcpeer.rtp.packet import RtpPacket
 
 # A gap ends after this, in seconds: retransmissions take some round trips.
@@ -25,7 +26,7 @@ OUTAGE_GAP = 8
 NACK_MAX = 128
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class EncodedFrame:
     """The packets of one frame, in order; `received_at` is when its first packet came."""
 
@@ -34,7 +35,7 @@ class EncodedFrame:
     received_at: float
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class _Waiting:
     packet: RtpPacket
     at: float
@@ -63,7 +64,7 @@ class SequenceUnwrapper:
         return result
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class FrameBuffer:
     """Packets of one stream, until they are frames.
 

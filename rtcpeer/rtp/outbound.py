@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from struct import Struct
 
 from rtcpeer.aio import wall_time
+from rtcpeer.records import record
 from rtcpeer.rtp import packet as rtp
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.fec import Protection
@@ -111,7 +112,7 @@ def count_nothing(_size: int, _now: float) -> None:
     """Count nothing: nobody wants to know."""
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class OutboundStream:
     """Numbers of one SSRC; attributes have the meaning of their W3C namesakes."""
 

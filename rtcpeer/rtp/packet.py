@@ -5,9 +5,9 @@ Pure functions and records. aiortc's own classes cost three times as much per pa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from struct import Struct, unpack_from
 
+from rtcpeer.records import record
 from rtcpeer.values import HeaderExtension
 
 URI_MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
@@ -28,7 +28,7 @@ _EXTENSION = Struct("!HH")
 HEADER_SIZE = 12
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RtpPacket:
     """A received RTP packet. `_data` is where aiortc's jitter buffer looks for the depayloaded part."""
 

@@ -6,12 +6,11 @@ Frozen values, the only ones of their kind: negotiation (`rtcpeer.jsep`) makes t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from rtcpeer.records import record
 from rtcpeer.values import Codec, HeaderExtension, Priority
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Capabilities:
     """The capabilities of this end for one kind of media; payload types and ids are those it prefers.
 
@@ -26,7 +25,7 @@ class Capabilities:
     header_extensions: tuple[HeaderExtension, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SendEncoding:
     """An encoding of a sender (webrtc-pc 5.2.5 RTCRtpEncodingParameters) and the SSRCs that belong to it.
 
@@ -63,7 +62,7 @@ class SendEncoding:
         return self.scale_resolution_down_by or 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SendParameters:
     """How one sender sends.
 
@@ -87,7 +86,7 @@ class SendParameters:
     max_bitrate: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RemoteSource:
     """An RTP stream that the remote description announced with ``a=ssrc``."""
 
@@ -96,7 +95,7 @@ class RemoteSource:
     cname: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReceiveParameters:
     """The codecs, extensions and streams that one receiver may receive.
 

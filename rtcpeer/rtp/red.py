@@ -7,7 +7,9 @@ Never: decides whether redundancy is worth its bytes; preferring "red" to the co
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from rtcpeer.records import record
 
 # Section 3: F and a payload type; 14 bits of timestamp offset and 10 of length
 _MORE = 0x80
@@ -18,7 +20,7 @@ _REPEATED_MAX = 600
 _BLOCKS_MAX = 10
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Block:
     """A block of RED; `age` is how much earlier than the packet it is, in ticks."""
 
@@ -65,7 +67,7 @@ def write(blocks: list[Block]) -> bytes:
     return b"".join((*heads, primary, *(block.data for block in blocks)))
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Redundancy:
     """The redundancy of one stream: it repeats the packet before.
 

@@ -10,8 +10,7 @@ Pure: `now` is an argument.  Owns: the packets of one stream that are not due ye
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from rtcpeer.records import record
 from rtcpeer.rtp.jitter_buffer import JUMP, EncodedFrame, SequenceUnwrapper
 from rtcpeer.rtp.packet import RtpPacket
 
@@ -39,7 +38,7 @@ _TIMER = 0.001
 _LOSS_MAX = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Loss:
     """Packets that did not come in time: where their sound begins, and how much it is, in ticks."""
 
@@ -82,7 +81,7 @@ class DelayTarget:
             self._weight = 1.0
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class _Held:
     packet: RtpPacket
     arrived: float

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Container
-from dataclasses import dataclass
 from struct import Struct
 from struct import error as struct_error
 from typing import Any, Protocol
 
 from rtcpeer.errors import InvalidStateError, RTCError
+from rtcpeer.records import record
 from rtcpeer.sctp.association import Association
 from rtcpeer.values import DataChannelState, DtlsRole, Priority
 
@@ -32,7 +32,7 @@ MAX_CHANNEL_ID = 65534
 _PRIORITY_NUMBERS = {Priority.VERY_LOW: 128, Priority.LOW: 256, Priority.MEDIUM: 512, Priority.HIGH: 1024}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ChannelParameters:
     """The options of one data channel (webrtc-pc 6.2, RFC 8832).
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from rtcpeer.records import record
 
 __all__ = ["AssociationStats", "AssociationUser"]
 
@@ -27,7 +28,7 @@ class AssociationUser(Protocol):
         """The association ended: `aborted` by the other end, with its cause, or in peace."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AssociationStats:
     """Numbers of an association; sizes in bytes, times in seconds.
 

@@ -7,13 +7,14 @@ integers that never wrap, so that order is `<`. `unwrap` makes one of the other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 from typing import Final, NamedTuple
 
 from google_crc32c import extend as extend_crc32c
 from google_crc32c import value as crc32c
+
+from rtcpeer.records import record
 
 __all__ = [
     "BODY_MAX",
@@ -163,7 +164,7 @@ def parameters_untrusted(value: bytes, at: int = 0) -> Iterator[tuple[int, bytes
         at += length + (-length & 3)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Init:
     """The content of INIT and INIT ACK (RFC 9260 sections 3.3.2 and 3.3.3).
 

@@ -9,9 +9,10 @@ by itself.  Attributes that have no field survive, in order, in ``attributes``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
+from rtcpeer.records import record
 from rtcpeer.values import Candidate, Codec, Direction, Fingerprint, HeaderExtension, IceParameters
 
 Attributes = tuple[tuple[str, str | None], ...]
@@ -26,7 +27,7 @@ class Setup(StrEnum):
     HOLDCONN = "holdconn"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Origin:
     """The ``o=`` line (RFC 8866 section 5.2)."""
 
@@ -38,7 +39,7 @@ class Origin:
     address: str = "127.0.0.1"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Connection:
     """A ``c=`` line (RFC 8866 section 5.7)."""
 
@@ -47,7 +48,7 @@ class Connection:
     net_type: str = "IN"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Group:
     """``a=group`` (RFC 5888); with semantics "BUNDLE" RFC 9143."""
 
@@ -55,7 +56,7 @@ class Group:
     mids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Msid:
     """One ``a=msid`` (RFC 8830); ``stream`` is "-" when the track is in no stream."""
 
@@ -63,7 +64,7 @@ class Msid:
     track: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rid:
     """One ``a=rid`` (RFC 8851); ``restrictions`` is the rest of the line, not interpreted."""
 
@@ -72,7 +73,7 @@ class Rid:
     restrictions: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SimulcastStream:
     """A stream of ``a=simulcast``: alternatives in order of preference; a leading ``~`` means paused."""
 
@@ -89,7 +90,7 @@ class SimulcastStream:
         return self.alternatives[0].startswith("~")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Simulcast:
     """``a=simulcast`` (RFC 8853), seen from the one who wrote it."""
 
@@ -97,7 +98,7 @@ class Simulcast:
     recv: tuple[SimulcastStream, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Ssrc:
     """All ``a=ssrc`` lines of one source (RFC 5576)."""
 
@@ -109,7 +110,7 @@ class Ssrc:
         return next((v for k, v in self.attributes if k == name or k.lower() == name), None)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SsrcGroup:
     """``a=ssrc-group`` (RFC 5576): "FID" pairs media with retransmission, "SIM" lists layers."""
 
@@ -117,7 +118,7 @@ class SsrcGroup:
     ssrcs: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Media:
     """A media section.
 
@@ -188,7 +189,7 @@ class Media:
         return self.kind == "application" and "SCTP" in self.protocol.upper()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SdpSession:
     """A whole description."""
 

@@ -7,14 +7,15 @@ channel may change its mind (a WHIP server that refuses candidates turns `trickl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final, Literal
+
+from rtcpeer.records import record
 
 Restart = Literal["offer", "ask", "no"]
 Offers = Literal["both", "local", "remote"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ChannelCapabilities:
     """The abilities of a signaling channel. The defaults are those of a plain path for messages.
 

@@ -21,7 +21,6 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -33,6 +32,7 @@ from redis.exceptions import RedisError
 
 from rtcpeer.aio import TaskSet
 from rtcpeer.errors import NetworkError
+from rtcpeer.records import record
 from rtcpeer.signaling.rooms import EVENTS, Entered, Entry, NodeSink, Submission
 from rtcpeer.signaling.roomwire import CLOSE_RESTART, RoomError
 
@@ -68,7 +68,7 @@ _REFUSALS: Final = {
 }
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class _Local:
     """A member whose socket is at this node, with what is needed to register it again."""
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 import json
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Literal, Protocol
 
+from rtcpeer.records import record
 from rtcpeer.signaling.roomwire import CLOSE_KICKED, CLOSE_SLOW, CLOSE_SUPERSEDED, Mode, RoomError
 
 #: What a frame costs besides its text, in bytes.
@@ -43,7 +44,7 @@ class NodeSink(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Limits:
     """Bounds of a backend; see `MemoryBackend`."""
 
@@ -52,7 +53,7 @@ class Limits:
     backlog: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Entry:
     """Somebody who enters.
 
@@ -73,7 +74,7 @@ class Entry:
     may_kick: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Entered:
     """The state of the room for a member that enters or comes back.
 
@@ -92,7 +93,7 @@ class Entered:
     missed: list[tuple[int, str]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Submission:
     """A message or a change from a member.
 
@@ -128,7 +129,7 @@ def left_text(id: str, reason: str) -> str:
     return f'{{"type":"left","id":"{id}","reason":"{reason}"}}'
 
 
-@dataclass(eq=False, slots=True)
+@record(eq=False, slots=True)
 class Member:
     """A client in a room, as the server knows it.
 

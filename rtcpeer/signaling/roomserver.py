@@ -15,7 +15,6 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar
 
 from aiohttp import WSMsgType, web
@@ -25,6 +24,7 @@ from rtcpeer.config.configuration import RTCIceServer
 from rtcpeer.config.provider import IceServerProvider, ServersSubscription
 from rtcpeer.config.readers import IceServerGrant
 from rtcpeer.errors import NetworkError, RtcPeerError, RTCSyntaxError
+from rtcpeer.records import record
 from rtcpeer.signaling.http.limits import RateLimit, client_key
 from rtcpeer.signaling.http.listening import Listener
 from rtcpeer.signaling.http.sites import hosts_for, refuse_site
@@ -63,7 +63,7 @@ _MAX_REFUSALS: Final = 5
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Permit:
     """A permission with conditions, which `authorize` may return instead of True.
 

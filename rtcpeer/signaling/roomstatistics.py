@@ -6,8 +6,10 @@ Owns: the names of the reasons to refuse. Never: a socket, a clock, anything abo
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from rtcpeer.records import record
 
 #: Reasons to refuse: before there is a WebSocket, of a frame, and the end of sockets that are too slow.
 REASONS: Final = (
@@ -17,7 +19,7 @@ REASONS: Final = (
 )
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class RoomStatistics:
     """Counts since the server was made.
 

@@ -11,13 +11,14 @@ import binascii
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
 from typing import Final
+
+from rtcpeer.records import record
 
 _SIGNATURE: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Identity:
     """The member that a token stands for.
 

@@ -13,8 +13,9 @@ time: what was sent within `QueueLimits.doubt_time` before the trouble.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
+
+from rtcpeer.records import record
 
 # Of a connection that works, whose stack cannot say what was acknowledged: seconds within which SCTP has delivered
 _HEALTHY_DOUBT = 1.0
@@ -23,7 +24,7 @@ _PRUNE_AT = 64
 _UNTRACKED_MAX = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class QueueLimits:
     """Bounds of what may wait in a channel.
 

@@ -15,9 +15,10 @@ has arrived, and the application is told (`messageslost`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from rtcpeer.records import record
 from rtcpeer.supervisor.channel import SupervisedChannel
 
 MEMBER = "supervised"
@@ -27,7 +28,7 @@ _IDENTITY_MAX = 64
 _NUMBER_MAX = 1 << 53
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Report:
     """The member "supervised" of one description.
 

@@ -36,10 +36,10 @@ Each attempt waits for its back-off. `docs/staying-connected.md` shows the diagr
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
+from rtcpeer.records import record
 from rtcpeer.values import DtlsTransportState, PeerConnectionState
 
 
@@ -130,7 +130,7 @@ class Reason(StrEnum):
     SIGNALING_REFUSED = "signaling-refused"  # the signaling service said no, for good
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PolicySettings:
     """The numbers of the default policy, in seconds where they are times.
 
@@ -172,7 +172,7 @@ class PolicySettings:
     media_interval: float = 15.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Observation:
     """Everything a policy may know. Times are on the caller's clock; None: it has not happened.
 
@@ -237,7 +237,7 @@ class Observation:
     held_until: float = -math.inf
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Decision:
     """A decision: the action to take now; for WAIT, when to ask again (None: when something happens)."""
 

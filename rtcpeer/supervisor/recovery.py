@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from rtcpeer.errors import SignalingRefused
+from rtcpeer.records import record
 from rtcpeer.signaling.capabilities import DEFAULT_CAPABILITIES
 from rtcpeer.supervisor.policy import Action, Observation, Reason
 from rtcpeer.values import DtlsTransportState, PeerConnectionState
@@ -18,7 +18,7 @@ from rtcpeer.values import DtlsTransportState, PeerConnectionState
 _SILENCE_BEFORE = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Attempt:
     """One attempt to mend a connection, within an episode of trouble.
 

@@ -10,13 +10,13 @@ connection's receiver then feeds the track that the application has, and the old
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from rtcpeer.protocols import PeerConnection
+from rtcpeer.records import record
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class _Known:
     """Record of one remote track.
 

@@ -13,10 +13,10 @@ lengths (RFC 8656 2.1, channel data padded to four bytes) and never retransmitte
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from struct import Struct
 
 from rtcpeer.net.network import Address
+from rtcpeer.records import record
 from rtcpeer.stun import message as stun
 from rtcpeer.stun.credentials import Attempts, LongTermCredentials
 from rtcpeer.stun.message import StunMessage
@@ -25,7 +25,7 @@ from rtcpeer.turn.framing import Frames
 NEVER = float("inf")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Allocated:
     """The relayed addresses (one, or one per family) and how the server sees us."""
 
@@ -33,7 +33,7 @@ class Allocated:
     mapped: Address | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Refused:
     """A refused allocation: a STUN error code, or 701 for silence.
 
@@ -49,7 +49,7 @@ class Refused:
     signed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Lost:
     """The allocation that we had is gone."""
 
@@ -57,7 +57,7 @@ class Lost:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Released:
     """The server confirmed that the allocation is no more."""
 

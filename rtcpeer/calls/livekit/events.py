@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from rtcpeer.calls.events import CallEvent
 from rtcpeer.calls.participant import Participant
+from rtcpeer.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SpeakersChanged(CallEvent):
     """The participants who speak have changed.
 
@@ -20,7 +20,7 @@ class SpeakersChanged(CallEvent):
     levels: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ConnectionQualityChanged(CallEvent):
     """The server judges a connection otherwise.
 
@@ -35,7 +35,7 @@ class ConnectionQualityChanged(CallEvent):
     score: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SubscriptionAllowed(CallEvent):
     """A participant lets us have a track, or not any more.
 

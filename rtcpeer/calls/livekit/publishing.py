@@ -6,10 +6,11 @@ Owns: the table of layers. Never: a connection.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from rtcpeer.calls.participant import Publication
+from rtcpeer.records import record
 from rtcpeer.signaling.livekit.messages import models
 
 # (rid, quality, how many times smaller, bit/s)
@@ -20,7 +21,7 @@ _LAYERS = (
 )
 
 
-@dataclass(eq=False)
+@record(eq=False)
 class Published:
     """A track of ours that the server knows.
 

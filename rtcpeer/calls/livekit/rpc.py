@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, Final
 
 from rtcpeer.errors import InvalidStateError, NetworkError, RtcPeerError
+from rtcpeer.records import record
 from rtcpeer.signaling.livekit.messages import models
 
 # The longest payload, in bytes.
@@ -64,7 +64,7 @@ class LiveKitRpcError(NetworkError):
         self.data = data
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RpcInvocation:
     """A call that somebody makes of a method of ours.
 

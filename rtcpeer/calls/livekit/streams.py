@@ -15,11 +15,12 @@ import time
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Final, Self
 
 from rtcpeer.errors import InvalidStateError, NetworkError
+from rtcpeer.records import record
 from rtcpeer.signaling.livekit.messages import MessageError, models
 
 # The content of one chunk, in bytes.
@@ -34,7 +35,7 @@ Handler = Callable[["IncomingStream"], Awaitable[None] | None]
 SendPacket = Callable[[models.DataPacket, list[str]], Coroutine[Any, Any, None]]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StreamInfo:
     """The header of a stream.
 

@@ -7,7 +7,6 @@ candidate is handed on the moment it exists; nothing waits for a server that doe
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +23,7 @@ from rtcpeer.ice.candidates import foundation, is_ipv6, order_interfaces, priori
 from rtcpeer.ice.pair import Base
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Address, Family, Interface, Network
+from rtcpeer.records import record
 from rtcpeer.stun.query import Queries
 from rtcpeer.values import Candidate, CandidateType, IceTransportPolicy
 
@@ -58,7 +58,7 @@ class GatheringSink(Protocol):
         """An allocation that had given candidates is gone."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Way:
     """A question to a STUN server: to which address, from which base."""
 

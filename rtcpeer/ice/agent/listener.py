@@ -6,13 +6,13 @@ the loop, after the agent's state is consistent; an exception it raises goes to 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from rtcpeer.records import record
 from rtcpeer.values import Candidate, IceGatheringState, IceRole, IceTransportState
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SelectedPair:
     """The candidates between which data flows."""
 
@@ -20,7 +20,7 @@ class SelectedPair:
     remote: Candidate
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class IceCandidateError:
     """Why a server gave no candidate (webrtc-pc 4.8.2, RTCPeerConnectionIceErrorEvent).
 

@@ -7,10 +7,10 @@ has not happened.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtcpeer.ice.pair import PairStatus
+from rtcpeer.records import record
 from rtcpeer.values import Candidate, IceRole, IceTransportState
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rtcpeer.ice.pair import Pair
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CandidateStats:
     """Statistics of a candidate; `id` is stable for the life of the agent."""
 
@@ -29,7 +29,7 @@ class CandidateStats:
     network: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PairStats:
     """RTCIceCandidatePairStats in snake_case (webrtc-stats 8.19)."""
 
@@ -55,7 +55,7 @@ class PairStats:
     bytes_discarded_on_send: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AgentStats:
     """RTCTransportStats' ICE part, and the lists behind it.
 

@@ -8,8 +8,8 @@ Pure.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from rtcpeer.records import record
 from rtcpeer.values import Codec
 
 # profile_idc (RFC 6184 table 5)
@@ -49,7 +49,7 @@ def macroblocks(width: int, height: int) -> int:
     return -(-width // 16) * -(-height // 16)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class H264Limits:
     """The limits of what the other end decodes.
 

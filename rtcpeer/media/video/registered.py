@@ -6,12 +6,12 @@ One per codec, for the whole process. Owns: the table. Never: encodes, or falls 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from av.codec import Codec as LibavCodec
 from av.codec.codec import UnknownCodecError
 
 from rtcpeer.errors import NotSupportedError
+from rtcpeer.records import record
 
 # An encoder of libav of each codec, to compare with
 _LIBAV_NAMES = {"VP8": "vp8", "VP9": "vp9", "H264": "h264", "AV1": "av1", "H265": "hevc"}
@@ -26,7 +26,7 @@ _LOW_DELAY: dict[str, dict[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RegisteredEncoder:
     """An encoder of libav.
 

@@ -6,13 +6,13 @@ Owns: where each fact is found. Never: a judgement, a change.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from rtcpeer.errors import RTCError
 from rtcpeer.ice.agent.listener import IceCandidateError
 from rtcpeer.ice.agent.stats import AgentStats
+from rtcpeer.records import record
 from rtcpeer.values import (
     DataChannelState,
     DtlsTransportState,
@@ -89,7 +89,7 @@ class Level(StrEnum):
     FACT = "fact"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Finding:
     """One statement of a diagnosis; `str(finding)` is its text.
 
@@ -107,7 +107,7 @@ class Finding:
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TransportSnapshot:
     """State of one transport, as far as the connection knows it.
 
@@ -134,7 +134,7 @@ class TransportSnapshot:
     undecrypted_for: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ConnectionSnapshot:
     """State of a connection at one moment.
 

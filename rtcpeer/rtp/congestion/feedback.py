@@ -5,8 +5,9 @@ The format is that of draft-holmer-rmcat-transport-wide-cc-extensions-01 section
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from struct import Struct
+
+from rtcpeer.records import record
 
 PACKET_TYPE = 205
 FORMAT = 15
@@ -23,7 +24,7 @@ _S16 = Struct("!h")
 _RUN_MAX = 0x1FFF
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class TransportFeedback:
     """The content of one packet of transport-wide feedback.
 

@@ -15,10 +15,10 @@ A fragment holds ICE credentials and candidates without the rest of a descriptio
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 from rtcpeer.errors import RTCSyntaxError
+from rtcpeer.records import record
 
 #: The media type of a fragment.
 FRAGMENT_TYPE: Final = "application/trickle-ice-sdpfrag"
@@ -33,7 +33,7 @@ _ORIGIN = re.compile(r"^(o=\S+ \S+ )(\d{1,20})( )", re.MULTILINE)
 _CANDIDATE_LINES = re.compile(r"^a=(?:candidate:.*|end-of-candidates)[ \t]*\r?\n", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class FragmentCandidate:
     """A candidate of a fragment.
 
@@ -48,7 +48,7 @@ class FragmentCandidate:
     index: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Fragment:
     """The content of a trickled SDP fragment.
 

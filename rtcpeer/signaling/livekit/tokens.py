@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import jwt
+
+from rtcpeer.records import record
 
 # How much longer than it says a token is accepted, in seconds: clocks differ.
 LEEWAY = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Grants:
     """The rights that a token gives to its bearer.
 
