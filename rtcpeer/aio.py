@@ -101,11 +101,17 @@ class TaskSet:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
-    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a coroutine until it ends or `cancel` is called."""
-        task = asyncio.get_running_loop().create_task(coroutine)
+    def start(self, coroutine: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
+        """Run a coroutine until it ends, or `cancel` or `end` is called.
+
+        Args:
+            coroutine: of the task.
+            name: of the task, behind the owner's.
+        """
+        full = None if name is None else f"rtcpeer {self._name}: {name}"
+        task = asyncio.get_running_loop().create_task(coroutine, name=full)
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
@@ -117,6 +123,18 @@ class TaskSet:
             task.cancel()
         return Gone([*tasks, *also])
 
+    def cancel_others(self) -> set[asyncio.Task[Any]]:
+        """Cancel all tasks but the caller's own, which may be one of them; gives them."""
+        others = self._tasks - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        return others
+
+    async def end(self) -> None:
+        """Cancel all tasks but the caller's own, which may be one of them, and wait until they have ended."""
+        if others := self.cancel_others():
+            await asyncio.wait(others)
+
     async def done(self) -> None:
         """Wait until all tasks have ended by themselves."""
         while self._tasks:
@@ -125,10 +143,10 @@ class TaskSet:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
-            logger.error("%s: a task failed", self._name, exc_info=exc)
+            logger.error("%s: a task failed: %s", self._name, task.get_name(), exc_info=exc)
 
 
 # ---- Tasks that may be left behind when their loop is closed: one private attribute of asyncio's tasks.

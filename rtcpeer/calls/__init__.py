@@ -3,9 +3,9 @@
 In reading order: `events` and `participant` (what a call shows), `request` and `service` (what a service is: read this
 to add one), `host` (the state of a call), `call`, `joining` (`join`), `running` (`run`), `remote` (tracks that arrive);
 then `mesh` (a connection to each other participant) with `rooms`, `rtcmulticonnection` (on `socketio_link`) and
-`queue_channel`; `janus` on
-`janus_channels` and `janus_session`, and `janus_plugin` with `janus_echo`, `janus_textroom` and `janus_streaming`
-(`janus_services` chooses); `whip`; `peerjs` with `binarypack`, and `peerjs_calls` on it; the package `livekit`.
+`queue_channel`; `patience` (attempts to come back to a server); `janus` on `janus_channels` and `janus_session`, and
+`janus_plugin` with `janus_echo`, `janus_textroom` and `janus_streaming` (`janus_services` chooses); `whip`; `peerjs`
+with `binarypack`, and `peerjs_calls` on it; the package `livekit`.
 
 The names below are loaded on demand; services need their extras, most of them ``rtcpeer[signaling]`` (aiohttp).
 """

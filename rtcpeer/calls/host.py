@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from rtcpeer.aio import Inbox
+from rtcpeer.aio import Inbox, TaskSet
 from rtcpeer.calls.events import (
     CallEvent,
     Ended,
@@ -104,7 +104,7 @@ class CallHost:
         self._streams: list[CallEventStream] = []
         self._first: CallEventStream | None = CallEventStream([])  # what happens before anybody reads
         self._is_reconnecting = False
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = TaskSet("call")
 
     @property
     def participants(self) -> Mapping[str, Participant]:
@@ -124,10 +124,7 @@ class CallHost:
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Begin a task of the call: cancelled and awaited when the call ends. An exception is logged."""
-        task = asyncio.get_running_loop().create_task(coroutine, name=f"rtcpeer call: {name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-        return task
+        return self._tasks.start(coroutine, name)
 
     def ignored(self, what: str, detail: object = "") -> None:
         """Count something that the other side said and that makes no sense; the first of a kind is logged."""
@@ -292,11 +289,7 @@ class CallHost:
 
     async def stop_tasks(self) -> None:
         """Cancel and await the tasks of the service."""
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await self._tasks.end()
 
     # -- inside ----------------------------------------------------------------------------------------
 
@@ -335,11 +328,6 @@ class CallHost:
             self.ignored("metadata", type(metadata).__name__)
             return None
         return {str(key): value for key, value in metadata.items()}
-
-    def _task_done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("%s failed", task.get_name(), exc_info=error)
 
 
 def free_name(name: str, taken: Mapping[str, Any]) -> str:

@@ -20,12 +20,13 @@ from typing import Any, Final
 
 import aiohttp
 
+from rtcpeer.aio import TaskSet
+from rtcpeer.calls.patience import Patience
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
 
 REQUEST_TIMEOUT: Final = 10.0
 KEEPALIVE: Final = 25.0  # Janus forgets a session after 60 s of silence
 _HEARTBEAT: Final = 20.0
-_WAITS: Final = (0.0, 0.3, 1.0, 2.0, 5.0)
 # For so long, in seconds, Janus may be away.
 PATIENCE: Final = 120.0
 _MESSAGE_MAX: Final = 4 << 20
@@ -139,7 +140,7 @@ class JanusSession:
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._messages: set[str] = set()  # of those, the ones whose "ack" is not the last word
         self.handles: dict[int, JanusHandle] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = TaskSet("Janus")
         self._returning = False
         self._closed = False
 
@@ -161,7 +162,7 @@ class JanusSession:
         """
         self._client = aiohttp.ClientSession()
         await self._connect()
-        self._spawn(self._keep(), "keep-alive")
+        self._tasks.start(self._keep(), "keep-alive")
 
     async def attach(self, plugin: str) -> JanusHandle:
         """A handle of a plugin ("janus.plugin.videoroom")."""
@@ -200,16 +201,11 @@ class JanusSession:
                         await self.request("destroy")
             for handle in tuple(self.handles.values()):
                 self.forget(handle)
-            tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-            for task in tasks:
-                task.cancel()
+            await self._tasks.end()
             if self._socket is not None:
                 await self._socket.close()
-            if tasks:
-                await asyncio.wait(tasks)
         finally:
-            for task in self._tasks - {asyncio.current_task()}:  # also when there was no time for it
-                task.cancel()
+            self._tasks.cancel_others()  # also when there was no time for it
             if self._client is not None:
                 await self._client.close()
 
@@ -235,7 +231,7 @@ class JanusSession:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise NetworkError(f"Janus cannot be reached: {error}", fault="network") from error
         self._socket = socket
-        self._spawn(self._read(socket), "reader")
+        self._tasks.start(self._read(socket), "reader")
         try:
             if self.id is not None and await self._claim():
                 return
@@ -300,7 +296,7 @@ class JanusSession:
         await socket.close()
         if not self._closed and self.id is not None and not self._returning:
             self._returning = True
-            self._spawn(self._return(), "return")
+            self._tasks.start(self._return(), "return")
 
     def _hear(self, text: str) -> None:
         try:
@@ -319,7 +315,7 @@ class JanusSession:
             if not answer.done():
                 answer.set_result(message)
         elif kind == "timeout":
-            self._spawn(self._begin_anew(), "timeout")
+            self._tasks.start(self._begin_anew(), "timeout")
         elif handle is not None:
             self._tell(handle, kind, message)
 
@@ -355,14 +351,13 @@ class JanusSession:
     async def _return(self) -> None:
         """The socket is lost: come back, with the same session or another one."""
         self._on_lost()
-        loop = asyncio.get_running_loop()
-        until, before = loop.time() + PATIENCE, self.id
+        patience, before = Patience(PATIENCE), self.id
         error: Exception = NetworkError("the connection to Janus is lost", fault="network")
-        for wait in itertools.chain(_WAITS, itertools.repeat(_WAITS[-1])):
-            await asyncio.sleep(wait)
+        while True:
+            await patience.pause()
             if self._closed:
                 return
-            if loop.time() > until:
+            if patience.is_over:
                 self._on_end(error)
                 return
             try:
@@ -389,11 +384,6 @@ class JanusSession:
             self._on_end(error)
         else:
             self._on_back(False)
-
-    def _spawn(self, coroutine: Any, name: str) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine, name=f"rtcpeer Janus: {name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def plugin_data(message: Mapping[str, Any]) -> dict[str, Any]:

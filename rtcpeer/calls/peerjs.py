@@ -30,7 +30,9 @@ from urllib.parse import urlencode
 
 import aiohttp
 
+from rtcpeer.aio import TaskSet
 from rtcpeer.calls.binarypack import pack, unpack_untrusted
+from rtcpeer.calls.patience import Patience
 from rtcpeer.calls.queue_channel import QueueChannel
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
 from rtcpeer.media.stream import MediaStream
@@ -48,7 +50,6 @@ _CLOSE_TIME: Final = 2.0
 # what a PeerServer says instead of "OPEN"
 _REFUSALS: Final = ("ID-TAKEN", "INVALID-KEY", "ERROR")
 _HEARTBEAT: Final = 5.0
-_WAITS: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 _PIECE: Final = 16_300
 _MESSAGE_MAX: Final = 16 << 20
 _UNREAD_MAX: Final = 10_000
@@ -368,7 +369,7 @@ class PeerJS:
         self._connections: dict[str, PeerJSConnection] = {}
         self._new: deque[PeerJSConnection] = deque()
         self._changed = asyncio.Event()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = TaskSet("PeerJS")
         self._closed = False
         self.error: Exception | None = None
 
@@ -478,16 +479,11 @@ class PeerJS:
         self._changed.set()
         try:
             await asyncio.gather(*(one.close() for one in tuple(self._connections.values())))
-            tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-            for task in tasks:
-                task.cancel()
+            await self._tasks.end()
             if self._socket is not None:
                 await self._socket.close()
-            if tasks:
-                await asyncio.wait(tasks)
         finally:
-            for task in self._tasks - {asyncio.current_task()}:  # also when there was no time for it
-                task.cancel()
+            self._tasks.cancel_others()  # also when there was no time for it
             if self._client is not None:
                 await self._client.close()
 
@@ -508,9 +504,7 @@ class PeerJS:
 
     def spawn(self, coroutine: Any, name: str) -> None:
         """Begin a task of this peer."""
-        task = asyncio.get_running_loop().create_task(coroutine, name=f"rtcpeer PeerJS: {name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(coroutine, name)
 
     def ignored(self, what: str, detail: object) -> None:
         """Count what makes no sense."""
@@ -563,22 +557,19 @@ class PeerJS:
 
     async def _return(self) -> bool:
         """Register again after a loss; whether that was done."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _PATIENCE
-        for wait in itertools.chain(_WAITS, itertools.repeat(_WAITS[-1])):
-            await asyncio.sleep(wait)
+        patience = Patience(_PATIENCE)
+        while self.error is None:
+            await patience.pause()
             try:
                 async with asyncio.timeout(_TIMEOUT):
                     await self._register()
             except SignalingRefused as error:
                 self.error = error
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError, NetworkError) as error:
-                if loop.time() > until:
+                if patience.is_over:
                     self.error = error
             else:
                 return True
-            if self.error is not None:
-                break
         self._changed.set()
         return False
 

@@ -11,7 +11,6 @@ Extra data go by the server. A text message is JSON on any data channel, in piec
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +22,7 @@ from rtcpeer.calls.events import EndReason
 from rtcpeer.calls.host import MESSAGE_MAX, CallHost
 from rtcpeer.calls.mesh import Mesh, MeshMember
 from rtcpeer.calls.participant import Participant, Publication
+from rtcpeer.calls.patience import Patience
 from rtcpeer.calls.queue_channel import QueueChannel
 from rtcpeer.calls.request import JoinRequest
 from rtcpeer.calls.socketio_link import SocketIoLink
@@ -35,7 +35,6 @@ from rtcpeer.supervisor.session import ServerList, Session
 
 _EVENT: Final = "RTCMultiConnection-Message"
 # Pauses before attempts to come back, in seconds; the last one repeats, for so long.
-_WAITS: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 _PATIENCE: Final = 120.0
 # what a description or a candidate consists of, for us
 _MEMBERS: Final = ("type", "sdp", "candidate", "sdpMid", "sdpMLineIndex", "number", "answerTo", "supervised")
@@ -267,10 +266,9 @@ class RtcmcService:
 
     async def _return(self) -> None:
         """The connection is lost: the server has forgotten us, and connections to others live on."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _PATIENCE
-        for wait in itertools.chain(_WAITS, itertools.repeat(_WAITS[-1])):
-            await asyncio.sleep(wait)
+        patience = Patience(_PATIENCE)
+        while True:
+            await patience.pause()
             try:
                 await self._socket.open(self.url, self._query())
                 await self._enter_room("openOrJoin")
@@ -278,7 +276,7 @@ class RtcmcService:
                 self._host.ended(EndReason.REFUSED, error)
                 return
             except NetworkError as error:
-                if loop.time() > until:
+                if patience.is_over:
                     self._host.ended(EndReason.SIGNALING_ENDED, error)
                     return
             else:

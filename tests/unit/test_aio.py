@@ -1,10 +1,10 @@
-"""The inbox between a producer that never waits and readers that do."""
+"""Inboxes between a producer that never waits and readers that do, and sets of tasks."""
 
 import asyncio
 
 import pytest
 
-from rtcpeer.aio import Inbox
+from rtcpeer.aio import Inbox, TaskSet
 
 
 async def turn():
@@ -75,3 +75,46 @@ class Readable:
 
     async def __anext__(self):
         return await self.inbox.get()
+
+
+async def test_a_task_set_ends_all_tasks_but_the_callers_own():
+    tasks = TaskSet("owner")
+    ended: list[str] = []
+
+    async def wait(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(name)
+
+    async def end_all() -> None:
+        await tasks.end()
+        ended.append("the caller")
+
+    tasks.start(wait("first"))
+    tasks.start(wait("second"))
+    await turn()
+    await tasks.start(end_all())
+    assert sorted(ended[:2]) == ["first", "second"]
+    assert ended[2:] == ["the caller"]
+    await turn()
+    assert len(tasks) == 0
+
+
+async def test_the_end_of_a_task_set_without_tasks_is_at_once():
+    tasks = TaskSet("owner")
+    assert tasks.cancel_others() == set()
+    await tasks.end()
+
+
+async def test_a_task_that_fails_is_logged_with_its_owner_and_its_name(caplog):
+    tasks = TaskSet("owner")
+
+    async def fail() -> None:
+        raise ValueError("broken")
+
+    task = tasks.start(fail(), "work")
+    assert task.get_name() == "rtcpeer owner: work"
+    await tasks.done()
+    assert "owner: a task failed: rtcpeer owner: work" in caplog.text
+    assert "broken" in caplog.text
