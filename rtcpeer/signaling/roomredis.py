@@ -115,9 +115,8 @@ class RedisBackend:
         self._acks: dict[str, tuple[str, int]] = {}
         self._acks_wanted = asyncio.Event()
         self._resuming: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._clocks: deque[float] = deque(
-            maxlen=_CLOCKS
-        )  # Redis' clock less ours, too small rather than too large
+        # Redis' clock less ours, too small rather than too large
+        self._clocks: deque[float] = deque(maxlen=_CLOCKS)
         self._is_behind = False  # whether the members' own streams must be read
         self._is_trimmed = False  # whether entries of this node's stream are gone
         self._strays = 0
@@ -285,9 +284,8 @@ class RedisBackend:
             raise NetworkError("Redis has lost its memory", fault="network")
         if answer[0] == "late":
             raise NetworkError("Redis was asked too late", fault="network")
-        if (
-            answer[0] == "detached"
-        ):  # no refusal: how the socket is closed says whether the member may come back
+        # no refusal: how the socket is closed says whether the member may come back
+        if answer[0] == "detached":
             raise NetworkError(
                 "the member's socket is given up, as this node is about to hear", fault="network"
             )

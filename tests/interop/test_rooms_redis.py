@@ -364,9 +364,8 @@ async def test_redis_loses_its_memory(redis: RedisServer) -> None:
 async def test_a_node_that_stood_still(redis: RedisServer) -> None:
     """For a moment, and what was for its members is trimmed away; then for so long that it was given up."""
     async with (
-        Node(
-            redis, 2 * GRACE
-        ) as first,  # a busy machine must not turn the pause into the end of the grace time
+        # a busy machine must not turn the pause into the end of the grace time
+        Node(redis, 2 * GRACE) as first,
         Node(redis, 2 * GRACE) as second,
         two_members(first.url, second.url) as members,
     ):
