@@ -577,10 +577,12 @@ class MediaReceiver:
                 stream.turns = packet.turns
         if not self._is_shown(stream, now):
             stream.needs_keyframe = True
+            stream.rendering.interrupt()
             return
         encoded = self.encoded
         if not self._sink.wants_frames() and not encoded.is_read:
             stream.needs_keyframe = True
+            stream.rendering.interrupt()
             self.reads = self._tap is None
             return
         try:
@@ -629,6 +631,7 @@ class MediaReceiver:
                 self._need_keyframe(stream, now)
             if not self._sink.wants_frames():
                 self._decoder_idle = True
+                stream.rendering.interrupt()
                 return
             if self._decoder_idle and is_video and not is_key:
                 self._send_pli(stream, now)

@@ -16,6 +16,7 @@ from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.audio_level import audio_level
 from rtcpeer.rtp.contributing_sources import HeardPacket
 from rtcpeer.rtp.jitter_buffer import EncodedFrame, FrameBuffer, SequenceUnwrapper
+from rtcpeer.rtp.rendering import Rendering
 from rtcpeer.rtp.sound_buffer import SoundBuffer
 
 _NTP_EPOCH = 2208988800
@@ -61,6 +62,7 @@ class InboundStream:
     # of those dropped: larger than what is decoded
     oversized_frames: int = 0
     emitted: int = 0
+    rendering: Rendering = field(default_factory=Rendering)
     # its name among simulcast layers, once a packet told it
     rid: str | None = None
     buffer_delay: float = 0.0
@@ -219,6 +221,7 @@ class InboundStream:
         if isinstance(frame, VideoFrame):
             self.width, self.height = frame.width, frame.height
             self.count_decoded(now)
+            self.rendering.take(now)
         elif isinstance(frame, AudioFrame):
             duration = frame.samples / (frame.sample_rate or 48000)
             self.level = audio_level(frame)
@@ -295,6 +298,7 @@ class InboundStream:
                 pliCount=self.plis,
                 decoderImplementation="libav",
                 powerEfficientDecoder=False,
+                **self.rendering.stats(),
             )
             if self.width:
                 stats.update(frameWidth=self.width, frameHeight=self.height)

@@ -166,3 +166,27 @@ async def test_parameter_sets_that_come_apart(monkeypatch, codec, apart):
     assert call.inbound["framesDropped"] <= 2
     assert call.inbound["framesDecoded"] >= 50
     await call.end()
+
+
+async def test_a_standstill_is_a_freeze_for_who_looks_and_none_for_who_looks_away():
+    call = Call("video")
+    await call.begin(Pictures(64, 48, interval=0.04))
+    await call.frames(20)
+    assert (call.inbound["freezeCount"], call.inbound["framesRendered"] >= 20) == (0, True)
+
+    # nobody reads for longer than a reader may take for one picture
+    await asyncio.sleep(4)
+    await call.frames(10)
+    assert call.inbound["freezeCount"] == 0
+
+    reading = asyncio.create_task(call.frames(10_000))
+    pictures = call.sender.track
+    await asyncio.sleep(1)
+    call.sender.set_track(None)
+    await asyncio.sleep(2)
+    call.sender.set_track(pictures)
+    await asyncio.sleep(1)
+    assert call.inbound["freezeCount"] == 1
+    assert call.inbound["totalFreezesDuration"] == pytest.approx(2, abs=0.3)
+    reading.cancel()
+    await call.end()
