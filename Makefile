@@ -118,6 +118,7 @@ conformance: setup
 docs: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r .ci/docs.txt
 	$(BIN)/python -m sphinx -W --keep-going -q -n -b html docs build/site
+	@$(BIN)/python .ci/links.py build/site
 	@echo "the site is in build/site/index.html"
 
 release: setup
