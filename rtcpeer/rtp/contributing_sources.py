@@ -63,11 +63,12 @@ class ContributingSources:
         level = None
         if packet.audio_level is not None:
             level = dbov_to_level(packet.audio_level[1])
-        if len(self._sources) > SOURCES_MAX:
-            self._sources.pop(next(iter(self._sources)))
         self._sources[False, packet.ssrc] = (now, packet.timestamp, level)
         for source in packet.csrc:
             self._sources[True, source] = (now, packet.timestamp, None)
+        # one packet names up to 15 contributors, which may be others each time
+        while len(self._sources) > SOURCES_MAX:
+            self._sources.pop(next(iter(self._sources)))
 
     def recent(self, now: float) -> list[RtpSource]:
         """The sources of the last ten seconds, the latest first."""
