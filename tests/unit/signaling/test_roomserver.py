@@ -24,6 +24,7 @@ from rtcpeer.signaling import (
     RoomMember,
     RoomServer,
     check_signaling_channel,
+    roomclient,
 )
 from rtcpeer.signaling.roombackend import MemoryBackend
 from rtcpeer.signaling.roomsocket import RoomSocket
@@ -537,6 +538,20 @@ async def test_limits_on_sockets_are_told_to_clients() -> None:
         with pytest.raises(SignalingRefused) as caught:
             await client.openOrJoin("other")
         assert (caught.value.status, caught.value.retry_after, caught.value.fatal) == (503, 5.0, False)
+
+
+async def test_each_loss_of_the_connection_begins_with_the_shortest_wait(
+    server: RoomServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roomclient, "_WAITS", (0.0, 3600.0))
+    async with Proxy(server._port) as proxy, RoomClient(proxy.url) as client:
+        room = await client.openOrJoin("lobby")
+        for _ in range(2):
+            back = asyncio.Event()
+            room.onconnectionback = lambda _, back=back: back.set()
+            proxy.cut()
+            async with asyncio.timeout(20):
+                await back.wait()
 
 
 async def test_draining() -> None:
