@@ -31,7 +31,7 @@ SACK_DELAY: Final = 0.05
 # not take the acknowledgement of the whole batch with it.
 _BATCH_SACKS: Final = frozenset((2, 4, 8, *range(16, 1025, 16)))
 # With something missing each of the first packets is: other ends count three reports (section 7.2.4)
-_BATCH_REPORTS: Final = 4
+_BATCH_REPORTS: Final = 3
 
 _DATA: Final = Struct("!LHHL")
 # DATA chunk header, and the flag that asks for an acknowledgement at once

@@ -7,7 +7,9 @@ from random import Random
 import pytest
 
 from rtcpeer.sctp.association import ENTROPY_SIZE, Association, State
+from rtcpeer.sctp.handshake import write_cookie
 from rtcpeer.sctp.packets import (
+    BODY_MAX,
     PACKET_MAX,
     ChunkType,
     Init,
@@ -115,6 +117,75 @@ def test_a_cookie_that_is_not_ours_changes_nothing():
     link.a.association.receive(packet, 1000)
 
     assert (link.a.association.state, link.a.association.ignored) == (State.COOKIE_WAIT, 1)
+
+
+@pytest.mark.parametrize(("tag", "answered"), [(7, True), (8, False)])
+def test_a_late_cookie_is_acknowledged_when_it_is_of_the_end_that_we_have(tag, answered):
+    end = End(0, Random(0))
+    end.association.connect(1000)
+    secret = end.entropy[8:]
+    echo = [
+        forge(end, write_chunk(ChunkType.COOKIE_ECHO, write_cookie(secret, Init(t, 1000, 9, 9, 1))))
+        for t in (7, tag)
+    ]
+    end.association.receive(echo[0], 1000)
+    assert end.association.is_established
+    answers(end)
+
+    end.association.receive(echo[1], 1000)
+
+    assert [kind for kind, _ in answers(end)] == [ChunkType.COOKIE_ACK] * answered
+    assert end.events == ["established"]
+
+
+@pytest.mark.parametrize(("size", "taken"), [(BODY_MAX - 4, True), (BODY_MAX - 3, False)])
+def test_a_cookie_that_fits_into_no_packet_is_none(size, taken):
+    end = End(0, Random(0))
+    end.association.connect(1000)
+    end.association.packets(1000)
+    init = write_init(Init(7, 1000, 9, 9, 1, cookie=bytes(size)), ChunkType.INIT_ACK)
+
+    end.association.receive(forge(end, init), 1000)
+
+    assert [len(value) for _, value in answers(end)] == [size] * taken
+    assert end.association.ignored == 1 - taken
+
+
+def test_on_a_slow_path_the_setup_is_repeated_no_faster_than_it_can_be_answered():
+    association = Association(
+        End(0, Random(0)), local_port=5000, remote_port=5000, entropy=bytes(ENTROPY_SIZE), round_trip_time=1.0
+    )
+    association.connect(1000)
+    times = [1000.0]
+    for _ in range(3):
+        times.append(association.deadline)
+        association.expire(association.deadline)
+    assert times == [1000, 1003, 1006, 1009]
+    # one that answers quickly is asked more often, up to twice a second
+    association = Association(
+        End(0, Random(0)),
+        local_port=5000,
+        remote_port=5000,
+        entropy=bytes(ENTROPY_SIZE),
+        round_trip_time=0.01,
+    )
+    association.connect(0)
+    times = [0.0]
+    for _ in range(5):
+        times.append(association.deadline)
+        association.expire(association.deadline)
+    assert times == pytest.approx([0, 0.1, 0.3, 0.7, 1.2, 1.7])
+
+
+@pytest.mark.parametrize(("outbound", "inbound"), [(10, 65535), (65535, 10)])
+def test_there_are_as_many_channels_as_both_directions_have_streams(outbound, inbound):
+    end = End(0, Random(0))
+    end.association.connect(1000)
+    cookie = write_cookie(end.entropy[8:], Init(7, 1000, outbound, inbound, 1))
+
+    end.association.receive(forge(end, write_chunk(ChunkType.COOKIE_ECHO, cookie)), 1000)
+
+    assert end.association.max_channels == 10
 
 
 @pytest.mark.parametrize(
@@ -350,6 +421,8 @@ def test_a_full_packet_and_an_acknowledgement_are_two_packets(link):
         b"",
         bytes(11),
         (500).to_bytes(4) + bytes(8),
+        (103).to_bytes(4) + bytes(8),
+        (99).to_bytes(4) + bytes(4) + (1).to_bytes(2) + bytes(2) + b"\0\4\0\4",
         (99).to_bytes(4) + bytes(4) + (1).to_bytes(2) + bytes(2) + b"\0\5\0\5",
         (99).to_bytes(4) + bytes(4) + (2).to_bytes(2) + bytes(2) + b"\0\2\0\2",
         (99).to_bytes(4) + bytes(4) + (2).to_bytes(2) + bytes(2) + b"\0\3\0\3\0\2\0\2",
@@ -426,6 +499,14 @@ def test_unknown_chunks(link, kind, goes_on, reports):
     assert [kind for kind, _ in answers(link.a)] == reports * [ChunkType.ERROR] + goes_on * [
         ChunkType.HEARTBEAT_ACK
     ]
+
+
+def test_of_an_unknown_chunk_only_the_beginning_is_told_back(link):
+    link.a.association.receive(forge(link.a, write_chunk(0xC3, bytes(1000))), link.now)
+
+    [(kind, value)] = answers(link.a)
+    assert kind == ChunkType.ERROR
+    assert value == b"\0\6\0\x48" + write_chunk(0xC3, bytes(64))
 
 
 def test_stream_65535_is_no_stream(link):
