@@ -218,7 +218,7 @@ class IceCore:
         """Addresses changed: see at once whether the selected path still works."""
         for generation in self.generations:
             selected = generation.selected
-            if selected is not None and generation.remote is not None:
+            if selected is not None:
                 selected.heard_at = min(
                     selected.heard_at, now - self._settings.probe_after - self._settings.probe_interval
                 )

@@ -394,6 +394,16 @@ def test_ten_restarts_in_a_row_without_an_answer() -> None:
     assert left.core.route.owner is newest  # type: ignore[union-attr]
 
 
+def test_an_offer_to_restart_that_another_replaces_is_told_and_leaves_nothing() -> None:
+    _, left, _, _, _ = connected_pair()
+    replaced = left.start()
+    left.drain()
+    left.start()
+    left.drain()
+    assert [e.generation for e in left.events if isinstance(e, GenerationDropped)] == [replaced]
+    assert replaced not in replaced.half.users
+
+
 def test_ten_answered_restarts_in_a_row_keep_few_generations() -> None:
     wire, left, right, _, _ = connected_pair()
     wire.delay = 0.2

@@ -31,3 +31,6 @@ def test_bounds() -> None:
     for number in range(200):
         early.keep(BASE, (f"192.0.2.{number}", 1), 7)
     assert len(early) == 10
+    # what was taken has made room, also for its sources
+    assert len(early.take()) == 10
+    assert early.keep(BASE, ("192.0.2.2", 1), 7)

@@ -129,6 +129,17 @@ def test_one_that_was_disowned_gives_way_to_any_pair_and_its_data_is_nobodys() -
     assert left.states == ["checking", "connected", "completed"]
 
 
+def test_what_was_retired_already_is_disowned_too() -> None:
+    wire, left, _, first, _ = connected_pair()
+    base, before = left.bases[0], ("192.0.2.2", 2000)
+    _, _ = fork(wire, left, first)
+    wire.run(0.2)
+    assert first in left.core.retired
+    assert before in base.routes
+    left.core.disown_older(wire.now)
+    assert before not in base.routes
+
+
 def test_back_and_forth() -> None:
     wire, left, right, first, second = connected_pair()
     for _ in range(5):

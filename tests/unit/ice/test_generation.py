@@ -7,6 +7,7 @@ import pytest
 from rtcpeer.ice.candidates import new_credentials
 from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.pair import PairStatus
+from rtcpeer.net.network import Address
 from rtcpeer.stun import message as stun
 
 from .support import Side, Wire, candidate, connected_pair, exchange, request
@@ -127,3 +128,107 @@ def test_a_487_for_a_role_that_we_have_left_changes_neither_role_nor_tie_breaker
     side.core.on_stun_untrusted(wire.now, side.bases[0], refusal, pair.address)
     assert side.core.role == "controlled"
     assert side.context.tie_breaker == before
+
+
+def answer(
+    wire: Wire, side: Side, generation: Generation, sent: bytes, kind: int, body: bytes, address: Address
+) -> None:
+    """An authentic response to what was sent."""
+    assert generation.remote is not None
+    data = stun.encode(kind, sent[8:20], body, generation.remote.pwd.encode())
+    side.core.on_stun_untrusted(wire.now, side.bases[0], data, address)
+    side.drain()
+
+
+def test_an_error_from_elsewhere_fails_no_pair() -> None:
+    wire, side, generation = alone()
+    sent = side.bases[0].sent[0][1]
+    (pair,) = generation.checklist.pairs.values()
+    error = stun.error_code(400, "Bad Request")
+    answer(wire, side, generation, sent, stun.BINDING_ERROR, error, ("192.0.2.66", 9))
+    assert pair.state is PairStatus.IN_PROGRESS
+    answer(wire, side, generation, sent, stun.BINDING_ERROR, error, pair.address)
+    assert pair.state is PairStatus.FAILED
+
+
+def test_an_error_in_answer_to_a_consent_request_fails_no_pair() -> None:
+    wire, left, _, first, _ = connected_pair()
+    pair = left.core.route
+    assert pair is not None
+    before = len(left.bases[0].sent)
+    while len(left.bases[0].sent) == before:
+        wire.run(0.1)
+    sent = left.bases[0].sent[-1][1]
+    # the wire has answered it by now; another is made, and an error is the answer
+    first._send_check(wire.now, pair, probe=True)
+    sent = left.bases[0].sent[-1][1]
+    answer(wire, left, first, sent, stun.BINDING_ERROR, stun.error_code(400, "Bad"), pair.address)
+    assert pair.is_valid
+    assert left.core.route is pair
+
+
+def test_a_pair_that_works_again_is_tried_soon_when_it_fails_next() -> None:
+    wire, left, right, first, second = connected_pair(addresses=2)
+    backup = next(p for p in first.checklist.pairs.values() if p is not left.core.route and p.is_valid)
+    backup.retry_pause = 16.0
+    first._send_check(wire.now, backup)
+    wire.run(0.1)
+    assert backup.retry_pause == 0.0
+    assert (right.core.state, second.failed) == ("completed", False)
+
+
+def test_few_other_pairs_are_asked_while_the_selected_one_is_silent() -> None:
+    wire, left, _, first, _ = connected_pair(addresses=4)
+    for pair in first.checklist.pairs.values():
+        pair.state, pair.check = PairStatus.SUCCEEDED, None
+    first.checklist.in_progress.clear()
+    count = sum(len(base.sent) for base in left.bases)
+    first.look_for_backups(wire.now)
+    assert len(first.checklist.pairs) == 16
+    assert sum(len(base.sent) for base in left.bases) == count + 8
+
+
+def test_in_silence_pairs_that_had_failed_are_tried_again_within_two_seconds() -> None:
+    wire, _, _, first, _ = connected_pair(addresses=2)
+    far, near, never = list(first.checklist.pairs.values())[1:4]
+    for pair, at in ((far, wire.now + 2.5), (near, wire.now + 1), (never, wire.now + 2)):
+        pair.state, pair.retry_at = PairStatus.FAILED, at
+    first.look_for_backups(wire.now)
+    assert [p.retry_at - wire.now for p in (far, near, never)] == pytest.approx([2, 1, 2])
+
+
+def test_the_round_trip_is_counted_from_the_last_transmission() -> None:
+    wire = Wire(0.01)
+    left, right = Side(wire, True), Side(wire, False)
+    first, second = left.start(), right.start()
+    left.offer_base(first, left.base("192.0.2.1", 1))
+    right.offer_base(second, right.base("192.0.2.2", 2))
+    wire.dark.add(("192.0.2.2", 2))
+    exchange(left, right, first, second)
+    wire.run(0.15)
+    wire.dark.clear()
+    wire.run(0.5)
+    (pair,) = first.checklist.pairs.values()
+    assert pair.requests_sent > 1
+    assert pair.total_rtt < 0.021 * pair.responses_received
+
+
+def test_an_answer_that_comes_after_the_failure_is_none() -> None:
+    wire, side, generation = alone()
+    failed_after(wire, side)
+    (pair,) = generation.checklist.pairs.values()
+    sent = side.bases[0].sent[-1][1]
+    body = stun.xor_address(stun.XOR_MAPPED_ADDRESS, ("192.0.2.1", 1), sent[8:20])
+    answer(wire, side, generation, sent, stun.BINDING_SUCCESS, body, pair.address)
+    assert not pair.is_valid
+    assert side.core.route is None
+
+
+def test_what_the_network_says_of_a_path_that_works_is_not_believed() -> None:
+    wire, left, _, _, _ = connected_pair()
+    pair = left.core.route
+    assert pair is not None
+    left.core.fail_path(wire.now, pair.base, pair.address)
+    assert pair.is_valid
+    assert left.core.route is pair
+    assert not pair.exhausted

@@ -253,6 +253,15 @@ def test_a_failed_generation_nominates_only_what_is_heard() -> None:
     assert lab.propose(failed=True) is pair
 
 
+def test_a_failed_generation_without_a_valid_pair_nominates_none() -> None:
+    lab = Lab()
+    pair = lab.pair()
+    lab.nominate(pair)
+    pair.state = PairStatus.FAILED
+    assert lab.propose(failed=True) is None
+    assert lab.nomination.pending is None
+
+
 def test_only_the_answer_to_the_nominating_check_nominates() -> None:
     lab = Lab()
     pair, other = lab.pair(), lab.pair()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rtcpeer.rtp.inbound import InboundStream
+from rtcpeer.rtp import rtcp
+from rtcpeer.rtp.inbound import CONFIGURATION_MAX, InboundStream
 from rtcpeer.rtp.packet import RtpPacket
 from rtcpeer.rtp.sound_buffer import SoundBuffer
 
@@ -40,3 +41,49 @@ def test_what_came_again_in_a_repair_stream_hides_no_loss() -> None:
     report = inbound.report(1.0)
     assert (report.packets_lost, report.fraction_lost) == (1, 64)
     assert (inbound.stats("audio")["packetsLost"], inbound.stats("audio")["packetsReceived"]) == (1, 6)
+
+
+def test_a_packet_from_before_the_first_one_counts_as_expected() -> None:
+    inbound = stream(100, 98)
+    assert (inbound.expected, inbound.lost) == (3, 1)
+
+
+def test_a_new_time_line_is_no_jitter() -> None:
+    inbound = stream(*range(10))
+    before = inbound.jitter_seconds
+    inbound.count(RtpPacket(96, 0, 10, 48000 * 3600, 1, b"x"), 0.2)
+    inbound.count(RtpPacket(96, 0, 11, 48000 * 3600 + 960, 1, b"x"), 0.22)
+    assert inbound.jitter_seconds <= before < 1e-6
+    # what comes 0.4 s late is jitter
+    inbound.count(RtpPacket(96, 0, 12, 48000 * 3600 + 1920, 1, b"x"), 0.64)
+    assert inbound.jitter_seconds == pytest.approx(0.4 / 16)
+
+
+def test_parameter_sets_without_a_picture_are_bounded() -> None:
+    inbound = stream(1)
+    for _ in range(100):
+        inbound.keep_configuration(bytes(1000))
+    assert 1000 <= len(inbound.take_configuration()) <= CONFIGURATION_MAX
+    assert inbound.take_configuration() == b""
+    inbound.keep_configuration(bytes(1_000_000))
+    assert len(inbound.take_configuration()) == CONFIGURATION_MAX
+
+
+def test_a_report_in_which_everything_was_lost_can_be_written() -> None:
+    inbound = stream(1)
+    inbound.report(1.0)
+    inbound.retransmitted_packets += 1
+    inbound.count(RtpPacket(96, 0, 2, 0, 1, b"x"), 1.0)  # it came in the repair stream alone
+    report = inbound.report(2.0)
+    assert report.fraction_lost == 255
+    assert bytes(report)
+
+
+@pytest.mark.parametrize(("passed", "dlsr"), [(1.5, 98304), (-2.0, 0), (0.0, 0), (70000.0, 0)])
+def test_the_delay_since_a_sender_report_survives_a_clock_that_is_set(passed: float, dlsr: int) -> None:
+    inbound = stream(1)
+    info = rtcp.SenderInfo(ntp_timestamp=0x1122334455667788, rtp_timestamp=0, packet_count=1, octet_count=1)
+    inbound.take_report(rtcp.SenderReport(ssrc=1, sender_info=info), 1_000_000.0)
+    report = inbound.report(1_000_000.0 + passed)
+    assert (report.lsr, report.dlsr) == (0x33445566, dlsr)
+    assert bytes(report)

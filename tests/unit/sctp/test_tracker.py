@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 
+from rtcpeer.sctp.packets import read_sack_untrusted, write_sack
 from rtcpeer.sctp.tracker import AHEAD_MAX, DUPLICATES_MAX, GAPS_MAX, HOLES_MAX, ReceiveTracker
 
 
@@ -56,6 +57,16 @@ def test_what_could_not_be_acknowledged_is_refused():
     assert tracker.add(7 + AHEAD_MAX)
     assert not tracker.add(8 + AHEAD_MAX)
     assert tracker.gaps() == [(AHEAD_MAX, AHEAD_MAX)]
+    assert AHEAD_MAX == 0xFFFF, "the largest offset that a SACK can name"
+    assert read_sack_untrusted(write_sack(7, 0, tracker.gaps(), [])[4:]).gaps == [(AHEAD_MAX, AHEAD_MAX)]
+
+
+def test_the_last_one_is_not_taken_twice():
+    tracker = ReceiveTracker(7)
+    assert tracker.add(8)
+    assert not tracker.add(8)
+    assert not tracker.has_holes
+    assert (tracker.cumulative, tracker.duplicates) == (8, [8])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import binascii
+
 import pytest
 from aioice import stun as reference
 
@@ -98,12 +100,35 @@ def test_malformed_attributes_read_as_absent() -> None:
 
 
 def test_unknown_required_attributes() -> None:
-    body = stun.attribute(0x7001, b"") + stun.attribute(0x9001, b"") + stun.u32(stun.PRIORITY, 1)
-    message = stun.parse_untrusted(stun.encode(stun.BINDING_REQUEST, TXID, body))
-    assert message.unknown_required() == [0x7001]
+    body = b"".join(stun.attribute(kind, b"") for kind in (0x7001, 0x9001, 0x8000, 0x7FFF))
+    message = stun.parse_untrusted(stun.encode(stun.BINDING_REQUEST, TXID, body + stun.u32(stun.PRIORITY, 1)))
+    assert message.unknown_required() == [0x7001, 0x7FFF]
+
+
+def test_the_class_of_an_error_has_three_bits() -> None:
+    """RFC 8489 14.8: what is reserved before it is ignored."""
+    body = stun.attribute(stun.ERROR_CODE, b"\xff\xff\xfc\x57bye")
+    message = stun.parse_untrusted(stun.encode(stun.BINDING_ERROR, TXID, body))
+    assert message.error == (487, "bye")
+
+
+@pytest.mark.parametrize("size", [4, 16])
+@pytest.mark.parametrize("family", [0, 1, 2, 3])
+def test_an_address_has_the_size_of_its_family(family: int, size: int) -> None:
+    value = bytes((0, family, 1, 2)) + bytes(size)
+    good = (family, size) in ((1, 4), (2, 16))
+    assert (stun.unpack_xor_address(value, TXID) is not None) is good
 
 
 GOOD = stun.encode(stun.BINDING_REQUEST, TXID, stun.u32(stun.PRIORITY, 1), b"key")
+
+
+def fingerprint_in_the_middle() -> bytes:
+    """A right one, with an attribute behind it, which it does not cover."""
+    behind = stun.u32(stun.PRIORITY, 1)
+    head = stun.encode(stun.BINDING_REQUEST, TXID, bytes(8) + behind, fingerprint=False)[:20]
+    right = stun.u32(stun.FINGERPRINT, binascii.crc32(head) ^ 0x5354554E)
+    return head + right + behind
 
 
 @pytest.mark.parametrize(
@@ -121,6 +146,9 @@ GOOD = stun.encode(stun.BINDING_REQUEST, TXID, stun.u32(stun.PRIORITY, 1), b"key
         stun.encode(1, TXID, stun.attribute(stun.FINGERPRINT, b"12345678"), fingerprint=False),
         stun.encode(1, TXID, stun.u32(stun.PRIORITY, 1) * 41),
         b"\x40" + GOOD[1:],
+        stun.encode(0x4001, TXID, b"", fingerprint=False),
+        stun.encode(1, TXID, b"\0\x06\0\x01a", fingerprint=False),
+        fingerprint_in_the_middle(),
     ],
 )
 def test_what_is_no_message_is_refused(data: bytes) -> None:
