@@ -42,6 +42,7 @@ __all__ = [
     "MediaPlayer",
     "MediaRecorder",
     "MediaStream",
+    "MediaStreamError",
     "MediaStreamTrack",
     "MediaStreamTrackEvent",
     "MessageEvent",
@@ -129,7 +130,7 @@ if TYPE_CHECKING:
     from rtcpeer.media.recorder import MediaRecorder
     from rtcpeer.media.sframe import SFrameTransform, SFrameTransformErrorEvent
     from rtcpeer.media.stream import MediaStream
-    from rtcpeer.media.track import MediaStreamTrack
+    from rtcpeer.media.track import MediaStreamError, MediaStreamTrack
     from rtcpeer.media.transforms import KeyFrameRequestEvent, RTCRtpScriptTransform, RTCRtpScriptTransformer
     from rtcpeer.media.video.registered import registerEncoder
     from rtcpeer.peer.certificate import RTCCertificate
@@ -289,7 +290,7 @@ else:
                 "RTCRtpScriptTransform",
                 "RTCRtpScriptTransformer",
             ),
-            "rtcpeer.media.track": ("MediaStreamTrack",),
+            "rtcpeer.media.track": ("MediaStreamError", "MediaStreamTrack"),
             "rtcpeer.media.player": ("MediaPlayer",),
             "rtcpeer.media.recorder": ("MediaRecorder",),
             "rtcpeer.media.stream": ("MediaStream",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -62,7 +63,17 @@ def test_names_are_the_same_everywhere(path: Path) -> None:
 
 
 def test_the_faces_are_lazy_by_the_one_helper() -> None:
-    wanted = {"", "calls", "config", "dictionaries", "metrics", "signaling", "supervisor", "testing"}
+    wanted = {
+        "",
+        "calls",
+        "cli.doctor",
+        "config",
+        "dictionaries",
+        "metrics",
+        "signaling",
+        "supervisor",
+        "testing",
+    }
     assert {module_of(path).removeprefix("rtcpeer").removeprefix(".") for path in LAZY} == wanted
     by_hand = [
         module_of(path)
@@ -85,3 +96,18 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     get, _ = lazy_names("rtcpeer.config", {"rtcpeer.config.rest": ("rest_credentials",)})
     with pytest.raises(AttributeError, match=r"module 'rtcpeer\.config' has no attribute 'rest'"):
         get("rest")
+
+
+def test_documents_and_examples_import_packages_and_not_their_files() -> None:
+    """A user's import path is never the name of one of our files; what follows aiortc's paths is aiortc's."""
+    root = PACKAGE.parent
+    pages = [root / "README.md", *(root / "docs").rglob("*.md"), *(root / "examples").rglob("*.md")]
+    deep = [
+        f"{path.relative_to(root)}: {module}"
+        for path in [*pages, *(root / "examples").rglob("*.py")]
+        for module in re.findall(r"^\s*(?:from|import) (rtcpeer(?:\.\w+)+)", path.read_text("utf-8"), re.M)
+        if not module.startswith("rtcpeer.aiortc")
+        and module.count(".") > 1
+        and not root.joinpath(*module.split("."), "__init__.py").exists()
+    ]
+    assert deep == []

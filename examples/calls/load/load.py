@@ -4,10 +4,9 @@ import asyncio
 import sys
 import time
 
-from rtcpeer import join, run
+from rtcpeer import MediaStreamError, join, run
 from rtcpeer.calls import TrackSubscribed
 from rtcpeer.errors import RtcPeerError
-from rtcpeer.media.track import MediaStreamError
 from rtcpeer.testing import synthetic_track
 
 
