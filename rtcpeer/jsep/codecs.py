@@ -408,3 +408,18 @@ def receivable(local: Sequence[Codec], remote: Sequence[Codec]) -> tuple[Codec, 
     theirs = {identity(c) for c in remote}
     numbers = {c.payload_type for c in local if identity(c) in theirs and not is_rtx(c)}
     return tuple([c for c in local if c.payload_type in numbers or (is_rtx(c) and _apt(c) in numbers)])
+
+
+def wrappers_left_out(local: Sequence[Codec], receivable: Sequence[Codec]) -> tuple[Codec, ...]:
+    """RED, its corrections and their retransmission that we offered and the other side has not taken.
+
+    Formats that an answer leaves out are not to be sent (RFC 3264 section 6.1). Chromium (found with 156) sends
+    pictures in RED all the same where that was offered and the setCodecPreferences() of a page has left it out.
+    """
+    names = ("red", "ulpfec")
+    left = {
+        c.payload_type
+        for c in local
+        if c not in receivable and c.mime_type.rpartition("/")[2].lower() in names
+    }
+    return tuple([c for c in local if c.payload_type in left or (is_rtx(c) and _apt(c) in left)])

@@ -97,9 +97,10 @@ def configure(
         )
     receiving: ReceiveParameters | None = None
     if not record.stopping and (direction.receives or record.receive_parameters is not None):
+        unasked = () if answered_by_us else codec_rules.wrappers_left_out(ours.codecs, receivable)
         receiving = ReceiveParameters(
             mid,
-            receivable,
+            receivable + unasked,
             _sources(theirs),
             receive_extensions,
             tuple([s.rid for s in ours.simulcast.recv]) if ours.simulcast is not None else (),

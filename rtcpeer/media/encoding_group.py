@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import math
 import weakref
 from collections.abc import Hashable
@@ -22,6 +23,7 @@ from av.packet import Packet
 
 from rtcpeer.aio import wall_time
 from rtcpeer.media.encoding import EncodedPayloads, EncodeRequest, StreamEncoder
+from rtcpeer.media.frame_budget import FrameBudget
 from rtcpeer.media.sound import FORMATS
 from rtcpeer.media.source import TrackSource
 from rtcpeer.media.video.pictures import BITRATE_MAX, BITRATE_MIN
@@ -110,6 +112,9 @@ class EncodingGroup:
         self._wants_key = False
         self._key_at = 0.0
         self._due = 0.0
+        # of pictures, and what the path bears as it was told last
+        self._budget = FrameBudget()
+        self._estimate: int | None = None
         self._failures = 0
         self._hangs = 0
         self._retry_at = 0.0
@@ -217,9 +222,8 @@ class EncodingGroup:
         if forced:
             self._wants_key, self._key_at = False, now
         estimates = [estimate for estimate in self._members.values() if estimate is not None]
-        request = dataclasses.replace(
-            request, force_keyframe=forced, estimate=min(estimates) if estimates else None
-        )
+        self._estimate = min(estimates) if estimates else None
+        request = dataclasses.replace(request, force_keyframe=forced, estimate=self._estimate)
         self._encoded += 1
         loop = asyncio.get_running_loop()
         previous = self._job
@@ -236,7 +240,7 @@ class EncodingGroup:
         else:
             # an encoder is used by one thread at a time
             job = loop.create_task(self._encode_after(previous, request))
-        job.add_done_callback(self._note_job)
+        job.add_done_callback(functools.partial(self._note_job, now))
         self._job = job
         return EncodeResult(job, self._encoded, is_forced=forced, first=first)
 
@@ -248,20 +252,32 @@ class EncodingGroup:
             return None
         return await self._workers.run(self.encoder.encode, request)
 
-    def _note_job(self, job: asyncio.Future[EncodedPayloads | None]) -> None:
+    def _note_job(self, asked_at: float, job: asyncio.Future[EncodedPayloads | None]) -> None:
         """The error of a job that nobody awaits any more is nobody's; but an encoder that hangs is never used again."""
-        if job.cancelled() or not isinstance(job.exception(), CoderStuckError):
+        if job.cancelled():
+            return
+        if job.exception() is None:
+            self._spend(job.result(), asked_at)
+        if not isinstance(job.exception(), CoderStuckError):
             return
         self.encoder = self.encoder.successor()
         self._retry_at = wall_time() + min(_STUCK_RETRY_MAX, _STUCK_RETRY_FIRST * 2**self._hangs)
         self._hangs += 1
 
+    def _spend(self, made: EncodedPayloads | None, now: float) -> None:
+        """Take note of how much a picture has cost: the encoder aims at a rate that it cannot always keep to."""
+        if self._estimate is None:
+            self._budget.forgive()
+        elif made is not None and made.target is not None and not made.times:
+            size = sum([len(payload) for payload in made.payloads])
+            self._budget.spend(size, min(self._estimate, made.target), now)
+
     def _is_due(self, frame: Frame | Packet[Any], now: float, max_framerate: float | None) -> bool:
-        """Whether a frame is sent now: under maxFramerate, and as many as the other end decodes.
+        """Whether a frame is sent now: under maxFramerate, as many as the other end decodes, and as the path bears.
 
         The clock decides, not the track's own time, which may stand still, go back or be in other units.
         """
-        if now < self._retry_at:
+        if now < self._retry_at or (isinstance(frame, VideoFrame) and not self._budget.allows(now)):
             return False
         limit, able = max_framerate, self.encoder.rate_limit
         if limit is None or (able is not None and able < limit):

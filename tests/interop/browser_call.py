@@ -138,6 +138,7 @@ async def calling(
     ours: Any = None,
     ice: IceSettings | None = None,
     polite: bool = False,
+    network: OutageNetwork | None = None,
 ) -> AsyncIterator[Call]:
     """Two connections, ours and the page's, that negotiate with each other.
 
@@ -147,9 +148,10 @@ async def calling(
         ours: members that only our configuration has.
         ice: settings of our agent.
         polite: whether we give way; the page does the opposite.
+        network: what our connection uses.
     """
     settings = PeerSettings(ice=ice or IceSettings())
-    network = OutageNetwork()
+    network = OutageNetwork() if network is None else network
     await page.evaluate(THERE)
     with network.installed():
         pc = RTCPeerConnection({**(configuration or {}), **(ours or {})}, settings=settings)

@@ -17,10 +17,10 @@ from tests.interop import browser_call
 from tests.interop.browser_call import Call
 from tests.interop.chromium import Chromium, blank_site
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
-
 # changes of the source and of the layer in each test; the thousand of a night with RTCPEER_SWITCHES
 SWITCHES = int(os.environ.get("RTCPEER_SWITCHES", "12"))
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(600 + 4 * SWITCHES)]
 
 PUBLISH = """(async () => {
   const stream = await navigator.mediaDevices.getUserMedia({audio: true, video: {width: 640, height: 480}});

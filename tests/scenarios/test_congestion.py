@@ -120,8 +120,8 @@ async def test_a_bottleneck_is_used_and_its_queue_is_short_and_so_after_a_drop_a
         assert path.longest(scene.now() - 10) < 0.15
         stats = (await source.pair.offerer.getStats()).values()
         (told,) = [s["availableOutgoingBitrate"] for s in stats if "availableOutgoingBitrate" in s]
-        # one sender: the path is all its own
-        assert told == source.sender.estimate
+        # one sender: the path is all its own, but for what is repeated
+        assert told == pytest.approx(source.sender.estimate, rel=0.01)
         assert 0.7e6 < told < 1.2e6
 
         path.set(300e3)

@@ -34,8 +34,11 @@ FRAMERATE = 30
 BITRATE_DEFAULT = 500_000
 BITRATE_MIN = 100_000
 BITRATE_MAX = 2_500_000
-# A new encoder for less than this would cost more, by its key frame, than it gives.
-_BITRATE_STEP = 0.1
+# A new encoder begins with a key frame, which costs ten others, and just when there is too little for it. So it follows
+# an estimate at once only where that has changed by much, and by less than that only so many ticks after the last one;
+# meanwhile pictures are left out (`frame_budget`) where too much is made.
+_DOWN_AT_ONCE, _UP_AT_ONCE = 0.7, 1.5
+_DOWN, _UP, _BITRATE_INTERVAL = 0.9, 1.25, 2 * CLOCK_RATE
 # Steps of a track's time beyond this (in ticks) are a new time line.
 _STEP_MAX = 5 * CLOCK_RATE
 # The largest picture that is sent, in either orientation: what receivers decode, in hardware too; ours by default.
@@ -174,7 +177,7 @@ class PictureEncoder(ABC):
             codec is None
             or (codec.width, codec.height, codec.pix_fmt)
             != (picture.width, picture.height, picture.format.name)
-            or abs(self._bitrate - (codec.bit_rate or 0)) > _BITRATE_STEP * (codec.bit_rate or 0)
+            or self._has_new_bitrate(codec)
         ):
             codec = self._codec = self._open(picture)
             self._source, self._time = None, 0
@@ -192,6 +195,13 @@ class PictureEncoder(ABC):
         if self.registered is not None and self._swallowed >= _SWALLOWED_MAX:
             raise OperationError(f"it has taken {self._swallowed} pictures and given none")
         return []
+
+    def _has_new_bitrate(self, codec: VideoCodecContext) -> bool:
+        """Whether the bitrate has changed so much that it is worth a new encoder."""
+        change = self._bitrate / (codec.bit_rate or 1)
+        if not _DOWN_AT_ONCE <= change <= _UP_AT_ONCE:
+            return True
+        return self._time >= _BITRATE_INTERVAL and not _DOWN <= change <= _UP
 
     def _fall_back(self, registered: RegisteredEncoder, reason: Exception) -> None:
         """Use our own encoder from now on."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rtcpeer.jsep.encodings import as_negotiated
-from rtcpeer.rtp.parameters import SendEncoding
+from rtcpeer.jsep.settings import EngineSettings
+from rtcpeer.rtp.parameters import Capabilities, SendEncoding
 from rtcpeer.values import Codec, Feedback
-from tests.unit.jsep.support import Peer, negotiate
+from tests.unit.jsep.support import AUDIO, MID, RID, RTX, SETTINGS, Peer, negotiate
 
 VP8 = Codec("video/VP8", 90000, payload_type=96)
 
@@ -72,3 +73,28 @@ def test_a_change_of_encodings_tells_the_sender_what_was_negotiated():
     assert told.encodings[0].codec in told.codecs
     assert told.encodings[0].max_bitrate == 5
     assert a.record(id).encodings == (wanted,)
+
+
+def test_red_is_received_where_the_answer_has_left_it_out():
+    """Chromium sends it all the same."""
+    red, ulpfec = Codec("video/red", 90000), Codec("video/ulpfec", 90000)
+    able = Capabilities(
+        (vp8 := Codec("video/VP8", 90000), RTX, red, ulpfec), (vp8, RTX, red, ulpfec), (MID, RID)
+    )
+    a = Peer("a", EngineSettings({"audio": AUDIO, "video": able}.__getitem__))
+    b = Peer("b", SETTINGS)
+    id = a.track("video")
+    b.track("video")
+    negotiate(a, b)
+
+    record = a.record(id)
+    told = {c.mime_type: c for c in record.receive_parameters.codecs}
+    assert {"video/VP8", "video/red", "video/ulpfec"} <= set(told)
+    repaired = {dict(c.fmtp)["apt"] for c in record.receive_parameters.codecs if c.mime_type == "video/rtx"}
+    assert str(told["video/red"].payload_type) in repaired
+    # what a program is told, and what is sent, is what was negotiated
+    assert {c.mime_type for c in record.receive_codecs} == {"video/VP8", "video/rtx"}
+    assert {c.mime_type for c in record.send_parameters.codecs} == {"video/VP8", "video/rtx"}
+    # who answers has said what may come
+    (theirs,) = b.state.transceivers
+    assert "video/red" not in {c.mime_type for c in theirs.receive_parameters.codecs}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 
 import pytest
 
 from rtcpeer.media.codecs import capabilities, payload_format
-from rtcpeer.media.encoding import EncodeRequest, StreamEncoder
+from rtcpeer.media.encoding import EncodedPayloads, EncodeRequest, StreamEncoder
 from rtcpeer.media.encoding_group import KEYFRAME_INTERVAL, EncodingGroup, bitrate_class
 from rtcpeer.media.source import TrackSource
 from tests.unit.media.rig import Pictures, Tone
@@ -195,6 +196,24 @@ async def test_what_is_left_out_is_left_out_for_all():
     assert sent == 20
     for member in (one, other):
         group.leave(source, member)
+
+
+async def test_pictures_that_cost_more_than_the_path_bears_are_fewer(monkeypatch):
+    made = EncodedPayloads([bytes(1000)] * 5, 0, 1, False, 64, 48, target=250_000)
+    monkeypatch.setattr(StreamEncoder, "encode", lambda _encoder, _request: made)
+    source, one = TrackSource.of(Pictures()), object()
+    for estimate, frames in ((100_000, 25), (200_000, 50), (400_000, 62), (None, 300)):
+        group = EncodingGroup.join(source, "key", one, None)
+        sent = 0
+        for n in range(300):
+            asked = dataclasses.replace(request(n), estimate=estimate)
+            found = group.encode(n, asked, 1000 + n / 30, member=one, max_framerate=None)
+            if found.job is not None:
+                sent += 1
+                await found.job
+        # of 5,000 bytes each in 10 s, and what may be owed; without an estimate nothing is left out
+        assert frames <= sent <= frames + 5
+        group.leave(source, one)
 
 
 async def test_the_lowest_estimate_of_a_class_counts_for_all():

@@ -78,13 +78,36 @@ def test_size_and_bitrate_may_change(codec):
         assert encoder.size == size
         keys.append(encoder.is_key)
 
-    # less than a tenth is not worth a new encoder
+    # a little more is not worth a new encoder
     assert keys == [True, False, True, True, True]
     assert encoder.target_bitrate == BITRATE_MIN
     encoder.target_bitrate = 1 << 40
     assert encoder.target_bitrate == BITRATE_MAX
     encoder.set_target_bitrate(BITRATE_MAX * 2)
     assert encoder.target_bitrate == BITRATE_MAX * 2
+
+
+def test_an_estimate_that_goes_up_and_down_costs_few_key_frames():
+    encoder, keys = choice.make_encoder(Codec("video/VP8", 90000)), []
+
+    def run(pictures, bitrate):
+        begun = len(keys)
+        for number in range(begun, begun + pictures):
+            encoder.target_bitrate = bitrate(number - begun)
+            encoder.encode(picture(number, 64, 48))
+            keys.append(encoder.is_key)
+        return sum(keys[begun:])
+
+    assert run(60, lambda _number: 300_000) == 1
+    # to more than three times as much, by little steps
+    assert run(60, lambda number: int(300_000 * 1.02**number)) <= 4
+    assert run(90, lambda _number: 900_000) <= 1
+    # as congestion control goes to and fro
+    assert run(90, lambda number: 900_000 - 7_500 * (number % 12)) == 0
+    # the path bears much less: at once; a little less: soon
+    assert run(1, lambda _number: 500_000) == 1
+    assert run(30, lambda _number: 430_000) == 0
+    assert run(60, lambda _number: 430_000) == 1
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=names)
