@@ -3,8 +3,10 @@
 The relay is a process of its own, whose CPU is read from the system; this one is publisher and subscribers, the same
 for every relay. VP8 640x480 at 30 pictures a second and 1 Mbit/s, or Opus in 20 ms, encoded once beforehand. `--climb`
 looks for the largest rate without loss: pictures come ever faster, until a packet is lost or this process is busy.
+`--together` runs all relays but aiortc's at the same time, so that a busy machine disturbs all of them alike.
 
     python -m tests.bench.relay [--kinds video audio] [--subscribers 1 5 20] [--stacks rtcpeer aiortc pion] [--climb]
+                                [--together]
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -307,26 +309,38 @@ async def running(stack: str, kind: str, subscribers: int, folder: str) -> Async
         await process.wait()
 
 
-async def measure(stack: str, kind: str, subscribers: int, seconds: float, folder: str) -> dict[str, Any]:
-    """One relay with so many subscribers.
+async def measure(
+    stacks: Sequence[str], kind: str, subscribers: int, seconds: float, folder: str
+) -> list[dict[str, Any]]:
+    """Relays with so many subscribers each, at the same time.
 
     Returns:
-        cpu: percent of a core; per_packet_us: CPU per packet that arrived; packets, lost: in the measured time.
+        For each: cpu: percent of a core; per_packet_us: CPU per packet that arrived; packets, lost: in the measured
+        time.
     """
-    async with running(stack, kind, subscribers, folder) as (load, _pace):
-        pid = load.process.pid
-        before, cpu = await load.received(), cpu_seconds(pid)
+    results = []
+    async with contextlib.AsyncExitStack() as stack:
+        loads = [
+            (await stack.enter_async_context(running(name, kind, subscribers, folder)))[0] for name in stacks
+        ]
+        began = time.perf_counter()
+        before = [(*await load.received(), cpu_seconds(load.process.pid)) for load in loads]
         await asyncio.sleep(seconds)
-        after, used = await load.received(), cpu_seconds(pid) - cpu
-    packets = after[0] - before[0]
-    return {
-        "kind": kind,
-        "subscribers": subscribers,
-        "cpu_percent": round(100 * used / seconds, 1),
-        "per_packet_us": round(1e6 * used / packets, 2) if packets else None,
-        "packets": packets,
-        "lost": after[1] - before[1],
-    }
+        took = time.perf_counter() - began
+        for load, (got, lost, cpu) in zip(loads, before, strict=True):
+            used, after = cpu_seconds(load.process.pid) - cpu, await load.received()
+            packets = after[0] - got
+            results.append(
+                {
+                    "kind": kind,
+                    "subscribers": subscribers,
+                    "cpu_percent": round(100 * used / took, 1),
+                    "per_packet_us": round(1e6 * used / packets, 2) if packets else None,
+                    "packets": packets,
+                    "lost": after[1] - lost,
+                }
+            )
+    return results
 
 
 async def climb(stack: str, subscribers: int, folder: str, seconds: float = 3.0) -> dict[str, Any]:
@@ -370,9 +384,29 @@ async def row(
             raise FileNotFoundError("it decodes and encodes for every subscriber")
         if kind == "climb":
             return await climb(stack, subscribers, folder)
-        return await measure(stack, kind, subscribers, options.seconds, folder)
+        (result,) = await measure([stack], kind, subscribers, options.seconds, folder)
+        return result
     except FileNotFoundError as exc:
         return {"kind": kind, "subscribers": subscribers, "skipped": str(exc)}
+
+
+def together(
+    options: argparse.Namespace, kind: str, subscribers: int, folder: str
+) -> list[tuple[str, dict[str, Any]]]:
+    """All relays that bear it at the same time, the others one by one."""
+    if kind == "climb":
+        return [(s, asyncio.run(row(options, kind, subscribers, s, folder))) for s in options.stacks]
+    able, found = [], []
+    for stack in options.stacks:
+        try:
+            if stack == "aiortc":
+                raise FileNotFoundError("it would disturb the others")
+            command(stack, kind, folder)
+            able.append(stack)
+        except FileNotFoundError as exc:
+            found.append((stack, {"kind": kind, "subscribers": subscribers, "skipped": str(exc)}))
+    results = asyncio.run(measure(able, kind, subscribers, options.seconds, folder))
+    return [*zip(able, results, strict=True), *found]
 
 
 def main() -> int:
@@ -384,6 +418,7 @@ def main() -> int:
     parser.add_argument("--stacks", nargs="*", choices=STACKS, default=list(STACKS))
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--climb", action="store_true", help="look for the largest rate without loss as well")
+    parser.add_argument("--together", action="store_true", help="measure the stacks at the same time")
     parser.add_argument("--json", metavar="FILE", help="write the results there as well")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
@@ -394,8 +429,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for kind in [*options.kinds, *(["climb"] if options.climb else [])]:
             for subscribers in options.subscribers:
-                for stack in options.stacks:
-                    result = asyncio.run(row(options, kind, subscribers, stack, folder))
+                rows: Iterable[tuple[str, dict[str, Any]]]
+                if options.together:
+                    rows = together(options, kind, subscribers, folder)
+                else:
+                    rows = (
+                        (s, asyncio.run(row(options, kind, subscribers, s, folder))) for s in options.stacks
+                    )
+                for stack, result in rows:
                     results.append({"stack": stack, **result})
                     print(f"relay {stack:8} {result}", flush=True)
     if options.json:
