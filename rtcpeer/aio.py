@@ -8,6 +8,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from rtcpeer.values import NEVER
@@ -103,17 +104,26 @@ class TaskSet:
         self._name = name
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def start(self, coroutine: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
+    def start(
+        self,
+        coroutine: Coroutine[Any, Any, T],
+        name: str | None = None,
+        *,
+        on_error: Callable[[Exception], object] | None = None,
+    ) -> asyncio.Task[T]:
         """Run a coroutine until it ends, or `cancel` or `end` is called.
 
         Args:
             coroutine: of the task.
             name: of the task, behind the owner's.
+            on_error: called with the exception of a task that its owner cannot do without.
         """
         full = None if name is None else f"rtcpeer {self._name}: {name}"
         task = asyncio.get_running_loop().create_task(coroutine, name=full)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        if on_error is not None:
+            task.add_done_callback(partial(_report, on_error))
         return task
 
     def cancel(self, also: Iterable[asyncio.Future[Any]] = ()) -> Gone:
@@ -147,6 +157,11 @@ class TaskSet:
         self._tasks.discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
             logger.error("%s: a task failed: %s", self._name, task.get_name(), exc_info=exc)
+
+
+def _report(on_error: Callable[[Exception], object], task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and isinstance(error := task.exception(), Exception):
+        on_error(error)
 
 
 # ---- Tasks that may be left behind when their loop is closed: one private attribute of asyncio's tasks.

@@ -122,9 +122,17 @@ class CallHost:
         if not self.request.configuration.iceServers and servers != self.configuration.iceServers:
             self.configuration = read_configuration(self.configuration, iceServers=servers)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Begin a task of the call: cancelled and awaited when the call ends. An exception is logged."""
-        return self._tasks.start(coroutine, name)
+    def spawn(
+        self, coroutine: Coroutine[Any, Any, Any], name: str, *, vital: bool = False
+    ) -> asyncio.Task[Any]:
+        """Begin a task of the call: cancelled and awaited when the call ends. An exception is logged.
+
+        Args:
+            coroutine: what it does.
+            name: for logs.
+            vital: whether the call would hang without it: an exception ends the call ("signaling-ended").
+        """
+        return self._tasks.start(coroutine, name, on_error=self._fail if vital else None)
 
     def ignored(self, what: str, detail: object = "") -> None:
         """Count something that the other side said and that makes no sense; the first of a kind is logged."""
@@ -328,6 +336,9 @@ class CallHost:
             self.ignored("metadata", type(metadata).__name__)
             return None
         return {str(key): value for key, value in metadata.items()}
+
+    def _fail(self, error: Exception) -> None:
+        self.ended(EndReason.SIGNALING_ENDED, error)
 
 
 def free_name(name: str, taken: Mapping[str, Any]) -> str:

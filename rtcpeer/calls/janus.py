@@ -10,6 +10,8 @@ its state the same way, when somebody has come: ``{"from": ID, "state": {"muted"
 The name of a track is the stream's "description" at Janus; without one it is called by its kind.
 """
 
+# Longer than 600 lines: the room, its publisher and its subscriber lose and replace the same handles together.
+
 from __future__ import annotations
 
 import asyncio
@@ -85,6 +87,7 @@ class JanusRoom:
         self._private_id: Any = None
         self._publisher = _Publisher(self)
         self._subscriber = _Subscriber(self)
+        self._joining: asyncio.Task[None] | None = None
         self._left = False
 
     def __repr__(self) -> str:
@@ -189,11 +192,22 @@ class JanusRoom:
     def _back(self, same: bool) -> None:
         if same:
             self._host.reconnected()
-        else:
-            self._host.spawn(self._join_again(), "join again")
+            return
+        if self._joining is not None:
+            self._joining.cancel()  # for a session that Janus has forgotten, too
+        self._joining = self._host.spawn(self._join_again(self._joining), "join again", vital=True)
 
-    async def _join_again(self) -> None:
+    async def _join_again(self, former: asyncio.Task[None] | None) -> None:
         """Janus has forgotten us: those who are in the room now are others."""
+        if former is not None:
+            await asyncio.wait([former])
+        while not self._left and self.session.id is not None:
+            if await self._try_to_join_again():
+                return
+            await asyncio.sleep(_RETRY)
+
+    async def _try_to_join_again(self) -> bool:
+        """Join as somebody new; False: it may be tried once more."""
         for id_ in tuple(self._host.participants):
             self._subscriber.want(id_, [])
             self._host.participant_left(id_, EndReason.CONNECTION_LOST)
@@ -203,15 +217,13 @@ class JanusRoom:
             await self._join()
         except SignalingRefused as error:
             self._host.ended(EndReason.REFUSED, error)
-            return
+            return True
         except (NetworkError, RTCTimeoutError, InvalidStateError) as error:
-            if self.session.id is not None and not self._left:
-                self._host.ignored("joining again", error)
-                await asyncio.sleep(_RETRY)
-                await self._join_again()
-            return
+            self._host.ignored("joining again", error)
+            return False
         await self._publisher.begin_anew()
         self._host.reconnected()
+        return True
 
     # -- orders ----------------------------------------------------------------------------------------
 
@@ -371,7 +383,7 @@ class _Publisher:
         for publication in self._publications:
             self._add_to_peer(publication)
         self._data = self._peer.createDataChannel(LABEL)
-        self._room.host.spawn(self._run(self._peer), "publisher")
+        self._room.host.spawn(self._run(self._peer), "publisher", vital=True)
         return True
 
     def _add_to_peer(self, publication: Publication) -> None:
@@ -442,7 +454,7 @@ class _Subscriber:
                 self._tracks.end(feed)
         self._dirty.set()
         if self._work is None:
-            self._work = self._room.host.spawn(self._follow(), "subscriber")
+            self._work = self._room.host.spawn(self._follow(), "subscriber", vital=True)
 
     async def close(self, *, detach: bool = True) -> None:
         self._closed = True

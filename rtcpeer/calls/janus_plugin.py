@@ -63,6 +63,7 @@ class JanusPlugin:
         self.peer: Any = None
         self.channel: HandleChannel | None = None
         self.is_left: bool = False
+        self._beginning: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, {self.session!r}>"
@@ -134,7 +135,7 @@ class JanusPlugin:
             await self.begin(await self.new_handle())
         except JanusError as error:
             raise SignalingRefused(error.reason, status=error.code, fatal=True) from error
-        host.spawn(self._run(), self.what)
+        host.spawn(self._run(), self.what, vital=True)
         try:
             await self.peer.connected()
         except GaveUp as error:
@@ -165,11 +166,16 @@ class JanusPlugin:
     def _back(self, same: bool) -> None:
         if same:
             self.host.reconnected()
-        else:
-            self.host.spawn(self._begin_again(), f"{self.what}: begin again")
+            return
+        if self._beginning is not None:
+            self._beginning.cancel()  # for a session that Janus has forgotten, too
+        name = f"{self.what}: begin again"
+        self._beginning = self.host.spawn(self._begin_again(self._beginning), name, vital=True)
 
-    async def _begin_again(self) -> None:
+    async def _begin_again(self, former: asyncio.Task[None] | None) -> None:
         """Janus has forgotten us."""
+        if former is not None:
+            await asyncio.wait([former])
         while not self.is_left and self.session.id is not None:
             try:
                 await self.begin(await self.new_handle())

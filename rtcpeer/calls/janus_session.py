@@ -141,6 +141,7 @@ class JanusSession:
         self._messages: set[str] = set()  # of those, the ones whose "ack" is not the last word
         self.handles: dict[int, JanusHandle] = {}
         self._tasks = TaskSet("Janus")
+        self._beginning_anew = False
         self._returning = False
         self._closed = False
 
@@ -162,7 +163,7 @@ class JanusSession:
         """
         self._client = aiohttp.ClientSession()
         await self._connect()
-        self._tasks.start(self._keep(), "keep-alive")
+        self._tasks.start(self._keep(), "keep-alive", on_error=self._on_end)
 
     async def attach(self, plugin: str) -> JanusHandle:
         """A handle of a plugin ("janus.plugin.videoroom")."""
@@ -231,7 +232,7 @@ class JanusSession:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise NetworkError(f"Janus cannot be reached: {error}", fault="network") from error
         self._socket = socket
-        self._tasks.start(self._read(socket), "reader")
+        self._tasks.start(self._read(socket), "reader", on_error=self._on_end)
         try:
             if self.id is not None and await self._claim():
                 return
@@ -296,7 +297,7 @@ class JanusSession:
         await socket.close()
         if not self._closed and self.id is not None and not self._returning:
             self._returning = True
-            self._tasks.start(self._return(), "return")
+            self._tasks.start(self._return(), "return", on_error=self._on_end)
 
     def _hear(self, text: str) -> None:
         try:
@@ -315,7 +316,9 @@ class JanusSession:
             if not answer.done():
                 answer.set_result(message)
         elif kind == "timeout":
-            self._tasks.start(self._begin_anew(), "timeout")
+            if not self._beginning_anew:
+                self._beginning_anew = True
+                self._tasks.start(self._begin_anew(), "timeout", on_error=self._on_end)
         elif handle is not None:
             self._tell(handle, kind, message)
 
@@ -384,6 +387,8 @@ class JanusSession:
             self._on_end(error)
         else:
             self._on_back(False)
+        finally:
+            self._beginning_anew = False
 
 
 def plugin_data(message: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -33,6 +34,8 @@ from rtcpeer.supervisor.events import GaveUp
 from rtcpeer.supervisor.intents import SupervisedSender
 from rtcpeer.supervisor.peer import SupervisedPeer
 from rtcpeer.supervisor.policy import PeerState, Reason
+
+logger = logging.getLogger(__name__)
 
 STREAM_PREFIX: Final = "rtcpeer."
 MESSAGES: Final = "messages"
@@ -294,7 +297,11 @@ class Mesh:
         await asyncio.gather(*(member.peer.close() for member in members), *self._closing)
 
     async def _run(self, member: MeshMember) -> None:
-        reason = await member.run()
+        reason = EndReason.CONNECTION_LOST
+        try:
+            reason = await member.run()
+        except Exception:  # of ours: it is one participant's end, not a connection that nobody follows
+            logger.exception("the connection to %s failed", member.id)
         if self._members.get(member.id) is member:
             self.remove(member.id, reason)
             if self._ended is not None:

@@ -405,8 +405,8 @@ class PeerJS:
             raise RTCTimeoutError("the PeerServer does not answer", fault="network") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise NetworkError(f"the PeerServer cannot be reached: {error}", fault="network") from error
-        self.spawn(self._read(), "reader")
-        self.spawn(self._beat(), "heartbeat")
+        self._tasks.start(self._read(), "reader", on_error=self._on_end)
+        self._tasks.start(self._beat(), "heartbeat", on_error=self._on_end)
 
     async def connect(
         self,

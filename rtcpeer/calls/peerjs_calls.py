@@ -97,8 +97,8 @@ class PeerJSService:
         )
         await peer.open()
         host.entered(peer.id)
-        host.spawn(self._accept(peer), "PeerJS: whoever comes")
-        host.spawn(self._follow(), "PeerJS: calls")
+        host.spawn(self._accept(peer), "PeerJS: whoever comes", vital=True)
+        host.spawn(self._follow(), "PeerJS: calls", vital=True)
         for name in self._peers:
             await self._reach(self._other(name))
 
@@ -190,7 +190,10 @@ class PeerJSService:
             for other in tuple(self._others.values()):
                 missing = [p for p in self._publications if p not in other.senders]
                 if missing and other.id in self._host.participants:
-                    await self._call(other, missing)
+                    try:
+                        await self._call(other, missing)
+                    except InvalidStateError as error:  # it has ended meanwhile
+                        self._host.ignored("call", error)
 
     async def _call(self, other: _Other, publications: list[Publication]) -> None:
         assert self.peer is not None

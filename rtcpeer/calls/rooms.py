@@ -73,7 +73,7 @@ class RoomService:
         there = room.members
         for member in there:
             self._add(host, mesh, member)
-        host.spawn(self._follow(host, mesh, room, set(map(id, there))), "members")
+        host.spawn(self._follow(host, mesh, room, set(map(id, there))), "members", vital=True)
 
     async def _follow(self, host: CallHost, mesh: Mesh, room: Room, known: set[int]) -> None:
         async for member in room:

@@ -262,7 +262,7 @@ class RtcmcService:
     async def _disconnected(self, *_: Any) -> None:
         if self._entered and not self._left and self._returning is None:
             self._host.reconnecting("signaling")
-            self._returning = self._host.spawn(self._return(), "come back")
+            self._returning = self._host.spawn(self._return(), "come back", vital=True)
 
     async def _return(self) -> None:
         """The connection is lost: the server has forgotten us, and connections to others live on."""

@@ -55,7 +55,7 @@ class _Endpoint:
     def _watch(self, peer: SupervisedPeer) -> None:
         self._peer = peer
         peer.addEventListener("statechange", self._on_state)
-        self._host.spawn(self._until_closed(peer), "end of the session")
+        self._host.spawn(self._until_closed(peer), "end of the session", vital=True)
 
     def _on_state(self, event: Any) -> None:
         if event.state in _MENDING:
@@ -93,7 +93,7 @@ class WhipService(_Endpoint):
         """Keep the host; nothing is asked for before there is something to publish."""
         self._host = host
         host.entered(PUBLISHER)
-        host.spawn(self._follow(), "sessions")
+        host.spawn(self._follow(), "sessions", vital=True)
 
     async def publish(self, publication: Publication) -> None:
         """Implements `CallService.publish`."""

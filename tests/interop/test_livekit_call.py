@@ -1,14 +1,24 @@
-"""`join("livekit+ws://...")` in a room of the test server, with LiveKit's own Python SDK as the other participant."""
+"""`join("livekit+ws://...")` in a room of the test server, with LiveKit's own SDKs as the other participant."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rtcpeer.calls import CallEvent, Ended, Message, TrackMuted, TrackSubscribed, TrackUnsubscribed, join
+from rtcpeer.calls import (
+    CallEvent,
+    Ended,
+    Message,
+    ParticipantJoined,
+    TrackMuted,
+    TrackSubscribed,
+    TrackUnsubscribed,
+    join,
+)
 from rtcpeer.calls.livekit import (
     ConnectionQualityChanged,
     IncomingStream,
@@ -20,12 +30,16 @@ from rtcpeer.calls.livekit import (
 from rtcpeer.signaling.livekit.messages import models, rtc
 from rtcpeer.testing import synthetic_track
 from rtcpeer.testing.livekit import LiveKitServer
-from tests.interop.chromium import until
+from tests.interop.chromium import Chromium, blank_site, until
 from tests.interop.livekit_sdk import rtc as sdk_rtc
 from tests.interop.livekit_sdk import sdk_participant
+from tests.interop.node import FOLDER
 from tests.unit.calls.fakes import Diary
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
+
+
+SCRIPT = FOLDER / "livekit-client" / "dist" / "livekit-client.umd.js"
 
 
 class Ears:
@@ -265,3 +279,89 @@ async def test_streams_and_calls_with_the_sdk() -> None:
         await until(lambda: "sdk" in room.speakers)
         await diary.get(SpeakersChanged)
         assert call.ignored == {}
+
+
+CLIENT = """(async () => {
+  globalThis.got = {};
+  globalThis.room = new LivekitClient.Room();
+  room.registerTextStreamHandler("lk.chat", async (reader, from) => {
+    got.text = [await reader.readAll(), from.identity, reader.info.attributes.mood];
+  });
+  room.registerByteStreamHandler("files", async (reader, from) => {
+    const parts = await reader.readAll();
+    got.file = [parts.reduce((sum, part) => sum + part.length, 0), reader.info.name, from.identity];
+  });
+  room.registerRpcMethod("greet", async data => {
+    if (!data.payload) throw new LivekitClient.RpcError(123, "who?", "data");
+    return `hello ${data.payload} of ${data.callerIdentity}`;
+  });
+  await room.connect("URL", "TOKEN");
+})()"""
+
+SAYS = """(async () => {
+  const local = room.localParticipant;
+  await local.sendText(TEXT, {topic: "lk.chat"});
+  const writer = await local.streamBytes({name: "b.bin", topic: "files", totalSize: 30000});
+  await writer.write(new Uint8Array(30000));
+  await writer.close();
+  await local.publishData(new TextEncoder().encode("short"), {reliable: true, topic: "note"});
+  got.shouted = await local.performRpc({destinationIdentity: "bot", method: "shout", payload: "hey"});
+  try {
+    await local.performRpc({destinationIdentity: "bot", method: "nothing", payload: ""});
+  } catch (error) {
+    got.refused = error.code;
+  }
+})()"""
+
+
+async def test_streams_and_calls_with_the_client_in_chromium() -> None:
+    """Text and byte streams, packets, remote calls and their errors, both ways, with LiveKit's JavaScript SDK."""
+    if not SCRIPT.is_file():
+        pytest.skip("the npm package livekit-client is not installed: make npm")
+    async with (
+        LiveKitServer() as server,
+        blank_site() as site,
+        Chromium() as browser,
+        join("livekit+" + server.url, token=server.token("bot", "lobby")) as call,
+    ):
+        diary = Diary(call)
+        room = call.service
+        assert isinstance(room, LiveKitRoom)
+        files: list[Any] = []
+
+        async def take(stream: IncomingStream) -> None:
+            files.append((stream.info.name, await stream.read(), stream.sender))
+
+        room.streams.on_bytes("files", take)
+        room.rpc.register("shout", lambda invocation: invocation.payload.upper() + invocation.caller)
+        page = await browser.page(site)
+        await page.evaluate(SCRIPT.read_text(encoding="utf-8") + ";void 0")
+        await page.evaluate(CLIENT.replace("URL", server.url).replace("TOKEN", server.token("page", "lobby")))
+        await diary.get(ParticipantJoined)
+
+        text = "straße € 🎉" * 8000
+        await room.streams.send_text(text, topic="lk.chat", to=["page"], attributes={"mood": "good"})
+        async with await room.streams.open_bytes("a.bin", topic="files", size=40_000) as writer:
+            for _ in range(4):
+                await writer.write(bytes(10_000))
+        assert await page.wait_for(
+            "got.text && got.file && JSON.stringify([got.text.slice(1), got.file])"
+        ) == ('[["bot","good"],[40000,"a.bin","bot"]]')
+        assert await page.evaluate("got.text[0]") == text
+        assert await room.rpc.call("page", "greet", "world") == "hello world of bot"
+        with pytest.raises(LiveKitRpcError) as caught:
+            await room.rpc.call("page", "greet")
+        assert (caught.value.code, caught.value.reason, caught.value.data) == (123, "who?", "data")
+
+        await page.evaluate(SAYS.replace("TEXT", json.dumps(text)))
+        assert await page.evaluate("`${got.shouted} ${got.refused}`") == "HEYpage 1400"
+        messages = [await diary.get(Message, number) for number in (1, 2)]
+        assert {(m.sender.id, m.data, m.topic) for m in messages} == {
+            ("page", text, "lk.chat"),
+            ("page", b"short", "note"),
+        }
+        await until(lambda: files)
+        assert files == [("b.bin", bytes(30_000), "page")]
+        assert page.errors == []
+        assert call.ignored == {}
+    await diary.task

@@ -118,3 +118,18 @@ async def test_a_task_that_fails_is_logged_with_its_owner_and_its_name(caplog):
     await tasks.done()
     assert "owner: a task failed: rtcpeer owner: work" in caplog.text
     assert "broken" in caplog.text
+
+
+async def test_the_owner_is_told_of_a_task_that_it_cannot_do_without():
+    tasks = TaskSet("owner")
+    told: list[Exception] = []
+
+    async def fail() -> None:
+        raise ValueError("broken")
+
+    tasks.start(fail(), on_error=told.append)
+    tasks.start(turn(), on_error=told.append)
+    tasks.start(asyncio.sleep(60), on_error=told.append).cancel()
+    await tasks.done()
+    await turn()
+    assert [str(error) for error in told] == ["broken"]

@@ -148,7 +148,7 @@ class LiveKitRoom:
         state = self._state_or_none = RemoteState(host)
         state.on_gone = self._gone
         await self._join()
-        self._following = host.spawn(self._follow(), "LiveKit session")
+        self._following = host.spawn(self._follow(), "LiveKit session", vital=True)
         host.spawn(self._confirm(), "LiveKit: first connection")
         if host.metadata:
             with contextlib.suppress(SignalingRefused):  # not every token allows it
@@ -165,7 +165,7 @@ class LiveKitRoom:
         link = self._link = await LiveKitLink.open(url, self._token, auto_subscribe=self._auto_subscribe)
         first = await link.receive(self._host.ignored)
         if first is not None and first.HasField("leave"):
-            raise SignalingRefused(models.DisconnectReason.Name(first.leave.reason), fatal=True)
+            raise SignalingRefused(_name(models.DisconnectReason, first.leave.reason), fatal=True)
         if first is None or not first.HasField("join") or not first.join.participant.identity:
             raise NetworkError("the LiveKit server says something else than that we have joined")
         join = first.join
@@ -342,7 +342,7 @@ class LiveKitRoom:
         if future is None or future.done():
             return
         if refused:
-            reason = response.message or rtc.RequestResponse.Reason.Name(response.reason)
+            reason = response.message or _name(rtc.RequestResponse.Reason, response.reason)
             future.set_exception(SignalingRefused(reason, fatal=True))
         else:
             future.set_result(None)
@@ -707,6 +707,11 @@ _HANDLERS: dict[str, Callable[[LiveKitRoom, Any], Coroutine[Any, Any, None]]] = 
     "subscription_response": LiveKitRoom._on_nothing,
     "track_subscribed": LiveKitRoom._on_nothing,
 }
+
+
+def _name(names: Any, number: int) -> str:
+    """The name of a value of an enumeration; of a newer server's, its number."""
+    return str(names.Name(number)) if number in names.values() else f"reason {number}"
 
 
 async def _in_time(future: asyncio.Future[Any], what: str) -> Any:

@@ -141,12 +141,13 @@ async def run_until_told(name, url, number, tmp_path):
         "load": ["1", "60"],
         "relay": [url + "-2"],
         "page": ["0"],
+        "rooms": ["0"],
     }
     program = EXAMPLES / name / f"{name}.py"
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(program),
-        *([] if name == "page" else [url]),
+        *([] if name in SERVERS else [url]),
         *arguments.get(name, []),
         cwd=tmp_path,
         stdout=asyncio.subprocess.PIPE,
@@ -165,6 +166,8 @@ async def run_until_told(name, url, number, tmp_path):
             await process.wait()
 
 
+# those who are in no call, and what they say first
+SERVERS = {"page": b"open http", "rooms": b"join room+ws"}
 BOTS = sorted(folder.name for folder in EXAMPLES.iterdir() if (folder / "README.md").exists())
 
 
@@ -185,12 +188,12 @@ async def test_signals_end_each_bot_in_order(tmp_path):
                 diary = Diary(call)
                 started = contextlib.asynccontextmanager(run_until_told)(name, url, number, tmp_path)
                 process = await stack.enter_async_context(started)
-                if name == "page":
-                    assert b"open http" in await asyncio.wait_for(process.stdout.readline(), 150)
+                if name in SERVERS:
+                    assert SERVERS[name] in await asyncio.wait_for(process.stdout.readline(), 150)
                 else:
                     await diary.get(ParticipantJoined, timeout=150)
                 await stack.aclose()
-                if name != "page":
+                if name not in SERVERS:
                     assert (await diary.get(ParticipantLeft, timeout=60)).reason == "left"
             await diary.task
 
@@ -198,7 +201,7 @@ async def test_signals_end_each_bot_in_order(tmp_path):
 
 
 def test_each_bot_has_a_readme():
-    assert {"echo", "recorder", "player", "listener", "relay", "load", "page"} <= set(BOTS)
+    assert {"echo", "recorder", "player", "listener", "relay", "load", "page", "rooms"} <= set(BOTS)
     for name in BOTS:
         text = (EXAMPLES / name / "README.md").read_text()
         assert f"python examples/calls/{name}/{name}.py" in text

@@ -1,5 +1,7 @@
 """The state of a call: what is told, and that nonsense of a service is counted and nothing else."""
 
+import asyncio
+
 import pytest
 
 from rtcpeer.calls.events import (
@@ -156,6 +158,23 @@ async def test_after_the_end_nothing_is_told(host):
     host.reconnecting("network")
     assert [end.reason for end in ends] == ["removed"]
     assert isinstance(told(host)[-1], Ended)
+
+
+async def test_a_task_without_which_the_call_would_hang_ends_it_when_it_fails(host, caplog):
+    async def fail():
+        raise RuntimeError("of ours")
+
+    host.spawn(fail(), "another")
+    host.spawn(asyncio.sleep(0), "vital", vital=True)
+    await asyncio.sleep(0.01)
+    assert host.end is None
+    host.spawn(asyncio.sleep(60), "cancelled", vital=True).cancel()
+    await asyncio.sleep(0.01)
+    assert host.end is None
+    host.spawn(fail(), "vital", vital=True)
+    await asyncio.sleep(0.01)
+    assert (host.end.reason, str(host.end.error)) == ("signaling-ended", "of ours")
+    assert caplog.text.count("RuntimeError: of ours") == 2
 
 
 async def test_recommended_servers_give_way_to_those_of_the_application():

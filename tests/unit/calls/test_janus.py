@@ -6,8 +6,9 @@ import json
 import pytest
 from aiohttp import WSMsgType, web
 
-from rtcpeer.calls.events import Ended, ParticipantJoined, ParticipantLeft
+from rtcpeer.calls.events import Ended, ParticipantJoined, ParticipantLeft, Reconnected
 from rtcpeer.calls.janus_channels import PublisherChannel, Stream, SubscriberChannel
+from rtcpeer.calls.janus_session import JanusSession
 from rtcpeer.calls.joining import join
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
 from rtcpeer.signaling.glance import origin_untrusted
@@ -66,6 +67,33 @@ class FakeJanus:
         return self.sockets[-1].send_str(
             json.dumps({"janus": "event", "sender": 2, "plugindata": {"data": data}, **members})
         )
+
+
+async def test_a_janus_that_forgets_the_session_again_and_again():
+    """One session is made for what it says at once."""
+    janus = FakeJanus()
+    async with served(janus.serve) as port, join(f"janus+ws://127.0.0.1:{port}/?room=1") as call:
+        diary = Diary(call)
+        for number in (1, 2):
+            janus.steps.clear()
+            for _ in range(20):
+                await janus.sockets[-1].send_str('{"janus": "timeout", "session_id": 1}')
+            await diary.get(Reconnected, number)
+            assert janus.steps == ["create", "attach", "join"]
+        assert not diary.of(Ended)
+    await diary.task
+
+
+async def test_a_fault_of_ours_ends_the_call(monkeypatch, caplog):
+    """A call whose messages nobody reads any more would hang."""
+    janus = FakeJanus()
+    async with served(janus.serve) as port, join(f"janus+ws://127.0.0.1:{port}/?room=1") as call:
+        monkeypatch.setattr(JanusSession, "_hear", lambda self, text: 1 / 0)
+        await janus.tell({"videoroom": "event"})
+        ended = await asyncio.wait_for(call.closed(), 20)
+        assert (ended.reason, type(ended.error)) == ("signaling-ended", ZeroDivisionError)
+        monkeypatch.undo()
+    assert "ZeroDivisionError" in caplog.text
 
 
 @pytest.mark.parametrize("step", ["create", "attach", "join"])

@@ -103,6 +103,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
             rtc.SignalResponse(leave=rtc.LeaveRequest(reason=models.DisconnectReason.JOIN_FAILURE)),
             SignalingRefused,
         ),
+        (rtc.SignalResponse(leave=rtc.LeaveRequest(reason=99)), SignalingRefused),  # type: ignore[arg-type]
     ],
 )
 async def test_not_let_in(first: rtc.SignalResponse | None, error: type[Exception]) -> None:
@@ -223,7 +224,7 @@ async def test_publishing_without_an_answer() -> None:
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("what", ["nothing", "nonsense", "refusal"])
+@pytest.mark.parametrize("what", ["nothing", "nonsense", "refusal", "newer refusal"])
 async def test_cannot_come_back(what: str) -> None:
     """The server ends the socket, and later ones in the middle of resuming: the call ends with a reason."""
 
@@ -232,13 +233,14 @@ async def test_cannot_come_back(what: str) -> None:
             await say(ws, join=JOIN)
         elif what == "nonsense":
             await say(ws, pong=1)
-        elif what == "refusal":
-            await say(ws, leave=rtc.LeaveRequest(reason=models.DisconnectReason.JOIN_FAILURE))
+        elif "refusal" in what:
+            reason = models.DisconnectReason.JOIN_FAILURE if what == "refusal" else 99
+            await say(ws, leave=rtc.LeaveRequest(reason=reason))
 
     async with no_leaks(grace=5), scripted(script) as url, join(url, token=TOKEN) as call:
         events = await events_of(call)
         assert [type(event) for event in events] == [Reconnecting, Ended]
-        assert events[-1].reason == ("refused" if what == "refusal" else "connection-lost")
+        assert events[-1].reason == ("refused" if "refusal" in what else "connection-lost")
 
 
 async def test_two_calls() -> None:
