@@ -5,7 +5,9 @@ Owns: the form of a line. Never: what is worth one.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -55,8 +57,26 @@ class Reporter:
 
 def refuse(reason: object) -> int:
     """Say on standard error why a command cannot begin; the status 2."""
-    print(printable(f"rtcpeer: {reason}"), file=sys.stderr)
+    print(printable(f"rtcpeer: {in_words(reason)}"), file=sys.stderr)
     return 2
+
+
+def in_words(reason: object) -> str:
+    """A reason in words alone: errors of the system and of libav have a number before theirs."""
+    words = getattr(reason, "strerror", None)
+    if not words:
+        return str(reason)
+    name = getattr(reason, "filename", None)
+    return f"{name!r}: {words}" if name else str(words)
+
+
+def refuse_address(host: str, port: int, error: OSError | UnicodeError) -> int:
+    """Say why nothing can listen there; the status 2."""
+    number = getattr(error, "errno", None) or 0
+    # what asyncio makes of it says the address again; look-ups of names have negative numbers and words of their own
+    words = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or "that is no host"
+    hint = " (try --port 0)" if number in (errno.EADDRINUSE, errno.EACCES) else ""
+    return refuse(f"cannot listen on {host}:{port}: {words}{hint}")
 
 
 def printable(text: str) -> str:

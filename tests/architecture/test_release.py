@@ -142,3 +142,13 @@ def test_the_description_stands_alone_and_its_program_runs() -> None:
     assert (done.stdout, done.stderr) == ("hello\n", "")
     extras = set(re.findall(r"`(\w+)`", DESCRIPTION.partition("Extras:")[2].partition(". Python")[0]))
     assert extras == set(PROJECT["optional-dependencies"]) - {"dev"}
+
+
+def test_the_changelog_says_everything_once() -> None:
+    """A release has one entry, and a change is in one release."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    titles = re.findall(r"^## (\S+)", text, re.MULTILINE)
+    assert titles[-2:] == ["0.2.0", "0.1.0"]
+    assert len(titles) == len(set(titles))
+    lines = [line for line in text.splitlines() if len(line) > 40]
+    assert [line for line in lines if lines.count(line) > 1] == []

@@ -14,7 +14,7 @@ from aiohttp import web
 from rtcpeer.cli.relay.broadcast import Broadcasts
 from rtcpeer.cli.relay.table import RelayTable
 from rtcpeer.cli.relay.upstream import Upstream
-from rtcpeer.cli.report import Reporter, refuse
+from rtcpeer.cli.report import Reporter, refuse_address
 from rtcpeer.cli.running import settle, stop_event
 from rtcpeer.errors import SignalingRefused
 from rtcpeer.signaling.http.headers import same_token
@@ -136,8 +136,7 @@ async def run_relay(
         try:
             address = await listener.start(host, port)
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or "that is no host"
-            return refuse(f"cannot listen on {host}:{port}: {reason}")
+            return refuse_address(host, port, error)
         shown = f"[{address[0]}]" if ":" in address[0] else address[0]
         base = f"http://{shown}:{address[1]}"
         report("listening", page=f"{base}/", publish=f"{base}/whip/NAME", watch=f"{base}/whep/NAME")

@@ -18,7 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from rtcpeer.cli.picture import uplot
-from rtcpeer.cli.report import Reporter, refuse
+from rtcpeer.cli.report import Reporter, refuse_address
 from rtcpeer.cli.running import say, settle, stop_event
 from rtcpeer.cli.serve.bot import Bot
 from rtcpeer.errors import RtcPeerError
@@ -155,8 +155,7 @@ async def run_server(host: str, port: int, *, browser: bool = True, as_json: boo
         try:
             address = await listener.start(host, port)
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or "that is no host"
-            return refuse(f"cannot listen on {host}:{port}: {reason} (try --port 0)")
+            return refuse_address(host, port, error)
         shown = f"[{address[0]}]" if ":" in address[0] else address[0]
         url = f"http://{shown}:{address[1]}/"
         if as_json:

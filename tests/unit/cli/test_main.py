@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 import subprocess
 import sys
 from importlib import metadata
@@ -82,3 +85,28 @@ def test_a_host_that_is_none_is_said_in_a_sentence(host: str, capsys: pytest.Cap
     pytest.importorskip("aiohttp")
     assert main(["serve", "--host", host, "--port", "0", "--no-browser"]) == 2
     assert "cannot listen on" in capsys.readouterr().err
+
+
+def test_why_nothing_can_listen_is_in_words_of_the_system(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", "--port", str(port), "--no-browser"]) == 2
+    words = os.strerror(errno.EADDRINUSE)
+    assert capsys.readouterr().err == f"rtcpeer: cannot listen on 127.0.0.1:{port}: {words} (try --port 0)\n"
+    assert main(["serve", "--host", "192.0.2.200", "--port", "1", "--no-browser"]) == 2
+    assert capsys.readouterr().err == (
+        f"rtcpeer: cannot listen on 192.0.2.200:1: {os.strerror(errno.EADDRNOTAVAIL)}\n"
+    )
+
+
+def test_what_cannot_be_played_is_named_without_a_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_text("no film")
+    assert main(["whip", str(film), "http://127.0.0.1:1/x"]) == 2
+    assert capsys.readouterr().err.startswith(f"rtcpeer: {str(film)!r}: Invalid data")
+    assert main(["whip", str(tmp_path / "none.mp4"), "http://127.0.0.1:1/x"]) == 2
+    assert (
+        capsys.readouterr().err == f"rtcpeer: {str(tmp_path / 'none.mp4')!r}: {os.strerror(errno.ENOENT)}\n"
+    )
