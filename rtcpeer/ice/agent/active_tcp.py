@@ -8,24 +8,23 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rtcpeer.ice.agent.gathering import tcp_candidate, usable_interfaces
-from rtcpeer.ice.agent.gathering_session import GatheringHost
+from rtcpeer.ice.agent.parts import AgentParts
 from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.pair import Local
-from rtcpeer.net.network import Network
 from rtcpeer.values import IceTransportPolicy
 
 
-def open_active(host: GatheringHost, network: Network, generation: Generation) -> None:
+def open_active(parts: AgentParts, generation: Generation) -> None:
     """Active TCP bases, untold: the passive side learns them from the connections that they make.
 
     Args:
-        host: the agent, as far as it is needed here.
+        parts: of the agent.
         generation: which has learned of a passive remote candidate.
     """
-    settings = host.settings
+    settings = parts.context.settings
     if settings.tcp != "auto" or settings.policy is IceTransportPolicy.RELAY:
         return
-    for index, interface in enumerate(usable_interfaces(network, settings)):
+    for index, interface in enumerate(usable_interfaces(parts.network, settings)):
         address = interface.address
         if any(p.base is not None and p.base.address == (address, 9) for p in generation.locals):
             continue
@@ -33,6 +32,6 @@ def open_active(host: GatheringHost, network: Network, generation: Generation) -
         candidate = replace(candidate, ufrag=generation.local.ufrag)
         if settings.candidate_filter is not None and not settings.candidate_filter(candidate):
             continue
-        base = host.pool.active_tcp(generation.half, address)
-        local = Local(host.context.new_id("L"), candidate, base, preference, interface.name)
-        host.core.add_local(host.clock(), generation, local)
+        base = parts.pool.active_tcp(generation.half, address)
+        local = Local(parts.context.new_id("L"), candidate, base, preference, interface.name)
+        parts.core.add_local(parts.clock(), generation, local)

@@ -23,9 +23,10 @@ from typing import Any
 
 from rtcpeer.aio import Alarm, quiet
 from rtcpeer.ice.agent.active_tcp import open_active
-from rtcpeer.ice.agent.gathering_session import GatheringSession
+from rtcpeer.ice.agent.gathering_session import GatheringSessions
 from rtcpeer.ice.agent.listener import IceCandidateError, IceListener, SelectedPair
 from rtcpeer.ice.agent.log import IceLog
+from rtcpeer.ice.agent.parts import AgentParts
 from rtcpeer.ice.agent.pool import BasePool
 from rtcpeer.ice.agent.relay import RelayBase
 from rtcpeer.ice.agent.remote_candidates import RemoteCandidateFilter
@@ -74,7 +75,7 @@ class IceAgent:
     ) -> None:
         self._network = network
         self._settings = settings
-        self.listener = listener
+        self._listener = listener
         self._name = name
         self.log = IceLog(name)
         self._loop = asyncio.get_running_loop()
@@ -97,9 +98,6 @@ class IceAgent:
             settings.wake_after,
         )
         self.pool = BasePool(network, self._pipe, self._spawn, self._check_closed)
-        # The gathering phases that are still running, newest last.
-        self.phases: list[GatheringSession] = []
-        self.gathering_state = IceGatheringState.NEW
         # Where data goes; the core's route, copied so that `send` is short.
         self._route: Pair | None = None
         self._selected: SelectedPair | None = None
@@ -114,6 +112,21 @@ class IceAgent:
         self._candidate_filter = RemoteCandidateFilter(
             network, self._spawn, self.core.knows_remote, self._accepts_remote, self._add_remote
         )
+        self._parts = AgentParts(
+            network=network,
+            clock=self.clock,
+            context=self.context,
+            core=self.core,
+            pipe=self._pipe,
+            pool=self.pool,
+            listener=listener,
+            log=self.log,
+            tell=self.tell,
+            offered=self._candidate_filter.offered,
+            flush=self.flush,
+            rearm=self.rearm,
+        )
+        self._sessions = GatheringSessions(self._parts)
         self._closed: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
@@ -149,6 +162,11 @@ class IceAgent:
     def state(self) -> IceTransportState:
         """webrtc-pc 5.6.2."""
         return self.core.state
+
+    @property
+    def gathering_state(self) -> IceGatheringState:
+        """The gathering state of the newest generation (webrtc-pc 5.6.3)."""
+        return self._sessions.state
 
     @property
     def selected_pair(self) -> SelectedPair | None:
@@ -222,12 +240,9 @@ class IceAgent:
             return
         self.log.generation()
         self._watch()
-        self._end_phases(lambda phase: phase.generation.remote is None)
+        self._sessions.end(lambda generation: generation.remote is None)
         generation = self.core.start_generation(self.clock(), local)
-        phase = GatheringSession(self, self._network, self._pipe, generation)
-        self.phases.append(phase)
-        self.gathering_state = IceGatheringState.NEW
-        phase.task = self._spawn(phase.run())
+        self._sessions.start(generation, self._spawn)
         self.flush()
 
     def set_remote_parameters(self, remote: IceParameters) -> None:
@@ -251,10 +266,6 @@ class IceAgent:
         if self._closed is None:
             self.log.remote(candidate)
             self._candidate_filter.take(candidate, self._settings)
-
-    def offered(self, address: str) -> None:
-        """A candidate of ours has this address: loopback or link-local, it opens that place for the other side."""
-        self._candidate_filter.offered(address)
 
     def _accepts_remote(self, candidate: Candidate) -> bool:
         """Whether the user's filter accepts a candidate; a filter that fails is reported, and accepts nothing."""
@@ -284,16 +295,9 @@ class IceAgent:
     def rollback(self) -> None:
         """Drop a generation, or remote credentials, that the other side has not matched."""
         if self._closed is None:
-            self._end_phases(lambda phase: phase.generation.remote is None)
+            self._sessions.end(lambda generation: generation.remote is None)
             self.core.rollback(self.clock())
-            newest = self.core.newest
-            self.gathering_state = (
-                IceGatheringState.NEW
-                if newest is None
-                else IceGatheringState.COMPLETE
-                if newest.gathered
-                else IceGatheringState.GATHERING
-            )
+            self._sessions.rolled_back()
             self.flush()
 
     def send(self, data: bytes) -> None:
@@ -328,7 +332,7 @@ class IceAgent:
             self._stop_watching()
         for task in self._tasks:
             task.cancel()
-        self.phases.clear()
+        self._sessions.close()
         self._news.clear()
         self._route = None
         self._pipe.receiver = None
@@ -350,10 +354,7 @@ class IceAgent:
     def _on_stun(self, base: Base, data: bytes, address: Address) -> None:
         if self._closed is not None:
             return
-        for phase in self.phases:
-            if phase.gathering.queries.on_stun_untrusted(data, address):
-                break
-        else:
+        if not self._sessions.on_stun_untrusted(data, address):
             self.core.on_stun_untrusted(self.clock(), base, data, address)
         self.flush()
 
@@ -373,8 +374,7 @@ class IceAgent:
             self._counters.lag(late, now)
             self.log.lagged(late)
         self.pool.tick(now)
-        for phase in list(self.phases):
-            phase.gathering.queries.tick(now)
+        self._sessions.tick(now)
         if self._closed is None:
             self.core.tick(now)
         self.flush()
@@ -412,36 +412,34 @@ class IceAgent:
     def _digest(self, event: Event) -> None:
         if isinstance(event, StateChanged):
             self.log.state(event.state)
-            self.tell(self.listener.on_state, event.state)
+            self.tell(self._listener.on_state, event.state)
         elif isinstance(event, PairSelected):
             pair = event.pair
             self.log.selected(pair)
             self._selected = SelectedPair(pair.local_candidate, pair.remote.candidate)
             if isinstance(pair.base, RelayBase):
                 pair.base.bind(pair.address)
-            self.tell(self.listener.on_selected_pair, self._selected)
+            self.tell(self._listener.on_selected_pair, self._selected)
         elif isinstance(event, Woken):
-            self.tell(self.listener.on_wake)
+            self.tell(self._listener.on_wake)
         elif isinstance(event, RoleChanged):
             self.log.role(event.role)
-            self.tell(self.listener.on_role, event.role)
+            self.tell(self._listener.on_role, event.role)
         elif isinstance(event, ActiveWanted):
-            open_active(self, self._network, event.generation)
+            open_active(self._parts, event.generation)
         elif isinstance(event, GenerationDropped):
             self.log.dropped()
             half = event.generation.half
             self._counters.absorb((event.generation,))
             if not half.users:
-                self._end_phases(lambda phase: phase.generation.half is half)
+                self._sessions.end(lambda generation: generation.half is half)
                 self.pool.leave(half, self.clock(), self._settings)
 
     def _wanted(self, now: float) -> float:
         """When something is due next; infinity for never."""
         wanted = self.pool.next_time()
         if self._closed is None:
-            wanted = min(wanted, self.core.next_time(now))
-            for phase in self.phases:
-                wanted = min(wanted, phase.gathering.queries.next_time())
+            wanted = min(wanted, self.core.next_time(now), self._sessions.next_time())
         return wanted
 
     def rearm(self) -> None:
@@ -464,13 +462,6 @@ class IceAgent:
                 {"message": f"{self!r}: gathering failed", "exception": task.exception(), "task": task}
             )
         self._check_closed()
-
-    def _end_phases(self, over: Callable[[GatheringSession], bool]) -> None:
-        for phase in [p for p in self.phases if over(p)]:
-            self.phases.remove(phase)
-            phase.gathering.queries.clear()
-            if phase.task is not None:
-                phase.task.cancel()
 
     def _watch(self) -> None:
         if self._stop_watching is None:
@@ -495,5 +486,5 @@ class IceAgent:
                 for relay in path.bases.values():
                     self.core.lose_base(now, relay)
         self.core.network_changed(now)
-        self.tell(self.listener.on_network_change)
+        self.tell(self._listener.on_network_change)
         self.flush()

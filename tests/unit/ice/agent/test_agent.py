@@ -112,21 +112,19 @@ async def test_closing_while_gathering() -> None:
     assert len(asyncio.all_tasks()) == 1
 
 
-async def test_a_failing_listener_breaks_nothing() -> None:
+async def test_a_failing_listener_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     loop = asyncio.get_running_loop()
     reports: list[dict[str, object]] = []
     loop.set_exception_handler(lambda _, context: reports.append(context))
 
-    class Bad(Recorder):
-        def on_candidate(self, candidate: Candidate) -> None:
-            super().on_candidate(candidate)
-            raise RuntimeError("listener")
-
     two = Two(SystemNetwork())
-    bad = Bad()
-    bad.peer = two.right
-    two.left.listener = bad
-    two.left_log = bad
+    take = two.left_log.on_candidate
+
+    def on_candidate(candidate: Candidate) -> None:
+        take(candidate)
+        raise RuntimeError("listener")
+
+    monkeypatch.setattr(two.left_log, "on_candidate", on_candidate)
     await two.connect()
     assert reports
     assert all("on_candidate" in str(r["message"]) for r in reports)
