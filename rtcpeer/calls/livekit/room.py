@@ -1,7 +1,7 @@
 """`LiveKitRoom`: a LiveKit room as a call, "livekit+wss://host".
 
 Owns: the session with the server: joining, following what it says, resuming, beginning anew, leaving. Never: the
-connections (`media`), the records of the others (`state`).
+connections (`media`), the records of the others (`state`), packets of data (`data`).
 
 Theory of operation. A lost socket is opened again with the participant's sid (resume): connections live on, both sides
 restart ICE. Where the server has forgotten the session or a connection stays dead, everything is made anew under the
@@ -22,6 +22,7 @@ from typing import Any
 
 from rtcpeer.calls.events import EndReason
 from rtcpeer.calls.host import CallHost
+from rtcpeer.calls.livekit.data import LiveKitData
 from rtcpeer.calls.livekit.events import ConnectionQualityChanged, SpeakersChanged, SubscriptionAllowed
 from rtcpeer.calls.livekit.link import LiveKitLink
 from rtcpeer.calls.livekit.media import LiveKitMedia
@@ -35,12 +36,11 @@ from rtcpeer.config.configuration import RTCIceServer
 from rtcpeer.errors import (
     InvalidStateError,
     NetworkError,
-    NotSupportedError,
     RtcPeerError,
     RTCTimeoutError,
     SignalingRefused,
 )
-from rtcpeer.signaling.livekit.messages import MessageError, models, read_message_untrusted, rtc
+from rtcpeer.signaling.livekit.messages import MessageError, models, rtc
 from rtcpeer.signaling.livekit.tokens import Grants, identity_of, make_token
 
 # How long the server may take to answer a request, in seconds.
@@ -51,13 +51,7 @@ CONNECT_TIMEOUT = 15.0
 PAUSES = (0.0, 0.3, 0.6, 1.2, 2.4, 5.0, 5.0, 7.0, 7.0)
 # After so many attempts to resume the session is made anew.
 RESUMES = 3
-# The topic of packets that carry text.
-TEXT_TOPIC = "rtcpeer.text"
-# The largest packet that LiveKit's servers carry, in bytes.
-DATA_MAX = 15_000
 REGIONS_MAX = 8
-_STREAM_PARTS = ("stream_header", "stream_chunk", "stream_trailer")
-_RPC_PARTS = ("rpc_request", "rpc_ack", "rpc_response")
 
 
 class _Anew(Exception):
@@ -100,8 +94,9 @@ class LiveKitRoom:
         self.info = models.Room()
         self.speakers: dict[str, float] = {}
         self.qualities: dict[str, str] = {}
-        self.streams = LiveKitStreams(self._send_packet, self._take_whole, self._spawn, self._ignored)
-        self.rpc = LiveKitRpc(self._send_packet, self._is_there, self._spawn, self._ignored)
+        self._data = LiveKitData(lambda: self._host, lambda: (self._media, self.sid))
+        self.streams: LiveKitStreams = self._data.streams
+        self.rpc: LiveKitRpc = self._data.rpc
         self.resumes = self.renewals = 0
         self._link: LiveKitLink | None = None
         self._media: LiveKitMedia | None = None
@@ -112,7 +107,6 @@ class LiveKitRoom:
         self._answers: dict[str, asyncio.Future[models.TrackInfo]] = {}
         self._requests: dict[int, asyncio.Future[None]] = {}
         self._request_id = 0
-        self._sequence = 0
         self._following: asyncio.Task[None] | None = None
         self._anew = False  # whether the next attempt to come back makes the session anew
         self._left = False
@@ -172,7 +166,7 @@ class LiveKitRoom:
         self.sid = self._state.sid = join.participant.sid
         self._state.own = join.participant
         self.info = join.room
-        self._sequence = 0
+        self._data.begin_anew()
         self._host.entered(join.participant.identity)
         self._recommend(join.ice_servers)
         self._media = LiveKitMedia(
@@ -180,7 +174,7 @@ class LiveKitRoom:
             send=self._send,
             spawn=self._host.spawn,
             on_track=self._on_track,
-            on_data=self._on_data,
+            on_data=self._data.take_untrusted,
             on_failed=self._on_failed,
         )
         link.watch(join.ping_interval or 10, join.ping_timeout or 30, self._host.spawn)
@@ -409,52 +403,10 @@ class LiveKitRoom:
             sid = event.track.id
         self._state.arrived(event.receiver, owner, sid)
 
-    def _on_data(self, data: bytes) -> None:
-        try:
-            packet = read_message_untrusted(models.DataPacket, data)
-        except MessageError:
-            self._host.ignored("data packet")
-            return
-        kind = packet.WhichOneof("value")
-        sender = packet.participant_identity or packet.user.participant_identity or None
-        if kind == "user":
-            payload: str | bytes = packet.user.payload
-            if packet.user.topic == TEXT_TOPIC:
-                payload = packet.user.payload.decode(errors="replace")
-            self._host.message(sender, payload, packet.user.topic)
-        elif kind == "chat_message":
-            self._host.message(sender, packet.chat_message.message)
-        elif sender is None or sender not in self._host.participants:
-            self._host.ignored(f"data packet {kind} of nobody")
-        elif kind in _STREAM_PARTS:
-            try:
-                self.streams.take(sender, packet)
-            except MessageError as error:
-                self._host.ignored("stream", error)
-        elif kind in _RPC_PARTS:
-            self.rpc.take(sender, packet)
-        else:
-            self._host.ignored(f"data packet {kind}")
-
-    def _take_whole(self, sender: str, content: Any, topic: str) -> None:
-        """A stream that nobody has asked for is a message."""
-        if sender in self._host.participants:
-            self._host.message(sender, content, topic)
-
     def _gone(self, identity: str) -> None:
-        self.streams.gone(identity)
-        self.rpc.gone(identity)
+        self._data.gone(identity)
         self.qualities.pop(identity, None)
         self.speakers.pop(identity, None)
-
-    def _is_there(self, identity: str) -> bool:
-        return identity in self._host.participants
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> object:
-        return self._host.spawn(coroutine, name)
-
-    def _ignored(self, what: str, detail: object) -> None:
-        self._host.ignored(what, detail)
 
     # -- what the call asks for ------------------------------------------------------------------------
 
@@ -539,17 +491,7 @@ class LiveKitRoom:
 
     async def send(self, data: Any, to: Participant | None) -> None:
         """Implements `CallService`; what is too long for a packet goes as a stream, and arrives as a message."""
-        identities = [] if to is None else [to.id]
-        if isinstance(data, str):
-            if len(data.encode()) <= DATA_MAX:
-                await self.send_data(data, to=identities, topic=TEXT_TOPIC)
-            else:
-                await self.streams.send_text(data, to=identities, topic=TEXT_TOPIC)
-        elif isinstance(data, bytes) and len(data) > DATA_MAX:
-            async with await self.streams.open_bytes(to=identities, size=len(data)) as writer:
-                await writer.write(data)
-        else:
-            await self.send_data(data, to=identities)
+        await self._data.send(data, [] if to is None else [to.id])
 
     async def send_data(
         self, data: str | bytes, *, to: list[str] | None = None, topic: str = "", reliable: bool = True
@@ -567,30 +509,7 @@ class LiveKitRoom:
             ValueError: it is too long.
             NetworkError: there is no connection for it.
         """
-        if not isinstance(data, (str, bytes)):
-            raise NotSupportedError(f"LiveKit carries text and bytes, not {type(data).__name__}")
-        payload = data.encode() if isinstance(data, str) else data
-        if len(payload) > DATA_MAX:
-            raise ValueError(f"a data packet of LiveKit has at most {DATA_MAX} bytes, not {len(payload)}")
-        user = models.UserPacket(payload=payload, topic=topic or None, destination_identities=to or [])
-        await self._send_packet(models.DataPacket(user=user), to or [], reliable=reliable, patient=False)
-
-    async def _send_packet(
-        self, packet: models.DataPacket, to: list[str], *, reliable: bool = True, patient: bool = True
-    ) -> None:
-        """Send a packet of any kind; `patient`: wait while there is no room in the channel."""
-        packet.destination_identities.extend(to)
-        packet.participant_identity = self._host.id
-        if reliable:
-            self._sequence += 1
-            packet.sequence = self._sequence
-            packet.participant_sid = self.sid
-        if self._media is None:
-            raise NetworkError("the session is being made anew")
-        try:
-            await self._media.send_data(packet.SerializeToString(), reliable=reliable, patient=patient)
-        except TimeoutError:
-            raise RTCTimeoutError("the channel for data did not open", fault="network") from None
+        await self._data.send_data(data, to=to or [], topic=topic, reliable=reliable)
 
     # -- subscriptions ---------------------------------------------------------------------------------
 
@@ -666,8 +585,7 @@ class LiveKitRoom:
     async def leave(self) -> None:
         """Implements `CallService.leave`."""
         self._left = True
-        self.streams.close()
-        self.rpc.close()
+        self._data.close()
         if self._following is not None:  # it may be making everything anew
             self._following.cancel()
             await asyncio.wait([self._following])
