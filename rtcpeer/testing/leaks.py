@@ -137,7 +137,7 @@ def _address(name: Any) -> str:
 
 
 def _owner(number: int) -> str:
-    """The object that holds a socket: the nearest one that is of neither Python nor this module."""
+    """What holds a socket: the nearest object, or variable of a module, that is of neither Python nor this module."""
     seen: set[int] = set()
     level: list[Any] = [
         one for one in gc.get_objects() if isinstance(one, socket.socket) and one.fileno() == number
@@ -149,12 +149,23 @@ def _owner(number: int) -> str:
                 if id(holder) in seen or isinstance(holder, FrameType) or holder is level:
                     continue
                 seen.add(id(holder))
+                if (module := _module_of(holder)) is not None:
+                    name = next((name for name, value in holder.items() if value is one), "?")
+                    return f", held by {name} of the module {module}"
                 top = type(holder).__module__.partition(".")[0]
                 if top != "builtins" and top not in sys.stdlib_module_names:
                     return f", held by {holder!r:.120}"
                 following.append(holder)
         level = following[:_OWNERS_MAX]
     return ""
+
+
+def _module_of(holder: Any) -> str | None:
+    """The module whose variables these are, unless it is Python's own."""
+    name = holder.get("__name__") if isinstance(holder, dict) else None
+    if not isinstance(name, str) or name.partition(".")[0] in sys.stdlib_module_names:
+        return None
+    return name if getattr(sys.modules.get(name), "__dict__", None) is holder else None
 
 
 def _describe(context: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ environment in which rtcpeer is installed.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import inspect
 from collections.abc import AsyncIterator, Callable, Generator
 from functools import partial
@@ -241,21 +242,25 @@ async def scripted_peer(
         yield peer
 
 
-def _refuse_virtual(request: pytest.FixtureRequest, name: str) -> None:
+def _check_server(request: pytest.FixtureRequest, name: str) -> None:
     """Refuse virtual time for what listens with aiohttp, on real sockets: virtual time would run away from it."""
     if {"virtual_time", "virtual_network", *_HOSTILE}.intersection(request.fixturenames):
         pytest.fail(
             f"{name} uses real sockets and real time: no test has it on a virtual network",
             pytrace=False,
         )
+    if importlib.util.find_spec("aiohttp") is None:
+        pytest.fail(
+            f"{name} needs aiohttp, which is not installed: pip install 'rtcpeer[signaling]'", pytrace=False
+        )
 
 
 @_async_fixture
 async def room_server(request: pytest.FixtureRequest, leak_check: LeakCheck) -> AsyncIterator[RoomServer]:
     """A `RoomServer` on a free port; `room_server.url` is for `RoomClient` and, with "room+" before it, for `join`."""
+    _check_server(request, "room_server")
     from rtcpeer.signaling.roomserver import RoomServer
 
-    _refuse_virtual(request, "room_server")
     async with RoomServer() as server:
         yield server
 
@@ -263,9 +268,9 @@ async def room_server(request: pytest.FixtureRequest, leak_check: LeakCheck) -> 
 @_async_fixture
 async def whip_server(request: pytest.FixtureRequest, leak_check: LeakCheck) -> AsyncIterator[WhipServer]:
     """A `WhipServer` on a free port that takes every publisher; `whip_server.sessions` has their connections."""
+    _check_server(request, "whip_server")
     from rtcpeer.signaling.http.whip_server import WhipServer
 
-    _refuse_virtual(request, "whip_server")
     async with WhipServer(_take, path="/whip") as server:
         yield server
 
@@ -273,10 +278,10 @@ async def whip_server(request: pytest.FixtureRequest, leak_check: LeakCheck) -> 
 @_async_fixture
 async def whep_server(request: pytest.FixtureRequest, leak_check: LeakCheck) -> AsyncIterator[WhepServer]:
     """A `WhepServer` on a free port that shows everybody a test picture and a tone."""
+    _check_server(request, "whep_server")
     from rtcpeer.signaling.http.whip_server import WhepServer
     from rtcpeer.testing.media import synthetic_track
 
-    _refuse_virtual(request, "whep_server")
     tracks = {kind: synthetic_track(kind) for kind in ("audio", "video")}
 
     async def show(session: Any) -> None:
@@ -299,9 +304,9 @@ async def livekit_server(
     request: pytest.FixtureRequest, leak_check: LeakCheck
 ) -> AsyncIterator[LiveKitServer]:
     """A `LiveKitServer` on a free port; needs the extra ``livekit``."""
+    _check_server(request, "livekit_server")
     pytest.importorskip("livekit.protocol", reason="livekit_server needs rtcpeer[livekit]")
     from rtcpeer.testing.livekit.server import LiveKitServer
 
-    _refuse_virtual(request, "livekit_server")
     async with LiveKitServer() as server:
         yield server

@@ -128,6 +128,55 @@ def test_leaks_are_found(run):
     )
 
 
+def test_a_socket_that_a_module_holds_is_named_by_its_variable(run):
+    result = run(
+        """
+        import asyncio, socket
+
+        async def test_bare(leak_check):
+            global kept
+            kept = socket.socket()
+
+        async def test_transport(leak_check):
+            global transport
+            loop = asyncio.get_running_loop()
+            transport, _ = await loop.create_datagram_endpoint(
+                asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
+        """
+    )
+    result.assert_outcomes(passed=2, errors=2)
+    for name in ("kept", "transport"):
+        assert re.search(
+            rf"a socket is left: .*, held by {name} of the module test_\S+\n", result.stdout.str()
+        )
+
+
+def test_without_aiohttp_a_server_says_so(run):
+    result = run(
+        """
+        import sys
+        import pytest
+
+        @pytest.fixture(autouse=True)
+        def absent(monkeypatch):
+            monkeypatch.setitem(sys.modules, "aiohttp", None)
+
+        async def test_rooms(room_server):
+            pass
+
+        async def test_whep(whep_server):
+            pass
+        """
+    )
+    result.assert_outcomes(errors=2)
+    for name in ("room_server", "whep_server"):
+        assert (
+            f"{name} needs aiohttp, which is not installed: pip install 'rtcpeer[signaling]'"
+            in result.stdout.str()
+        )
+    assert "Traceback" not in result.stdout.str()
+
+
 def test_without_pytest_asyncio_it_says_so(run, monkeypatch):
     import sys
 
