@@ -11,7 +11,7 @@
 #   make mutants      mutation testing of the pure modules, hours long (MODULES=... for some)
 #   make verifytypes  whether the types of the public face are complete (pyright)
 #   make versions     unit and scenario suites on every other Python that is installed, and with the oldest and newest packages
-#   make bench        side by side with aiortc, and what a room server costs
+#   make bench        side by side with aiortc, and what servers of rooms and WHIP cost
 #   make conformance  the W3C web-platform-tests, when the suite is present (WPT_RIG=folder of the rig)
 #   make docs         the documentation site, in build/site
 #   make release      wheel and source distribution, built twice, compared and checked, in dist; nothing is uploaded
@@ -107,6 +107,7 @@ bench: setup
 	@mkdir -p build/bench
 	$(BIN)/python -m tests.bench.run --json build/bench/run.json
 	$(BIN)/python -m tests.bench.rooms
+	$(BIN)/python -m tests.bench.whip
 	$(BIN)/python -m tests.bench.sockets
 	$(BIN)/python -m tests.bench.packets
 	$(BIN)/python -m tests.bench.relay --climb --json build/bench/relay.json

@@ -281,6 +281,67 @@ async def test_streams_and_calls_with_the_sdk() -> None:
         assert call.ignored == {}
 
 
+PUBLISHES = """(async () => {
+  globalThis.room = new LivekitClient.Room({dynacast: true});
+  await room.connect("URL", "TOKEN");
+  await room.localParticipant.setCameraEnabled(true, {resolution: {width: 640, height: 480}}, {simulcast: true});
+  globalThis.active = () => {
+    const [publication] = room.localParticipant.videoTrackPublications.values();
+    return publication.track.sender.getParameters().encodings.map(e => e.active).join();
+  };
+})()"""
+
+
+def sent_by(room: LiveKitRoom) -> list[bool]:
+    """Which sizes of its picture a call sends."""
+    (published,) = room._published.values()
+    return [encoding.active for encoding in published.transceiver.sender.getParameters().encodings]
+
+
+async def test_sizes_that_nobody_wants_are_not_encoded() -> None:
+    """By LiveKit's JavaScript SDK in Chromium, as the server tells it, and by us, as the SDK asks for."""
+    if not SCRIPT.is_file():
+        pytest.skip("the npm package livekit-client is not installed: make npm")
+    camera = synthetic_track("video", {"width": 640, "height": 480})
+    async with (
+        LiveKitServer() as server,
+        blank_site() as site,
+        Chromium() as browser,
+        join(
+            "livekit+" + server.url, token=server.token("bot", "lobby"), simulcast=True, dynacast=True
+        ) as call,
+    ):
+        diary = Diary(call)
+        room = call.service
+        assert isinstance(room, LiveKitRoom)
+        publication = await call.publish(camera, name="camera")
+        page = await browser.page(site)
+        await page.evaluate(SCRIPT.read_text(encoding="utf-8") + ";void 0")
+        token = server.token("page", "lobby")
+        await page.evaluate(PUBLISHES.replace("URL", server.url).replace("TOKEN", token))
+        participant = (await diary.get(TrackSubscribed)).participant
+        await page.wait_for("active() === 'true,true'")
+        await room.set_track(participant, "video", quality="low")
+        await page.wait_for("active() === 'true,false'")
+        await room.set_track(participant, "video", enabled=False)
+        await page.wait_for("active() === 'false,false'")
+        await room.set_track(participant, "video", quality="high")
+        await page.wait_for("active() === 'true,true'")
+
+        await until(lambda: sent_by(room) == [True, True, True])
+        picture = "[...room.remoteParticipants.get('bot').videoTrackPublications.values()][0]"
+        for quality, sent in (("LOW", [True, False, False]), ("HIGH", [True, True, True])):
+            await page.evaluate(f"{picture}.setVideoQuality(LivekitClient.VideoQuality.{quality})")
+            await until(lambda sent=sent: sent_by(room) == sent)
+        await page.evaluate("room.disconnect()")
+        await until(lambda: sent_by(room) == [False, False, False])
+        assert publication.name == "camera"
+        assert page.errors == []
+        assert call.ignored == {}
+    await diary.task
+    camera.stop()
+
+
 CLIENT = """(async () => {
   globalThis.got = {};
   globalThis.room = new LivekitClient.Room();

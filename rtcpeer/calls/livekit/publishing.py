@@ -1,4 +1,4 @@
-"""How a track of ours is published in a LiveKit room: its source, its simulcast layers.
+"""How a track of ours is published in a LiveKit room: its source, its simulcast layers, which of them are sent.
 
 Owns: the table of layers. Never: a connection.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from rtcpeer.calls.participant import Publication
 from rtcpeer.records import record
-from rtcpeer.signaling.livekit.messages import models
+from rtcpeer.signaling.livekit.messages import models, rtc
 
 # (rid, quality, how many times smaller, bit/s)
 _LAYERS = (
@@ -59,6 +59,21 @@ def encodings_for(track: Any, simulcast: bool | None) -> list[dict[str, Any]]:
         {"rid": rid, "scaleResolutionDownBy": scale, "maxBitrate": bitrate}
         for (rid, _, _, bitrate), (_, _, scale, _) in zip(_LAYERS[:count], _LAYERS[-count:], strict=True)
     ]
+
+
+def wanted_of(update: rtc.SubscribedQualityUpdate) -> set[int]:
+    """The qualities of a track that somebody is subscribed to, in whatever codec."""
+    codecs = [one.qualities for one in update.subscribed_codecs] or [update.subscribed_qualities]
+    return {one.quality for qualities in codecs for one in qualities if one.enabled}
+
+
+async def send_only(sender: Any, wanted: set[int]) -> None:
+    """Send the layers of these qualities alone; what is not sent is not encoded."""
+    parameters = sender.getParameters()
+    qualities = {rid: quality for rid, quality, _, _ in _LAYERS}
+    for encoding in parameters.encodings:
+        encoding.active = qualities[encoding.rid] in wanted if encoding.rid in qualities else bool(wanted)
+    await sender.setParameters(parameters)
 
 
 def layers_of(encodings: list[dict[str, Any]], settings: Mapping[str, Any]) -> list[models.VideoLayer]:

@@ -26,7 +26,14 @@ from rtcpeer.calls.livekit.data import LiveKitData
 from rtcpeer.calls.livekit.events import ConnectionQualityChanged, SpeakersChanged, SubscriptionAllowed
 from rtcpeer.calls.livekit.link import LiveKitLink
 from rtcpeer.calls.livekit.media import LiveKitMedia
-from rtcpeer.calls.livekit.publishing import Published, encodings_for, layers_of, source_of
+from rtcpeer.calls.livekit.publishing import (
+    Published,
+    encodings_for,
+    layers_of,
+    send_only,
+    source_of,
+    wanted_of,
+)
 from rtcpeer.calls.livekit.rpc import LiveKitRpc
 from rtcpeer.calls.livekit.state import RemoteState, end_reason
 from rtcpeer.calls.livekit.streams import LiveKitStreams
@@ -67,7 +74,8 @@ class LiveKitRoom:
     Args:
         request: `token` is an access token; or the options `api_key` and `api_secret` make one for the `room` that the
             URL names (``?room=NAME``), with the option `identity` or the name. The option `simulcast`: True sends
-            pictures in three sizes, False in one; by default it depends on their size.
+            pictures in three sizes, False in one; by default it depends on their size. With the option `dynacast` sizes
+            that nobody is subscribed to are not encoded.
 
     Raises:
         ValueError: neither a token nor a key with its secret and a room.
@@ -83,10 +91,11 @@ class LiveKitRoom:
     """
 
     def __init__(self, request: JoinRequest) -> None:
-        request.check_options("api_key", "api_secret", "identity", "simulcast", "auto_subscribe")
+        request.check_options("api_key", "api_secret", "identity", "simulcast", "dynacast", "auto_subscribe")
         self._url, taken = request.take("room")
         self._token = request.token or _own_token(request, taken.get("room"))
         self._simulcast: bool | None = request.options.get("simulcast")
+        self._dynacast = bool(request.options.get("dynacast", False))
         self._auto_subscribe = bool(request.options.get("auto_subscribe", True))
         self._wanted: set[tuple[str, str]] = set()  # (identity, name) of what was subscribed to
         self._regions: list[str] = []  # where the server has said to begin anew
@@ -390,8 +399,17 @@ class LiveKitRoom:
         self._regions = [region.url for region in leave.regions.regions if region.url][:REGIONS_MAX]
         await self._break_off(anew=action != rtc.LeaveRequest.RESUME)
 
+    async def _on_subscribed_quality(self, update: rtc.SubscribedQualityUpdate) -> None:
+        for published in tuple(self._published.values()):
+            if (
+                self._dynacast
+                and published.info.sid == update.track_sid
+                and published.transceiver is not None
+            ):
+                await send_only(published.transceiver.sender, wanted_of(update))
+
     async def _on_nothing(self, _: Any) -> None:
-        """Ignore a message of no use here: answers to pings, qualities."""
+        """Ignore a message of no use here, such as the answer to a ping."""
 
     def _on_track(self, event: Any) -> None:
         stream = event.streams[0].id if event.streams else ""
@@ -621,7 +639,7 @@ _HANDLERS: dict[str, Callable[[LiveKitRoom, Any], Coroutine[Any, Any, None]]] = 
     "connection_quality": LiveKitRoom._on_quality,
     "subscription_permission_update": LiveKitRoom._on_permission,
     "stream_state_update": LiveKitRoom._on_nothing,
-    "subscribed_quality_update": LiveKitRoom._on_nothing,
+    "subscribed_quality_update": LiveKitRoom._on_subscribed_quality,
     "subscription_response": LiveKitRoom._on_nothing,
     "track_subscribed": LiveKitRoom._on_nothing,
 }

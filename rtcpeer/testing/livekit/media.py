@@ -38,6 +38,9 @@ BUFFERED_MAX = 8 << 20
 EARLY_MAX = 64
 
 
+_RIDS = {models.VideoQuality.LOW: "q", models.VideoQuality.MEDIUM: "h", models.VideoQuality.HIGH: "f"}
+
+
 @dataclass(eq=False)
 class PublishedTrack:
     """A track in a room.
@@ -47,12 +50,29 @@ class PublishedTrack:
         info: what the others are told.
         forwarder: sends it on.
         subscribers: the media of those who get it.
+        wanted: the places of the qualities that its publisher was told to send: 0 (low) to 2 (high); None: nothing
+            was told yet.
     """
 
     owner: str
     info: models.TrackInfo
     forwarder: Forwarder
     subscribers: list[ParticipantMedia] = field(default_factory=list)
+    wanted: range | None = None
+
+    @property
+    def layers(self) -> list[str]:
+        """The ids of its simulcast layers; where a client does not tell them, LiveKit's names for the qualities."""
+        return [layer.rid or _RIDS.get(layer.quality, "f") for layer in self.info.layers]
+
+    def most_wanted(self) -> int:
+        """The place of the highest quality that a subscriber wants; -1: none."""
+        places, layers = [-1], self.layers
+        for media in self.subscribers:
+            subscription = media.subscriptions.get(self.info.sid)
+            if subscription is not None and not subscription.paused:
+                places.append(layers.index(subscription.layer) if subscription.layer in layers else 2)
+        return max(places)
 
 
 @dataclass(eq=False)

@@ -41,6 +41,8 @@ class _Room(Protocol):
     @property
     def participants(self) -> Mapping[str, ServerParticipant]: ...
 
+    def tell_wanted(self, track: PublishedTrack) -> None: ...
+
     async def remove(
         self,
         participant: ServerParticipant,
@@ -319,11 +321,12 @@ class ServerParticipant:
             subscription = self.media.subscriptions.get(sid)
             if subscription is None:
                 raise MessageError("settings of a track that is not subscribed")
-            layers = [layer.rid for layer in subscription.track.info.layers if layer.rid]
+            layers = subscription.track.layers
             place = _QUALITIES.get(wanted.quality, 2)
             subscription.layer = layers[place] if place < len(layers) - 1 else None
             subscription.paused = wanted.disabled
             subscription.apply()
+            self.room.tell_wanted(subscription.track)
 
     async def _on_update_metadata(self, wanted: rtc.UpdateParticipantMetadata) -> None:
         response = rtc.RequestResponse(request_id=wanted.request_id, reason=rtc.RequestResponse.OK)

@@ -84,6 +84,10 @@ class LiveKitRoomState:
         for track in list(participant.tracks.values()):
             self._retract(track)
         participant.tracks.clear()
+        for subscription in list(participant.media.subscriptions.values()):
+            if participant.media in subscription.track.subscribers:
+                subscription.track.subscribers.remove(participant.media)
+            self.tell_wanted(subscription.track)
         self.updated(participant)
         self.spawn(participant.close())
 
@@ -186,6 +190,7 @@ class LiveKitRoomState:
             track = owner.tracks[sid]
             if not wanted:
                 changed |= participant.media.unsubscribe(track)
+                self.tell_wanted(track)
             elif not owner.lets(participant.identity, sid):
                 participant.denied.add(sid)
             elif participant.grants.can_subscribe and participant.media.subscribe(track):
@@ -202,6 +207,28 @@ class LiveKitRoomState:
         for one in self.participants.values():
             if one.sid == track.owner:
                 one.send(rtc.SignalResponse(track_subscribed=rtc.TrackSubscribed(track_sid=track.info.sid)))
+        self.tell_wanted(track)
+
+    def tell_wanted(self, track: PublishedTrack) -> None:
+        """Tell the publisher of pictures which qualities somebody wants, if that has changed."""
+        wanted = range(track.most_wanted() + 1)
+        if track.info.type != models.TrackType.VIDEO or wanted == track.wanted:
+            return
+        track.wanted = wanted
+        levels = (models.VideoQuality.LOW, models.VideoQuality.MEDIUM, models.VideoQuality.HIGH)
+        qualities = [
+            rtc.SubscribedQuality(quality=level, enabled=place in wanted)
+            for place, level in enumerate(levels)
+        ]
+        codec = track.info.mime_type.rpartition("/")[2].lower()
+        update = rtc.SubscribedQualityUpdate(
+            track_sid=track.info.sid,
+            subscribed_qualities=qualities,
+            subscribed_codecs=[rtc.SubscribedCodec(codec=codec, qualities=qualities)],
+        )
+        for one in self.participants.values():
+            if one.sid == track.owner:
+                one.send(rtc.SignalResponse(subscribed_quality_update=update))
 
     async def negotiate(self, participant: ServerParticipant) -> None:
         """Bring a participant's sections up to what it is subscribed to."""
