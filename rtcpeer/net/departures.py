@@ -81,13 +81,14 @@ class Departures:
         waiting, self._waiting = self._waiting, []
         first, count = 0, len(waiting)
         while first < count:
-            last = _end_of_run(waiting, first) if count - first >= RUN_MIN else first + 1
+            last = _end_of_run(waiting, first) if count - first >= RUN_MIN else first
             if last - first >= RUN_MIN:
                 self._send_segments(b"".join(waiting[first:last]), len(waiting[first]))
+                first = last
             else:
-                for datagram in waiting[first:last]:
-                    self._send(datagram)
-            first = last
+                # a run may begin with the next one: the first packet of a picture is often the longest
+                self._send(waiting[first])
+                first += 1
 
 
 def _end_of_run(datagrams: list[bytes], first: int) -> int:

@@ -55,6 +55,17 @@ async def test_what_is_alone_or_of_many_sizes_leaves_by_itself() -> None:
     assert (path.calls, path.datagrams[1:]) == (5, sizes)
 
 
+async def test_a_first_packet_that_is_longer_does_not_hinder_the_others() -> None:
+    path = Path()
+    waiting = departures(path)
+    picture = [b"1" * 1210, b"2" * 1200, b"3" * 1200, b"4" * 1200, b"rest"]
+    for packet in picture:
+        waiting.take(packet)
+    await asyncio.sleep(0)
+    assert path.datagrams == picture
+    assert path.calls == 2
+
+
 async def test_any_sizes_leave_whole_and_in_order() -> None:
     draw = random.Random(5)
     for _ in range(300):
