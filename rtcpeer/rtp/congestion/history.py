@@ -5,6 +5,7 @@ Pure: `now` is an argument.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 
 from rtcpeer.rtp.congestion.feedback import TransportFeedback
@@ -25,8 +26,9 @@ class SentPackets:
     def __init__(self) -> None:
         self.number: int = 1
         # 0.0 where there is none, or where its arrival was told already
-        self._at = [0.0] * SIZE
-        self._bytes = [0] * SIZE
+        # (plain numbers: as objects they would take 320 KB per transport in place of 80)
+        self._at = array("d", bytes(8 * SIZE))
+        self._bytes = array("H", bytes(2 * SIZE))
 
     def add(self, size: int, now: float) -> int:
         """A packet is sent now; gives its number."""
