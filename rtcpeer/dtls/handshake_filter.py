@@ -33,6 +33,8 @@ _MESSAGE_MAX = 16000
 # Messages that are put together at a time, and how far ahead of the one that is due.
 _ASSEMBLIES_MAX = 32
 _AHEAD_MAX = 8
+# Parts of a message with something missing between them: a genuine one comes in fewer fragments.
+_PARTS_MAX = 32
 _FATAL = 2
 
 
@@ -45,23 +47,26 @@ class BeginsAnew:
 
 @record(slots=True)
 class _Assembly:
-    """A message of which fragments have come: its bytes, and the parts that are known."""
+    """A message of which fragments have come: its bytes, and the parts that are known, in order and never adjacent."""
 
     body: bytearray
     known: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, start: int, fragment: bytes) -> bool:
-        """Take a fragment; True when the message is whole."""
-        self.body[start : start + len(fragment)] = fragment
-        self.known.append((start, start + len(fragment)))
-        reached = 0
-        for begin, end in sorted(self.known):
-            if begin > reached:
-                return False
-            reached = max(reached, end)
-        if len(self.known) > 64:
-            self.known = [(0, reached)]
-        return reached >= len(self.body)
+        """Take a fragment; True when the message is whole. Of too many parts the smallest is forgotten."""
+        begin, end = start, start + len(fragment)
+        self.body[begin:end] = fragment
+        parts = []
+        for part in self.known:
+            if part[1] < begin or part[0] > end:
+                parts.append(part)
+            else:
+                begin, end = min(begin, part[0]), max(end, part[1])
+        parts.append((begin, end))
+        if len(parts) > _PARTS_MAX:
+            parts.remove(min(parts, key=lambda part: part[1] - part[0]))
+        self.known = sorted(parts)
+        return self.known[0] == (0, len(self.body))
 
 
 class HandshakeFilter:

@@ -503,8 +503,6 @@ class TurnClient:
         self.events.append(Refused(code, text, alternate, signed))
 
     def _lose(self, code: int, text: str) -> None:
-        if self.phase == "gone":
-            return
         released = self.phase == "releasing"
         self.phase = "gone"
         self._forget_requests()

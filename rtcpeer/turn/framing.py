@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-_MAX_FRAME = 65535 + 24
-
 
 class Frames:
     """The bytes of a stream that are no whole message yet."""
@@ -27,7 +25,7 @@ class Frames:
             else:
                 return frames, False
             if len(buffer) < total:
-                return frames, len(buffer) <= _MAX_FRAME
+                return frames, True
             frames.append(bytes(buffer[:total]))
             del buffer[:total]
         return frames, True

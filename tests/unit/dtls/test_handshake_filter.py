@@ -128,6 +128,59 @@ def test_a_request_to_verify_comes_before_the_hello_or_not_at_all():
     assert given(side, genuine(SERVER)[:1]) == [BeginsAnew(fragment(2, SERVER[0][1], 0))]
 
 
+def test_parts_of_a_message_are_bounded_however_many_come():
+    """Forged fragments with holes between them cost no more each than the first, and do not stop the message."""
+    side = HandshakeFilter(is_server=True)
+    hello, certificate = genuine(CLIENT)[0], bytes(range(250)) * 16
+    given(side, [hello])
+    for start in range(2, 4000, 2):
+        given(side, [record(22, fragment(11, bytes(4000), 1, start, start + 1))])
+    (assembly,) = side._assemblies.values()
+    assert len(assembly.known) <= 32
+
+    steps = given(
+        side, [record(22, fragment(11, certificate, 1, at, at + 1000)) for at in (3000, 0, 2000, 1000)]
+    )
+
+    assert [step[25:] for step in steps] == [certificate]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [[(0, 4), (4, 9)], [(4, 9), (0, 4)], [(0, 6), (3, 9)], [(5, 6), (0, 9)], [(0, 3), (6, 9), (3, 6)]],
+)
+def test_a_message_is_whole_when_its_parts_cover_it(parts):
+    side = HandshakeFilter(is_server=True)
+    message = b"hello you"
+    given(side, [record(22, fragment(1, message, 0, 3, 3))])  # a part of nothing
+    for start, end in parts[:-1]:
+        assert given(side, [record(22, fragment(1, message, 0, start, end))]) == []
+    assert bodies(given(side, [record(22, fragment(1, message, 0, *parts[-1]))])) == [(1, message)]
+
+
+def test_of_two_whole_messages_with_one_number_the_first_is_kept():
+    side = HandshakeFilter(is_server=True)
+    ahead = genuine(CLIENT)[1]
+    given(side, [ahead, record(22, fragment(11, b"forged", 1))])
+    assert bodies(given(side, genuine(CLIENT)[:1])) == CLIENT[:2]
+
+
+def test_a_message_of_a_server_comes_once_and_in_its_order():
+    side = HandshakeFilter(is_server=False)
+    hello, certificate, key = SERVER[:3]
+    steps = given(side, genuine([hello, certificate, certificate]))
+    assert bodies(steps) == [hello, certificate]
+    assert given(side, [record(22, fragment(*key, 2))])[0][13] == 12
+    assert given(side, [record(22, fragment(*certificate, 3))]) == []
+
+
+def test_records_of_tls_are_dropped():
+    side = HandshakeFilter(is_server=True)
+    (hello,) = genuine(CLIENT)[:1]
+    assert given(side, [hello[:1] + b"\x03" + hello[2:]]) == []
+    assert bodies(given(side, [hello])) == CLIENT[:1]
+
+
 def test_messages_are_bounded():
     side = HandshakeFilter(is_server=True)
 

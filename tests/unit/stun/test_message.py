@@ -164,3 +164,92 @@ def test_looks_like_stun() -> None:
 
 def test_long_term_key() -> None:
     assert stun.long_term_key("user", "realm", "pass").hex() == "8493fbc53ba582fb4c044c456bdc40eb"
+
+
+# IANA "STUN Methods" and "STUN Attributes"; the class is in bits 4 and 8 (RFC 8489 5)
+NUMBERS = {
+    "BINDING_REQUEST": 0x001, "BINDING_INDICATION": 0x011, "BINDING_SUCCESS": 0x101, "BINDING_ERROR": 0x111,
+    "ALLOCATE": 0x003, "REFRESH": 0x004, "SEND_INDICATION": 0x016, "DATA_INDICATION": 0x017,
+    "CREATE_PERMISSION": 0x008, "CHANNEL_BIND": 0x009, "CLASS_MASK": 0x110, "SUCCESS": 0x100, "ERROR": 0x110,
+    "MAPPED_ADDRESS": 0x0001, "USERNAME": 0x0006, "MESSAGE_INTEGRITY": 0x0008, "ERROR_CODE": 0x0009,
+    "UNKNOWN_ATTRIBUTES": 0x000A, "CHANNEL_NUMBER": 0x000C, "LIFETIME": 0x000D, "XOR_PEER_ADDRESS": 0x0012,
+    "DATA": 0x0013, "REALM": 0x0014, "NONCE": 0x0015, "XOR_RELAYED_ADDRESS": 0x0016,
+    "REQUESTED_ADDRESS_FAMILY": 0x0017, "REQUESTED_TRANSPORT": 0x0019, "XOR_MAPPED_ADDRESS": 0x0020,
+    "PRIORITY": 0x0024, "USE_CANDIDATE": 0x0025, "ADDITIONAL_ADDRESS_FAMILY": 0x8000,
+    "ADDRESS_ERROR_CODE": 0x8001, "SOFTWARE": 0x8022, "ALTERNATE_SERVER": 0x8023, "FINGERPRINT": 0x8028,
+    "ICE_CONTROLLED": 0x8029, "ICE_CONTROLLING": 0x802A,
+}  # fmt: skip
+
+
+def test_numbers_are_those_of_the_registry() -> None:
+    assert {name: getattr(stun, name) for name in NUMBERS} == NUMBERS
+
+
+def test_message_integrity_of_the_newer_kind_is_understood() -> None:
+    body = stun.attribute(0x001C, bytes(32)) + stun.attribute(0x001D, b"") + stun.attribute(0x001B, b"")
+    message = stun.parse_untrusted(stun.encode(stun.BINDING_REQUEST, TXID, body))
+    assert message.unknown_required() == [0x001D, 0x001B]
+
+
+@pytest.mark.parametrize("code", [300, 401, 437, 486, 487, 499, 508])
+def test_aioice_reads_our_errors(code: int) -> None:
+    message = reference.parse_message(stun.encode(stun.BINDING_ERROR, TXID, stun.error_code(code, "so")))
+    assert message.attributes["ERROR-CODE"] == (code, "so")
+    assert stun.parse_untrusted(bytes(message)).error == (code, "so")
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [(b"\0\0\4\x63", (499, "")), (b"\0\0\5\x64", (500, "")), (b"\0\0\4", (0, ""))],
+)
+def test_an_error_has_four_octets_at_least(value: bytes, error: tuple[int, str]) -> None:
+    body = stun.attribute(stun.ERROR_CODE, value)
+    assert stun.parse_untrusted(stun.encode(stun.BINDING_ERROR, TXID, body)).error == error
+
+
+def test_the_smallest_message_and_the_largest_type() -> None:
+    empty = stun.encode(0x3FFF, TXID, b"", fingerprint=False)
+    assert stun.parse_untrusted(empty).kind == 0x3FFF
+    assert len(empty) == 20
+    assert not stun.looks_like_stun(empty[:19])
+    assert [stun.looks_like_stun(bytes((first,)) + empty[1:]) for first in (2, 3, 4)] == [True, True, False]
+    assert stun.looks_like_stun(stun.encode(3, TXID, b"", fingerprint=False))
+    with pytest.raises(stun.StunError):
+        stun.parse_untrusted(stun.encode(0x4000, TXID, b"", fingerprint=False))
+
+
+@pytest.mark.parametrize(("count", "good"), [(40, True), (41, False)])
+def test_attributes_are_counted(count: int, good: bool) -> None:
+    data = stun.encode(1, TXID, stun.u32(stun.PRIORITY, 1) * count, fingerprint=False)
+    if good:
+        assert len(stun.parse_untrusted(data).repeated) == count - 1
+    else:
+        with pytest.raises(stun.StunError, match="too many"):
+            stun.parse_untrusted(data)
+
+
+@pytest.mark.parametrize("length", range(9))
+def test_attributes_of_any_length_are_padded(length: int) -> None:
+    body = stun.attribute(stun.SOFTWARE, bytes(length)) + stun.u32(stun.PRIORITY, 7)
+    message = stun.parse_untrusted(stun.encode(1, TXID, body))
+    assert message.attributes[stun.SOFTWARE] == bytes(length)
+    assert message.number(stun.PRIORITY) == 7
+    assert message.long_number(stun.SOFTWARE) == (0 if length == 8 else None)
+
+
+def test_plain_addresses_of_ipv6() -> None:
+    value = b"\0\2" + (3478).to_bytes(2, "big") + bytes(15) + b"\x09"
+    body = stun.attribute(stun.ALTERNATE_SERVER, value)
+    assert stun.parse_untrusted(stun.encode(1, TXID, body)).plain_address(stun.ALTERNATE_SERVER) == (
+        "::9",
+        3478,
+    )
+    for bad in (value[:-1], value + b"\0", b"\0\1" + value[2:]):
+        body = stun.attribute(stun.ALTERNATE_SERVER, bad)
+        assert stun.parse_untrusted(stun.encode(1, TXID, body)).plain_address(stun.ALTERNATE_SERVER) is None
+
+
+def test_transaction_ids_are_long_and_different() -> None:
+    ids = {stun.new_transaction_id() for _ in range(100)}
+    assert len(ids) == 100
+    assert {len(one) for one in ids} == {12}

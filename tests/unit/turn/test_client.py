@@ -428,3 +428,34 @@ def test_peers_are_bounded() -> None:
     for number in range(5000):
         server.client.send_data(0, b"x", (f"10.{number >> 8}.{number & 255}.1", 1))
     assert len(server.requests) < 400
+
+
+def test_channel_numbers_end() -> None:
+    """RFC 8656 12: 0x4000 to 0x4FFF; whoever has none is reached by indications."""
+    server = Server().allocated()
+    server.client._next_channel = 0x4FFF
+    others = [("198.51.100.8", 1), ("198.51.100.7", 2)]
+    for peer in others:
+        server.client.bind(0, peer)
+        server.client.prepare(0, peer)
+    server.pump()
+    assert [(peer, channel.number) for peer, channel in server.client.channels.items()] == [
+        (others[0], 0x4FFF)
+    ]
+    server.client.send_data(1, b"x", others[1])
+    assert server.kinds()[-1] == stun.SEND_INDICATION
+
+
+def test_a_response_of_another_method_is_none() -> None:
+    server = Server().allocated()
+    server.silent = True
+    server.client.prepare(0, PEER)
+    request = server.requests[-1]
+    server.client.receive_untrusted(
+        0, stun.encode(stun.CHANNEL_BIND | stun.SUCCESS, request.transaction_id, b"", KEY)
+    )
+    assert not server.client.permitted_hosts
+    server.client.receive_untrusted(
+        0, stun.encode(stun.CREATE_PERMISSION | stun.SUCCESS, request.transaction_id, b"", KEY)
+    )
+    assert server.client.permitted_hosts == {PEER[0]}

@@ -156,6 +156,16 @@ def test_what_is_forbidden_is_final_until_the_next_generation_asks() -> None:
     server.pump()
     assert server.client.permitted_hosts == {PEER[0]}
     assert server.client.channels[PEER].bound
+    assert server.kinds().count(stun.CREATE_PERMISSION) == server.kinds().count(stun.CHANNEL_BIND) == 2
+
+
+def test_a_server_that_can_not_even_release_is_not_asked_again() -> None:
+    server = Server().allocated()
+    server.errors = {stun.REFRESH: 500}
+    server.client.release(0)
+    server.run(60)
+    assert [type(event) for event in server.client.events] == [Released]
+    assert server.kinds().count(stun.REFRESH) == 1
 
 
 @pytest.mark.parametrize("method", [stun.CREATE_PERMISSION, stun.CHANNEL_BIND])
