@@ -17,6 +17,7 @@ from rtcpeer.rtp.forwarding import Output
 from rtcpeer.rtp.headers import HeaderPlan
 from rtcpeer.rtp.outbound import OutboundStream
 from rtcpeer.rtp.parameters import SendParameters
+from rtcpeer.rtp.repeating import Retransmissions
 from rtcpeer.rtp.session import RtpSession
 from rtcpeer.rtp.source import Source
 from rtcpeer.rtp.temporal import ALL
@@ -97,6 +98,7 @@ class Relay:
         self._paused = False
         self._closed = False
         self._output: Output | None = None
+        self._repeats: Retransmissions | None = None
         self._packets: OutboundStream | None = None
         self._session: RtpSession | None = None
         self._parameters = SendParameters("", (), ())
@@ -230,16 +232,16 @@ class Relay:
 
     def halt(self) -> None:
         """Forward nothing; the stream goes on from here."""
-        output, packets = self._output, self._packets
-        if output is None or packets is None:
+        output, packets, repeats = self._output, self._packets, self._repeats
+        if output is None or packets is None or repeats is None:
             return
         self.settle()
         self._past = tuple([before + now for before, now in zip(self._past, self._settled, strict=True)])
         self._source.remove(output)
-        self._output = None
+        self._output = self._repeats = None
         timestamp, sent_at = output.last_timestamp
         if output.begun and timestamp is not None:
-            packets.go_on(output.next_number, timestamp, sent_at, output.rtx_number)
+            packets.go_on(output.next_number, timestamp, sent_at, repeats.rtx_number)
         output.on_begin = None
 
     def close(self) -> None:
@@ -263,10 +265,11 @@ class Relay:
             sent_at=packets.sent_at,
             clock_rate=self._clock_rate(plan),
         )
-        output.rtx_number = packets.rtx_sequence_number
-        output.round_trip = packets.round_trip
+        repeats = self._repeats = Retransmissions(output)
+        repeats.rtx_number = packets.rtx_sequence_number
+        repeats.round_trip = packets.round_trip
+        repeats.may_repeat = session.may_repeat
         output.temporal = self._temporal
-        output.may_repeat = session.may_repeat
         output.on_begin = self._begun
         output.is_filled = bool(packets.sent_at)
         if not self._paused:
@@ -275,12 +278,12 @@ class Relay:
     def _begun(self) -> None:
         if self.on_begin is not None:
             self.on_begin()
-        output, packets = self._output, self._packets
-        if output is not None and packets is not None and not output.begun:
+        output, packets, repeats = self._output, self._packets, self._repeats
+        if output is not None and packets is not None and repeats is not None and not output.begun:
             # frames may have been encoded until now
             timestamp = packets.timestamp if packets.sent_at else None
             output.go_on_from(packets.sequence_number + _OFFSET, timestamp, packets.sent_at)
-            output.rtx_number = packets.rtx_sequence_number
+            repeats.rtx_number = packets.rtx_sequence_number
 
     def _clock_rate(self, plan: HeaderPlan) -> int:
         sent = set(plan.payload_types.values())
@@ -301,18 +304,18 @@ class Relay:
             self._set_rtx()
 
     def _set_rtx(self) -> None:
-        output, packets = self._output, self._packets
-        if output is None or packets is None:
+        repeats, packets = self._repeats, self._packets
+        if repeats is None or packets is None:
             return
         ssrc, types = packets.encoding.rtx_ssrc, packets.rtx_payload_types
-        output.rtx = None if ssrc is None or not types else (ssrc, dict(types))
+        repeats.rtx = None if ssrc is None or not types else (ssrc, dict(types))
 
     # -- what the other end says -------------------------------------------------------------------
 
     def on_report(self, block: rtcp.ReceiverInfo, now: float) -> None:
         """The subscriber reports: packets that we never had are no loss of its own."""
-        packets, output = self._packets, self._output
-        if packets is None or output is None:
+        packets, output, repeats = self._packets, self._output, self._repeats
+        if packets is None or output is None or repeats is None:
             return
         holes = output.holes()
         if holes or self._had_holes:
@@ -327,12 +330,12 @@ class Relay:
                 self._window = (now, lost, block.highest_sequence)
             block = dataclasses.replace(block, packets_lost=lost, fraction_lost=self._fraction)
         packets.take_report(block, now)
-        output.round_trip = packets.round_trip
+        repeats.round_trip = packets.round_trip
 
     def on_nack(self, numbers: list[int], now: float) -> None:
         """The subscriber misses packets."""
-        output = self._output
-        if output is not None and output.repeat(numbers, now):
+        output, repeats = self._output, self._repeats
+        if output is not None and repeats is not None and repeats.repeat(numbers, now):
             self._source.request_keyframe(output, now)
 
     def on_estimate(self, bitrate: int) -> None:
@@ -348,7 +351,7 @@ class Relay:
 
     def make_padding(self, size: int) -> bytes | None:
         """Implements `rtp.session.RtpSender.make_padding`."""
-        return None if self._output is None else self._output.make_padding(size)
+        return None if self._repeats is None else self._repeats.make_padding(size)
 
     def write_report(self, cname: str, now: float) -> bytes | None:
         """A sender report that keeps sound and picture of the source together; None before the first packet."""
@@ -385,11 +388,11 @@ class Relay:
 
     def settle(self) -> None:
         """Count in the stream what went out since the last time."""
-        output, packets = self._output, self._packets
-        if output is None or packets is None:
+        output, packets, repeats = self._output, self._packets, self._repeats
+        if output is None or packets is None or repeats is None:
             return
-        repeated = output.repeated_packets, output.repeated_bytes
-        counted = (*output.counts(), *repeated, output.padding_packets, output.padding_bytes)
+        repeated = repeats.repeated_packets, repeats.repeated_bytes
+        counted = (*output.counts(), *repeated, repeats.padding_packets, repeats.padding_bytes)
         sent, size, frames, again, again_size, padding, padding_size = (
             now - before for now, before in zip(counted, self._settled, strict=True)
         )
@@ -435,5 +438,5 @@ class Relay:
             "lost": 0 if remote is None else max(0, remote.packets_lost),
             "missing": 0 if output is None else output.holes(),
             "estimate": None if output is None else output.estimate,
-            "roundTripTime": None if output is None else output.round_trip,
+            "roundTripTime": None if self._repeats is None else self._repeats.round_trip,
         }

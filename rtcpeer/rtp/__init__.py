@@ -9,7 +9,7 @@ The parts of forwarding need no socket, clock or codec. In reading order: `relay
 once for all its subscribers), `payloads` (where a key frame begins; the VP8 descriptor), `history` (packets kept for
 retransmission), `reception` (what a stream lacks), `keyframes` (one pending request per stream), `clocks` (the
 sender's, read from its reports), `munging` (numbers and times that go on over changes of the source), `headers`
-(packets as one kind of subscriber gets them), `forwarding` (from a stream to its outputs), `layers` (which simulcast
-stream an output gets), `dependency` and `temporal` (which layer a packet belongs to), `thinning` (streams with fewer
-temporal layers), `source` (all streams of one receiver).
+(packets as one kind of subscriber gets them), `forwarding` (from a stream to its outputs), `repeating` (what is
+sent again), `layers` (which simulcast stream an output gets), `dependency` and `temporal` (which layer a packet belongs
+to), `thinning` (streams with fewer temporal layers), `source` (all streams of one receiver).
 """

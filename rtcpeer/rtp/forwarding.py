@@ -7,8 +7,6 @@ forwarding a packet changes nothing in the output.
 Pure: `now` is an argument, sending and asking are callables that were handed in.
 """
 
-# Longer than 600 lines: a stream and its outputs are worked out from each other's counters, on the hot path.
-
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -19,7 +17,7 @@ from rtcpeer.rtp.headers import HeaderPlan, Written
 from rtcpeer.rtp.history import History
 from rtcpeer.rtp.keyframes import KeyframeRequests
 from rtcpeer.rtp.munging import OffsetSegment, PictureNumbers, Renumbering, later, move_pictures
-from rtcpeer.rtp.packet import URI_DEPENDENCY, write_padding
+from rtcpeer.rtp.packet import URI_DEPENDENCY
 from rtcpeer.rtp.payloads import begins_keyframe_untrusted, read_vp8_untrusted
 from rtcpeer.rtp.reception import Reception
 from rtcpeer.rtp.relay_packet import U16, U32, RelayPacket
@@ -32,16 +30,6 @@ REPLAY_AGE = 0.5
 REPLAY_PACKETS = 128
 # Changes of the source that an output remembers, for packets that come late or are asked for again.
 SEGMENTS_MAX = 16
-# A packet is sent again no sooner than this after the last time, nor sooner than its copy could have been heard of.
-REPEAT_INTERVAL = 0.01
-# Not a whole round trip: who asks again after just that long has missed the copy, too.
-REPEAT_ROUND_TRIPS = 0.8
-REPEAT_INTERVAL_MAX = 0.25
-# Nor when it is older than this: its picture would come too late, and a key frame says more.
-REPEAT_MAX_AGE = 1.0
-# Bytes that may be sent again at once; after that, as many as are sent for the first time.
-REPEAT_BURST = 60_000
-REPEATS_MAX = 256
 # Two sources of one clock are aligned by their sender reports if arrival says the same within so many seconds.
 ALIGN_MAX = 0.3
 
@@ -367,16 +355,10 @@ class Output:
         clock_rate: of its timestamps, in Hz.
 
     Attributes:
-        rtx: SSRC of its retransmissions (RFC 4588) and their payload types by the repeated one; None without.
-        round_trip: to the subscriber, in seconds; None while unknown.
         is_filled: somebody else sends in this stream until it begins.
         estimate: what the way to the subscriber bears, in bit/s; None while unknown.
         temporal: the highest temporal layer that is wanted; None for all.
-        may_repeat: whether so many bytes may be sent again at a time of day, as far as all outputs of a subscriber are
-            concerned; None for no such bound.
         on_begin: called when it is about to get a stream; `go_on_from` may be called then.
-        repeated_packets, repeated_bytes: sent again.
-        padding_packets, padding_bytes: sent without content.
     """
 
     def __init__(
@@ -394,12 +376,8 @@ class Output:
         self.plan: HeaderPlan = plan
         self.write = write
         self.clock_rate = clock_rate
-        self.rtx: tuple[int, dict[int, int]] | None = None
-        self.rtx_number: int = 0
-        self.round_trip: float | None = None
         self.estimate: int | None = None
         self.temporal: int | None = None
-        self.may_repeat: Callable[[int, float], bool] | None = None
         self.on_begin: Callable[[], None] | None = None
         self.stream: SourceStream | None = None
         self.begun: bool = False
@@ -423,13 +401,6 @@ class Output:
         self._base = (0, 0, 0)
         # numbers that went out unused: the source lacked them
         self._first: int | None = None
-        self.repeated_packets: int = 0
-        self.repeated_bytes: int = 0
-        self.padding_packets: int = 0
-        self.padding_bytes: int = 0
-        self._repeated: dict[int, float] = {}
-        self._tokens = float(REPEAT_BURST)
-        self._tokens_base = 0
 
     # -- where it comes from -----------------------------------------------------------------------
 
@@ -592,10 +563,11 @@ class Output:
         """
         segment = self._segment_of(stream, packet.number)
         if segment is not None:
-            self._send_in(segment, packet, written)
+            self.send_in(segment, packet, written)
         return segment is not None
 
-    def _send_in(self, segment: OffsetSegment, packet: RelayPacket, written: Written) -> None:
+    def send_in(self, segment: OffsetSegment, packet: RelayPacket, written: Written) -> None:
+        """Send a packet with the numbers that it has in a segment."""
         first, second, body, at = written
         patch = b""
         if segment.rewrites_pictures and packet.vp8 is not None:
@@ -613,90 +585,11 @@ class Output:
             end = segment.first
         return None
 
-    def repeat(self, numbers: list[int], now: float) -> bool:
-        """Send packets again that the subscriber misses, from the history that all share.
-
-        Args:
-            numbers: as they went out, 16 bits each.
-            now: the time of day.
-
-        Returns:
-            Whether some will never come: too old, or too many at once. Only a key frame helps then.
-        """
-        is_beyond = False
-        last = self.next_number - 1
-        self._refill()
-        interval = min(
-            max(REPEAT_INTERVAL, REPEAT_ROUND_TRIPS * (self.round_trip or 0.0)), REPEAT_INTERVAL_MAX
-        )
-        for sequence_number in numbers:
-            number = last - (last - sequence_number & U16)
-            found = self._find(number)
-            if found is None:
-                continue
-            segment, packet = found
-            if packet is None or now - packet.at > REPEAT_MAX_AGE:
-                # what the source still lacks will be forwarded when it comes
-                is_beyond = is_beyond or packet is not None or self._is_over(segment)
-                continue
-            if now - self._repeated.get(number, -1.0) < interval:
-                continue
-            size = len(packet.payload)
-            if size > self._tokens or (self.may_repeat is not None and not self.may_repeat(size, now)):
-                return True
-            self._send_again(segment, packet, number, now)
-        return is_beyond
-
-    def _find(self, number: int) -> tuple[OffsetSegment, RelayPacket | None] | None:
+    def find(self, number: int) -> tuple[OffsetSegment, RelayPacket | None] | None:
+        """The segment that a number went out in, with the packet if the history has it; None if there is none."""
         for segment in reversed(self._segments):
             if number >= segment.first:
                 stream = segment.stream
                 assert isinstance(stream, SourceStream)
                 return segment, stream.history.get(number - segment.offset)
         return None
-
-    @staticmethod
-    def _is_over(segment: OffsetSegment) -> bool:
-        stream = segment.stream
-        assert isinstance(stream, SourceStream)
-        return not stream.reception.lacking
-
-    def _refill(self) -> None:
-        sent = self.counts()[1]
-        self._tokens = min(float(REPEAT_BURST), self._tokens + max(0, sent - self._tokens_base))
-        self._tokens_base = sent
-
-    def _send_again(self, segment: OffsetSegment, packet: RelayPacket, number: int, now: float) -> None:
-        written = self.plan.write(packet, now)
-        if written is None:
-            return
-        self._tokens -= len(packet.payload)
-        self._repeated[number] = now
-        if len(self._repeated) > REPEATS_MAX:
-            del self._repeated[next(iter(self._repeated))]
-        self.repeated_packets += 1
-        self.repeated_bytes += len(packet.payload)
-        first, second, body, at = written
-        type_again = None if self.rtx is None else self.rtx[1].get(second & 0x7F)
-        if self.rtx is None or type_again is None:
-            self._send_in(segment, packet, written)
-            return
-        if segment.rewrites_pictures and packet.vp8 is not None:
-            patch = move_pictures(packet.payload, packet.vp8, segment)
-            body = body[:at] + patch + body[at + len(patch) :]
-        body = body[:at] + (number & U16).to_bytes(2, "big") + body[at:]
-        timestamp = packet.timestamp + segment.time_offset & U32
-        self.write(first, second & 0x80 | type_again, self.rtx_number, timestamp, self.rtx[0], body)
-        self.rtx_number = self.rtx_number + 1 & U16
-
-    def make_padding(self, size: int) -> bytes | None:
-        """A packet without content in the retransmission stream; see `outbound.OutboundStream.make_padding`."""
-        if self.rtx is None or not self.rtx[1] or not self.begun:
-            return None
-        number, timestamp = self.rtx_number, self.last_timestamp[0] or 0
-        self.rtx_number = number + 1 & U16
-        payload_type = next(iter(self.rtx[1].values()))
-        packet = write_padding(payload_type, number, timestamp, self.rtx[0], self.plan.fixed_extensions, size)
-        self.padding_packets += 1
-        self.padding_bytes += len(packet)
-        return packet

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from rtcpeer.rtp import dependency
-from rtcpeer.rtp.forwarding import REPEATS_MAX, SEGMENTS_MAX
+from rtcpeer.rtp.forwarding import SEGMENTS_MAX
 from rtcpeer.rtp.headers import HeaderPlan
 from rtcpeer.rtp.munging import SHIFTS_MAX, OffsetSegment, move_pictures
 from rtcpeer.rtp.payloads import begins_keyframe_untrusted, read_vp8_untrusted
@@ -18,6 +18,7 @@ from rtcpeer.rtp.relay_packet import (
     unwrap_rtx_untrusted,
     write_elements,
 )
+from rtcpeer.rtp.repeating import REPEATS_MAX
 from rtcpeer.rtp.source import Source
 from rtcpeer.rtp.temporal import ALL, TemporalReader
 from tests.unit.rtp.packets import Publisher, Subscriber, vp8
@@ -160,7 +161,7 @@ def test_thinned_streams_survive_anything_in_any_order():
         if choice.random() < 0.1:
             source.poll(now)
             asked = [choice.getrandbits(16) for _ in range(choice.randint(0, 50))]
-            choice.choice(subscribers).output.repeat(asked, now)
+            choice.choice(subscribers).repeats.repeat(asked, now)
     assert all(len(thinning._streams) <= 4 for thinning in source._thinnings.values())
     for subscriber in subscribers:
         assert len(subscriber.output._segments) <= SEGMENTS_MAX
@@ -192,7 +193,7 @@ def test_a_stream_survives_anything_in_any_order():
             pass
         if choice.random() < 0.1:
             asked = [choice.getrandbits(16) for _ in range(choice.randint(0, 50))]
-            choice.choice(subscribers).output.repeat(asked, now)
+            choice.choice(subscribers).repeats.repeat(asked, now)
         publisher.stream.reception.give_up(now)
         publisher.stream.reception.wanted(now)
     stream = publisher.stream
@@ -200,7 +201,7 @@ def test_a_stream_survives_anything_in_any_order():
     assert len(stream.numbers._shifts) <= SHIFTS_MAX
     assert len(stream.reception._missing) <= 128
     for subscriber in subscribers:
-        assert len(subscriber.output._repeated) <= REPEATS_MAX
+        assert len(subscriber.repeats._repeated) <= REPEATS_MAX
         assert subscriber.output.holes() >= 0
         assert all(0 <= packet.number <= 0xFFFF for packet in subscriber.sent)
 
@@ -222,13 +223,13 @@ def test_an_hour_of_pictures_leaves_nothing_behind():
         if picture % 50 == 0:
             last = publisher.number
             for subscriber in subscribers:
-                subscriber.output.repeat([last - n & 0xFFFF for n in range(10)], now)
+                subscriber.repeats.repeat([last - n & 0xFFFF for n in range(10)], now)
         if picture % 9000 == 4500:
             stream = publisher.stream
             sizes.append(
                 len(stream.numbers._shifts)
                 + len(stream.reception._missing)
-                + sum(len(s.output._repeated) + len(s.output._segments) for s in subscribers)
+                + sum(len(s.repeats._repeated) + len(s.output._segments) for s in subscribers)
             )
             assert stream.history.bytes <= 1024 * 30
     assert max(sizes) <= 3 * (REPEATS_MAX + 1) + 20

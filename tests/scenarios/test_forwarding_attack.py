@@ -10,7 +10,7 @@ from rtcpeer.peer import rtp, rtp_sender
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.congestion import feedback
 from rtcpeer.rtp.congestion.repeats import BURST_MIN, BURST_TIME, SHARE
-from rtcpeer.rtp.forwarding import REPEAT_BURST
+from rtcpeer.rtp.repeating import REPEAT_BURST
 from tests.scenarios.test_forwarding_network import feeding, join, stats
 from tests.scenarios.virtual import scenario
 

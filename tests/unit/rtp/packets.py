@@ -3,6 +3,7 @@
 from rtcpeer.rtp.forwarding import Output, SourceStream
 from rtcpeer.rtp.headers import HeaderPlan
 from rtcpeer.rtp.relay_packet import RelayPacket
+from rtcpeer.rtp.repeating import Retransmissions
 
 PLAN = HeaderPlan({96: 100}, "0", {})
 
@@ -89,7 +90,8 @@ class Subscriber:
         self.output = Output(
             7, plan, self.write, number=number, timestamp=timestamp, sent_at=sent_at, clock_rate=clock_rate
         )
-        self.output.rtx = rtx
+        self.repeats = Retransmissions(self.output)
+        self.repeats.rtx = rtx
 
     def write(self, first, second, number, timestamp, ssrc, body, patch_at=0, patch=b""):
         body = body[:patch_at] + patch + body[patch_at + len(patch) :] if patch else body

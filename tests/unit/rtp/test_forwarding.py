@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from rtcpeer.rtp import forwarding
+from rtcpeer.rtp import forwarding, repeating
 from rtcpeer.rtp.congestion.repeats import RepeatBudget
 from rtcpeer.rtp.headers import HeaderPlan
 from rtcpeer.rtp.relay_packet import RelayPacket
@@ -182,15 +182,15 @@ def test_ten_percent_loss_is_repaired_from_the_history():
                     for n in range(max(0x10000 + 500, highest - 30), highest)
                     if n & 0xFFFF not in got[index]
                 ]
-                subscriber.output.repeat(missing, now + 0.02 * _round)
+                subscriber.repeats.repeat(missing, now + 0.02 * _round)
     for subscriber, numbers in zip(subscribers, got, strict=True):
         sent = subscriber.output.counts()[0]
         assert sent == 8000
         assert sent - len(numbers) < sent * 0.001
-        assert subscriber.output.repeated_packets < sent * 0.2
+        assert subscriber.repeats.repeated_packets < sent * 0.2
     # the history and what an output remembers do not grow
     assert publisher.stream.history.bytes <= 1024 * 40
-    assert all(len(s.output._repeated) <= forwarding.REPEATS_MAX for s in subscribers)
+    assert all(len(s.repeats._repeated) <= repeating.REPEATS_MAX for s in subscribers)
 
 
 def test_a_retransmission_carries_the_payload_of_its_segment():
@@ -201,11 +201,11 @@ def test_a_retransmission_carries_the_payload_of_its_segment():
     second.send(0.04, key=True)
     second.send(0.07)
     original = subscriber.sent[-1]
-    subscriber.output.repeat([original.number, 499, 600], 0.2)
+    subscriber.repeats.repeat([original.number, 499, 600], 0.2)
     (again,) = subscriber.sent[3:]
     assert (again.number, again.timestamp, again.body) == (original.number, original.timestamp, original.body)
     # and of the one before
-    subscriber.output.repeat([500], 0.2)
+    subscriber.repeats.repeat([500], 0.2)
     assert subscriber.sent[-1].body == subscriber.sent[0].body
 
 
@@ -215,27 +215,27 @@ def test_a_subscriber_cannot_make_the_relay_send_without_end():
     publisher.send(0.0, key=True, count=900)
     size = subscriber.output.counts()[1]
     for round_ in range(300):
-        subscriber.output.repeat([n & 0xFFFF for n in range(65536)], 0.001 * round_)
-    assert subscriber.output.repeated_bytes <= size + forwarding.REPEAT_BURST
+        subscriber.repeats.repeat([n & 0xFFFF for n in range(65536)], 0.001 * round_)
+    assert subscriber.repeats.repeated_bytes <= size + repeating.REPEAT_BURST
     # nor more than its path bears, all of its streams together
     budget = RepeatBudget()
-    subscriber.output.may_repeat = lambda size, now: budget.take(size, 100_000, now)
-    before = subscriber.output.repeated_bytes
+    subscriber.repeats.may_repeat = lambda size, now: budget.take(size, 100_000, now)
+    before = subscriber.repeats.repeated_bytes
     for second in range(10):
         publisher.send(1.0 + second, count=900)
         for part in range(10):
-            subscriber.output.repeat([n & 0xFFFF for n in range(65536)], 1.0 + second + part / 10)
-    assert subscriber.output.repeated_bytes - before <= 1.25 * 100_000 / 8 * 11
+            subscriber.repeats.repeat([n & 0xFFFF for n in range(65536)], 1.0 + second + part / 10)
+    assert subscriber.repeats.repeated_bytes - before <= 1.25 * 100_000 / 8 * 11
 
 
 def test_padding_is_counted():
     publisher, subscriber = Publisher(), Subscriber(rtx=(70, {100: 101}))
-    assert subscriber.output.make_padding(100) is None
+    assert subscriber.repeats.make_padding(100) is None
     publisher.stream.join(subscriber.output, 0.0)
     publisher.send(0.0, key=True)
-    padding = [subscriber.output.make_padding(size) for size in (100, 50)]
-    assert subscriber.output.padding_packets == 2
-    assert subscriber.output.padding_bytes == sum(map(len, padding))
+    padding = [subscriber.repeats.make_padding(size) for size in (100, 50)]
+    assert subscriber.repeats.padding_packets == 2
+    assert subscriber.repeats.padding_bytes == sum(map(len, padding))
 
 
 def test_pause_and_go_on():

@@ -151,7 +151,7 @@ def test_losses_late_packets_and_retransmissions():
     whole = [p for p in subscriber.sent if p.body]
     again = whole[-1]
     before = len(subscriber.sent)
-    subscriber.output.repeat([again.number], publisher.now)
+    subscriber.repeats.repeat([again.number], publisher.now)
     (copy,) = subscriber.sent[before:]
     assert copy.body == again.body
 
