@@ -356,7 +356,7 @@ ENDED = f"{LOG}.find(entry => entry.what === 'call ended')"
 async def test_the_command_itself_serves_and_the_page_notices_its_end() -> None:
     """At a signal the bot takes its leave; a killed one says nothing, and the page finds out by itself."""
     async with Chromium() as browser:
-        for number, who in ((signal.SIGINT, "bot"), (signal.SIGTERM, "bot"), (signal.SIGKILL, "browser")):
+        for number, who in ((signal.SIGINT, "bot"), (signal.SIGKILL, "browser")):
             async with command() as (process, url):
                 page = await browser.page(url)
                 await dial(page)
