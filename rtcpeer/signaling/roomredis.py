@@ -19,7 +19,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any, Final
@@ -52,8 +52,9 @@ _RETRY: Final = 0.2
 _CONNECTIONS: Final = 32
 # Redis' clock is judged by so many beats
 _CLOCKS: Final = 20
-# so many beats in a row, Redis has another number of members here than this node: it looks who they are
-_STRAY_BEATS: Final = 4
+# for so many beats in a row, Redis has another number of members here than this node: it looks who they are; those who
+# have been wrong for as many are let go
+_STRAY_BEATS: Final = 3
 # answers that another memory of Redis' makes worthless
 _OF_ONE_MEMORY: Final = ("enter", "resume", "missed", "mine")
 # after the memory was lost, every node has registered its members within this time
@@ -120,6 +121,7 @@ class RedisBackend:
         self._is_behind = False  # whether the members' own streams must be read
         self._is_trimmed = False  # whether entries of this node's stream are gone
         self._strays = 0
+        self._suspects: Counter[tuple[str, str]] = Counter()  # members with their sockets
         self._tasks = TaskSet("rooms in Redis")
         self._client: Any = None
         self._script: Any = None
@@ -205,6 +207,7 @@ class RedisBackend:
                         del self._local[id]
                     else:
                         self._local[id] = before
+                        self._is_behind = True  # what came meanwhile was not for it
             if answer is None:
                 return None
             others, submitted, missed, local.public, kick = answer
@@ -317,16 +320,25 @@ class RedisBackend:
                 logger.warning("no beat: %s", error)
 
     async def _compare(self, members: int) -> None:
-        """Let go who is at this node for Redis only: nobody would ever report that it is gone."""
+        """Let go who is at this node for Redis only, or for this node only: nobody would ever tell the other side."""
         self._strays = self._strays + 1 if members != len(self._local) else 0
         if self._strays < _STRAY_BEATS:
+            self._suspects.clear()
             return
-        self._strays = 0
         (known,) = await self._ask("mine")
-        for id_, attach in zip(known[::2], known[1::2], strict=True):
-            if id_ not in self._local:  # one who enters or resumes right now is there
-                logger.warning("a member without a socket is let go")
+        there = set(zip(known[::2], known[1::2], strict=True))
+        here = {(id_, local.attach) for id_, local in self._local.items()}
+        strays = {stray for stray in there - here if stray[0] not in self._local}
+        strays |= {stray for stray in here - there if self._local[stray[0]].is_settled}
+        self._suspects = Counter({stray: self._suspects[stray] + 1 for stray in strays})
+        for (id_, attach), seen in self._suspects.items():
+            if seen < _STRAY_BEATS:
+                continue  # it may have come or gone right now
+            logger.warning("a member is let go that either Redis or this node does not know")
+            if (id_, attach) in there:
                 await self._ask("lose", id_, attach)
+            else:
+                self._detach(id_, attach, CLOSE_RESTART, "this server has lost the member")
 
     async def _register_all(self) -> None:
         for id_, local in tuple(self._local.items()):

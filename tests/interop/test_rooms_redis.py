@@ -205,6 +205,19 @@ async def test_a_member_without_a_socket_is_let_go(redis: RedisServer) -> None:
         await nobody_in("lobby", server)
 
 
+async def test_a_member_that_redis_does_not_know_comes_back(redis: RedisServer) -> None:
+    """A node that has missed that a member is no longer its own closes the socket by itself."""
+    async with node(redis) as server, RoomClient(server.url) as client, RoomClient(server.url) as other:
+        room = await client.openOrJoin("lobby")
+        elsewhere = await other.openOrJoin("lobby")
+        key = f"{{rtcpeer}}:member:{room.id}"
+        for command in (("DEL", key), ("SREM", (await redis.keys("{rtcpeer}:of:*"))[0], room.id)):
+            await redis.command(*command)
+        former = room.id
+        await until(lambda: room.id != former, 20)
+        await until(lambda: room.id in {member.id for member in elsewhere.members}, 20)
+
+
 async def test_frames_arrive_though_nothing_comes_after_them(
     redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
