@@ -61,7 +61,7 @@ class JanusHandle:
 
     def __init__(self, session: JanusSession, id: int) -> None:
         self.id = id
-        self.is_gone = False
+        self.is_gone: bool = False
         self.on_event: Callable[[dict[str, Any], dict[str, Any] | None], object] = lambda _data, _jsep: None
         self.on_candidate: Callable[[dict[str, Any]], object] = lambda _: None
         self.on_hangup: Callable[[str], object] = lambda _: None

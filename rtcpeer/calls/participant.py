@@ -30,9 +30,9 @@ class Participant:
         self.id = id
         self.name = name
         self.metadata: Mapping[str, Any] = MappingProxyType(dict(metadata))
-        self.is_present = True
-        self.is_reconnecting = False
-        self.is_away = False
+        self.is_present: bool = True
+        self.is_reconnecting: bool = False
+        self.is_away: bool = False
         self._tracks: dict[str, MediaStreamTrack] = {}
         self._muted: set[str] = set()
 

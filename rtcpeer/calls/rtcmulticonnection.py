@@ -169,6 +169,8 @@ class RtcmcService:
         ValueError: the URL names no room, or an unknown mode.
     """
 
+    url: str
+
     def __init__(self, request: JoinRequest, supervise: Callable[..., SupervisedPeer] | None = None) -> None:
         request.check_options("userid")
         self.url, taken = request.take("room", "password", "mode")

@@ -75,7 +75,7 @@ class DtlsChannel:
             on_failed=self._failed,
         )
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.ended = asyncio.Event()
+        self.ended: asyncio.Event = asyncio.Event()
 
     def start(self) -> None:
         """Begin the handshake."""

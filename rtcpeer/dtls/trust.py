@@ -46,7 +46,7 @@ class Expectation:
 
     def __init__(self, host: str | None) -> None:
         self.host = host
-        self.problem = ""
+        self.problem: str = ""
 
 
 def client_connection(trust: ssl.SSLContext | None, host: str) -> SSL.Connection:

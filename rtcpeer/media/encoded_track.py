@@ -61,7 +61,7 @@ class EncodedTrack(MediaStreamTrack):
         if mimeType and mimeType.partition("/")[0].lower() != kind:
             raise ValueError(f"{mimeType!r} is no codec of {kind}")
         self.kind = kind
-        self.label = label or f"encoded {kind}"
+        self.label: str = label or f"encoded {kind}"
         self._mime_type = mimeType
         self._sinks: list[Sink] = []
         self._requests = KeyframeRequests()

@@ -27,7 +27,7 @@ class FrameBudget:
         # in seconds of the rate that was allowed when it was made
         self._owed = 0.0
         self._at = 0.0
-        self.left_out = 0
+        self.left_out: int = 0
 
     def spend(self, size: int, bitrate: int, now: float) -> None:
         """A frame of so many bytes was made, where so many bit/s are allowed."""

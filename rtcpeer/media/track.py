@@ -159,7 +159,7 @@ class ClonedTrack(MediaStreamTrack):
     def __init__(self, track: Track) -> None:
         super().__init__()
         self.kind: str = track.kind
-        self.label = getattr(track, "label", "")
+        self.label: str = getattr(track, "label", "")
         self._enabled = bool(getattr(track, "enabled", True))
         self._muted = bool(getattr(track, "muted", False))
         self._hint = getattr(track, "contentHint", "")

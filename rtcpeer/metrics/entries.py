@@ -178,7 +178,7 @@ class RoomEntry:
     """The metrics of one room server."""
 
     def __init__(self, server: RoomServer) -> None:
-        self.counters = Counters()
+        self.counters: Counters = Counters()
         self._server = weakref.ref(server)
         self._statistics = server.statistics  # plain numbers: they stay when the server is gone
 

@@ -105,7 +105,7 @@ class SourceStream:
     def __init__(self, ssrc: int, *, is_video: bool, clock_rate: int) -> None:
         self.ssrc = ssrc
         self.origin = self
-        self.temporal = ALL
+        self.temporal: int = ALL
         self.on_take: Callable[[RelayPacket, str, float], None] | None = None
         self.on_skip: Callable[[RelayPacket, float], None] | None = None
         self.structure: bytes | None = None
@@ -381,7 +381,7 @@ class Output:
         self.on_begin: Callable[[], None] | None = None
         self.stream: SourceStream | None = None
         self.begun: bool = False
-        self.is_filled = False
+        self.is_filled: bool = False
         # the segment in force, its values once more for the loop over all outputs
         self.segment: OffsetSegment = OffsetSegment(None, 0, 0, 0)
         self.start: int = 0

@@ -34,8 +34,15 @@ class Rendering:
         "squared_delay",
     )
 
+    delay: float
+    squared_delay: float
+    freezes: int
+    pauses: int
+    frozen: float
+    paused: float
+
     def __init__(self) -> None:
-        self.frames = 0
+        self.frames: int = 0
         self.delay = self.squared_delay = 0.0
         self.freezes = self.pauses = 0
         self.frozen = self.paused = 0.0

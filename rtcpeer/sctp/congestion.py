@@ -42,9 +42,9 @@ class RoundTrip:
 
     def __init__(self) -> None:
         self.smoothed: float | None = None
-        self.variation = 0.0
-        self.timeout = RTO_INITIAL
-        self.backoff = 0
+        self.variation: float = 0.0
+        self.timeout: float = RTO_INITIAL
+        self.backoff: int = 0
 
     def measure(self, seconds: float) -> None:
         """RFC 9260 section 6.3.1 C2, C3, C6, C7."""
@@ -78,8 +78,8 @@ class CongestionWindow:
     __slots__ = ("_credit", "_partial", "recovery_end", "size", "threshold")
 
     def __init__(self) -> None:
-        self.size = CWND_INITIAL
-        self.threshold = 1 << 32
+        self.size: int = CWND_INITIAL
+        self.threshold: int = 1 << 32
         self.recovery_end: int | None = None
         # acknowledged beyond the last growth by one packet
         self._partial = 0

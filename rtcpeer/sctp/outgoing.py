@@ -48,6 +48,8 @@ class OutgoingMessage:
         "stream",
     )
 
+    size: int
+
     def __init__(
         self,
         stream: int,
@@ -63,16 +65,16 @@ class OutgoingMessage:
         self.order = order
         self.expiry = expiry
         self.max_retransmits = max_retransmits
-        self.sequence = 0
-        self.at = 0
+        self.sequence: int = 0
+        self.at: int = 0
         size = self.size = len(data)
         if size > PAYLOAD_MAX:
             # chunks of one size: datagrams of one size can be handed to the system together
             part = -(-size // -(-size // PAYLOAD_MAX))
-            self.part = part + (-part & 3)
+            self.part: int = part + (-part & 3)
         else:
             self.part = size
-        self.abandoned = False
+        self.abandoned: bool = False
 
 
 class Chunk:
@@ -106,8 +108,8 @@ class Chunk:
             body += bytes(-length & 3)
         self.tsn = tsn
         self.message = message
-        self.body = body
-        self.size = len(body)
+        self.body: bytes = body
+        self.size: int = len(body)
         self.sent_at = now
-        self.sent_count = 1
+        self.sent_count: int = 1
         self.order = order

@@ -112,7 +112,7 @@ class PacketHeader:
     __slots__ = ("_crc", "ports_and_tag")
 
     def __init__(self, source_port: int, destination_port: int, tag: int) -> None:
-        self.ports_and_tag = _PORTS_AND_TAG.pack(source_port, destination_port, tag)
+        self.ports_and_tag: bytes = _PORTS_AND_TAG.pack(source_port, destination_port, tag)
         self._crc: int = crc32c(self.ports_and_tag + bytes(4))
 
     def seal(self, body: bytes) -> bytes:

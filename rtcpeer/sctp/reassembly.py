@@ -50,7 +50,7 @@ class Reassembly:
     """
 
     def __init__(self, deliver: Callable[[int, int, bytes], None]) -> None:
-        self.held = 0
+        self.held: int = 0
         self._deliver = deliver
         # the TSN that continues a message -> the message
         self._growing: dict[int, _Message] = {}

@@ -66,7 +66,7 @@ class ReceiveQueue:
 
     def __init__(self, deliver: Callable[[int, int, bytes], None]) -> None:
         self.deadline: float | None = None
-        self.unacknowledged = 0
+        self.unacknowledged: int = 0
         self._tracker = ReceiveTracker(0)
         self._reassembly = Reassembly(deliver)
         # packets with data in this batch; whether the next SACK may not wait

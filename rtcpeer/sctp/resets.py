@@ -74,7 +74,7 @@ class StreamResets:
 
     def __init__(self, user: ResetUser, sequence: int) -> None:
         self.deadline: float | None = None
-        self.inbound_max = STREAMS_MAX
+        self.inbound_max: int = STREAMS_MAX
         self._user = user
         # streams in use; of these the halves that are reset
         self._open: set[int] = set()

@@ -60,10 +60,10 @@ class SendQueue:
 
     def __init__(self, tsn: int) -> None:
         self.tsn = tsn
-        self.window = CongestionWindow()
-        self.round_trip = RoundTrip()
-        self.flight = 0
-        self.queued = 0
+        self.window: CongestionWindow = CongestionWindow()
+        self.round_trip: RoundTrip = RoundTrip()
+        self.flight: int = 0
+        self.queued: int = 0
         self.deadline: float | None = None
         # the other end's window, less what is on its way; known when the association is there
         self._rwnd = 1 << 17

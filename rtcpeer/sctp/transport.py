@@ -94,8 +94,8 @@ class DataTransport:
     def __init__(
         self, listener: DataListener, *, max_channels: int = DEFAULT_MAX_CHANNELS, name: str = ""
     ) -> None:
-        self.refused = 0
-        self.state = SctpTransportState.CONNECTING
+        self.refused: int = 0
+        self.state: SctpTransportState = SctpTransportState.CONNECTING
         self.dtls: DtlsTransport | None = None
         self._listener: DataListener | None = listener
         self._name = name

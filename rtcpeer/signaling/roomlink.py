@@ -31,8 +31,8 @@ class MemberLink:
     """
 
     def __init__(self, bound: int) -> None:
-        self.received = 0
-        self.written = 0
+        self.received: int = 0
+        self.written: int = 0
         self._bound = bound
         self._waiting: deque[tuple[int, str, Mapping[str, Any]]] = deque()
         self._bytes = 0

@@ -53,7 +53,7 @@ class RoomMember:
         self.id = id
         self.name = name
         self.metadata = metadata
-        self.isAway = False
+        self.isAway: bool = False
         self.polite = polite
         self.endReason: str = ""
         self._room = room

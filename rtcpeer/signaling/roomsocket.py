@@ -55,14 +55,15 @@ class RoomSocket:
         self.attach = attach
         self.statistics = statistics
         self.request = request
-        self.id = self.room = ""
+        self.id: str = ""
+        self.room: str = ""
         self.user: str | None = None
         self.name: str | None = None
         self.metadata: dict[str, Any] = {}
         self.submitted: int = 0
         self.is_entered: bool = False
-        self.refusals = 0
-        self.web = web.WebSocketResponse(
+        self.refusals: int = 0
+        self.web: web.WebSocketResponse = web.WebSocketResponse(
             heartbeat=_HEARTBEAT, max_msg_size=MAX_FRAME, compress=False, timeout=_CLOSE_TIME
         )
         self._loop = asyncio.get_running_loop()

@@ -116,10 +116,10 @@ class Controller:
         self._target = target
         self._channel = channel
         self._polite = polite
-        self.servers = Servers(configuration, provider, self._servers_failed)
+        self.servers: Servers = Servers(configuration, provider, self._servers_failed)
         self._policy = policy
         self._make_connection = make_connection
-        self.intents = Intents(queue, self._is_sendable, self._complain)
+        self.intents: Intents = Intents(queue, self._is_sendable, self._complain)
         self._handover = Handover(
             secrets.token_hex(16),
             polite=polite,
@@ -131,9 +131,9 @@ class Controller:
         self._resend_after = resend_after
         self._random = random_source
         self._name = f"peer-{secrets.token_hex(3)}"
-        self.state = PeerState.NEW
-        self.reason = Reason.START
-        self.generation = 0
+        self.state: PeerState = PeerState.NEW
+        self.reason: Reason = Reason.START
+        self.generation: int = 0
         self.pc: PeerConnection | None = None
         self._negotiator: Negotiator | None = None
         self._recovery = RecoveryRecord(owner=owner, draw=self._random.random)

@@ -37,7 +37,7 @@ class SupervisedSender:
         self._pc: Any = None
         self._transceiver: TransceiverLike | None = None
         self._removed = False
-        self.number = 0  # among the senders of its peer; given when it is added
+        self.number: int = 0  # among the senders of its peer; given when it is added
 
     def __repr__(self) -> str:
         return f"<SupervisedSender {self.kind}{', removed' if self._removed else ''}>"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from rtcpeer.errors import SignalingRefused
 from rtcpeer.records import record
-from rtcpeer.signaling.capabilities import DEFAULT_CAPABILITIES
+from rtcpeer.signaling.capabilities import DEFAULT_CAPABILITIES, ChannelCapabilities
 from rtcpeer.supervisor.policy import Action, Observation, Reason
 from rtcpeer.values import DtlsTransportState, PeerConnectionState
 
@@ -59,17 +59,17 @@ class RecoveryRecord:
         self.answered: bool = False
         self.was_connected: bool = False
         self.asked: Action | None = None
-        self.asked_reason = Reason.API
+        self.asked_reason: Reason = Reason.API
         self.unhealthy_since: float | None = None
         self.quiet_since: float | None = None
         self.trouble_since: float | None = None
         self.remote_closed_at: float | None = None
         self.network_changed_at: float | None = None
         self.stalled_at: float | None = None
-        self.capabilities = DEFAULT_CAPABILITIES  # of the signaling channel
+        self.capabilities: ChannelCapabilities = DEFAULT_CAPABILITIES  # of the signaling channel
         self.refused: SignalingRefused | None = None  # the signaling service's last word
         self.restart_refused: bool = False  # ... this generation's restart
-        self.signaling_ended = False
+        self.signaling_ended: bool = False
         self.described: bool = False  # the connection in force has a remote description
         self.undecrypted_since: float | None = None  # since when media that arrive cannot be decrypted
         self.held_until: float = -math.inf  # before this time the signaling service takes no attempt

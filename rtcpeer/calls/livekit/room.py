@@ -90,6 +90,9 @@ class LiveKitRoom:
         resumes, renewals: how often the session was resumed and made anew.
     """
 
+    resumes: int
+    renewals: int
+
     def __init__(self, request: JoinRequest) -> None:
         request.check_options("api_key", "api_secret", "identity", "simulcast", "dynacast", "auto_subscribe")
         self._url, taken = request.take("room")
@@ -100,7 +103,7 @@ class LiveKitRoom:
         self._wanted: set[tuple[str, str]] = set()  # (identity, name) of what was subscribed to
         self._regions: list[str] = []  # where the server has said to begin anew
         self.sid: str = ""
-        self.info = models.Room()
+        self.info: models.Room = models.Room()
         self.speakers: dict[str, float] = {}
         self.qualities: dict[str, str] = {}
         self._data = LiveKitData(lambda: self._host, lambda: (self._media, self.sid))

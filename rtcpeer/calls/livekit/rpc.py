@@ -58,7 +58,7 @@ class LiveKitRpcError(NetworkError):
     """
 
     def __init__(self, code: int, reason: str = "", data: str = "") -> None:
-        self.reason = reason or _MESSAGES.get(code, "")
+        self.reason: str = reason or _MESSAGES.get(code, "")
         super().__init__(f"{self.reason} ({code})", fault="remote")
         self.code = code
         self.data = data

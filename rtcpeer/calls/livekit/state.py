@@ -66,8 +66,8 @@ class RemoteState:
     def __init__(self, host: CallHost) -> None:
         self._host = host
         self.infos: dict[str, models.ParticipantInfo] = {}
-        self.sid = ""
-        self.own = models.ParticipantInfo()
+        self.sid: str = ""
+        self.own: models.ParticipantInfo = models.ParticipantInfo()
         self.on_gone: Callable[[str], object] = lambda _: None
         self._arrived: dict[str, tuple[Any, str, str]] = {}  # (receiver, identity, name), by sid of the track
         self._unknown: dict[str, tuple[Any, str]] = {}  # (receiver, sid of the owner), by sid of the track

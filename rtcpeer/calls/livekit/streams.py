@@ -73,7 +73,7 @@ class IncomingStream(AsyncIterator[Any]):
     def __init__(self, info: StreamInfo, sender: str) -> None:
         self.info = info
         self.sender = sender
-        self.attributes = dict(info.attributes)
+        self.attributes: dict[str, str] = dict(info.attributes)
         self._arrived: deque[bytes] = deque()
         self._unread = 0
         self._next = 0

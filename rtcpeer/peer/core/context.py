@@ -77,12 +77,12 @@ class ConnectionContext:
         self.chain: OperationsChain = OperationsChain(self._chain_empty)
         # webrtc-pc 4.4.1.5: a description waits for every setParameters() under way
         self.parameters_pending: Pending = Pending()
-        self.closed = False
+        self.closed: bool = False
         # who negotiates for this connection, if somebody does: asked before changes, and named by explain()
         self.negotiator: NegotiatorLink | None = None
         # metrics and tracers; how often ICE was restarted
         self.watchers: Watchers = Watchers(self.report_failure)
-        self.restarts = 0
+        self.restarts: int = 0
         self._certificates: tuple[Certificate, ...] = ()
         # where everything of ours runs; None until something does
         self._loop: asyncio.AbstractEventLoop | None = None

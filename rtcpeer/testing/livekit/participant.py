@@ -96,7 +96,7 @@ class ServerParticipant:
         self.auto_subscribe = auto_subscribe
         self.identity: str = grants.identity
         self.sid: str = new_sid("PA")
-        self.info = models.ParticipantInfo(
+        self.info: models.ParticipantInfo = models.ParticipantInfo(
             sid=self.sid,
             identity=grants.identity,
             name=grants.name,

@@ -45,7 +45,7 @@ class OutageNetwork:
         self._inner = current_network.get() if inner is None else inner
         self._held: list[Callable[[], None]] = []
         self.active: bool = False
-        self.dropped = 0
+        self.dropped: int = 0
 
     def begin(self) -> None:
         """Take the path away."""

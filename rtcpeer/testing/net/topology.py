@@ -53,7 +53,7 @@ class Port:
         self.segment = segment
         self.addresses: list[str] = []
         self.link: Link = Link(medium) if delay is None else Link(medium, delay=delay)
-        self.is_up = True
+        self.is_up: bool = True
 
     def __repr__(self) -> str:
         return f"<Port {self.owner.name}/{self.name} {', '.join(self.addresses)} on {self.segment.name}>"

@@ -63,8 +63,8 @@ class Allocation:
         self.transport: str = path.transport
         self.client: Address = path.address
         self.expires_at: float = 0.0
-        self.allocate_transaction = b""
-        self.allocate_response = b""
+        self.allocate_transaction: bytes = b""
+        self.allocate_response: bytes = b""
         self._socket: DatagramSocket | None = None
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None

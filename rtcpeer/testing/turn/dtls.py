@@ -51,7 +51,7 @@ class ServerChannel:
         self._receive = receive
         self._on_end = on_end
         self._flight = Flight(connection, send, first_rto=lambda: _RTO, rto_max=_RTO_LIMIT)
-        self.is_open = False
+        self.is_open: bool = False
 
     def write(self, data: bytes) -> None:
         """Send one datagram; lost when there is no association (any more), as datagrams are."""
