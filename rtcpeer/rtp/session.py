@@ -434,8 +434,9 @@ class RtpSession:
         mid = packet.mid
         if mid is not None:
             by_mid = self._by_mid.get(mid)
-            if by_mid is not receiver:
-                # the MID says more than an earlier guess, or than an announcement (RFC 9143 section 9.2)
+            if by_mid is None or by_mid is not receiver:
+                # the MID says more than an earlier guess, or than an announcement (RFC 9143 section 9.2), and one that
+                # nobody knows belongs to none of the sections that are there
                 if by_mid is None:
                     return
                 receiver = by_mid

@@ -11,7 +11,7 @@ import pytest
 from OpenSSL import SSL
 
 from rtcpeer.dtls.certificates import Certificate
-from rtcpeer.dtls.handshake import PATIENCE, PATIENCE_IN_DOUBT
+from rtcpeer.dtls.handshake import ANEW_MAX, ATTEMPTS_MAX, PATIENCE, PATIENCE_IN_DOUBT
 from rtcpeer.dtls.records import split_records
 from rtcpeer.values import DtlsRole, DtlsTransportState
 from tests.unit.dtls.forged import FORGED, message, record
@@ -108,6 +108,8 @@ async def test_a_flood_delays_a_handshake_and_does_not_end_it(victim):
                     pipe.receiver(record(22, message(1, hello)))
                 else:
                     pipe.receiver(record(22, message(2, b"\xfe\xfd" + noise + b"\x00\xc0\x2b\x00")))
+                if a.dtls._handshake is not None:
+                    assert len(a.dtls._handshake._attempts) <= ATTEMPTS_MAX
             if a.dtls.is_connected and b.dtls.is_connected:
                 break
             await asyncio.sleep(1)
@@ -117,6 +119,37 @@ async def test_a_flood_delays_a_handshake_and_does_not_end_it(victim):
     await until(lambda: a.dtls.is_connected and b.dtls.is_connected, 10)
 
     await assert_usable(a, b)
+    await a.stop()
+    await b.stop()
+
+
+async def test_the_same_hello_again_is_no_other_attempt_and_a_pause_saves_no_more_than_ten():
+    a, b = make_ends()
+    a.pipe.keep = a.pipe.blocked = True
+    a.dtls.start(DtlsRole.SERVER, b.certificate.fingerprints)
+    handshake = a.dtls._handshake
+    opened = []
+    open_connection = handshake._open_connection
+    handshake._open_connection = lambda: opened.append(1) or open_connection()
+
+    hellos = []
+    for client in (raw_client(None), raw_client(None)):
+        with contextlib.suppress(SSL.WantReadError):
+            client.do_handshake()
+        hellos.append(client.bio_read(65536))
+
+    for _ in range(8):
+        for hello in hellos:
+            a.pipe.receiver(hello)
+    before = len(opened)
+    a.pipe.has_path = False  # nobody loses patience meanwhile
+    await asyncio.sleep(60)
+    for number in range(50):
+        noise = random.Random(number).randbytes(32)
+        a.pipe.receiver(record(22, message(1, b"\xfe\xfd" + noise + b"\x00\x00\x00\x02\xc0\x2b\x01\x00")))
+
+    assert before == 1  # beside the one that waited
+    assert len(opened) - before == ANEW_MAX
     await a.stop()
     await b.stop()
 

@@ -9,7 +9,7 @@ import pytest
 
 from rtcpeer.aio import wall_time
 from rtcpeer.rtp import rtcp
-from rtcpeer.rtp.packet import URI_TRANSPORT_CC
+from rtcpeer.rtp.packet import URI_MID, URI_TRANSPORT_CC
 from rtcpeer.rtp.relay_packet import HEADER
 from rtcpeer.rtp.rtcp import PayloadFeedback, ReceiverInfo, ReceiverReport, SenderReport
 from rtcpeer.rtp.session import RtpSession
@@ -257,4 +257,170 @@ async def test_what_the_other_end_estimates_counts_where_nothing_better_is_known
     assert session.estimate == sender.estimate == 300_000
     session._remb_at -= 11
     assert session.estimate is None
+    session.on_closed()
+
+
+# -- routing, and its bounds
+
+
+class Readable(Unprotected):
+    """SRTP that protects nothing, in both directions."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[int] = []
+
+    def unprotect(self, packet: bytes) -> bytes:
+        return packet
+
+    unprotect_rtcp = unprotect
+
+    def forget(self, ssrc: int) -> None:
+        self.forgotten.append(ssrc)
+
+
+class Heard(Receiver):
+    """A receiver that notes whose packets it gets."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.ssrcs: list[int] = []
+
+    def on_rtp(self, packet: Any, now: float) -> None:
+        self.ssrcs.append(packet.ssrc)
+
+    def on_bye(self, ssrc: int) -> None:
+        self.ssrcs.append(-ssrc)
+
+
+@pytest.fixture
+def srtp() -> Readable:
+    return Readable()
+
+
+@pytest.fixture
+async def routing(srtp: Readable) -> Any:
+    session = RtpSession(lambda: srtp, lambda data: None)  # type: ignore[arg-type,return-value]
+    session.on_connected()
+    yield session
+    session.on_closed()
+
+
+def media(ssrc: int, *, payload_type: int = 96, mid: str | None = None) -> bytes:
+    extension = b"" if mid is None else b"\xbe\xde\0\1\x10" + mid.encode() + b"\0\0"
+    return HEADER.pack(0x90 if extension else 0x80, payload_type, 1, 2, ssrc) + extension + b"payload"
+
+
+def listen(session: RtpSession, mid: str, ssrcs: list[int], payload_types: list[int]) -> Heard:
+    receiver = Heard()
+    session.add_receiver(receiver, mid, ssrcs, payload_types, (HeaderExtension(URI_MID, 1),))  # type: ignore[arg-type]
+    return receiver
+
+
+async def test_a_mid_says_more_than_a_payload_type_and_an_unknown_one_is_nobodys(routing) -> None:
+    """RFC 9143 9.2."""
+    first, second = listen(routing, "a", [], [96]), listen(routing, "b", [], [97])
+    routing.receive(media(5, mid="b"))
+    routing.receive(media(5))
+    routing.receive(media(6, mid="x"))
+    routing.receive(media(7))
+    assert (first.ssrcs, second.ssrcs) == ([7], [5, 5])
+
+
+async def test_a_payload_type_of_two_sections_says_nothing(routing) -> None:
+    first, second = listen(routing, "a", [5], [96]), listen(routing, "b", [], [96])
+    for ssrc in (5, 6):
+        routing.receive(media(ssrc))
+    assert (first.ssrcs, second.ssrcs) == ([5], [])
+    routing.remove_receiver(first)
+    routing.receive(media(6))
+    assert second.ssrcs == [6]
+
+
+async def test_a_stream_that_was_announced_is_not_forgotten_with_those_that_were_learned(
+    routing, monkeypatch
+) -> None:
+    monkeypatch.setattr("rtcpeer.rtp.session.LEARNED_SSRCS_MAX", 4)
+    receiver = listen(routing, "a", [], [96])
+    routing.receive(media(5))
+    routing.add_receiver(receiver, "a", [5], [96], ())
+    for ssrc in range(100, 110):
+        routing.receive(media(ssrc))
+    receiver.ssrcs.clear()
+    other = listen(routing, "b", [], [96])  # from now on payload types say nothing
+    for ssrc in (5, 100, 109):
+        routing.receive(media(ssrc))
+    assert (receiver.ssrcs, other.ssrcs) == ([5, 109], [])
+
+
+async def test_what_was_learned_for_a_receiver_goes_with_it(routing, monkeypatch) -> None:
+    monkeypatch.setattr("rtcpeer.rtp.session.LEARNED_SSRCS_MAX", 4)
+    receiver = listen(routing, "a", [], [96])
+    for ssrc in range(4):
+        routing.receive(media(ssrc))
+    routing.remove_receiver(receiver)
+    assert not routing._learned
+    routing.receive(media(1))
+    assert receiver.ssrcs == [0, 1, 2, 3]
+
+
+async def test_streams_that_speak_in_rtcp_alone_are_bounded_too_and_known_ones_stay(
+    routing, srtp, monkeypatch
+) -> None:
+    monkeypatch.setattr("rtcpeer.rtp.session.DECRYPTED_SSRCS_MAX", 4)
+    receiver = listen(routing, "a", [5], [96])
+    routing.receive(media(5))
+    for ssrc in range(100, 110):
+        routing.receive(rtcp.write_receiver_report(ssrc, []))
+    assert srtp.forgotten == list(range(100, 107))
+    assert receiver.ssrcs == [5]
+
+
+@pytest.mark.parametrize("data", [b"", b"\x80", b"\x80\xc8", bytes(7), b"\x80\xc8" + bytes(6), bytes(8)])
+async def test_what_is_too_short_for_a_packet_is_ignored(routing, data: bytes) -> None:
+    receiver = listen(routing, "a", [5], [96])
+    routing.receive(data)
+    assert not receiver.ssrcs
+
+
+async def test_after_the_end_nothing_is_said_to_fail() -> None:
+    session = RtpSession(lambda: None, lambda data: None)
+    now = wall_time()
+    for number in range(100):
+        session._watch.note_failure(5, now - 5 + number / 20)
+    assert session.undecrypted_for > 0
+    session.on_closed()
+    assert session.undecrypted_for == 0
+    assert session.undecrypted == 100
+
+
+async def test_a_compound_packet_keeps_to_its_size() -> None:
+    gone: list[bytes] = []
+    session = RtpSession(Unprotected, gone.append)  # type: ignore[arg-type]
+    session.on_connected()
+    session._send_parts([bytes(400)] * 7 + [bytes(1500)] + [bytes(100)])
+    assert [len(packet) for packet in gone] == [1200, 1200, 400, 1500, 100]
+    session.on_closed()
+
+
+async def test_reports_about_many_streams_are_many(session, sent, monkeypatch) -> None:
+    """RFC 3550 6.4.1: 31 blocks in one at most."""
+    monkeypatch.setattr("rtcpeer.rtp.session.RTCP_INTERVAL", 0.01)
+    for ssrc in range(1, 71):
+        add(session, f"m{ssrc}", ssrc)
+    await until(lambda: len(sent) >= 2)
+    reports = [packet for compound in sent[:2] for packet in compound if isinstance(packet, ReceiverReport)]
+    assert [len(report.reports) for report in reports] == [31, 31, 8]
+    assert {block.ssrc for report in reports for block in report.reports} == set(range(1, 71))
+
+
+async def test_an_estimate_is_shared_by_those_who_take_what_there_is() -> None:
+    session = RtpSession(Unprotected, lambda data: None)  # type: ignore[arg-type]
+    session.on_connected()
+    senders = [Forwarding(7), Forwarding(8)]
+    for sender in senders:
+        session.add_sender(sender, str(sender.ssrc), [sender.ssrc], ())  # type: ignore[arg-type]
+    session.take_remb(300_000, wall_time())
+    assert [sender.estimate for sender in senders] == [150_000, 150_000]
+    session.take_remb(1, wall_time())
+    assert [sender.estimate for sender in senders] == [10_000, 10_000]
     session.on_closed()
