@@ -133,22 +133,26 @@ async def test_the_same_hello_again_is_no_other_attempt_and_a_pause_saves_no_mor
     handshake._open_connection = lambda: opened.append(1) or open_connection()
 
     hellos = []
-    for client in (raw_client(None), raw_client(None)):
+    for client in [raw_client(None) for _ in range(6)]:
         with contextlib.suppress(SSL.WantReadError):
             client.do_handshake()
         hellos.append(client.bio_read(65536))
 
     for _ in range(8):
-        for hello in hellos:
+        for hello in hellos[:2]:
             a.pipe.receiver(hello)
+    assert len(opened) == 1  # beside the one that waited
+    for hello in hellos[2:]:
+        a.pipe.receiver(hello)
     before = len(opened)
+    assert before == 5
+    assert len(handshake._attempts) == ATTEMPTS_MAX
     a.pipe.has_path = False  # nobody loses patience meanwhile
     await asyncio.sleep(60)
     for number in range(50):
         noise = random.Random(number).randbytes(32)
         a.pipe.receiver(record(22, message(1, b"\xfe\xfd" + noise + b"\x00\x00\x00\x02\xc0\x2b\x01\x00")))
 
-    assert before == 1  # beside the one that waited
     assert len(opened) - before == ANEW_MAX
     await a.stop()
     await b.stop()
