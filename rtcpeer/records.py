@@ -24,7 +24,7 @@ Fields = tuple[dataclasses.Field[Any], ...]
 
 
 class _Factory:
-    """What stands in a signature where a default is made anew for each object."""
+    """The default in a signature that is made anew for each object."""
 
     def __repr__(self) -> str:
         return "<factory>"
@@ -64,7 +64,7 @@ def _make(cls: type[Any], *, frozen: bool, slots: bool, eq: bool) -> type[Any]:
 
 
 def _key(names: list[str]) -> Callable[[Any], Any]:
-    """What an object is compared by."""
+    """The function that gives the values by which objects are compared."""
     return operator.attrgetter(*names) if names else lambda _: ()
 
 

@@ -25,7 +25,7 @@ from rtcpeer.sdp.model import Group, Media, Origin, SdpSession, Setup
 from rtcpeer.values import BundlePolicy, IceParameters, SdpType
 
 ICE_OPTIONS = ("trickle", "ice2")
-"""What our agent does (RFC 8840 4.1.1, RFC 8445 10); RFC 9429 5.2.1 wants both."""
+"""The ICE options that our agent has (RFC 8840 4.1.1, RFC 8445 10); RFC 9429 5.2.1 wants both."""
 
 
 @record(slots=True)

@@ -18,7 +18,7 @@ _RID = re.compile(r"[A-Za-z0-9]{1,16}")
 _SCALABILITY_MODE = re.compile(r"L1T[123]|L[23]T[123]h?|L[23]T[123]_KEY|L[23]T[23]_KEY_SHIFT|S[23]T[123]h?")
 """webrtc-svc 6: the modes there are."""
 _SPATIAL_CODECS = frozenset({"video/vp9", "video/av1"})
-"""Those that can put several resolutions into one stream."""
+"""The codecs that can put several resolutions into one stream."""
 
 
 def check_new(

@@ -27,7 +27,7 @@ mediasoup, Janus and others have long sent shorter ones, and "=", "-", "_" and "
 only.
 """
 MAX_MID_LENGTH = 16
-"""What fits into a one-byte header extension (RFC 8285 4.2, RFC 9143 15); browsers take no longer ones."""
+"""The longest value that fits into a one-byte header extension (RFC 8285 4.2, RFC 9143 15), as browsers have it."""
 
 
 def _bad(message: str) -> InvalidAccessError:

@@ -15,7 +15,7 @@ PAUSE_MAX = 2.0
 
 
 class FrameBudget:
-    """What one encoder has made beyond its rate.
+    """The debt of one encoder: bits that it has made beyond its rate.
 
     Attributes:
         left_out: frames that were not encoded.
@@ -35,7 +35,7 @@ class FrameBudget:
         self._owed = min(self._owed + 8 * size / bitrate, PAUSE_MAX)
 
     def forgive(self) -> None:
-        """Nobody says what is allowed."""
+        """Forget the debt: nobody says what is allowed."""
         self._owed = 0.0
 
     def allows(self, now: float) -> bool:

@@ -74,7 +74,7 @@ class Rendering:
         self._sum += delay
 
     def interrupt(self) -> None:
-        """Nobody reads any more: the time until somebody does is no standstill."""
+        """Note that nobody reads any more: the time until somebody does is no standstill."""
         self._last = None
 
     def stats(self) -> dict[str, object]:

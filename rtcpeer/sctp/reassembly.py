@@ -1,4 +1,4 @@
-"""From DATA chunks to whole messages in the order of their streams (RFC 9260 sections 6.5, 6.6, 6.9).
+"""Reassembly of DATA chunks to whole messages in the order of their streams (RFC 9260 sections 6.5, 6.6, 6.9).
 
 Pure. The fragments of a message have consecutive TSNs, so a message under way is found by the TSN that continues
 it, whatever its stream: each chunk costs the same whatever the order in which chunks arrive.

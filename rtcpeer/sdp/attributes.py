@@ -31,7 +31,7 @@ MAX_CANDIDATES_IN_ALL = 2000
 RTP_ATTRIBUTES = frozenset(
     ("rtpmap", "fmtp", "rtcp-fb", "extmap", "ssrc", "ssrc-group", "rid", "simulcast", "ptime", "maxptime")
 )
-"""What these mean in sections that are not RTP is not ours to judge: there they are kept unread."""
+"""Attributes of RTP, which are kept unread in other sections: what they mean there is not ours to judge."""
 
 _NAMES = (
     *("opus", "PCMU", "PCMA", "G722", "G729", "GSM", "CN", "telephone-event", "red", "ulpfec", "rtx"),

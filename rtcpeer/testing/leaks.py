@@ -137,7 +137,7 @@ def _address(name: Any) -> str:
 
 
 def _owner(number: int) -> str:
-    """What holds a socket: the nearest object, or variable of a module, that is of neither Python nor this module."""
+    """The holder of a socket: the nearest object, or variable of a module, of neither Python nor this module."""
     seen: set[int] = set()
     level: list[Any] = [
         one for one in gc.get_objects() if isinstance(one, socket.socket) and one.fileno() == number
