@@ -493,8 +493,10 @@ class MediaReceiver:
             self._playout.push(stream, frame, now)
 
     def _nack(self, stream: InboundStream, buffer: FrameBuffer, now: float) -> None:
+        if self._session is None or now - stream.nacked_at <= NACK_INTERVAL:
+            return
         missing = buffer.missing()
-        if missing and self._session is not None and now - stream.nacked_at > NACK_INTERVAL:
+        if missing:
             stream.nacked_at = now
             stream.nacks += 1
             self._feed_back(stream, now, lambda ssrc: rtcp.write_nack(ssrc, stream.ssrc, missing))

@@ -8,6 +8,7 @@ Pure: `now` is an argument, nothing is sent from here.
 from __future__ import annotations
 
 from dataclasses import field
+from itertools import islice
 from typing import ClassVar
 
 from rtcpeer.records import record
@@ -134,8 +135,11 @@ class FrameBuffer:
         first, last = self._next, self._unwrapper.last
         if first is None or last is None or last - first + 1 <= len(self._packets):
             return []
-        found = [n & 0xFFFF for n in range(first, last) if n not in self._packets]
-        return found[-NACK_MAX:]
+        # from the newest on, so that whoever leaves out thousands of numbers does not have them counted each time
+        absent = (n & 0xFFFF for n in range(last - 1, first - 1, -1) if n not in self._packets)
+        found = list(islice(absent, NACK_MAX))
+        found.reverse()
+        return found
 
     def _restart(self, packet: RtpPacket) -> None:
         self._packets.clear()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -184,3 +185,26 @@ def test_of_very_many_missing_packets_the_newest_are_asked_for():
     buffer.add(packet(900, 3000), 0.1)
 
     assert buffer.missing() == list(range(900 - NACK_MAX, 900))
+
+
+class Asked(dict[int, Any]):
+    """Packets by number, and how often it was asked for one."""
+
+    count = 0
+
+    def __contains__(self, number: object) -> bool:
+        self.count += 1
+        return super().__contains__(number)
+
+
+def test_what_leaps_ahead_with_each_packet_costs_no_more_to_look_for() -> None:
+    """A sender may leave any number out: what is missing then is not counted through for each packet."""
+    buffer = FrameBuffer()
+    buffer._packets = asked = Asked()
+    for place in range(1000):
+        buffer.add(RtpPacket(96, 0, 999 * place & 0xFFFF, place, 1, b"x"), 0.0001 * place)
+    asked.count = 0
+    missing = buffer.missing()
+    newest = 999 * 999
+    assert missing == [number & 0xFFFF for number in range(newest - NACK_MAX, newest)]
+    assert asked.count == NACK_MAX
