@@ -46,7 +46,8 @@ class Arrivals:
             reference = number
             times.setdefault(number, int(at / feedback.TICK))
         numbers = sorted(times)
-        start = numbers[0] if start is None else max(start, numbers[-1] - JUMP)
+        # numbers that leap a little with each packet must not make it long
+        start = max(numbers[0] if start is None else start, numbers[-1] - JUMP)
         packets: list[bytes] = []
         for begin, end in _late_runs(numbers, start):
             self._put(packets, ssrc, media_ssrc, begin, [times[n] for n in range(begin, end)])
