@@ -36,7 +36,7 @@ class NodeSink(Protocol):
         ...
 
     def detach(self, id: str, attach: str, code: int, reason: str) -> None:
-        """Close a member's socket, which is the member's no longer."""
+        """Close this socket, which is no longer the member's. With `CLOSE_RESTART`, `lose` has to follow."""
         ...
 
     def doubt(self, id: str, members: list[str]) -> None:

@@ -31,8 +31,8 @@ async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
         yield running
 
 
-def node(redis: RedisServer, **limits: int) -> RoomServer:
-    return RoomServer(backend=RedisBackend(redis.url, **limits), secret=SECRET, grace=GRACE, max_waiting=200)
+def node(redis: RedisServer, grace: float = GRACE, **limits: int) -> RoomServer:
+    return RoomServer(backend=RedisBackend(redis.url, **limits), secret=SECRET, grace=grace, max_waiting=200)
 
 
 @contextlib.asynccontextmanager
@@ -173,7 +173,7 @@ async def hear(client: RawClient, number: int) -> bool:
 
 async def test_who_enters_a_node_that_was_given_up_and_goes_away_is_no_ghost(redis: RedisServer) -> None:
     """The node closes the socket by itself; Redis must hear that the member is away."""
-    async with node(redis) as server, raw(server) as client:
+    async with node(redis, 1.0) as server, raw(server) as client:
         assert isinstance(server.backend, RedisBackend)
         await server.backend._ask("bye")
         await client.enter()
@@ -183,7 +183,7 @@ async def test_who_enters_a_node_that_was_given_up_and_goes_away_is_no_ghost(red
 
 async def test_an_entry_that_was_given_up_leaves_no_ghost(redis: RedisServer) -> None:
     """Redis does nothing of what it was asked while it stood still, once nobody waits for the answer."""
-    async with node(redis) as server, raw(server) as client, raw(server) as resuming:
+    async with node(redis, 1.0) as server, raw(server) as client, raw(server) as resuming:
         token = (await resuming.enter("den"))["token"]
         await resuming.socket.close()
         await asyncio.sleep(0.2)
@@ -199,7 +199,7 @@ async def test_an_entry_that_was_given_up_leaves_no_ghost(redis: RedisServer) ->
 
 async def test_a_member_without_a_socket_is_let_go(redis: RedisServer) -> None:
     """Whatever has brought it about: Redis has a member at a node that does not know of it."""
-    async with node(redis) as server:
+    async with node(redis, 1.0) as server:
         assert isinstance(server.backend, RedisBackend)
         await server.backend._ask("enter", "ghost", "lobby", "open", '{"away":false}', "no socket", 0, 10, 10)
         await nobody_in("lobby", server)

@@ -18,6 +18,7 @@ from rtcpeer.calls.events import (
     TrackSubscribed,
 )
 from rtcpeer.calls.joining import join
+from rtcpeer.calls.mesh import MeshMember
 from rtcpeer.config.configuration import RTCIceServer
 from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.errors import NetworkError, SignalingRefused
@@ -70,6 +71,22 @@ async def test_metadata_are_known_with_the_member_and_to_those_who_come_later():
             assert dict(alice.metadata) == {"hat": "blue"}
             assert len(heard.of(ParticipantUpdated)) == 1
         await heard.task
+
+
+async def test_a_fault_of_ours_in_a_connection_ends_that_one_and_not_the_call(monkeypatch, caplog):
+    async def broken(self):
+        raise RuntimeError("of ours")
+
+    async with RoomServer() as server:
+        url = f"room+{server.url}?room=lobby"
+        async with join(url) as alice:
+            heard = Diary(alice)
+            monkeypatch.setattr(MeshMember, "run", broken)
+            async with join(url):
+                assert (await heard.get(ParticipantLeft)).reason == "connection-lost"
+            assert heard.of(Ended) == []
+        await heard.task
+    assert "of ours" in caplog.text
 
 
 async def test_a_member_whose_socket_is_lost_is_away_until_it_is_back():
