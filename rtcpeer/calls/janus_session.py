@@ -44,7 +44,7 @@ class JanusError(SignalingRefused):
     """
 
     def __init__(self, code: int, reason: str) -> None:
-        super().__init__(f"{reason} ({code})", fatal=False)
+        super().__init__(reason, status=code, fatal=False)
         self.code = code
 
 

@@ -52,6 +52,9 @@ _REFUSALS: Final = ("ID-TAKEN", "INVALID-KEY", "ERROR")
 _HEARTBEAT: Final = 5.0
 _PIECE: Final = 16_300
 _MESSAGE_MAX: Final = 16 << 20
+# pieces of messages that are not whole yet
+_MESSAGES_MAX: Final = 64
+_COLLECTED_MAX: Final = 2 * _MESSAGE_MAX
 _UNREAD_MAX: Final = 10_000
 _CONNECTIONS_MAX: Final = 1000
 _PATIENCE: Final = 120.0
@@ -215,7 +218,8 @@ class PeerJSData(PeerJSConnection):
         self._channel: Any = None
         self._arrived: deque[Any] = deque(maxlen=_UNREAD_MAX)
         self._changed = asyncio.Event()
-        self._pieces: dict[Any, dict[int, bytes]] = {}
+        self._pieces: dict[int | str, dict[int, bytes]] = {}
+        self._collected = 0  # bytes
         self._numbers = itertools.count(1)
         self.peer.addEventListener("datachannel", lambda event: self._use(event.channel))
         self.peer.addEventListener("statechange", lambda _: self._changed.set())
@@ -298,6 +302,8 @@ class PeerJSData(PeerJSConnection):
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             self._owner.ignored("message", error)
             return
+        if len(self._arrived) == _UNREAD_MAX:
+            self._owner.ignored("unread message", "the oldest one gives way")
         self._arrived.append(value)
         self._changed.set()
 
@@ -309,18 +315,28 @@ class PeerJSData(PeerJSConnection):
         return unpack_untrusted(data if isinstance(data, bytes) else str(data).encode())
 
     def _collect(self, piece: Mapping[str, Any]) -> bytes | None:
-        """The whole message when its last piece has come."""
-        number, index, total = piece["__peerData"], int(piece["n"]), int(piece["total"])
-        if not 0 <= index < total <= _MESSAGE_MAX // _PIECE or not isinstance(number, (int, str)):
+        """The whole message when its last piece has come. What is collected is bounded: the oldest gives way."""
+        number, index, total, data = piece["__peerData"], piece["n"], piece["total"], piece["data"]
+        if type(index) is not int or type(total) is not int or not isinstance(number, (int, str)):
+            raise ValueError("a piece of a message without numbers")
+        if (
+            not 0 <= index < total <= _MESSAGE_MAX // _PIECE
+            or not isinstance(data, bytes)
+            or len(data) > _PIECE
+        ):
             raise ValueError("a piece of a message out of bounds")
         pieces = self._pieces.setdefault(number, {})
-        pieces[index] = bytes(piece["data"])
-        if len(self._pieces) > 64:
-            self._pieces.pop(next(iter(self._pieces)))
-        if len(pieces) < total:
+        self._collected += len(data) - len(pieces.get(index, b""))
+        pieces[index] = data
+        while len(self._pieces) > _MESSAGES_MAX or self._collected > _COLLECTED_MAX:
+            self._forget(next(iter(self._pieces)))
+        if number not in self._pieces or len(pieces) < total:
             return None
-        del self._pieces[number]
+        self._forget(number)
         return b"".join(pieces[at] for at in range(total))
+
+    def _forget(self, number: int | str) -> None:
+        self._collected -= sum(map(len, self._pieces.pop(number).values()))
 
 
 class PeerJS:

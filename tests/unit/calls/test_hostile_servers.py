@@ -74,17 +74,28 @@ async def test_messages_of_a_peerjs_connection():
         pack({"__peerData": 1, "n": 5, "total": 2, "data": b"x"}),
         pack({"__peerData": 1, "n": 0, "total": 2**40, "data": b"x"}),
         pack({"__peerData": [1], "n": 0, "total": 2, "data": b"x"}),
+        pack({"__peerData": 1, "n": float("inf"), "total": 2, "data": b"x"}),
+        pack({"__peerData": 1, "n": 0, "total": 2, "data": 1 << 40}),  # a number of bytes, as Python reads it
+        pack({"__peerData": 1, "n": 0, "total": 2, "data": [1, 2]}),
+        pack({"__peerData": 1, "n": 0, "total": 2, "data": bytes(200_000)}),
     ]
     for each in nonsense:
         data._take(Event(each))
-    assert peer.counters["message"] >= 6
+    assert peer.counters["message"] >= 10
     for number in range(200):  # messages that are never whole
         data._take(Event(pack({"__peerData": number, "n": 0, "total": 2, "data": b"x"})))
     assert len(data._pieces) <= 64
+    for number in range(5):  # and large ones
+        for index in range(1000):
+            data._take(Event(pack({"__peerData": number, "n": index, "total": 1001, "data": bytes(16_300)})))
+    assert sum(len(piece) for one in data._pieces.values() for piece in one.values()) <= 32 << 20
     whole = pack("hello")
     for index in (1, 0):
         data._take(Event(pack({"__peerData": 999, "n": index, "total": 2, "data": whole[index * 3 :][:3]})))
     assert data._arrived[-1] == "hello"
+    for _ in range(10_001):  # nobody reads
+        data._take(Event(pack("hello")))
+    assert peer.counters["unread message"] > 0
     await data.peer.close()
     await peer.close()
 

@@ -141,6 +141,19 @@ async def test_lies_in_each_step_of_entering(step, lie):
                 await join(url, timeout=5)
 
 
+async def test_a_refusal_names_the_number_once():
+    def change(step, answer):
+        bare = {k: v for k, v in answer.items() if k != "plugindata"}
+        error = {"janus": "error", "error": {"code": 426, "reason": "No such room (1)"}}
+        return [bare | error if step == "join" else answer]
+
+    async with served(FakeJanus(change).serve) as port:
+        with pytest.raises(
+            SignalingRefused, match=r"^the signaling service refuses \(426\): No such room \(1\)$"
+        ):
+            await join(f"janus+ws://127.0.0.1:{port}/?room=1")
+
+
 async def test_a_janus_that_stalls():
     async with served(FakeJanus(lambda step, answer: [] if step == "join" else [answer]).serve) as port:
         with pytest.raises(RTCTimeoutError):
