@@ -43,6 +43,7 @@ class DelayTrend:
     Attributes:
         usage: what the queue does now.
         delay: how much later than the fastest of late the last group came, in seconds: the queue.
+        shortest: the least `delay` since `take_shortest`; infinite without any.
     """
 
     __slots__ = (
@@ -61,6 +62,7 @@ class DelayTrend:
         "_threshold",
         "_updated",
         "delay",
+        "shortest",
         "usage",
     )
 
@@ -71,6 +73,7 @@ class DelayTrend:
     def _reset(self) -> None:
         self.usage: Usage = Usage.NORMAL
         self.delay: float = 0.0
+        self.shortest: float = float("inf")
         # the group that comes: when its first packet left, when its last one left and arrived
         self._first_sent: float | None = None
         self._last = 0.0
@@ -145,6 +148,16 @@ class DelayTrend:
         fastest = min(fastest, one_way)
         self._fastest = (before, fastest, since)
         self.delay = one_way - min(before, fastest)
+        self.shortest = min(self.shortest, self.delay)
+
+    def take_shortest(self) -> float:
+        """The shortest queue since the last time; that of the last group if there was none since.
+
+        Packets of one picture queue behind each other where they come faster than the path is: the last one waits, and
+        the queue is gone before the next picture. What stays is what even the first one finds.
+        """
+        found, self.shortest = self.shortest, float("inf")
+        return self.delay if found == float("inf") else found
 
     def _adapt(self, trend: float, at: float) -> None:
         elapsed = min(1000 * (at - self._updated), 100.0) if self._updated else 0.0

@@ -22,10 +22,14 @@ FAST_AFTER = 2.5
 STEP_MAX = 0.2
 # A queue that does not grow any more is given time to drain when it is longer than this, in seconds.
 QUEUE_MAX = 0.04
+# One that grows is longer than this even for the first packet of a picture.
+OVER_MIN = 0.01
 # One that stays this long for such a time has to go, even if it does not grow: a full buffer cannot.
 STANDING, STANDING_TIME = 0.05, 0.3
 # More than what is sent cannot be known: so much of it, and more where nothing spoke against it for a while.
 LIMIT, LIMIT_QUIET, QUIET = 1.5, 4.0, 5.0
+# Who sends less than this part of an estimate learns nothing by that, and what the path bore counts for so long.
+LIMITED, REMEMBERED = 0.65, 20.0
 # What arrives is measured over this time, in seconds.
 MEASURED = 0.5
 # Loss below the first is nothing, above the second is congestion (section 6).
@@ -75,12 +79,15 @@ class RateEstimate:
     __slots__ = (
         "_at",
         "_capacity",
+        "_capacity_at",
         "_decreased_at",
         "_has_queued",
+        "_is_over",
         "_loss_at",
         "_loss_limit",
         "_lost",
         "_low_at",
+        "_shadow_until",
         "_told",
         "throughput",
         "trend",
@@ -92,12 +99,17 @@ class RateEstimate:
         self.throughput: Throughput = Throughput()
         self.trend: DelayTrend = DelayTrend()
         self._has_queued = False
+        # as of the last update
+        self._is_over: bool = False
+        # of a probe
+        self._shadow_until: float = 0.0
         self._at = 0.0
         self._decreased_at = 0.0
         # when the queue was short
         self._low_at = 0.0
         # what arrived when a queue was seen: near this, growth is slow
         self._capacity: float | None = None
+        self._capacity_at: float = 0.0
         self._loss_limit: float | None = None
         self._lost = self._told = 0
         self._loss_at = 0.0
@@ -117,11 +129,16 @@ class RateEstimate:
             self._decreased_at = self._low_at = now
             return
         elapsed, self._at = min(1.0, max(0.0, now - self._at)), now
-        if self.trend.delay < STANDING:
+        queue = self.trend.take_shortest()
+        if queue < STANDING:
             self._low_at = now
-        if self.trend.usage is Usage.OVER or now - self._low_at > STANDING_TIME:
+        # packets of one picture that queue behind each other look like a queue that grows, for a moment
+        self._is_over = self.trend.usage is Usage.OVER and queue > OVER_MIN
+        if now < self._shadow_until:
+            self._is_over, self._low_at = False, now
+        elif self._is_over or now - self._low_at > STANDING_TIME:
             self._decrease(measured, now, round_trip)
-        elif self.trend.usage is Usage.NORMAL and self.trend.delay < QUEUE_MAX:
+        elif self.trend.usage is not Usage.UNDER and queue < QUEUE_MAX:
             self._increase(measured, now, elapsed, round_trip)
         self.value = min(RATE_MAX, max(RATE_MIN, self.value))
         if self._loss_limit is not None:
@@ -134,6 +151,7 @@ class RateEstimate:
             return
         self._has_queued = True
         self._decreased_at = self._low_at = now
+        self._capacity_at = now
         self._capacity = measured if self._capacity is None else 0.7 * self._capacity + 0.3 * measured
         self.value = min(self.value, DECREASE * measured)
 
@@ -146,6 +164,11 @@ class RateEstimate:
         capacity = self._capacity
         if capacity is not None and measured > 1.15 * capacity:
             capacity = self._capacity = None
+        if capacity is not None and now - self._capacity_at < REMEMBERED and measured < LIMITED * value:
+            # less is sent than the path bears: nothing would tell that it is too much, but a probe
+            limit = min(limit, 1.1 * capacity)
+            if value >= limit:
+                return
         if not self._has_queued:
             value *= GROWTH_START**elapsed
         elif capacity is not None and value > 0.8 * capacity and quiet < QUIET:
@@ -159,19 +182,23 @@ class RateEstimate:
             value *= GROWTH**elapsed
         self.value = min(value, max(limit, self.value))
 
+    def expect_probe(self, until: float) -> None:
+        """A probe is sent: the queue that it may make until then says nothing of what is sent beside it."""
+        self._shadow_until = until
+
     def take_probe(self, found: ProbeResult, now: float) -> bool:
         """A probe has shown what the path bears; gives whether the estimate rises by that.
 
         It never falls: a receiver that was busy for a moment looks like a path that is full.
         """
         value = self.value
-        if value is None or found.rate <= value or self.trend.usage is Usage.OVER:
+        if value is None or found.rate <= value or self._is_over:
             return False
         # nothing of it was lost to speak of
         self._loss_limit = None
         self.value = min(RATE_MAX, found.rate)
         if found.is_full:
-            self._capacity, self._has_queued = found.rate, True
+            self._capacity, self._has_queued, self._capacity_at = found.rate, True, now
         elif self._capacity is not None and found.rate > 1.15 * self._capacity:
             self._capacity = None
         return True

@@ -19,6 +19,8 @@ _WRAP = feedback.TICKS_PER_REFERENCE << 24
 _ROUND_TRIP = 0.2
 # An estimate without feedback for so long, in seconds, says nothing any more.
 _LIFETIME = 5.0
+# How long the queue that a probe makes may last, in seconds.
+_SHADOW = 0.4
 
 
 OnProbe = Callable[[float, bool], None]
@@ -93,7 +95,9 @@ class SendControl:
 
     def begin_probe(self, rate: int) -> None:
         """Begin a probe: what is sent from now on has this rate, in bit/s."""
-        self._probe = Probe(rate, self.now())
+        now = self.now()
+        self._probe = Probe(rate, now)
+        self._estimate.expect_probe(now + self._round_trip + _SHADOW)
         self._probe_from = self._sent.number
 
     def end_probe(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from rtcpeer.rtp.congestion.pacing import PacketPacer
+from rtcpeer.rtp.congestion.probing import ProbeResult
 from rtcpeer.rtp.congestion.rate import RateEstimate
 from rtcpeer.rtp.congestion.receive_side import RemoteBitrateEstimator
 from tests.unit.rtp.congestion.path import Flow, Path
@@ -155,3 +156,63 @@ def test_an_estimate_without_feedback_is_none_any_more() -> None:
     path.flows = []
     path.run(6)
     assert flow.control.estimate is None
+
+
+def pictures_over(
+    estimate: RateEstimate, link: float, *, sizes: list[int], rate: float, seconds: float, begin: float
+) -> list[float]:
+    """Pictures of so many packets each, 8 ms between those of one, over a link; feedback each 100 ms. The estimates."""
+    free, told, size, found = 0.0, begin, 0, []
+    for picture in range(round(seconds * rate)):
+        for part in range(sizes[picture % len(sizes)]):
+            sent = begin + picture / rate + 0.008 * part
+            free = max(free, sent) + 8 * 1200 / link
+            size += 1200
+            if estimate.trend.add(sent, free + 0.02):
+                estimate.throughput.add(size, free + 0.02)
+                size = 0
+            if sent - told > 0.1:
+                told = sent
+                estimate.update(sent, 0.05)
+                found.append(estimate.value or 0.0)
+    return found
+
+
+def test_packets_of_a_picture_that_queue_behind_each_other_are_no_queue() -> None:
+    """Pictures of the lowest temporal layer: few, each faster than the path for a moment, and gone before the next."""
+    estimate = RateEstimate()
+    sizes = [7, 8, 6, 9, 7]
+    found = pictures_over(estimate, 400e3, sizes=sizes, rate=3, seconds=40, begin=100.0)
+    # what is sent is never taken for more than the path bears
+    assert min(found[50:]) > sum(sizes) / len(sizes) * 1200 * 8 * 3
+
+
+def test_what_a_path_bore_bounds_what_nothing_tests() -> None:
+    estimate = RateEstimate()
+    pictures_over(estimate, 400e3, sizes=[3], rate=5, seconds=5, begin=100.0)
+    assert estimate.value is not None
+    estimate.value = 250e3
+    # a probe finds that the path is full
+    assert estimate.take_probe(ProbeResult(380e3, is_full=True), 105.0)
+    found = pictures_over(estimate, 400e3, sizes=[3], rate=5, seconds=15, begin=105.0)
+    assert max(found) < 1.11 * 380e3
+    # what it bore long ago says nothing any more
+    found = pictures_over(estimate, 400e3, sizes=[3], rate=5, seconds=15, begin=120.0)
+    assert max(found) > 1.2 * 380e3
+
+
+def test_the_queue_of_a_probe_lowers_nothing() -> None:
+    estimate = RateEstimate()
+    pictures_over(estimate, 400e3, sizes=[3], rate=5, seconds=10, begin=100.0)
+    before = estimate.value
+    assert before is not None
+    for shadow in (True, False):
+        estimate.value, began = before, 120.0 if shadow else 130.0
+        if shadow:
+            estimate.expect_probe(began + 1)
+        # three groups of which each comes later, and later
+        for step in range(40):
+            estimate.trend.add(began + step * 0.02, began + step * 0.03)
+        estimate.update(began + 0.8, 0.05)
+        estimate.update(began + 0.9, 0.05)
+        assert (estimate.value >= before) is shadow
