@@ -16,17 +16,16 @@ On the wire, so that a page in a browser can take part without a library of ours
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from rtcpeer.calls.events import EndReason
 from rtcpeer.calls.host import CallHost
 from rtcpeer.calls.participant import Participant, Publication
 from rtcpeer.calls.remote import ArrivingTracks
-from rtcpeer.errors import InvalidStateError, NotSupportedError
+from rtcpeer.errors import InvalidStateError, NotSupportedError, RtcPeerError
 from rtcpeer.media.stream import MediaStream
 from rtcpeer.signaling.capabilities import politeness
 from rtcpeer.supervisor.channel import SupervisedChannel
@@ -251,38 +250,47 @@ class Mesh:
             self.host.participant_left(id, reason)
 
     async def publish(self, publication: Publication) -> None:
-        """Send a track to all. Whoever cannot be sent it raises NotSupportedError, and the rest goes on."""
+        """Send a track to all. NotSupportedError: somebody cannot be sent it; the others get it."""
         self.publications.append(publication)
-        for member in self.members.values():
-            with contextlib.suppress(InvalidStateError):  # just gone
-                member.publish(publication)
+        await self._for_all(lambda member: member.publish(publication))
 
     async def unpublish(self, publication: Publication) -> None:
         """Send it no more."""
         if publication in self.publications:
             self.publications.remove(publication)
-        for member in self.members.values():
-            member.unpublish(publication)
+        await self._for_all(lambda member: member.unpublish(publication))
 
     async def set_muted(self, publication: Publication) -> None:
         """Put it into force everywhere."""
-        for member in self.members.values():
-            await member.set_muted(publication)
+        await self._for_all(lambda member: member.set_muted(publication))
 
     async def set_metadata(self, _metadata: Mapping[str, Any]) -> None:
         """Tell everybody."""
-        for member in self.members.values():
-            member.tell_state()
+        await self._for_all(lambda member: member.tell_state())
 
     async def send(self, data: Any, to: Participant | None) -> None:
         """Send a message to one or all; it waits where a connection is not there yet."""
         if not isinstance(data, (str, bytes)):
             raise NotSupportedError(f"this service carries text and bytes, not {type(data).__name__}")
         if to is None:
-            for member in self.members.values():
-                member.send(data)
+            await self._for_all(lambda member: member.send(data))
         elif to.id in self._members:
             self._members[to.id].send(data)
+
+    async def _for_all(self, act: Callable[[MeshMember], Awaitable[None] | None]) -> None:
+        """Do something with each member. Where it fails with one, the others are served, and the failure is raised."""
+        failure: Exception | None = None
+        for member in self.members.values():
+            try:
+                doing = act(member)
+                if doing is not None:
+                    await doing
+            except InvalidStateError:
+                continue  # just gone
+            except (RtcPeerError, TypeError, ValueError) as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     def state(self) -> dict[str, Any]:
         """Our state as the control channel tells it: the names of our tracks and which are muted."""

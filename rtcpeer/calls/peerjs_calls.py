@@ -260,7 +260,8 @@ class PeerJSService:
         for other in tuple(self._others.values()):
             if publication in other.senders:
                 sender, _ = other.senders[publication]
-                await sender.replaceTrack(None if publication.muted else publication.track)
+                with contextlib.suppress(InvalidStateError):  # just gone: the others are muted all the same
+                    await sender.replaceTrack(None if publication.muted else publication.track)
 
     # -- messages --------------------------------------------------------------------------------------
 

@@ -17,11 +17,14 @@ from rtcpeer.calls.events import (
     Reconnected,
     TrackSubscribed,
 )
+from rtcpeer.calls.host import CallHost
 from rtcpeer.calls.joining import join
-from rtcpeer.calls.mesh import MeshMember
+from rtcpeer.calls.mesh import Mesh, MeshMember
+from rtcpeer.calls.participant import Publication
+from rtcpeer.calls.request import JoinRequest
 from rtcpeer.config.configuration import RTCIceServer
 from rtcpeer.config.provider import IceServerProvider
-from rtcpeer.errors import NetworkError, SignalingRefused
+from rtcpeer.errors import InvalidStateError, NetworkError, OperationError, SignalingRefused
 from rtcpeer.signaling import RoomServer
 from rtcpeer.testing import no_leaks, synthetic_track
 from tests.unit.calls.fakes import Diary
@@ -87,6 +90,47 @@ async def test_a_fault_of_ours_in_a_connection_ends_that_one_and_not_the_call(mo
             assert heard.of(Ended) == []
         await heard.task
     assert "of ours" in caplog.text
+
+
+async def test_what_fails_with_one_member_is_done_with_the_others():
+    """Above all: who is muted is muted towards everybody."""
+
+    class Member:
+        def __init__(self, error=None):
+            self.error, self.done = error, []
+
+        def _do(self, *what):
+            self.done.append(what)
+            if self.error is not None:
+                raise self.error
+
+        publish = unpublish = send = tell_state = _do  # of a mesh's members
+
+        async def set_muted(self, publication):
+            self._do(publication)
+
+    mesh = Mesh(CallHost(JoinRequest("ws://example.org/"), lambda _: None))
+    gone, full, last = (
+        Member(InvalidStateError("closed")),
+        Member(OperationError("the buffer is full")),
+        Member(),
+    )
+    publication = Publication(
+        synthetic_track("audio"), "voice", unpublish=mesh.unpublish, mute=mesh.set_muted
+    )
+    mesh._members = {"gone": gone, "last": last}
+    for order in (mesh.publish, mesh.set_muted, mesh.set_metadata, mesh.unpublish):
+        await order(publication)
+    await mesh.send("hello", None)
+    assert len(last.done) == 5
+    mesh._members = {"gone": gone, "full": full, "last": last}
+    for order in (mesh.publish, mesh.set_muted, mesh.set_metadata, mesh.unpublish):
+        with pytest.raises(OperationError, match="full"):
+            await order(publication)
+    with pytest.raises(OperationError, match="full"):
+        await mesh.send("hello", None)
+    assert len(gone.done) == len(last.done) == 10
+    publication.track.stop()
 
 
 async def test_a_member_whose_socket_is_lost_is_away_until_it_is_back():
