@@ -28,7 +28,7 @@ JOBS ?= 4
 APT_PACKAGES := chromium coturn firefox-esr gir1.2-gst-plugins-bad-1.0 golang-github-pion-webrtc.v3-dev golang-go \
     gstreamer1.0-nice gstreamer1.0-plugins-bad gstreamer1.0-plugins-base gstreamer1.0-plugins-good iproute2 janus nftables python3-gst-1.0 redis-server
 # stacks under Node, for suites that are skipped without them, by CI as well: it shall not wait for npm
-NPM_PACKAGES := @roamhq/wrtc@0.10.0 werift@0.24.4 rtcmulticonnection@3.7.1 rtcmulticonnection-server@1.3.3 peer@1.0.2 peerjs@1.5.5 \
+NPM_PACKAGES := @roamhq/wrtc@0.10.0 werift@0.24.4 node-datachannel@0.33.4 rtcmulticonnection@3.7.1 rtcmulticonnection-server@1.3.3 peer@1.0.2 peerjs@1.5.5 \
     async@3.2.6 body-parser@1.20.3 colors@1.4.0 cors@2.8.5 debug@4.4.3 express@4.21.2 websocket@1.0.35 \
     whip-whep@1.2.0 @eyevinn/whip-web-client@1.1.7 @eyevinn/webrtc-player@0.13.0 esbuild@0.28.2 @pipecat-ai/client-js@1.13.1 @pipecat-ai/small-webrtc-transport@1.10.8 livekit-client@2.23.0 axe-core@4.14.1
 # programs of Debian 13 that run on other releases too

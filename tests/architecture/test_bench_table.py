@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,18 @@ def test_the_tables_name_what_is_measured_and_the_page_has_a_place_for_them():
     assert page.index(table.BEGIN) < page.index(table.END)
     day = datetime.date(2026, 11, 30)
     assert "30 November 2026" in table.text(RUN, RELAY, day)
+
+
+@pytest.mark.parametrize("stack", run.OTHERS)
+def test_a_stack_that_is_not_installed_is_skipped_with_the_reason(
+    stack: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(run.shutil, "which", lambda name: None)
+    result = run.measure_other(stack, "setup", str(tmp_path))
+    assert result["skipped"].startswith("not installed: ")
+
+
+def test_what_another_stack_does_wrong_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = [sys.executable, "-c", "raise SystemExit('it broke')"]
+    monkeypatch.setattr(run, "command_of", lambda stack, name, folder: program)
+    assert run.measure_other("pion", "setup", "") == {"failed": ["it broke"]}

@@ -16,13 +16,18 @@ import json
 import logging
 import os
 import resource
+import shutil
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import Any
+
+from tests.interop import node
 
 STACKS = ("rtcpeer", "aiortc")
 # measured beside them where it is installed (pip install wrtc): libwebrtc under Python
@@ -444,6 +449,12 @@ MEASUREMENTS = {
 
 # libwebrtc is measured beside
 BESIDE = ("first", "setup", "idle", "throughput", "throughput-1k", "ping-pong")
+# and these, where they are installed, by programs of their own (pion_pairs.go, node_pairs.js)
+OTHERS = ("pion", "libdatachannel", "werift")
+MEASURED_OF_OTHERS = ("setup", "idle", "throughput", "throughput-1k", "ping-pong")
+NODE_PACKAGES = {"libdatachannel": "node-datachannel", "werift": "werift"}
+OTHERS_TIMEOUT = 90
+PION = Path("/usr/share/gocode/src/github.com/pion/webrtc")
 
 
 # runs before the one that counts: the modules are compiled, and in the system's cache, as in every start but the first
@@ -461,19 +472,54 @@ def measured_apart(name: str, stack: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("names", nargs="*", choices=[*MEASUREMENTS, []], help="which measurements (all)")
-    parser.add_argument("--stack", choices=[*STACKS, LIBWEBRTC], help=argparse.SUPPRESS)
-    parser.add_argument("--json", metavar="FILE", help="write the results there as well")
-    options = parser.parse_args()
-    logging.disable(logging.CRITICAL)
-    if options.stack:
-        print(json.dumps(asyncio.run(MEASUREMENTS[options.names[0]](options.stack))))
-        return 0
+def command_of(stack: str, name: str, folder: str) -> list[str] | str:
+    """How a stack that is no Python is measured, or why it cannot be."""
+    here = Path(__file__).parent
+    if stack == "pion":
+        if not PION.is_dir() or not shutil.which("go"):
+            return "not installed: apt-get install golang-go golang-github-pion-webrtc.v3-dev"
+        program = Path(folder) / "pion_pairs"
+        if not program.exists():
+            subprocess.run(
+                ["go", "build", "-o", str(program), str(here / "pion_pairs.go")],
+                env={**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode"},
+                check=True,
+            )
+        return [str(program), name]
+    package = NODE_PACKAGES[stack]
+    if not shutil.which("node") or not any((place / package).is_dir() for place in node.places()):
+        return f"not installed: nodejs, and {package} from npm in build/npm or NODE_PATH"
+    return ["node", "--expose-gc", str(here / "node_pairs.js"), stack, name]
+
+
+def measure_other(stack: str, name: str, folder: str) -> dict[str, Any]:
+    """A measurement of a stack that is no Python."""
+    command = command_of(stack, name, folder)
+    if isinstance(command, str):
+        return {"skipped": command}
+    env = {**os.environ, "NODE_PATH": os.pathsep.join(map(str, node.places()))}
+    try:
+        run = subprocess.run(
+            command, env=env, capture_output=True, text=True, check=False, timeout=OTHERS_TIMEOUT
+        )
+    except subprocess.TimeoutExpired:
+        return {"failed": [f"not done in {OTHERS_TIMEOUT} s"]}
+    if run.returncode:
+        return {"failed": run.stderr.strip().splitlines()[:1]}
+    result: dict[str, Any] = json.loads(run.stdout.strip().splitlines()[-1])
+    return result
+
+
+def measure_all(names: list[str], folder: str) -> tuple[dict[str, dict[str, Any]], bool]:
+    """Every measurement of every stack, each told when it is there; and whether one of ours has failed.
+
+    Args:
+        names: of the measurements.
+        folder: for what has to be built.
+    """
     results: dict[str, dict[str, Any]] = {}
     failed = False
-    for name in options.names or MEASUREMENTS:
+    for name in names:
         results[name] = {}
         for stack in (*STACKS, LIBWEBRTC) if name in BESIDE else STACKS:
             if stack == LIBWEBRTC and importlib.util.find_spec("webrtc") is None:
@@ -489,6 +535,25 @@ def main() -> int:
             else:
                 results[name][stack] = json.loads(run.stdout.strip().splitlines()[-1])
             print(f"{name:14} {stack:8} {results[name][stack]}", flush=True)
+        for stack in OTHERS if name in MEASURED_OF_OTHERS else ():
+            # a fault of another stack is told, and is none of ours
+            results[name][stack] = measure_other(stack, name, folder)
+            print(f"{name:14} {stack:8} {results[name][stack]}", flush=True)
+    return results, failed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("names", nargs="*", choices=[*MEASUREMENTS, []], help="which measurements (all)")
+    parser.add_argument("--stack", choices=[*STACKS, LIBWEBRTC], help=argparse.SUPPRESS)
+    parser.add_argument("--json", metavar="FILE", help="write the results there as well")
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    if options.stack:
+        print(json.dumps(asyncio.run(MEASUREMENTS[options.names[0]](options.stack))))
+        return 0
+    with tempfile.TemporaryDirectory(prefix="rtcpeer-bench-") as folder:
+        results, failed = measure_all(options.names or list(MEASUREMENTS), folder)
     if options.json:
         with open(options.json, "w") as file:
             json.dump(results, file, indent=2)
