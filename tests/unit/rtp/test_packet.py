@@ -126,3 +126,69 @@ def test_extension_values_that_make_no_sense_are_ignored(ids):
 
     assert parsed.abs_send_time is None
     assert parsed.payload == b"x"
+
+
+def raw(first: int, *rest: bytes) -> bytes:
+    return bytes((first, 96, 0, 1)) + bytes(4) + (7).to_bytes(4, "big") + b"".join(rest)
+
+
+@pytest.mark.parametrize(
+    ("data", "payload"),
+    [
+        (raw(0xA0, b"abc\0\2"), b"abc"),
+        (raw(0xA0, b"\1"), b""),
+        (raw(0xA0, b"abc\5"), None),  # more padding than there is
+        (raw(0xA0, b"abc\0"), None),  # none, though it was promised
+        (raw(0xB0, b"\xbe\xde\0\1\x10a\0\5", b"abc\4"), b""),
+        (raw(0xB0, b"\xbe\xde\0\1\x10a\0\5", b"abc\5"), None),  # it would begin in the header
+        (raw(0x40, b"abc"), None),
+        (raw(0x00, b"abc"), None),
+        (raw(0xC0, b"abc"), None),
+        (raw(0x81, b"abc"), None),
+        (raw(0x81, b"abcd"), b""),
+        (raw(0x90, b"abc"), None),
+        (raw(0x90, b"\xbe\xde\0\1abc"), None),
+    ],
+)
+def test_versions_padding_and_lengths(ids, data, payload):
+    if payload is None:
+        with pytest.raises(ValueError, match=r"."):
+            rtp.parse_rtp_untrusted(data, ids)
+    else:
+        assert rtp.parse_rtp_untrusted(data, ids).payload == payload
+
+
+@pytest.mark.parametrize(
+    ("extension", "mid"),
+    [
+        (b"\xbe\xde\0\1\x10a\0\0", "a"),
+        (b"\xbe\xde\0\1\xf0\x10a\0", None),  # RFC 8285 4.2: nothing is read behind an id of 15
+        (b"\xbe\xde\0\1\0\0\x10a", "a"),
+        (b"\xbe\xde\0\1\x1fabc", "abc"),  # longer than the header: what is behind it is the payload
+        (b"\x10\0\0\1\1\1a\0", "a"),
+        (b"\x10\0\0\1\0\1\1a", "a"),
+        (b"\x10\x05\0\1\1\xffab", "ab"),
+        (b"\x20\0\0\1\1\1a\0", None),
+    ],
+)
+def test_extensions_end_where_their_header_says(ids, extension, mid):
+    packet = rtp.parse_rtp_untrusted(raw(0x90, extension, b"payload"), ids)
+    assert (packet.mid, packet.payload) == (mid, b"payload")
+
+
+def test_a_repaired_packet_is_of_the_layer_that_was_repaired(ids):
+    extensions = rtp.write_extensions([(5, b"hi"), (4, b"lo"), (1, b"0")])
+    packet = rtp.parse_rtp_untrusted(rtp.write_rtp(97, False, 5, 9, 8, extensions, b"\1\2data"), ids)
+    repaired = rtp.unwrap_rtx(packet, 96, 7)
+    assert repaired is not None
+    assert (repaired.rid, repaired.mid, repaired.sequence_number, repaired.payload) == (
+        "hi",
+        "0",
+        258,
+        b"data",
+    )
+
+
+@pytest.mark.parametrize(("size", "profile"), [(16, b"\xbe\xde"), (17, b"\x10\0"), (0, b"\x10\0")])
+def test_long_and_empty_values_need_the_header_of_two_bytes(size, profile):
+    assert rtp.write_extensions([(1, bytes(size))])[:2] == profile

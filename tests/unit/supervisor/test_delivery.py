@@ -65,3 +65,27 @@ def test_repetitions_are_recognised_by_their_number() -> None:
     assert record.received == 4
     record.begin_again()
     assert (record.sent, record.received) == (0, 0)
+
+
+class Telling:
+    """A channel of another stack: it cannot say what was acknowledged."""
+
+
+def test_what_had_no_room_counts_as_in_doubt_only_as_long_as_it_may_be_lost() -> None:
+    record, channel = DeliveryRecord(QueueLimits(size_bytes=2, doubt_time=7.0)), Telling()
+    for number in range(5):
+        record.note_sent(number, 1, float(number), channel)  # 3 of them have no room
+    record.note_sent(5, 1, 5.0, channel)
+    record.note_sent(6, 1, 6.0, channel)
+    # only what was sent within 7 s before the trouble is in doubt: messages 3 to 6
+    record.doubt(channel, 10.0, 12.0)
+    assert record.take() == ((5, 6), 2)
+    assert record.take() == ((), 0)
+
+
+def test_what_is_old_is_forgotten_and_not_counted() -> None:
+    record, channel = DeliveryRecord(QueueLimits(doubt_time=7.0)), Telling()
+    record.note_sent("old", 1, 0.0, channel)
+    record.note_sent("new", 1, 14.5, channel)
+    record.doubt(channel, 1.0, 15.0)
+    assert record.take() == (("new",), 0)

@@ -178,3 +178,57 @@ def test_counts_that_make_no_sense_are_left_out() -> None:
     report = read_report_untrusted({MEMBER: {"peer": "x", "received": flood}})
     assert report is not None
     assert report.received == {}
+
+
+@virtual
+@pytest.mark.parametrize(
+    ("peer", "of", "again"),
+    [
+        ("B", "A", [3, 4]),
+        # counts of what our predecessor has sent, or of another program there, say nothing of our messages
+        ("B", "another", [0, 1, 2, 3, 4]),
+        ("C", "A", [0, 1, 2, 3, 4]),
+    ],
+)
+async def test_counts_are_those_of_the_same_two_programs(peer: str, of: str, again: list[int]) -> None:
+    a, b, (channel, *_), _ = pair()
+    a.begin()
+    heard = b.say("offer")
+    received = dict.fromkeys(a.handover._keys(), 3)
+    heard[MEMBER] = {"peer": peer, "of": of, "received": received}
+    a.handover.hear(heard)
+    a.say("answer")
+    inner = Telling()
+    channel.attach(inner, 2)
+    assert inner.sent == [f"x {number}" for number in again]
+    assert not a.told
+
+
+@virtual
+async def test_a_connection_is_settled_once() -> None:
+    a, b, (channel, *_), _ = pair()
+    a.begin()
+    heard = b.say("offer")
+    heard[MEMBER]["received"] = dict.fromkeys(a.handover._keys(), 3)
+    a.handover.hear(heard)
+    first = a.say("answer")
+    # the same connection is negotiated again, and the counts have gone on: nothing is in doubt any more
+    inner = Telling()
+    channel.attach(inner, 2)
+    heard = b.say("offer")
+    heard[MEMBER]["received"] = dict.fromkeys(a.handover._keys(), 0)
+    a.handover.hear(heard)
+    assert a.say("answer")[MEMBER]["resumes"] == first[MEMBER]["resumes"]
+    assert inner.sent == ["x 3", "x 4"]
+
+
+@virtual
+async def test_channels_of_an_earlier_connection_are_not_resumed() -> None:
+    a, b, ours, _ = pair()
+    a.begin()
+    a.handover.hear(b.say("offer"))
+    assert len(a.say("answer")[MEMBER]["resumes"]) == len(ours)
+    a.begin()
+    a.channels.remove(ours[1])
+    a.handover.hear(b.say("offer"))
+    assert len(a.say("answer")[MEMBER]["resumes"]) == len(ours) - 1
