@@ -309,15 +309,20 @@ class PeerJSService:
         if self.serialization == "json" and isinstance(data, bytes):
             raise NotSupportedError("the JSON serialization carries no bytes")
         there = [self._others.get(id_) for id_ in (self._host.participants if to is None else [to.id])]
+        failure: InvalidStateError | None = None
         for other in there:
             if other is None:
                 continue
-            if other.data is None:
-                await self._reach(other)
             try:
+                if other.data is None:
+                    await self._reach(other)
                 other.outbox.put_nowait(data)
             except asyncio.QueueFull:
-                raise InvalidStateError(f"{_OUTBOX_MAX} messages wait for {other.id} already") from None
+                failure = InvalidStateError(f"{_OUTBOX_MAX} messages wait for {other.id} already")
+            except InvalidStateError as error:
+                failure = error
+        if failure is not None:
+            raise failure  # the others get it
 
     async def set_metadata(self, _metadata: Mapping[str, Any]) -> None:
         """Refuse: PeerJS has no metadata but those given at `join`."""

@@ -8,7 +8,9 @@ import pytest
 from rtcpeer.calls.binarypack import pack
 from rtcpeer.calls.host import CallHost
 from rtcpeer.calls.peerjs import PeerJS, PeerJSCall, PeerJSData
+from rtcpeer.calls.peerjs_calls import PeerJSService
 from rtcpeer.calls.request import JoinRequest
+from rtcpeer.errors import InvalidStateError
 from rtcpeer.testing import no_leaks
 
 rtcmc = pytest.importorskip("rtcpeer.calls.rtcmulticonnection", reason="the extra socketio is not installed")
@@ -98,6 +100,20 @@ async def test_messages_of_a_peerjs_connection():
     assert peer.counters["unread message"] > 0
     await data.peer.close()
     await peer.close()
+
+
+async def test_a_peerjs_peer_that_takes_nothing_keeps_nothing_from_the_others():
+    request = JoinRequest("http://example.org/")
+    service = PeerJSService(request)
+    host = service._host = CallHost(request, lambda _: None)
+    for name in ("full", "other"):
+        host.participant_joined(name)
+        service._other(name).data = object()
+    for number in range(1000):
+        await service.send(number, host.participants["full"])
+    with pytest.raises(InvalidStateError, match="1000 messages wait for full"):
+        await service.send("hello", None)
+    assert service._other("other").outbox.get_nowait() == "hello"
 
 
 async def test_a_server_of_rtcmulticonnection():
