@@ -20,11 +20,10 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 from rtcpeer.aio import Inbox
 from rtcpeer.errors import InvalidStateError, RTCSyntaxError
+from rtcpeer.sdp.text import MAX_LENGTH
 
 Message = Mapping[str, Any]
 
-# like the limit for descriptions everywhere else (design, section 8)
-_MAX_SDP = 10_000_000
 _TYPES = ("offer", "answer", "pranswer", "rollback")
 
 
@@ -102,8 +101,8 @@ def read_message_untrusted(value: Any) -> Message:
     if "type" in value and ("sdp" in value or value["type"] == "rollback"):
         if value["type"] not in _TYPES or not isinstance(value.get("sdp", ""), str):
             raise RTCSyntaxError("the signaling message is no description", fault="remote")
-        if len(value.get("sdp", "")) > _MAX_SDP:
-            raise RTCSyntaxError("the description is longer than 10 MB", fault="remote")
+        if len(value.get("sdp", "")) > MAX_LENGTH:
+            raise RTCSyntaxError(f"the description is longer than {MAX_LENGTH} characters", fault="remote")
         return value
     if "candidate" in value:
         if value["candidate"] is None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from rtcpeer.errors import InvalidStateError, RTCSyntaxError
+from rtcpeer.sdp.text import MAX_LENGTH
 from rtcpeer.signaling.channel import (
     MemoryChannel,
     MemoryPair,
@@ -201,3 +202,11 @@ def test_read_rubbish(given: Any) -> None:
     with pytest.raises(RTCSyntaxError) as caught:
         read_message_untrusted(given)
     assert caught.value.fault == "remote"
+
+
+def test_a_description_that_no_connection_would_read_is_refused_as_it_arrives() -> None:
+    """The limit is that of the parser, and not a larger one of its own."""
+    longest = {"type": "offer", "sdp": "x" * MAX_LENGTH}
+    assert read_message_untrusted(longest) == longest
+    with pytest.raises(RTCSyntaxError, match="longer than 1048576 characters"):
+        read_message_untrusted({"type": "offer", "sdp": "x" * (MAX_LENGTH + 1)})
