@@ -131,11 +131,23 @@ def test_what_is_kept_is_bounded():
     sent = [packet(i, b"x") for i in range(1000)]
     for first in range(0, 1000, 2):
         recovery.add_correction(fec.correct([protected(p) for p in sent[first : first + 2]], 1)[0])
+    assert len(recovery._corrections) == fec._CORRECTIONS_MAX
     for data in sent:
         recovery.add_media(data, 96)
 
     assert len(recovery._media) <= fec._MEDIA_MAX
-    assert len(recovery._corrections) <= fec._CORRECTIONS_MAX
+    assert not recovery._corrections
+
+
+@pytest.mark.parametrize(("flipped", "made"), [(0, 1), (0x4000, 0)])
+def test_a_packet_that_would_be_longer_than_what_protects_it_is_none(flipped, made):
+    sent = [packet(i, b"data") for i in range(2)]
+    correction = bytearray(fec.correct([protected(p) for p in sent], 1)[0])
+    correction[8:10] = (int.from_bytes(correction[8:10], "big") ^ flipped).to_bytes(2, "big")
+    recovery = fec.Recovery(7, 3)
+    recovery.add_media(sent[0], 96)
+
+    assert len(recovery.add_correction(bytes(correction))) == made
 
 
 @pytest.mark.parametrize(

@@ -26,4 +26,5 @@ def test_every_snippet_runs(pytester):
     result.assert_outcomes(passed=tests)
     durations = [float(line.partition("s")[0]) for line in result.outlines if re.match(r"\d+\.\d+s ", line)]
     assert durations
-    assert max(durations) < 1
+    # minutes of virtual time take none of real time; a busy machine takes its own
+    assert max(durations) < 15
