@@ -22,7 +22,7 @@ import aiohttp
 
 from rtcpeer.aio import TaskSet
 from rtcpeer.calls.patience import Patience
-from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
+from rtcpeer.errors import InvalidStateError, NetworkError, RtcPeerError, RTCTimeoutError, SignalingRefused
 
 REQUEST_TIMEOUT: Final = 10.0
 KEEPALIVE: Final = 25.0  # Janus forgets a session after 60 s of silence
@@ -302,14 +302,14 @@ class JanusSession:
     def _hear(self, text: str) -> None:
         try:
             message = json.loads(text)
-            kind = message["janus"]
-            transaction = message.get("transaction")
-            sender = message.get("sender")
-            handle = self.handles.get(sender) if isinstance(sender, int) else None
+            kind = str(message["janus"])
+            transaction, sender = message.get("transaction"), message.get("sender")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             self._on_nonsense(f"message: {error!r}")
             return
-        answer = self._answers.get(transaction) if isinstance(transaction, str) else None
+        transaction = transaction if isinstance(transaction, str) else ""
+        handle = self.handles.get(sender) if isinstance(sender, int) else None
+        answer = self._answers.get(transaction)
         if kind == "ack" and transaction in self._messages:
             return  # the event follows, or has overtaken it
         if answer is not None and kind in ("success", "error", "event", "ack"):
@@ -320,14 +320,14 @@ class JanusSession:
                 self._beginning_anew = True
                 self._tasks.start(self._begin_anew(), "timeout", on_error=self._on_end)
         elif handle is not None:
-            self._tell(handle, kind, message)
+            try:
+                self._tell(handle, kind, message)
+            except (RtcPeerError, LookupError, TypeError, ValueError, AttributeError) as error:
+                self._on_nonsense(f"{kind[:20]}: {error!r}")
 
     def _tell(self, handle: JanusHandle, kind: str, message: dict[str, Any]) -> None:
         if kind == "event":
-            try:
-                handle.on_event(plugin_data(message), _jsep(message))
-            except (NetworkError, KeyError, TypeError, ValueError, AttributeError) as error:
-                self._on_nonsense(f"event: {error!r}")
+            handle.on_event(plugin_data(message), _jsep(message))
         elif kind == "trickle":
             candidate = message.get("candidate")
             if isinstance(candidate, dict):

@@ -175,6 +175,14 @@ async def test_nonsense_in_the_room():
             {"publishers": [{"id": "a", "display": 7, "streams": [{"type": "video"}, 5]}]},
         ):
             await janus.tell({"videoroom": "event", **data})
+        for frame in (
+            {"janus": "ack", "transaction": []},
+            {"janus": {"a": 1}, "sender": 2},
+            {"janus": "success", "transaction": {}, "sender": True},
+            {"janus": "trickle", "sender": 2, "candidate": {"candidate": 5, "sdpMLineIndex": []}},
+            {"janus": "event", "sender": 2, "plugindata": {"data": {}}, "jsep": {"type": [], "sdp": 5}},
+        ):
+            await janus.sockets[-1].send_str(json.dumps(frame))
         await janus.sockets[-1].send_bytes(b"\x00")
         await janus.tell({"videoroom": "event", "joining": {"id": 5, "display": "Eve"}})
         await diary.get(ParticipantJoined, 3)
