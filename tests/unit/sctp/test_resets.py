@@ -1,156 +1,154 @@
-"""Resets of streams by themselves: our requests and the other end's (RFC 6525)."""
+"""Resets of streams in both directions, with an association that takes notes."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 
-import pytest
-
-from rtcpeer.sctp.packets import STREAMS_MAX, Parameter, parameters_untrusted, write_parameter
+from rtcpeer.sctp.packets import STREAMS_MAX, ChunkType, Parameter, write_parameter
 from rtcpeer.sctp.resets import StreamResets
 
 PERFORMED, DENIED, BAD_SEQUENCE, IN_PROGRESS = 1, 2, 5, 6
-NOW, TIMEOUT = 50.0, 1.0
-OURS, THEIRS = 500, 900
+THEIRS = 500  # the number of the other end's first request
 
 
-class Desk:
-    """The resets of one end, and what came of them."""
+class Association:
+    """Notes what it is told, and what it is to send."""
 
-    def __init__(self, *, outbound: int = STREAMS_MAX) -> None:
-        self.said: list[tuple[int, bytes]] = []
-        self.events: list[tuple[str, object]] = []
-        self.resets = StreamResets(self, OURS)
-        self.resets.begin(THEIRS, outbound)
+    def __init__(self, sequence: int = 100) -> None:
+        self.told: list[tuple[str, object]] = []
+        self.sent: list[bytes] = []
+        self.resets = StreamResets(self, sequence)
+        self.resets.begin(THEIRS, 16)
 
     def send_reconfig(self, chunk: bytes) -> None:
-        self.said += parameters_untrusted(chunk[4:])
+        assert chunk[0] == ChunkType.RE_CONFIG
+        self.sent.append(chunk[4:])
 
     def on_inbound_reset(self, streams: Iterable[int]) -> None:
-        self.events.append(("inbound", list(streams)))
+        self.told.append(("inbound", list(streams)))
 
     def on_inbound_reset_all(self) -> None:
-        self.events.append(("inbound", "all"))
+        self.told.append(("inbound", "all"))
 
     def on_outbound_reset(self, stream: int) -> None:
-        self.events.append(("outbound", stream))
+        self.told.append(("outbound", stream))
 
     def on_stream_closing(self, stream: int) -> None:
-        self.events.append(("closing", stream))
+        self.told.append(("closing", stream))
 
     def on_stream_closed(self, stream: int) -> None:
-        self.events.append(("closed", stream))
+        self.told.append(("closed", stream))
 
-    def hear(self, kind: Parameter, content: bytes) -> list[tuple[int, int]]:
-        """What the other end says; the answers: number and result."""
-        self.said.clear()
-        self.resets.receive_untrusted(write_parameter(kind, content), 100, NOW, TIMEOUT)
-        answers = [c for k, c in self.said if k == Parameter.RESET_RESPONSE]
-        return [(int.from_bytes(c[:4]), int.from_bytes(c[4:8])) for c in answers]
+    def advance(self, *busy: int, now: float = 0.0) -> None:
+        self.resets.advance(lambda stream: stream in busy, 1000, now, 1.0)
 
-    def reset(self, number: int, *streams: int, last: int = 100) -> list[tuple[int, int]]:
-        body = number.to_bytes(4) + bytes(4) + last.to_bytes(4) + b"".join(s.to_bytes(2) for s in streams)
-        return self.hear(Parameter.OUTGOING_RESET, body)
+    def receive(self, parameter: bytes, cumulative: int = 1000, now: float = 0.0) -> None:
+        self.resets.receive_untrusted(parameter, cumulative, now, 1.0)
 
-    def ask(self, *streams: int, queued: Iterable[int] = ()) -> None:
-        for stream in streams:
-            self.resets.ask(stream)
-        self.resets.advance(lambda stream: stream in queued, 7, NOW, TIMEOUT)
+    def answers(self) -> list[tuple[int, int]]:
+        """Number and result of each answer that was sent."""
+        found = [chunk for chunk in self.sent if chunk[:2] == Parameter.RESET_RESPONSE.to_bytes(2)]
+        return [struct.unpack_from("!LL", chunk, 4) for chunk in found]
 
 
-def test_the_last_request_is_answered_as_before_whatever_came_between() -> None:
-    desk = Desk()
-    assert desk.reset(THEIRS, 3) == [(THEIRS, PERFORMED)]
-    assert desk.reset(THEIRS + 5, 3) == [(THEIRS + 5, BAD_SEQUENCE)]
-    assert desk.reset(THEIRS, 3) == [(THEIRS, PERFORMED)]
-    assert desk.hear(Parameter.TSN_RESET, (THEIRS + 1).to_bytes(4)) == [(THEIRS + 1, DENIED)]
-    assert desk.reset(THEIRS + 1, 3) == [(THEIRS + 1, DENIED)]
-    assert desk.events == [("inbound", [3])]
+def outgoing(sequence: int, *streams: int, last: int = 1000) -> bytes:
+    body = struct.pack("!LLL", sequence, 0, last) + b"".join(stream.to_bytes(2) for stream in streams)
+    return write_parameter(Parameter.OUTGOING_RESET, body)
 
 
-@pytest.mark.parametrize(("room", "result"), [(3, PERFORMED), (2, DENIED)])
-def test_streams_are_added_up_to_all_there_are(room: int, result: int) -> None:
-    desk = Desk(outbound=STREAMS_MAX - room)
-    answer = desk.hear(Parameter.ADD_OUTGOING, THEIRS.to_bytes(4) + (3).to_bytes(2) + bytes(2))
-    assert answer == [(THEIRS, result)]
-    assert desk.resets.inbound_max == STREAMS_MAX - (0 if result == PERFORMED else room)
+def answer(sequence: int, result: int) -> bytes:
+    return write_parameter(Parameter.RESET_RESPONSE, struct.pack("!LL", sequence, result))
 
 
-def test_a_request_is_repeated_with_growing_waits_and_a_path_that_is_back_begins_them_anew() -> None:
-    desk = Desk()
-    desk.ask(3)
-    waits = []
-    for _ in range(6):
-        assert desk.resets.deadline is not None
-        waits.append(desk.resets.deadline - NOW)
-        desk.resets.expire(NOW, TIMEOUT)
-    assert waits == [1, 2, 4, 8, 8, 8]
-    desk.resets.wake(NOW, TIMEOUT)
-    assert desk.resets.deadline == NOW + 1
-    desk.resets.expire(NOW, TIMEOUT)
-    assert desk.resets.deadline == NOW + 2
-    assert [kind for kind, _ in desk.said] == [Parameter.OUTGOING_RESET] * 9
+def test_a_channel_is_closed_when_both_halves_are_reset():
+    end = Association()
+    end.resets.open(3)
+    end.resets.ask(3)
+    end.advance(3)
+    assert end.sent == [], "not before everything was sent"
+    end.advance()
+    assert struct.unpack_from("!LLLH", end.sent[0], 4) == (100, THEIRS - 1, 1000, 3)
+    end.receive(answer(100, PERFORMED))
+    assert end.told == [("outbound", 3)]
+    end.receive(outgoing(THEIRS, 3))
+    assert end.told == [("outbound", 3), ("inbound", [3]), ("closed", 3)]
+    assert end.answers() == [(THEIRS, PERFORMED)]
 
 
-def test_one_request_is_under_way_at_a_time_and_waits_for_what_is_queued() -> None:
-    desk = Desk()
-    desk.ask(3, 4, queued=[4])
-    assert desk.resets.is_wanted
-    desk.ask(queued=[])
-    (request,) = desk.said
-    assert request[1][12:] == b"\0\3"
-    desk.hear(Parameter.RESET_RESPONSE, OURS.to_bytes(4) + PERFORMED.to_bytes(4))
-    desk.ask(queued=[])
-    (request,) = desk.said
-    assert request[1] == (OURS + 1).to_bytes(4) + (THEIRS - 1).to_bytes(4) + (7).to_bytes(4) + b"\0\4"
+def test_what_the_other_end_resets_first_is_closing_here():
+    end = Association()
+    end.resets.open(3)
+    end.receive(outgoing(THEIRS, 3, 9))
+    assert end.told == [("inbound", [3, 9]), ("closing", 3)]
+    end.receive(outgoing(THEIRS, 3, 9))
+    assert end.answers() == [(THEIRS, PERFORMED)] * 2, "a repetition has the same answer and no effect"
+    assert len(end.told) == 2
+    end.receive(outgoing(THEIRS + 7, 3))
+    assert end.answers()[-1] == (THEIRS + 7, BAD_SEQUENCE)
 
 
-def test_an_answer_to_another_request_changes_nothing() -> None:
-    desk = Desk()
-    desk.resets.open(3)
-    desk.ask(3)
-    desk.hear(Parameter.RESET_RESPONSE, (OURS - 1).to_bytes(4) + PERFORMED.to_bytes(4))
-    assert not desk.events
-    assert desk.resets.deadline is not None
-    # one that is in progress there is asked for again, without haste
-    desk.resets.expire(NOW, TIMEOUT)
-    desk.hear(Parameter.RESET_RESPONSE, OURS.to_bytes(4) + IN_PROGRESS.to_bytes(4))
-    assert desk.resets.deadline == NOW + TIMEOUT
+def test_a_reset_waits_for_the_data_before_it():
+    end = Association()
+    end.resets.open(3)
+    end.receive(outgoing(THEIRS, 3, last=1010))
+    assert end.resets.waits_for_data
+    assert (end.told, end.answers()) == ([], [(THEIRS, IN_PROGRESS)])
+    end.resets.on_received(1009)
+    assert end.told == []
+    end.resets.on_received(1010)
+    assert end.told == [("inbound", [3]), ("closing", 3)]
+    assert end.answers()[-1] == (THEIRS, PERFORMED)
+    assert not end.resets.waits_for_data
 
 
-def test_a_stream_is_closed_when_both_halves_are_reset_in_either_order() -> None:
-    desk = Desk()
-    for stream in (3, 4):
-        desk.resets.open(stream)
-    desk.reset(THEIRS, 3)
-    assert desk.events == [("inbound", [3]), ("closing", 3)]
-    desk.ask(3, 4)
-    desk.hear(Parameter.RESET_RESPONSE, OURS.to_bytes(4) + PERFORMED.to_bytes(4))
-    assert desk.events[2:] == [("outbound", 3), ("closed", 3), ("outbound", 4)]
-    desk.reset(THEIRS + 1, 4)
-    assert desk.events[5:] == [("inbound", [4]), ("closed", 4)]
-    # it is nobody's any more
-    desk.reset(THEIRS + 2, 4, 4)
-    assert desk.events[7:] == [("inbound", [4, 4])]
+def test_a_request_without_streams_is_for_all_that_are_open():
+    end = Association()
+    for stream in (5, 2):
+        end.resets.open(stream)
+    end.receive(outgoing(THEIRS))
+    assert end.told == [("inbound", "all"), ("closing", 2), ("closing", 5)]
 
 
-def test_a_reset_of_all_streams_closes_those_that_are_open() -> None:
-    desk = Desk()
-    for stream in (4, 3):
-        desk.resets.open(stream)
-    desk.reset(THEIRS)
-    assert desk.events == [("inbound", "all"), ("closing", 3), ("closing", 4)]
+def test_an_unanswered_request_is_sent_again_ever_more_slowly():
+    end = Association()
+    end.resets.open(3)
+    end.resets.ask(3)
+    end.advance(now=0.0)
+    deadlines = [end.resets.deadline]
+    for _ in range(4):
+        now = end.resets.deadline
+        assert now is not None
+        end.resets.expire(now, 1.0)
+        deadlines.append(end.resets.deadline)
+    assert deadlines == [1.0, 3.0, 7.0, 15.0, 23.0]
+    assert len(set(end.sent)) == 1
+    end.receive(answer(100, IN_PROGRESS), now=23.0)
+    assert end.resets.deadline == 24.0
+    end.resets.ask(4)
+    end.advance()
+    assert len(set(end.sent)) == 1, "one request at a time"
+    end.receive(answer(99, PERFORMED))
+    assert end.resets.deadline == 24.0
 
 
-def test_after_the_end_nothing_is_asked_for() -> None:
-    desk = Desk()
-    desk.ask(3)
-    desk.resets.ask(4)
-    desk.resets.stop()
-    desk.said.clear()
-    assert not desk.resets.is_wanted
-    desk.resets.expire(NOW, TIMEOUT)
-    desk.resets.wake(NOW, TIMEOUT)
-    desk.ask()
-    assert not desk.said
-    assert desk.resets.deadline is None
+def test_a_refused_reset_closes_the_channel_all_the_same():
+    end = Association()
+    end.resets.open(3)
+    end.resets.ask(3)
+    end.advance()
+    end.receive(answer(100, DENIED))
+    assert end.told == [("closed", 3)]
+    assert end.resets.deadline is None
+
+
+def test_more_streams_up_to_the_limit_and_nothing_that_browsers_do_not_use():
+    end = Association()
+    add = Parameter.ADD_OUTGOING
+    end.receive(write_parameter(add, struct.pack("!LHH", THEIRS, 10, 0)))
+    assert end.resets.inbound_max == 26
+    end.receive(write_parameter(add, struct.pack("!LHH", THEIRS + 1, STREAMS_MAX, 0)))
+    end.receive(write_parameter(Parameter.TSN_RESET, struct.pack("!L", THEIRS + 2)))
+    end.receive(write_parameter(add, b"\0"))
+    assert end.resets.inbound_max == 26
+    assert end.answers() == [(THEIRS, PERFORMED), (THEIRS + 1, DENIED), (THEIRS + 2, DENIED)]
