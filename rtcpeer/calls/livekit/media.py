@@ -11,9 +11,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from rtcpeer.config.configuration import RTCConfiguration
-from rtcpeer.errors import InvalidStateError, NetworkError, OperationError, RtcPeerError
+from rtcpeer.errors import InvalidStateError, NetworkError, RtcPeerError
 from rtcpeer.media.stream import MediaStream
 from rtcpeer.peer.connection import RTCPeerConnection
+from rtcpeer.signaling.livekit.early import EarlyCandidates
 from rtcpeer.signaling.livekit.messages import (
     LOSSY,
     RELIABLE,
@@ -22,8 +23,6 @@ from rtcpeer.signaling.livekit.messages import (
     rtc,
 )
 
-# Candidates that may come before their description.
-EARLY_MAX = 64
 OPEN_TIMEOUT = 10.0
 BUFFERED_MAX = 8 << 20
 # Streams wait while more than this is in the channel, in bytes.
@@ -62,7 +61,7 @@ class LiveKitMedia:
         self._on_data = on_data
         self._on_failed = on_failed
         self._cids: dict[Any, str] = {}  # what the server calls a sender's track before it has a sid
-        self._early: list[tuple[RTCPeerConnection, dict[str, Any]]] = []
+        self._early = EarlyCandidates()
         self._publisher_lock = asyncio.Lock()
         self._subscriber_lock = asyncio.Lock()
         self._offer_id = 0
@@ -143,7 +142,7 @@ class LiveKitMedia:
             if description.id not in (0, self._offer_id):
                 return
             await self.publisher.setRemoteDescription({"type": "answer", "sdp": description.sdp})
-            await self._add_early(self.publisher)
+            await self._early.add(self.publisher)
         if self._again:
             await self.offer()
 
@@ -153,7 +152,7 @@ class LiveKitMedia:
             self.mids.update(description.mid_to_track_id)
             pc = self.subscriber
             await pc.setRemoteDescription({"type": "offer", "sdp": description.sdp})
-            await self._add_early(pc)
+            await self._early.add(pc)
             await pc.setLocalDescription()
             answer = rtc.SessionDescription(type="answer", sdp=_sdp_of(pc), id=description.id)
             await self._send(rtc.SignalRequest(answer=answer))
@@ -166,24 +165,7 @@ class LiveKitMedia:
         pc = self.publisher if is_ours else self.subscriber
         members = read_candidate_untrusted(trickle.candidateInit)
         async with self._publisher_lock if is_ours else self._subscriber_lock:
-            if pc.remoteDescription is not None:
-                try:
-                    await pc.addIceCandidate(members)
-                    return
-                except OperationError:  # of a description that is still to come
-                    pass
-            if len(self._early) >= EARLY_MAX:
-                raise OperationError("too many candidates before their description")
-            self._early.append((pc, members))
-
-    async def _add_early(self, pc: RTCPeerConnection) -> None:
-        mine = [members for owner, members in self._early if owner is pc]
-        self._early = [one for one in self._early if one[0] is not pc]
-        for members in mine:
-            try:
-                await pc.addIceCandidate(members)
-            except RtcPeerError:  # of a description that never came
-                continue
+            await self._early.take(pc, members)
 
     async def connected(self, timeout: float) -> bool:
         """Whether our connection is there within some seconds."""

@@ -11,7 +11,6 @@ a section per subscribed track. With one connection only the client offers: the 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from rtcpeer.errors import OperationError
 from rtcpeer.media.stream import MediaStream
 from rtcpeer.peer.connection import RTCPeerConnection
 from rtcpeer.peer.forwarder import Forwarder, ForwarderOutput
+from rtcpeer.signaling.livekit.early import EarlyCandidates
 from rtcpeer.signaling.livekit.messages import (
     LOSSY,
     RELIABLE,
@@ -34,8 +34,6 @@ from rtcpeer.signaling.livekit.messages import (
 # Data that waits for a channel to open, and that may wait in one, in bytes; more is dropped and counted.
 WAITING_MAX = 1 << 20
 BUFFERED_MAX = 8 << 20
-# Candidates that may come before their description.
-EARLY_MAX = 64
 
 
 _RIDS = {models.VideoQuality.LOW: "q", models.VideoQuality.MEDIUM: "h", models.VideoQuality.HIGH: "f"}
@@ -138,7 +136,7 @@ class ParticipantMedia:
         self._told: dict[str, str] = {}  # the client's id of the track that a section sends, by mid
         self._channels: dict[str, Any] = {}
         self._waiting: list[bytes] = []
-        self._early: list[tuple[RTCPeerConnection, dict[str, Any]]] = []
+        self._early = EarlyCandidates()
         self._lock = asyncio.Lock()
         self._offer_id = 0
         self._offering = False
@@ -157,7 +155,7 @@ class ParticipantMedia:
         async with self._lock:
             pc = self.publisher
             await pc.setRemoteDescription({"type": "offer", "sdp": description.sdp})
-            await self._add_early(pc)
+            await self._early.add(pc)
             self._find_tracks(description.sdp)
             if self.single:
                 self._place()
@@ -176,7 +174,7 @@ class ParticipantMedia:
                 raise MessageError("an answer that answers no offer")
             await self.subscriber.setRemoteDescription({"type": "answer", "sdp": description.sdp})
             self._offering = False
-            await self._add_early(self.subscriber)
+            await self._early.add(self.subscriber)
         if self._offer_again:
             await self.offer()
 
@@ -185,23 +183,10 @@ class ParticipantMedia:
         pc = self.publisher if target == rtc.SignalTarget.PUBLISHER else self.subscriber
         members = read_candidate_untrusted(text)
         async with self._lock:
-            if pc.remoteDescription is not None:
-                try:
-                    await pc.addIceCandidate(members)
-                    return
-                except OperationError:  # of a description that is still to come
-                    pass
-            if len(self._early) >= EARLY_MAX:
-                raise MessageError("too many candidates before their description")
-            self._early.append((pc, members))
-
-    async def _add_early(self, pc: RTCPeerConnection) -> None:
-        """Add candidates that came before the description to which they belong."""
-        early, self._early = self._early, [one for one in self._early if one[0] is not pc]
-        for owner, members in early:
-            if owner is pc:
-                with contextlib.suppress(OperationError):  # of a description that never came
-                    await pc.addIceCandidate(members)
+            try:
+                await self._early.take(pc, members)
+            except OperationError as error:
+                raise MessageError(str(error)) from None
 
     async def offer(self, *, restart: bool = False) -> None:
         """Offer on the subscriber's connection what has changed there; at once, or after the answer that is awaited."""
