@@ -162,7 +162,7 @@ def test_versions_padding_and_lengths(ids, data, payload):
     ("extension", "mid"),
     [
         (b"\xbe\xde\0\1\x10a\0\0", "a"),
-        (b"\xbe\xde\0\1\xf0\x10a\0", None),  # RFC 8285 4.2: nothing is read behind an id of 15
+        (b"\xbe\xde\0\1\xf0x\x10a", None),  # RFC 8285 4.2: nothing is read behind an id of 15
         (b"\xbe\xde\0\1\0\0\x10a", "a"),
         (b"\xbe\xde\0\1\x1fabc", "abc"),  # longer than the header: what is behind it is the payload
         (b"\x10\0\0\1\1\1a\0", "a"),
