@@ -133,6 +133,8 @@ class SourceStream:
         self._payload_type = -1
         # where the last key frame began
         self._key: RelayPacket | None = None
+        # all of the frame that begins with it is here, up to this number
+        self._key_reach = 0
         # outputs by the way their packets are written; replaced, never changed, so that a loop over it is safe
         self.groups: tuple[tuple[HeaderPlan, tuple[Output, ...]], ...] = ()
         self.waiting: tuple[Output, ...] = ()
@@ -225,7 +227,7 @@ class SourceStream:
             self.keyframes.seen(now)
             key = self._key
             if key is None or packet.number > key.number:
-                self._key = packet
+                self._key, self._key_reach = packet, packet.number
                 if packet.is_told_key:
                     self.structure = packet.element(URI_DEPENDENCY)
         waiting = self.waiting
@@ -252,10 +254,14 @@ class SourceStream:
 
     def _has_end(self, key: RelayPacket) -> bool:
         """Whether the frame that begins with this packet is here, up to its last one."""
-        for number in range(key.number, self.highest + 1):
+        if self.history.get(key.number) is not key:
+            return False
+        # what was here at the last look is here still: a frame without an end costs the same with each packet
+        for number in range(self._key_reach, self.highest + 1):
             packet = self.history.get(number)
             if packet is None or packet.timestamp != key.timestamp:
                 return False
+            self._key_reach = number
             if packet.marker:
                 return True
         return False

@@ -347,3 +347,27 @@ def test_a_key_frame_that_is_torn_is_waited_for():
     assert subscriber.output.stream is second.stream
     assert len(subscriber.sent) == 1 + 5
     assert set(steps(subscriber.numbers)) == {1}
+
+
+def test_a_key_frame_without_an_end_costs_the_same_with_each_packet(monkeypatch):
+    """Who switches to a publisher waits for its whole key frame; one without an end is not searched each time."""
+    first, second, subscriber = Publisher(1), Publisher(2), Subscriber()
+    first.stream.join(subscriber.output, 0.0)
+    first.send(0.0, key=True)
+    second.stream.join(subscriber.output, 0.0)
+    packets = second.picture_packets(key=True, count=400)
+    looks = 0
+    get = second.stream.history.__class__.get
+
+    def count(self, number):
+        nonlocal looks
+        looks += 1
+        return get(self, number)
+
+    monkeypatch.setattr(second.stream.history.__class__, "get", count)
+    for packet in packets[:-1]:
+        second.take(packet, 0.01)
+    assert looks < 4 * len(packets)
+    assert subscriber.output.stream is first.stream
+    second.take(packets[-1], 0.02)
+    assert subscriber.output.stream is second.stream
