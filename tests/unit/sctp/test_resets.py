@@ -152,3 +152,46 @@ def test_more_streams_up_to_the_limit_and_nothing_that_browsers_do_not_use():
     end.receive(write_parameter(add, b"\0"))
     assert end.resets.inbound_max == 26
     assert end.answers() == [(THEIRS, PERFORMED), (THEIRS + 1, DENIED), (THEIRS + 2, DENIED)]
+
+
+def test_the_last_request_is_answered_as_before_whatever_came_between():
+    end = Association()
+    end.receive(outgoing(THEIRS, 3))
+    end.receive(outgoing(THEIRS + 5, 3))
+    end.receive(outgoing(THEIRS, 3))
+    assert end.answers() == [(THEIRS, PERFORMED), (THEIRS + 5, BAD_SEQUENCE), (THEIRS, PERFORMED)]
+    assert end.told == [("inbound", [3])]
+
+
+def test_the_last_stream_that_there_is_can_be_added():
+    end = Association()
+    end.resets.begin(THEIRS, STREAMS_MAX - 3)
+    end.receive(write_parameter(Parameter.ADD_OUTGOING, struct.pack("!LHH", THEIRS, 3, 0)))
+    end.receive(write_parameter(Parameter.ADD_OUTGOING, struct.pack("!LHH", THEIRS + 1, 1, 0)))
+    assert end.answers() == [(THEIRS, PERFORMED), (THEIRS + 1, DENIED)]
+    assert end.resets.inbound_max == STREAMS_MAX
+
+
+def test_a_path_that_is_back_begins_the_waits_anew():
+    end = Association()
+    end.resets.ask(3)
+    end.advance()
+    for _ in range(3):
+        end.resets.expire(10.0, 1.0)
+    assert end.resets.deadline == 18.0
+    end.resets.wake(20.0, 1.0)
+    assert end.resets.deadline == 21.0
+
+
+def test_after_the_end_nothing_is_asked_for():
+    end = Association()
+    end.resets.ask(3)
+    end.advance()
+    end.resets.ask(4)
+    end.resets.stop()
+    end.sent.clear()
+    end.resets.expire(10.0, 1.0)
+    end.resets.wake(20.0, 1.0)
+    end.advance()
+    assert end.sent == []
+    assert end.resets.deadline is None
