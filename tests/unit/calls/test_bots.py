@@ -102,8 +102,11 @@ async def test_listener_is_interrupted(url, capsys):
 
 
 async def test_load(url):
-    totals = await example("load").main(url, "4", "3")
-    assert (totals["joined"], totals["failed"], totals["tracks"]) == (4, 0, 12)
+    for seconds in ("3", "30"):  # a busy machine needs more time for as much
+        totals = await example("load").main(url, "4", seconds)
+        assert (totals["joined"], totals["failed"], totals["tracks"]) == (4, 0, 12)
+        if totals["audio"] > 200:
+            break
     assert totals["audio"] > 200
 
 
