@@ -399,6 +399,9 @@ class RtcmcService:
     async def leave(self) -> None:
         """Implements `CallService.leave`."""
         self._left = True
+        if self._returning is not None:  # it would open the socket again
+            self._returning.cancel()
+            await asyncio.wait([self._returning])
         try:
             if self._mesh is not None:
                 await self._mesh.close()

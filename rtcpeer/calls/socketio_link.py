@@ -34,6 +34,7 @@ class SocketIoLink:
         self._client: Any = None
         self._http: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._closed = False
 
     def on(self, event: str, handler: Callable[..., Any]) -> None:
         """Call a coroutine function or function at each such event, "disconnect" included."""
@@ -43,9 +44,11 @@ class SocketIoLink:
         """Connect; a connection that there was is dropped.
 
         Raises:
-            NetworkError: the server cannot be reached, or speaks otherwise.
+            NetworkError: the server cannot be reached, or speaks otherwise; or the link is closed.
         """
         await self._drop()
+        if self._closed:
+            raise NetworkError("the connection to the server was ended by us", fault="network")
         if self._http is None:
             self._http = aiohttp.ClientSession(ws_response_class=self._make_socket)  # type: ignore[arg-type]
         client = self._client = socketio.AsyncClient(
@@ -102,7 +105,8 @@ class SocketIoLink:
         return self._client
 
     async def close(self) -> None:
-        """End the connection."""
+        """End the connection for good."""
+        self._closed = True
         try:
             await self._drop()
         finally:
@@ -111,7 +115,8 @@ class SocketIoLink:
                 self._http = None
 
     async def _drop(self) -> None:
-        client, self._client = self._client, None
+        # kept until all is done: a cancelled attempt is made again by whoever closes in the end
+        client = self._client
         if client is None:
             return
         with contextlib.suppress(*_FAILURES):  # it is over, whatever the library says of it
@@ -124,9 +129,9 @@ class SocketIoLink:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        socket, self._socket = self._socket, None
-        if socket is not None and socket is not client.eio.ws:
-            # the library forgets it, open, where the first word of a server is none of Engine.IO
+        if self._socket is not None:
+            # the library leaves it open where a server says what is none of Engine.IO
             with contextlib.suppress(*_FAILURES):
                 async with asyncio.timeout(_CLOSE_TIME):
-                    await socket.close()
+                    await self._socket.close()
+        self._client = self._socket = None

@@ -41,6 +41,9 @@ async def test_open_call_lose_open_again_and_close() -> None:
         await link.emit("x", {})
         await link.close()
         await link.close()
+        with pytest.raises(NetworkError, match="ended by us"):  # nobody would close it again
+            await link.open(f"http://127.0.0.1:{port}/", {})
+    other = SocketIoLink()
     with pytest.raises(NetworkError, match="cannot be reached"):
-        await link.open(f"http://127.0.0.1:{port}/", {})
-    await link.close()
+        await other.open(f"http://127.0.0.1:{port}/", {})
+    await other.close()
