@@ -22,7 +22,7 @@ from rtcpeer.calls import (
     join,
 )
 from rtcpeer.cli.demo.observer import MediaObserver
-from rtcpeer.errors import NotSupportedError, SignalingRefused
+from rtcpeer.errors import NetworkError, NotSupportedError, SignalingRefused
 from rtcpeer.testing import no_leaks, synthetic_track
 from tests.interop.chromium import until
 from tests.interop.janus import Janus, why_not
@@ -139,7 +139,8 @@ async def test_a_text_room() -> None:
             await alice.service.kick(alice.participants["carol"], secret="key")
             assert (await heard_c.get(Ended)).reason == "removed"
             await until(lambda: "carol" not in alice.participants, 20)
-            await alice.service.ask("destroy", room=1234, secret="key")
+            with contextlib.suppress(NetworkError):  # it ends alice's own call, perhaps before the answer is here
+                await alice.service.ask("destroy", room=1234, secret="key")
             assert (await heard_b.get(Ended)).reason == "room-closed"
             assert heard_a.of(ParticipantLeft)
         await asyncio.gather(heard_a.task, heard_b.task, heard_c.task)
