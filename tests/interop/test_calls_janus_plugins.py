@@ -139,9 +139,8 @@ async def test_a_text_room() -> None:
             await alice.service.kick(alice.participants["carol"], secret="key")
             assert (await heard_c.get(Ended)).reason == "removed"
             await until(lambda: "carol" not in alice.participants, 20)
-            with contextlib.suppress(
-                NetworkError
-            ):  # it ends alice's own call, perhaps before the answer is here
+            # it ends alice's own call, perhaps before the answer is here
+            with contextlib.suppress(NetworkError):
                 await alice.service.ask("destroy", room=1234, secret="key")
             assert (await heard_b.get(Ended)).reason == "room-closed"
             assert heard_a.of(ParticipantLeft)
