@@ -304,8 +304,9 @@ class Room(EventTarget):
         writer = asyncio.get_running_loop().create_task(
             self._write(socket), name=f"rtcpeer room {self.name}, writer"
         )
+        code = 0
         try:
-            await self._read(socket)
+            code = await self._read(socket)
         finally:
             self._socket = None
             if self._ack_timer is not None:
@@ -314,12 +315,19 @@ class Room(EventTarget):
             writer.cancel()
             await asyncio.wait([writer])
             await socket.close()
-        reason = _FINAL_CODES.get(socket.close_code or 0)
+        reason = _FINAL_CODES.get(code)
         if reason is not None:
             self._end(reason)
 
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        async for message in socket:
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> int:
+        """Take frames until the socket is closed; the code with which it is, 0 if it has none."""
+        while True:
+            message = await socket.receive()
+            if message.type == aiohttp.WSMsgType.CLOSE:
+                # (aiohttp's own code is another one if the server did not wait for our answer)
+                return int(message.data or 0)
+            if message.type in (aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED):
+                return socket.close_code or 0
             if self.endReason:
                 continue  # what was on its way when we left; we wait for the server to close the socket
             if message.type != aiohttp.WSMsgType.TEXT:
@@ -333,7 +341,7 @@ class Room(EventTarget):
             seq = None if frame["type"] in _NOT_NUMBERED else frame.get("seq")
             if self._link.misses(seq):
                 self.notices.add("frame", "the room server has left out frames")
-                return  # what is missing comes when we resume
+                return 0  # what is missing comes when we resume
             if self._link.arrive(seq, len(message.data)):
                 self._frame(frame, len(message.data))
                 self._plan_acknowledgement()

@@ -167,7 +167,7 @@ async def hear(client: RawClient, number: int) -> bool:
     while (message := await client.socket.receive(10)).type == WSMsgType.TEXT:
         if json.loads(message.data).get("message") == {"n": number}:
             return True
-    assert client.socket.close_code == 4001
+    assert message.data == 4001
     return False
 
 

@@ -131,7 +131,9 @@ class RawClient:
         """The code with which the server closes."""
         async with asyncio.timeout(20):
             while not self.socket.closed:
-                await self.socket.receive()
+                message = await self.socket.receive()
+                if message.type == aiohttp.WSMsgType.CLOSE:
+                    return int(message.data)
         return self.socket.close_code
 
 
