@@ -256,9 +256,10 @@ class EncodingGroup:
         """The error of a job that nobody awaits any more is nobody's; but an encoder that hangs is never used again."""
         if job.cancelled():
             return
-        if job.exception() is None:
+        error = job.exception()
+        if error is None:
             self._spend(job.result(), asked_at)
-        if not isinstance(job.exception(), CoderStuckError):
+        if not isinstance(error, CoderStuckError):
             return
         self.encoder = self.encoder.successor()
         self._retry_at = wall_time() + min(_STUCK_RETRY_MAX, _STUCK_RETRY_FIRST * 2**self._hangs)

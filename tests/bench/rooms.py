@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 
 from rtcpeer.signaling import RateLimit, RoomServer
-from tests.bench.run import memory_kb
+from tests.bench.server_process import answer, serving
 
 SECONDS = 10.0
 ROOM = 10  # members of one room
@@ -25,10 +25,7 @@ STAY = 2.0  # seconds that one who joins stays
 async def serve() -> None:
     """The server's process: for each line on its input, its CPU time and memory."""
     async with RoomServer(address_rate=RateLimit(10_000, 10_000), max_waiting=2000) as server:
-        print(server.url, flush=True)
-        loop = asyncio.get_running_loop()
-        while await loop.run_in_executor(None, sys.stdin.readline):
-            print(json.dumps({"cpu": time.process_time(), "kb": memory_kb()}), flush=True)
+        await answer(server.url)
 
 
 async def enter(session: aiohttp.ClientSession, url: str, room: str) -> aiohttp.ClientWebSocketResponse:
@@ -58,26 +55,7 @@ async def visit(session: aiohttp.ClientSession, url: str, room: str) -> float:
 
 
 async def measure(members: int, joins: int) -> dict[str, Any]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.bench.rooms",
-        "serve",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    url = (await process.stdout.readline()).decode().strip()
-
-    async def ask() -> dict[str, Any]:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(b"\n")
-        answer: dict[str, Any] = json.loads(await process.stdout.readline())
-        return answer
-
-    try:
+    async with serving("tests.bench.rooms") as (url, ask):
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             empty = await ask()
             sockets = [await enter(session, url, f"room {n // ROOM}") for n in range(members)]
@@ -106,9 +84,6 @@ async def measure(members: int, joins: int) -> dict[str, Any]:
             "join_ms_p99": round(1000 * times[len(times) * 99 // 100], 1),
             "kb_per_member": round((full["kb"] - empty["kb"]) / members, 1),
         }
-    finally:
-        process.kill()
-        await process.wait()
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ import aiohttp
 
 from rtcpeer.signaling import RateLimit, RoomServer, WhipServer
 from tests.bench.rooms import enter
-from tests.bench.run import memory_kb
+from tests.bench.server_process import answer, serving
 from tests.unit.signaling.test_attackers import KINDS
 
 ADDRESSES = 10
@@ -32,13 +32,12 @@ async def serve() -> None:
     """The servers' process: for each line on its input, its CPU time, memory and connections."""
     calm = RateLimit(200, 500)
     async with RoomServer(address_rate=calm) as rooms, WhipServer(lambda session: None) as whip:
-        print(json.dumps([rooms._port, whip._port]), flush=True)
-        loop = asyncio.get_running_loop()
-        while await loop.run_in_executor(None, sys.stdin.readline):
+
+        def count() -> dict[str, Any]:
             listeners = [server._listener for server in (rooms, whip)]
-            connections = sum(listener.connections for listener in listeners if listener is not None)
-            told = {"cpu": time.process_time(), "kb": memory_kb(), "connections": connections}
-            print(json.dumps(told), flush=True)
+            return {"connections": sum(one.connections for one in listeners if one is not None)}
+
+        await answer(json.dumps([rooms._port, whip._port]), count)
 
 
 def attack(ports: list[int], count: int) -> list[socket.socket]:
@@ -70,57 +69,42 @@ async def visit(port: int, times: list[float]) -> None:
 
 
 async def measure(count: int) -> dict[str, Any]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.bench.sockets", "serve"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    stdin, stdout = process.stdin, process.stdout
-    ports = json.loads(await stdout.readline())
-
-    async def ask() -> dict[str, Any]:
-        stdin.write(b"\n")
-        answer: dict[str, Any] = json.loads(await stdout.readline())
-        return answer
-
-    times: list[float] = []
-    visitor = asyncio.create_task(visit(ports[0], times))
-    try:
-        await asyncio.sleep(1)
-        before, calm = await ask(), sorted(times)
-        times.clear()
-        began = time.perf_counter()
-        sockets = await asyncio.to_thread(attack, ports, count)
-        opened = time.perf_counter() - began
-        seen = [await ask()]
-        while time.perf_counter() < began + opened + WATCHED:
+    async with serving("tests.bench.sockets") as (address, ask):
+        times: list[float] = []
+        ports = json.loads(address)
+        visitor = asyncio.create_task(visit(ports[0], times))
+        try:
             await asyncio.sleep(1)
-            seen.append(await ask())
-            if seen[-1]["connections"] <= 1:
-                break
-        took = time.perf_counter() - began
-        for attacker in sockets:
-            attacker.close()
-        busy = sorted(times)
-        return {
-            "sockets": count,
-            "opened_in_s": round(opened, 1),
-            "most_connections": max(one["connections"] for one in seen),
-            "left": seen[-1]["connections"],
-            "cut_after_s": round(took, 1),
-            "kb_grown": max(one["kb"] for one in seen) - before["kb"],
-            "cpu_s": round(seen[-1]["cpu"] - before["cpu"], 1),
-            "others_ms": [
-                round(1000 * one) for one in (calm[len(calm) // 2], busy[len(busy) // 2], busy[-1])
-            ],
-        }
-    finally:
-        visitor.cancel()
-        await asyncio.gather(visitor, return_exceptions=True)
-        process.kill()
-        await process.wait()
+            before, calm = await ask(), sorted(times)
+            times.clear()
+            began = time.perf_counter()
+            sockets = await asyncio.to_thread(attack, ports, count)
+            opened = time.perf_counter() - began
+            seen = [await ask()]
+            while time.perf_counter() < began + opened + WATCHED:
+                await asyncio.sleep(1)
+                seen.append(await ask())
+                if seen[-1]["connections"] <= 1:
+                    break
+            took = time.perf_counter() - began
+            for attacker in sockets:
+                attacker.close()
+            busy = sorted(times)
+            return {
+                "sockets": count,
+                "opened_in_s": round(opened, 1),
+                "most_connections": max(one["connections"] for one in seen),
+                "left": seen[-1]["connections"],
+                "cut_after_s": round(took, 1),
+                "kb_grown": max(one["kb"] for one in seen) - before["kb"],
+                "cpu_s": round(seen[-1]["cpu"] - before["cpu"], 1),
+                "others_ms": [
+                    round(1000 * one) for one in (calm[len(calm) // 2], busy[len(busy) // 2], busy[-1])
+                ],
+            }
+        finally:
+            visitor.cancel()
+            await asyncio.gather(visitor, return_exceptions=True)
 
 
 def main() -> None:

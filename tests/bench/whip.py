@@ -8,7 +8,6 @@ Each session is answered with all candidates, as for a publisher of sound and pi
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from typing import Any
@@ -17,7 +16,7 @@ import aiohttp
 
 from rtcpeer import RTCPeerConnection
 from rtcpeer.signaling import RateLimit, WhipServer
-from tests.bench.run import memory_kb
+from tests.bench.server_process import answer, serving
 
 SECONDS = 10.0
 STAY = 1.0  # seconds that a session lives
@@ -32,11 +31,7 @@ async def serve() -> None:
 
     calm = RateLimit(100_000, 100_000)
     async with WhipServer(take, address_rate=calm, token_rate=calm, max_sessions=10_000) as server:
-        print(server.url, flush=True)
-        loop = asyncio.get_running_loop()
-        while await loop.run_in_executor(None, sys.stdin.readline):
-            told = {"cpu": time.process_time(), "kb": memory_kb(), "sessions": len(server.sessions)}
-            print(json.dumps(told), flush=True)
+        await answer(server.url + "/cam", lambda: {"sessions": len(server.sessions)})
 
 
 async def make_offer() -> str:
@@ -63,26 +58,7 @@ async def visit(http: aiohttp.ClientSession, url: str, offer: str, stay: float) 
 
 
 async def measure(rate: int) -> dict[str, Any]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.bench.whip",
-        "serve",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    url = (await process.stdout.readline()).decode().strip() + "/cam"
-
-    async def ask() -> dict[str, Any]:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(b"\n")
-        answer: dict[str, Any] = json.loads(await process.stdout.readline())
-        return answer
-
-    try:
+    async with serving("tests.bench.whip") as (url, ask):
         offer = await make_offer()
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
             await visit(http, url, offer, 0)  # what is imported and made once
@@ -114,9 +90,6 @@ async def measure(rate: int) -> dict[str, Any]:
             "left": last["sessions"],
             "kb_grown": last["kb"] - before["kb"],
         }
-    finally:
-        process.kill()
-        await process.wait()
 
 
 def main() -> None:

@@ -148,9 +148,8 @@ class Bot:
         if self.closed or self._entered is None:
             return
         message = {"type": type, "at": asyncio.get_running_loop().time(), **members}
-        with contextlib.suppress(
-            InvalidStateError, SignalingRefused
-        ):  # the room is closed, or the page is away
+        # the room is closed, or the page is away
+        with contextlib.suppress(InvalidStateError, SignalingRefused):
             self._entered.put({"type": "broadcast", "message": message})
 
     def tell(self, event: str, detail: str, *, wrong: bool = False) -> None:
