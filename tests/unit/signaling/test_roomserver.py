@@ -483,23 +483,24 @@ async def test_a_client_that_does_not_read_is_closed_soon_and_costs_little() -> 
         lost: list[str] = []
         room.onaway = lambda _: away.set()
         room.onlost = lambda e: lost.append(e.reason)
+        (socket,) = (one for one in server._sockets if one.id == member.id)
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
-        began = asyncio.get_running_loop().time()
-        sent = 0
-        async with asyncio.timeout(20):
+        sent = stuck = 0
+        async with asyncio.timeout(60):
             while not away.is_set():
                 try:
                     await member.send(CANDIDATE | {"x": "y" * 100_000})
                     sent += 1
                 except SignalingRefused:
                     pass
+                stuck += socket.lag > 0.05
                 await asyncio.sleep(0.01)
-        took = asyncio.get_running_loop().time() - began
         grown = tracemalloc.get_traced_memory()[1] - before
         tracemalloc.stop()
         connection.transport.abort()
-        assert took < 4  # 2 s on a machine that does nothing else
+        # two seconds, in turns of the loop: whatever holds this process up holds up the server's timers too
+        assert stuck < 200
         assert grown < 6_000_000  # server and client in one process
         assert sent > 10
 
