@@ -21,6 +21,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import mutants_server
+
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "mutants"
 TREE = WORK / "tree"
@@ -142,7 +144,11 @@ def run_all(cosmic_ray: str, module: Path, command: str, limit: float) -> tuple[
             [Path(cosmic_ray).with_name("cr-filter-operators"), session, config], cwd=TREE, check=True
         )
     try:
-        subprocess.run([cosmic_ray, "exec", config, session], cwd=TREE, check=True)
+        # without us nobody would answer it, and it would take that for tests that fail
+        subprocess.run(
+            [cosmic_ray, "exec", config, session],
+            cwd=TREE, check=True, preexec_fn=mutants_server.end_with_parent,
+        )  # fmt: skip
     finally:
         shutil.copyfile(ROOT / module, TREE / module)  # an interruption may have left a mutant
     dumped = subprocess.run(
@@ -156,6 +162,7 @@ def run_all(cosmic_ray: str, module: Path, command: str, limit: float) -> tuple[
 def main() -> None:
     """Try the modules that were named, or all."""
     cosmic_ray, python, *wanted = sys.argv[1:]
+    mutants_server.leave_when_told()
     copy_tree()
     report = (WORK / "survivors.txt").open("a", encoding="utf-8")
     with report:

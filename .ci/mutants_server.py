@@ -6,12 +6,16 @@ takes two seconds takes a third of one so, most of which were imports.
     mutants_server.py serve SOCKET TREE CACHED_FILE ARGUMENT...    serves until its standard input is closed
     mutants_server.py ask SOCKET                                   ends with the exit status of a run
 
+A run ends with whoever wants it: with its client, and with the server, however that ends.
+
 Bytecode is neither written nor read for the mutated module: Python knows it by size and second of its source, and
 mutants of one size come in the same second.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import select
 import signal
@@ -24,6 +28,26 @@ _IMPORTS = (
     "asyncio", "ssl", "cryptography.x509", "cryptography.hazmat.primitives.asymmetric.ec", "OpenSSL.SSL", "pylibsrtp",
     "av", "aioice", "aiortc", "aiohttp", "numpy", "service_identity.cryptography",
 )  # fmt: skip
+
+
+# prctl(2)
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent() -> None:
+    """Have this process killed when its parent is gone, be it by SIGKILL (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def leave_when_told() -> None:
+    """Have SIGTERM and its like raise SystemExit, so that what was started is ended on the way out."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+
+
+def _leave(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def ask(path: str) -> int:
@@ -51,6 +75,7 @@ def serve(path: str, tree: str, cached: str, arguments: list[str]) -> None:
     """Fork for each that asks; one that leaves takes its run along."""
     import importlib
 
+    leave_when_told()
     for name in _IMPORTS:
         try:
             importlib.import_module(name)
@@ -74,23 +99,32 @@ def serve(path: str, tree: str, cached: str, arguments: list[str]) -> None:
 
 def answer(connection: socket.socket, arguments: list[str], cached: str) -> None:
     """One run for one client."""
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
-        os.setsid()
+        os.setpgid(0, 0)
+        end_with_parent()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
         status = 70
         try:
-            status = run(arguments, cached)
+            if os.getppid() == parent:
+                status = run(arguments, cached)
         finally:
             os._exit(status)
-    finished = os.pidfd_open(child)
+    finished = -1
     try:
-        readable, _, _ = select.select([finished, connection], [], [])
-        if finished not in readable:
-            # the client was killed: the run takes too long
-            os.killpg(child, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            os.setpgid(child, child)  # it may have done so itself
+        finished = os.pidfd_open(child)
+        # else the client was killed, as the run takes too long, or whoever started us has ended
+        select.select([finished, connection, sys.stdin], [], [])
     finally:
-        os.close(finished)
-    _, result = os.waitpid(child, 0)
+        if finished < 0 or not select.select([finished], [], [], 0)[0]:
+            os.killpg(child, signal.SIGKILL)
+        if finished >= 0:
+            os.close(finished)
+        _, result = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(result)
     try:
         connection.send(bytes((code if 0 <= code < 128 else 70,)))
