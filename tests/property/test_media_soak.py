@@ -56,8 +56,8 @@ def size_of(pc: RTCPeerConnection) -> int:
 async def call() -> None:
     rng = random.Random(SEED)
     network = VirtualNetwork(seed=SEED)
-    # a path that is gone for an hour comes back: nothing but media may notice
-    settings = PeerSettings(ice=IceSettings(failed_after=86400.0))
+    # a path that is gone for an hour comes back by itself, if it is asked for all the while
+    settings = PeerSettings(ice=IceSettings(revive_for=86400.0))
     async with PeerPair(network=network, settings=settings) as pair:
         for host in network.hosts.values():
             host.link.set(delay=0.02, jitter=0.03, loss=0.02)
