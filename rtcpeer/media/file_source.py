@@ -20,7 +20,7 @@ from typing import Any
 import av
 from av import AudioFrame, AudioResampler, VideoFrame
 from av.bitstream import BitStreamFilterContext
-from av.error import FFmpegError
+from av.error import FFmpegError, InvalidDataError
 from av.packet import Packet
 
 from rtcpeer.records import record
@@ -116,7 +116,7 @@ class FileSource:
             raise
         self._loop = loop
         self._stopped = False
-        self._packets: Iterator[Any] = self._container.demux(*(reader.stream for reader in self._readers))
+        self._packets: Iterator[Any] | None = None
         self._offset = 0.0  # where this repetition begins
         self._first: float | None = None  # the file's own time at its beginning
         self._end = 0.0  # of the longest stream so far
@@ -146,6 +146,8 @@ class FileSource:
         is_fresh = False  # a repetition that has given nothing yet
         while not self._stopped:
             try:
+                if self._packets is None:
+                    self._packets = self._container.demux(*(reader.stream for reader in self._readers))
                 packet = next(self._packets)
             except StopIteration:
                 if not self._loop or is_fresh:
@@ -156,6 +158,7 @@ class FileSource:
             except FFmpegError as error:
                 if error.errno != errno.EAGAIN:
                     raise
+                self._packets = None  # an iterator that raised has ended
                 time.sleep(_RETRY)
                 continue
             reader = next(r for r in self._readers if r.stream.index == packet.stream.index)
@@ -190,7 +193,7 @@ class FileSource:
         self._container.seek(0)
         for reader in self._readers:
             reader.begin_again()
-        self._packets = self._container.demux(*(reader.stream for reader in self._readers))
+        self._packets = None
         self._offset, self._first = self._end, None
 
     def stop(self) -> None:
@@ -226,6 +229,7 @@ class StreamReader:
         self._sound_at: float | None = None  # where the next sound begins, on the file's own line
         self._last: float | None = None
         self._needs_key = False
+        self._has_warned = False
         self._picture_length = 1 / float(getattr(stream, "average_rate", None) or 30)
         self.begin_again()
 
@@ -278,7 +282,21 @@ class StreamReader:
         if self._as_it_is:
             yield from self._pass_on(packet)
             return
-        for frame in packet.decode():
+        try:
+            frames = packet.decode()
+        except InvalidDataError as error:
+            # a packet that was damaged on its way costs itself, and pictures up to the next key frame
+            if not self._has_warned:
+                self._has_warned = True
+                logger.warning(
+                    "%s: its %s has what cannot be decoded, which is left out: %s",
+                    self._container.name,
+                    self.kind,
+                    error,
+                )
+            self.skip()
+            return
+        for frame in frames:
             if isinstance(frame, VideoFrame):
                 if frame.pts is not None and frame.time_base:
                     yield float(frame.pts * frame.time_base), self._picture_length, frame

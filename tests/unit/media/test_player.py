@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 from fractions import Fraction
 from itertools import pairwise
@@ -205,3 +206,75 @@ def test_a_file_that_breaks_off(tmp_path, caplog):
     path.write_bytes(data[: len(data) * 2 // 3])
     _start, found = both(MediaPlayer(str(path)))
     assert 5 < len(found["video"]) < 30
+
+
+class Hindered:
+    """A container that now and then has nothing yet, as devices and some streams do."""
+
+    def __init__(self, container, every):
+        self._container, self._every, self._given = container, every, 0
+
+    def __getattr__(self, name):
+        return getattr(self._container, name)
+
+    def demux(self, *streams):
+        for packet in self._container.demux(*streams):
+            yield packet
+            self._given += 1
+            if self._given % self._every == 0:
+                raise av.error.BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+def test_a_device_that_has_nothing_yet_is_asked_again(tmp_path, monkeypatch):
+    path = make(tmp_path / "film.mkv", "libx264", options={"g": "5", "bf": "0"})
+    opened = av.open
+    monkeypatch.setattr(av, "open", lambda **options: Hindered(opened(**options), every=7))
+    _start, found = both(MediaPlayer(path))
+    assert len(found["video"]) == 30
+
+
+class Damaged:
+    """A packet that no decoder takes."""
+
+    def __init__(self, packet):
+        self._packet = packet
+
+    def __getattr__(self, name):
+        return getattr(self._packet, name)
+
+    def decode(self):
+        raise av.error.InvalidDataError(errno.EINVAL, "Invalid data found when processing input")
+
+
+class OnABadLine:
+    """A container some of whose packets were damaged on their way."""
+
+    def __init__(self, container, numbers):
+        self._container, self._numbers = container, numbers
+
+    def __getattr__(self, name):
+        return getattr(self._container, name)
+
+    def demux(self, *streams):
+        for number, packet in enumerate(self._container.demux(*streams)):
+            yield Damaged(packet) if number in self._numbers else packet
+
+
+def test_a_damaged_picture_costs_those_up_to_the_next_key_frame(tmp_path, monkeypatch, caplog):
+    path = make(tmp_path / "film.mkv", "libx264", options={"g": "5", "bf": "0", "x264-params": "scenecut=0"})
+    opened = av.open
+    monkeypatch.setattr(av, "open", lambda **options: OnABadLine(opened(**options), {7, 22}))
+    _start, found = both(MediaPlayer(path))
+    numbers = [round(at * 30) for at, _when, _frame in found["video"]]
+    assert numbers == [*range(7), *range(10, 22), *range(25, 30)]
+    assert is_rising(found["video"])
+    assert caplog.text.count("cannot be decoded") == 1
+
+
+def test_damaged_sound_costs_itself(tmp_path, monkeypatch):
+    path = make(tmp_path / "sound.wav", audio="pcm_s16le")
+    opened = av.open
+    monkeypatch.setattr(av, "open", lambda **options: OnABadLine(opened(**options), {3}))
+    _start, found = both(MediaPlayer(path))
+    assert is_rising(found["audio"])
+    assert found["audio"][-1][0] > 0.9
