@@ -197,8 +197,8 @@ def wall_time() -> float:
 _EARLY = 0.0005
 
 
-# A timer that is set this much too early is moved; less is not worth the trouble.
-_LATE = 1.0
+# A timer that is set this much too early is moved; less is not worth the trouble. To fire costs ten times as much.
+_LATE = 0.1
 
 
 class Alarm:
@@ -206,23 +206,20 @@ class Alarm:
 
     Args:
         wanted: asked with the time for when something is due; infinity for never.
-        due: called with the time and by how much it is too late.
-        lag_tolerance: how late it may be before `due` is called in any case.
+        due: called with the time and by how much it is too late, perhaps too early; it sets the timer again.
     """
 
-    __slots__ = ("_at", "_due", "_lag_tolerance", "_loop", "_timer", "_wanted")
+    __slots__ = ("_at", "_due", "_loop", "_timer", "_wanted")
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         wanted: Callable[[float], float],
         due: Callable[[float, float], None],
-        lag_tolerance: Callable[[], float],
     ) -> None:
         self._loop = loop
         self._wanted = wanted
         self._due = due
-        self._lag_tolerance = lag_tolerance
         self._timer: asyncio.TimerHandle | None = None
         self._at = NEVER
 
@@ -237,6 +234,11 @@ class Alarm:
                 self._at = max(wanted, now)
                 self._timer = self._loop.call_at(self._at, self._fire)
 
+    def fire_by(self, at: float) -> None:
+        """Something is due at this time now; the timer is moved only if it would fire later."""
+        if at < self._at - _EARLY:
+            self.set()
+
     def stop(self) -> None:
         """Do not fire."""
         if self._timer is not None:
@@ -248,8 +250,4 @@ class Alarm:
         now = self._loop.time()
         late = now - self._at
         self._at = NEVER
-        if late <= self._lag_tolerance() and self._wanted(now) > now + _EARLY:
-            # What it was set for has moved away since: on idle paths the usual case.
-            self.set()
-            return
         self._due(now, late)

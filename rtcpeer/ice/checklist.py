@@ -136,6 +136,11 @@ class Checklist:
                 best = pair
         return best
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a check is in progress or triggered."""
+        return bool(self.in_progress or self._triggered)
+
     def is_exhausted(self) -> bool:
         """Whether there are pairs, and all have been tried to no effect."""
         if not self.pairs:

@@ -118,7 +118,7 @@ class Consent:
         return last + min(max(pause, settings.consent_retry), settings.consent_interval[0])
 
     def next_time(self, now: float, pair: Pair) -> float:
-        """When to look again."""
+        """When to look again; earlier once the first data since it was heard is sent (`request_at`)."""
         settings = self._settings
         silence_at = pair.heard_at + settings.disconnected_after
         doubt_at = pair.consented_at + self._doubtful_after
@@ -128,11 +128,4 @@ class Consent:
         )
         # of the two, the first makes it silent, and the second changes nothing any more
         change = min(silence_at, doubt_at)
-        # what is sent until then sets no timer of ours
-        doze_at = pair.heard_at + settings.wake_after
-        return min(
-            self.request_at(pair),
-            doze_at if doze_at > now else expiry,
-            change if change > now else expiry,
-            expiry,
-        )
+        return min(self.request_at(pair), change if change > now else expiry, expiry)

@@ -67,6 +67,8 @@ class IceCore:
         # A restart begun while disconnected or failed forgets that connectivity was lost (webrtc-pc 5.6.2).
         self._forgets_loss = False
         self._has_remote_candidate = False
+        # When all was brought up to date last, there was one live path and nothing left to find.
+        self._is_at_rest = False
 
     # -- commands ----------------------------------------------------------------------------------
 
@@ -91,6 +93,7 @@ class IceCore:
     def _become(self, controlling: bool) -> None:
         if self._context.controlling is not controlling:
             self._context.controlling = controlling
+            self._is_at_rest = False
             for generation in self.generations:
                 generation.recompute_priorities()
 
@@ -246,8 +249,10 @@ class IceCore:
         if kind == stun.BINDING_REQUEST:
             self._on_request(now, base, message, address)
         elif kind == stun.BINDING_SUCCESS:
-            if any(g.on_response(now, base, address, message) for g in self.generations):
-                self._settle(now)
+            for generation in self.generations:
+                if generation.on_response(now, base, address, message):
+                    self._settle_heard(now, base, address)
+                    break
         elif kind == stun.BINDING_ERROR:
             for generation in self.generations:
                 check = generation.on_error(now, base, address, message)
@@ -282,7 +287,7 @@ class IceCore:
         self._answer(base, address, message, stun.BINDING_SUCCESS, body, generation)
         if generation.retired_until is None:
             generation.on_request(now, base, address, prio, stun.USE_CANDIDATE in message.attributes)
-            self._settle(now)
+            self._settle_heard(now, base, address)
 
     def _answer(
         self,
@@ -348,7 +353,11 @@ class IceCore:
 
     def next_time(self, now: float) -> float:
         """When `tick` wants to be called; infinity for never."""
-        return min((g.next_time(now) for g in (*self.generations, *self.retired)), default=NEVER)
+        wanted = NEVER
+        for generations in (self.generations, self.retired):
+            for generation in generations:
+                wanted = min(wanted, generation.next_time(now))
+        return wanted
 
     def lagged(self, amount: float) -> None:
         """The event loop stood still for this long."""
@@ -356,6 +365,23 @@ class IceCore:
             generation.shift(amount)
 
     # -- consequences ------------------------------------------------------------------------------
+
+    def _settle_heard(self, now: float, base: Base, address: Address) -> None:
+        """The same after a check or its answer, of which nothing follows where all is at rest: it is alive."""
+        route = self.route
+        carrying = self.carrying
+        if (
+            self._is_at_rest
+            and route is not None
+            and carrying is not None
+            and base.routes.get(address) is route
+            and carrying.is_at_rest(route)
+        ):
+            if carrying.woken is route:
+                self.events.append(Woken())
+            carrying.woken = None
+        else:
+            self._settle(now)
 
     def _settle(self, now: float) -> None:
         """Bring everything that follows from the generations up to date, then say what changed."""
@@ -387,6 +413,9 @@ class IceCore:
         if state is not self.state:
             self.state = state
             self.events.append(StateChanged(state))
+        self._is_at_rest = (
+            state is IceTransportState.COMPLETED and level is Liveness.LIVE and len(self.generations) == 1
+        )
 
     def _choose_carrier(self, now: float) -> None:
         if self._is_forbidden(self.carrying):

@@ -448,6 +448,19 @@ class Generation:
         knows = self._was_checked or (self.remote is not None and self.remote.lite)
         return knows and self.nominated is not None
 
+    def is_at_rest(self, pair: Pair) -> bool:
+        """Whether this pair is nominated and works, nothing is left to find, and only consent is asked for."""
+        nomination = self.nomination
+        return (
+            self._completed
+            and nomination.nominated is pair
+            and nomination.selected is pair
+            and nomination.pending is None
+            and pair.state is PairStatus.SUCCEEDED
+            and not self.checklist.is_busy
+            and not self.failed
+        )
+
     @property
     def is_exhausted(self) -> bool:
         """Whether all that is known was tried and does not work; more may come, or be told."""

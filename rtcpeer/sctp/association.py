@@ -309,6 +309,11 @@ class Association:
         self._repeat_wait = min(2 * self._repeat_wait, max(_SETUP_WAIT_MAX, self._first_wait))
         self._repeat_at = now + self._repeat_wait
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something was sent that the other end has not answered yet."""
+        return self._repeated is not None or self._outgoing.is_waiting or self._resets.is_waiting
+
     def wake(self, now: float) -> None:
         """A path is back: what waits for a timer goes out now."""
         if self._repeated is not None:

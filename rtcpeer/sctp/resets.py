@@ -148,6 +148,11 @@ class StreamResets:
             self._tries += 1
             self._send_request(now, timeout)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a request has no answer yet."""
+        return self._request is not None
+
     def wake(self, now: float, timeout: float) -> None:
         """A path is back."""
         if self._request is not None:

@@ -249,9 +249,14 @@ class SendQueue:
         self.round_trip.backoff += 1
         self._lose_all(now)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an acknowledgement is waited for, or a FORWARD TSN is due."""
+        return bool(self.outstanding) or self._forward_due or self._skipped != self._acked
+
     def wake(self, now: float) -> None:
         """A path is back: what has waited for longer than an answer takes goes out with the next `transmit`."""
-        if not self.outstanding and not self._forward_due and self._skipped == self._acked:
+        if not self.is_waiting:
             return
         trip = self.round_trip
         if not trip.backoff and self.flight > BURST:

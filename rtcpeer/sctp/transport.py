@@ -426,7 +426,8 @@ class DataTransport:
 
     def on_dtls_wake(self) -> None:
         """Implements `dtls.interfaces.DataUser.on_dtls_wake`."""
-        if self._association is not None:
+        # on an idle path every consent check wakes us, for nothing
+        if self._association is not None and (self._ready or self._association.is_waiting):
             self._association.wake(self.time())
             self._send()
 

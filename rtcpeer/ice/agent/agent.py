@@ -102,9 +102,7 @@ class IceAgent:
         self._route: Pair | None = None
         self._selected: SelectedPair | None = None
         self._counters = AgentCounters()
-        self._alarm = Alarm(
-            self._loop, self._wanted, self._on_due, lag_tolerance=lambda: self._settings.lag_tolerance
-        )
+        self._alarm = Alarm(self._loop, self._wanted, self._on_due)
         self._news: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._telling = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -306,7 +304,10 @@ class IceAgent:
         if pair is not None:
             pair.packets_sent += 1
             pair.bytes_sent += len(data)
-            pair.sent_at = self.clock()
+            is_first = pair.sent_at <= pair.heard_at
+            pair.sent_at = now = self.clock()
+            if is_first:
+                self._ask_in_time(now, pair)
             pair.base.send(data, pair.address)
         else:
             self._counters.discard(len(data))
@@ -317,11 +318,20 @@ class IceAgent:
         if pair is not None:
             pair.packets_sent += -(-len(data) // size)
             pair.bytes_sent += len(data)
-            pair.sent_at = self.clock()
+            is_first = pair.sent_at <= pair.heard_at
+            pair.sent_at = now = self.clock()
+            if is_first:
+                self._ask_in_time(now, pair)
             pair.base.send_segments(data, size, pair.address)
         else:
             for datagram in split(data, size):
                 self._counters.discard(len(datagram))
+
+    def _ask_in_time(self, now: float, pair: Pair) -> None:
+        """The first data since the pair was heard: if it stays silent, a check is due; on idle paths no timer fires."""
+        doze_at = pair.heard_at + self._pipe.wake_after
+        if doze_at > now:
+            self._alarm.fire_by(doze_at)
 
     def close(self) -> Awaitable[None]:
         """Stop now.  The awaitable ends when TURN servers have confirmed the release, or had time to."""

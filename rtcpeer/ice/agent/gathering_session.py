@@ -182,7 +182,9 @@ class GatheringSessions:
 
     def on_stun_untrusted(self, data: bytes, address: Address) -> bool:
         """Whether a datagram was the answer of a server that one of them has asked."""
-        return any(one.gathering.queries.on_stun_untrusted(data, address) for one in self._wanted)
+        return bool(self._wanted) and any(
+            session.gathering.queries.on_stun_untrusted(data, address) for session in self._wanted
+        )
 
     def tick(self, now: float) -> None:
         """Ask servers again that have not answered."""
@@ -191,4 +193,7 @@ class GatheringSessions:
 
     def next_time(self) -> float:
         """When `tick` is to be called; infinity for never."""
-        return min((one.gathering.queries.next_time() for one in self._wanted), default=NEVER)
+        wanted = NEVER
+        for session in self._wanted:
+            wanted = min(wanted, session.gathering.queries.next_time())
+        return wanted

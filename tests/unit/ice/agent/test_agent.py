@@ -539,6 +539,36 @@ def test_data_alone_wakes_a_silent_path() -> None:
     run_virtual(main())
 
 
+@pytest.mark.parametrize("segments", [False, True])
+def test_a_path_that_stays_silent_after_data_is_asked_soon(segments: bool) -> None:
+    async def main() -> None:
+        topology = Topology()
+        two = await topology.two().connect()
+        await asyncio.sleep(10)
+        route = two.left.core.route
+        assert route is not None
+        # an idle path wakes nobody in between: no timer is set for what is not sent
+        heard_at = route.heard_at
+        while route.heard_at == heard_at:  # noqa: ASYNC110 - in virtual time
+            await asyncio.sleep(0.01)
+        asked = route.requests_sent
+        with topology.bob.link.outage():
+            await asyncio.sleep(0.2)
+            if segments:
+                two.left.send_segments(b"\x80is any\x80body", 7)
+            else:
+                two.left.send(b"\x80is anybody there")
+            wait = route.heard_at + IceSettings().wake_after - asyncio.get_running_loop().time()
+            assert wait > 1
+            await asyncio.sleep(wait - 0.01)
+            assert route.requests_sent == asked
+            await asyncio.sleep(0.02)
+            assert route.requests_sent == asked + 1
+        await topology.close(two)
+
+    run_virtual(main())
+
+
 def test_a_turn_stream_that_ends_is_noticed_at_once() -> None:
     async def main() -> None:
         topology = Topology("symmetric")

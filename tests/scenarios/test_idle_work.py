@@ -1,0 +1,64 @@
+"""What an idle pair costs: wake-ups and checks are counted in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from rtcpeer.testing import PeerPair, VirtualNetwork
+from rtcpeer.testing.clock import run_virtual
+
+SECONDS = 60.0
+
+
+def count_timers(loop: asyncio.AbstractEventLoop) -> Counter[str]:
+    """From now on, which timers fire, by name."""
+    fired: Counter[str] = Counter()
+    call_at = loop.call_at
+
+    def counting(when: float, callback: Any, *args: Any, **keywords: Any) -> asyncio.TimerHandle:
+        def fire(*given: Any) -> None:
+            fired[callback.__qualname__] += 1
+            callback(*given)
+
+        return call_at(when, fire, *args, **keywords)
+
+    loop.call_at = counting  # type: ignore[method-assign]
+    return fired
+
+
+def test_an_idle_pair_wakes_for_consent_and_for_little_else() -> None:
+    async def main() -> None:
+        network = VirtualNetwork(seed=1, delay=0.0)
+        async with PeerPair(network=network) as pair:
+            channel = pair.offerer.createDataChannel("x")
+            await pair.connect()
+            await asyncio.sleep(10)
+            agents = [end.sctp.transport.iceTransport._core.agent for end in (pair.offerer, pair.answerer)]
+            settles = 0
+            for agent in agents:
+                settle = agent.core._settle
+
+                def counted(now: float, settle: Any = settle) -> None:
+                    nonlocal settles
+                    settles += 1
+                    settle(now)
+
+                agent.core._settle = counted
+            pairs = [agent.core.route for agent in agents]
+            requests = -sum(pair.requests_sent for pair in pairs)
+            fired = count_timers(asyncio.get_running_loop())
+            await asyncio.sleep(SECONDS)
+            requests += sum(pair.requests_sent for pair in pairs)
+            assert channel.readyState == "open"
+            # RFC 7675 5.1: every 4 to 6 s from both ends
+            assert 20 <= requests <= 30
+            # the agents' timers alone, and few of them find that what they were set for has moved away
+            del fired["_set_result_unless_cancelled"]  # the sleep's own
+            assert set(fired) == {"Alarm._fire"}
+            assert fired["Alarm._fire"] <= 1.3 * requests
+            # an answer, and a request of the other end, say only that the path is alive
+            assert settles <= 1.3 * requests
+
+    run_virtual(main())
