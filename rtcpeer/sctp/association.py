@@ -248,7 +248,7 @@ class Association:
         ready += map(seal, outgoing.transmit(now, sack))
         if self._resets.is_wanted:
             # behind the data, whose last TSN it names
-            self._resets.advance(outgoing.has_queued, outgoing.tsn - 1, now, outgoing.round_trip.timeout)
+            self._resets.advance(outgoing.queued_streams, outgoing.tsn - 1, now, outgoing.round_trip.timeout)
         if self.state is State.SHUTDOWN_RECEIVED and outgoing.is_idle:
             self.state = State.SHUTDOWN_ACK_SENT
             self._repeat(seal(write_chunk(ChunkType.SHUTDOWN_ACK)), now)

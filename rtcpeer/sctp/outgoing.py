@@ -27,6 +27,7 @@ class OutgoingMessage:
         stream, protocol, data: what and where to.
         order: 0, or the flag of unordered chunks.
         sequence: its number in the stream, once its first chunk was sent.
+        tsn: of its first chunk, once that was sent; the others follow it without a gap.
         at: how many bytes of it have been put into chunks.
         part: how many bytes each chunk takes.
         expiry: when it is given up, by the clock of `now` (RFC 3758, RFC 8831 section 6.6); None for never.
@@ -46,6 +47,7 @@ class OutgoingMessage:
         "sequence",
         "size",
         "stream",
+        "tsn",
     )
 
     size: int
@@ -66,6 +68,7 @@ class OutgoingMessage:
         self.expiry = expiry
         self.max_retransmits = max_retransmits
         self.sequence: int = 0
+        self.tsn: int = 0
         self.at: int = 0
         size = self.size = len(data)
         if size > PAYLOAD_MAX:

@@ -170,8 +170,14 @@ class Reassembly:
             if waiting is None:
                 continue
             # those before it that are whole have their turn now
-            skipped = [number for number in waiting if sequence - number & 0xFFFF < 0x8000]
-            skipped.sort(key=lambda number: number - upcoming & 0xFFFF)
+            distance = (sequence - upcoming & 0xFFFF) + 1
+            if distance < len(waiting):
+                # as the other end goes in steps, each costs what it skips, not what waits
+                numbers = (upcoming + step & 0xFFFF for step in range(distance))
+                skipped = [number for number in numbers if number in waiting]
+            else:
+                skipped = [number for number in waiting if sequence - number & 0xFFFF < 0x8000]
+                skipped.sort(key=lambda number: number - upcoming & 0xFFFF)
             messages = [waiting.pop(number) for number in skipped]
             if not waiting:
                 del self._waiting[stream]

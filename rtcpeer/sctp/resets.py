@@ -7,6 +7,7 @@ the other end asks for costs no memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from struct import Struct
 from struct import error as struct_error
 from typing import Final, Protocol
@@ -124,11 +125,15 @@ class StreamResets:
 
     # -- our requests ------------------------------------------------------------------------------
 
-    def advance(self, has_queued: Callable[[int], bool], last_tsn: int, now: float, timeout: float) -> None:
+    def advance(
+        self, queued_streams: Callable[[], set[int]], last_tsn: int, now: float, timeout: float
+    ) -> None:
         """Send a request, if one is due: for streams of which everything was sent (RFC 6525 section 5.1.2)."""
         if not self._wanted or self._request is not None:
             return
-        streams = [stream for stream in self._wanted if not has_queued(stream)][:_STREAMS_PER_REQUEST]
+        busy = queued_streams()
+        # no more of them is looked at than can be named: the other end may have had us ask for thousands
+        streams = list(islice((s for s in self._wanted if s not in busy), _STREAMS_PER_REQUEST))
         if not streams:
             return
         for stream in streams:
@@ -225,7 +230,7 @@ class StreamResets:
         else:
             user.on_inbound_reset_all()
         self._respond(self._their_sequence, _PERFORMED)
-        for stream in dict.fromkeys(streams) if streams else sorted(self._open):
+        for stream in dict.fromkeys(streams) if streams else sorted(self._open - self._inbound_done):
             if stream not in self._open or stream in self._inbound_done:
                 continue
             self._inbound_done.add(stream)

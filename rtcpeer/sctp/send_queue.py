@@ -19,6 +19,7 @@ twice the wait, ends again: a path that is dead costs a packet now and then, how
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
 from struct import Struct
@@ -81,8 +82,11 @@ class SendQueue:
         self._acked = self._skipped = tsn - 1
         self._skipped_streams: dict[int, tuple[int, int]] = {}
         self._forward_due = False
-        # what the last SACK said was behind gaps: start -> end
-        self._gaps: dict[int, int] = {}
+        # what the last SACK said was behind gaps: TSNs of first and last
+        self._gaps: list[tuple[int, int]] = []
+        # what any SACK has said so, as ranges in order, never overlapping: no TSN is looked at twice
+        self._reported_starts: list[int] = []
+        self._reported_ends: list[int] = []
         # number of the next packet, and of the newest one that has arrived
         self._order = 0
         self._newest = -1
@@ -128,9 +132,9 @@ class SendQueue:
         self._queue.append(message)
         self.queued += message.size
 
-    def has_queued(self, stream: int) -> bool:
-        """Whether part of a message of this stream was not sent yet."""
-        return any(message.stream == stream for message in self._queue)
+    def queued_streams(self) -> set[int]:
+        """The streams of which part of a message was not sent yet."""
+        return {message.stream for message in self._queue}
 
     def restart_stream(self, stream: int) -> None:
         """The stream was reset: its messages are counted from 0 again (RFC 6525)."""
@@ -225,7 +229,7 @@ class SendQueue:
             return False
         advanced = cumulative > self._acked
         done = self._take_cumulative(cumulative, now) if advanced else 0
-        if gaps or self._gaps:
+        if gaps or self._gaps or self._reported_starts:
             done += self._take_gaps(cumulative, gaps, now)
         self._waits_for_answer = False
         if advanced or done:
@@ -327,6 +331,7 @@ class SendQueue:
                 data = message.data[at:end]
             else:
                 self._number(message)
+                message.tsn = self.tsn
                 flags = FIRST | LAST if end == message.size else FIRST
                 data = message.data if length == message.size else message.data[:end]
             tsn = self.tsn
@@ -414,25 +419,42 @@ class SendQueue:
 
     def _take_gaps(self, cumulative: int, gaps: Sequence[tuple[int, int]], now: float) -> int:
         """Take what has arrived behind gaps; gives how many bytes of it are news."""
-        before = self._gaps
-        known: dict[int, int] = {}
+        starts, ends = self._reported_starts, self._reported_ends
+        if starts and starts[0] <= cumulative:
+            passed = bisect_right(ends, cumulative)
+            del starts[:passed], ends[:passed]
         done = 0
+        known: list[tuple[int, int]] = []
         for start_offset, end_offset in gaps:
             start, end = cumulative + start_offset, cumulative + end_offset
-            known[start] = end
-            # a block grows: only what is new of it is looked at
-            for tsn in range(max(start, before.get(start, 0) + 1), end + 1):
-                chunk = self._flying.pop(tsn, None) or self._repeated.pop(tsn, None)
-                if chunk is not None:
-                    self._land(chunk, now)
-                else:
-                    chunk = self._again.pop(tsn, None)
-                    if chunk is None:
-                        continue
-                    self._note_newest(chunk, now)
-                done += chunk.size
-                self._held[tsn] = chunk
+            known.append((start, end))
+            # the ranges that it touches become one with it: only what is between them is looked at
+            low, high = bisect_left(ends, start), bisect_right(starts, end)
+            at = start
+            for index in range(low, high):
+                done += self._take_reported(at, starts[index], now)
+                at = ends[index] + 1
+            done += self._take_reported(at, end + 1, now)
+            if low < high:
+                start, end = min(start, starts[low]), max(end, ends[high - 1])
+            starts[low:high], ends[low:high] = (start,), (end,)
         self._gaps = known
+        return done
+
+    def _take_reported(self, start: int, end: int, now: float) -> int:
+        """The chunks from `start` to before `end` have arrived behind a gap; gives how many bytes of it are news."""
+        done = 0
+        for tsn in range(start, end):
+            chunk = self._flying.pop(tsn, None) or self._repeated.pop(tsn, None)
+            if chunk is not None:
+                self._land(chunk, now)
+            else:
+                chunk = self._again.pop(tsn, None)
+                if chunk is None:
+                    continue
+                self._note_newest(chunk, now)
+            done += chunk.size
+            self._held[tsn] = chunk
         return done
 
     def _find_losses(self, now: float) -> None:
@@ -446,11 +468,12 @@ class SendQueue:
                 lost.append(chunk)
         if not lost:
             return
+        last = next(reversed(self._again), None)
         for chunk in lost:
             self._lose(chunk, now)
         if self.window.lost(self.tsn - 1):
             self._free_packet = True
-        self._sort_again()
+        self._sort_again(last)
 
     # -- losses ------------------------------------------------------------------------------------
 
@@ -469,21 +492,30 @@ class SendQueue:
     def _lose_all(self, now: float) -> None:
         """All that has not arrived is to be sent again, or given up."""
         self._waits_for_answer = False
-        gaps = self._gaps.items()
+        # the other end may take back what it has acknowledged (RFC 9260 section 6.2.1)
+        starts = self._reported_starts = [start for start, _end in self._gaps]
+        ends = self._reported_ends = [end for _start, end in self._gaps]
         for tsn in list(self._held):
-            # the other end may take back what it has acknowledged (RFC 9260 section 6.2.1)
-            if not any(start <= tsn <= end for start, end in gaps):
+            index = bisect_right(starts, tsn) - 1
+            if index < 0 or ends[index] < tsn:
                 chunk = self._held.pop(tsn)
                 self._flying[tsn] = chunk
                 self.flight += chunk.size
         for chunk in (*self._flying.values(), *self._repeated.values()):
             self._lose(chunk, now)
-        self._sort_again()
+        self._sort_again(None)
         self._advance()
 
-    def _sort_again(self) -> None:
-        if len(self._again) > 1:
-            self._again = dict(sorted(self._again.items()))
+    def _sort_again(self, last: int | None) -> None:
+        """Bring those that are to be sent again into order; up to `last`, if it is there, they are."""
+        next_tsn = self.tsn
+        for tsn in reversed(self._again):
+            if tsn > next_tsn:
+                self._again = dict(sorted(self._again.items()))
+                return
+            if tsn == last:
+                return
+            next_tsn = tsn
 
     def _is_over(self, chunk: Chunk, now: float) -> bool:
         message = chunk.message
@@ -505,12 +537,14 @@ class SendQueue:
                 # stands for the rest is given up.
                 self._abandoned[self.tsn] = message
                 self.tsn += 1
-        for place in (self._flying, self._repeated, self._again):
-            for tsn in [tsn for tsn, chunk in place.items() if chunk.message is message]:
-                chunk = place.pop(tsn)
-                if place is not self._again:
-                    self.flight -= chunk.size
-                self._abandoned[tsn] = message
+        # its chunks have consecutive TSNs
+        for tsn in range(message.tsn, message.tsn + -(-message.at // max(message.part, 1))):
+            chunk = self._flying.pop(tsn, None) or self._repeated.pop(tsn, None)
+            if chunk is not None:
+                self.flight -= chunk.size
+            elif self._again.pop(tsn, None) is None:
+                continue
+            self._abandoned[tsn] = message
         self._advance()
 
     def _advance(self) -> None:

@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from rtcpeer.sctp.reassembly import FIRST, LAST, OVERHEAD, UNORDERED, Reassembly
+from tests.work import Steps
 
 WHOLE = FIRST | LAST
 
@@ -137,3 +138,31 @@ def test_a_reset_stream_begins_again(sink):
     sink.add(6, WHOLE, b"again", stream=2)
 
     assert sink.messages == [(1, b"0"), (2, b"0"), (1, b"again"), (2, b"1"), (2, b"again")]
+
+
+@pytest.mark.parametrize("waiting", [500, 5000])
+def test_giving_up_step_by_step_costs_what_is_skipped_not_what_waits(waiting, sink):
+    """Counted in instructions: a packet of the other end names hundreds of steps."""
+    for number in range(waiting):
+        sink.add(10 + number, WHOLE, sequence=20_000 + number)
+    with Steps() as steps:
+        for number in range(300):
+            sink.reassembly.skip(0, 0, [(1, number)])
+    assert steps.count < 300 * 500
+    assert not sink.messages
+    sink.reassembly.skip(0, 0, [(1, 20_001)])
+    assert len(sink.messages) == waiting
+
+
+def test_a_skip_over_few_and_over_many_delivers_in_order(sink):
+    sink.reassembly._next[1] = 65_530
+    for number in (65_533, 2, 4, 0, 3, 7):
+        sink.add(number + 10, WHOLE, b"%d" % number, sequence=number)
+    sink.reassembly.skip(0, 0, [(1, 65_531)])
+    sink.reassembly.skip(0, 0, [(1, 65_534)])
+    assert [data for _, data in sink.messages] == [b"65533"]
+    sink.reassembly.skip(0, 0, [(1, 1)])
+    assert [data for _, data in sink.messages] == [b"65533", b"0", b"2", b"3", b"4"]
+    sink.reassembly.skip(0, 0, [(1, 100)])
+    assert sink.messages[-1] == (1, b"7")
+    assert sink.reassembly.held == 0

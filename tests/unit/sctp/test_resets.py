@@ -5,8 +5,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 
+import pytest
+
 from rtcpeer.sctp.packets import STREAMS_MAX, ChunkType, Parameter, write_parameter
 from rtcpeer.sctp.resets import StreamResets
+from tests.work import Steps
 
 PERFORMED, DENIED, BAD_SEQUENCE, IN_PROGRESS = 1, 2, 5, 6
 THEIRS = 500  # the number of the other end's first request
@@ -41,7 +44,7 @@ class Association:
         self.told.append(("closed", stream))
 
     def advance(self, *busy: int, now: float = 0.0) -> None:
-        self.resets.advance(lambda stream: stream in busy, 1000, now, 1.0)
+        self.resets.advance(lambda: set(busy), 1000, now, 1.0)
 
     def receive(self, parameter: bytes, cumulative: int = 1000, now: float = 0.0) -> None:
         self.resets.receive_untrusted(parameter, cumulative, now, 1.0)
@@ -195,3 +198,34 @@ def test_after_the_end_nothing_is_asked_for():
     end.advance()
     assert end.sent == []
     assert end.resets.deadline is None
+
+
+@pytest.mark.parametrize("count", [1000, 8000])
+def test_thousands_of_resets_cost_the_same_each(count):
+    """The other end has us ask for one with each malformed DATA_CHANNEL_OPEN, of any stream."""
+    association = Association()
+    for stream in range(count):
+        association.resets.ask(stream)
+    requests = 0
+    with Steps() as steps:
+        while association.resets.is_wanted:
+            association.advance()
+            association.receive(answer(100 + requests, PERFORMED))
+            requests += 1
+    assert requests == -(-count // 135)
+    assert steps.count < 100 * count
+    assert [told for told in association.told if told[0] == "outbound"] == [
+        ("outbound", stream) for stream in range(count)
+    ]
+
+
+def test_streams_with_something_queued_wait_without_holding_up_others():
+    association = Association()
+    for stream in range(1, 5):
+        association.resets.ask(stream)
+    association.advance(1, 3)
+    association.receive(answer(100, PERFORMED))
+    assert association.told == [("outbound", 2), ("outbound", 4)]
+    association.advance()
+    association.receive(answer(101, PERFORMED))
+    assert association.told[2:] == [("outbound", 1), ("outbound", 3)]

@@ -13,6 +13,7 @@ from rtcpeer.sctp.outgoing import OutgoingMessage
 from rtcpeer.sctp.packets import BODY_MAX, PACKET_MAX, unwrap
 from rtcpeer.sctp.reassembly import UNORDERED
 from rtcpeer.sctp.send_queue import SendQueue
+from tests.work import Steps
 
 FIRST = 1000
 DCEP = 50
@@ -643,3 +644,61 @@ def test_what_is_lost_is_sent_again_at_once_though_the_window_is_full(path):
 
     assert path.queue.flight > path.queue.window.size
     assert tsns(path.packets).count(tsns([lost])[0]) == 1
+
+
+# -- work -------------------------------------------------------------------------------------------
+
+
+def outstanding(chunks: int) -> SendQueue:
+    """A queue of which so many chunks are on their way: the other end has pretended to get all that came before."""
+    path = Path()
+    queue = path.queue
+    queue.write(OutgoingMessage(1, 53, b"first", 0, None, None))
+    queue.transmit(path.now)
+    while queue.outstanding < chunks:
+        for _ in range(64):
+            queue.write(OutgoingMessage(1, 53, b"x", 0, None, None))
+        if queue.transmit(path.now):
+            continue
+        # all arrives behind the first one, so the window opens, and then nothing more
+        path.now += 0.01
+        assert queue.acknowledge(queue.tsn - 1, (), WINDOW, path.now)
+    return queue
+
+
+@pytest.mark.parametrize("chunks", [500, 2000])
+def test_gap_blocks_that_say_the_same_again_in_other_words_cost_what_they_are(chunks):
+    queue = outstanding(chunks)
+    acked, behind = queue.tsn - queue.outstanding - 1, queue.outstanding
+    assert queue.acknowledge(acked, [(2, behind)], WINDOW, 200.0)
+    with Steps() as steps:
+        for start in range(3, 103):
+            assert queue.acknowledge(acked, [(start, behind)], WINDOW, 200.0)
+            assert queue.acknowledge(acked, [], WINDOW, 200.0)
+    assert steps.count < 200 * 1000
+
+
+@pytest.mark.parametrize("chunks", [500, 2000])
+def test_what_is_taken_back_is_found_by_what_was_held_not_by_all_gap_blocks(chunks):
+    queue = outstanding(chunks)
+    acked, behind = queue.tsn - queue.outstanding - 1, queue.outstanding
+    gaps = [(at, at) for at in range(2, behind, 2)]
+    assert queue.acknowledge(acked, gaps, WINDOW, 200.0)
+    with Steps() as steps:
+        queue.expire(201.0)
+    assert steps.count < 250 * chunks
+    assert queue.outstanding == behind - len(gaps)
+
+
+@pytest.mark.parametrize("chunks", [500, 2000])
+def test_a_message_that_is_given_up_costs_its_own_chunks(chunks):
+    queue = outstanding(chunks)
+    queue.acknowledge(queue.tsn - queue.outstanding - 1, (), 0, 200.0)
+    for _ in range(200):
+        queue.write(OutgoingMessage(2, 53, b"late", 0, 201.0, None))
+    before = queue.queued
+    assert queue.acknowledge(queue.tsn - queue.outstanding, (), WINDOW, 202.0)
+    with Steps() as steps:
+        queue.transmit(202.0)
+    assert queue.queued == before - 200 * len(b"late")
+    assert steps.count < 200 * 500
