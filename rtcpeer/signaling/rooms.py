@@ -179,6 +179,9 @@ class Rooms:
         self._away: OrderedDict[str, float] = (
             OrderedDict()
         )  # id -> when it is too late; the first is due first
+        # what rooms are to be told of who is gone; and whether somebody is telling them
+        self._departures: deque[tuple[str, str]] = deque()
+        self._is_telling = False
 
     def __repr__(self) -> str:
         return f"<Rooms {len(self._rooms)} rooms, {len(self._members)} members, {len(self._away)} away>"
@@ -371,9 +374,21 @@ class Rooms:
         self._away.pop(member.id, None)
         member.attach = ""
         if members:
-            self._push_all(tuple(members.values()), left_text(member.id, reason))
+            self._departures.append((member.room, left_text(member.id, reason)))
         else:
             del self._rooms[member.room]
+        if not self._is_telling:
+            self._tell_departures()
+
+    def _tell_departures(self) -> None:
+        """Tell the others; who has too much waiting with that goes too, however many these are."""
+        self._is_telling = True
+        try:
+            while self._departures:
+                room, text = self._departures.popleft()
+                self._push_all(tuple(self._rooms.get(room, {}).values()), text)
+        finally:
+            self._is_telling = False
 
 
 def _set_away(public: str, *, away: bool) -> str:

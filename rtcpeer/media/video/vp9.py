@@ -103,7 +103,7 @@ def depacketize(payloads: list[bytes]) -> bytes:
     Raises:
         ValueError: they are malformed, or the beginning of the picture is missing.
     """
-    layers: list[bytes] = []
+    layers: list[list[bytes]] = []
     is_open = False
     for payload in payloads:
         try:
@@ -117,14 +117,14 @@ def depacketize(payloads: list[bytes]) -> bytes:
             raise ValueError("a piece of a VP9 picture is missing")
         is_open = not payload[0] & _END
         if payload[0] & _BEGIN:
-            layers.append(payload[at:])
-        else:
-            layers[-1] += payload[at:]
+            layers.append([])
+        layers[-1].append(payload[at:])
     if is_open or not layers:
         raise ValueError("the end of a VP9 picture is missing")
     if len(layers) > _LAYERS_MAX:
         raise ValueError("a VP9 picture has too many layers")
-    return _superframe(layers) if len(layers) > 1 else layers[0]
+    frames = [b"".join(pieces) for pieces in layers]
+    return _superframe(frames) if len(frames) > 1 else frames[0]
 
 
 def _superframe(frames: list[bytes]) -> bytes:

@@ -3,7 +3,7 @@
 import pytest
 
 from rtcpeer.signaling.roomlink import MemberLink
-from rtcpeer.signaling.rooms import Submission
+from rtcpeer.signaling.rooms import EVENTS, Submission
 from rtcpeer.signaling.roomtokens import Identity, read_token_untrusted, sign_token
 from rtcpeer.signaling.roomwire import CLOSE_KICKED, CLOSE_SLOW, CLOSE_SUPERSEDED, RoomError
 from tests.unit.signaling.roomkit import entry, make_rooms, message
@@ -170,6 +170,21 @@ def test_events_beyond_all_bounds_remove_the_member() -> None:
         rooms.submit("a", "socket-a", seq, Submission("metadata", text=text, public=entry("a").public), 0)
     assert [f["reason"] for f in told.of("a", "left")] == ["backlog"]
     assert rooms.presence("lobby") == 1
+
+
+def test_any_number_of_members_may_be_removed_because_of_one() -> None:
+    """Each that is removed is an event for the others, and so the last straw for the next: not one inside the other."""
+    rooms, told = make_rooms(max_members=2000, backlog=100_000)
+    names = [f"m{number:04}" for number in range(500)]
+    for name in ("a", *names):
+        rooms.enter(entry(name))
+        rooms.acknowledge("a", "socket-a", len(told.of("a")))
+    for name in names:
+        rooms._members[name].backlog_bytes = 100_000 + EVENTS
+    rooms.leave(names[0], f"socket-{names[0]}")
+    assert rooms.presence("lobby") == 1
+    assert [f["id"] for f in told.of("a", "left")] == names
+    assert {f["reason"] for f in told.of("a", "left")[1:]} == {"backlog"}
 
 
 def test_kick_needs_permission_and_stays_in_the_room() -> None:

@@ -105,3 +105,25 @@ def test_any_bytes_are_a_picture_or_refused(payloads):
 )
 def test_key_frames(data, expected):
     assert vp9.is_keyframe(data) is expected
+
+
+class Piece(bytes):
+    """Bytes that count what is copied when they are added to others."""
+
+    copied = 0
+
+    def __getitem__(self, key):
+        piece = super().__getitem__(key)
+        return Piece(piece) if isinstance(piece, bytes) else piece
+
+    def __add__(self, other):
+        Piece.copied += len(self) + len(other)
+        return Piece(super().__add__(other))
+
+
+def test_a_large_picture_is_copied_once(monkeypatch):
+    monkeypatch.setattr(Piece, "copied", 0)
+    data = bytes(300_000)
+    payloads = [Piece(payload) for payload in vp9.packetize(data, 1, is_key=True, size=(640, 480))]
+    assert vp9.depacketize(payloads) == data
+    assert Piece.copied <= len(data)
