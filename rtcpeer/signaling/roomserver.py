@@ -227,8 +227,10 @@ class RoomServer:
 
     async def close(self) -> None:
         """Close all sockets and leave the backend. Idempotent."""
-        await self._end()
         listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.stop()  # first: clients that lose their sockets come back at once
+        await self._end()
         if listener is not None:
             await listener.close()
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
+from collections.abc import Iterator
 from typing import Any, Final
 
 from aiohttp import web
@@ -215,17 +216,36 @@ class RoomSocket:
                 await self._flush()
             self._writer.cancel()
             quiet(self._writer)
-        with contextlib.suppress(TimeoutError, ConnectionError, RuntimeError):
-            async with asyncio.timeout(_CLOSE_TIME):
-                await self.web.close(code=code, message=reason.encode()[:120])
-        if transport is not None and transport.get_write_buffer_size():
-            transport.abort()  # it does not read: nothing is kept for it in this process
+        try:
+            with self._write_errors():
+                async with asyncio.timeout(_CLOSE_TIME):
+                    await self.web.close(code=code, message=reason.encode()[:120])
+        finally:
+            if transport is not None and transport.get_write_buffer_size():
+                transport.abort()  # it does not read: nothing is kept for it in this process
 
     async def _flush(self) -> None:
         """Write what waits, as far as the client reads it."""
-        with contextlib.suppress(TimeoutError, ConnectionError, RuntimeError):
+        with self._write_errors():
             async with asyncio.timeout(_CLOSE_TIME):
                 while self._queue:
                     _, text = self._queue.popleft()
                     self._queue_bytes -= len(text)
                     await self._write(text)
+
+    @contextlib.contextmanager
+    def _write_errors(self) -> Iterator[None]:
+        """Pass over what writing raises to a client that is gone or does not read.
+
+        All who wait for room in the transport wait for one future of aiohttp's. When one of them is cancelled, by a
+        timeout for instance, the future is, and with it every later write, though nobody has cancelled its task.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            yield
+        except (TimeoutError, ConnectionError, RuntimeError):
+            pass
+        except asyncio.CancelledError:
+            if task.cancelling():
+                raise

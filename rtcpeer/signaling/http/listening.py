@@ -103,11 +103,15 @@ class Listener:
         address = self._server.sockets[0].getsockname()
         return str(address[0]), int(address[1])
 
+    def stop(self) -> None:
+        """Accept no new connection. Idempotent."""
+        if self._server is not None:
+            self._server.close()
+
     async def close(self) -> None:
         """Accept nothing more, and end what there is. Idempotent."""
+        self.stop()
         server, self._server = self._server, None
-        if server is not None:
-            server.close()
         await self._runner.cleanup()
         if server is not None:
             await server.wait_closed()

@@ -172,6 +172,8 @@ class SessionServer:
     async def close(self) -> None:
         """End all sessions and stop listening. Idempotent."""
         self._closed = self._draining = True
+        if self._listener is not None:
+            self._listener.stop()  # first: clients that lose their sessions come back at once
         await asyncio.gather(*(session.end("server") for session in self.sessions))
         while tasks := [task for task in self._tasks if task is not asyncio.current_task()]:
             for task in tasks:

@@ -29,7 +29,7 @@ from rtcpeer.signaling import (
 from rtcpeer.signaling.roombackend import MemoryBackend
 from rtcpeer.signaling.roomsocket import RoomSocket
 from rtcpeer.signaling.roomwire import CLOSE_SLOW, CLOSE_SUPERSEDED, CLOSE_TIMEOUT
-from tests.unit.signaling.roomkit import CANDIDATE, Proxy, pair, raw
+from tests.unit.signaling.roomkit import CANDIDATE, Proxy, RawClient, pair, raw
 from tests.unit.signaling.test_roomwire import CASES, CLIENT, mutate
 
 
@@ -505,6 +505,55 @@ async def test_a_client_that_does_not_read_is_closed_soon_and_costs_little() -> 
         assert sent > 10
 
 
+async def fill(deaf: RawClient, member: RoomMember, server: RoomServer) -> Any:
+    """Have a client read nothing and acknowledge all, until writing to it has begun to wait; its transport."""
+    connection = deaf.socket._response.connection
+    assert connection is not None
+    assert connection.transport is not None
+    connection.transport.pause_reading()  # type: ignore[attr-defined]
+    (socket,) = (one for one in server._sockets if one.id == member.id)
+    async with asyncio.timeout(60):
+        while socket.lag < 0.1:
+            with contextlib.suppress(SignalingRefused):
+                await member.send(CANDIDATE | {"x": "y" * 100_000})
+            await deaf.send({"type": "ack", "seq": socket._sent})
+            await asyncio.sleep(0.01)
+    return connection.transport
+
+
+async def test_a_client_that_acknowledges_what_it_does_not_read_is_closed_too() -> None:
+    """Nothing of it counts as backlog, so only its socket shows that it does not read."""
+    async with RoomServer() as server, RoomClient(server.url) as client, raw(server) as deaf:
+        room = await client.openOrJoin("lobby")
+        await deaf.enter()
+        member = await anext(room)
+        away = asyncio.Event()
+        room.onaway = lambda _: away.set()
+        transport = await fill(deaf, member, server)
+        turns = 0
+        async with asyncio.timeout(60):
+            while not away.is_set():
+                turns += 1
+                await asyncio.sleep(0.01)
+            assert turns < 200  # two seconds
+            assert server._listener is not None
+            while server._listener.connections > 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert len(server._sockets) == 1
+        transport.abort()
+
+
+async def test_a_server_closes_while_a_client_does_not_read() -> None:
+    async with RoomServer() as server, RoomClient(server.url) as client, raw(server) as deaf:
+        room = await client.openOrJoin("lobby")
+        await deaf.enter()
+        transport = await fill(deaf, await anext(room), server)
+        async with asyncio.timeout(60):
+            await server.close()
+        assert not server._sockets
+        transport.abort()
+
+
 async def test_a_slow_client_is_told_so() -> None:
     async with RoomServer() as server, RoomClient(server.url) as client, raw(server) as lazy:
         room = await client.openOrJoin("lobby")
@@ -767,7 +816,7 @@ async def test_a_live_server_survives_a_corpus_of_mutated_frames(
         a, room_a, b, room_b = await pair(server)
         to_b, to_a = await anext(room_a), await anext(room_b)
         sent = rounds = 0
-        while sent < CASES // 10:
+        while sent < CASES // 2:
             async with raw(server) as bad:
                 await bad.send({"type": "enter", "room": "lobby", "name": "mallory"})
                 for _ in range(900):  # below the rate at which frames wait
