@@ -151,20 +151,13 @@ async def test_a_text_room() -> None:
 @contextlib.asynccontextmanager
 async def mountpoint(janus: Janus) -> AsyncIterator[int]:
     """A mountpoint that FFmpeg feeds with a picture and a tone by RTP; its id."""
-    with (
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two,
-    ):
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        ports = one.getsockname()[1], two.getsockname()[1]
-    media = [
-        {"type": "video", "mid": "v", "label": "camera", "port": ports[0], "pt": 96, "codec": "vp8"},
-        {"type": "audio", "mid": "a", "label": "tone", "port": ports[1], "pt": 97, "codec": "opus"},
+    media = [  # Janus chooses the ports: it takes them at every address, so one that is free at ours may not do
+        {"type": "video", "mid": "v", "label": "camera", "port": 0, "pt": 96, "codec": "vp8"},
+        {"type": "audio", "mid": "a", "label": "tone", "port": 0, "pt": 97, "codec": "opus"},
     ]
     async with janus.session() as session:
         handle = await session.attach("streaming")
-        await handle.ask(
+        created = await handle.ask(
             {
                 "request": "create",
                 "type": "rtp",
@@ -174,13 +167,19 @@ async def mountpoint(janus: Janus) -> AsyncIterator[int]:
                 "secret": "key",
             }
         )
+        video, audio = (one["port"] for one in created["stream"]["ports"])
+        unread = socket.socket(
+            socket.AF_INET, socket.SOCK_DGRAM
+        )  # else RTCP goes to the next port: the tone's
+        unread.bind(("127.0.0.1", 0))
+        rtcp = unread.getsockname()[1]
         process = await asyncio.create_subprocess_exec(
             imageio_ffmpeg.get_ffmpeg_exe(),
             *["-loglevel", "error", "-re", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=15"],
             *["-f", "lavfi", "-i", "sine=frequency=500", "-map", "0:v", "-c:v", "libvpx"],
             *["-deadline", "realtime", "-cpu-used", "8", "-g", "15", "-pix_fmt", "yuv420p", "-f", "rtp"],
-            *f"-payload_type 96 rtp://127.0.0.1:{ports[0]}?pkt_size=1200".split(),
-            *f"-map 1:a -c:a libopus -f rtp -payload_type 97 rtp://127.0.0.1:{ports[1]}".split(),
+            *f"-payload_type 96 rtp://127.0.0.1:{video}?pkt_size=1200&rtcpport={rtcp}".split(),
+            *f"-map 1:a -c:a libopus -f rtp -payload_type 97 rtp://127.0.0.1:{audio}?rtcpport={rtcp}".split(),
             stdout=asyncio.subprocess.DEVNULL,
             stdin=asyncio.subprocess.DEVNULL,
         )
@@ -189,6 +188,7 @@ async def mountpoint(janus: Janus) -> AsyncIterator[int]:
         finally:
             process.kill()
             await process.wait()
+            unread.close()
             await handle.detach()
 
 
