@@ -95,6 +95,48 @@ class Gone:
             yield from asyncio.wait(self._futures, timeout=STOP_TIMEOUT).__await__()
 
 
+class Closing(Coroutine[Any, Any, None]):
+    """Awaitable that `close()` returns: it ends with the task that closes, and need not be awaited.
+
+    A coroutine in name, so that `create_task`, a `TaskGroup`, `run` and `run_coroutine_threadsafe` take it. Unlike
+    one it may be awaited twice, or not at all.
+
+    Args:
+        task: None where nothing runs.
+        loop: of the task. In another loop there is nothing to wait for.
+    """
+
+    __slots__ = ("_loop", "_steps", "_task")
+
+    def __init__(
+        self, task: asyncio.Task[None] | None = None, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        self._task = task
+        self._loop = loop
+        self._steps: Generator[Any, Any, None] | None = None
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        if self._task is not None and self._loop is asyncio.get_running_loop():
+            yield from asyncio.shield(self._task).__await__()
+
+    def send(self, value: Any, /) -> Any:
+        """Implements `Coroutine.send`."""
+        if self._steps is None:
+            self._steps = self.__await__()
+        return self._steps.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Implements `Coroutine.throw`."""
+        if self._steps is None:
+            self._steps = self.__await__()
+        return self._steps.throw(*error)
+
+    def close(self) -> None:
+        """Implements `Coroutine.close`."""
+        if self._steps is not None:
+            self._steps.close()
+
+
 class TaskSet:
     """The tasks of one owner: errors are logged with the owner's name, and all can be ended at once."""
 

@@ -399,7 +399,7 @@ class RTCPeerConnection(Emitter, w3c.RTCPeerConnection):  # type: ignore[misc]  
         if states == {DtlsTransportState.CLOSED} and not self._session.closed and self._closing_task is None:
             self._closing_task = asyncio.get_running_loop().create_task(self.close())
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # type: ignore[override]  # a coroutine, as in aiortc
         """Close the connection; its last state changes are emitted, and then no listener is left.
 
         The tracks that were being sent are stopped, as in aiortc (and not in W3C).

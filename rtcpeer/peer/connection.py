@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from rtcpeer import webidl
+from rtcpeer.aio import Closing
 from rtcpeer.config.configuration import (
     CONFIGURATION_MEMBERS,
     RTCConfiguration,
@@ -535,12 +536,13 @@ class RTCPeerConnection(PeerConnectionEvents):
 
     # --- the end ----------------------------------------------------------------------------------
 
-    def close(self) -> Awaitable[None]:
+    def close(self) -> Closing:
         """Close the connection, for good (webrtc-pc 4.4.2).
 
         All observable effects happen now: states are "closed", channels are closed, no event follows, the other
-        side is told. Tracks that were sent are yours and go on. The result can be awaited: it ends when every
-        socket, task and TURN allocation is gone. Closing twice is harmless.
+        side is told. Tracks that were sent are yours and go on. The result can be awaited, or given to what takes
+        a coroutine (`create_task`): it ends when every socket, task and TURN allocation is gone. Closing twice is
+        harmless.
         """
         return self._session.close()
 

@@ -343,6 +343,61 @@ def test_awaited_in_another_loop():
     assert connection.signalingState == "closed"
 
 
+class Peers:
+    """Two connections that are up."""
+
+    async def __aenter__(self):
+        self.pair = PeerPair()
+        await self.pair.connect()
+        return self.pair
+
+    async def __aexit__(self, *_exc):
+        await self.pair.close()
+
+
+async def in_a_task(connection):
+    await asyncio.create_task(connection.close())
+
+
+async def in_a_group(connection):
+    async with asyncio.TaskGroup() as group:
+        group.create_task(connection.close())
+
+
+async def gathered_twice(connection):
+    await asyncio.gather(connection.close(), connection.close())
+
+
+async def twice_by_one_awaitable(connection):
+    closing = connection.close()
+    await closing
+    await closing
+
+
+@pytest.mark.parametrize("end", [in_a_task, in_a_group, gathered_twice, twice_by_one_awaitable])
+async def test_close_goes_wherever_a_coroutine_goes(end):
+    async with no_leaks(), Peers() as pair:
+        with nothing_forced():
+            await asyncio.wait_for(end(pair.offerer), 20)
+        assert pair.offerer.connectionState == "closed"
+
+
+async def test_a_task_that_closes_can_be_cancelled():
+    async with no_leaks(), Peers() as pair:
+        closing = asyncio.create_task(pair.offerer.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        await asyncio.wait_for(pair.offerer.close(), 20)
+
+
+def test_close_between_runs_is_awaited_by_run():
+    connection = RTCPeerConnection()
+    asyncio.run(connection.close())
+    assert connection.signalingState == "closed"
+
+
 # --- the end of the interpreter -------------------------------------------------------------------
 
 PROGRAM = """

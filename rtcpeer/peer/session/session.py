@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from rtcpeer.aio import Gone
+from rtcpeer.aio import Closing
 from rtcpeer.config.configuration import RTCConfiguration
 from rtcpeer.config.manager import ConfigurationManager
 from rtcpeer.errors import InvalidStateError
@@ -280,7 +280,7 @@ class PeerSession:
 
     # --- the end ----------------------------------------------------------------------------------
 
-    def close(self) -> Awaitable[None]:
+    def close(self) -> Closing:
         """webrtc-pc 4.4.2 close, "close the connection": all effects now; the result ends when everything is gone."""
         # 1
         if not self.closed:
@@ -298,13 +298,7 @@ class PeerSession:
             waits = self.executor.close()
             close_events(self.context.target)
             self._finish_in_loop(waits)
-        try:
-            here = self.loop is asyncio.get_running_loop()
-        except RuntimeError:
-            here = False
-        if self._closing is None or not here:
-            return Gone()  # nothing runs, or where it runs cannot be awaited from here
-        return asyncio.shield(self._closing)
+        return Closing(self._closing, self.loop)
 
     def _finish_in_loop(self, waits: list[Awaitable[Any]]) -> None:
         """Finish closing in the loop that all began in; when that has ended, so has all that ran in it."""
