@@ -13,6 +13,7 @@ import contextlib
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
+from socket import SHUT_RDWR
 from typing import Any, Final, Self
 
 import aiohttp
@@ -211,7 +212,7 @@ class Room(EventTarget):
         task.cancel()
         await asyncio.wait([task])
         if socket is not None:  # the task may never have begun
-            await socket.close()
+            await _close(socket, socket.get_extra_info("socket"))
         self._client.forget(self)
 
     # -- for client and members --------------------------------------------------------------------
@@ -301,6 +302,7 @@ class Room(EventTarget):
     async def _serve(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         """Read and write until the socket is lost."""
         self._socket = socket
+        wire = socket.get_extra_info("socket")
         writer = asyncio.get_running_loop().create_task(
             self._write(socket), name=f"rtcpeer room {self.name}, writer"
         )
@@ -314,7 +316,7 @@ class Room(EventTarget):
                 self._ack_timer = None
             writer.cancel()
             await asyncio.wait([writer])
-            await socket.close()
+            await _close(socket, wire)
         reason = _FINAL_CODES.get(code)
         if reason is not None:
             self._end(reason)
@@ -631,6 +633,20 @@ class RoomClient:
         await room.enter(mode)
         self._rooms.add(room)
         return room
+
+
+async def _close(socket: aiohttp.ClientWebSocketResponse, wire: Any) -> None:
+    """Close a WebSocket. What the server has not read by then is given up: no connection may wait for that.
+
+    Args:
+        socket: that is closed.
+        wire: the TCP socket below it, asked for while it was open.
+    """
+    await socket.close()
+    await asyncio.sleep(0)  # then the transport is closed as well, unless something waits in it
+    if wire is not None and wire.fileno() >= 0:
+        with contextlib.suppress(OSError, TypeError):  # (TypeError: uvloop does not permit it)
+            wire.shutdown(SHUT_RDWR)
 
 
 async def _answer(socket: aiohttp.ClientWebSocketResponse, kind: str) -> Frame:

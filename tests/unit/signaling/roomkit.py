@@ -51,13 +51,14 @@ def message(to: str, sender: str, value: Any = 1) -> Submission:
 
 
 class Proxy:
-    """TCP in front of a server, whose bytes can be swallowed for a while, or whose connections can be cut."""
+    """TCP in front of a server, which can swallow bytes for a while, leave them unread, or cut its connections."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.hole = False
+        self.deaf = False
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -92,6 +93,8 @@ class Proxy:
                 if not self.hole:  # else it is gone for good: such a connection ends with the hole
                     sink.write(data)
                     await sink.drain()
+                while self.deaf:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
         sink.close()
 
 

@@ -7,6 +7,7 @@ import logging
 import random
 import tracemalloc
 from collections.abc import AsyncIterator
+from socket import SO_SNDBUF, SOL_SOCKET
 from typing import Any
 
 import aiohttp
@@ -284,6 +285,28 @@ async def test_bytes_are_bounded_at_the_call_of_send() -> None:
                 await anext(from_b)
         await to_a.send(CANDIDATE)
         await b.close()
+        await a.close()
+
+
+async def test_no_connection_outlives_a_client_whose_server_does_not_read() -> None:
+    async with RoomServer() as server, Proxy(server._port) as proxy:
+        a, _, b, room_b = await pair(server, proxy.url)
+        to_a = await anext(room_b)
+        assert room_b._socket is not None
+        connection = room_b._socket._response.connection
+        assert connection is not None
+        transport: Any = connection.transport
+        transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, 4096)
+        proxy.deaf = True
+        for _ in range(9):
+            await to_a.send(CANDIDATE | {"x": "y" * 100_000})
+        async with asyncio.timeout(30):
+            while not transport.get_write_buffer_size():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            await b.close()
+            while transport.get_extra_info("socket").fileno() >= 0:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        proxy.deaf = False
         await a.close()
 
 
