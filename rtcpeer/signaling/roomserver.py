@@ -129,7 +129,7 @@ class RoomServer:
         max_waiting: int = 128,
         address_rate: RateLimit | None = None,
     ) -> None:
-        self.backend: RoomBackend | MemoryBackend = backend or MemoryBackend()
+        self.backend: RoomBackend | MemoryBackend = MemoryBackend() if backend is None else backend
         if self.backend.shared and not secret:
             raise TypeError(
                 "servers that share a backend need the same secret=..., or no member could resume at another one"
@@ -147,7 +147,7 @@ class RoomServer:
         self._max_sockets = max_sockets
         self._max_per_address = max_per_address
         self._max_waiting = max_waiting
-        self._address_rate = address_rate or RateLimit(200, 500)
+        self._address_rate = RateLimit(200, 500) if address_rate is None else address_rate
         self.statistics: RoomStatistics = RoomStatistics()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sockets: set[RoomSocket] = set()

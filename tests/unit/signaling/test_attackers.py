@@ -162,6 +162,22 @@ async def test_entered_sockets_of_one_address_are_bounded_too() -> None:
         await enter(server._port)
 
 
+async def test_the_rate_of_an_address_is_the_one_that_was_said() -> None:
+    async with (
+        RoomServer(address_rate=RateLimit(0.1, 2)) as server,
+        aiohttp.ClientSession() as session,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        for _ in range(2):
+            await stack.enter_async_context(session.ws_connect(server.url))
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await session.ws_connect(server.url)
+        assert caught.value.status == 429
+        assert caught.value.headers is not None
+        assert int(caught.value.headers["Retry-After"]) > 5
+        await enter(server._port)
+
+
 async def test_a_request_is_not_held_up_and_a_connection_may_ask_again() -> None:
     application = web.Application()
 
