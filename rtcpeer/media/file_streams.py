@@ -130,6 +130,8 @@ class SoundWriter:
             self._encode()
 
     def _read(self, frame: AudioFrame) -> bytes:
+        if not frame.samples:
+            return b""
         layout = "mono" if len(frame.layout.channels) == 1 else "stereo"
         key = (frame.format.name, frame.layout.name, frame.sample_rate)
         if self._resampler is None or key != self._key:

@@ -56,7 +56,12 @@ class SampleConverter:
 
         Raises:
             FFmpegError: libav refuses the frame.
+            ValueError: it has no sample rate.
         """
+        if not frame.samples:
+            return b""
+        if not frame.sample_rate:
+            raise ValueError("a frame of sound needs sample_rate: samples a second")
         layout = layout_of(min(len(frame.layout.channels), self._channels))
         key = (frame.format.name, frame.layout.name, frame.sample_rate)
         result = b""

@@ -315,6 +315,11 @@ class MediaRecorder:
                     raise TypeError(
                         f"a track gave {type(frame).__name__}: audio and video frames can be recorded"
                     )
+                if isinstance(frame, AudioFrame):
+                    if not frame.samples:
+                        continue
+                    if not frame.sample_rate:
+                        raise TypeError("a track gave sound without sample_rate: set it to samples a second")
                 shown: Any = frame if getattr(one.track, "enabled", True) else blank(frame)
                 at = float(shown.pts * shown.time_base) if shown.pts is not None and shown.time_base else None
                 length = shown.samples / shown.sample_rate if isinstance(shown, AudioFrame) else 0.0

@@ -98,6 +98,7 @@ class SoundEncoder:
 
         Raises:
             FFmpegError: libav refuses the frame.
+            ValueError: it has no sample rate.
         """
         gap = self._gap(frame)
         pieces = self._leave_out(gap) if gap else []

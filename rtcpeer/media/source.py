@@ -211,6 +211,10 @@ class TrackSource:
             # some sources stop themselves and return nothing
             while (frame := await self._next(track)) is not None:
                 self._push(frame)
+            if getattr(track, "readyState", "live") == "live":
+                logger.error(
+                    "the recv() of track %s returned None, which is no frame; it is read no more", track.id
+                )
         except MediaStreamError:
             logger.debug("track %s ended", track.id)
         except Exception:

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import math
-from array import array
+from typing import Any
 
 from av import AudioFrame
 
 
 def audio_level(frame: AudioFrame) -> float:
     """The level of a frame as W3C has it: 0.0 for silence to 1.0 for 0 dBov (RMS of a sample of samples)."""
-    if frame.format.name not in ("s16", "s16p"):
+    form = _SAMPLES.get(frame.format.name.removesuffix("p"))
+    if form is None or not frame.samples:
         return 0.0
-    plane = frame.planes[0]
+    code, size, middle, loudest = form
     channels = 1 if frame.format.is_planar else len(frame.layout.channels)
-    samples = memoryview(plane)[: frame.samples * channels * 2].cast("B").cast("h")
+    samples = memoryview(frame.planes[0])[: frame.samples * channels * size].cast("B").cast(code)
     count = len(samples)
-    if not count:
-        return 0.0
     # an odd step walks over all channels and phases
     step = max(1, count // _LEVEL_SAMPLES) | 1
-    picked = array("h", samples[::step].tolist())
-    energy = math.fsum(sample * sample for sample in picked) / len(picked)
-    return math.sqrt(energy) / 32768
+    picked = samples[::step].tolist()
+    energy = math.fsum([(sample - middle) ** 2 for sample in picked]) / len(picked)
+    level = math.sqrt(energy) / loudest
+    # a program's arithmetic may have gone wrong
+    return min(level, 1.0) if math.isfinite(level) else 0.0
 
 
 def level_to_dbov(level: float) -> int:
@@ -43,3 +44,12 @@ SILENCE_DBOV = 127
 
 # samples looked at per frame; 48 of the 960 of 20 ms keep the error below 1 dB for speech and tones
 _LEVEL_SAMPLES = 96
+# formats of libav: type for `memoryview`, bytes, silence, and what is as loud as can be
+_SAMPLES: dict[str, tuple[Any, int, int, int]] = {
+    "u8": ("B", 1, 128, 128),
+    "s16": ("h", 2, 0, 1 << 15),
+    "s32": ("i", 4, 0, 1 << 31),
+    "s64": ("q", 8, 0, 1 << 63),
+    "flt": ("f", 4, 0, 1),
+    "dbl": ("d", 8, 0, 1),
+}

@@ -441,6 +441,42 @@ async def test_the_users_broken_track_is_its_own_affair(caplog):
     await call.end()
 
 
+async def test_sound_without_samples_is_no_sound_and_no_end():
+    class Now(Tone):
+        async def recv(self):
+            if self.given % 5:
+                return await super().recv()
+            self.given += 1
+            return av.AudioFrame(format=self.fmt, layout=self.layout, samples=0)
+
+    call = Call("audio", "opus")
+    await call.begin(Now())
+
+    assert len(await call.frames(20)) == 20
+    await call.end()
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_a_recv_that_returns_none_is_told_unless_the_track_has_ended(is_stopped, caplog):
+    class Forgetful(Pictures):
+        async def recv(self):
+            frame = await super().recv()
+            if self.given <= 3:
+                return frame
+            if is_stopped:
+                self.stop()
+            return None
+
+    call = Call("video", "VP8")
+    track = Forgetful()
+    await call.begin(track)
+    await until(lambda: track.given > 3)
+    await asyncio.sleep(0.05)
+
+    assert ("returned None" in caplog.text) is not is_stopped
+    await call.end()
+
+
 async def test_a_frame_that_cannot_be_encoded_is_told_once():
     class Wrong(Pictures):
         async def recv(self):

@@ -57,9 +57,28 @@ def test_level_of_a_tone(amplitude, layout, fmt):
     assert level == pytest.approx(amplitude / math.sqrt(2) / 32768, rel=0.12)
 
 
+@pytest.mark.parametrize("layout", ["mono", "stereo"])
+@pytest.mark.parametrize("fmt", ["u8", "u8p", "s16p", "s32", "s32p", "s64", "flt", "fltp", "dbl", "dblp"])
+def test_level_of_samples_of_every_kind(layout, fmt):
+    resampler = av.AudioResampler(format=fmt, layout=layout, rate=48000)
+    (frame,) = resampler.resample(sine(8000, layout))
+
+    assert frame.format.name == fmt
+    assert audio_level(frame) == pytest.approx(audio_level(sine(8000, layout)), rel=0.05)
+
+
 def test_level_of_silence_and_of_what_cannot_be_told():
     assert audio_level(sine(0)) == 0.0
-    assert audio_level(av.AudioFrame(format="fltp", layout="mono", samples=960)) == 0.0
+    assert audio_level(av.AudioFrame(format="s16", layout="mono", samples=0)) == 0.0
+
+
+@pytest.mark.parametrize(("value", "level"), [(math.nan, 0.0), (math.inf, 0.0), (1e30, 1.0)])
+def test_level_of_numbers_that_are_no_sound(value, level):
+    frame = av.AudioFrame(format="flt", layout="mono", samples=960)
+    frame.planes[0].update(array("f", [value] * 960).tobytes())
+
+    assert audio_level(frame) == level
+    assert 0 <= level_to_dbov(audio_level(frame)) <= 127
 
 
 @pytest.mark.parametrize(("level", "dbov"), [(0.0, 127), (1.0, 0), (0.1, 20), (1e-9, 127), (2.0, 0)])

@@ -62,6 +62,34 @@ async def give(video, audio, seconds=1.0, *, make=picture, first=0):
         await asyncio.sleep(0.001)
 
 
+async def test_sound_without_samples_is_left_out(tmp_path):
+    path = str(tmp_path / "file.mkv")
+    _video, audio = tracks()
+    recorder = MediaRecorder(path)
+    recorder.addTrack(audio)
+    await recorder.start()
+    for number in range(50):
+        audio.push_frame(piece(number))
+        audio.push_frame(av.AudioFrame(format="s16", layout="mono", samples=0))
+        await asyncio.sleep(0.001)
+    await recorder.stop()
+    _times, _sizes, sound = read(path)
+    assert 0.9 * 48000 < len(sound) < 1.1 * 48000
+
+
+async def test_sound_without_a_sample_rate_is_an_error_that_says_so(tmp_path):
+    _video, audio = tracks()
+    recorder = MediaRecorder(str(tmp_path / "file.mkv"))
+    recorder.addTrack(audio)
+    await recorder.start()
+    async with asyncio.timeout(20):
+        while recorder.error is None:
+            audio.push_frame(av.AudioFrame(format="s16", layout="mono", samples=960))
+            await asyncio.sleep(0.001)
+    with pytest.raises(OperationError, match="sample_rate"):
+        await recorder.stop()
+
+
 @pytest.mark.parametrize("extension", ["mp4", "mkv", "webm"])
 async def test_sound_and_picture(tmp_path, extension):
     path = str(tmp_path / f"file.{extension}")

@@ -181,3 +181,21 @@ def test_packets_need_a_time():
         SoundEncoder("GSM")
     packet.pts, packet.time_base = 20, Fraction(1, 1000)
     assert SoundEncoder("OPUS").pack(packet) == ([b"\xfc\xff\xfe"], 960)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_frame_without_samples_changes_nothing(name):
+    encoder, other = SoundEncoder(name), SoundEncoder(name)
+    empty = av.AudioFrame(format="s16", layout="mono", samples=0)
+    pieces = encoder.encode(empty)
+
+    for n in range(10):
+        pieces += encoder.encode(tone(960, pts=n * 960))
+        pieces += encoder.encode(empty)
+
+    assert pieces == [piece for n in range(10) for piece in other.encode(tone(960, pts=n * 960))]
+
+
+def test_a_frame_without_a_sample_rate_says_what_it_needs():
+    with pytest.raises(ValueError, match="sample_rate"):
+        SoundEncoder("OPUS").encode(av.AudioFrame(format="s16", layout="mono", samples=960))
