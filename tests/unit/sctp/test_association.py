@@ -656,6 +656,7 @@ def test_a_reset_in_progress_is_asked_for_again(link):
 
 def test_a_path_that_is_back_wakes_everything(link):
     link.a.association.open_stream(2)
+    link.b.association.open_stream(2)
     link.deliver = lambda number, packet: False
     link.write(b"hello")
     link.a.association.reset_stream(2)
@@ -665,7 +666,7 @@ def test_a_path_that_is_back_wakes_everything(link):
     link.now += 0.001
 
     link.a.association.wake(link.now)
-    link.run(lambda: link.b.messages, 2 * link.delay)
+    link.run(lambda: link.b.messages and ("closing", 2) in link.b.events, 2 * link.delay)
 
 
 def test_unacknowledged_messages_are_counted(link):
