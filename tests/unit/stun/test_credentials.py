@@ -50,6 +50,17 @@ def test_a_server_that_is_never_content_is_given_up():
     assert answered == [True] * 4 + [False] * 2
 
 
+def test_401_with_another_nonce_means_a_stale_one_twice_in_a_request_and_no_more():
+    """RFC 8489 9.2.5 has 438 for it; servers exist that say 401."""
+    credentials, attempts = fresh()
+    answered = [accept(credentials, attempts, 401, nonce) for nonce in (b"first", b"second", b"third")]
+    assert answered == [True, True, False]
+    another = Attempts()
+    another.nonce = credentials.nonce
+    answered = [accept(credentials, another, 401, nonce) for nonce in (b"fourth", b"fifth", b"sixth")]
+    assert answered == [True, True, False]
+
+
 @pytest.mark.parametrize(("user", "nonce"), [("", b"nonce"), ("alice", None)])
 def test_nothing_to_answer_with(user, nonce):
     credentials = LongTermCredentials(user, "secret")
@@ -72,6 +83,7 @@ def test_a_request_that_was_sent_with_an_older_nonce_comes_again_as_it_is():
 def test_who_is_believed():
     credentials, attempts = fresh()
     signed = challenge(b"n", b"forged")
+    assert credentials.believe_error(signed)
     assert credentials.believe_success(signed), "before there is a key nothing can be checked"
     accept(credentials, attempts, 401, b"first")
     assert not credentials.believe_success(signed)
