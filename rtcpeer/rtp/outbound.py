@@ -27,7 +27,8 @@ REPEAT_INTERVAL = 0.01
 # Not a whole round trip: who asks again after just that long has missed the copy, too.
 REPEAT_ROUND_TRIPS = 0.8
 REPEAT_INTERVAL_MAX = 0.25
-# Nor when it is older than this: its picture would come too late, and a key frame says more.
+# Nor when it is older than this: its picture would come too late, and a key frame says more. That the end of a picture
+# is lost is noticed when the next one comes, which may be slides: from then on it grows old.
 REPEAT_MAX_AGE = 1.0
 # Bytes that may be sent again at once; after that, as many as are sent for the first time.
 REPEAT_BURST = 30_000
@@ -145,6 +146,9 @@ class OutboundStream:
     # (sequence number, packet without RTX, when it was sent first and last)
     _history: list[tuple[int, bytes, float, float] | None] = field(default_factory=list)
     _repeat_allowance: int = REPEAT_BURST
+    # the timestamps of the last two frames, and when the later one was sent
+    _last_two: tuple[int, int] = (-1, -1)
+    _last_at: float = 0.0
     # the time line: what goes out, what it was made from, when
     timestamp: int = field(default_factory=lambda: random.getrandbits(32))
     _source: int | None = None
@@ -212,6 +216,8 @@ class OutboundStream:
             protection: corrections follow the frame, for one lost packet each.
         """
         now = wall_time()
+        if timestamp != self._last_two[1]:
+            self._last_two, self._last_at = (self._last_two[1], timestamp), now
         last = len(payloads) - 1
         ending = self.template
         if turns is not None and ending.turned:
@@ -275,7 +281,7 @@ class OutboundStream:
         )
         for number in numbers:
             kept = self._history[number % HISTORY] if self._history else None
-            if kept is None or kept[0] != number or now - kept[2] > REPEAT_MAX_AGE:
+            if kept is None or kept[0] != number or self._is_old(kept[1], kept[2], now):
                 is_beyond = True
                 continue
             if kept[3] > now - interval:
@@ -297,6 +303,13 @@ class OutboundStream:
             self.retransmitted_bytes += len(kept[1]) - headers
             self.retransmitted_header_bytes += headers
         return is_beyond
+
+    def _is_old(self, packet: bytes, sent_at: float, now: float) -> bool:
+        """Whether it is too late to send a packet again."""
+        if now - sent_at <= REPEAT_MAX_AGE:
+            return False
+        (timestamp,) = _U32.unpack_from(packet, 4)
+        return timestamp != self._last_two[0] or now - self._last_at > REPEAT_MAX_AGE
 
     def make_padding(self, size: int) -> bytes | None:
         """A packet without content in the retransmission stream (RFC 4588), with so many bytes of padding.

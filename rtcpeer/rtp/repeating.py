@@ -18,8 +18,11 @@ REPEAT_INTERVAL = 0.01
 # Not a whole round trip: who asks again after just that long has missed the copy, too.
 REPEAT_ROUND_TRIPS = 0.8
 REPEAT_INTERVAL_MAX = 0.25
-# Nor when it is older than this: its picture would come too late, and a key frame says more.
+# Nor when it is older than this: its picture would come too late, and a key frame says more. That the end of a picture
+# is lost is noticed when the next one comes, which may be slides: from then on it grows old.
 REPEAT_MAX_AGE = 1.0
+# Packets of the newest picture that are looked at to find its beginning
+_PICTURE_MAX = 256
 # Bytes that may be sent again at once; after that, as many as are sent for the first time.
 REPEAT_BURST = 60_000
 REPEATS_MAX = 256
@@ -67,6 +70,7 @@ class Retransmissions:
         """
         output = self._output
         is_beyond = False
+        before_last: tuple[int, float] | None = None
         last = output.next_number - 1
         self._refill()
         interval = min(
@@ -78,7 +82,12 @@ class Retransmissions:
             if found is None:
                 continue
             segment, packet = found
-            if packet is None or now - packet.at > REPEAT_MAX_AGE:
+            is_old = packet is not None and now - packet.at > REPEAT_MAX_AGE
+            if packet is not None and is_old:
+                if before_last is None:
+                    before_last = self._before_last(last)
+                is_old = packet.timestamp != before_last[0] or now - before_last[1] > REPEAT_MAX_AGE
+            if packet is None or is_old:
                 # what the source still lacks will be forwarded when it comes
                 is_beyond = is_beyond or packet is not None or self._is_over(segment)
                 continue
@@ -89,6 +98,19 @@ class Retransmissions:
                 return True
             self._send_again(segment, packet, number, now)
         return is_beyond
+
+    def _before_last(self, last: int) -> tuple[int, float]:
+        """The timestamp of the picture before the newest one, -1 if it is not here, and when the newest one began."""
+        newest: RelayPacket | None = None
+        for number in range(last, last - _PICTURE_MAX, -1):
+            found = self._output.find(number)
+            packet = found[1] if found is not None else None
+            if packet is None:
+                break
+            if newest is not None and packet.timestamp != newest.timestamp:
+                return packet.timestamp, newest.at
+            newest = packet
+        return -1, 0.0
 
     @staticmethod
     def _is_over(segment: OffsetSegment) -> bool:

@@ -83,7 +83,8 @@ async def call() -> None:
             assert len(ears) == 2
             for ear, count in zip(ears, counts, strict=True):
                 assert not ear.task.done(), (seed, ear.kind)
-                assert ear.count - count >= (25 if ear.kind == "audio" else 6), (
+                # of 40 and 10; a picture that is lost, and whose repair is lost too, takes the three behind it along
+                assert ear.count - count >= (25 if ear.kind == "audio" else 3), (
                     seed,
                     ear.kind,
                     ear.count - count,

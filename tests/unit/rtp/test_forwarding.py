@@ -209,6 +209,20 @@ def test_a_retransmission_carries_the_payload_of_its_segment():
     assert subscriber.sent[-1].body == subscriber.sent[0].body
 
 
+def test_of_slides_the_one_before_is_sent_again_when_its_loss_can_be_noticed():
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    for at in (0.0, 60.0, 120.0):
+        publisher.send(at, key=at == 0.0)
+    first, before, newest = (packet.number for packet in subscriber.sent)
+    assert subscriber.repeats.repeat([before], 120.9) is False
+    assert [packet.number for packet in subscriber.sent[3:]] == [before]
+    assert subscriber.repeats.repeat([first], 120.9) is True
+    assert subscriber.repeats.repeat([before], 121.5) is True, "by now the newest one is old too"
+    assert subscriber.repeats.repeat([newest], 121.5) is True
+    assert len(subscriber.sent) == 4
+
+
 def test_a_subscriber_cannot_make_the_relay_send_without_end():
     publisher, subscriber = Publisher(), Subscriber()
     publisher.stream.join(subscriber.output, 0.0)

@@ -71,6 +71,23 @@ def test_what_is_old_is_not(stream, sent, clock):
     assert len(sent) == 3
 
 
+def test_of_slides_the_one_before_is_sent_again_when_its_loss_can_be_noticed(stream, sent, clock):
+    """Of a picture a minute, nobody can know that the last one was lost before the next one comes."""
+    first = send(stream, [b"a" * 100] * 3, 1000)
+    clock.now += 60
+    before = send(stream, [b"b" * 100] * 3, 2000)
+    clock.now += 60
+    newest = send(stream, [b"c" * 100], 3000)
+    clock.now += 0.9
+    assert stream.repeat(before, clock.now) is False
+    assert stream.retransmitted_packets == 3
+    assert stream.repeat(first, clock.now) is True
+    clock.now += 0.5
+    assert stream.repeat(before, clock.now) is True, "by now the newest one is old too"
+    assert stream.repeat(newest, clock.now) is True
+    assert stream.retransmitted_packets == 3
+
+
 def test_a_repetition_does_not_make_it_young(stream, sent, clock):
     numbers = send(stream, [b"a"])
     for _ in range(3):
