@@ -20,6 +20,28 @@ settings.register_profile("explore", print_blob=True, **_UNHURRIED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
+@pytest.fixture(scope="session")
+def compiled_helper(tmp_path_factory):
+    """The optional helper of forwarding; where there is no compiler, who asks for it is skipped."""
+    from rtcpeer.rtp import build_helper, fan_out
+
+    if not build_helper.compiler():
+        pytest.skip("there is no C compiler for the helper of forwarding")
+    file = tmp_path_factory.mktemp("helper") / fan_out.FILE.name
+    build_helper.build(file)
+    return fan_out.open_helper(file)
+
+
+@pytest.fixture(params=["python", "helper"])
+def fan_out_way(request, monkeypatch):
+    """Forwarding without its helper and with it: the same has to hold."""
+    from rtcpeer.rtp import fan_out
+
+    helper = request.getfixturevalue("compiled_helper") if request.param == "helper" else None
+    monkeypatch.setattr(fan_out, "_helper", helper)
+    return request.param
+
+
 def pytest_configure(config):
     """Watch the scheduling policies of all threads."""
     config.pluginmanager.register(scheduling_guard.SchedulingGuard(), "scheduling-guard")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from rtcpeer.aio import wall_time
 from rtcpeer.media.codecs import PayloadFormat
 from rtcpeer.media.receiver import MediaReceiver
-from rtcpeer.rtp import rtcp
+from rtcpeer.rtp import fan_out, rtcp
 from rtcpeer.rtp.forwarding import Output
 from rtcpeer.rtp.headers import HeaderPlan
 from rtcpeer.rtp.outbound import OutboundStream
@@ -269,6 +269,8 @@ class Relay:
         repeats.rtx_number = packets.rtx_sequence_number
         repeats.round_trip = packets.round_trip
         repeats.may_repeat = session.may_repeat
+        output.gather, output.session = fan_out.gather(), session
+        output.gather, output.session = fan_out.gather(), session
         output.temporal = self._temporal
         output.on_begin = self._begun
         output.is_filled = bool(packets.sent_at)

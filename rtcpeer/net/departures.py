@@ -80,6 +80,10 @@ class Departures:
         """Send what waits, now."""
         waiting, self._waiting = self._waiting, []
         first, count = 0, len(waiting)
+        if count < RUN_MIN:
+            for datagram in waiting:
+                self._send(datagram)
+            return
         while first < count:
             last = _end_of_run(waiting, first) if count - first >= RUN_MIN else first
             if last - first >= RUN_MIN:

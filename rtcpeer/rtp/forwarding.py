@@ -11,7 +11,7 @@ Pure: `now` is an argument, sending and asking are callables that were handed in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from rtcpeer.rtp.clocks import StreamClock
@@ -51,6 +51,30 @@ class Write(Protocol):
         patch: bytes = b"",
     ) -> None:
         """Send it, or drop it; never raises for what the network does."""
+
+
+class Batch(Protocol):
+    """Sends packets to several outputs of one plan at once; see `fan_out`."""
+
+    def send(self, packet: RelayPacket, written: Written) -> Sequence[Output]:
+        """Send a packet to those outputs for which nothing is in the way; gives the others, which it leaves alone."""
+
+
+class OutputGroup:
+    """Outputs whose packets are written in the same way; replaced, never changed, so that a loop over it is safe.
+
+    Attributes:
+        plan: how they are written.
+        outputs: those.
+        batch: sends to several at once; None as long as nobody has asked for it.
+    """
+
+    __slots__ = ("batch", "outputs", "plan")
+
+    def __init__(self, plan: HeaderPlan, outputs: tuple[Output, ...]) -> None:
+        self.plan = plan
+        self.outputs = outputs
+        self.batch: Batch | None = None
 
 
 class Rate:
@@ -137,8 +161,7 @@ class SourceStream:
         self._key: RelayPacket | None = None
         # all of the frame that begins with it is here, up to this number
         self._key_reach = 0
-        # outputs by the way their packets are written; replaced, never changed, so that a loop over it is safe
-        self.groups: tuple[tuple[HeaderPlan, tuple[Output, ...]], ...] = ()
+        self.groups: tuple[OutputGroup, ...] = ()
         self.waiting: tuple[Output, ...] = ()
 
     # -- packets -----------------------------------------------------------------------------------
@@ -270,10 +293,17 @@ class SourceStream:
 
     def _fan_out(self, packet: RelayPacket, now: float) -> None:
         number, timestamp = packet.number, packet.timestamp
-        for plan, outputs in self.groups:
-            written = plan.write(packet, now)
+        for group in self.groups:
+            written = group.plan.write(packet, now)
             if written is None:
                 continue
+            outputs: Sequence[Output] = group.outputs
+            batch = group.batch
+            if batch is not None:
+                outputs = batch.send(packet, written)
+            elif outputs[0].gather is not None:
+                group.batch = batch = outputs[0].gather(group.outputs)
+                outputs = batch.send(packet, written)
             first, second, body, at = written
             for output in outputs:
                 if number < output.start:
@@ -317,20 +347,22 @@ class SourceStream:
         self.waiting = tuple([other for other in self.waiting if other is not output])
         self.arriving = tuple([other for other in self.arriving if other is not output])
         groups = []
-        for plan, outputs in self.groups:
-            kept = tuple([other for other in outputs if other is not output])
-            if kept:
-                groups.append((plan, kept))
+        for group in self.groups:
+            kept = tuple([other for other in group.outputs if other is not output])
+            if len(kept) == len(group.outputs):
+                groups.append(group)
+            elif kept:
+                groups.append(OutputGroup(group.plan, kept))
         self.groups = tuple(groups)
 
     def put(self, output: Output) -> None:
         """Send every packet to an output from now on."""
-        for index, (plan, outputs) in enumerate(self.groups):
-            if plan == output.plan:
-                grown = (plan, (*outputs, output))
+        for index, group in enumerate(self.groups):
+            if group.plan == output.plan:
+                grown = OutputGroup(group.plan, (*group.outputs, output))
                 self.groups = (*self.groups[:index], grown, *self.groups[index + 1 :])
                 return
-        self.groups = (*self.groups, (output.plan, (output,)))
+        self.groups = (*self.groups, OutputGroup(output.plan, (output,)))
 
     @property
     def is_used(self) -> bool:
@@ -367,6 +399,8 @@ class Output:
         estimate: what the way to the subscriber bears, in bit/s; None while unknown.
         temporal: the highest temporal layer that is wanted; None for all.
         on_begin: called when it is about to get a stream; `go_on_from` may be called then.
+        gather: makes one `Batch` of outputs that belong together; None where each is sent to by itself.
+        session: what a batch sends with, past `write`; None if it may not.
     """
 
     def __init__(
@@ -387,6 +421,8 @@ class Output:
         self.estimate: int | None = None
         self.temporal: int | None = None
         self.on_begin: Callable[[], None] | None = None
+        self.gather: Callable[[tuple[Output, ...]], Batch] | None = None
+        self.session: object = None
         self.stream: SourceStream | None = None
         self.begun: bool = False
         self.is_filled: bool = False

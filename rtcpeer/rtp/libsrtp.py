@@ -67,7 +67,8 @@ def _buffer() -> _Buffer:
     return buffer
 
 
-def _failure(code: int) -> Error:
+def failure(code: int) -> Error:
+    """The error for a status of libsrtp, as pylibsrtp would raise it."""
     return Error(ERRORS[code] if 0 <= code < len(ERRORS) else f"libsrtp's error {code}")
 
 
@@ -84,7 +85,7 @@ def _in_place(session: Session, work: Callable[..., int], limit: int) -> Callabl
         length[0] = size
         code = work(handle, data, length)
         if code:
-            raise _failure(code)
+            raise failure(code)
         result: bytes = read[: length[0]]
         return result
 
@@ -114,7 +115,7 @@ def protector(session: Session) -> Protect:
         length[0] = size
         code = protect(handle, data, length)
         if code:
-            raise _failure(code)
+            raise failure(code)
         result: bytes = read[: length[0]]
         return result
 
@@ -168,11 +169,22 @@ def parts_protector(session: Session) -> ProtectParts:
         length[0] = end
         code = protect(handle, data, length)
         if code:
-            raise _failure(code)
+            raise failure(code)
         result: bytes = read[: length[0]]
         return result
 
     return _holding(process, session)
+
+
+def protect_address() -> int:
+    """Where libsrtp's srtp_protect is in memory."""
+    return int(ffi.cast("uintptr_t", ffi.addressof(lib, "srtp_protect")))
+
+
+def session_address(protect: Callable[..., bytes]) -> int:
+    """Where the session is that a function of `protector` or `parts_protector` works with; 0 if it is none of those."""
+    session = getattr(protect, "session", None)
+    return 0 if session is None else int(ffi.cast("uintptr_t", session._srtp[0]))
 
 
 @cache

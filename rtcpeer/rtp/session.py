@@ -19,7 +19,7 @@ from typing import Protocol
 import pylibsrtp
 
 from rtcpeer.aio import wall_time
-from rtcpeer.rtp import rtcp
+from rtcpeer.rtp import libsrtp, rtcp
 from rtcpeer.rtp.clocks import RemoteClock
 from rtcpeer.rtp.congestion import feedback
 from rtcpeer.rtp.congestion.pacing import PacketPacer
@@ -30,6 +30,7 @@ from rtcpeer.rtp.congestion.sending import SendControl
 from rtcpeer.rtp.decryption import DecryptionWatch
 from rtcpeer.rtp.packet import URI_TRANSPORT_CC, ExtensionIds, RtpPacket, parse_rtp_untrusted
 from rtcpeer.rtp.relay_packet import HEADER, HEADER_SIZE
+from rtcpeer.rtp.send_state import SendState
 from rtcpeer.rtp.srtp import SrtpSessions
 from rtcpeer.values import HeaderExtension
 
@@ -132,7 +133,8 @@ class RtpSession:
 
     Attributes:
         connected: whether packets can be sent.
-        pacer: holds packets of media back; None to send them at once.
+        state: key, budget and transport-wide numbers, as each packet asks for them when it leaves.
+        send_protected: as given; packets that were protected with this session's key pass there.
         remote_clock: the clock of the other end, as its sender reports tell.
         unsendable: packets that could not be protected.
         has_route: as given; senders ask it before they number packets.
@@ -148,13 +150,14 @@ class RtpSession:
         name: str = "",
     ) -> None:
         self.connected: bool = False
-        self.pacer: Pacer | None = None
+        self.state: SendState = SendState()
+        self._pacer: Pacer | None = None
         self.remote_clock: RemoteClock = RemoteClock()
         self.unsendable: int = 0
         self._taps: dict[int, Tap] = {}
         self.has_route = has_route
         self._make_srtp = make_srtp
-        self._send = send
+        self._send = self.send_protected = send
         self._name = name
         self._srtp: SrtpSessions | None = None
         self._ids = ExtensionIds()
@@ -232,8 +235,8 @@ class RtpSession:
         self._ids.add(extensions)
         number = transport_cc_id(extensions)
         if number and self.control is None:
-            self.control = SendControl(number)
-            self._pacing = PacketPacer(self.release)
+            self.control = SendControl(number, state=self.state)
+            self._pacing = PacketPacer(self.release, self.state)
             self._prober = Prober(self.control, self._make_padding, self.release)
         elif number and self.control is not None:
             self.control.identifier = number
@@ -261,10 +264,24 @@ class RtpSession:
 
     # -- out ---------------------------------------------------------------------------------------
 
+    @property
+    def pacer(self) -> Pacer | None:
+        """Holds packets of media back; None to send them at once."""
+        return self._pacer
+
+    @pacer.setter
+    def pacer(self, value: Pacer | None) -> None:
+        self._pacer = value
+        self._open_state()
+
+    def waits(self, ssrc: int) -> bool:
+        """Whether packets of a stream wait where they come faster than the path bears."""
+        return ssrc not in self._sounds
+
     def send_rtp(self, packet: bytes) -> None:
         """Protect and send an RTP packet, at the pace that an estimate allows; dropped unless connected."""
-        if self.pacer is not None:
-            self.pacer.take(packet)
+        if self._pacer is not None:
+            self._pacer.take(packet)
         elif self._pacing is not None:
             self._pacing.take(packet)
         else:
@@ -272,8 +289,8 @@ class RtpSession:
 
     def send_sound(self, packet: bytes) -> None:
         """Send a packet of sound, which never waits for pictures."""
-        if self.pacer is not None:
-            self.pacer.take(packet)
+        if self._pacer is not None:
+            self._pacer.take(packet)
         else:
             self.release(packet)
 
@@ -290,7 +307,7 @@ class RtpSession:
         try:
             protected = srtp.protect(packet, wide_at, wide)
         except (pylibsrtp.Error, ValueError) as exc:
-            self._not_protected(exc)
+            self.not_protected(exc)
             return
         self._send(protected)
 
@@ -319,15 +336,16 @@ class RtpSession:
             srtp = self._key()
             if srtp is None:
                 return
-        if self.pacer is not None:
+        if self._pacer is not None:
             if patch:
                 body = body[:patch_at] + patch + body[patch_at + len(patch) :]
-            self.pacer.take(HEADER.pack(first, second, number, timestamp, ssrc) + body)
+            self._pacer.take(HEADER.pack(first, second, number, timestamp, ssrc) + body)
             return
         pacing = self._pacing
         if pacing is not None:
-            pacing.budget -= len(body)
-            if pacing.budget < 0.0 and ssrc not in self._sounds and not pacing.admits(len(body)):
+            tokens = pacing.tokens
+            tokens[0] -= len(body)
+            if tokens[0] < 0.0 and ssrc not in self._sounds and not pacing.admits(len(body)):
                 if patch:
                     body = body[:patch_at] + patch + body[patch_at + len(patch) :]
                 pacing.put(HEADER.pack(first, second, number, timestamp, ssrc) + body)
@@ -340,11 +358,12 @@ class RtpSession:
                 first, second, number, timestamp, ssrc, body, patch_at, patch, wide_at, wide
             )
         except (pylibsrtp.Error, ValueError) as exc:
-            self._not_protected(exc)
+            self.not_protected(exc)
             return
         self._send(protected)
 
-    def _not_protected(self, exc: Exception) -> None:
+    def not_protected(self, exc: Exception) -> None:
+        """A packet could not be protected: it is dropped, and counted."""
         self.unsendable += 1
         logger.debug("%s cannot protect a packet: %s", self._name, exc)
 
@@ -373,7 +392,16 @@ class RtpSession:
     def _key(self) -> SrtpSessions | None:
         if self.connected:
             self._srtp = self._make_srtp()
+            self._open_state()
         return self._srtp
+
+    def _open_state(self) -> None:
+        """Packets may be protected past us while all that we would do is to protect them."""
+        srtp = self._srtp
+        if srtp is None or self._pacer is not None:
+            self.state.shut()
+        else:
+            self.state.open(libsrtp.session_address(srtp.protect_parts), srtp)
 
     # -- in ----------------------------------------------------------------------------------------
 
@@ -618,6 +646,7 @@ class RtpSession:
         """DTLS has ended."""
         self.connected = False
         self._srtp = None
+        self._open_state()
         self._watch.runs.clear()
         if self._arrivals is not None:
             self._arrivals.close()

@@ -19,6 +19,8 @@ SHELLS = {
     "rtcpeer.rtp.congestion.prober": "waits",
     "rtcpeer.rtp.congestion.receiving": "waits",
     "rtcpeer.rtp.congestion.sending": "waits",
+    "rtcpeer.rtp.build_helper": "runs a compiler",
+    "rtcpeer.rtp.fan_out": "code in C",
     "rtcpeer.rtp.inbound": "counts frames of libav",
     "rtcpeer.rtp.libsrtp": "the buffers of libsrtp",
     "rtcpeer.rtp.outbound": "draws the first sequence number",

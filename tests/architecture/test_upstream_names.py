@@ -6,6 +6,7 @@ If one of these fails, aiortc has moved: mend the adapters, nothing else knows t
 from __future__ import annotations
 
 import ast
+import ctypes
 import importlib
 import inspect
 import sys
@@ -47,6 +48,20 @@ def test_function_of_libsrtp(name):
     length[0] = 0
     assert getattr(lib, name)(session._srtp[0], data, length) != lib.srtp_err_status_ok
     assert lib.srtp_err_status_ok == 0
+
+
+def test_functions_of_libsrtp_have_an_address():
+    """The helper of forwarding calls it: see `rtp.fan_out`."""
+    from rtcpeer.rtp import libsrtp
+
+    policy = pylibsrtp.Policy(key=bytes(30), ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
+    protect = libsrtp.parts_protector(pylibsrtp.Session(policy))
+    call = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int))
+    data, length = ctypes.create_string_buffer(b"\x80" + bytes(11), 200), ctypes.c_int(12)
+    address = libsrtp.session_address(protect)
+    assert call(libsrtp.protect_address())(address, data, length) == 0
+    assert length.value == 12 + 10
+    assert libsrtp.session_address(bytes) == 0
 
 
 def test_libsrtp_shows_its_rollover_counters():

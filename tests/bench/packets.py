@@ -28,6 +28,7 @@ import av
 from rtcpeer import EncodedTrack, Forwarder, RTCPeerConnection
 from rtcpeer.dtls.transport import DtlsTransport
 from rtcpeer.net.system import UdpSocket
+from rtcpeer.rtp import fan_out
 from rtcpeer.rtp.packet import URI_ABS_SEND_TIME, URI_MID, URI_TRANSPORT_CC, write_extensions, write_rtp
 from tests.bench.relay import TIME_BASE
 
@@ -305,6 +306,7 @@ def main() -> int:
         results[name] = round(measured, 2)
         print(f"{name}: {measured:.2f} us", flush=True)
 
+    print(f"forwarding {'without' if fan_out.gather() is None else 'with'} its helper in C", flush=True)
     note("the system's sendto alone, 1100 bytes", bare_send(1100, options.seconds))
     note("received unread, with abs-send-time, per packet", asyncio.run(receive_unread(options.seconds)))
     for kind in ("video", "audio"):

@@ -11,6 +11,9 @@ from rtcpeer.testing import PeerPair, synthetic_track
 from tests.scenarios.test_forwarding import PICTURE, first_track, pictures, receiver_of
 from tests.scenarios.virtual import scenario
 
+# without the helper of forwarding, and with it
+pytestmark = pytest.mark.usefixtures("fan_out_way")
+
 
 class Chain:
     """A publisher, a relay that adds the remote track to the subscriber's call, the subscriber."""

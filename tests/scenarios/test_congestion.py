@@ -12,6 +12,9 @@ from tests.scenarios.test_forwarding_network import DELTA_HEADER, FRAME_RATE, KE
 from tests.scenarios.test_forwarding_simulcast import Watcher, simulcast
 from tests.scenarios.virtual import scenario
 
+# without the helper of forwarding, and with it
+pytestmark = pytest.mark.usefixtures("fan_out_way")
+
 BUFFER = 0.1
 
 

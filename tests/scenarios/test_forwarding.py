@@ -3,9 +3,14 @@
 import asyncio
 import contextlib
 
+import pytest
+
 from rtcpeer import Forwarder
 from rtcpeer.testing import PeerPair, synthetic_track
 from tests.scenarios.virtual import scenario
+
+# without the helper of forwarding, and with it
+pytestmark = pytest.mark.usefixtures("fan_out_way")
 
 PICTURE = {"width": 64, "height": 48, "frameRate": 15}
 

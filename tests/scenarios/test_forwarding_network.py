@@ -12,6 +12,9 @@ from rtcpeer.testing import PeerPair
 from tests.scenarios.test_forwarding import Relay, receiver_of
 from tests.scenarios.virtual import scenario
 
+# without the helper of forwarding, and with it
+pytestmark = pytest.mark.usefixtures("fan_out_way")
+
 FRAME_RATE = 30
 TIME_BASE = fractions.Fraction(1, 90000)
 # frame tag of a key frame, start code, width and height (RFC 6386 section 9.1)

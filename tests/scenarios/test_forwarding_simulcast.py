@@ -3,11 +3,16 @@
 import asyncio
 import contextlib
 
+import pytest
+
 from rtcpeer import Forwarder
 from rtcpeer.media.track import MediaStreamError
 from rtcpeer.testing import PeerPair, synthetic_track
 from tests.scenarios.test_forwarding import Relay, pictures, receiver_of
 from tests.scenarios.virtual import scenario
+
+# without the helper of forwarding, and with it
+pytestmark = pytest.mark.usefixtures("fan_out_way")
 
 SIZES = {"q": 64, "h": 128, "f": 256}
 

@@ -18,6 +18,9 @@ from tests.scenarios.test_forwarding import Relay, receiver_of
 from tests.scenarios.test_forwarding_network import KEY_HEADER
 from tests.scenarios.virtual import scenario
 
+# without the helper of forwarding, and with it
+pytestmark = pytest.mark.usefixtures("fan_out_way")
+
 LATE = 0.2
 RATES = {"audio": 48000, "video": 90000}
 PERIODS = {"audio": 0.02, "video": 1 / 30}

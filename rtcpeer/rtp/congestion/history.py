@@ -5,38 +5,47 @@ Pure: `now` is an argument.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 
 from rtcpeer.rtp.congestion.feedback import TransportFeedback
+from rtcpeer.rtp.send_state import NUMBER, SENT_SIZE, SendState
 
-# Packets that are remembered: more than feedback of one round trip tells of.
-SIZE = 8192
+SIZE = SENT_SIZE
 
 
 class SentPackets:
     """The last packets that were sent, by transport-wide number.
 
-    Attributes:
-        number: of the next packet, 16 bits.
+    Args:
+        state: where they are remembered.
     """
 
-    __slots__ = ("_at", "_bytes", "number")
+    __slots__ = ("_at", "_bytes", "_words")
 
-    def __init__(self) -> None:
-        self.number: int = 1
+    def __init__(self, state: SendState | None = None) -> None:
+        state = SendState() if state is None else state
+        state.remember()
+        self._words = state.words
         # 0.0 where there is none, or where its arrival was told already
-        # (plain numbers: as objects they would take 320 KB per transport in place of 80)
-        self._at = array("d", bytes(8 * SIZE))
-        self._bytes = array("H", bytes(2 * SIZE))
+        self._at = state.sent_at
+        self._bytes = state.sent_bytes
+
+    @property
+    def number(self) -> int:
+        """The number of the next packet, 16 bits."""
+        return self._words[NUMBER]
+
+    @number.setter
+    def number(self, value: int) -> None:
+        self._words[NUMBER] = value
 
     def add(self, size: int, now: float) -> int:
         """A packet is sent now; gives its number."""
-        number = self.number
+        number = self._words[NUMBER]
         index = number & SIZE - 1
         self._at[index] = now
         self._bytes[index] = size
-        self.number = number + 1 & 0xFFFF
+        self._words[NUMBER] = number + 1 & 0xFFFF
         return number
 
     def size_since(self, number: int) -> int:

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+from array import array
 from collections import deque
 from collections.abc import Callable
+
+from rtcpeer.rtp.send_state import SendState
 
 # Faster than the estimate, so that a frame is through before the next one is made.
 FACTOR = 2.5
@@ -26,23 +29,33 @@ class PacketPacer:
 
     Args:
         release: sends one now.
+        state: where the budget is kept.
 
     Attributes:
-        budget: bytes that may leave before anybody looks at the clock; without end while there is no estimate.
+        tokens: one number, the budget.
         queued: bytes that wait.
     """
 
-    __slots__ = ("_estimate", "_loop", "_queue", "_release", "_timer", "_updated", "budget", "queued")
+    __slots__ = ("_estimate", "_loop", "_queue", "_release", "_timer", "_updated", "queued", "tokens")
 
-    def __init__(self, release: Callable[[bytes], None]) -> None:
+    def __init__(self, release: Callable[[bytes], None], state: SendState | None = None) -> None:
         self._release = release
         self._queue: deque[bytes] = deque()
         self.queued: int = 0
         self._estimate = 0
-        self.budget: float = math.inf
+        self.tokens: array[float] = (SendState() if state is None else state).budget
         self._updated = -math.inf
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def budget(self) -> float:
+        """Bytes that may leave before anybody looks at the clock; without end while there is no estimate."""
+        return self.tokens[0]
+
+    @budget.setter
+    def budget(self, value: float) -> None:
+        self.tokens[0] = value
 
     def set_estimate(self, estimate: int) -> None:
         """Send at this pace, in bit/s; 0: everything at once."""

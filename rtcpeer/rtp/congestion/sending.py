@@ -13,6 +13,7 @@ from rtcpeer.rtp.congestion.history import SentPackets
 from rtcpeer.rtp.congestion.probing import Probe
 from rtcpeer.rtp.congestion.rate import RateEstimate
 from rtcpeer.rtp.relay_packet import HEADER_SIZE
+from rtcpeer.rtp.send_state import IDENTIFIER, SendState
 
 _WRAP = feedback.TICKS_PER_REFERENCE << 24
 # Until it is measured, in seconds.
@@ -32,9 +33,9 @@ class SendControl:
     Args:
         identifier: of the header extension; packets that want a number have it as their first one.
         clock: in seconds; None for that of the running loop.
+        state: where the numbers are kept.
 
     Attributes:
-        identifier: as given.
         acknowledged, lost: packets, as feedback told.
         malformed: packets of feedback that could not be read.
         on_probe: called when a probe is over, with the time and whether it raised the estimate.
@@ -49,8 +50,8 @@ class SendControl:
         "_reference",
         "_round_trip",
         "_sent",
+        "_words",
         "acknowledged",
-        "identifier",
         "lost",
         "malformed",
         "on_probe",
@@ -60,12 +61,15 @@ class SendControl:
         self,
         identifier: int,
         clock: Callable[[], float] | None = None,
+        state: SendState | None = None,
     ) -> None:
-        self.identifier: int = identifier
+        state = SendState() if state is None else state
+        self._words = state.words
         self.acknowledged: int = 0
         self.lost: int = 0
         self.malformed: int = 0
-        self._sent = SentPackets()
+        self._sent = SentPackets(state)
+        self.identifier = identifier
         self._estimate = RateEstimate()
         self._heard_at = 0.0
         self._clock = clock
@@ -76,6 +80,15 @@ class SendControl:
         self._probe: Probe | None = None
         self._probe_from = 0
         self.on_probe: OnProbe | None = None
+
+    @property
+    def identifier(self) -> int:
+        """The id of the header extension."""
+        return self._words[IDENTIFIER]
+
+    @identifier.setter
+    def identifier(self, value: int) -> None:
+        self._words[IDENTIFIER] = value
 
     @property
     def estimate(self) -> int | None:
@@ -123,10 +136,10 @@ class SendControl:
             return 0, 0
         if data[at] == 0xBE:
             # RFC 8285 section 4.2: the id, and the length less one
-            if data[at + 4] != self.identifier << 4 | 1:
+            if data[at + 4] != self._words[IDENTIFIER] << 4 | 1:
                 return 0, 0
             at += 5
-        elif data[at + 4] == self.identifier and data[at + 5] == 2:
+        elif data[at + 4] == self._words[IDENTIFIER] and data[at + 5] == 2:
             at += 6
         else:
             return 0, 0

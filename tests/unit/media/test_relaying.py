@@ -6,6 +6,9 @@ from rtcpeer.media.codecs import payload_format
 from rtcpeer.media.relaying import payload_type_map, same_codec
 from rtcpeer.values import Codec
 
+# without the helper of forwarding, and with it
+pytestmark = pytest.mark.usefixtures("fan_out_way")
+
 
 def form(name, fmtp=(), *, rate=90000, channels=None, number=96):
     return payload_format(Codec(name, rate, channels, tuple(fmtp), payload_type=number))

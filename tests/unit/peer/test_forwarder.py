@@ -4,6 +4,9 @@ import pytest
 
 from rtcpeer import Forwarder, InvalidStateError, RTCPeerConnection
 
+# without the helper of forwarding, and with it
+pytestmark = pytest.mark.usefixtures("fan_out_way")
+
 
 @pytest.fixture
 async def connections():

@@ -24,6 +24,9 @@ class Plain:
     def protect_rtcp(self, packet: bytes) -> bytes:
         return packet
 
+    def protect_parts(self, *parts: Any) -> bytes:
+        raise AssertionError(parts)
+
 
 class Receiver:
     def __init__(self, ssrc: int) -> None:
