@@ -84,10 +84,17 @@ class Piece:
     content: Any
 
 
+def _is_sendable(stream: Any) -> bool:
+    """Whether there is a payload format for what a stream is encoded as."""
+    codec, names = stream.codec_context, _AS_IT_IS[stream.type]
+    return codec.name in names or codec.codec.canonical_name in names
+
+
 class FileSource:
     """An open file.
 
     Args: see `player.MediaPlayer`.
+        decodes_others: False: a stream that cannot be sent as it is is left out where `decode` is False.
 
     Attributes:
         kinds: the kinds of its streams.
@@ -103,12 +110,13 @@ class FileSource:
         timeout: float | None,
         loop: bool,
         decode: bool,
+        decodes_others: bool = True,
     ) -> None:
         self._container: Any = av.open(
             file=file, format=format, mode="r", options=dict(options or {}), timeout=timeout
         )
         try:
-            self._readers = self._make_readers(decode)
+            self._readers = self._make_readers(decode, decodes_others)
             if loop and self._container.duration is None:
                 raise ValueError(f"loop needs a file that can be read again, and {file!r} has no end")
         except BaseException:
@@ -123,12 +131,16 @@ class FileSource:
         self.kinds: frozenset[str] = frozenset(reader.kind for reader in self._readers)
         self.is_live: bool = not LIVE_FORMATS.isdisjoint(self._container.format.name.split(","))
 
-    def _make_readers(self, decode: bool) -> list[StreamReader]:
+    def _make_readers(self, decode: bool, decodes_others: bool) -> list[StreamReader]:
         readers: dict[str, StreamReader] = {}
+        left_out = False
         for stream in self._container.streams:
             if stream.type in ("audio", "video") and stream.type not in readers:
+                if not decode and not decodes_others and not _is_sendable(stream):
+                    left_out = True
+                    continue
                 readers[stream.type] = StreamReader(stream, self._container, as_it_is=not decode)
-        if not readers:
+        if not readers and not left_out:
             raise ValueError(f"{self._container.name} has neither sound nor pictures")
         return list(readers.values())
 
@@ -236,7 +248,7 @@ class StreamReader:
     def _can_be_sent(self) -> bool:
         codec = self.stream.codec_context
         name = self._container.name
-        if codec.name not in _AS_IT_IS[self.kind] and codec.codec.canonical_name not in _AS_IT_IS[self.kind]:
+        if not _is_sendable(self.stream):
             logger.warning(
                 "%s: its %s is %s, which cannot be sent as it is; it is decoded", name, self.kind, codec.name
             )

@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from rtcpeer.aio import quiet
 from rtcpeer.media.aiortc_adapter import MediaStreamError
@@ -60,6 +60,9 @@ class MediaPlayer:
         ValueError: `loop`, and it cannot be read twice.
     """
 
+    # whether, with decode=False, what cannot be sent as it is is decoded; otherwise it has no track
+    _decodes_others: ClassVar[bool] = True
+
     def __init__(
         self,
         file: Any,
@@ -70,7 +73,13 @@ class MediaPlayer:
         decode: bool = True,
     ) -> None:
         self._source: FileSource | None = FileSource(
-            file, format=format, options=options, timeout=timeout, loop=loop, decode=decode
+            file,
+            format=format,
+            options=options,
+            timeout=timeout,
+            loop=loop,
+            decode=decode,
+            decodes_others=self._decodes_others,
         )
         self._is_live = self._source.is_live
         self.audio: PlayerStreamTrack | None = (
@@ -80,6 +89,9 @@ class MediaPlayer:
             PlayerStreamTrack(self, "video") if "video" in self._source.kinds else None
         )
         self._tracks = [track for track in (self.audio, self.video) if track is not None]
+        if not self._tracks:
+            self._source.close()
+            self._source = None
         self._thread: DaemonPool | None = None
         self._reading: asyncio.Task[None] | None = None
         self._has_ended = False

@@ -20,6 +20,7 @@ TWICE = {
         "RTCRtpTransceiver",
         "RTCSctpTransport",
     },
+    ("rtcpeer/aiortc", "rtcpeer/media"): {"MediaPlayer"},
     # the face re-labels errors of the floors below as kin of aiortc's of the same name
     ("rtcpeer/errors.py", "rtcpeer/peer"): {
         "InvalidAccessError",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from aiortc import MediaStreamTrack
 from aiortc.contrib.media import MediaBlackhole, RelayStreamTrack
 from aiortc.contrib.media import MediaRelay as _MediaRelay
 from av import AudioFrame, VideoFrame
 
-from rtcpeer.media.player import MediaPlayer, PlayerStreamTrack
+from rtcpeer.media.player import MediaPlayer as _MediaPlayer
+from rtcpeer.media.player import PlayerStreamTrack
 from rtcpeer.media.recorder import MediaRecorder
 
 # the frames' classes, too, are imported from here by programs
@@ -24,6 +25,12 @@ __all__ = [
     "RelayStreamTrack",
     "VideoFrame",
 ]
+
+
+class MediaPlayer(_MediaPlayer):
+    """rtcpeer's player; with ``decode=False`` what cannot be sent as it is has no track, as with aiortc's."""
+
+    _decodes_others: ClassVar[bool] = False
 
 
 class ForwardableRelayTrack(RelayStreamTrack):
