@@ -273,7 +273,10 @@ class RoomServer:
         self._waiting[address] += 1
         late = asyncio.get_running_loop().call_later(self._entry_time, self._too_late, socket)
         try:
-            await socket.web.prepare(request)
+            try:
+                await socket.web.prepare(request)
+            except ValueError:  # aiohttp lets that out for some keys
+                raise web.HTTPBadRequest(text="no handshake of a WebSocket") from None
             socket.start()
             async for message in socket.web:
                 await self._read(socket, message)

@@ -12,12 +12,15 @@ anything between.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import http_exceptions, web
 
 from rtcpeer.signaling.http.limits import client_key
+
+logger = logging.getLogger(__name__)
 
 #: A connection asks for something within this time, in seconds, or is cut.
 ASK_TIME: Final = 10.0
@@ -75,6 +78,7 @@ class Listener:
         self._runner = web.AppRunner(
             application,
             access_log=None,
+            logger=_RequestLog(logger),
             handle_signals=False,
             keepalive_timeout=KEEP_ALIVE,
             lingering_time=LINGER,
@@ -131,6 +135,17 @@ class Listener:
         self._by_address[key] -= 1
         if not self._by_address[key]:
             del self._by_address[key]
+
+
+class _RequestLog(logging.LoggerAdapter[logging.Logger]):
+    """A log for aiohttp, in which what a client has done wrong is no error of ours and not worth a traceback."""
+
+    def exception(self, msg: object, *args: object, exc_info: Any = True, **options: Any) -> None:
+        """Log what a request has raised."""
+        if isinstance(exc_info, (http_exceptions.HttpProcessingError, web.RequestPayloadError)):
+            self.debug("a request is malformed: %.200r", str(exc_info))
+        else:
+            super().exception(msg, *args, exc_info=exc_info, **options)
 
 
 class _Connection(asyncio.Protocol):

@@ -200,6 +200,8 @@ class SessionServer:
             logger.exception("%r: a request failed", self)
             response = _refused(SignalingRefused("", status=500), allow)
         self._add_cors(request, response)
+        if request.content.exception() is not None:
+            response.force_close()  # where the next request begins is not known
         return response
 
     def check_room(self) -> None:
@@ -403,7 +405,8 @@ async def read_body(request: web.Request, expected: str) -> str:
     """The body of a request.
 
     Raises:
-        SignalingRefused: another media type (415), too long (413), not UTF-8 (400), or too slow (408).
+        SignalingRefused: another media type (415), too long (413), not coded as it says or not UTF-8 (400), or too
+            slow (408).
     """
     if request.content_type != expected:
         raise SignalingRefused(f"the body must be {expected}", status=415)
@@ -418,6 +421,8 @@ async def read_body(request: web.Request, expected: str) -> str:
                     raise SignalingRefused(f"the body may have {MAX_BODY} bytes", status=413)
     except TimeoutError:
         raise SignalingRefused("the body did not arrive in time", status=408) from None
+    except web.RequestPayloadError:
+        raise SignalingRefused("the body is not coded as its header says", status=400) from None
     try:
         return body.decode()
     except UnicodeDecodeError:

@@ -5,16 +5,17 @@ handler, and how it answers is in `whip_session`. Needs the extra ``rtcpeer[sign
 
     method and path              goes well       refused with
     ---------------------------  --------------  ----------------------------------------------------------------------
-    POST PREFIX/NAME             201             400 no description, 401, 403, 409 (WHEP) nobody publishes, 413, 415,
-                                                 422 not acceptable, 429, 503 full or draining, 504 nobody answered
+    POST PREFIX/NAME             201             400 no description or no name, 401, 403, 409 (WHEP) nobody publishes,
+                                                 413, 415, 422 not acceptable, 429, 503 full or draining,
+                                                 504 nobody answered
     PATCH PREFIX/NAME/ID         204, 200        400, 401, 403, 404, 412 another ETag, 413, 415, 422, 428 no If-Match,
                                                  429
     DELETE PREFIX/NAME/ID        200             401, 403, 404
     OPTIONS                      204             403
     anything else                                405, 404
 
-The checks run in this order: host and origin, rate of the address, draining, `authorize`, rate of the token, number of
-sessions, media type, size, and only then the text. What is refused leaves nothing behind.
+The checks run in this order: host and origin, rate of the address, the name, `authorize`, rate of the token, draining
+and number of sessions, media type, size, and only then the text. What is refused leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -58,13 +59,16 @@ class _WhipRequests(SessionServer):
             raise SignalingRefused("an endpoint takes POST", status=405)
         name = request.match_info.get("name", "")
         self.check_address(request)
+        _check_name(name)
         token = await self.check_token(request, name)
         self.check_room()
         offer = await read_body(request, SDP_TYPE)
         check_offer(offer)
         await self.fetch_servers()
         session, answer = await self.begin(request, name, token, offer)
-        path = request.path.rstrip("/") if name else f"{request.path.rstrip('/')}/-"
+        path = request.rel_url.raw_path.rstrip("/")  # (the other one is decoded: no URL)
+        if not name:
+            path += "/-"
         response = web.Response(
             status=201,
             text=answer,
@@ -147,6 +151,16 @@ class _WhipRequests(SessionServer):
         )
         response.charset = None
         return response
+
+
+def _check_name(name: str) -> None:
+    """Refuse a name that is more than a name: handlers make keys, log lines and file names of it.
+
+    Raises:
+        SignalingRefused: 400.
+    """
+    if not name.isprintable() or "/" in name or "\\" in name or name in (".", ".."):
+        raise SignalingRefused("use a readable name, without slashes or control characters", status=400)
 
 
 class WhipServer(_WhipRequests):

@@ -217,6 +217,41 @@ async def test_a_header_that_comes_in_pieces() -> None:
     await listener.close()
 
 
+HEAD = b"POST /whip/cam HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\n"
+MALFORMED = {
+    "two lengths": HEAD + b"Content-Length: 1\r\nContent-Length: 5\r\n\r\nv=0\r\n",
+    "length and chunks": HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "length below zero": HEAD + b"Content-Length: -1\r\n\r\n",
+    "chunk of no size": HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "another coding": HEAD + b"Content-Length: 5\r\nContent-Encoding: gzip\r\n\r\nv=0\r\n",
+    "long field": HEAD + b"X: " + b"x" * 100_000 + b"\r\n\r\n",
+    "many fields": HEAD + b"X: x\r\n" * 20_000 + b"\r\n",
+    "folded field": HEAD + b"X: a\r\n b\r\n\r\n",
+    "two hosts": HEAD + b"Host: evil.example\r\n\r\n",
+    "bytes in the path": HEAD.replace(b"cam", b"\xff"),
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100),
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "key of a WebSocket": UPGRADE.replace(b"AAAA", b"\xffAAA"),
+}
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+@pytest.mark.parametrize("make", [rooms, whip])
+async def test_a_malformed_request_is_refused_and_no_error_of_ours(
+    make: Any, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with make() as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server._port)
+        writer.write(MALFORMED[kind])
+        async with asyncio.timeout(30):
+            status = await reader.readline()
+        writer.close()
+        assert status.split()[1] in (b"400", b"404", b"405")
+        assert server._listener is not None
+        await until(lambda: server._listener.connections == 0)
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
 async def test_a_port_that_is_taken_leaves_nothing() -> None:
     first, second = Listener(web.Application()), Listener(web.Application())
     host, port = await first.start("127.0.0.1", 0)

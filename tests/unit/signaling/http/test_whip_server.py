@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from rtcpeer import RTCPeerConnection, SignalingRefused, SupervisedPeer
 from rtcpeer.config.provider import IceServerProvider
@@ -111,6 +112,19 @@ async def test_a_whole_session(whip: Harness, offer: str) -> None:
     assert (await whip.ask("PATCH", where, FRAGMENT | TOKEN | {"If-Match": "*"}, NEW))[0] == 404
 
 
+async def test_a_name_may_have_any_letters(whip: Harness, offer: str) -> None:
+    where, etag = await whip.begin(offer, "/whip/caf%C3%A9%20100%25")
+    assert where.startswith("/whip/caf%C3%A9%20100%25/")
+    (session,) = whip.server.sessions
+    assert session.name == "café 100%"
+    whole = URL(whip.server.url).origin().join(URL(where, encoded=True))
+    patch = FRAGMENT | TOKEN | {"If-Match": etag}
+    async with whip.http.patch(whole, data=CANDIDATE, headers=patch) as response:
+        assert response.status == 204
+    async with whip.http.delete(whole, headers=TOKEN) as response:
+        assert response.status == 200
+
+
 async def test_of_several_restarts_the_last_one_wins(whip: Harness, offer: str) -> None:
     where, _ = await whip.begin(offer)
     asked = [
@@ -192,6 +206,12 @@ ROWS: list[tuple[str, str, dict[str, str], Any, int]] = [
     ("POST", "/whip/cam", SDP | TOKEN, "", 400),
     ("POST", "/whip/cam", SDP | TOKEN, BAD_OFFER, 400),
     ("POST", "/whip/cam", SDP | TOKEN, b"\xff\xfe", 400),
+    ("POST", "/whip/cam", SDP | TOKEN | {"Content-Encoding": "gzip"}, "OFFER", 400),
+    ("POST", "/whip/a%2fb", SDP | TOKEN, "OFFER", 400),
+    ("POST", "/whip/..%5Ccam", SDP | TOKEN, "OFFER", 400),
+    ("POST", "/whip/cam%00", SDP | TOKEN, "OFFER", 400),
+    ("POST", "/whip/cam%0D%0AX-Injected:%20y", SDP | TOKEN, "OFFER", 400),
+    ("POST", "/whip/%E2%80%AEcam", SDP | TOKEN, "OFFER", 400),
     ("POST", "/whip/cam", SDP, "OFFER", 401),
     ("POST", "/whip/cam", SDP, "rubbish", 401),  # nothing is read of those who may not
     ("POST", "/whip/cam", {}, "x" * 70_000, 401),
