@@ -70,11 +70,15 @@ def modules(wanted: list[str]) -> list[Path]:
     return [path.relative_to(ROOT) for path in found if path.name != "__init__.py"]
 
 
-def tests_of(module: Path) -> str:
-    """A module's own tests; those of its package where it has none."""
+def tests_of(module: Path) -> list[str]:
+    """A module's own tests with those of its package that are no other module's; all of these where it has none."""
     package = Path("tests/unit", *module.parts[1:-1])
     own = package / f"test_{module.name}"
-    return str(own if (ROOT / own).exists() else package)
+    if not (ROOT / own).exists():
+        return [str(package)]
+    names = [path.name for path in sorted((ROOT / package).glob("test_*.py"))]
+    shared = [n for n in names if not (ROOT / module.parent / n.removeprefix("test_")).exists()]
+    return [str(own), *(str(package / name) for name in shared)]
 
 
 def copy_tree() -> None:
@@ -99,7 +103,7 @@ def server(python: str, module: Path) -> Iterator[str]:
     cached = TREE / module.parent / "__pycache__" / f"{module.stem}.{version}.pyc"
     # the server has imported plugins of pytest before pytest could rewrite their assertions
     quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    tests = ["-x", "-q", "-p", "no:cacheprovider", *quiet, tests_of(module)]
+    tests = ["-x", "-q", "-p", "no:cacheprovider", *quiet, *tests_of(module)]
     process = subprocess.Popen(
         [python, SERVER, "serve", socket, TREE, cached, *tests],
         cwd=TREE, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -118,7 +122,7 @@ def mutate(cosmic_ray: str, python: str, module: Path) -> tuple[int, list[str]]:
     """Try all mutants of a module: how many there were, and the differences that no test noticed."""
     # what is tested must pass before anything is changed, and its bytecode is there then
     subprocess.run(
-        [python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", tests_of(module)],
+        [python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests_of(module)],
         cwd=TREE, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
     )  # fmt: skip
     with server(python, module) as command:
@@ -168,7 +172,9 @@ def main() -> None:
     with report:
         for module in modules(wanted):
             count, survivors = mutate(cosmic_ray, python, module)
-            sys.stdout.write(f"{module}: {len(survivors)} of {count} mutants survived {tests_of(module)}\n")
+            sys.stdout.write(
+                f"{module}: {len(survivors)} of {count} mutants survived {' '.join(tests_of(module))}\n"
+            )
             sys.stdout.flush()
             for difference in survivors:
                 report.write(f"{module}\n{difference}\n\n")

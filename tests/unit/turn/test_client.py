@@ -459,3 +459,69 @@ def test_a_response_of_another_method_is_none() -> None:
         0, stun.encode(stun.CREATE_PERMISSION | stun.SUCCESS, request.transaction_id, b"", KEY)
     )
     assert server.client.permitted_hosts == {PEER[0]}
+
+
+def test_numbers_on_the_wire() -> None:
+    """RFC 8656 sections 7.1, 18.1 and 18.7."""
+    server = Server().allocated()
+    server.client.bind(0, PEER)
+    server.pump()
+    first, *_, last = server.requests
+    assert first.attributes[stun.REQUESTED_TRANSPORT] == b"\x11\0\0\0"
+    assert first.attributes[stun.LIFETIME] == (600).to_bytes(4)
+    assert last.attributes[stun.CHANNEL_NUMBER] == b"\x40\0\0\0"
+
+
+@pytest.mark.parametrize(("reliable", "after"), [(False, 25.0), (True, 100.0)])
+def test_when_a_nat_on_the_way_is_reminded(reliable: bool, after: float) -> None:
+    assert Server(reliable=reliable).allocated().client.next_time() == after
+
+
+def test_an_allocation_is_refreshed_a_minute_before_its_end() -> None:
+    server = Server().allocated()
+    server.run(539.9)
+    assert stun.REFRESH not in server.kinds()
+    server.run(0.1)
+    assert server.kinds().count(stun.REFRESH) == 1
+
+
+def test_a_refresh_that_is_not_heard_is_sent_anew_while_the_allocation_stands() -> None:
+    server = Server().allocated()
+    server.run(539.9)
+    server.silent = True
+    server.run(20)
+    server.silent = False
+    server.run(600)
+    assert server.client.phase == "allocated"
+    assert not any(isinstance(event, Lost) for event in server.client.events)
+
+
+@pytest.mark.parametrize("ask", ["prepare", "bind"])
+def test_what_is_not_heard_is_asked_for_again(ask: str) -> None:
+    server = Server().allocated()
+    server.silent = True
+    getattr(server.client, ask)(0, PEER)
+    server.run(8.5)
+    server.silent = False
+    server.client.send_data(server.now, b"data", PEER)
+    server.run(9)
+    assert server.client.permitted_hosts == {PEER[0]}
+    assert ask == "prepare" or server.client.channels[PEER].bound
+
+
+@pytest.mark.parametrize(
+    ("ask", "method"), [("prepare", stun.CREATE_PERMISSION), ("bind", stun.CHANNEL_BIND)]
+)
+def test_what_alone_is_forbidden_is_asked_for_by_the_next_generation(ask: str, method: int) -> None:
+    server = Server().allocated()
+    server.errors = {method: 403}
+    for _ in range(2):
+        getattr(server.client, ask)(0, PEER)
+        server.pump()
+    assert server.kinds().count(method) == 1
+    server.errors.clear()
+    server.client.verify(0)
+    getattr(server.client, ask)(0, PEER)
+    server.pump()
+    assert server.kinds().count(method) == 2
+    assert server.client.permitted_hosts == {PEER[0]}
