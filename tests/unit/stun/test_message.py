@@ -253,3 +253,12 @@ def test_transaction_ids_are_long_and_different() -> None:
     ids = {stun.new_transaction_id() for _ in range(100)}
     assert len(ids) == 100
     assert {len(one) for one in ids} == {12}
+
+
+@pytest.mark.parametrize("length", range(9))
+def test_what_follows_an_attribute_of_any_length_is_read(length: int) -> None:
+    """RFC 8489 section 14: values are padded to four bytes, which their length does not count."""
+    padded = b"\x7f\x01" + length.to_bytes(2) + b"x" * length + bytes(-length % 4)
+    data = b"\x00\x01" + (len(padded) + 8).to_bytes(2) + stun.COOKIE_BYTES + bytes(12) + padded
+    message = stun.parse_untrusted(data + b"\x7f\x02\x00\x04next")
+    assert message.attributes == {0x7F01: b"x" * length, 0x7F02: b"next"}
