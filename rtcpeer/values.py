@@ -5,7 +5,7 @@ Nothing here does anything. Names are snake_case below the face; W3C spelling ap
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 from enum import StrEnum
 
 from rtcpeer.records import record
@@ -225,6 +225,10 @@ class Candidate:
     url: str | None = None
     relay_protocol: str | None = None
     extensions: tuple[tuple[str, str], ...] = ()
+
+    def in_generation(self, ufrag: str | None) -> Candidate:
+        """The same candidate, of this generation."""
+        return self if self.ufrag == ufrag else replace(self, ufrag=ufrag)
 
 
 @record(frozen=True, slots=True)

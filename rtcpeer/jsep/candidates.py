@@ -25,16 +25,15 @@ def plan_local(state: SessionState, transport: int, ufrag: str, candidate: Candi
     draft = Draft(state)
     record = draft.transports.get(transport)
     default: tuple[str, int] | None = None
+    plain = None if candidate is None else candidate.in_generation(None)
     if record is not None and record.local is not None and record.local.ufrag == ufrag:
-        if candidate is None:
+        if plain is None:
             record = replace(record, gathered=True)
         else:
-            record = replace(record, candidates=(*record.candidates, replace(candidate, ufrag=None)))
+            record = replace(record, candidates=(*record.candidates, plain))
         default = default_candidate(record.candidates)
         draft.transports[transport] = record
-    line = (
-        END_OF_CANDIDATES if candidate is None else "a=" + candidate_to_text(replace(candidate, ufrag=None))
-    )
+    line = END_OF_CANDIDATES if plain is None else "a=" + candidate_to_text(plain)
     announcement: LocalCandidate | None = None
     stable = state.stable if state.stable is not None else state
     for name, bindings in (("pending_local", state.bindings), ("current_local", stable.bindings)):
@@ -46,7 +45,7 @@ def plan_local(state: SessionState, transport: int, ufrag: str, candidate: Candi
             continue
         draft.fields[name] = with_line(description, index, line, default)
         if announcement is None:
-            text = "" if candidate is None else candidate_to_text(replace(candidate, ufrag=ufrag))
+            text = "" if candidate is None else candidate_to_text(candidate.in_generation(ufrag))
             mid = description.session.media[index].mid
             announcement = LocalCandidate(text, mid or "", index, ufrag, candidate)
     return draft.finish((announcement,) if announcement is not None else ())
@@ -219,7 +218,7 @@ def _hand_over(
     if candidate is None:
         effect = EndOfRemoteCandidates(id, ufrag)
     else:
-        effect = AddRemoteCandidate(id, replace(candidate, ufrag=ufrag))
+        effect = AddRemoteCandidate(id, candidate.in_generation(ufrag))
     if effect not in draft.start:
         draft.start.append(effect)
 

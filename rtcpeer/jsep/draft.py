@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from operator import is_
 from typing import Any
 
 from rtcpeer.jsep.effects import (
@@ -208,7 +209,7 @@ class Draft:
         fields["next_transceiver"] = self.next_transceiver
         return Plan(
             base,
-            replace(base, **fields),
+            base.with_members(fields),
             tuple(sorted(self.prepare, key=lambda e: _PREPARE_ORDER[type(e)])),
             tuple(sorted(self.start, key=lambda e: _START_ORDER[type(e)])),
             (*self.before, *announce, *self.mutes, *self.removals, *self.additions, *self.tracks),
@@ -218,4 +219,4 @@ class Draft:
 
 def _same(old: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
     """The old tuple when nothing changed, so that identity says so."""
-    return old if len(old) == len(new) and all(a is b for a, b in zip(old, new, strict=True)) else new
+    return old if len(old) == len(new) and all(map(is_, old, new)) else new

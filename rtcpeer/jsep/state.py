@@ -6,7 +6,9 @@ Everything that the face shows of signaling is read from here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import field
+from typing import Any
 
 from rtcpeer.jsep.descriptions import Description
 from rtcpeer.records import record
@@ -158,7 +160,7 @@ class Data:
     started: bool = False
 
 
-@record(frozen=True, slots=True)
+@record(frozen=True)
 class SessionState:
     """Everything that negotiation knows.
 
@@ -206,6 +208,15 @@ class SessionState:
     next_mid: int = 0
     payload_types: tuple[tuple[int, str], ...] = ()
     extension_ids: tuple[tuple[int, str], ...] = ()
+
+    def with_members(self, members: Mapping[str, Any]) -> SessionState:
+        """This state with other values of some members: as `dataclasses.replace`, but each candidate makes one."""
+        known = self.__dict__
+        if not members.keys() <= known.keys():
+            raise TypeError(f"a state has no {', '.join(members.keys() - known.keys())}")
+        state = object.__new__(SessionState)
+        state.__dict__.update(known | dict(members))
+        return state
 
     @property
     def local_description(self) -> Description | None:

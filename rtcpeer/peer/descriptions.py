@@ -182,14 +182,17 @@ class RTCIceCandidate:
         relay_protocol = webidl.optional_string("relayProtocol", given.get("relayProtocol"))
         if relay_protocol is not None and relay_protocol not in _RELAY_PROTOCOLS:
             raise TypeError(f"relayProtocol must be one of 'udp', 'tcp', 'tls', not {relay_protocol!r}")
-        self._set(converted, relay_protocol, webidl.optional_string("url", given.get("url")))
+        url = webidl.optional_string("url", given.get("url"))
+        self._set(converted, _parse(converted.candidate), relay_protocol, url)
 
-    def _set(self, init: CandidateInit, relay_protocol: str | None, url: str | None) -> None:
+    def _set(
+        self, init: CandidateInit, parsed: Candidate | None, relay_protocol: str | None, url: str | None
+    ) -> None:
         self._candidate = init.candidate
         self._mid = init.mid
         self._mline_index = init.mline_index
         self._ufrag = init.ufrag
-        self._parsed = init.parsed
+        self._parsed = parsed
         self._relay_protocol = relay_protocol
         self._url = url
 
@@ -320,11 +323,11 @@ def candidate_of(
     face = RTCIceCandidate.__new__(RTCIceCandidate)
     if text is None:
         text = "" if candidate is None else candidate_to_text(candidate)
-    init = CandidateInit(text, mid, mline_index, ufrag, candidate)
+    init = CandidateInit(text, mid, mline_index, ufrag)
     if candidate is None:
-        face._set(init, None, None)
+        face._set(init, None, None, None)
     else:
-        face._set(init, candidate.relay_protocol, candidate.url)
+        face._set(init, candidate, candidate.relay_protocol, candidate.url)
     return face
 
 
@@ -339,14 +342,12 @@ class CandidateInit:
 
     Attributes:
         candidate: the text; "" at the end of candidates.
-        parsed: what the text says; None when it is empty or cannot be read.
     """
 
     candidate: str
     mid: str | None
     mline_index: int | None
     ufrag: str | None
-    parsed: Candidate | None
 
 
 def read_candidate(value: Any = None, /, **keywords: Any) -> CandidateInit:
@@ -377,7 +378,6 @@ def _convert_candidate(given: Mapping[str, Any]) -> CandidateInit:
         webidl.optional_string("sdpMid", given.get("sdpMid")),
         webidl.optional_unsigned("sdpMLineIndex", given.get("sdpMLineIndex"), webidl.UNSIGNED_SHORT),
         webidl.optional_string("usernameFragment", given.get("usernameFragment")),
-        _parse(text),
     )
 
 

@@ -6,7 +6,7 @@ Pure; used for ``a=candidate`` lines and for the strings of ``RTCIceCandidate`` 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from typing import Any
 
 from rtcpeer.errors import RTCSyntaxError
 from rtcpeer.values import Candidate, CandidateType
@@ -54,8 +54,9 @@ def parse_candidate_untrusted(text: str) -> Candidate:
         address = bracketed[1]
     if _ADDRESS.fullmatch(address) is None:
         raise RTCSyntaxError(f"not an address: {address[:80]!r}", fault="remote")
-    base = Candidate(foundation, number, protocol, prio, address, port_number, type_)
-    return _with_extensions(base, extensions) if extensions else base
+    return Candidate(
+        foundation, number, protocol, prio, address, port_number, type_, **_extensions(protocol, extensions)
+    )
 
 
 def _number(word: str, most: int) -> int | None:
@@ -65,8 +66,10 @@ def _number(word: str, most: int) -> int | None:
     return int(word)
 
 
-def _with_extensions(base: Candidate, words: list[str]) -> Candidate:
-    """The candidate with what follows the type, as (name, value) pairs; what makes no sense there is left out."""
+def _extensions(protocol: str, words: list[str]) -> dict[str, Any]:
+    """The members of `Candidate` that follow the type; what makes no sense there is left out."""
+    if not words:
+        return {}
     related_address: str | None = None
     related_port: int | None = None
     tcp_type: str | None = None
@@ -81,21 +84,20 @@ def _with_extensions(base: Candidate, words: list[str]) -> Candidate:
         elif known == "tcptype":
             tcp_type = value.lower()
             if tcp_type not in _TCP_TYPES:
-                if base.protocol == "tcp":
+                if protocol == "tcp":
                     raise RTCSyntaxError(f"bad tcptype: {value!r}", fault="remote")
                 tcp_type = None
         elif known == "ufrag":
             ufrag = value
         else:
             extensions.append((name, value))
-    return replace(
-        base,
-        related_address=related_address,
-        related_port=related_port,
-        tcp_type=tcp_type,
-        ufrag=ufrag,
-        extensions=tuple(extensions),
-    )
+    return {
+        "related_address": related_address,
+        "related_port": related_port,
+        "tcp_type": tcp_type,
+        "ufrag": ufrag,
+        "extensions": tuple(extensions),
+    }
 
 
 def candidate_to_text(candidate: Candidate) -> str:

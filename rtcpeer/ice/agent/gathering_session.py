@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 
 from rtcpeer.ice.agent.gathering import Gathering
 from rtcpeer.ice.agent.listener import IceCandidateError
@@ -67,7 +66,7 @@ class GatheringSession:
                 candidate.type,
             ):
                 return False
-        candidate = replace(candidate, ufrag=generation.local.ufrag)
+        candidate = candidate.in_generation(generation.local.ufrag)
         allow = parts.context.settings.candidate_filter
         if allow is not None and not allow(candidate):
             return False

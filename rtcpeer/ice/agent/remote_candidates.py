@@ -82,7 +82,7 @@ class RemoteCandidateFilter:
         if reach is not None and reach not in self._offered:
             self._held.append((candidate, address, settings))
             return
-        if self._accepts(replace(candidate, address=address)):
+        if self._accepts(candidate if candidate.address == address else replace(candidate, address=address)):
             self._add(candidate, address)
 
     def offered(self, address: str) -> None:

@@ -224,11 +224,12 @@ class PeerTransport:
 class _QueuedIce:
     """Makes tasks of an agent's news. Implements `rtcpeer.ice.agent.listener.IceListener`."""
 
-    __slots__ = ("_link", "_session")
+    __slots__ = ("_is_up", "_link", "_session")
 
     def __init__(self, link: PeerTransport, session: ConnectionContext) -> None:
         self._link: PeerTransport | None = link
         self._session: ConnectionContext | None = session
+        self._is_up = False
 
     def release(self) -> None:
         """Let go of the connection; nothing is told any more."""
@@ -248,8 +249,9 @@ class _QueuedIce:
         self._queue(IceTransportCore.on_candidate_error, error)
 
     def on_state(self, state: IceTransportState) -> None:
-        if state in ICE_UP and self._link is not None:
-            self._link.wake()
+        was_up, self._is_up = self._is_up, state in ICE_UP
+        if self._is_up and not was_up:
+            self.on_wake()
         self._queue(IceTransportCore.on_state, state)
 
     def on_wake(self) -> None:
@@ -257,8 +259,9 @@ class _QueuedIce:
             self._link.wake()
 
     def on_selected_pair(self, pair: SelectedPair) -> None:
-        if self._link is not None:
-            self._link.wake()
+        # while there was no path, the state follows and tells of this one
+        if self._is_up:
+            self.on_wake()
         self._queue(IceTransportCore.on_selected_pair, pair)
 
     def on_role(self, role: IceRole) -> None:

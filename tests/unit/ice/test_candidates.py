@@ -125,3 +125,5 @@ def test_credentials_are_letters_and_digits() -> None:
         assert (made.ufrag + made.pwd).isascii()
         seen.add(made.pwd)
     assert len(seen) == 50
+    # all of them are drawn
+    assert len(set("".join(seen))) == 62

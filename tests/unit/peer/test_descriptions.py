@@ -235,19 +235,20 @@ def test_read_candidate_from_a_browser():
     text = json.dumps({"candidate": HOST, "sdpMid": "0", "sdpMLineIndex": 0, "usernameFragment": "thC8"})
     init = read_candidate(json.loads(text))
     assert (init.candidate, init.mid, init.mline_index, init.ufrag) == (HOST, "0", 0, "thC8")
-    assert init.parsed is not None
-    assert init.parsed.port == 58041
+    parsed = parsed_candidate(RTCIceCandidate(json.loads(text)))
+    assert parsed is not None
+    assert parsed.port == 58041
     assert read_candidate(RTCIceCandidate(json.loads(text))) == init
     assert read_candidate(candidate=HOST, sdpMid="0", sdpMLineIndex=0, usernameFragment="thC8") == init
 
 
 @pytest.mark.parametrize("value", [None, "", {}, {"candidate": ""}, {"candidate": "", "sdpMid": None}])
 def test_read_end_of_all_candidates(value):
-    assert read_candidate(value) == CandidateInit("", None, None, None, None)
+    assert read_candidate(value) == CandidateInit("", None, None, None)
 
 
 def test_read_end_of_one_section():
-    assert read_candidate({"candidate": "", "sdpMid": "1"}) == CandidateInit("", "1", None, None, None)
+    assert read_candidate({"candidate": "", "sdpMid": "1"}) == CandidateInit("", "1", None, None)
 
 
 def test_read_candidate_of_aiortc():

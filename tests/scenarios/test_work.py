@@ -1,4 +1,4 @@
-"""What an idle pair costs: wake-ups and checks are counted in virtual time."""
+"""What a set-up and an idle pair cost: datagrams, wake-ups and checks are counted in virtual time."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+from rtcpeer.dtls.records import describe_untrusted
 from rtcpeer.testing import PeerPair, VirtualNetwork
 from rtcpeer.testing.clock import run_virtual
+from rtcpeer.testing.net.packet import Packet
 
 SECONDS = 60.0
 
@@ -60,5 +62,31 @@ def test_an_idle_pair_wakes_for_consent_and_for_little_else() -> None:
             assert fired["Alarm._fire"] <= 1.3 * requests
             # an answer, and a request of the other end, say only that the path is alive
             assert settles <= 1.3 * requests
+
+    run_virtual(main())
+
+
+def test_nothing_is_sent_twice_when_a_pair_is_set_up() -> None:
+    async def main() -> None:
+        network = VirtualNetwork(seed=1, delay=0.01)
+        sent: Counter[str] = Counter()
+
+        def tap(event: str, packet: Packet, _reason: str) -> None:
+            if event == "sent" and 19 < packet.data[0] < 64:
+                sent[describe_untrusted([packet.data]).partition(" (")[0]] += 1
+
+        network.tap(tap)
+        async with PeerPair(network=network) as pair:
+            channel = pair.offerer.createDataChannel("x")
+            await pair.connect()
+            await asyncio.sleep(1)
+            assert channel.readyState == "open"
+        data = sent.pop("data")
+        assert sent.pop("Alert") == 2  # close_notify
+        assert len(sent) == 4
+        # a path that was found is told once: flights that are on their way are not repeated
+        assert set(sent.values()) == {1}, sent
+        # SCTP: INIT, INIT ACK, COOKIE ECHO and COOKIE ACK of both ends, the channel, acknowledgements, ABORT
+        assert data <= 14
 
     run_virtual(main())
