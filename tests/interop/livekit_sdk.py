@@ -21,11 +21,13 @@ EVENTS = (
     "disconnected",
     "track_muted",
     "track_unmuted",
+    "track_subscribed",
     "track_unsubscribed",
     "participant_connected",
     "participant_disconnected",
     "participant_metadata_changed",
     "participant_attributes_changed",
+    "participant_permissions_changed",
     "active_speakers_changed",
     "room_metadata_changed",
 )
@@ -42,6 +44,7 @@ class SdkParticipant:
         loudness: the mean of the last samples heard, by identity.
         picture: (width, height, mean luma) of the last picture seen, by identity.
         speakers: identities of those who were named as speakers.
+        published: (identity, name) of tracks that others have published.
     """
 
     def __init__(self) -> None:
@@ -52,11 +55,13 @@ class SdkParticipant:
         self.loudness: dict[str, float] = {}
         self.picture: dict[str, tuple[int, int, float]] = {}
         self.speakers: set[str] = set()
+        self.published: list[tuple[str, str]] = []
         self.reason: int | None = None
         self._tasks: list[asyncio.Task[None]] = []
         for name in EVENTS:
             self.room.on(name, lambda *_, name=name: self.events.append(name))
         self.room.on("track_subscribed", self._on_track)
+        self.room.on("track_published", lambda one, who: self.published.append((who.identity, one.name)))
         self.room.on("data_received", self._on_data)
         self.room.on("disconnected", lambda reason: setattr(self, "reason", reason))
         self.room.on("active_speakers_changed", lambda who: self.speakers.update(p.identity for p in who))
@@ -85,7 +90,7 @@ class SdkParticipant:
                 luma = float(np.frombuffer(frame.data[:size], dtype=np.uint8).mean())
                 self.picture[identity] = (frame.width, frame.height, luma)
 
-    async def publish(self, *, luma: int = 180) -> tuple[Any, Any]:
+    async def publish(self, *, luma: int = 180, codec: str = "VP8") -> tuple[Any, Any]:
         """Publish a tone and grey pictures of 320 x 240; the publications."""
         sound, camera = rtc.AudioSource(48_000, 1), rtc.VideoSource(320, 240)
         self._tasks.append(asyncio.create_task(self._feed(sound, camera, luma)))
@@ -96,7 +101,7 @@ class SdkParticipant:
         )
         pictures = await self.room.local_participant.publish_track(
             rtc.LocalVideoTrack.create_video_track("camera", camera),
-            options(source=rtc.TrackSource.SOURCE_CAMERA),
+            options(source=rtc.TrackSource.SOURCE_CAMERA, video_codec=rtc.VideoCodec.Value(codec)),
         )
         return microphone, pictures
 
@@ -117,13 +122,19 @@ class SdkParticipant:
 
 
 @contextlib.asynccontextmanager
-async def sdk_participant(url: str, token: str, *, single: bool = True) -> AsyncIterator[SdkParticipant]:
+async def sdk_participant(
+    url: str, token: str, *, single: bool = True, auto_subscribe: bool = True
+) -> AsyncIterator[SdkParticipant]:
     """Join with one connection for both directions, or with two."""
     with ordinary_scheduling():  # the library's threads would have a real-time policy, where that is allowed
         participant = SdkParticipant()
         try:
             await participant.room.connect(
-                url, token, options=rtc.RoomOptions(single_peer_connection=single, connect_timeout=20.0)
+                url,
+                token,
+                options=rtc.RoomOptions(
+                    single_peer_connection=single, auto_subscribe=auto_subscribe, connect_timeout=20.0
+                ),
             )
             yield participant
         finally:

@@ -29,6 +29,8 @@ class Grants:
         metadata: text, shown to others.
         attributes: texts by name, shown to others.
         can_publish, can_subscribe, can_publish_data, can_update_metadata: what is allowed.
+        hidden: whether the others are not to know of it.
+        kind: "standard", "agent", "ingress", "egress" or "sip".
     """
 
     identity: str
@@ -40,6 +42,8 @@ class Grants:
     can_subscribe: bool = True
     can_publish_data: bool = True
     can_update_metadata: bool = True
+    hidden: bool = False
+    kind: str = "standard"
 
 
 class TokenError(ValueError):
@@ -63,6 +67,7 @@ def make_token(key: str, secret: str, grants: Grants, *, ttl: float = 6 * 3600.0
         "name": grants.name,
         "metadata": grants.metadata,
         "attributes": dict(grants.attributes),
+        "kind": grants.kind,
         "video": {
             "roomJoin": True,
             "room": grants.room,
@@ -70,6 +75,7 @@ def make_token(key: str, secret: str, grants: Grants, *, ttl: float = 6 * 3600.0
             "canSubscribe": grants.can_subscribe,
             "canPublishData": grants.can_publish_data,
             "canUpdateOwnMetadata": grants.can_update_metadata,
+            "hidden": grants.hidden,
         },
     }
     return jwt.encode(claims, secret, algorithm="HS256")
@@ -126,6 +132,8 @@ def _grants(claims: dict[str, Any]) -> Grants:
         can_subscribe=video.get("canSubscribe") is not False,
         can_publish_data=video.get("canPublishData") is not False,
         can_update_metadata=video.get("canUpdateOwnMetadata") is not False,
+        hidden=video.get("hidden") is True,
+        kind=_text(claims, "kind") or "standard",
     )
 
 

@@ -104,7 +104,7 @@ class ParticipantMedia:
     Args:
         single: whether the client uses one connection for both directions.
         send: puts a message on the participant's signaling socket.
-        on_track: called with the client's id of a track (cid), its mid and its receiver.
+        on_track: called with the client's id of a track (cid), its mid, its receiver and the codec it prefers.
         on_track_end: called with the mid of one that is sent no more.
         on_data: called with a packet that arrived, and whether it came reliably.
 
@@ -120,7 +120,7 @@ class ParticipantMedia:
         *,
         single: bool,
         send: Callable[[rtc.SignalResponse], None],
-        on_track: Callable[[str, str, Any], None],
+        on_track: Callable[[str, str, Any, str], None],
         on_track_end: Callable[[str], None],
         on_data: Callable[[bytes, bool], None],
     ) -> None:
@@ -239,16 +239,17 @@ class ParticipantMedia:
     def _find_tracks(self, sdp: str) -> None:
         """Tell which sections send since this offer, and which no more; the client's id of a track is in ``a=msid``."""
         sending = _sending_tracks(sdp)
-        for known in [mid for mid, cid in self._told.items() if sending.get(mid) != cid]:
+        for known in [mid for mid, cid in self._told.items() if sending.get(mid, ("", ""))[0] != cid]:
             del self._told[known]
             self._on_track_end(known)
         for transceiver in self.publisher.getTransceivers():
             mid = transceiver.mid
-            cid = None if mid is None else sending.get(mid)
-            if mid is None or cid is None or mid in self._told or self._carries(transceiver):
+            sent = None if mid is None else sending.get(mid)
+            if mid is None or sent is None or mid in self._told or self._carries(transceiver):
                 continue
+            cid, codec = sent
             self._told[mid] = cid
-            self._on_track(cid, mid, transceiver.receiver)
+            self._on_track(cid, mid, transceiver.receiver, codec)
 
     def _carries(self, transceiver: Any) -> bool:
         return any(one.transceiver is transceiver for one in self.subscriptions.values())
@@ -311,7 +312,11 @@ class ParticipantMedia:
         for transceiver in self.publisher.getTransceivers():
             if transceiver.kind != kind or transceiver.stopped or transceiver.mid in self._told:
                 continue
-            if not self._carries(transceiver):
+            # one that has sent until now would bring the client no event of another track
+            if not self._carries(transceiver) and transceiver.currentDirection not in (
+                "sendonly",
+                "sendrecv",
+            ):
                 return transceiver
         return None
 
@@ -362,12 +367,14 @@ class ParticipantMedia:
             await self.subscriber.close()
 
 
-def _sending_tracks(sdp: str) -> dict[str, str]:
-    """The id of the track that each section of a client's offer sends, by mid."""
-    found: dict[str, str] = {}
+def _sending_tracks(sdp: str) -> dict[str, tuple[str, str]]:
+    """The id of the track that each section of a client's offer sends and the codec named first, by mid."""
+    found: dict[str, tuple[str, str]] = {}
     for section in re.split(r"^m=", sdp, flags=re.MULTILINE)[1:]:
         mid = re.search(r"^a=mid:(\S+)", section, re.MULTILINE)
         msid = re.search(r"^a=msid:\S+ (\S+)", section, re.MULTILINE)
         if mid and msid and re.search(r"^a=send(only|recv)\s*$", section, re.MULTILINE):
-            found[mid[1]] = msid[1]
+            first = re.match(r"\S+ \S+ \S+ (\d+)", section)
+            codec = re.search(rf"^a=rtpmap:{first[1]} ([^/\s]+)", section, re.MULTILINE) if first else None
+            found[mid[1]] = msid[1], codec[1].lower() if codec else ""
     return found

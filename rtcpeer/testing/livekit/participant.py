@@ -29,6 +29,9 @@ MISSED_MAX = 1000
 # How long a client that does not read may delay its own end, in seconds.
 HANG_UP_TIMEOUT = 2.0
 _NEWS = ("update", "room_update", "track_unpublished")
+_KINDS = frozenset(models.ParticipantInfo.Kind.keys())
+# Codecs that the server lets its clients send, as they write them, and their types.
+CODECS = {"opus": "audio/opus", "vp8": "video/VP8", "h264": "video/H264"}
 _QUALITIES = {models.VideoQuality.LOW: 0, models.VideoQuality.MEDIUM: 1, models.VideoQuality.HIGH: 2}
 
 
@@ -63,7 +66,21 @@ class _Room(Protocol):
 
     async def permissions_changed(self, participant: ServerParticipant) -> None: ...
 
+    async def allow(self, participant: ServerParticipant, grants: Grants) -> None: ...
+
     def data(self, sender: ServerParticipant, packet: models.DataPacket, reliable: bool) -> None: ...
+
+
+def permission_of(grants: Grants) -> models.ParticipantPermission:
+    """The rights of a participant, as clients are told them."""
+    return models.ParticipantPermission(
+        can_publish=grants.can_publish,
+        can_subscribe=grants.can_subscribe,
+        can_publish_data=grants.can_publish_data,
+        can_update_metadata=grants.can_update_metadata,
+        hidden=grants.hidden,
+        agent=grants.kind == "agent",
+    )
 
 
 def new_sid(prefix: str) -> str:
@@ -88,6 +105,7 @@ class ServerParticipant:
         requests: how often it has asked for what, by the name of the request.
         ignored: what it said that makes no sense, by kind.
         denied: sids of tracks that their owners do not let it have.
+        wanted: sids of tracks that it has asked for itself.
     """
 
     def __init__(self, room: _Room, grants: Grants, *, single: bool, auto_subscribe: bool) -> None:
@@ -104,13 +122,10 @@ class ServerParticipant:
             attributes=dict(grants.attributes),
             state=models.ParticipantInfo.ACTIVE,
             joined_at=int(time.time()),
+            joined_at_ms=int(time.time() * 1000),
             version=1,
-            permission=models.ParticipantPermission(
-                can_publish=grants.can_publish,
-                can_subscribe=grants.can_subscribe,
-                can_publish_data=grants.can_publish_data,
-                can_update_metadata=grants.can_update_metadata,
-            ),
+            kind=grants.kind.upper() if grants.kind.upper() in _KINDS else None,
+            permission=permission_of(grants),
         )
         self.tracks: dict[str, PublishedTrack] = {}
         self.requests: Counter[str] = Counter()
@@ -123,6 +138,7 @@ class ServerParticipant:
             on_data=self._on_data,
         )
         self.denied: set[str] = set()
+        self.wanted: set[str] = set()
         self._permission: rtc.SubscriptionPermission | None = None
         self._pending: dict[str, models.TrackInfo] = {}
         self._ws: web.WebSocketResponse | None = None
@@ -159,7 +175,8 @@ class ServerParticipant:
         sender = self._sending = asyncio.create_task(self._send_all(ws, outgoing))
         self.send(first)
         if request.reconnect:  # whoever is not in this list has left meanwhile
-            everybody = [one.info for one in self.room.participants.values()]
+            there = self.room.participants.values()
+            everybody = [one.info for one in there if one is self or not one.grants.hidden]
             self.send(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=everybody)))
         missed, self._missed = self._missed, []
         for late in missed:
@@ -257,6 +274,9 @@ class ServerParticipant:
             self.send(rtc.SignalResponse(request_response=refused))
             return
         known = self.tracks.get(wanted.sid)
+        codec = wanted.simulcast_codecs[0].codec.rpartition("/")[2].lower() if wanted.simulcast_codecs else ""
+        kind, default = ("audio", "opus") if wanted.type == models.TrackType.AUDIO else ("video", "vp8")
+        mime = CODECS.get(codec, "")
         info = models.TrackInfo(
             sid=known.info.sid if known is not None else new_sid("TR"),
             type=wanted.type,
@@ -272,13 +292,13 @@ class ServerParticipant:
             stereo=wanted.stereo,
             stream=wanted.stream,
             encryption=wanted.encryption,
-            mime_type="audio/opus" if wanted.type == models.TrackType.AUDIO else "video/VP8",
+            mime_type=mime if mime.startswith(kind) else CODECS[default],
         )
         self._pending[wanted.cid] = info
         published = rtc.TrackPublishedResponse(cid=wanted.cid, track=info)
         self.send(rtc.SignalResponse(track_published=published))
 
-    def _on_track(self, cid: str, mid: str, receiver: Any) -> None:
+    def _on_track(self, cid: str, mid: str, receiver: Any, codec: str) -> None:
         kind = models.TrackType.AUDIO if receiver.track.kind == "audio" else models.TrackType.VIDEO
         if cid not in self._pending:  # some clients change the id of a track on its way into the description
             cid = next((key for key, info in self._pending.items() if info.type == kind), "")
@@ -287,6 +307,9 @@ class ServerParticipant:
             self.ignored["track without request"] += 1
             return
         info.mid = mid
+        mime = CODECS.get(codec, "")
+        if mime.startswith(receiver.track.kind):
+            info.mime_type = mime  # some clients say it in their description alone
         track = PublishedTrack(self.sid, info, Forwarder(receiver))
         self.tracks[info.sid] = track
         self.room.published(self, track)
@@ -333,17 +356,26 @@ class ServerParticipant:
         if not self.grants.can_update_metadata:
             response.reason = rtc.RequestResponse.NOT_ALLOWED
         else:
-            if wanted.metadata:
-                self.info.metadata = wanted.metadata
-            if wanted.name:
-                self.info.name = wanted.name
-            for key, value in wanted.attributes.items():
-                if value:
-                    self.info.attributes[key] = value
-                else:
-                    self.info.attributes.pop(key, None)
-            self.room.updated(self, to_self=True)
+            self.change(wanted.name or None, wanted.metadata or None, wanted.attributes)
         self.send(rtc.SignalResponse(request_response=response))
+
+    def change(self, name: str | None, metadata: str | None, attributes: Mapping[str, str]) -> None:
+        """Change what is said of the participant; None: it stays. It and the others are told.
+
+        Args:
+            name, metadata: the new ones.
+            attributes: those that change; an empty text takes one away.
+        """
+        if name is not None:
+            self.info.name = name
+        if metadata is not None:
+            self.info.metadata = metadata
+        for key, value in attributes.items():
+            if value:
+                self.info.attributes[key] = value
+            else:
+                self.info.attributes.pop(key, None)
+        self.room.updated(self, to_self=True)
 
     async def _on_sync_state(self, state: rtc.SyncState) -> None:
         if not self.auto_subscribe or not state.subscription.subscribe:

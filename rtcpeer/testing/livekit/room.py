@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rtcpeer.signaling.livekit.messages import models, rtc
+from rtcpeer.signaling.livekit.tokens import Grants
 from rtcpeer.testing.livekit.faults import LiveKitFaults
 from rtcpeer.testing.livekit.media import PublishedTrack
-from rtcpeer.testing.livekit.participant import ServerParticipant, new_sid
+from rtcpeer.testing.livekit.participant import ServerParticipant, new_sid, permission_of
 
 # Who is louder than this, in dBov, is a speaker.
 SPEAKING = 0.02
 SPEAKERS_EVERY = 0.3
+# What clients are told, in seconds; a room of this server stays until it is deleted.
+EMPTY_TIMEOUT = 300
 
 
 @dataclass(eq=False)
@@ -29,6 +32,7 @@ class LiveKitRoomState:
         name: as the tokens name it.
         faults: those of the server.
         spawn: begins a task of the server.
+        departure_timeout: how long a participant stays without its signaling socket, in seconds.
         info: what the participants are told of the room.
         participants: who is there, by identity.
     """
@@ -36,13 +40,22 @@ class LiveKitRoomState:
     name: str
     faults: LiveKitFaults
     spawn: Callable[[Coroutine[Any, Any, None]], object]
+    departure_timeout: float = 15.0
     info: models.Room = field(default_factory=models.Room)
     participants: dict[str, ServerParticipant] = field(default_factory=dict)
     _speaking: dict[str, float] = field(default_factory=dict)
     _departures: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.info = models.Room(sid=new_sid("RM"), name=self.name, creation_time=int(time.time()))
+        now = time.time()
+        self.info = models.Room(
+            sid=new_sid("RM"),
+            name=self.name,
+            creation_time=int(now),
+            creation_time_ms=int(now * 1000),
+            empty_timeout=EMPTY_TIMEOUT,
+            departure_timeout=int(self.departure_timeout),
+        )
 
     def others(self, participant: ServerParticipant) -> list[ServerParticipant]:
         """Everybody else."""
@@ -55,8 +68,8 @@ class LiveKitRoomState:
         former = self.participants.get(participant.identity)
         if former is not None:
             await self.remove(former, models.DisconnectReason.DUPLICATE_IDENTITY, tell=True)
+        self._count(1)
         self.participants[participant.identity] = participant
-        self.info.num_participants = len(self.participants)
         self.updated(participant)
         if participant.auto_subscribe and participant.grants.can_subscribe:
             for other in self.others(participant):
@@ -75,7 +88,6 @@ class LiveKitRoomState:
             return
         del self.participants[participant.identity]
         self.stay(participant)
-        self.info.num_participants = len(self.participants)
         if tell:
             leave = rtc.LeaveRequest(reason=reason, action=rtc.LeaveRequest.DISCONNECT)
             participant.send(rtc.SignalResponse(leave=leave))
@@ -89,6 +101,7 @@ class LiveKitRoomState:
                 subscription.track.subscribers.remove(participant.media)
             self.tell_wanted(subscription.track)
         self.updated(participant)
+        self._count()
         self.spawn(participant.close())
 
     def depart_later(self, participant: ServerParticipant, delay: float) -> None:
@@ -117,20 +130,33 @@ class LiveKitRoomState:
         del info.tracks[:]
         info.tracks.extend(track.info for track in participant.tracks.values())
         update = rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[info]))
-        for other in self.participants.values() if to_self else self.others(participant):
+        if to_self:
+            participant.send(update)
+        for other in () if participant.grants.hidden else self.others(participant):
             other.send(update)
 
     def set_metadata(self, metadata: str) -> None:
         """Change what the room says of itself."""
         self.info.metadata = metadata
+        self._tell_room()
+
+    def _tell_room(self) -> None:
         for participant in self.participants.values():
             participant.send(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self.info)))
+
+    def _count(self, coming: int = 0) -> None:
+        """Tell how many are there, and how many of them publish, if that has changed; `coming`: who is told anyway."""
+        numbers = len(self.participants) + coming, sum(bool(p.tracks) for p in self.participants.values())
+        if numbers != (self.info.num_participants, self.info.num_publishers):
+            self.info.num_participants, self.info.num_publishers = numbers
+            self._tell_room()
 
     # -- tracks ----------------------------------------------------------------------------------------
 
     def published(self, participant: ServerParticipant, track: PublishedTrack) -> None:
         """A track arrives from somebody: the others are told and get it."""
         self.updated(participant, to_self=True)
+        self._count()
         for other in self.others(participant):
             if other.auto_subscribe and other.grants.can_subscribe and self._allow(other, participant, track):
                 self.spawn(self._connect(other, track))
@@ -158,10 +184,31 @@ class LiveKitRoomState:
                 other.send(rtc.SignalResponse(subscription_permission_update=update))
                 if not allowed:
                     changed |= other.media.unsubscribe(track)
-                elif other.auto_subscribe and other.grants.can_subscribe:
+                elif (other.auto_subscribe or sid in other.wanted) and other.grants.can_subscribe:
                     changed |= other.media.subscribe(track)
             if changed:
                 await self.negotiate(other)
+
+    async def allow(self, participant: ServerParticipant, grants: Grants) -> None:
+        """A participant may do other things from now on; what it may do no longer ends."""
+        participant.grants = grants
+        participant.info.permission.CopyFrom(permission_of(grants))
+        self.updated(participant, to_self=True)
+        if not grants.can_publish:
+            for track in list(participant.tracks.values()):
+                self.unpublished(participant, track)
+        changed = False
+        if not grants.can_subscribe:
+            for subscription in list(participant.media.subscriptions.values()):
+                changed |= participant.media.unsubscribe(subscription.track)
+                self.tell_wanted(subscription.track)
+        else:
+            for other in self.others(participant):
+                for sid, track in other.tracks.items():
+                    if participant.auto_subscribe or sid in participant.wanted:
+                        changed |= self._allow(participant, other, track)
+        if changed:
+            await self.negotiate(participant)
 
     def unpublished(self, participant: ServerParticipant, track: PublishedTrack) -> None:
         """A track arrives no more."""
@@ -170,10 +217,12 @@ class LiveKitRoomState:
             gone = rtc.TrackUnpublishedResponse(track_sid=track.info.sid)
             participant.send(rtc.SignalResponse(track_unpublished=gone))
             self.updated(participant, to_self=True)
+            self._count()
 
     def _retract(self, track: PublishedTrack) -> None:
         for participant in self.participants.values():
             participant.denied.discard(track.info.sid)
+            participant.wanted.discard(track.info.sid)
         for media in list(track.subscribers):
             if media.unsubscribe(track):
                 self.spawn(media.offer())
@@ -188,6 +237,7 @@ class LiveKitRoomState:
                 participant.ignored["subscription"] += 1
                 continue
             track = owner.tracks[sid]
+            (participant.wanted.add if wanted else participant.wanted.discard)(sid)
             if not wanted:
                 changed |= participant.media.unsubscribe(track)
                 self.tell_wanted(track)
@@ -246,10 +296,21 @@ class LiveKitRoomState:
             named.update(packet.user.destination_identities)
             packet.user.participant_identity = sender.identity
             packet.user.participant_sid = sender.sid
+        self._spread(packet, named, self.others(sender), reliable)
+
+    def send_data(self, data: bytes, topic: str, to: Iterable[str], reliable: bool) -> None:
+        """Send a packet that is of no participant to all, or to those that are named."""
+        user = models.UserPacket(payload=data, topic=topic, destination_identities=to)
+        self._spread(models.DataPacket(user=user), set(to), self.participants.values(), reliable)
+
+    @staticmethod
+    def _spread(
+        packet: models.DataPacket, named: set[str], to: Iterable[ServerParticipant], reliable: bool
+    ) -> None:
         data = packet.SerializeToString()
-        for other in self.others(sender):
-            if not named or other.identity in named:
-                other.media.send_data(data, reliable)
+        for one in to:
+            if not named or one.identity in named:
+                one.media.send_data(data, reliable)
 
     def look_for_speakers(self) -> None:
         """Tell everybody who speaks, if that has changed."""

@@ -6,6 +6,7 @@ Owns: the HTTP side, the rooms, the tasks, and what tests ask the server to do. 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -23,7 +24,7 @@ from rtcpeer.signaling.livekit.messages import (
 )
 from rtcpeer.signaling.livekit.tokens import Grants, TokenError, check_token, make_token
 from rtcpeer.testing.livekit.faults import LiveKitFaults
-from rtcpeer.testing.livekit.participant import ServerParticipant
+from rtcpeer.testing.livekit.participant import CODECS, ServerParticipant
 from rtcpeer.testing.livekit.room import SPEAKERS_EVERY, LiveKitRoomState
 
 _REASONS = models.DisconnectReason
@@ -202,6 +203,54 @@ class LiveKitServer:
         participant.send(rtc.SignalResponse(mute=rtc.MuteTrackRequest(sid=sid, muted=muted)))
         participant.mute(participant.tracks[sid], muted)
 
+    async def update_participant(
+        self,
+        identity: str,
+        *,
+        name: str | None = None,
+        metadata: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+        can_publish: bool | None = None,
+        can_subscribe: bool | None = None,
+        can_publish_data: bool | None = None,
+        can_update_metadata: bool | None = None,
+    ) -> None:
+        """Change what is said of a participant and what it may do, as a moderator does; None: it stays as it is.
+
+        It and the others are told. Who may publish or subscribe no longer, publishes or is subscribed to nothing.
+
+        Args:
+            identity: whose.
+            name, metadata: the new ones.
+            attributes: those that change; an empty text takes one away.
+            can_publish, can_subscribe, can_publish_data, can_update_metadata: what it may do.
+        """
+        participant = self.participant(identity)
+        participant.change(name, metadata, attributes or {})
+        rights: dict[str, Any] = {
+            "can_publish": can_publish,
+            "can_subscribe": can_subscribe,
+            "can_publish_data": can_publish_data,
+            "can_update_metadata": can_update_metadata,
+        }
+        changed = {right: allowed for right, allowed in rights.items() if allowed is not None}
+        if changed:
+            await participant.room.allow(participant, dataclasses.replace(participant.grants, **changed))
+
+    def send_data(
+        self, room: str, data: bytes, *, topic: str = "", to: Sequence[str] = (), reliable: bool = True
+    ) -> None:
+        """Send data that are of no participant, as LiveKit's server API does.
+
+        Args:
+            room: its name.
+            data: the data.
+            topic: what they are about.
+            to: identities; none: all.
+            reliable: whether they are repeated until they arrive.
+        """
+        self.rooms[room].send_data(data, topic, to, reliable)
+
     def refresh_token(self, identity: str, *, ttl: float = 3600.0) -> str:
         """Give a participant a new token, which it is to use from now on; the token."""
         participant = self.participant(identity)
@@ -259,7 +308,9 @@ class LiveKitServer:
     ) -> None:
         room = self.rooms.get(grants.room)
         if room is None:
-            room = self.rooms[grants.room] = LiveKitRoomState(grants.room, self.faults, self._tasks.start)
+            room = self.rooms[grants.room] = LiveKitRoomState(
+                grants.room, self.faults, self._tasks.start, self.departure_timeout
+            )
         if wanted.reconnect:
             known = room.participants.get(grants.identity)
             if known is None or known.sid != wanted.participant_sid or self.faults.refuse_resume:
@@ -296,18 +347,14 @@ class LiveKitServer:
         return rtc.JoinResponse(
             room=room.info,
             participant=participant.info,
-            other_participants=[other.info for other in room.others(participant)],
+            other_participants=[one.info for one in room.others(participant) if not one.grants.hidden],
             server_version="1.9.0",
             server_info=_server_info(),
             subscriber_primary=not single,
             ping_interval=self.ping_interval,
             ping_timeout=self.ping_timeout,
             fast_publish=True,
-            enabled_publish_codecs=[
-                models.Codec(mime="audio/opus"),
-                models.Codec(mime="video/VP8"),
-                models.Codec(mime="video/H264"),
-            ],
+            enabled_publish_codecs=[models.Codec(mime=mime) for mime in CODECS.values()],
         )
 
     # -- tasks -----------------------------------------------------------------------------------------

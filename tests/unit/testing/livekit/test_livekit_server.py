@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from rtcpeer.errors import InvalidStateError
 from rtcpeer.signaling.livekit.messages import models, pack_join_request, rtc
 from rtcpeer.testing import no_leaks
 from rtcpeer.testing.livekit import LiveKitFaults, LiveKitServer
@@ -148,3 +149,30 @@ async def test_what_tests_ask_for() -> None:
                 else:
                     assert (await ws.receive(timeout=10)).data == faults.first
         assert server.joins == 1
+
+
+async def test_rights_kinds_and_who_is_hidden() -> None:
+    """A moderator changes what a participant is and may do; a hidden one sees the others and is not seen."""
+    async with serving() as (server, http), http.ws_connect(join_url(server, "eve")) as eve:
+        assert (await answer(eve, "join")).room.creation_time_ms > 10**12
+        async with http.ws_connect(join_url(server, "ghost", hidden=True)) as ghost:
+            assert [one.identity for one in (await answer(ghost, "join")).other_participants] == ["eve"]
+            async with http.ws_connect(join_url(server, "bot", kind="agent")) as ws:
+                join = await answer(ws, "join")
+                assert [one.identity for one in join.other_participants] == ["eve"]
+                assert join.participant.kind == models.ParticipantInfo.AGENT
+                assert join.room.num_participants == 3
+                (seen,) = (await answer(eve, "update")).participants
+                assert (seen.identity, seen.kind) == ("bot", models.ParticipantInfo.AGENT)
+                await server.update_participant("bot", metadata="m", attributes={"a": "1"}, can_publish=False)
+                (seen,) = (await answer(eve, "update")).participants
+                assert (seen.metadata, dict(seen.attributes)) == ("m", {"a": "1"})
+                (seen,) = (await answer(eve, "update")).participants
+                assert not seen.permission.can_publish
+                assert seen.permission.can_subscribe
+                request = rtc.AddTrackRequest(cid="x", type=models.TrackType.AUDIO)
+                await ws.send_bytes(rtc.SignalRequest(add_track=request).SerializeToString())
+                refused = await answer(ws, "request_response")
+                assert refused.reason == rtc.RequestResponse.NOT_ALLOWED
+                with pytest.raises(InvalidStateError, match="nobody"):
+                    await server.update_participant("nobody", name="x")
