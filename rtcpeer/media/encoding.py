@@ -29,6 +29,8 @@ from rtcpeer.records import record
 # RFC 7587 section 6.1 and aiortc's choice for Opus
 AUDIO_BITRATE = 96000
 _OPUS_BITRATE_RANGE = (6000, 510000)
+# What has more digits is no bitrate.
+_BITRATE_DIGITS_MAX = 10
 _VIDEO_BITRATE_MIN = 30000
 
 
@@ -222,8 +224,9 @@ class StreamEncoder:
             bitrate = AUDIO_BITRATE
             if request.max_bitrate is not None:
                 bitrate = max(low, min(high, request.max_bitrate))
-            if request.bitrate_limit is not None:
-                bitrate = max(low, min(bitrate, request.bitrate_limit))
+            for limit in (request.bitrate_limit, _opus_limit(request.format)):
+                if limit is not None:
+                    bitrate = max(low, min(bitrate, limit))
             encoder.set_bitrate(bitrate)
             self.target = bitrate
         pieces = encoder.encode(frame)
@@ -231,6 +234,12 @@ class StreamEncoder:
             return None
         payloads, times = [payload for payload, _time in pieces], tuple([time for _payload, time in pieces])
         return EncodedPayloads(payloads, times[0], self.epoch, False, 0, 0, times=times)
+
+
+def _opus_limit(form: PayloadFormat) -> int | None:
+    """The most that the other end wants on average, in bit/s (RFC 7587 section 6.1); None if it does not say."""
+    text = form.codec.parameter("maxaveragebitrate") or ""
+    return int(text) if text.isdecimal() and len(text) < _BITRATE_DIGITS_MAX else None
 
 
 def prepare_picture(frame: VideoFrame, request: EncodeRequest) -> VideoFrame:

@@ -23,6 +23,8 @@ from rtcpeer.records import record
 PIECE_SECONDS = 0.02
 # A step of a track's time may differ so much from its samples, in seconds, by rounding.
 _TOLERANCE = 0.002
+# What libav's encoder of Opus takes for each channel, in bit/s; it refuses to open with more.
+_CHANNEL_BITRATE_MAX = 256_000
 # A jump forward, in seconds: shorter ones are jitter, longer ones another time line.
 _GAP_MIN, _GAP_MAX = 0.04, 5.0
 
@@ -193,7 +195,7 @@ class SoundEncoder:
         codec.time_base = Fraction(1, self._format.rate)
         codec.options = dict(self._format.options)
         if self._bitrate is not None:
-            codec.bit_rate = self._bitrate
+            codec.bit_rate = min(self._bitrate, _CHANNEL_BITRATE_MAX * self._channels)
         codec.open()
         self._encoded = 0
         return codec

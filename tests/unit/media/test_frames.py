@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import fractions
 import math
 from array import array
@@ -191,3 +192,25 @@ def test_a_limit_of_the_other_end_only_takes_away(codec):
     assert target(bitrate_limit=100_000, max_bitrate=90_000) == 90_000
     assert target(bitrate_limit=100_000, max_bitrate=10 * usual) == 100_000
     assert target(bitrate_limit=0) > 0
+
+
+def test_what_the_other_end_takes_of_opus_is_not_exceeded():
+    """RFC 7587 section 6.1: maxaveragebitrate is the most that a receiver wants on average."""
+    opus = next(c for c in capabilities("audio").send if c.name == "opus")
+
+    def target(wanted, **options):
+        fmtp = () if wanted is None else (("maxaveragebitrate", wanted),)
+        codec = payload_format(dataclasses.replace(opus, fmtp=fmtp))
+        encoder = StreamEncoder()
+        encoder.encode(request(sine(8000), format=codec, **options))
+        return encoder.target
+
+    usual = target(None)
+    assert target("20000") == 20_000
+    assert target("20000", max_bitrate=64_000) == 20_000
+    assert target("20000", max_bitrate=12_000) == 12_000
+    assert target("20000", bitrate_limit=16_000) == 16_000
+    assert target("510000") == usual
+    assert target("510000", max_bitrate=300_000) == 300_000
+    assert target("1") == 6_000
+    assert [target(text) for text in ("", "x", "-5", "1e4", "9" * 5000)] == [usual] * 5

@@ -199,3 +199,14 @@ def test_a_frame_without_samples_changes_nothing(name):
 def test_a_frame_without_a_sample_rate_says_what_it_needs():
     with pytest.raises(ValueError, match="sample_rate"):
         SoundEncoder("OPUS").encode(av.AudioFrame(format="s16", layout="mono", samples=960))
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo"])
+@pytest.mark.parametrize("bitrate", [6_000, 256_000, 300_000, 510_000])
+def test_each_bitrate_of_opus_works_for_mono_and_stereo(bitrate, layout):
+    encoder = SoundEncoder("OPUS")
+    encoder.set_bitrate(bitrate)
+    frame = av.AudioFrame(format="s16", layout=layout, samples=960)
+    frame.sample_rate = 48000
+
+    assert len(encoder.encode(frame)) == 1
