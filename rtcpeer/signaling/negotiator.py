@@ -101,7 +101,7 @@ class Negotiator:
         self.pc = pc
         self.channel = channel
         self.polite: bool = politeness(channel, polite)
-        self.notices: Notices = Notices()
+        self.notices: Notices = Notices(_name_of(pc))
         self._resend_after = resend_after
         self._on_error = on_error
         self._add_members = sign
@@ -568,3 +568,9 @@ class Negotiator:
             return
         context: Mapping[str, Any] = {"message": "negotiation: a message failed", "exception": error}
         loop.call_exception_handler(dict(context))
+
+
+def _name_of(pc: NegotiableConnection) -> str:
+    """The name under which a connection is in the log; its class for one that is none of ours."""
+    name = getattr(getattr(pc, "_session", None), "name", None)
+    return name if isinstance(name, str) else type(pc).__name__

@@ -16,12 +16,16 @@ _LENGTH = 200
 class Notices:
     """Messages that were dropped or failed, counted by kind.
 
+    Args:
+        owner: whose they are, for the log.
+
     Attributes:
         counts: how often each kind occurred.
         last: the newest one, in words; "" when there was none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, owner: str = "") -> None:
+        self._prefix = f"{owner} signaling" if owner else "signaling"
         self.counts: Counter[str] = Counter()
         self.last: str = ""
 
@@ -45,4 +49,6 @@ class Notices:
         self.last = "".join(c if c.isprintable() else " " for c in text[:_LENGTH])
         self.counts[kind] += 1
         if self.counts[kind] == 1:
-            logger.warning("signaling, %s: %s (more of this kind are counted, not logged)", kind, self.last)
+            logger.warning(
+                "%s, %s: %s (more of this kind are counted, not logged)", self._prefix, kind, self.last
+            )

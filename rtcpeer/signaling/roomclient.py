@@ -122,7 +122,7 @@ class Room(EventTarget):
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.iceServers: list[RTCIceServer] = []
         self.endReason: str = ""
-        self.notices: Notices = Notices()
+        self.notices: Notices = Notices(f"room {name!r}")
         self._client = client
         self._token: str | None = None
         self._link = MemberLink(_OUTBOX)

@@ -143,7 +143,7 @@ class Controller:
         self._watched: list[DtlsTransportLike] = []  # DTLS transports whose state is listened to
         self._bytes = 0
         self._media_looked_at = -math.inf  # loop time
-        self._notices = Notices()  # of messages that did not get as far as the negotiator
+        self._notices = Notices(self._name)  # of messages that did not get as far as the negotiator
         self.history: deque[StateEvent] = deque(maxlen=_HISTORY)
         self._error: GaveUp | None = None
         self._wake = asyncio.Event()
