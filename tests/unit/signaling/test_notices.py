@@ -32,7 +32,7 @@ def test_the_text_of_a_remote_side_is_cut_and_made_printable():
 async def test_a_connection_is_named_in_the_log(caplog):
     async with RTCPeerConnection() as pc:
         local, remote = memory_pair()
-        negotiator = Negotiator(pc, local)
+        negotiator = Negotiator(pc, local, polite=True)
         with caplog.at_level(logging.WARNING):
             negotiator.notices.add("bad frame", "three")
         await negotiator.close()
