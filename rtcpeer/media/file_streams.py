@@ -26,8 +26,9 @@ _CLOCK = Fraction(1, 90000)
 # Sound that differs so much from the time at which it should stand is rounding, in samples
 _TOLERANCE = SOUND_RATE * 60 // 1000
 _SAMPLE_BYTES = 4  # stereo, 16 bits
-# A gap is filled in pieces of so many samples
+# A gap is filled in pieces of so many samples, and so many of them in one step: a night of silence takes minutes
 _SILENCE = SOUND_RATE
+_CATCH_UP = 600 * SOUND_RATE
 # Used where the coder says nothing of its own: the bits of one pixel of a picture
 _BITS_PER_PIXEL = 0.1
 
@@ -53,6 +54,9 @@ _CODER_OPTIONS = {
 
 class TrackWriter(Protocol):
     """Writes the frames of one track."""
+
+    def catch_up(self, at: float) -> bool:
+        """Write some of what is missing up to a time, in seconds; False if there is more to do before `write`."""
 
     def write(self, frame: Any, at: float) -> None:
         """A frame, and where it begins in the file, in seconds."""
@@ -113,16 +117,21 @@ class SoundWriter:
         self._waiting = bytearray()  # samples that do not fill a frame of the coder yet
         self._encoded = 0  # samples that were given to the coder
 
-    def write(self, frame: AudioFrame, at: float) -> None:
-        """Implements `TrackWriter.write`."""
+    def catch_up(self, at: float) -> bool:
+        """Implements `TrackWriter.catch_up`: silence, where there was no sound."""
         missing = round(at * SOUND_RATE) - self._encoded - len(self._waiting) // _SAMPLE_BYTES
         if missing > _TOLERANCE:
-            self._fill(missing)
+            self._fill(min(missing, _CATCH_UP))
+        return missing <= _CATCH_UP
+
+    def write(self, frame: AudioFrame, at: float) -> None:
+        """Implements `TrackWriter.write`."""
+        while not self.catch_up(at):
+            pass
         self._waiting += self._read(frame)
         self._encode()
 
     def _fill(self, missing: int) -> None:
-        """Silence, where there was no sound."""
         while missing > 0:
             part = min(missing, _SILENCE)
             self._waiting += bytes(part * _SAMPLE_BYTES)
@@ -186,6 +195,10 @@ class PictureWriter:
         self._graph: Graph | None = None
         self._graph_size = (0, 0)
         self._last = -1
+
+    def catch_up(self, at: float) -> bool:
+        """Implements `TrackWriter.catch_up`."""
+        return True
 
     def write(self, frame: VideoFrame, at: float) -> None:
         """Implements `TrackWriter.write`."""

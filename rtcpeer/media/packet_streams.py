@@ -102,6 +102,10 @@ class PacketWriter:
         self._time_base = Fraction(1, self._clock)
         self._last = -1
 
+    def catch_up(self, at: float) -> bool:
+        """Nothing takes the place of what is missing."""
+        return True
+
     def write(self, frame: EncodedMediaFrame, at: float) -> None:
         """A frame, and where it begins in the file, in seconds."""
         packet: Packet[Any] = Packet(frame.data)

@@ -372,17 +372,21 @@ class MediaRecorder:
             while self._waiting and self._has_begun:
                 batch, self._waiting = self._waiting, deque()
                 self._picture_bytes = self._sound_pieces = 0
-                await self._in_thread(self._write, batch)
+                while batch:
+                    # in steps, as hours of silence take longer than a coder may that does not hang
+                    batch = await self._in_thread(self._write, batch)
             if self._stopping:
                 return
 
-    async def _in_thread(self, step: Any, *args: Any) -> None:
+    async def _in_thread(self, step: Any, *args: Any) -> Any:
+        """The result of a step in the recorder's thread; None if it fails."""
         try:
             if not self._is_stuck:
-                await self._workers.run(step, *args)
+                return await self._workers.run(step, *args)
         except Exception as error:
             self._is_stuck = isinstance(error, CoderStuckError)
             self._fail(error)
+        return None
 
     def _fail(self, error: Exception) -> None:
         if self.error is None:
@@ -391,15 +395,21 @@ class MediaRecorder:
 
     # -- in the recorder's thread ------------------------------------------------------------------
 
-    def _write(self, batch: deque[tuple[_Input, Any, float]]) -> None:
+    def _write(self, batch: deque[tuple[_Input, Any, float]]) -> deque[tuple[_Input, Any, float]] | None:
+        """Write a batch; the part of it that is left for another step."""
         container = self._container
         if self.error is not None or container is None:
-            return
+            return None
         if not any(one.writer is not None for one in self._inputs):
             batch = self._begin_file(container, batch)
-        for one, frame, at in batch:
+        while batch:
+            one, frame, at = batch[0]
             if one.writer is not None:
+                if not one.writer.catch_up(at):
+                    return batch
                 one.writer.write(frame, at)
+            batch.popleft()
+        return None
 
     def _begin_file(
         self, container: OutputContainer, batch: deque[tuple[_Input, Any, float]]

@@ -204,6 +204,29 @@ async def test_times_that_leap_and_sound_that_is_missing(tmp_path):
     assert max(map(abs, middle)) < 200  # silence, where there was nothing
 
 
+async def test_hours_of_silence_are_written_in_steps_none_of_which_is_taken_for_a_coder_that_hangs(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("rtcpeer.media.file_streams._CATCH_UP", 10 * 48000, raising=False)
+    path = str(tmp_path / "file.wav")
+    audio = RemoteTrack("audio")
+    async with MediaRecorder(path) as recorder:
+        recorder.addTrack(audio)
+        await asyncio.sleep(0)
+        audio.push_frame(piece(0))
+        await asyncio.sleep(100)
+        run, steps = recorder._workers.run, []
+        monkeypatch.setattr(
+            type(recorder._workers), "run", lambda _, *step: (steps.append(step), run(*step))[1]
+        )
+        audio.push_frame(piece(1, at=100))
+        await asyncio.sleep(1)
+        written = len(steps)
+    _times, _sizes, sound = read(path)
+    assert len(sound) / 48000 == pytest.approx(100, abs=0.1)
+    assert 10 <= written <= 12
+
+
 async def test_mono_stays_at_its_level(tmp_path):
     path = str(tmp_path / "file.wav")
     audio = RemoteTrack("audio")
