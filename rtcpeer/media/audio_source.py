@@ -87,7 +87,8 @@ class AudioSource(MediaStreamTrack):
 
         Args:
             data: an `av.AudioFrame` of any kind, or an object with the buffer protocol (bytes, array, NumPy array):
-                interleaved samples at the source's rate, of 16 bits, or floats in -1..1.
+                interleaved samples at the source's rate, of 16 bits, or floats in -1..1. An array of two dimensions
+                has a column or a row for each channel.
 
         Returns:
             Whether all of it was taken; False when `clear` was called meanwhile.
@@ -95,7 +96,7 @@ class AudioSource(MediaStreamTrack):
         Raises:
             InvalidStateError: the track has ended.
             TypeError: it is no sound.
-            ValueError: it is not a whole number of samples.
+            ValueError: it is not a whole number of samples, or an array for another number of channels.
         """
         view, generation = memoryview(self._samples(data)), self._generation
         async with self._writing:
@@ -190,6 +191,9 @@ class AudioSource(MediaStreamTrack):
             view = memoryview(data)
         except TypeError:
             raise TypeError(f"sound is an AudioFrame or a buffer of samples, not {data!r:.80}") from None
+        shape = view.shape or ()
+        if len(shape) > 1 and not (len(shape) == 2 and self._channels in shape):
+            raise ValueError(f"an array of shape {shape} is no sound of {self._channels} channels")
         raw = view.tobytes()
         if view.format in ("f", "d"):
             values = array(view.format, raw)
@@ -198,7 +202,17 @@ class AudioSource(MediaStreamTrack):
             raise TypeError(f"samples are 16-bit integers or floats, not of the format {view.format!r}")
         if len(raw) % (self._channels * SAMPLE_BYTES):
             raise ValueError(f"{len(raw)} bytes are no whole number of samples of {self._channels} channels")
+        if self._channels == 2 and len(shape) == 2 and shape[1] != 2:
+            raw = _interleaved(raw)
         return self._converter.drain() + raw
+
+
+def _interleaved(raw: bytes) -> bytes:
+    """Two channels one after the other become samples in turns."""
+    rows = array("h", raw)
+    turns, half = array("h", bytes(len(raw))), len(rows) // 2
+    turns[0::2], turns[1::2] = rows[:half], rows[half:]
+    return turns.tobytes()
 
 
 class AudioTap(AsyncIterator[bytes]):

@@ -115,6 +115,37 @@ async def test_floats_beyond_full_scale_are_clipped_and_frames_are_converted():
     assert abs(samples_of(await source.recv())[0] - 8192) < 50
 
 
+def shaped(values, *shape):
+    """As an array of NumPy with a shape, which memoryview sees the same way."""
+    return memoryview(array("h", values)).cast("B").cast("h", shape)
+
+
+@pytest.mark.parametrize(
+    ("channels", "shape", "expected"),
+    [
+        (1, (6, 1), [1, 2, 3, 4, 5, 6]),
+        (1, (1, 6), [1, 2, 3, 4, 5, 6]),
+        (2, (3, 2), [1, 2, 3, 4, 5, 6]),
+        (2, (2, 3), [1, 4, 2, 5, 3, 6]),
+    ],
+)
+async def test_arrays_with_a_row_or_a_column_for_each_channel(channels, shape, expected):
+    source = AudioSource(8000, channels)
+    source.write_nowait(shaped(range(1, 7), *shape))
+
+    assert list(samples_of(await source.recv()))[:6] == expected
+
+
+@pytest.mark.parametrize(
+    ("channels", "shape"), [(1, (3, 2)), (1, (2, 3)), (2, (1, 6)), (2, (6, 1)), (2, (1, 3, 2))]
+)
+async def test_arrays_of_other_shapes_are_refused(channels, shape):
+    source = AudioSource(8000, channels)
+    with pytest.raises(ValueError, match="shape"):
+        source.write_nowait(shaped(range(6), *shape))
+    assert source.buffered == 0
+
+
 async def test_bad_input_changes_nothing():
     for wrong in ({"sample_rate": 44111}, {"sample_rate": 100}, {"channels": 3}, {"max_seconds": 0}):
         with pytest.raises(ValueError, match="must be"):
