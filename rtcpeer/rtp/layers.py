@@ -17,6 +17,46 @@ UP = 1.15
 STAY = 0.9
 # Without an estimate, a layer of so much more bitrate is a better one.
 BETTER = 1.2
+# After a move down the estimate has to bear more for so many seconds before the next one up; twice as many each time
+# that what was moved up to did not last.
+HOLD, HOLD_MAX = 2.0, 16.0
+LASTED = 10.0
+
+
+class Damping:
+    """When an output may move up again: each change costs a key frame, which itself is what the path may not bear."""
+
+    __slots__ = ("_borne_since", "_fallen_at", "_hold", "_raised_at")
+
+    def __init__(self) -> None:
+        # 0.0 as long as it has never moved down
+        self._hold = 0.0
+        self._raised_at: float | None = None
+        self._fallen_at: float | None = None
+        self._borne_since: float | None = None
+
+    def may_rise(self, now: float) -> bool:
+        """Whether it may move up: the estimate bears more now."""
+        if self._borne_since is None:
+            self._borne_since = now
+        if now - self._borne_since < self._hold:
+            return False
+        self._raised_at, self._borne_since = now, None
+        return True
+
+    def stay(self) -> None:
+        """The estimate bears no more than what it gets."""
+        self._borne_since = None
+
+    def fall(self, now: float) -> None:
+        """It moves down."""
+        if self._raised_at is not None and now - self._raised_at < LASTED:
+            self._hold = min(HOLD_MAX, max(HOLD, 2 * self._hold))
+        elif self._fallen_at is None or now - self._fallen_at >= LASTED:
+            self._hold = HOLD
+        # else it falls further, as the path bears even less: one failure, not two
+        self._raised_at = self._borne_since = None
+        self._fallen_at = now
 
 
 def choose(

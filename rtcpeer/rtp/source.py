@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from rtcpeer.rtp.clocks import StreamClock
 from rtcpeer.rtp.forwarding import Output, SourceStream
-from rtcpeer.rtp.layers import STAY, UP, choose, choose_temporal, wanted_bitrate
+from rtcpeer.rtp.layers import SILENCE, STAY, UP, Damping, choose, choose_temporal, wanted_bitrate
 from rtcpeer.rtp.temporal import ALL
 from rtcpeer.rtp.thinning import NEEDED, Thinning
 
@@ -40,6 +40,8 @@ class Source:
         self._wake = wake
         # the stream that an output waits for, behind the one that it gets
         self._awaited: dict[Output, SourceStream] = {}
+        # those that have moved down, or might
+        self._dampings: dict[Output, Damping] = {}
         # the streams with fewer temporal layers of a stream, where somebody wants those
         self._thinnings: dict[SourceStream, Thinning] = {}
         self._chosen_at = 0.0
@@ -98,14 +100,14 @@ class Source:
     def remove(self, output: Output) -> None:
         """Give nothing to an output any more."""
         if output in self.outputs:
-            del self.outputs[output]
-            self._stop_waiting(output)
+            self.hand_over(output)
             output.detach()
 
     def hand_over(self, output: Output) -> None:
         """Leave an output to another source; it gets what it gets until that has a key frame for it."""
         if output in self.outputs:
             del self.outputs[output]
+            self._dampings.pop(output, None)
             self._stop_waiting(output)
 
     def choose_output(self, output: Output, now: float) -> None:
@@ -143,6 +145,8 @@ class Source:
             now=now,
         )
         limit = ALL if stream is None else self._limit(output, stream, awaited, now)
+        if stream is not None and output.estimate is not None and self.outputs[output] is None:
+            stream, limit = self._damp(output, stream, limit, awaited, now)
         if awaited is not None and awaited.origin is stream and awaited.temporal == limit:
             return
         self._stop_waiting(output)
@@ -161,6 +165,27 @@ class Source:
             self._awaited[output] = stream
             if stream.is_video:
                 self.ask(stream, now)
+
+    def _damp(
+        self, output: Output, stream: SourceStream, limit: int, awaited: SourceStream | None, now: float
+    ) -> tuple[SourceStream, int]:
+        """The stream and temporal layer that an output gets of those that its estimate bears; see `Damping`."""
+        held = awaited or output.stream
+        if held is None or now - held.origin.last_at >= SILENCE:
+            return stream, limit
+        before = held.origin
+        if awaited is None and before in self._thinnings:
+            held_limit = self._thinnings[before].limit_of(output)
+        else:
+            held_limit = held.temporal
+        damping = self._dampings.setdefault(output, Damping())
+        if (stream, limit) == (before, held_limit):
+            damping.stay()
+        elif limit < held_limit if stream is before else stream.rate.current(now) < before.rate.current(now):
+            damping.fall(now)
+        elif not damping.may_rise(now):
+            return before, held_limit
+        return stream, limit
 
     def _limit(self, output: Output, stream: SourceStream, awaited: SourceStream | None, now: float) -> int:
         """The highest temporal layer of a stream that an output should get.

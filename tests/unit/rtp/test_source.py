@@ -2,6 +2,7 @@
 
 import itertools
 
+from rtcpeer.rtp.layers import HOLD, HOLD_MAX, LASTED, Damping
 from rtcpeer.rtp.source import Source
 from tests.unit.rtp.packets import Publisher, Subscriber
 
@@ -72,7 +73,63 @@ def test_an_estimate_chooses():
     layers.run(1)
     assert subscriber.output.stream.rid == "q"
     subscriber.output.estimate = 5_000_000
+    # it has moved down just now
     layers.run(1)
+    assert subscriber.output.stream.rid == "q"
+    layers.run(HOLD)
+    assert subscriber.output.stream.rid == "f"
+
+
+def test_an_output_whose_estimate_falls_with_each_better_layer_tries_it_less_and_less_often():
+    """Its key frame is what the path does not bear; each change is a key frame for all."""
+    layers, subscriber = Layers(), Subscriber()
+    layers.run(2)
+    subscriber.output.estimate = 2_500_000
+    layers.source.add(subscriber.output, None, layers.now)
+    layers.run(1)
+    changes, before = [], "f"
+    for _ in range(480):
+        rid = subscriber.output.stream.rid
+        subscriber.output.estimate = 1_000_000 if rid == "f" else 2_500_000
+        layers.run(0.25)
+        if subscriber.output.stream.rid != before:
+            before = subscriber.output.stream.rid
+            changes.append(layers.now)
+    assert 10 < len(changes) < 24
+    # a path that bears it all the time does not wait longer than that
+    subscriber.output.estimate = 2_500_000
+    layers.run(HOLD_MAX + 1)
+    assert subscriber.output.stream.rid == "f"
+    # what lasted is as good as new
+    layers.run(LASTED)
+    subscriber.output.estimate = 1_000_000
+    layers.run(1)
+    assert subscriber.output.stream.rid == "h"
+    subscriber.output.estimate = 2_500_000
+    layers.run(HOLD + 1)
+    assert subscriber.output.stream.rid == "f"
+
+
+def test_further_down_is_one_failure_and_what_the_program_wants_comes_at_once():
+    damping = Damping()
+    assert damping.may_rise(1.0)
+    damping.fall(2.0)
+    damping.fall(3.0)
+    assert not damping.may_rise(3.0)
+    assert not damping.may_rise(3.0 + HOLD / 2)
+    damping.stay()
+    assert not damping.may_rise(3.1 + HOLD)
+    assert damping.may_rise(3.1 + 2 * HOLD)
+    layers, subscriber = Layers(), Subscriber()
+    layers.run(2)
+    subscriber.output.estimate = 2_500_000
+    layers.source.add(subscriber.output, None, layers.now)
+    layers.run(1)
+    subscriber.output.estimate = 50_000
+    layers.run(1)
+    assert subscriber.output.stream.rid == "q"
+    layers.source.prefer(subscriber.output, "f", layers.now)
+    layers.run(0.5)
     assert subscriber.output.stream.rid == "f"
 
 
