@@ -114,9 +114,10 @@ class HttpOfferServer(SessionServer):
     ) -> web.Response:
         if replaced is None:
             self.check_room()
-        else:
-            await self.end_session(replaced, "client")
         await self.fetch_servers()
+        # others may have replaced it meanwhile: the last one wins
+        while replaced is not None and (before := self.find_session(replaced.id)) is not None:
+            await self.end_session(before, "client")
         data = {name: value for name, value in body.items() if name not in _OWN}
         session, answer = await self.begin(
             request, "", token, body["sdp"], data, id=replaced.id if replaced is not None else None

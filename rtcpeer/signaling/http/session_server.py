@@ -204,13 +204,16 @@ class SessionServer:
             response.force_close()  # where the next request begins is not known
         return response
 
-    def check_room(self) -> None:
+    def check_room(self, *, replaces: bool = False) -> None:
         """Refuse when there are too many sessions, or the server is draining.
+
+        Args:
+            replaces: it is asked for what takes the place of a session, which a draining server lets go on.
 
         Raises:
             SignalingRefused: 503.
         """
-        if self._draining:
+        if self._closed or (self._draining and not replaces):
             raise SignalingRefused("the server takes no new sessions", status=503, retry_after=5)
         if len(self._sessions) >= self.max_sessions:
             raise SignalingRefused("there are too many sessions", status=503, retry_after=5)
@@ -240,7 +243,7 @@ class SessionServer:
         Raises:
             SignalingRefused: it cannot be accepted, or there is no room.
         """
-        self.check_room()  # once more: others may have come meanwhile
+        self.check_room(replaces=id is not None)  # once more: others may have come meanwhile
         session = WhipSession(
             name,
             self.kind,

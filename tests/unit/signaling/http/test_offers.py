@@ -124,6 +124,49 @@ async def test_pipecats_dialect(http: aiohttp.ClientSession) -> None:
             assert len(server.sessions) == 1
 
 
+async def test_a_draining_server_lets_a_session_go_on_with_a_new_connection(
+    http: aiohttp.ClientSession,
+) -> None:
+    async with HttpOfferServer(lambda session: echoing(session.pc)) as server:
+        async with RTCPeerConnection() as first, RTCPeerConnection() as second:
+            first.createDataChannel("chat")
+            _, answer = await post(http, server.url, await described(first))
+            server.drain()
+            channel = second.createDataChannel("chat")
+            body = await described(second)
+            assert (await post(http, server.url, body))[0] == 503
+            body |= {"pc_id": answer["pc_id"], "restart_pc": True}
+            status, anew = await post(http, server.url, body)
+            assert (status, anew["pc_id"]) == (200, answer["pc_id"])
+            await second.setRemoteDescription(anew)
+            await echo(second, channel, "on")
+            assert not await server.drained(0.01)
+        assert await server.drained(20)
+
+
+async def test_of_several_new_connections_at_once_one_is_left(
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have all found the session when the first of them replaces it."""
+    made: list[Any] = []
+    all_are_there = asyncio.Barrier(6)
+
+    async def wait(_server: HttpOfferServer) -> None:
+        await all_are_there.wait()
+
+    async with HttpOfferServer(lambda session: made.append(session.pc)) as server, RTCPeerConnection() as pc:
+        pc.createDataChannel("chat")
+        body = await described(pc)
+        _, answer = await post(http, server.url, body)
+        body |= {"pc_id": answer["pc_id"], "restart_pc": True}
+        monkeypatch.setattr(HttpOfferServer, "fetch_servers", wait)
+        async with asyncio.timeout(60):
+            done = await asyncio.gather(*(post(http, server.url, body) for _ in range(6)))
+        assert 200 in {status for status, _ in done} <= {200, 404}
+        assert len(server.sessions) == 1
+        assert [one.connectionState for one in made].count("closed") == len(made) - 1
+
+
 async def test_a_supervised_peer_outlives_a_new_connection_of_the_client(http: aiohttp.ClientSession) -> None:
     peers: list[SupervisedPeer] = []
 
