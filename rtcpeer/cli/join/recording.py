@@ -68,7 +68,12 @@ class CallRecorder:
         while True:
             name = stem if number == 1 else f"{stem}-{number}"
             path = self._folder / f"{name}.mkv"
-            if name not in self._used and not path.exists():
-                self._used.add(name)
-                return path
             number += 1
+            if name in self._used:
+                continue
+            try:
+                path.open("xb").close()  # another program may record into this folder
+            except FileExistsError:
+                continue
+            self._used.add(name)
+            return path

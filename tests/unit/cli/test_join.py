@@ -15,8 +15,10 @@ from typing import Any
 import av
 import pytest
 
+from rtcpeer import MediaStreamTrack
 from rtcpeer.calls import ParticipantJoined, ParticipantLeft, TrackSubscribed, join
 from rtcpeer.cli.join.join import run_join
+from rtcpeer.cli.join.recording import CallRecorder
 from rtcpeer.cli.join.table import LiveTable
 from rtcpeer.cli.main import build_parser, main
 from rtcpeer.signaling import RoomServer
@@ -74,6 +76,30 @@ async def test_it_plays_shows_and_records(tmp_path: Path, capsys: pytest.Capture
         with av.open(str(path)) as container:
             assert container.streams[0].codec_context.name.startswith(codec)  # as it was sent
             assert sum(1 for packet in container.demux() if packet.size) > 10
+
+
+class Silence(MediaStreamTrack):
+    """A track that never brings anything."""
+
+    kind = "audio"
+
+    async def recv(self) -> Any:
+        await asyncio.get_running_loop().create_future()
+
+
+async def test_two_recorders_in_one_folder_have_files_of_their_own(tmp_path: Path) -> None:
+    """They may be of two programs, so a name is taken by the file itself; of a track that never came nothing stays."""
+    voice = synthetic_track("audio")
+    recorders = CallRecorder(tmp_path), CallRecorder(tmp_path)
+    files = [await one.begin(voice, "alice", "voice") for one in recorders]
+    assert [path.name for path in files] == ["alice-voice.mkv", "alice-voice-2.mkv"]
+    for one in recorders:
+        await one.close()
+    voice.stop()
+    nothing = Silence()
+    silent = await recorders[0].begin(nothing, "bob", "voice")
+    assert await recorders[0].end(nothing) is None
+    assert not silent.exists()
 
 
 async def test_ctrl_c_and_a_call_that_cannot_be_joined(capsys: pytest.CaptureFixture[str]) -> None:
