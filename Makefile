@@ -98,7 +98,7 @@ fuzz: setup
 
 mutants: setup
 	@test -x build/mutants/venv/bin/cosmic-ray || { "$(PYTHON)" -m venv build/mutants/venv && build/mutants/venv/bin/python -m pip install --quiet --disable-pip-version-check -r .ci/mutants.txt; }
-	$(BIN)/python .ci/mutants.py "$(CURDIR)/build/mutants/venv/bin/cosmic-ray" "$(abspath $(BIN))/python" $(MODULES)
+	@exec $(BIN)/python .ci/mutants.py "$(CURDIR)/build/mutants/venv/bin/cosmic-ray" "$(abspath $(BIN))/python" $(MODULES)
 
 versions: setup
 	@RTCPEER_VERSIONS_JOBS=2 sh .ci/versions.sh $(BIN)/python tests/unit tests/property tests/scenarios

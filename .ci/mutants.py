@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -167,6 +168,8 @@ def main() -> None:
     """Try the modules that were named, or all."""
     cosmic_ray, python, *wanted = sys.argv[1:]
     mutants_server.leave_when_told()
+    # make tells its shell alone
+    mutants_server.end_with_parent(signal.SIGTERM)
     copy_tree()
     report = (WORK / "survivors.txt").open("a", encoding="utf-8")
     with report:

@@ -34,10 +34,10 @@ _IMPORTS = (
 _PR_SET_PDEATHSIG = 1
 
 
-def end_with_parent() -> None:
-    """Have this process killed when its parent is gone, be it by SIGKILL (Linux)."""
+def end_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have this process get a signal when its parent is gone, be it by SIGKILL (Linux)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
 def leave_when_told() -> None:
