@@ -39,7 +39,10 @@ _PATIENCE: Final = 120.0
 # what a description or a candidate consists of, for us
 _MEMBERS: Final = ("type", "sdp", "candidate", "sdpMid", "sdpMLineIndex", "number", "answerTo", "supervised")
 _PIECE: Final = 16_000
-_PIECES_MAX: Final = 256
+# Messages of one user that may be unfinished, what they may take in all, and what a piece counts for at least
+_UNFINISHED_MAX: Final = 256
+_COLLECTED_MAX: Final = 8 * MESSAGE_MAX
+_PIECE_MIN: Final = 64
 _SDP_CONSTRAINTS: Final = {"OfferToReceiveAudio": True, "OfferToReceiveVideo": True}
 _SESSION: Final = {"audio": True, "video": True, "data": True}
 
@@ -86,12 +89,23 @@ class RtcmcChannel(QueueChannel):
         await self._service.tell(self._user, init)
 
 
+class _Unfinished:
+    """The pieces of a message that have come, and what they count for."""
+
+    __slots__ = ("pieces", "size")
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self.size = 0
+
+
 class RtcmcMember(MeshMember):
     """A connection whose data channels carry the library's text messages."""
 
     def __init__(self, mesh: Mesh, id: str, peer: SupervisedPeer, *, offers: bool) -> None:
         super().__init__(mesh, id, peer, offers=offers)
-        self._pieces: dict[str, list[str]] = {}
+        self._pieces: dict[str, _Unfinished] = {}
+        self._collected = 0
         self._incoming: Any = None
 
     def open_channels(self) -> None:
@@ -144,17 +158,32 @@ class RtcmcMember(MeshMember):
         except (ValueError, KeyError, TypeError, RecursionError):
             host.message(self.id, event.data)  # of somebody who does not use the library
             return
-        pieces = self._pieces.setdefault(uuid, [])
-        pieces.append(piece)
-        if len(self._pieces) > _PIECES_MAX or sum(map(len, pieces)) > MESSAGE_MAX:
-            self._pieces.pop(uuid)
+        size = max(len(piece), _PIECE_MIN)
+        if uuid not in self._pieces:
+            self._pieces[uuid] = _Unfinished()
+            size += len(uuid)
+        message = self._pieces[uuid]
+        message.pieces.append(piece)
+        message.size += size
+        self._collected += size
+        if message.size > MESSAGE_MAX:
+            self._take_out(uuid)
             host.ignored("huge message", uuid)
         elif last:
-            text = "".join(self._pieces.pop(uuid))
+            text = "".join(self._take_out(uuid))
             try:
                 host.message(self.id, json.loads(text) if said.get("isobject") else text)
             except (ValueError, RecursionError):
                 host.message(self.id, text)
+        while len(self._pieces) > _UNFINISHED_MAX or self._collected > _COLLECTED_MAX:
+            oldest = next(iter(self._pieces))
+            self._take_out(oldest)
+            host.ignored("unfinished message", oldest)
+
+    def _take_out(self, uuid: str) -> list[str]:
+        message = self._pieces.pop(uuid)
+        self._collected -= message.size
+        return message.pieces
 
 
 class RtcmcService:

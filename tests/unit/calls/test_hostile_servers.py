@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +13,7 @@ from rtcpeer.calls.peerjs import PeerJS, PeerJSCall, PeerJSData
 from rtcpeer.calls.peerjs_calls import PeerJSService
 from rtcpeer.calls.request import JoinRequest
 from rtcpeer.errors import InvalidStateError
+from rtcpeer.media.event_target import EventTarget
 from rtcpeer.testing import no_leaks
 
 rtcmc = pytest.importorskip("rtcpeer.calls.rtcmulticonnection", reason="the extra socketio is not installed")
@@ -100,6 +103,52 @@ async def test_messages_of_a_peerjs_connection():
     assert peer.counters["unread message"] > 0
     await data.peer.close()
     await peer.close()
+
+
+async def test_pieces_of_rtcmulticonnections_messages_are_bounded_however_small_they_are():
+    class Host:
+        track_unsubscribed = None
+
+        def __init__(self):
+            self.messages, self.counters = [], Counter()
+
+        def message(self, _id, data):
+            self.messages.append(data)
+
+        def ignored(self, what, _detail):
+            self.counters[what] += 1
+
+    host = Host()
+    member = rtcmc.RtcmcMember(SimpleNamespace(host=host), "other", EventTarget(), offers=False)
+
+    def say(uuid, message, **more):
+        member._take_message(SimpleNamespace(data=json.dumps({"uuid": uuid, "message": message, **more})))
+
+    for number in range(3000):
+        say("dust", "x" * (number % 2))
+    say("dust", "end", last=True)
+    assert host.messages == ["x" * 1500 + "end"]
+    for number in range(400):  # messages that are never whole
+        say(f"m{number}", "x")
+    assert len(member._pieces) <= 256
+    for number in range(100):  # and large ones
+        say(f"l{number}", "x" * 1_000_000)
+    assert sum(one.size for one in member._pieces.values()) == member._collected <= 8 << 20
+    for number in range(100):  # and such with long names
+        say("n" * 500_000 + str(number), "x")
+    assert sum(map(len, member._pieces)) <= 8 << 20
+    for _ in range(2):
+        say("huge", "x" * 1_000_000)
+    for _ in range(40_000):
+        say("nothing", "")
+    assert host.counters["huge message"] >= 2
+    assert host.counters["huge message"] >= 3
+    say("one", "[1,", isobject=True)
+    say("one", "2]", isobject=True, last=True)
+    assert host.messages[-1] == [1, 2]
+    for uuid in list(member._pieces):
+        say(uuid, "", last=True)
+    assert (member._pieces, member._collected) == ({}, 0)
 
 
 async def test_a_peerjs_peer_that_takes_nothing_keeps_nothing_from_the_others():
