@@ -95,7 +95,7 @@ class SendStream:
         if self.redundancy is not None:
             payload_type = self.redundancy.payload_type
             payload = self.redundancy.wrap(payload, timestamp)
-        self.packets.send_frame(payload_type, [payload], timestamp, marker=marker, level=level)
+        self.packets.send_frame(payload_type, [payload], timestamp, marker=marker, level=level, now=now)
         self.pacer.sent(PIECE_SECONDS, now)
 
     def send_picture(self, encoded: EncodedPayloads, now: float, timestamp: int | None = None) -> None:
@@ -123,6 +123,7 @@ class SendStream:
             level=0,
             turns=turns,
             protection=self.protection,
+            now=now,
         )
 
     def count(self, frame: EncodeResult, encoded: EncodedPayloads) -> None:

@@ -207,6 +207,7 @@ class OutboundStream:
         level: int,
         turns: int | None = None,
         protection: Protection | None = None,
+        now: float | None = None,
     ) -> None:
         """Send one frame as packets; `marker` on the last (video) or as given (audio).
 
@@ -214,8 +215,10 @@ class OutboundStream:
             level: of sound, in -dBov.
             turns: how the picture is held, told with the last packet; None where it need not be told.
             protection: corrections follow the frame, for one lost packet each.
+            now: the time of day, where it is known.
         """
-        now = wall_time()
+        if now is None:
+            now = wall_time()
         if timestamp != self._last_two[1]:
             self._last_two, self._last_at = (self._last_two[1], timestamp), now
         last = len(payloads) - 1

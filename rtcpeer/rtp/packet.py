@@ -131,7 +131,9 @@ def _read_extensions(packet: RtpPacket, data: bytes, start: int, end: int, by_id
             if head >> 4 == 15:
                 # RFC 8285 section 4.2: stop reading
                 return
-            _set_extension(packet, by_id.get(head >> 4), data[position : min(position + length, end)])
+            uri = by_id.get(head >> 4)
+            if uri is not None:
+                _set_extension(packet, uri, data[position : min(position + length, end)])
             position += length
     elif profile & 0xFFF0 == TWO_BYTE:
         while position + 1 < end:

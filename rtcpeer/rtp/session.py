@@ -18,7 +18,7 @@ from typing import Protocol
 
 import pylibsrtp
 
-from rtcpeer.aio import wall_time
+from rtcpeer.aio import running_loop, wall_time
 from rtcpeer.rtp import libsrtp, rtcp
 from rtcpeer.rtp.clocks import RemoteClock
 from rtcpeer.rtp.congestion import feedback
@@ -175,6 +175,7 @@ class RtpSession:
         self._voices: dict[str, int] = {}
         self._feedback_ssrc = random.getrandbits(32)
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.control: SendControl | None = None
         self._pacing: PacketPacer | None = None
         self._prober: Prober | None = None
@@ -455,7 +456,7 @@ class RtpSession:
             self._arrivals.note(data, ssrc)
         if self._taps:
             tap = self._taps.get(ssrc)
-            if tap is not None and tap(data, wall_time()):
+            if tap is not None and tap(data, wall_time(self._loop)):
                 return
         packet = parse_rtp_untrusted(data, self._ids)
         receiver = self._by_ssrc.get(packet.ssrc)
@@ -475,7 +476,7 @@ class RtpSession:
                 return
             receiver = candidates[0]
             self._learn(packet.ssrc, receiver)
-        receiver.on_rtp(packet, wall_time())
+        receiver.on_rtp(packet, wall_time(self._loop))
 
     def _note_decrypted(self, ssrc: int) -> None:
         """The first packet of a stream authenticates: libsrtp has a state for it now."""
@@ -639,6 +640,7 @@ class RtpSession:
     def on_connected(self) -> None:
         """DTLS is connected."""
         self.connected = True
+        self._loop = running_loop()
         self._tell(True)
         self._arm()
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from rtcpeer import aio
 from rtcpeer.testing.clock import (
     VirtualClock,
     VirtualDeadlockError,
@@ -73,8 +74,13 @@ class TestJumping:
             assert abs(before - time.time()) < 5
             await asyncio.sleep(1000)
             assert wall_time() - before == pytest.approx(1000)
+            # who knows the loop is spared to look for it
+            assert aio.wall_time(asyncio.get_running_loop()) == pytest.approx(aio.wall_time(), abs=5)
+            assert aio.wall_time(asyncio.get_running_loop()) - before == pytest.approx(1000, abs=5)
 
         run_virtual(main())
+        assert abs(aio.wall_time() - time.time()) < 5
+        assert aio.running_loop() is None
 
 
 @pytest.mark.usefixtures("quick")
