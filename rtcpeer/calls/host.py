@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -45,8 +45,9 @@ TRACKS_MAX: Final = 64
 TEXT_MAX: Final = 256
 METADATA_MAX: Final = 64
 MESSAGE_MAX: Final = 1 << 20
-# Events that one reader may leave unread; then messages are dropped, the oldest first.
+# Events that one reader may leave unread, and bytes of messages; then messages are dropped, the oldest first.
 UNREAD_MAX: Final = 10_000
+UNREAD_BYTES_MAX: Final = 32 << 20
 
 
 class CallEventStream(AsyncIterator[CallEvent]):
@@ -58,21 +59,58 @@ class CallEventStream(AsyncIterator[CallEvent]):
 
     def __init__(self, first: list[CallEvent]) -> None:
         self._inbox: Inbox[CallEvent] = Inbox(first)
+        # of the messages that wait
+        self._sizes: deque[int] = deque()
+        self._bytes = 0
         self.dropped: int = 0
 
     def put(self, event: CallEvent) -> None:
         """Put an event in (for the host)."""
+        if self._inbox.is_ended:
+            return
         waiting = self._inbox.items
-        if len(waiting) >= UNREAD_MAX and not self._inbox.is_ended:
-            old = next((one for one in waiting if isinstance(one, Message)), waiting[0])
-            waiting.remove(old)
-            self.dropped += 1
+        size = size_of(event.data) if isinstance(event, Message) else 0
+        if len(waiting) >= UNREAD_MAX:
+            self._drop(waiting)
+        while size and self._sizes and self._bytes + size > UNREAD_BYTES_MAX:
+            self._drop(waiting)
         self._inbox.put(event)
-        if isinstance(event, Ended):
+        if isinstance(event, Message):
+            self._sizes.append(size)
+            self._bytes += size
+        elif isinstance(event, Ended):
             self._inbox.end()
 
+    def _drop(self, waiting: deque[CallEvent]) -> None:
+        """Drop the oldest message, or where there is none the oldest event."""
+        self.dropped += 1
+        at = next((n for n, one in enumerate(waiting) if isinstance(one, Message)), 0) if self._sizes else 0
+        if self._sizes:
+            self._bytes -= self._sizes.popleft()
+        del waiting[at]
+
     async def __anext__(self) -> CallEvent:
-        return await self._inbox.get()
+        event = await self._inbox.get()
+        if isinstance(event, Message):
+            self._bytes -= self._sizes.popleft()
+        return event
+
+
+def size_of(value: Any) -> int:
+    """About as many bytes as a value takes that came in a message."""
+    total, left = 0, [value]
+    while left:
+        one = left.pop()
+        total += 16
+        if isinstance(one, (str, bytes)):
+            total += len(one)
+        elif isinstance(one, Mapping):
+            total += 64
+            left += one.keys()
+            left += one.values()
+        elif isinstance(one, (list, tuple)):
+            left += one
+    return total
 
 
 class CallHost:

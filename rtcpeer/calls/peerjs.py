@@ -32,6 +32,7 @@ import aiohttp
 
 from rtcpeer.aio import TaskSet
 from rtcpeer.calls.binarypack import pack, unpack_untrusted
+from rtcpeer.calls.host import size_of
 from rtcpeer.calls.patience import Patience
 from rtcpeer.calls.queue_channel import QueueChannel
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
@@ -55,7 +56,9 @@ _MESSAGE_MAX: Final = 16 << 20
 # pieces of messages that are not whole yet
 _MESSAGES_MAX: Final = 64
 _COLLECTED_MAX: Final = 2 * _MESSAGE_MAX
+# messages that nobody has read: how many, and their bytes
 _UNREAD_MAX: Final = 10_000
+_UNREAD_BYTES_MAX: Final = 4 * _MESSAGE_MAX
 _CONNECTIONS_MAX: Final = 1000
 _PATIENCE: Final = 120.0
 
@@ -216,7 +219,8 @@ class PeerJSData(PeerJSConnection):
         self.serialization = serialization
         self.reliable = reliable
         self._channel: Any = None
-        self._arrived: deque[Any] = deque(maxlen=_UNREAD_MAX)
+        self._arrived: deque[tuple[Any, int]] = deque()
+        self._arrived_bytes = 0
         self._changed = asyncio.Event()
         self._pieces: dict[int | str, dict[int, bytes]] = {}
         self._collected = 0  # bytes
@@ -266,7 +270,12 @@ class PeerJSData(PeerJSConnection):
                 raise StopAsyncIteration
             self._changed.clear()
             await self._changed.wait()
-        return self._arrived.popleft()
+        return self._take_out()
+
+    def _take_out(self) -> Any:
+        value, size = self._arrived.popleft()
+        self._arrived_bytes -= size
+        return value
 
     async def close(self) -> None:
         """End it, and say so to the library at the other side."""
@@ -302,9 +311,14 @@ class PeerJSData(PeerJSConnection):
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             self._owner.ignored("message", error)
             return
-        if len(self._arrived) == _UNREAD_MAX:
+        size = size_of(value)
+        while self._arrived and (
+            len(self._arrived) >= _UNREAD_MAX or self._arrived_bytes + size > _UNREAD_BYTES_MAX
+        ):
             self._owner.ignored("unread message", "the oldest one gives way")
-        self._arrived.append(value)
+            self._take_out()
+        self._arrived.append((value, size))
+        self._arrived_bytes += size
         self._changed.set()
 
     def _read(self, data: Any) -> Any:

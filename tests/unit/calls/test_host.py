@@ -120,6 +120,25 @@ async def test_bounds(host):
     assert stream._inbox.items[1].data == "6"
 
 
+@pytest.mark.parametrize("large", ["x" * 1_000_000, {"a": ["x" * 500_000, {"b": b"x" * 500_000}]}])
+async def test_messages_that_nobody_reads_are_bounded_in_bytes_and_the_newest_stay(host, large):
+    host.participant_joined("a")
+    stream = host.open_stream()
+    for number in range(200):
+        host.message("a", str(number))
+        host.message("a", large)
+    waiting = [event.data for event in stream._inbox.items if isinstance(event, Message)]
+    assert 30 <= waiting.count(large) <= 34
+    assert waiting[-2:] == ["199", large]
+    assert isinstance(stream._inbox.items[0], ParticipantJoined)
+    assert stream.dropped == 400 - len(waiting)
+    while stream._inbox.items:
+        await anext(stream)
+    assert stream._bytes == 0
+    host.message("a", "x" * 1000)
+    assert (await anext(stream)).data == "x" * 1000
+
+
 async def test_later_readers_begin_with_what_is_there(host):
     first = host.open_stream()
     host.participant_joined("a")

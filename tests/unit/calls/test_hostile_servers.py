@@ -97,10 +97,16 @@ async def test_messages_of_a_peerjs_connection():
     whole = pack("hello")
     for index in (1, 0):
         data._take(Event(pack({"__peerData": 999, "n": index, "total": 2, "data": whole[index * 3 :][:3]})))
-    assert data._arrived[-1] == "hello"
+    assert data._arrived[-1][0] == "hello"
     for _ in range(10_001):  # nobody reads
         data._take(Event(pack("hello")))
     assert peer.counters["unread message"] > 0
+    assert len(data._arrived) == 10_000
+    large = pack(bytes(1_000_000))
+    for _ in range(200):
+        data._take(Event(large))
+    assert 60 < len(data._arrived) < 70
+    assert data._arrived_bytes <= 64 << 20
     await data.peer.close()
     await peer.close()
 
