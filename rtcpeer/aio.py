@@ -217,8 +217,12 @@ def quiet(task: asyncio.Task[Any]) -> None:
         task._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
-# ---- The time of day. A loop on virtual time (`rtcpeer.testing.clock`) offers ``wall_time()``; reports, gaps and
-# expiries must follow it.
+# ---- The time of day. A loop on virtual time (`rtcpeer.testing.clock`) offers ``wall_time()``; reports and gaps
+# must follow it.
+
+# The system's clock is read once, as browsers do for timestamps (High Resolution Time, section 5): frames, key frames
+# and reports are due by differences of this time, and a clock that is set, by NTP or by hand, must move none of them
+_EPOCH = time.time() - time.monotonic()
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
@@ -230,7 +234,7 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def wall_time(loop: asyncio.AbstractEventLoop | None = None) -> float:
-    """Seconds since the epoch.
+    """Seconds since the epoch, which never go back: what the system's clock said at the start, and what has passed.
 
     Args:
         loop: the one that runs, from who needs the time with every packet: before Python 3.12 to look for it is a
@@ -239,9 +243,9 @@ def wall_time(loop: asyncio.AbstractEventLoop | None = None) -> float:
     if loop is None:
         loop = running_loop()
         if loop is None:
-            return time.time()
+            return _EPOCH + time.monotonic()
     read = getattr(loop, "wall_time", None)
-    return time.time() if read is None else float(read())
+    return _EPOCH + time.monotonic() if read is None else float(read())
 
 
 # ---- One timer for many deadlines. It may fire a little too early; then it is set again, which is cheaper than

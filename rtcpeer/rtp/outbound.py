@@ -43,8 +43,8 @@ _U32 = Struct("!L")
 
 
 def ntp(now: float) -> int:
-    """A wall-clock time as the 64 bits of NTP."""
-    return int((now + _NTP_EPOCH) * 4294967296)
+    """A wall-clock time as the 64 bits of NTP, which begin anew in 2036 (RFC 5905 section 6)."""
+    return int((now + _NTP_EPOCH) * 4294967296) & 0xFFFFFFFFFFFFFFFF
 
 
 class HeaderTemplate:

@@ -1,10 +1,11 @@
 """Inboxes between a producer that never waits and readers that do, and sets of tasks."""
 
 import asyncio
+import time
 
 import pytest
 
-from rtcpeer.aio import Inbox, TaskSet
+from rtcpeer.aio import Inbox, TaskSet, wall_time
 
 
 async def turn():
@@ -133,3 +134,18 @@ async def test_the_owner_is_told_of_a_task_that_it_cannot_do_without():
     await tasks.done()
     await turn()
     assert [str(error) for error in told] == ["broken"]
+
+
+@pytest.mark.parametrize("offset", [-3600.0, 3600.0, 1e9])
+async def test_a_system_clock_that_is_set_moves_nothing(offset, monkeypatch):
+    """What is due by differences of this time (sound, key frames, reports) would wait for an hour, or come at once."""
+    set_to = time.time() + offset
+    before = wall_time()
+    monkeypatch.setattr(time, "time", lambda: set_to)
+
+    assert 0 <= wall_time() - before < 600
+    assert 0 <= await asyncio.to_thread(wall_time) - before < 600
+
+
+def test_wall_time_is_that_of_the_system():
+    assert wall_time() == pytest.approx(time.time(), abs=600)

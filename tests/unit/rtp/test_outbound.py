@@ -63,6 +63,15 @@ def test_statistics_account_for_the_retransmission_stream(stream, sent, clock):
     assert int.from_bytes(report[20:24], "big") == 3
 
 
+def test_reports_go_on_when_ntp_begins_anew(stream, sent, clock):
+    """RFC 5905 section 6: in February 2036."""
+    for clock.now in (2085978495.5, 2085978496.5):
+        send(stream, [b"a" * 100])
+        report = stream.write_report("name", clock.now)
+        seconds = int.from_bytes(report[8:12], "big")
+        assert seconds == (int(clock.now) + 2208988800) % (1 << 32)
+
+
 def test_what_is_old_is_not(stream, sent, clock):
     numbers = send(stream, [b"a" * 100] * 3)
     clock.now += 1.5
