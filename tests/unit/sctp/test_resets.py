@@ -229,3 +229,47 @@ def test_streams_with_something_queued_wait_without_holding_up_others():
     association.advance()
     association.receive(answer(101, PERFORMED))
     assert association.told[2:] == [("outbound", 1), ("outbound", 3)]
+
+
+def test_streams_of_any_number_are_reset_whatever_stands_before_them():
+    """Those that nobody uses, a parameter that is cut off, and half a number at the end cost themselves alone."""
+    end = Association()
+    for stream in (0x1234, 0x00FF, 0xFFFE):
+        end.resets.open(stream)
+    cut = write_parameter(Parameter.RESET_RESPONSE, b"abc")
+    body = (
+        struct.pack("!LLL", THEIRS, 0, 1000) + b"".join(n.to_bytes(2) for n in (7, 0x1234, 8, 0xFFFE)) + b"\0"
+    )
+    end.receive(cut + write_parameter(Parameter.OUTGOING_RESET, body))
+    assert end.told == [("inbound", [7, 0x1234, 8, 0xFFFE]), ("closing", 0x1234), ("closing", 0xFFFE)]
+    assert end.answers() == [(THEIRS, PERFORMED)]
+
+
+def test_nothing_to_do_is_as_good_as_done():
+    end = Association()
+    end.resets.open(5)
+    end.resets.ask(5)
+    end.advance()
+    end.receive(answer(100, 0))
+    assert end.told == [("outbound", 5)]
+    assert end.resets.deadline is None
+
+
+def test_what_is_refused_is_named_by_its_number_alone():
+    end = Association()
+    body = struct.pack("!LHHH", THEIRS, 1, 2, 3)
+    end.receive(write_parameter(Parameter.INCOMING_RESET, body))
+    assert end.answers() == [(THEIRS, DENIED)]
+
+
+def test_a_reset_in_progress_begins_its_waits_anew():
+    end = Association()
+    end.resets.ask(5)
+    end.advance(now=0.0)
+    for now in (1.0, 3.0, 7.0):
+        assert end.resets.deadline == now
+        end.resets.expire(now, 1.0)
+    end.receive(answer(100, IN_PROGRESS), now=8.0)
+    for now in (9.0, 11.0, 15.0):
+        assert end.resets.deadline == now
+        end.resets.expire(now, 1.0)
