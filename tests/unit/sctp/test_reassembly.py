@@ -166,3 +166,58 @@ def test_a_skip_over_few_and_over_many_delivers_in_order(sink):
     sink.reassembly.skip(0, 0, [(1, 100)])
     assert sink.messages[-1] == (1, b"7")
     assert sink.reassembly.held == 0
+
+
+@pytest.mark.parametrize("following", [0, 1, 40_000, 65_535])
+def test_half_of_all_numbers_are_ahead_and_half_are_behind(following, sink):
+    """RFC 1982, as RFC 9260 section 1.6 has it for stream sequence numbers."""
+    if following:
+        sink.reassembly._next[1] = following
+    ahead, behind = following + 0x7FFF & 0xFFFF, following + 0x8000 & 0xFFFF
+    sink.add(1, WHOLE, sequence=behind)
+    sink.add(2, WHOLE, sequence=following - 1 & 0xFFFF)
+    assert sink.reassembly.held == 0
+    sink.add(3, WHOLE, sequence=ahead)
+    assert sink.reassembly.held == OVERHEAD + 1
+    sink.reassembly.skip(0, 0, [(1, behind)])
+    assert not sink.messages
+    sink.reassembly.skip(0, 0, [(1, ahead)])
+    assert sink.messages == [(1, b"x")]
+    assert sink.reassembly.held == 0
+
+
+@pytest.mark.parametrize("others", [0, 60])
+def test_what_is_skipped_is_what_was_given_up_to_the_last_number(others, sink):
+    """With few and with many that wait."""
+    sink.reassembly._next[1] = 65_533
+    for number in (1, 0, 65_535, 2, *range(1000, 1000 + others)):
+        sink.add(number + 1, WHOLE, b"%d" % number, sequence=number)
+    sink.reassembly.skip(0, 0, [(1, 2)])
+    assert [data for _, data in sink.messages] == [b"65535", b"0", b"1", b"2"]
+    sink.add(5000, WHOLE, b"3", sequence=3)
+    assert sink.messages[-1] == (1, b"3")
+
+
+def test_what_is_old_or_waits_for_nothing_does_not_stop_the_others(sink):
+    sink.reassembly._next[1] = 10
+    sink.add(1, WHOLE, b"late", stream=3, sequence=1)
+    sink.reassembly.skip(0, 0, [(1, 9), (2, 0), (3, 0)])
+    assert sink.messages == [(3, b"late")]
+    sink.add(2, WHOLE, b"first", stream=2, sequence=1)
+    assert sink.messages[-1] == (2, b"first")
+
+
+@pytest.mark.parametrize("length", [3, 40])
+def test_chunks_are_forgotten_from_the_first_to_the_last_number_that_was_given_up(length, sink):
+    """With fewer numbers than chunks, and with more."""
+    before, cumulative = 100, 100 + length
+    sink.add(before + 1, 0)  # a piece of a message whose beginning is missing
+    sink.add(cumulative - 1, FIRST)  # the last number continues it
+    sink.add(cumulative + 1, 0)
+    for tsn in range(1000, 1010):
+        sink.add(tsn, 0)
+    held = sink.reassembly.held
+    sink.reassembly.skip(before, cumulative, [])
+    assert held - sink.reassembly.held == 2 * (OVERHEAD + 1)
+    sink.reassembly.skip(cumulative, cumulative + 1, [])
+    assert held - sink.reassembly.held == 3 * (OVERHEAD + 1)

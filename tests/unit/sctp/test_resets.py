@@ -249,8 +249,11 @@ def test_nothing_to_do_is_as_good_as_done():
     end = Association()
     end.resets.open(5)
     end.resets.ask(5)
+    assert not end.resets.is_waiting
     end.advance()
+    assert end.resets.is_waiting
     end.receive(answer(100, 0))
+    assert not end.resets.is_waiting
     assert end.told == [("outbound", 5)]
     assert end.resets.deadline is None
 
