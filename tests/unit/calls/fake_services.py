@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -40,6 +41,9 @@ OFFER = "\r\n".join(
 ANSWER = OFFER.replace("actpass", "active")
 
 
+CANDIDATE = {"candidate": "candidate:1 1 udp 1 127.0.0.1 9 typ host", "sdpMid": "0", "sdpMLineIndex": 0}
+
+
 async def texts(socket: web.WebSocketResponse) -> Any:
     """The text messages of a client, until it ends or says something else."""
     async for message in socket:
@@ -51,7 +55,7 @@ async def texts(socket: web.WebSocketResponse) -> Any:
 class FakeRooms(Fake):
     """A room server."""
 
-    steps = ("entered", "joined", "message", "left")
+    steps = ("entered", "joined", "message", "news", "left")
     scheme, path = "room+ws", "/?room=x"
     unknown = '{"type": "what", "is": "this"}'
 
@@ -74,6 +78,19 @@ class FakeRooms(Fake):
         await self.say(socket, "joined", json.dumps({"type": "joined", "member": member("b")}))
         offer = {"type": "message", "from": "b", "message": {"type": "offer", "sdp": OFFER}}
         await self.say(socket, "message", json.dumps(offer))
+        news: tuple[dict[str, Any], ...] = (
+            {"type": "metadata", "id": "a", "metadata": {"m": 2}},
+            {"type": "broadcast", "from": "a", "message": {"hello": 1}},
+            {"type": "away", "id": "b"},
+            {"type": "back", "id": "b"},
+            {"type": "iceServers", "iceServers": [{"urls": "stun:127.0.0.1:9"}], "ttl": 60},
+            {"type": "members", "members": [member("a"), member("b")]},
+            {"type": "lost", "to": "a", "reason": "no-member"},
+            {"type": "ack", "seq": 0},
+            {"type": "error", "code": "rate", "reason": "too many"},
+            {"type": "close", "from": "b"},
+        )
+        await self.say(socket, "news", *map(json.dumps, news))
         await self.say(socket, "left", json.dumps({"type": "left", "id": "a", "reason": "left"}))
         async for _ in texts(socket):
             pass
@@ -83,6 +100,7 @@ class FakeJanus(Fake):
     """Janus with a VideoRoom."""
 
     steps = ("create", "attach", "join", "publishers", "publish", "leaving", "destroy")
+    later = ("update", "start", "trickle", "leave")
     scheme, path = "janus+ws", "/?room=1"
     unknown = '{"janus": "what", "transaction": "unknown", "sender": 99}'
 
@@ -124,10 +142,82 @@ class FakeJanus(Fake):
         )
 
 
+class FakeJanusPlugin(Fake):
+    """Janus with a plugin in which one handle asks and is answered."""
+
+    steps = ("create", "attach", "destroy")
+    later = ("start", "trickle")
+    scheme = "janus+ws"
+    unknown = FakeJanus.unknown
+    honest = "refused"
+    answers: Mapping[str, tuple[dict[str, Any], dict[str, str] | None]]
+
+    async def run(self, socket: web.WebSocketResponse) -> None:
+        number = 0
+        async for text in texts(socket):
+            number += 1
+            asked = json.loads(text)
+            verb = asked["janus"]
+            step = asked["body"].get("request", "configure") if verb == "message" else verb
+            about = {"transaction": asked["transaction"], "session_id": 1, "sender": asked.get("handle_id")}
+            answer: dict[str, Any] = {"janus": "success", **about}
+            if verb in ("create", "attach"):
+                answer["data"] = {"id": number}
+            elif verb == "message":
+                data, jsep = self.answers.get(step, ({"result": {"status": "ok"}}, None))
+                answer |= {"janus": "event", "plugindata": {"plugin": "x", "data": data}}
+                if jsep is not None:
+                    answer["jsep"] = jsep
+            await self.say(socket, step, json.dumps(answer))
+
+
+class FakeEchoTest(FakeJanusPlugin):
+    """Janus' EchoTest."""
+
+    steps = (*FakeJanusPlugin.steps, "configure")
+    path = "/?echo"
+    answers = MappingProxyType(
+        {"configure": ({"echotest": "event", "result": "ok"}, {"type": "answer", "sdp": ANSWER})}
+    )
+
+
+class FakeStreaming(FakeJanusPlugin):
+    """Janus' Streaming plugin."""
+
+    steps = (*FakeJanusPlugin.steps, "info", "watch")
+    path = "/?stream=1"
+    answers = MappingProxyType(
+        {
+            "info": ({"streaming": "info", "info": {"id": 1, "description": "One", "media": []}}, None),
+            "watch": ({"result": {"status": "preparing"}}, {"type": "offer", "sdp": OFFER}),
+        }
+    )
+
+
+class FakeTextRoom(FakeJanusPlugin):
+    """Janus' TextRoom."""
+
+    steps = (*FakeJanusPlugin.steps, "setup")
+    later = ("ack", "trickle")
+    path = "/?textroom=1"
+    answers = MappingProxyType({"setup": ({"textroom": "event"}, {"type": "offer", "sdp": OFFER})})
+
+
 class FakeRtcmc(Fake):
     """RTCMultiConnection's server: Socket.IO on a WebSocket."""
 
-    steps = ("open", "connect", "join-room", "open-room", "enableMedia", "offer", "extra")
+    steps = (
+        "open",
+        "connect",
+        "join-room",
+        "open-room",
+        "enableMedia",
+        "offer",
+        "candidate",
+        "mute",
+        "extra",
+        "gone",
+    )
     scheme, path = "rtcmc+http", "/?room=x"
     unknown = '42["what-is-this", {"a": 1}]'
     event = "RTCMultiConnection-Message"
@@ -168,15 +258,20 @@ class FakeRtcmc(Fake):
             for step, message in (
                 ("enableMedia", {"enableMedia": True, "userPreferences": {}}),
                 ("offer", {"type": "offer", "sdp": OFFER}),
+                ("candidate", CANDIDATE),
+                ("mute", {"streamSyncNeeded": True, "action": "mute", "streamid": "s"}),
             ):
                 await self.say(socket, step, "42" + json.dumps([self.event, {**about, "message": message}]))
             await self.say(socket, "extra", "42" + json.dumps(["extra-data-updated", "b", {"name": "C"}]))
+            left = json.dumps([self.event, {**about, "message": {"userLeft": True}}])
+            await self.say(socket, "gone", "42" + left, '42["user-disconnected", "b"]')
 
 
 class FakePeerServer(Fake):
     """PeerJS' server."""
 
-    steps = ("id", "open", "offer", "candidate", "leave")
+    steps = ("id", "open", "offer", "candidate", "call", "leave")
+    later = ("answer",)
     scheme, path = "peerjs+http", "/?peer=alice"
     unknown = '{"type": "WHAT", "src": "alice", "payload": 3}'
 
@@ -190,24 +285,27 @@ class FakePeerServer(Fake):
         offer = {"type": "data", "connectionId": "dc_1", "sdp": {"type": "offer", "sdp": OFFER}}
         offer |= {"label": "x", "serialization": "json", "reliable": True, "metadata": {"name": "Bob"}}
         await self.say(socket, "offer", json.dumps({"type": "OFFER", "src": "bob", "payload": offer}))
-        candidate = {
-            "candidate": "candidate:1 1 udp 1 127.0.0.1 9 typ host",
-            "sdpMid": "0",
-            "sdpMLineIndex": 0,
-        }
-        payload = {"type": "data", "connectionId": "dc_1", "candidate": candidate}
+        payload = {"type": "data", "connectionId": "dc_1", "candidate": CANDIDATE}
         await self.say(
             socket, "candidate", json.dumps({"type": "CANDIDATE", "src": "bob", "payload": payload})
         )
+        call = {"type": "media", "connectionId": "mc_1", "sdp": {"type": "offer", "sdp": OFFER}}
+        await self.say(socket, "call", json.dumps({"type": "OFFER", "src": "carol", "payload": call}))
         await self.say(socket, "leave", json.dumps({"type": "LEAVE", "src": "bob"}))
-        async for _ in texts(socket):
-            pass
+        async for text in texts(socket):
+            asked = json.loads(text)
+            if asked["type"] == "OFFER":
+                payload = {key: asked["payload"][key] for key in ("type", "connectionId")}
+                payload["sdp"] = {"type": "answer", "sdp": ANSWER}
+                answer = {"type": "ANSWER", "src": asked["dst"], "payload": payload}
+                await self.say(socket, "answer", json.dumps(answer))
 
 
 class FakeWhip(Fake):
     """A WHIP or WHEP endpoint."""
 
     steps = ("answer", "delete")
+    later = ("patch",)
     scheme, path = "whip+http", "/whip/cam"
     recovers = True
     unknown = "x-unknown: 1\r\n"
@@ -219,7 +317,7 @@ class FakeWhip(Fake):
         if request.method == "POST":
             headers = {"Location": "/session/1", "ETag": '"1"', "Content-Type": "application/sdp"}
             return await self.serve_body(request, "answer", ANSWER, status=201, headers=headers)
-        return await self.serve_body(request, "delete", "")
+        return await self.serve_body(request, request.method.lower(), "")
 
 
 class FakeWhep(FakeWhip):
@@ -233,7 +331,7 @@ class FakeWhep(FakeWhip):
 class FakeLiveKit(Fake):
     """A LiveKit server."""
 
-    steps = ("join", "update", "offer", "answer", "track_published", "data")
+    steps = ("join", "update", "offer", "answer", "track_published", "data", "news")
     scheme, path = "livekit+ws", "/"
     unknown = b"\xfa\x7f\x03abc"  # the field 2047
     options = MappingProxyType({"token": tokens.make_token("key", "s" * 32, tokens.Grants("bot", "lobby"))})
@@ -264,6 +362,32 @@ class FakeLiveKit(Fake):
                 ]
             ),
         )
+        speaker = models.SpeakerInfo(sid="PA_eve", level=0.5, active=True)
+        quality = rtc.SubscribedQuality(quality=models.VideoQuality.LOW, enabled=True)
+        news: tuple[dict[str, Any], ...] = (
+            {"speakers_changed": rtc.SpeakersChanged(speakers=[speaker])},
+            {"room_update": rtc.RoomUpdate(room=models.Room(name="lobby", metadata="m"))},
+            {"refresh_token": self.options["token"]},
+            {"trickle": rtc.TrickleRequest(candidateInit=json.dumps(CANDIDATE), target="SUBSCRIBER")},
+            {"mute": rtc.MuteTrackRequest(sid="TR_1", muted=True)},
+            {"track_unpublished": rtc.TrackUnpublishedResponse(track_sid="TR_2")},
+            {"request_response": rtc.RequestResponse(request_id=99)},
+            {"pong_resp": rtc.Pong(last_ping_timestamp=1, timestamp=2)},
+            {"track_subscribed": rtc.TrackSubscribed(track_sid="TR_1")},
+            {
+                "subscribed_quality_update": rtc.SubscribedQualityUpdate(
+                    track_sid="TR_1", subscribed_qualities=[quality]
+                )
+            },
+            {
+                "subscription_permission_update": rtc.SubscriptionPermissionUpdate(
+                    participant_sid="PA_eve", track_sid="TR_3", allowed=False
+                )
+            },
+            {"stream_state_update": rtc.StreamStateUpdate()},
+            {"media_sections_requirement": rtc.MediaSectionsRequirement(num_audios=1)},
+        )
+        await self.say(socket, "news", *(rtc.SignalResponse(**one).SerializeToString() for one in news))
         async for message in socket:
             if message.type != WSMsgType.BINARY:
                 return
@@ -297,6 +421,9 @@ def _lie_in(message: Any) -> None:
 FAKES: tuple[type[Fake], ...] = (
     FakeRooms,
     FakeJanus,
+    FakeEchoTest,
+    FakeStreaming,
+    FakeTextRoom,
     FakeRtcmc,
     FakePeerServer,
     FakeWhip,

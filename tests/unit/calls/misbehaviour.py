@@ -40,6 +40,7 @@ class Fake:
 
     Class attributes:
         steps: what it says, in order.
+        later: what it says besides, if it is asked in time.
         scheme, path: of its URL: what stands before the host, and what follows the port.
         unknown: a message that nobody knows.
         options: for `join`.
@@ -48,6 +49,7 @@ class Fake:
     """
 
     steps: tuple[str, ...]
+    later: tuple[str, ...] = ()
     scheme: str
     path: str
     unknown: Frame

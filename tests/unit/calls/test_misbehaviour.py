@@ -95,11 +95,11 @@ async def test_an_honest_fake_is_entered_and_says_everything(kind: type[Fake]) -
 
 @pytest.mark.parametrize("kind", FAKES)
 async def test_each_misbehaviour_in_each_step(kind: type[Fake]) -> None:
-    steps = [(step, wrong) for step in kind.steps for wrong in WRONGS]
+    steps = [(step, wrong) for step in (*kind.steps, *kind.later) for wrong in WRONGS]
     found = await outcomes(kind, steps)
     first = kind.steps[0]
     for wrong in ("ends", "stalls"):
         assert found[first, wrong] != "goes on" or kind.recovers
-    for step in kind.steps[1:]:  # once it is entered, what is only odd is survived
+    for step in (*kind.steps[1:], *kind.later):  # once it is entered, what is only odd is survived
         for wrong in ("repeats", "unknown"):
             assert found[step, wrong] == kind.honest, (step, wrong, found)
