@@ -217,8 +217,9 @@ class Call:
             if self._leaving is not None:
                 await asyncio.shield(self._leaving)
             if isinstance(error, TimeoutError) and not isinstance(error, RTCTimeoutError):
+                trouble = "" if self._host.trouble is None else f": {self._host.trouble}"
                 raise RTCTimeoutError(
-                    f"{self._host.request.url.split('?')[0]} was not entered within {timeout:g} s",
+                    f"{self._host.request.url.split('?')[0]} was not entered within {timeout:g} s{trouble}",
                     fault="network",
                 ) from None
             raise

@@ -127,6 +127,7 @@ class CallHost:
         metadata: what we say of ourselves.
         configuration: for the next connections; `recommend` may have put servers into it.
         counters: what was ignored, by kind.
+        trouble: why the service is not entered yet, as far as that is known; for the error when the time is over.
     """
 
     def __init__(self, request: JoinRequest, on_end: Callable[[Ended], None]) -> None:
@@ -136,6 +137,7 @@ class CallHost:
         self.metadata: Mapping[str, Any] = MappingProxyType(dict(request.metadata))
         self.configuration: RTCConfiguration = request.configuration
         self.counters: Counter[str] = Counter()
+        self.trouble: Exception | None = None
         self.end: Ended | None = None
         self._on_end = on_end
         self._participants: dict[str, Participant] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from rtcpeer.calls.events import EndReason
@@ -17,7 +17,7 @@ from rtcpeer.calls.host import CallHost
 from rtcpeer.calls.participant import Participant, Publication
 from rtcpeer.calls.remote import ArrivingTracks
 from rtcpeer.calls.request import JoinRequest
-from rtcpeer.errors import InvalidStateError, NotSupportedError
+from rtcpeer.errors import InvalidStateError, NetworkError, NotSupportedError, RTCTimeoutError
 from rtcpeer.signaling import WhepClient, WhipClient
 from rtcpeer.supervisor.events import GaveUp
 from rtcpeer.supervisor.peer import SupervisedPeer
@@ -27,6 +27,32 @@ from rtcpeer.supervisor.policy import PeerState
 _TOGETHER: Final = 0.1
 _MENDING: Final = (PeerState.DISCONNECTED, PeerState.RESUMING, PeerState.RECREATING)
 PUBLISHER: Final = "publisher"
+
+
+class _WhipClient(WhipClient):
+    """A WHIP client that tells when the endpoint does not answer; the supervised peer asks again."""
+
+    tell: Callable[[Exception], None]
+
+    async def send(self, message: Any, /) -> None:
+        try:
+            await super().send(message)
+        except (NetworkError, RTCTimeoutError) as error:
+            self.tell(error)
+            raise
+
+
+class _WhepClient(WhepClient):
+    """A WHEP client that tells when the endpoint does not answer; the supervised peer asks again."""
+
+    tell: Callable[[Exception], None]
+
+    async def send(self, message: Any, /) -> None:
+        try:
+            await super().send(message)
+        except (NetworkError, RTCTimeoutError) as error:
+            self.tell(error)
+            raise
 
 
 class _Endpoint:
@@ -51,6 +77,19 @@ class _Endpoint:
         """Implements `CallService.leave`."""
         if self._peer is not None:
             await self._peer.close()
+
+    def _supervise(self, client: _WhipClient | _WhepClient) -> SupervisedPeer:
+        """A peer whose endpoint may not answer: that is told, and asking goes on."""
+
+        def tell(error: Exception) -> None:
+            if peer.state is PeerState.NEW:
+                self._host.trouble = error
+                self._host.reconnecting("signaling")
+
+        client.tell = tell
+        peer = self._host.supervise(client)
+        peer.addEventListener("signalingerror", lambda event: tell(event.error))
+        return peer
 
     def _watch(self, peer: SupervisedPeer) -> None:
         self._peer = peer
@@ -124,7 +163,7 @@ class WhipService(_Endpoint):
                 await self._begin()
 
     async def _begin(self) -> None:
-        peer = self._host.supervise(WhipClient(self._request.url, token=self._request.token))
+        peer = self._supervise(_WhipClient(self._request.url, token=self._request.token))
         self._watch(peer)
         for publication in tuple(self._publications):
             sender = self._publications[publication] = peer.addTransceiver(
@@ -147,7 +186,7 @@ class WhepService(_Endpoint):
         """Implements `CallService.enter`."""
         self._host = host
         host.entered("viewer")
-        peer = host.supervise(WhepClient(self._request.url, token=self._request.token))
+        peer = self._supervise(_WhepClient(self._request.url, token=self._request.token))
         self._tracks = ArrivingTracks(peer, self._subscribe, host.track_unsubscribed)
         for kind in ("audio", "video"):
             peer.addTransceiver(kind, {"direction": "recvonly"})

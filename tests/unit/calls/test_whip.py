@@ -3,9 +3,10 @@
 import asyncio
 
 import pytest
+from aiohttp import web
 
-from rtcpeer.calls import Ended, TrackSubscribed, join
-from rtcpeer.errors import NotSupportedError, RtcPeerError, RTCTimeoutError
+from rtcpeer.calls import Ended, Reconnected, Reconnecting, TrackSubscribed, join
+from rtcpeer.errors import NotSupportedError, RTCTimeoutError
 from rtcpeer.testing import no_leaks, synthetic_track
 from tests.unit.calls.fakes import Diary
 from tests.unit.cli.test_relay import relaying
@@ -56,6 +57,28 @@ async def test_refused_and_unreachable():
             await call.publish(voice)
             assert (await diary.get(Ended)).reason == "refused"
         await diary.task
-    with pytest.raises((RtcPeerError, RTCTimeoutError)):
+    with pytest.raises(RTCTimeoutError, match=r"not entered within 1 s: POST .* failed"):
         await join("whep+http://127.0.0.1:9/whep/cam", timeout=1)
+    voice.stop()
+
+
+async def test_an_endpoint_that_comes_later():
+    """The call says that nobody answers, asks again, and says when it is there."""
+    voice, there = synthetic_track("audio"), False
+
+    @web.middleware
+    async def nobody(request, handler):
+        if not there:
+            request.transport.abort()
+            raise web.HTTPServiceUnavailable
+        return await handler(request)
+
+    async with relaying(nobody) as relay, join(f"whip+{relay.url}/whip/cam") as call:
+        diary = Diary(call)
+        await call.publish(voice)
+        assert (await diary.get(Reconnecting)).reason == "signaling"
+        there = True
+        await diary.get(Reconnected)
+        assert len(diary.of(Reconnecting)) == 1
+    await diary.task
     voice.stop()

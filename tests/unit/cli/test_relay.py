@@ -42,8 +42,9 @@ class Relaying:
 
 
 @contextlib.asynccontextmanager
-async def relaying(**options: Any) -> AsyncIterator[Relaying]:
+async def relaying(*middlewares: Any, **options: Any) -> AsyncIterator[Relaying]:
     made = Relaying(**options)
+    made.site.app.middlewares.extend(middlewares)
     runner = web.AppRunner(made.site.app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:
