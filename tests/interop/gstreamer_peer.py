@@ -232,6 +232,7 @@ class Peer:
             f'{source} ! queue ! {payloader} pt={number} ! capsfilter caps="{caps}"', True
         )
         self.pipeline.add(part)
+        self.answer_sending(index)
         template = self.bin.get_pad_template("sink_%u")
         wish = None if index is None else f"sink_{index}"
         pad = self.bin.request_pad(template, wish, Gst.Caps.from_string(caps))
@@ -241,6 +242,14 @@ class Peer:
         part.sync_state_with_parent()
         transceiver = pad.get_property("transceiver")
         self.senders[kind] = (index, transceiver)
+
+    def answer_sending(self, index):
+        """webrtcbin 1.26 makes the transceiver with the offer, only to receive, and gives no pad to such a one."""
+        number = 0
+        while (transceiver := self.bin.emit("get-transceiver", number)) is not None:
+            if index is not None and transceiver.get_property("mlineindex") == index:
+                transceiver.set_property("direction", GstWebRTC.WebRTCRTPTransceiverDirection.SENDRECV)
+            number += 1
 
     def keep(self, channel, theirs):
         label = channel.get_property("label")

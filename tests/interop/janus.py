@@ -11,12 +11,16 @@ import itertools
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
+import pytest
+
+from tests.interop.remote import missing
 
 MODULES = Path("/usr/lib/x86_64-linux-gnu/janus")
 PLUGINS = ("echotest", "videoroom", "textroom", "streaming")
@@ -52,11 +56,29 @@ admin: {{ admin_ws = true, admin_ws_ip = "127.0.0.1", admin_ws_port = {admin}, a
 """
 
 
-def why_not() -> str | None:
+def _why_not() -> str | None:
     """Why Janus cannot be run here; None if it can."""
     if not shutil.which("janus") or not MODULES.exists():
         return "Janus is not installed (Debian: apt-get install janus)"
     return None
+
+
+def require() -> None:
+    """Skip where Janus cannot be run; in CI fail, unless this release of the system has no package of it."""
+    reason = _why_not()
+    if reason is None:
+        return
+    if has_package("coturn") and not has_package("janus"):
+        pytest.skip("NOT TESTED against Janus: this release of Debian has no package of it")
+    missing(reason)
+
+
+def has_package(name: str) -> bool:
+    """Whether Debian's package lists have it."""
+    if not shutil.which("apt-cache"):
+        return False
+    policy = subprocess.run(["apt-cache", "policy", name], capture_output=True, text=True, check=True).stdout
+    return "Candidate:" in policy and "Candidate: (none)" not in policy
 
 
 class Janus:

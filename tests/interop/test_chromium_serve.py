@@ -205,7 +205,7 @@ async def restart_with_new_servers(site: Site, page: Page, button: str) -> None:
     before, urls = await page.evaluate(UFRAGS), bot.configuration["iceServers"]
     logged = await page.evaluate("rtcpeer.view.log.length")
     await page.click("#replace")
-    await page.wait_for(f"{LOG}.slice({logged}).some(e => e.what === 'servers')")
+    await page.wait_for(f"{LOG}.slice({logged}).some(e => e.who === 'bot' && e.what === 'servers')")
     configured = await page.evaluate("rtcpeer.call.pc.getConfiguration().iceServers.map(s => s.urls).flat()")
     assert configured == [url for server in bot.configuration["iceServers"] for url in server["urls"]]
     assert bot.configuration["iceServers"] != urls

@@ -14,8 +14,7 @@ from rtcpeer.cli.demo.observer import MediaObserver
 from rtcpeer.net.current import current_network
 from rtcpeer.testing import OutageNetwork, TurnServer, no_leaks, synthetic_track
 from tests.interop.chromium import until
-from tests.interop.janus import Handle, Janus, Session, why_not
-from tests.interop.remote import missing
+from tests.interop.janus import Handle, Janus, Session, require
 from tests.interop.stacks import PICTURE, prefer
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
@@ -25,8 +24,7 @@ both_kinds = pytest.mark.parametrize("lite", [False, True], ids=["full", "lite"]
 
 @pytest.fixture(autouse=True)
 async def nothing_is_left() -> AsyncIterator[None]:
-    if reason := why_not():
-        missing(reason)
+    require()
     async with no_leaks(grace=3):
         yield
 

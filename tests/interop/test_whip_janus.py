@@ -13,7 +13,6 @@ from rtcpeer.testing import no_leaks, synthetic_track
 from tests.interop import janus, whip_janus
 from tests.interop.chromium import until
 from tests.interop.janus import Janus
-from tests.interop.remote import missing
 from tests.interop.test_janus import Call
 from tests.interop.whip_janus import WhipJanus
 
@@ -22,8 +21,7 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
 @pytest.fixture(autouse=True)
 async def nothing_is_left() -> AsyncIterator[None]:
-    if reason := janus.why_not():
-        missing(reason)
+    janus.require()
     if reason := whip_janus.why_not():
         pytest.skip(reason)
     async with no_leaks(grace=3):
