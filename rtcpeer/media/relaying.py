@@ -270,7 +270,6 @@ class Relay:
         repeats.round_trip = packets.round_trip
         repeats.may_repeat = session.may_repeat
         output.gather, output.session = fan_out.gather(), session
-        output.gather, output.session = fan_out.gather(), session
         output.temporal = self._temporal
         output.on_begin = self._begun
         output.is_filled = bool(packets.sent_at)
