@@ -198,6 +198,21 @@ async def test_what_is_left_out_is_left_out_for_all():
         group.leave(source, member)
 
 
+@pytest.mark.parametrize("time_of", [lambda n: n % 7, lambda n: 5, lambda n: -n, lambda n: 1000 * n])
+async def test_a_frame_rate_is_kept_whatever_the_times_of_the_track_say(time_of):
+    """They loop with a film, stand still with a broken source, go back, or are in other units."""
+    source, one = TrackSource.of(Pictures()), object()
+    group = EncodingGroup.join(source, "key", one, None)
+    sent = 0
+    for n in range(60):
+        result = group.encode(n, request(time_of(n)), 1000 + n / 30, member=one, max_framerate=10)
+        if result.job is not None:
+            sent += 1
+            await result.job
+    assert sent == 20
+    group.leave(source, one)
+
+
 async def test_pictures_that_cost_more_than_the_path_bears_are_fewer(monkeypatch):
     made = EncodedPayloads([bytes(1000)] * 5, 0, 1, False, 64, 48, target=250_000)
     monkeypatch.setattr(StreamEncoder, "encode", lambda _encoder, _request: made)
