@@ -138,3 +138,98 @@ def test_a_pause_takes_it_back_and_slow_start_may_bring_it_again(window):
     window.size = CWND_MIN
     window.idle(1)
     assert window.size == CWND_MIN
+
+
+# -- the numbers of RFC 9260 as we have them, written out; P is a packet ----------------------------
+
+P = 1188
+
+
+def take(window: CongestionWindow, size: int, *, was_full: bool = False) -> None:
+    window.acknowledged(size, cumulative=0, advanced=True, was_full=was_full)
+
+
+def test_the_timeout_follows_what_is_measured():
+    trip = RoundTrip()
+    assert (trip.timeout, trip.wait) == (0.5, 0.5)
+    trip.measure(0.01)
+    assert (trip.smoothed, trip.variation, trip.timeout) == (0.01, 0.005, 0.4)
+    trip = RoundTrip()
+    trip.measure(1.0)
+    assert (trip.variation, trip.timeout) == (0.5, 3.0)
+    trip.measure(2.0)
+    assert (trip.smoothed, trip.variation, trip.timeout) == (1.125, 0.625, 3.625)
+    trip.measure(100.0)
+    assert trip.timeout == 60.0
+
+
+@pytest.mark.parametrize(
+    ("timeout", "waits"), [(0.4, [0.4, 0.8, 1.0, 1.0]), (0.1, [0.1, 0.2, 0.4, 0.8, 1.0]), (2.0, [2.0, 2.0])]
+)
+def test_the_wait_doubles_up_to_a_second(timeout, waits):
+    trip = RoundTrip()
+    trip.timeout = timeout
+    found = []
+    for trip.backoff in range(len(waits)):
+        found.append(trip.wait)
+    assert found == waits
+    trip.backoff = 1000
+    assert trip.wait == waits[-1]
+
+
+def test_how_many_packets_may_leave_at_once():
+    window = CongestionWindow()
+    assert window.limit(0) == 10 * P
+    assert window.limit(P) == 5 * P
+    take(window, P)
+    assert window.limit(P) == 6 * P
+    assert window.limit(P) == 5 * P, "an acknowledgement counts once"
+    window.size = 100 * P
+    take(window, 8 * P, was_full=True)
+    assert window.size == 104 * P
+    assert window.limit(P) == (1 + 8 + 4) * P
+    take(window, 10 * P, was_full=True)
+    assert window.size == 109 * P
+    assert window.limit(P) == (1 + 10 + 4 + 1) * P
+
+
+def test_what_may_leave_at_once_while_losses_are_mended():
+    window = CongestionWindow()
+    window.size = 40 * P
+    assert window.lost(99)
+    assert (window.size, window.threshold) == (20 * P, 20 * P)
+    assert window.limit(P) == 3 * P
+    take(window, 100)
+    assert window.limit(P) == 3 * P
+    take(window, 3 * P)
+    assert window.limit(P) == 4 * P
+    take(window, 3 * P)
+    window.path_is_back()
+    assert window.limit(P) == 5 * P, "what came before the path was gone counts no more"
+
+
+def test_slow_start_goes_on_to_the_threshold_itself():
+    window = CongestionWindow()
+    window.size = window.threshold = 20 * P
+    take(window, P, was_full=True)
+    assert window.size == 21 * P
+    take(window, 20 * P, was_full=True)
+    assert window.size == 21 * P
+    take(window, P, was_full=True)
+    assert window.size == 22 * P
+    window.lost(99)
+    window.acknowledged(P, cumulative=99, advanced=True, was_full=True)
+    take(window, P, was_full=True)
+    window.size = window.threshold + P
+    take(window, window.size - 1, was_full=True)
+    assert window.size == window.threshold + P, "a loss begins the count anew"
+
+
+def test_only_a_window_that_has_grown_shrinks_when_idle():
+    window = CongestionWindow()
+    window.threshold = 5 * P
+    window.idle(3)
+    assert (window.size, window.threshold) == (10 * P, 5 * P)
+    window.size = 40 * P
+    window.idle(1)
+    assert (window.size, window.threshold) == (20 * P, 30 * P)
