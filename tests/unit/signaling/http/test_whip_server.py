@@ -336,7 +336,9 @@ async def test_a_handler_may_answer_by_itself(offer: str) -> None:
         )
         assert status == 200
         assert (await Harness(server, http).ask("DELETE", where, TOKEN))[0] == 200
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(30):
+            while not done:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         assert done == ["client"]
 
 
@@ -374,7 +376,7 @@ async def test_a_client_that_never_connects_is_dropped(offer: str) -> None:
     async with aiohttp.ClientSession() as http, WhipServer(prepare, connect_timeout=0.2) as server:
         await Harness(server, http).begin(offer, "/whip")
         (session,) = server.sessions
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await session.ended() == "failed"
         assert server.sessions == ()
 
@@ -403,7 +405,7 @@ async def test_a_client_that_does_not_wait_leaves_nothing(offer: str) -> None:
             async with asyncio.timeout(0.1):
                 await Harness(server, http).ask("POST", "/whip", SDP, offer)
         await asyncio.sleep(0.05)
-        assert await server.drained(2)
+        assert await server.drained(30)
 
 
 # -- who may, limits, draining
@@ -416,7 +418,7 @@ async def test_a_dead_stun_server_does_not_delay_the_answer(offer: str) -> None:
     ):
         began = asyncio.get_running_loop().time()
         status, headers, answer = await Harness(server, http).ask("POST", "/whip", SDP, offer)
-        assert asyncio.get_running_loop().time() - began < 2.0
+        assert asyncio.get_running_loop().time() - began < 7.0  # it is asked for 8 s
         assert status == 201
         assert "typ host" in answer
         assert headers.getall("Link") == ['<stun:192.0.2.77:9>; rel="ice-server"']
@@ -430,7 +432,7 @@ async def test_a_provider_that_hangs_does_not_either(offer: str) -> None:
         IceServerProvider(fetch) as provider,
         aiohttp.ClientSession() as http,
         WhipServer(prepare, provider=provider) as server,
-        asyncio.timeout(3),
+        asyncio.timeout(30),
     ):
         assert (await Harness(server, http).ask("POST", "/whip", SDP, offer))[0] == 201
 
@@ -500,7 +502,7 @@ async def test_draining(offer: str) -> None:
         assert (await whip.ask("PATCH", where, FRAGMENT | TOKEN | {"If-Match": etag}, CANDIDATE))[0] == 204
         assert not await server.drained(0.01)
         await whip.ask("DELETE", where, TOKEN)
-        assert await server.drained(1)
+        assert await server.drained(30)
         assert repr(server) == "<WhipServer /whip, 0 sessions, draining>"
 
 
