@@ -38,7 +38,7 @@ class History:
     def add(self, packet: RelayPacket) -> bool:
         """Keep a packet; False if it is here already, or too old to be kept."""
         number = packet.number
-        if self._highest >= 0 and number < self._lowest:
+        if number < self._lowest:
             return False
         at = number % self._packets
         before = self._ring[at]
@@ -48,10 +48,8 @@ class History:
             self._bytes -= len(before.payload)
         self._ring[at] = packet
         self._bytes += len(packet.payload)
-        if self._highest < 0:
-            # what came before the first one may still arrive
-            self._lowest = max(0, number - self._packets + 1)
         if number > self._highest:
+            # what came before the first one may still arrive
             self._highest = number
             self._lowest = max(self._lowest, number - self._packets + 1)
         while self._bytes > self._size and self._lowest < self._highest:
