@@ -337,7 +337,10 @@ class LiveKitRoom:
             future.set_result(published.track)
 
     async def _on_unpublished(self, gone: rtc.TrackUnpublishedResponse) -> None:
-        """We have said so before; nothing is to be done."""
+        """The server takes a track of ours no longer; of one that we have unpublished ourselves nothing is left."""
+        for publication, published in tuple(self._published.items()):
+            if gone.track_sid and published.info.sid == gone.track_sid:
+                await publication.unpublish()
 
     async def _on_request_response(self, response: rtc.RequestResponse) -> None:
         refused = response.reason != rtc.RequestResponse.OK

@@ -338,6 +338,40 @@ async def test_streams_calls_and_what_the_server_tells() -> None:
     voice.stop()
 
 
+async def test_what_a_moderator_does() -> None:
+    """Our track is taken out and may come back; data of no participant; who is an agent; a right that is not there."""
+    voice = synthetic_track("audio")
+    async with no_leaks(grace=5), LiveKitServer() as server:
+        url = f"livekit+{server.url}"
+        async with (
+            join(url, token=server.token("a", "lobby")) as first,
+            join(url, token=server.token("b", "lobby", kind="agent")) as second,
+        ):
+            heard = Diary(first)
+            assert isinstance(first.service, LiveKitRoom)
+            await second.publish(voice, name="voice")
+            await heard.get(TrackSubscribed)
+            await server.update_participant("b", metadata='{"mood": "tired"}', can_publish=False)
+            await heard.get(TrackUnsubscribed)
+            await until(lambda: not second.publications)
+            assert first.participants["b"].metadata == {"mood": "tired"}
+            with pytest.raises(SignalingRefused, match="NOT_ALLOWED"):
+                await second.publish(voice, name="voice")
+            await server.update_participant("b", can_publish=True)
+            await second.publish(voice, name="voice")
+            track = (await heard.get(TrackSubscribed, 2)).track
+            await track.recv()
+            info = first.service.participant_info("b")
+            assert info is not None
+            assert info.kind == models.ParticipantInfo.AGENT
+            server.send_data("lobby", b"news", topic="news", to=["a"])
+            message = await heard.get(Message)
+            assert (message.sender, message.data, message.topic) == (None, b"news", "news")
+            assert first.ignored == second.ignored == {}
+        await heard.task
+    voice.stop()
+
+
 async def test_another_region() -> None:
     """The server says where to begin anew; where that is wrong, the first server is asked again."""
     async with no_leaks(grace=5), LiveKitServer() as server, LiveKitServer() as other:
