@@ -270,6 +270,10 @@ class DtlsTransport:
         Runs of many messages of one size (the last one may be shorter) are handed down together.
         """
         first, count = 0, len(messages)
+        if count < SEGMENTS_MIN:
+            for message in messages:
+                self.send_data(message)
+            return
         while first < count:
             last = first + 1
             if count - first >= SEGMENTS_MIN:

@@ -63,7 +63,9 @@ class Event:
         self.type: str = type
         self.target: Any = None
         self.currentTarget: Any = None
-        self.cancelable: bool = bool(init.get("cancelable", False)) if isinstance(init, Mapping) else False
+        self.cancelable: bool = (
+            init is not None and isinstance(init, Mapping) and bool(init.get("cancelable", False))
+        )
         self.defaultPrevented: bool = False
         # True for what the library fires itself; set by `fire`
         self.isTrusted: bool = False
@@ -346,7 +348,7 @@ class EventTarget:
         except Exception as exc:
             self._report(event, callback, exc)
             return
-        if asyncio.iscoroutine(result):
+        if result is not None and asyncio.iscoroutine(result):
             self._own(result, event, callback)
 
     def _own(self, coroutine: Coroutine[Any, Any, Any], event: Event, callback: Any) -> None:

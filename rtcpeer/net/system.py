@@ -35,6 +35,9 @@ from rtcpeer.net.network import (
 
 # Datagrams read per readiness callback: enough to empty a burst, few enough not to starve the loop.
 _DRAIN = 64
+# After a datagram that came alone, so many readiness callbacks read one without asking whether there is another: one
+# that is left keeps the socket readable.
+_ALONE = 3
 _DATAGRAM_SIZE = 65536
 _RECEIVE_BUFFER = 1 << 20
 # Bytes waiting in a stream beyond which whole writes are dropped: what it carries is datagrams.
@@ -47,6 +50,7 @@ class UdpSocket:
 
     __slots__ = (
         "_address",
+        "_alone",
         "_can_segment",
         "_coalesces",
         "_loop",
@@ -66,6 +70,7 @@ class UdpSocket:
         self._socket = sock
         self._sendto = sock.sendto
         self._can_segment = offload.IS_POSSIBLE
+        self._alone = 0
         # None until it was worth asking for
         self._coalesces: bool | None = None
         self._on_error: Callable[[Address, str], None] | None = None
@@ -122,14 +127,18 @@ class UdpSocket:
             self._read_coalesced()
             return
         receive = self._socket.recvfrom
+        alone = self._alone
+        self._alone = max(0, alone - 1)
         for count in range(_DRAIN):
             receiver = self._receiver
-            if receiver is None:
+            if receiver is None or (count and alone):
                 return
             try:
                 data, address = receive(_DATAGRAM_SIZE)
             except (BlockingIOError, InterruptedError):
-                if count >= offload.SEGMENTS_MIN and self._coalesces is None:
+                if count == 1:
+                    self._alone = _ALONE
+                elif count >= offload.SEGMENTS_MIN and self._coalesces is None:
                     self._coalesces = offload.coalesce(self._socket)
                 return
             except OSError:

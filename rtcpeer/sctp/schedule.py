@@ -30,7 +30,7 @@ class Schedule(Generic[_T]):
     __slots__ = ("_ahead", "_count", "_heap", "_now", "_positions")
 
     def __init__(self) -> None:
-        # (position, order of arrival, who)
+        # (position, order of arrival, who); one that is alone need not stand here
         self._heap: list[tuple[float, int, _T]] = []
         self._positions: dict[_T, float] = {}
         # where those are that had nothing more to send after their turn
@@ -43,8 +43,16 @@ class Schedule(Generic[_T]):
 
     def add(self, member: _T) -> None:
         """Add a member that has something to send; nothing changes if it is in."""
-        if member not in self._positions:
-            self._push(member, max(self._now, self._ahead.pop(member, 0.0)))
+        positions = self._positions
+        if member not in positions:
+            position = max(self._now, self._ahead.pop(member, 0.0))
+            if not positions:
+                positions[member] = position
+                return
+            if len(positions) == 1:
+                for other, where in tuple(positions.items()):
+                    self._push(other, where)
+            self._push(member, position)
 
     def remove(self, member: _T) -> None:
         """Remove a member that has nothing to send any more."""
@@ -70,10 +78,15 @@ class Schedule(Generic[_T]):
 
     def first(self) -> _T | None:
         """The member whose turn it is."""
-        heap = self._heap
+        heap, positions = self._heap, self._positions
+        if len(positions) == 1:
+            heap.clear()
+            for member, position in positions.items():
+                self._now = position
+                return member
         while heap:
             position, _order, member = heap[0]
-            if self._positions.get(member) == position:
+            if positions.get(member) == position:
                 self._now = position
                 return member
             heappop(heap)
@@ -81,9 +94,15 @@ class Schedule(Generic[_T]):
 
     def charge(self, member: _T, size: int) -> None:
         """The first one has sent so many bytes."""
-        position = self._positions.get(member)
-        if position is not None:
-            self._push(member, position + size / member.weight)
+        positions = self._positions
+        position = positions.get(member)
+        if position is None:
+            return
+        position += size / member.weight
+        if len(positions) == 1:
+            positions[member] = position
+        else:
+            self._push(member, position)
 
     def _push(self, member: _T, position: float) -> None:
         self._positions[member] = position

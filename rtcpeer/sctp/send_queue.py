@@ -235,15 +235,17 @@ class SendQueue:
         if advanced or done:
             self.round_trip.backoff = 0
         self.window.acknowledged(done, cumulative=cumulative, advanced=advanced, was_full=self._was_full)
-        if done:
+        if done and (self._flying or self._repeated):
             self._find_losses(now)
         self._rwnd = max(0, window - self.flight)
-        if not (self.outstanding or self._held):
+        if not (self._flying or self._repeated or self._again or self._held):
             self.deadline = None
         elif advanced:
             self.deadline = now + self.round_trip.wait
-        if self._abandoned or self._skipped != cumulative:
+        if self._abandoned or self._forward_due or self._skipped > cumulative or self._skipped_streams:
             self._advance()
+        else:
+            self._skipped = cumulative
         return True
 
     def expire(self, now: float) -> None:

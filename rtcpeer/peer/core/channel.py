@@ -348,10 +348,10 @@ class DataChannelCore(Generic[FaceT]):
 
     def _arm(self) -> None:
         """Have the transport call at the next level that anybody waits for; it knows one at a time."""
-        levels = [self.threshold] if self._above else []
+        level = self.threshold
         if self._room_waiters and self.channel.buffered_amount > LOW_WATER_BYTES:
-            levels.append(LOW_WATER_BYTES)
-        self.channel.buffered_amount_low_threshold = max(levels, default=self.threshold)
+            level = max(level, LOW_WATER_BYTES) if self._above else LOW_WATER_BYTES
+        self.channel.buffered_amount_low_threshold = level
 
     def set_threshold(self, value: int) -> None:
         """BufferedAmountLowThreshold."""

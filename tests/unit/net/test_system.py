@@ -210,3 +210,58 @@ async def test_loops_without_readers_use_the_transport(monkeypatch: pytest.Monke
     one.close()
     one.send(b"y", one.local_address)
     await asyncio.sleep(0.01)
+
+
+class Waiting:
+    """A socket as `UdpSocket` sees it: datagrams that wait, and how often it is asked."""
+
+    def __init__(self) -> None:
+        self.waiting: list[bytes] = []
+        self.calls = 0
+
+    def getsockname(self) -> Address:
+        return "127.0.0.1", 1
+
+    def fileno(self) -> int:
+        return 1
+
+    def sendto(self, data: bytes, address: Address) -> int:
+        raise AssertionError
+
+    def setsockopt(self, *_: object) -> None:
+        raise OSError
+
+    def recvfrom(self, _size: int) -> tuple[bytes, Address]:
+        self.calls += 1
+        if not self.waiting:
+            raise BlockingIOError
+        return self.waiting.pop(0), ("127.0.0.1", 2)
+
+
+class Readers:
+    """As much of a loop as it needs."""
+
+    def add_reader(self, _fd: int, callback: Callable[[], None]) -> None:
+        self.callback = callback
+
+
+def test_datagrams_that_come_alone_cost_little_more_than_one_call_each() -> None:
+    sock, loop, got = Waiting(), Readers(), list[bytes]()
+    system.UdpSocket(sock, lambda data, _: got.append(data), loop)  # type: ignore[arg-type]
+    for number in range(100):
+        sock.waiting.append(b"%d" % number)
+        loop.callback()
+    assert len(got) == 100
+    assert sock.calls <= 126
+
+    # a burst is read by few callbacks all the same, in order, and the next one by one
+    burst = [b"%d" % number for number in range(40)]
+    for most in (5, 1):
+        got.clear()
+        sock.waiting = list(burst)
+        calls = 0
+        while sock.waiting:  # as long as something waits, the loop calls
+            loop.callback()
+            calls += 1
+        assert got == burst
+        assert calls <= most

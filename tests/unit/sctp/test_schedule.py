@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from collections import Counter
 from dataclasses import dataclass
 
@@ -80,3 +81,41 @@ def test_members_that_left_have_no_turn():
     schedule.add(two)
     schedule.clear()
     assert schedule.first() is None
+
+
+def test_whoever_is_furthest_behind_is_first_however_they_come_and_go():
+    """Against a model; also one that is alone now and then, which stands in no heap."""
+    chance = random.Random(1)
+    schedule: Schedule[Member] = Schedule()
+    members = [Member(str(weight), weight) for weight in (1, 2, 8)]
+    positions: dict[str, float] = {}
+    ahead: dict[str, float] = {}
+    now = 0.0
+    for _ in range(20_000):
+        member = chance.choice(members)
+        step = chance.random()
+        if step < 0.3:
+            schedule.add(member)
+            if member.name not in positions:
+                positions[member.name] = max(now, ahead.pop(member.name, 0.0))
+        elif step < 0.5:
+            schedule.remove(member)
+            position = positions.pop(member.name, 0.0)
+            if position > now:
+                ahead[member.name] = position
+        elif step < 0.55:
+            schedule.forget(member)
+            positions.pop(member.name, None)
+            ahead.pop(member.name, None)
+        else:
+            first = schedule.first()
+            assert (first is None) is (not positions)
+            if first is not None:
+                now = positions[first.name]
+                assert now == min(positions.values())
+                size = chance.randrange(1, 3000)
+                schedule.charge(first, size)
+                positions[first.name] += size / first.weight
+        assert bool(schedule) is bool(positions)
+        assert schedule.is_contended is (len(positions) > 1)
+        assert len(schedule._heap) < 100
