@@ -183,8 +183,7 @@ class Relay:
     def temporal_layer(self, value: int | None) -> None:
         self._temporal = value
         if self._output is not None:
-            self._output.temporal = value
-            self._source.choose_output(self._output, wall_time())
+            self._source.limit(self._output, value, wall_time())
 
     def switch(self, receiver: MediaReceiver) -> None:
         """Forward what another receiver gets, from its next key frame on; until then, go on as before."""

@@ -121,6 +121,14 @@ class Source:
             self.outputs[output] = layer
             self._choose(output, now)
 
+    def limit(self, output: Output, temporal: int | None, now: float) -> None:
+        """Give no temporal layer above this one to an output, from now on; None for as many as its estimate bears."""
+        output.temporal = temporal
+        # what the program wants comes at once, whatever the estimate has not borne before
+        self._dampings.pop(output, None)
+        if output in self.outputs:
+            self._choose(output, now)
+
     def choose_all(self, now: float) -> None:
         """Look again which stream each output should get."""
         self._chosen_at = now
@@ -174,7 +182,9 @@ class Source:
         if held is None or now - held.origin.last_at >= SILENCE:
             return stream, limit
         before = held.origin
-        if awaited is None and before in self._thinnings:
+        if output.temporal is not None:
+            held_limit = limit  # the program's choice
+        elif awaited is None and before in self._thinnings:
             held_limit = self._thinnings[before].limit_of(output)
         else:
             held_limit = held.temporal

@@ -28,7 +28,7 @@ def test_every_timestamp_is_the_loops():
             await pair.negotiate()
             await pair.offerer.connected()
             track = await received
-            for _ in range(150):
+            for _ in range(500):
                 await track.recv()
             channel.send("x")
             await asyncio.sleep(0.5)

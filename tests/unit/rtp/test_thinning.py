@@ -29,8 +29,7 @@ class Layered:
         return subscriber
 
     def want(self, subscriber, temporal):
-        subscriber.output.temporal = temporal
-        self.source.choose_output(subscriber.output, self.now)
+        self.source.limit(subscriber.output, temporal, self.now)
 
     def picture_packets(self, *, key=False, count=2):
         self.index = 0 if key else self.index + 1
@@ -232,6 +231,22 @@ class Estimated(Layered):
     @property
     def bitrate(self):
         return 8 * self.stream.rate.current(self.now)
+
+
+def test_what_the_program_wants_comes_at_once_whatever_it_wanted_before():
+    publisher = Estimated()
+    assert publisher.bear(10e6, 2) == {0, 1, 2}
+    # less and more in turns, as who is in the picture changes: no failure of the path
+    for wanted, expected in (
+        (0, {0}),
+        (None, {0, 1, 2}),
+        (1, {0, 1}),
+        (None, {0, 1, 2}),
+        (0, {0}),
+        (2, {0, 1, 2}),
+    ):
+        publisher.want(publisher.subscriber, wanted)
+        assert publisher.bear(10e6, 0.6) == expected
 
 
 def test_an_estimate_chooses_temporal_layers_where_the_program_has_not():
