@@ -618,10 +618,13 @@ class RoomClient:
             raise SignalingRefused(
                 "no WebSocket of a room server", status=error.status, retry_after=retry
             ) from error
-        except (aiohttp.InvalidURL, ValueError):
-            # the URL may hold a credential, and their messages repeat it
+        except (aiohttp.ClientConnectionError, OSError, TimeoutError) as error:
+            # first: an error of certificates is a ValueError too
+            raise NetworkError(f"the room server cannot be reached: {error}", fault="network") from error
+        except ValueError:
+            # the URL may hold a credential, and the messages of these repeat it
             raise NetworkError("the URL of the room server is none of a WebSocket", fault="caller") from None
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except aiohttp.ClientError as error:
             raise NetworkError(f"the room server cannot be reached: {error}", fault="network") from error
 
     def forget(self, room: Room) -> None:

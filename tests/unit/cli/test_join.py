@@ -8,9 +8,11 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+import wave
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import av
 import pytest
@@ -21,8 +23,9 @@ from rtcpeer.cli.join.join import run_join
 from rtcpeer.cli.join.recording import CallRecorder
 from rtcpeer.cli.join.table import LiveTable
 from rtcpeer.cli.main import build_parser, main
-from rtcpeer.signaling import RoomServer
+from rtcpeer.signaling import RoomServer, WhipServer
 from rtcpeer.testing import no_leaks, synthetic_track
+from rtcpeer.testing.net.tls import CertificateAuthority
 from tests.unit.calls.fakes import Diary
 from tests.unit.cli.schema import check
 
@@ -178,6 +181,80 @@ async def test_on_a_terminal() -> None:
             assert b"ended (reason left)" in shown
             assert b"Traceback" not in shown
         await diary.task
+
+
+@contextlib.asynccontextmanager
+async def behind_tls(authority: CertificateAuthority, url: str) -> AsyncIterator[str]:
+    """The URL of a server behind a proxy that ends TLS."""
+    parts = urlsplit(url)
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inside, outside = await asyncio.open_connection(parts.hostname, parts.port)
+        await asyncio.gather(pass_on(reader, outside), pass_on(inside, writer))
+        for one in (writer, outside):
+            with contextlib.suppress(OSError):
+                await one.wait_closed()
+
+    context = authority.server_context(["localhost"])
+    tasks: set[asyncio.Task[None]] = set()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.ensure_future(serve(reader, writer)))
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"{parts.scheme}s://localhost:{port}{parts.path}"
+        assert tasks
+        await asyncio.gather(*tasks)
+
+
+async def told_by(url: str, film: Path, **environment: str) -> tuple[int | None, list[dict[str, Any]]]:
+    """The exit code of `rtcpeer join`, and what it tells."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "rtcpeer", "join", url, "--play", film, "--for", "1", "--json"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | environment,
+    )
+    said, _ = await process.communicate()
+    return process.returncode, [json.loads(line) for line in said.splitlines()]
+
+
+async def test_services_behind_tls(tmp_path: Path) -> None:
+    """Certificates are verified, by the authorities of OpenSSL or of SSL_CERT_FILE."""
+    authority = CertificateAuthority()
+    trusted = tmp_path / "authority.pem"
+    trusted.write_text(authority.pem)
+    film = tmp_path / "tone.wav"
+    with wave.open(str(film), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(48_000)
+        sound.writeframes(bytes(2 * 48_000 * 5))
+    async with (
+        no_leaks(grace=3),
+        RoomServer() as rooms,
+        WhipServer(accept_publisher) as whip,
+        behind_tls(authority, rooms.url) as room_url,
+        behind_tls(authority, whip.url) as whip_url,
+    ):
+        for url in (f"room+{room_url}?room=lobby", f"whip+{whip_url}/cam"):
+            code, told = await told_by(url, film, SSL_CERT_FILE=str(trusted))
+            assert (code, told[-1]["event"], told[-1].get("reason")) == (0, "ended", "left"), told
+        code, told = await told_by(f"room+{room_url}?room=lobby", film)
+        assert (code, told[-1]["event"]) == (1, "failed")
+        assert "certificate" in told[-1]["error"].lower()
+
+
+async def accept_publisher(session: Any) -> None:
+    """Take whatever is published."""
 
 
 async def until(condition: Callable[[], object]) -> None:
