@@ -208,7 +208,10 @@ class TestAllocations:
         second = await client.answer()
         assert first.transaction_id == second.transaction_id
         assert address_of(first, A.XOR_RELAYED_ADDRESS) == address_of(second, A.XOR_RELAYED_ADDRESS)
-        assert error_of(await client.once(Method.ALLOCATE, TRANSPORT)) == 437
+        third = await client.once(Method.ALLOCATE, TRANSPORT)
+        if third.transaction_id == first.transaction_id:  # unless the first two came together
+            third = await client.answer()
+        assert error_of(third) == 437
         assert server.counters.created == 1
 
     @pytest.mark.parametrize(
