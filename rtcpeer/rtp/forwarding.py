@@ -72,8 +72,8 @@ class OutputGroup:
     __slots__ = ("batch", "outputs", "plan")
 
     def __init__(self, plan: HeaderPlan, outputs: tuple[Output, ...]) -> None:
-        self.plan = plan
-        self.outputs = outputs
+        self.plan: HeaderPlan = plan
+        self.outputs: tuple[Output, ...] = outputs
         self.batch: Batch | None = None
 
 

@@ -157,7 +157,8 @@ class RtpSession:
         self._taps: dict[int, Tap] = {}
         self.has_route = has_route
         self._make_srtp = make_srtp
-        self._send = self.send_protected = send
+        self._send = send
+        self.send_protected: Callable[[bytes], None] = send
         self._name = name
         self._srtp: SrtpSessions | None = None
         self._ids = ExtensionIds()

@@ -233,7 +233,7 @@ async def assert_no_pause(call: Pages) -> None:
     """No step back in time, and no longer one than between the pictures of a source whose frames come late."""
     steps = await call.steps()
     # fewer on a busy machine, but pictures all the while
-    assert len(steps) > 5 * SWITCHES
+    assert len(steps) > 3 * SWITCHES
     assert min(steps) > 0
     # 30 a second or fewer on a busy machine, whose camera may miss pictures now and then; changes that waited for
     # anything would be as many pauses
