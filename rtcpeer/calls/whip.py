@@ -42,17 +42,8 @@ class _WhipClient(WhipClient):
             raise
 
 
-class _WhepClient(WhepClient):
-    """A WHEP client that tells when the endpoint does not answer; the supervised peer asks again."""
-
-    tell: Callable[[Exception], None]
-
-    async def send(self, message: Any, /) -> None:
-        try:
-            await super().send(message)
-        except (NetworkError, RTCTimeoutError) as error:
-            self.tell(error)
-            raise
+class _WhepClient(_WhipClient, WhepClient):
+    """The same for WHEP."""
 
 
 class _Endpoint:
@@ -78,7 +69,7 @@ class _Endpoint:
         if self._peer is not None:
             await self._peer.close()
 
-    def _supervise(self, client: _WhipClient | _WhepClient) -> SupervisedPeer:
+    def _supervise(self, client: _WhipClient) -> SupervisedPeer:
         """A peer whose endpoint may not answer: that is told, and asking goes on."""
 
         def tell(error: Exception) -> None:

@@ -126,8 +126,7 @@ class Source:
         output.temporal = temporal
         # what the program wants comes at once, whatever the estimate has not borne before
         self._dampings.pop(output, None)
-        if output in self.outputs:
-            self._choose(output, now)
+        self.choose_output(output, now)
 
     def choose_all(self, now: float) -> None:
         """Look again which stream each output should get."""
