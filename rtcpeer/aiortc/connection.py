@@ -25,7 +25,7 @@ from rtcpeer.aiortc.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from rtcpeer.aiortc.shown_states import ShownStates
 from rtcpeer.aiortc.transports import RTCDtlsTransport, RTCSctpTransport
 from rtcpeer.jsep.descriptions import Description
-from rtcpeer.jsep.settings import TransceiverInit
+from rtcpeer.jsep.inputs import TransceiverInit
 from rtcpeer.media.event_target import Event
 from rtcpeer.media.stream import MediaStream
 from rtcpeer.peer import connection as w3c

@@ -1,7 +1,7 @@
 """The states of a connection as aiortc's programs know them, and when they are told.
 
 Owns: what was last told, and what is kept back while programs cannot listen yet. Never: a state; those are derived by
-`rtcpeer.peer.core.aggregates`.
+`rtcpeer.peer.core.states`.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ from aiortc import (
 )
 
 from rtcpeer.peer import parameters as w3c
-from rtcpeer.peer.core.capabilities import capabilities as w3c_capabilities
 from rtcpeer.peer.descriptions import RTCIceCandidate as W3CCandidate
 from rtcpeer.peer.errors import InvalidAccessError
+from rtcpeer.peer.parameters import capabilities as w3c_capabilities
 
 _COMPONENTS = {"rtp": 1, "rtcp": 2}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rtcpeer.errors import InvalidStateError
-from rtcpeer.jsep.context import PlanContext
 from rtcpeer.jsep.create_offer import ICE_OPTIONS, basis, make_session
 from rtcpeer.jsep.draft import Draft
+from rtcpeer.jsep.inputs import PlanContext
 from rtcpeer.jsep.sections import (
     TransportPart,
     answered_rtp,

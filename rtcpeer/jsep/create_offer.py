@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rtcpeer.jsep.codecs import PayloadTypes
-from rtcpeer.jsep.context import PlanContext
 from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.extensions import ExtensionIdAllocator
+from rtcpeer.jsep.inputs import PlanContext
 from rtcpeer.jsep.sections import (
     TransportPart,
     data_section,

@@ -1,6 +1,6 @@
-"""A plan for a change of the session, and the effects in it.
+"""A plan for a change of the session, the effects in it, and the state that it replaces.
 
-Owns: the words in which the engine tells the peer what to do.  Frozen values only.
+Owns: the words in which the engine tells the peer what to do, frozen values; and the one place of the session state.
 
 How a plan is carried out, always in this order and without a suspension between 2 and 4:
 
@@ -318,3 +318,26 @@ class Plan:
 
 class StalePlan(Exception):
     """The state is not the one that the plan was made from."""
+
+
+class StateHolder:
+    """The state in force.
+
+    Attributes:
+        state: the present state; only `commit` replaces it.
+    """
+
+    __slots__ = ("state",)
+
+    def __init__(self, state: SessionState) -> None:
+        self.state: SessionState = state
+
+    def commit(self, plan: Plan) -> None:
+        """Make the plan's state the present one.
+
+        Raises:
+            StalePlan: the state has changed since the plan was made; make it again.
+        """
+        if plan.base is not self.state:
+            raise StalePlan
+        self.state = plan.next

@@ -20,7 +20,6 @@ from rtcpeer.errors import (
 )
 from rtcpeer.jsep import candidates, codecs, transceivers
 from rtcpeer.jsep import set_description as applying
-from rtcpeer.jsep.context import Entropy, PlanContext
 from rtcpeer.jsep.create_answer import make_answer
 from rtcpeer.jsep.create_offer import basis, make_offer
 from rtcpeer.jsep.descriptions import Description
@@ -30,13 +29,13 @@ from rtcpeer.jsep.effects import (
     Announce,
     Plan,
     SignalingStateChanged,
+    StateHolder,
     UpdateNegotiationNeeded,
 )
-from rtcpeer.jsep.holder import StateHolder
+from rtcpeer.jsep.inputs import EngineSettings, Entropy, OfferOptions, PlanContext, TransceiverInit
 from rtcpeer.jsep.negotiation_needed import negotiation_needed
 from rtcpeer.jsep.operations import Operations
 from rtcpeer.jsep.rollback import apply_rollback
-from rtcpeer.jsep.settings import EngineSettings, OfferOptions, TransceiverInit
 from rtcpeer.jsep.state import Created, SessionState
 from rtcpeer.jsep.transitions import TRANSITIONS
 from rtcpeer.jsep.validation import check_remote, complete

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from rtcpeer.jsep import codecs as codec_rules
 from rtcpeer.jsep import extensions as extension_rules
-from rtcpeer.jsep.context import PlanContext
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import ConfigureReceiver, ConfigureSender
 from rtcpeer.jsep.encodings import as_negotiated, within_codec
+from rtcpeer.jsep.inputs import PlanContext
 from rtcpeer.jsep.state import Transceiver
 from rtcpeer.rtp.parameters import ReceiveParameters, RemoteSource, SendEncoding, SendParameters
 from rtcpeer.sdp.model import Media

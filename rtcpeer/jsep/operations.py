@@ -10,12 +10,10 @@ from dataclasses import replace
 
 from rtcpeer.errors import InvalidModificationError, InvalidStateError
 from rtcpeer.jsep import codecs, transceivers
-from rtcpeer.jsep.context import Entropy
 from rtcpeer.jsep.draft import Draft
-from rtcpeer.jsep.effects import ConfigureSender, Plan, UpdateNegotiationNeeded
+from rtcpeer.jsep.effects import ConfigureSender, Plan, StateHolder, UpdateNegotiationNeeded
 from rtcpeer.jsep.encodings import as_negotiated
-from rtcpeer.jsep.holder import StateHolder
-from rtcpeer.jsep.settings import EngineSettings, TransceiverInit
+from rtcpeer.jsep.inputs import EngineSettings, Entropy, TransceiverInit
 from rtcpeer.jsep.state import Transceiver
 from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import Codec, Direction, SignalingState

@@ -14,7 +14,7 @@ from rtcpeer.jsep import extensions as extension_rules
 from rtcpeer.jsep.codecs import PayloadTypes
 from rtcpeer.jsep.descriptions import connection, default_candidate
 from rtcpeer.jsep.extensions import ExtensionIdAllocator, intersect
-from rtcpeer.jsep.settings import EngineSettings
+from rtcpeer.jsep.inputs import EngineSettings
 from rtcpeer.jsep.state import Transceiver
 from rtcpeer.records import record
 from rtcpeer.sdp.model import (

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from rtcpeer.jsep import encodings as encoding_rules
 from rtcpeer.jsep import transceivers
-from rtcpeer.jsep.context import PlanContext
 from rtcpeer.jsep.create_offer import bindings_for_offer
 from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.draft import Draft
@@ -19,14 +18,16 @@ from rtcpeer.jsep.effects import (
     CreateData,
 )
 from rtcpeer.jsep.extensions import intersect
+from rtcpeer.jsep.inputs import PlanContext, TransceiverInit
 from rtcpeer.jsep.negotiated import configure, configure_offered, withdraw_offered
 from rtcpeer.jsep.remote_tracks import process_remote_tracks, withdraw_track
 from rtcpeer.jsep.sections import is_supported
-from rtcpeer.jsep.settings import TransceiverInit
-from rtcpeer.jsep.start_transports import bind_answer, settle_data, start_transports
 from rtcpeer.jsep.state import Created, Data, Transceiver
 from rtcpeer.jsep.transports import (
+    bind_answer,
     leaders,
+    settle_data,
+    start_transports,
 )
 from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.sdp.model import Media, SdpSession

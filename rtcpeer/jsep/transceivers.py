@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import ConfigureReceiver, ConfigureSender, CreateTransceiver, StopTransceiver
-from rtcpeer.jsep.settings import TransceiverInit
+from rtcpeer.jsep.inputs import TransceiverInit
 from rtcpeer.jsep.state import Transceiver
 from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import Direction, MediaKind

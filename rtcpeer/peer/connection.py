@@ -15,7 +15,7 @@ from rtcpeer.config.configuration import (
     read_configuration,
 )
 from rtcpeer.jsep.descriptions import Description
-from rtcpeer.jsep.settings import TransceiverInit
+from rtcpeer.jsep.inputs import TransceiverInit
 from rtcpeer.media.event_target import Event, handler
 from rtcpeer.media.stream import MediaStream
 from rtcpeer.peer import awaiting
@@ -30,6 +30,7 @@ from rtcpeer.peer.data_channel import (
 from rtcpeer.peer.descriptions import (
     RTCSessionDescription,
     RTCSessionDescriptionInit,
+    ShownDescriptions,
     read_candidate,
     read_description,
 )
@@ -62,7 +63,6 @@ from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from rtcpeer.peer.session.diagnosis import Finding, take_snapshot
 from rtcpeer.peer.session.explain import explain
 from rtcpeer.peer.session.session import PeerSession
-from rtcpeer.peer.session.shown_descriptions import ShownDescriptions
 from rtcpeer.peer.settings import PeerSettings
 from rtcpeer.peer.transports import RTCSctpTransport
 from rtcpeer.values import (

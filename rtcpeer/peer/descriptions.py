@@ -1,7 +1,7 @@
 """RTCSessionDescription and RTCIceCandidate, and their reading from whatever signaling delivers.
 
-Owns: the two classes, their JSON form, and the readers of arguments. Never: a rule about the state of a
-connection (that is `jsep`) or a grammar (that is `sdp`).
+Owns: the two classes, their JSON form, the readers of arguments, and which objects a connection has shown. Never: a
+rule about the state of a connection (that is `jsep`) or a grammar (that is `sdp`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from rtcpeer import webidl
 from rtcpeer.errors import RTCSyntaxError
+from rtcpeer.jsep.descriptions import Description
 from rtcpeer.records import record
 from rtcpeer.sdp.candidate import candidate_to_text, parse_candidate_untrusted
 from rtcpeer.values import Candidate, CandidateType, SdpType
@@ -426,3 +427,23 @@ def _from_aiortc(value: Any) -> dict[str, Any]:
         "sdpMid": value.sdpMid,
         "sdpMLineIndex": value.sdpMLineIndex,
     }
+
+
+class ShownDescriptions:
+    """The objects that the description attributes of one RTCPeerConnection give."""
+
+    def __init__(self) -> None:
+        # replaced whole, never changed
+        self._shown: tuple[tuple[Description, RTCSessionDescription], ...] = ()
+
+    def show(self, description: Description | None) -> RTCSessionDescription | None:
+        """The object of a description; the same one as long as the description has not changed."""
+        if description is None:
+            return None
+        for known, face in self._shown:
+            if known is description:
+                return face
+        face = RTCSessionDescription(type=description.type.value, sdp=description.text)
+        # no more than one each is in force; an old one that is asked for again is simply made again
+        self._shown = (*self._shown[-3:], (description, face))
+        return face

@@ -1,21 +1,25 @@
 """The dictionaries of sending and receiving (webrtc-pc 5.2, 5.3), and their way in and out of the engine's values.
 
-Owns: the W3C dataclasses and the WebIDL conversions. Decides nothing: which parameters are allowed is
-`rtcpeer.jsep.encodings`' and the engine's business.
+Owns: the W3C dataclasses, the WebIDL conversions, and what `getCapabilities` gives. Decides nothing: which parameters
+are allowed is `rtcpeer.jsep.encodings`' and the engine's business.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field
+from functools import cache
 from typing import Any
 
 from rtcpeer import webidl
-from rtcpeer.jsep.settings import OfferOptions
+from rtcpeer.jsep.inputs import OfferOptions
 from rtcpeer.peer.dictionaries import RTCOfferOptions
 from rtcpeer.records import record
-from rtcpeer.rtp.parameters import SendEncoding
+from rtcpeer.rtp.parameters import Capabilities, SendEncoding
 from rtcpeer.values import Codec, Direction, HeaderExtension, MediaKind, Priority
+
+# The engine pairs one retransmission codec with every video codec by itself.
+_RTX = Codec("video/rtx", 90000)
 
 
 @record(slots=True)
@@ -324,3 +328,29 @@ def kind_of_track(track: Any) -> MediaKind:
     if kind not in ("audio", "video") or not callable(getattr(track, "recv", None)):
         raise TypeError(f"a MediaStreamTrack of kind 'audio' or 'video' is needed, not {track!r}")
     return MediaKind(kind)
+
+
+@cache
+def engine_capabilities(kind: str) -> Capabilities:
+    """The engine's capabilities for one kind; looked up when a connection has its first section of media."""
+    # loads libav, which connections for data alone do without
+    from rtcpeer.media.codecs import capabilities
+
+    able = capabilities(str(kind))
+    return Capabilities(_plain(able.send), _plain(able.receive), able.header_extensions)
+
+
+def _plain(listed: tuple[Codec, ...]) -> tuple[Codec, ...]:
+    media = tuple(codec for codec in listed if codec.name != "rtx")
+    return media if len(media) == len(listed) else (*media, _RTX)
+
+
+def capabilities(kind: str, *, sending: bool) -> RTCRtpCapabilities | None:
+    """`RTCRtpSender.getCapabilities` or `RTCRtpReceiver.getCapabilities`; None for an unknown kind."""
+    if kind not in ("audio", "video"):
+        return None
+    own = engine_capabilities(kind)
+    return RTCRtpCapabilities(
+        codecs=[codec_capability(codec) for codec in (own.send if sending else own.receive)],
+        headerExtensions=[RTCRtpHeaderExtensionCapability(e.uri) for e in own.header_extensions],
+    )

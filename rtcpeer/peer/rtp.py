@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rtcpeer import webidl
 from rtcpeer.errors import InvalidStateError, RTCRangeError
 from rtcpeer.peer import parameters as dictionaries
-from rtcpeer.peer.core.capabilities import capabilities
 from rtcpeer.peer.core.transceiver import TransceiverCore
 from rtcpeer.peer.errors import w3c_errors
 from rtcpeer.peer.parameters import (
@@ -19,6 +18,7 @@ from rtcpeer.peer.parameters import (
     RTCRtpContributingSource,
     RTCRtpReceiveParameters,
     RTCRtpSynchronizationSource,
+    capabilities,
 )
 from rtcpeer.peer.rtp_sender import RTCRtpSender, check_transform
 from rtcpeer.values import Direction

@@ -15,11 +15,10 @@ from rtcpeer import webidl
 from rtcpeer.errors import InvalidModificationError, InvalidStateError
 from rtcpeer.jsep import encodings as encoding_rules
 from rtcpeer.peer import parameters as dictionaries
-from rtcpeer.peer.core.capabilities import capabilities
 from rtcpeer.peer.core.transceiver import TransceiverCore
 from rtcpeer.peer.errors import w3c_errors
 from rtcpeer.peer.keywords import SetParameterKeywords
-from rtcpeer.peer.parameters import RTCRtpCapabilities, RTCRtpSendParameters
+from rtcpeer.peer.parameters import RTCRtpCapabilities, RTCRtpSendParameters, capabilities
 from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import MediaKind
 

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import logging
 import secrets
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -18,24 +19,24 @@ from rtcpeer.config.configuration import RTCConfiguration
 from rtcpeer.config.manager import ConfigurationManager
 from rtcpeer.dtls.certificates import Certificate
 from rtcpeer.errors import InvalidStateError
+from rtcpeer.ice.candidates import new_credentials
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.jsep.effects import Plan
 from rtcpeer.jsep.engine import Engine
-from rtcpeer.jsep.settings import EngineSettings
+from rtcpeer.jsep.inputs import EngineSettings
 from rtcpeer.media.event_target import Event, EventTarget, fire
 from rtcpeer.net.current import current_network
 from rtcpeer.net.network import Network
 from rtcpeer.peer.certificate import core_of
-from rtcpeer.peer.core.aggregates import Aggregates
-from rtcpeer.peer.core.capabilities import engine_capabilities
-from rtcpeer.peer.core.entropy import SystemEntropy
 from rtcpeer.peer.core.operations import OperationsChain, Pending
+from rtcpeer.peer.core.states import Aggregates
 from rtcpeer.peer.core.watching import Watchers
 from rtcpeer.peer.negotiatorlink import NegotiatorLink
+from rtcpeer.peer.parameters import engine_capabilities
 from rtcpeer.peer.settings import PeerSettings
 from rtcpeer.peer.stats import RTCStatsReport
 from rtcpeer.sdp.text import parse_untrusted, write
-from rtcpeer.values import BundlePolicy, DtlsRole, IceTransportPolicy, SignalingState
+from rtcpeer.values import BundlePolicy, DtlsRole, IceParameters, IceTransportPolicy, SignalingState
 
 logger = logging.getLogger("rtcpeer.peer")
 
@@ -256,3 +257,23 @@ class ConnectionContext:
     def release(self) -> None:
         """Let go of the face, so that a closed connection does not wait for the garbage collector."""
         del self.target
+
+
+class SystemEntropy:
+    """The system's randomness. Implements `rtcpeer.jsep.inputs.Entropy`."""
+
+    def session_id(self) -> int:
+        """62 random bits."""
+        return secrets.randbits(62)
+
+    def ice_parameters(self) -> IceParameters:
+        """Fresh credentials."""
+        return new_credentials()
+
+    def ssrc(self) -> int:
+        """A random SSRC."""
+        return secrets.randbelow(0xFFFFFFFF) + 1
+
+    def identifier(self) -> str:
+        """A random UUID."""
+        return str(uuid.uuid4())

@@ -22,11 +22,11 @@ from rtcpeer.errors import InvalidStateError
 from rtcpeer.jsep.effects import Plan
 from rtcpeer.jsep.encodings import check_new
 from rtcpeer.jsep.engine import Engine
-from rtcpeer.jsep.settings import OfferOptions
+from rtcpeer.jsep.inputs import OfferOptions
 from rtcpeer.media.event_target import EventTarget, close_events, forget_listeners
-from rtcpeer.peer.core.aggregates import Aggregates
 from rtcpeer.peer.core.context import ConnectionContext
 from rtcpeer.peer.core.operations import OperationsChain
+from rtcpeer.peer.core.states import Aggregates
 from rtcpeer.peer.core.watching import Watchers
 from rtcpeer.peer.negotiatorlink import NegotiatorLink
 from rtcpeer.peer.session.executor import Executor

@@ -30,7 +30,7 @@ from rtcpeer.jsep.effects import (
     StopTransceiver,
 )
 from rtcpeer.jsep.engine import Engine
-from rtcpeer.jsep.settings import EngineSettings, OfferOptions, TransceiverInit
+from rtcpeer.jsep.inputs import EngineSettings, OfferOptions, TransceiverInit
 from rtcpeer.jsep.state import SessionState, Transceiver
 from rtcpeer.rtp.parameters import Capabilities
 from rtcpeer.sdp.text import parse_untrusted, write

@@ -19,7 +19,7 @@ from rtcpeer.jsep.effects import (
     StartDtls,
     StopTransceiver,
 )
-from rtcpeer.jsep.settings import TransceiverInit
+from rtcpeer.jsep.inputs import TransceiverInit
 from rtcpeer.sdp.text import parse_untrusted
 from rtcpeer.values import Direction, DtlsRole, IceRole, MediaKind, SdpType
 from tests.unit.jsep.support import Peer, negotiate, pair
@@ -453,7 +453,7 @@ def test_legacy_offer_options() -> None:
 
 
 def _options(**more: bool):  # type: ignore[no-untyped-def]
-    from rtcpeer.jsep.settings import OfferOptions
+    from rtcpeer.jsep.inputs import OfferOptions
 
     return OfferOptions(**more)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rtcpeer.jsep.encodings import as_negotiated
-from rtcpeer.jsep.settings import EngineSettings
+from rtcpeer.jsep.inputs import EngineSettings
 from rtcpeer.rtp.parameters import Capabilities, SendEncoding
 from rtcpeer.values import Codec, Feedback
 from tests.unit.jsep.support import AUDIO, MID, RID, RTX, SETTINGS, Peer, negotiate

@@ -6,7 +6,7 @@ import pytest
 
 from rtcpeer import MediaStream, RTCRtpCodec, RTCRtpEncodingParameters, RTCRtpTransceiverInit
 from rtcpeer.peer import parameters
-from rtcpeer.peer.core.capabilities import capabilities, engine_capabilities
+from rtcpeer.peer.parameters import capabilities, engine_capabilities
 from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import Codec, Direction, HeaderExtension
 

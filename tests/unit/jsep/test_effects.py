@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from rtcpeer.jsep.effects import StalePlan
-from rtcpeer.jsep.holder import StateHolder
+from rtcpeer.jsep.effects import StalePlan, StateHolder
 
 
 def test_a_plan_that_was_made_of_another_state_changes_nothing():
