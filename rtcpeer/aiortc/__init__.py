@@ -5,8 +5,8 @@
 Connections, transceivers, channels and transports are rtcpeer's, shown with aiortc's conventions; tracks,
 descriptions, candidates, configurations and reports are aiortc's own classes. See docs/moving-from-aiortc.md.
 
-What makes the drop-in, in reading order: `connection`, `negotiation` (descriptions) with `wording`, `shown_states`,
-`gathering` and `foreseen`; `rtp`, `channel`, `transports` on `emitter`; `values` and `reports` (aiortc's own
+What makes the drop-in, in reading order: `connection`, `negotiation` (descriptions) with `wording`, `shown_states` and
+`gathering`; `rtp`, `channel`, `transports` on `emitter`; `values` and `reports` (aiortc's own
 classes). `negotiable` shows a connection of plain aiortc as W3C has it.
 
 The modules that are named as aiortc's have the documented names of those, so that the import may be changed

@@ -18,12 +18,11 @@ from aiortc.stats import RTCStatsReport
 from rtcpeer.aiortc import reports
 from rtcpeer.aiortc.channel import RTCDataChannel
 from rtcpeer.aiortc.emitter import Emitter
-from rtcpeer.aiortc.foreseen import ForeseenTransports
 from rtcpeer.aiortc.gathering import GatheringPatience, gather
 from rtcpeer.aiortc.negotiation import Negotiation
 from rtcpeer.aiortc.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from rtcpeer.aiortc.shown_states import ShownStates
-from rtcpeer.aiortc.transports import RTCDtlsTransport, RTCSctpTransport
+from rtcpeer.aiortc.transports import ForeseenTransports, RTCDtlsTransport, RTCSctpTransport
 from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.inputs import TransceiverInit
 from rtcpeer.media.event_target import Event

@@ -1,38 +1,14 @@
-"""The network in force: protocols, the system's network, and a context variable to replace it.
+"""The network in force: the system's, until another one takes its place.
 
-The virtual network of `rtcpeer.testing` implements `Network` and sets `current_network`.
+The virtual network of `rtcpeer.testing` sets `current_network`.
 """
 
 from __future__ import annotations
 
 from contextvars import ContextVar
 
-from rtcpeer.net.network import (
-    Address,
-    DatagramReceiver,
-    DatagramSocket,
-    Family,
-    Interface,
-    Network,
-    StreamListener,
-    StreamReceiver,
-    StreamSocket,
-)
+from rtcpeer.net.network import Network
 from rtcpeer.net.system import SystemNetwork
-
-__all__ = [
-    "Address",
-    "DatagramReceiver",
-    "DatagramSocket",
-    "Family",
-    "Interface",
-    "Network",
-    "StreamListener",
-    "StreamReceiver",
-    "StreamSocket",
-    "SystemNetwork",
-    "current_network",
-]
 
 _system: Network = SystemNetwork()
 

@@ -15,7 +15,8 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rtcpeer.net.current import Network, current_network
+from rtcpeer.net.current import current_network
+from rtcpeer.net.network import Network
 from rtcpeer.testing.net.host import Host
 
 if TYPE_CHECKING:

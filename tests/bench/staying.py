@@ -19,8 +19,9 @@ from typing import Any
 from rtcpeer import RTCPeerConnection
 from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.config.readers import IceServerGrant
-from rtcpeer.net.current import SystemNetwork, current_network
+from rtcpeer.net.current import current_network
 from rtcpeer.net.network import Address, DatagramReceiver, DatagramSocket, Interface
+from rtcpeer.net.system import SystemNetwork
 from rtcpeer.signaling.channel import memory_pair
 from rtcpeer.supervisor.peer import SupervisedPeer
 from rtcpeer.supervisor.servers import Rotation

@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from rtcpeer.aio import Alarm, quiet
-from rtcpeer.ice.agent.active_tcp import open_active
+from rtcpeer.ice.agent.gathering import open_active
 from rtcpeer.ice.agent.gathering_session import GatheringSessions
 from rtcpeer.ice.agent.listener import IceCandidateError, IceListener, SelectedPair
 from rtcpeer.ice.agent.log import IceLog

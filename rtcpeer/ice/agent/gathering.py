@@ -7,6 +7,7 @@ candidate is handed on the moment it exists; nothing waits for a server that doe
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,12 +16,14 @@ from rtcpeer.dtls.trust import client_connection
 from rtcpeer.ice.agent.allocation import AllocationAttempt
 from rtcpeer.ice.agent.listener import IceCandidateError
 from rtcpeer.ice.agent.log import IceLog
+from rtcpeer.ice.agent.parts import AgentParts
 from rtcpeer.ice.agent.pool import BasePool
 from rtcpeer.ice.agent.relay import RelayBase, RelayPath
 from rtcpeer.ice.agent.sockets import BaseContext, SocketBase
 from rtcpeer.ice.agent.stun_over_dtls import ask_over_dtls
 from rtcpeer.ice.candidates import foundation, is_ipv6, order_interfaces, priority
-from rtcpeer.ice.pair import Base
+from rtcpeer.ice.generation import Generation
+from rtcpeer.ice.pair import Base, Local
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Address, Family, Interface, Network
 from rtcpeer.records import record
@@ -377,3 +380,26 @@ def usable_interfaces(network: Network, settings: IceSettings) -> list[Interface
 def _hopeless(interface: Interface, server: str) -> bool:
     """A loopback address reaches only this host."""
     return interface.is_loopback and not server.startswith("127.") and server != "::1"
+
+
+def open_active(parts: AgentParts, generation: Generation) -> None:
+    """Active TCP bases, untold: the passive side learns them from the connections that they make.
+
+    Args:
+        parts: of the agent.
+        generation: which has learned of a passive remote candidate.
+    """
+    settings = parts.context.settings
+    if settings.tcp != "auto" or settings.policy is IceTransportPolicy.RELAY:
+        return
+    for index, interface in enumerate(usable_interfaces(parts.network, settings)):
+        address = interface.address
+        if any(p.base is not None and p.base.address == (address, 9) for p in generation.locals):
+            continue
+        candidate, preference = tcp_candidate("active", 6, index, address, (address, 9))
+        candidate = replace(candidate, ufrag=generation.local.ufrag)
+        if settings.candidate_filter is not None and not settings.candidate_filter(candidate):
+            continue
+        base = parts.pool.active_tcp(generation.half, address)
+        local = Local(parts.context.new_id("L"), candidate, base, preference, interface.name)
+        parts.core.add_local(parts.clock(), generation, local)

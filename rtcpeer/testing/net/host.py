@@ -11,7 +11,8 @@ import socket as system
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 
-from rtcpeer.net.current import (
+from rtcpeer.net.current import current_network
+from rtcpeer.net.network import (
     Address,
     DatagramReceiver,
     DatagramSocket,
@@ -20,7 +21,6 @@ from rtcpeer.net.current import (
     StreamListener,
     StreamReceiver,
     StreamSocket,
-    current_network,
 )
 from rtcpeer.testing.net.link import Link
 from rtcpeer.testing.net.medium import Medium
@@ -407,7 +407,7 @@ class Host:
 
 
 class HostNetwork:
-    """`rtcpeer.net.current.Network` on a virtual host."""
+    """`rtcpeer.net.network.Network` on a virtual host."""
 
     def __init__(self, host: Host) -> None:
         self.host = host

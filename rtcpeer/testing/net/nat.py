@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rtcpeer.net.current import Address
+from rtcpeer.net.network import Address
 from rtcpeer.testing.net.packet import Packet, Protocol
 
 Dependence = Literal["endpoint-independent", "address-dependent", "address-and-port-dependent"]

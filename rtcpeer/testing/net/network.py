@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from rtcpeer.net.current import Family
+from rtcpeer.net.network import Family
 from rtcpeer.testing.net.host import Host, HostNetwork
 from rtcpeer.testing.net.link import Link, LinkSettings
 from rtcpeer.testing.net.medium import Medium, SpareDtls, Tap

@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from rtcpeer.net.current import Address, Family
+from rtcpeer.net.network import Address, Family
 
 Protocol = Literal["udp", "tcp"]
 

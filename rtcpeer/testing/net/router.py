@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rtcpeer.net.current import Family
+from rtcpeer.net.network import Family
 from rtcpeer.testing.net.host import Host
 from rtcpeer.testing.net.link import Link
 from rtcpeer.testing.net.medium import Medium

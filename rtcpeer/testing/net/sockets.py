@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rtcpeer.net.current import Address, DatagramReceiver, StreamReceiver, StreamSocket
+from rtcpeer.net.network import Address, DatagramReceiver, StreamReceiver, StreamSocket
 
 
 class VirtualUdpSocket:

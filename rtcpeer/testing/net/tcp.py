@@ -13,7 +13,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from rtcpeer.net.current import Address, StreamReceiver
+from rtcpeer.net.network import Address, StreamReceiver
 from rtcpeer.testing.net.packet import Packet, TcpSegment
 
 SEGMENT_SIZE = 1200

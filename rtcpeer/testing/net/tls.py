@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from rtcpeer.net.current import Address, StreamReceiver, StreamSocket
+from rtcpeer.net.network import Address, StreamReceiver, StreamSocket
 
 READ_SIZE = 65536
 

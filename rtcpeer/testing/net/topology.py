@@ -12,7 +12,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Protocol
 
-from rtcpeer.net.current import Family
+from rtcpeer.net.network import Family
 from rtcpeer.testing.net.link import Link
 from rtcpeer.testing.net.medium import Medium
 from rtcpeer.testing.net.packet import Packet, family_of

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import Protocol
 
-from rtcpeer.net.current import Address, DatagramSocket
+from rtcpeer.net.network import Address, DatagramSocket
 from rtcpeer.testing.turn.settings import TurnCounters, TurnFaults
 from rtcpeer.testing.turn.stun import Attribute, Kind, Method, ServerStunMessage
 

@@ -14,7 +14,7 @@ from rtcpeer.dtls.client import is_dtls
 from rtcpeer.dtls.flight import Flight, written
 from rtcpeer.dtls.records import is_clear_data
 from rtcpeer.dtls.trust import server_connection
-from rtcpeer.net.current import Address, DatagramSocket
+from rtcpeer.net.network import Address, DatagramSocket
 from rtcpeer.testing.turn.allocation import ClientPath
 from rtcpeer.testing.turn.settings import TurnFaults
 

@@ -18,16 +18,9 @@ from collections.abc import Hashable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from rtcpeer.net.current import (
-    Address,
-    DatagramSocket,
-    Network,
-    StreamListener,
-    StreamReceiver,
-    StreamSocket,
-    SystemNetwork,
-    current_network,
-)
+from rtcpeer.net.current import current_network
+from rtcpeer.net.network import Address, DatagramSocket, Network, StreamListener, StreamReceiver, StreamSocket
+from rtcpeer.net.system import SystemNetwork
 from rtcpeer.testing.clock import wall_time
 from rtcpeer.testing.net.tls import CertificateAuthority, TlsStream
 from rtcpeer.testing.turn.allocation import Allocation, ClientPath

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
-from rtcpeer.net.current import Address, Network
+from rtcpeer.net.network import Address, Network
 from rtcpeer.testing.turn.allocation import CHANNEL_HEADER, Allocation, ClientPath
 from rtcpeer.testing.turn.auth import Authenticator, Refusal
 from rtcpeer.testing.turn.settings import DEFAULT_LIFETIME, TurnCounters, TurnFaults, TurnSettings

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rtcpeer.net.current import Address
+from rtcpeer.net.network import Address
 
 DEFAULT_LIFETIME = 600.0  # RFC 8656 section 7.2
 PERMISSION_LIFETIME = 300.0  # section 9

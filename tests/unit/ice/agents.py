@@ -9,7 +9,7 @@ from typing import Any
 from rtcpeer.config.servers import IceServerEntry, parse_server_url
 from rtcpeer.ice.agent.agent import IceAgent, IceCandidateError, SelectedPair, new_credentials
 from rtcpeer.ice.settings import IceSettings
-from rtcpeer.net.current import Network
+from rtcpeer.net.network import Network
 from rtcpeer.values import Candidate, IceGatheringState, IceRole, IceTransportState
 
 

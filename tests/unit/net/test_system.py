@@ -10,8 +10,9 @@ import pytest
 
 from rtcpeer.net import interfaces as watch
 from rtcpeer.net import system
-from rtcpeer.net.current import SystemNetwork, current_network
+from rtcpeer.net.current import current_network
 from rtcpeer.net.network import Address, StreamReceiver, StreamSocket
+from rtcpeer.net.system import SystemNetwork
 
 
 async def until(condition: Callable[[], object]) -> None:

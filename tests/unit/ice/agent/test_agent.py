@@ -10,7 +10,7 @@ import pytest
 
 from rtcpeer.ice.agent.agent import IceAgent, new_credentials
 from rtcpeer.ice.settings import IceSettings
-from rtcpeer.net.current import SystemNetwork
+from rtcpeer.net.system import SystemNetwork
 from rtcpeer.testing.clock import run_virtual
 from rtcpeer.testing.net.network import VirtualNetwork
 from rtcpeer.testing.turn.server import TurnServer

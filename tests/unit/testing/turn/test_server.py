@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from rtcpeer import IceSettings, PeerSettings
-from rtcpeer.net.current import SystemNetwork
+from rtcpeer.net.system import SystemNetwork
 from rtcpeer.testing import CertificateAuthority, PeerPair, TurnServer, TurnSettings, VirtualNetwork
 from rtcpeer.testing.clock import VirtualClock, run_virtual
 from rtcpeer.testing.turn.settings import rest_password

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rtcpeer.ice.discovery import can_pair, reflexive_local, reflexive_remote
 from rtcpeer.ice.pair import Local, Pair, Remote
+from rtcpeer.ice.pairing import can_pair, reflexive_local, reflexive_remote
 from rtcpeer.values import CandidateType
 from tests.unit.ice.support import FakeBase, Side, Wire, candidate
 
