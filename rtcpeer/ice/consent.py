@@ -12,6 +12,10 @@ could all meet an outage.  Each is a request of its own, none is a retransmissio
 nothing has been heard for `probe_after` they come faster too, so an idle path is never called silent and a
 returning one is noticed at once.
 
+On an idle path both leave at multiples of `consent_grid` on the loop's clock, so that the process wakes up once
+for the requests of many connections: to wake up costs several times what a request does.  Each interval is still
+drawn by itself, between the bounds of section 5.1.
+
 After the expiry data stops and requests go on, ever more slowly (`revive_at`).  Deviation from RFC 7675 5.1, "the
 same ICE credentials MUST NOT be used on the affected 5-tuple again": whoever answers a fresh request with the
 right password consents again, and the alternative is a call that stays dead when the network is back.
@@ -19,6 +23,7 @@ right password consents again, and the alternative is a call that stays dead whe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from enum import IntEnum
 
@@ -38,27 +43,34 @@ class Liveness(IntEnum):
 class Consent:
     """The request schedule of one selected pair."""
 
-    __slots__ = ("_fresh_at", "_interval", "_jitter", "_last_request_at", "_probe_after", "_settings")
+    __slots__ = ("_fresh_due", "_grid", "_jitter", "_last_request_at", "_probe_after", "_settings")
 
     def __init__(self, settings: IceSettings, jitter: Callable[[], float]) -> None:
         self._probe_after = settings.probe_after
         self._settings = settings
         self._jitter = jitter
-        # The last request of any kind, and the last that was not a retry.
+        low, high = settings.consent_interval
+        # Enough places on the grid must be left to choose from.
+        self._grid = settings.consent_grid if 4 * settings.consent_grid <= high - low else 0.0
+        # When the last request of any kind left, and when the next one that is no retry is due.
         self._last_request_at = 0.0
-        self._fresh_at = 0.0
-        self._interval = 0.0
+        self._fresh_due = 0.0
 
     def start(self, now: float, controlling: bool) -> None:
         """A pair was selected now, just after a successful check."""
         settings = self._settings
         self._probe_after = settings.probe_after + (0.0 if controlling else settings.probe_interval)
-        self._last_request_at = self._fresh_at = now
-        self._spread()
+        self._last_request_at = now
+        self._spread(now)
 
-    def _spread(self) -> None:
+    def _spread(self, now: float) -> None:
         low, high = self._settings.consent_interval
-        self._interval = low + (high - low) * self._jitter()
+        self._fresh_due = self._on_grid(now + low + (high - self._grid - low) * self._jitter())
+
+    def _on_grid(self, at: float) -> float:
+        """The first place on the grid that is not before."""
+        grid = self._grid
+        return math.ceil(at / grid) * grid if grid else at
 
     def level(self, now: float, pair: Pair) -> Liveness:
         """How alive the pair is."""
@@ -91,22 +103,22 @@ class Consent:
         """When the next request is due."""
         settings = self._settings
         last = self._last_request_at
-        after = self._probe_after
         if pair.sent_at > pair.heard_at:
             # whoever waits for an answer wants to know soon whether there can be one
-            after = min(after, settings.wake_after)
-        due = self._fresh_at + self._interval
+            probe_at = pair.heard_at + min(self._probe_after, settings.wake_after)
+        else:
+            probe_at = self._on_grid(pair.heard_at + self._probe_after)
+        due = self._fresh_due
         if pair.consented_at < last:
             due = min(due, last + settings.consent_retry)
-        return min(due, max(pair.heard_at + after, last + settings.probe_interval))
+        return min(due, max(probe_at, last + settings.probe_interval))
 
     def requested(self, now: float, pair: Pair) -> None:
         """A request left now."""
-        is_fresh = pair.consented_at >= self._last_request_at or now >= self._fresh_at + self._interval
+        is_fresh = pair.consented_at >= self._last_request_at or now >= self._fresh_due
         self._last_request_at = now
         if is_fresh:
-            self._fresh_at = now
-            self._spread()
+            self._spread(now)
 
     def revive_at(self, failed_at: float) -> float:
         """When the next request is due after expiry; infinity when it is time to leave it to the other side."""

@@ -36,6 +36,8 @@ class IceSettings:
         failover_after: silence of the selected pair, in spite of the probes, after which a pair that does
             answer takes its place.  Two probe intervals before it, other pairs are asked.
         consent_interval: the bounds between which RFC 7675 requests are spread.
+        consent_grid: on idle paths these leave at multiples of this on the loop's clock, so that those of many
+            connections leave together. 0, and more than a quarter of the width of the interval: at any time.
         consent_retry: distance of the requests that follow one without a response.
         consent_expiry: time since the last valid response after which no data is sent any more.
         revive_for: how long after ``failed`` a pair that once worked is still asked, so that the call comes
@@ -96,6 +98,7 @@ class IceSettings:
     probe_interval: float = 0.4
     failover_after: float = 4.5
     consent_interval: tuple[float, float] = (4.0, 6.0)
+    consent_grid: float = 0.125
     consent_retry: float = 0.5
     consent_expiry: float = 30.0
     revive_for: float = 600.0

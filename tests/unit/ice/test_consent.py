@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import pytest
 
@@ -42,13 +43,51 @@ def test_levels(silence: float, since_consent: float, level: Liveness) -> None:
 
 def test_requests_are_spread_and_come_faster_in_silence() -> None:
     for jitter, interval in ((0.0, 4.0), (0.999, 5.998)):
-        consent = Consent(SETTINGS, lambda value=jitter: value)  # type: ignore[misc]
+        consent = Consent(IceSettings(consent_grid=0), lambda value=jitter: value)  # type: ignore[misc]
         consent.start(100, controlling=True)
         assert consent.request_at(pair(103, 100)) == pytest.approx(100 + interval)
     quiet = pair(100, 100)
     assert consent.request_at(quiet) == pytest.approx(103.4)
     consent.requested(103.4, quiet)
     assert consent.request_at(quiet) == pytest.approx(103.8)
+
+
+def test_requests_of_many_idle_paths_leave_together_and_are_spread_all_the_same() -> None:
+    chance = random.Random(1)
+    grid = SETTINGS.consent_grid
+    intervals = []
+    for controlling in (True, False):
+        for _ in range(200):
+            begun = chance.uniform(1000, 1010)
+            consent = Consent(SETTINGS, chance.random)
+            consent.start(begun, controlling=controlling)
+            # heard all the while, so that only the age of the consent counts
+            path = pair(begun + 5, begun)
+            due = consent.request_at(path)
+            assert due % grid == 0
+            intervals.append(due - begun)
+            # the next one is counted from when this one left
+            consent.requested(due, path)
+            path.consented_at = path.heard_at = due
+            path.heard_at = due + 5
+            intervals.append(consent.request_at(path) - due)
+            # an idle one, asked because of its silence
+            path.heard_at = chance.uniform(due - 1, due)
+            probed = consent.request_at(path)
+            assert probed % grid == 0
+            after = SETTINGS.probe_after + (0 if controlling else SETTINGS.probe_interval)
+            assert path.heard_at + after <= probed < path.heard_at + after + grid
+    # RFC 7675 section 5.1
+    assert 4.0 <= min(intervals) < 4.2
+    assert 5.8 < max(intervals) <= 6.0
+    assert len({*intervals[1::2]}) == 15
+
+
+@pytest.mark.parametrize("bounds", [(0.1, 0.2), (5.0, 5.0)])
+def test_a_narrow_interval_knows_no_grid(bounds: tuple[float, float]) -> None:
+    consent = Consent(IceSettings(consent_interval=bounds), lambda: 0.5)
+    consent.start(100.03, controlling=True)
+    assert consent.request_at(pair(105, 100.03)) == pytest.approx(100.03 + sum(bounds) / 2)
 
 
 def test_an_unanswered_request_is_followed_by_others() -> None:
@@ -61,7 +100,7 @@ def test_an_unanswered_request_is_followed_by_others() -> None:
     assert consent.request_at(heard) == pytest.approx(106.0)
     heard.consented_at = 106.01
     # the answered ones do not shift the cadence of fresh ones
-    assert consent.request_at(heard) == pytest.approx(108.4)
+    assert consent.request_at(heard) == pytest.approx(108.5)
     heard.heard_at = 109
     assert consent.request_at(heard) == pytest.approx(110)
 
@@ -90,7 +129,7 @@ def test_after_the_expiry_requests_come_ever_more_slowly_and_end() -> None:
 def test_the_controlled_side_probes_a_little_later() -> None:
     consent = Consent(SETTINGS, lambda: 0.999)
     consent.start(100, controlling=False)
-    assert consent.request_at(pair(100, 100)) == pytest.approx(103.8)
+    assert consent.request_at(pair(100, 100)) == 103.875
 
 
 def test_next_time_covers_all_that_can_change() -> None:
