@@ -11,7 +11,6 @@ import re
 from dataclasses import replace
 
 from rtcpeer.errors import InvalidAccessError, OperationError
-from rtcpeer.jsep.codecs import identity, is_rtx
 from rtcpeer.jsep.sections import is_supported
 from rtcpeer.jsep.transports import described_by, leaders
 from rtcpeer.sdp.model import Group, Media, SdpSession, Setup
@@ -194,23 +193,20 @@ def _check_extensions(media: Media) -> None:
 
 
 def _check_bundled(session: SdpSession) -> None:
-    """Check that in a bundle a payload type is one codec and an extension id is one URI (RFC 9143 9.1, 16)."""
+    """Check that in a bundle an extension id is one URI (RFC 9143 16).
+
+    Payload types should be one codec each as well (9.1), but are not looked at: Firefox gives sections that it adds
+    to a call of ours its own numbers, browsers take that, and packets are told apart by MID and SSRC before.
+    """
     for group in session.groups:
         if group.semantics != "BUNDLE":
             continue
-        types: dict[int, str] = {}
         ids: dict[int, str] = {}
         seen: set[int] = set()  # of extensions: what is inherited is one tuple for all
         for mid in group.mids:
             media = session.media[session.find(mid) or 0]
             if media.rejected or not is_supported(media):
                 continue
-            for codec in media.codecs:
-                if codec.payload_type is None:
-                    continue
-                name = codec.mime_type.lower() if is_rtx(codec) else identity(codec)
-                if types.setdefault(codec.payload_type, name) != name:
-                    raise _bad(f"payload type {codec.payload_type} stands for two codecs in one bundle")
             if id(media.header_extensions) in seen:
                 continue
             seen.add(id(media.header_extensions))

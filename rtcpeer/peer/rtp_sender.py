@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 from rtcpeer import webidl
@@ -164,13 +164,12 @@ class RTCRtpSender:
         if self._returned is parameters:
             self._returned = None
 
-    @w3c_errors
-    async def setParameters(
+    def setParameters(
         self,
         parameters: RTCRtpSendParameters | Mapping[str, Any],
         options: Mapping[str, Any] | None = None,
         **keywords: Unpack[SetParameterKeywords],
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         """Change how the track is sent, without negotiation (webrtc-pc 5.2 setParameters).
 
         Args:
@@ -184,6 +183,18 @@ class RTCRtpSender:
             RTCRangeError: a number is out of range.
             TypeError: a member has the wrong type.
         """
+        # what was returned in the turn of the call counts: gather() and tasks begin a coroutine one turn later
+        return self._set_parameters(parameters, options, keywords, self._returned, self._returned_revision)
+
+    @w3c_errors
+    async def _set_parameters(
+        self,
+        parameters: RTCRtpSendParameters | Mapping[str, Any],
+        options: Mapping[str, Any] | None,
+        keywords: SetParameterKeywords,
+        returned: RTCRtpSendParameters | None,
+        revision: int,
+    ) -> None:
         core = self._core
         given = webidl.present("parameters", parameters)
         for member in ("transactionId", "encodings", "codecs", "headerExtensions", "rtcp"):
@@ -193,12 +204,12 @@ class RTCRtpSender:
             dictionaries.read_encoding(f"encodings[{i}]", e)
             for i, e in enumerate(webidl.sequence("encodings", given["encodings"]))
         )
-        returned, record = self._returned, core.record
+        record = core.record
         # 4
         if record.stopping:
             raise InvalidStateError("the transceiver is stopped: its parameters cannot be set")
         # 5
-        if returned is None or self._returned_revision != record.parameters_revision:
+        if returned is None or revision != record.parameters_revision:
             raise InvalidStateError(
                 "call getParameters() first, and setParameters() in the same turn of the loop"
             )

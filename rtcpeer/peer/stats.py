@@ -261,7 +261,9 @@ class ReportBuilder:
         return str(entry["id"])
 
     def _add_codec(self, record: MediaRecord, transport_id: str | None, prefix: str, codec: Codec) -> str:
-        place = f"C{prefix[-1]}{record.transport or record.key}_{codec.payload_type}"
+        # sections of one transport may mean different codecs, or parameters, by one payload type
+        parameters = ";".join(n if v is None else f"{n}={v}" for n, v in codec.fmtp)
+        place = f"C{prefix[-1]}{record.transport or record.key}_{codec.payload_type}_{codec.mime_type}_{parameters}"
         id = self._id(place)
         if id not in self._stats:
             entry = self._entry(place, "codec")
@@ -271,7 +273,7 @@ class ReportBuilder:
             if codec.channels is not None:
                 entry["channels"] = codec.channels
             if codec.fmtp:
-                entry["sdpFmtpLine"] = ";".join(n if v is None else f"{n}={v}" for n, v in codec.fmtp)
+                entry["sdpFmtpLine"] = parameters
             if transport_id is not None:
                 entry["transportId"] = transport_id
         return id

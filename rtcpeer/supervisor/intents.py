@@ -103,7 +103,7 @@ class SupervisedSender:
             )
         return self._transceiver.sender.getParameters()
 
-    async def setParameters(self, parameters: Any) -> None:
+    def setParameters(self, parameters: Any) -> Coroutine[Any, Any, None]:
         """Set the parameters of the RTCRtpSender in force; the encodings are those of all further connections as well.
 
         Raises:
@@ -111,7 +111,7 @@ class SupervisedSender:
         """
         if self._transceiver is None:
             raise InvalidStateError("there is no connection yet")
-        await self._transceiver.sender.setParameters(parameters)
+        return _waiting(self._transceiver.sender.setParameters(parameters))
 
     # -- for the peer ------------------------------------------------------------------------------
 
@@ -152,6 +152,11 @@ class SupervisedSender:
         self._removed = True
         if self._transceiver is not None and self._pc.signalingState != "closed":
             self._pc.removeTrack(self._transceiver.sender)
+
+
+async def _waiting(pending: Awaitable[None]) -> None:
+    """The coroutine of a call that has been made: a task takes coroutines only."""
+    await pending
 
 
 async def _set_encodings(sender: Any, encodings: tuple[Any, ...]) -> None:

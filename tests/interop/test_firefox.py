@@ -290,6 +290,22 @@ async def test_a_call_grows_swaps_holds_stops_and_grows_again(firefox: Any) -> N
             assert call.states == ["connecting", "connected"]
 
 
+async def test_firefox_adds_sections_whose_payload_types_ours_use_for_other_codecs(firefox: Any) -> None:
+    """What Firefox adds has its own numbers: 124 is its RTX, and ULPFEC in the section that we had offered."""
+    async with calling(firefox) as call:
+        with tracks("video") as (ours,):
+            call.pc.addTrack(ours)
+            await call.up()
+            await call.page.evaluate("""navigator.mediaDevices.getUserMedia({audio: true, video: true}).then(stream =>
+                stream.getTracks().forEach(track => pc.addTransceiver(track, {streams: [stream]})))""")
+            await until(lambda: call.eyes.seen.video_frames > 10 and call.eyes.seen.audio_frames > 20)
+            sections = call.pc.remoteDescription.sdp.split("\r\nm=")[1:]
+            assert any("a=rtpmap:124 rtx" in section for section in sections)
+            assert any("a=rtpmap:124 ulpfec" in section for section in sections)
+            decoded = await call.page.evaluate("decoded()")
+            await call.page.wait_for(f"decoded().then(n => n > {decoded} + 10)", what="Firefox decodes")
+
+
 async def test_simulcast_is_received(firefox: Any) -> None:
     async with calling(firefox) as call:
         await call.page.evaluate(

@@ -164,6 +164,30 @@ async def test_parameters_are_valid_for_one_turn(pc):
         await sender.setParameters(fresh)
 
 
+@pytest.mark.parametrize("how", ["gather", "task", "wait_for in a gather"])
+async def test_parameters_of_this_turn_may_be_set_by_tasks_which_begin_later(pc, how):
+    senders = [pc.addTransceiver(kind).sender for kind in ("video", "audio")]
+    pending = []
+    for sender in senders:
+        parameters = sender.getParameters()
+        parameters.encodings[0].maxBitrate = 250_000
+        pending.append(sender.setParameters(parameters))
+    if how == "task":
+        pending = [asyncio.create_task(one) for one in pending]
+    elif how == "wait_for in a gather":
+        pending = [asyncio.wait_for(one, 5) for one in pending]
+    await asyncio.gather(*pending)
+    assert [s.getParameters().encodings[0].maxBitrate for s in senders] == [250_000] * 2
+
+
+async def test_parameters_that_a_description_outdates_before_the_task_begins(pc, other):
+    sender = pc.addTransceiver("video").sender
+    pending = sender.setParameters(sender.getParameters())
+    await negotiate(pc, other)
+    with pytest.raises(InvalidStateError, match="getParameters"):
+        await pending
+
+
 async def test_parameters_as_a_mapping(pc):
     sender = pc.addTransceiver("video").sender
     given = sender.getParameters()

@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 from types import SimpleNamespace
 
 import aiortc
@@ -224,6 +225,24 @@ def test_two_transports_with_the_same_ssrc():
         builder.add_media(MediaRecord(transport, transport, transport, [stream], (OPUS,)))
     assert len(builder.report().of_type("inbound-rtp")) == 2
     assert len(builder.report().of_type("codec")) == 2
+
+
+def test_two_codecs_with_one_payload_type_on_one_transport():
+    builder = ReportBuilder("", 0.0)
+    stereo = dataclasses.replace(OPUS, fmtp=(("stereo", "1"),))
+    codecs = (dataclasses.replace(OPUS, fmtp=()), stereo, Codec("video/VP8", 90000, payload_type=111))
+    for ssrc, codec in enumerate((*codecs, stereo)):
+        stream = {"type": "inbound-rtp", "ssrc": ssrc, "payloadType": 111}
+        builder.add_media(MediaRecord(ssrc, str(ssrc), "0", [stream], (codec,)))
+    report = builder.report()
+    shown = [report[entry["codecId"]] for entry in report.of_type("inbound-rtp")]
+    assert [(c["mimeType"], c.get("sdpFmtpLine")) for c in shown] == [
+        ("audio/opus", None),
+        ("audio/opus", "stereo=1"),
+        ("video/VP8", None),
+        ("audio/opus", "stereo=1"),
+    ]
+    assert len(report.of_type("codec")) == 3
 
 
 def test_report_is_a_map():

@@ -1,4 +1,5 @@
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -684,6 +685,25 @@ async def test_parameters_need_a_connection() -> None:
     with pytest.raises(InvalidStateError):
         await sender.setParameters({})
     await peer.close()
+
+
+@virtual
+async def test_parameters_are_handed_on_at_the_call() -> None:
+    """What the sender's getParameters gave is valid in this turn, and a task would begin in the next."""
+    async with Duo() as duo:
+        sender = duo.a.addTransceiver(Track())
+        await duo.connect()
+        handed: list[Any] = []
+
+        async def setting() -> None:
+            handed.append("awaited")
+
+        carrier = SimpleNamespace(setParameters=lambda parameters: handed.append(parameters) or setting())
+        sender._transceiver = SimpleNamespace(sender=carrier)
+        pending = sender.setParameters({"encodings": []})
+        assert handed == [{"encodings": []}]
+        await asyncio.create_task(pending)
+        assert handed[1:] == ["awaited"]
 
 
 @virtual
