@@ -40,7 +40,7 @@ PURE = (
     "rtcpeer/config/servers.py",
     "rtcpeer/config/readers.py",
     "rtcpeer/signaling/glance.py",
-    "rtcpeer/signaling/rooms.py",
+    "rtcpeer/signaling/rooms/state.py",
     "rtcpeer/supervisor/delivery.py",
     "rtcpeer/supervisor/handover.py",
     "rtcpeer/supervisor/policy.py",

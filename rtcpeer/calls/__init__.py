@@ -3,9 +3,7 @@
 In reading order: `events` and `participant` (what a call shows), `request` and `service` (what a service is: read this
 to add one), `host` (the state of a call), `call`, `joining` (`join`), `running` (`run`), `remote` (tracks that arrive);
 then `mesh` (a connection to each other participant) with `rooms`, `rtcmulticonnection` (on `socketio_link`) and
-`queue_channel`; `patience` (attempts to come back to a server); `janus` on `janus_channels` and `janus_session`, and
-`janus_plugin` with `janus_echo`, `janus_textroom` and `janus_streaming` (`janus_services` chooses); `whip`; `peerjs`
-with `binarypack`, and `peerjs_calls` on it; the package `livekit`.
+`queue_channel`; `patience` (attempts to come back to a server); `whip`; the packages `janus`, `livekit` and `peerjs`.
 
 The names below are loaded on demand; services need their extras, most of them ``rtcpeer[signaling]`` (aiohttp).
 """
@@ -70,13 +68,13 @@ if TYPE_CHECKING:
         TrackUnsubscribed,
     )
     from rtcpeer.calls.host import CallHost
-    from rtcpeer.calls.janus import JanusRoom
-    from rtcpeer.calls.janus_echo import JanusEchoTest
-    from rtcpeer.calls.janus_streaming import JanusStreaming
-    from rtcpeer.calls.janus_textroom import JanusTextRoom
+    from rtcpeer.calls.janus.echo import JanusEchoTest
+    from rtcpeer.calls.janus.streaming import JanusStreaming
+    from rtcpeer.calls.janus.textroom import JanusTextRoom
+    from rtcpeer.calls.janus.videoroom import JanusRoom
     from rtcpeer.calls.joining import join, services
     from rtcpeer.calls.participant import Participant, Publication
-    from rtcpeer.calls.peerjs import PeerJS, PeerJSCall, PeerJSData
+    from rtcpeer.calls.peerjs.peer import PeerJS, PeerJSCall, PeerJSData
     from rtcpeer.calls.request import JoinRequest
     from rtcpeer.calls.rtcmulticonnection import RTCMultiConnection
     from rtcpeer.calls.running import run
@@ -106,10 +104,10 @@ else:
                 "TrackUnsubscribed",
             ),
             "rtcpeer.calls.host": ("CallHost",),
-            "rtcpeer.calls.janus": ("JanusRoom",),
-            "rtcpeer.calls.janus_echo": ("JanusEchoTest",),
-            "rtcpeer.calls.janus_streaming": ("JanusStreaming",),
-            "rtcpeer.calls.janus_textroom": ("JanusTextRoom",),
+            "rtcpeer.calls.janus.videoroom": ("JanusRoom",),
+            "rtcpeer.calls.janus.echo": ("JanusEchoTest",),
+            "rtcpeer.calls.janus.streaming": ("JanusStreaming",),
+            "rtcpeer.calls.janus.textroom": ("JanusTextRoom",),
             "rtcpeer.calls.joining": (
                 "join",
                 "services",
@@ -119,7 +117,7 @@ else:
                 "Publication",
             ),
             "rtcpeer.calls.running": ("run",),
-            "rtcpeer.calls.peerjs": (
+            "rtcpeer.calls.peerjs.peer": (
                 "PeerJS",
                 "PeerJSCall",
                 "PeerJSData",

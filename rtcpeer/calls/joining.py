@@ -20,9 +20,9 @@ GROUP: Final = "rtcpeer.calls"
 # The services of this package, as its entry points name them: a program that was frozen has no entry points.
 OWN: Final[Mapping[str, str]] = {
     "room": "rtcpeer.calls.rooms:RoomService",
-    "janus": "rtcpeer.calls.janus_services:janus_service",
+    "janus": "rtcpeer.calls.janus.services:janus_service",
     "rtcmc": "rtcpeer.calls.rtcmulticonnection:RtcmcService",
-    "peerjs": "rtcpeer.calls.peerjs_calls:PeerJSService",
+    "peerjs": "rtcpeer.calls.peerjs.service:PeerJSService",
     "livekit": "rtcpeer.calls.livekit.room:LiveKitRoom",
     "whip": "rtcpeer.calls.whip:WhipService",
     "whep": "rtcpeer.calls.whip:WhepService",

@@ -17,13 +17,13 @@ from rtcpeer.metrics.entries import ConnectionEntry, Counters, ForwarderEntry, K
 from rtcpeer.metrics.names import METRICS, Metric
 from rtcpeer.peer.connection import RTCPeerConnection
 from rtcpeer.peer.forwarder import Forwarder
-from rtcpeer.signaling.roomstatistics import RoomStatistics
+from rtcpeer.signaling.rooms.statistics import RoomStatistics
 from rtcpeer.supervisor.events import StateEvent
 from rtcpeer.supervisor.peer import SupervisedPeer
 from rtcpeer.values import PeerConnectionState
 
 if TYPE_CHECKING:
-    from rtcpeer.signaling.roomserver import RoomServer
+    from rtcpeer.signaling.rooms.server import RoomServer
 
 Entry = ConnectionEntry | ForwarderEntry | RoomEntry
 OTHER = "other"

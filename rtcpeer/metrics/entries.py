@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rtcpeer.peer.connection import RTCPeerConnection
     from rtcpeer.peer.forwarder import Forwarder
     from rtcpeer.peer.session.session import PeerSession
-    from rtcpeer.signaling.roomserver import RoomServer
+    from rtcpeer.signaling.rooms.server import RoomServer
 
 Key = tuple[Metric, tuple[str, ...]]
 Sums = dict[Key, float]

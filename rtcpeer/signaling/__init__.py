@@ -1,10 +1,8 @@
 """Signaling: how descriptions and candidates reach the other side.
 
 In reading order: `capabilities` and `channel` (the contract, an in-memory pair), `check` (a test for channels of one's
-own), `negotiator` with its `outbox`, `notices` and `glance`; then the services: rooms (`roomwire`, `roomtokens`,
-`rooms`, `roombackend`, `roomredis`, `roomstatistics`, `roomsocket`, `roomserver`; for clients `roomlink`,
-`roommember`, `roomclient`); `http` (WHIP, WHEP and offers over HTTP); `livekit` (its tokens and messages);
-`libwebrtc` (an adapter).
+own), `negotiator` with its `outbox`, `notices` and `glance`; then the services: `rooms`; `http` (WHIP, WHEP and offers
+over HTTP); `livekit` (its tokens and messages); `libwebrtc` (an adapter).
 
 The names below are loaded on demand; those of services need the extra ``rtcpeer[signaling]`` (aiohttp), `RedisBackend`
 needs ``rtcpeer[redis]`` as well.
@@ -60,12 +58,12 @@ if TYPE_CHECKING:
     from rtcpeer.signaling.http.whip_server import WhepServer, WhipServer
     from rtcpeer.signaling.http.whip_session import WhipSession
     from rtcpeer.signaling.negotiator import Negotiator
-    from rtcpeer.signaling.roombackend import MemoryBackend, RoomBackend
-    from rtcpeer.signaling.roomclient import Room, RoomClient, RoomEvent
-    from rtcpeer.signaling.roommember import RoomMember
-    from rtcpeer.signaling.roomredis import RedisBackend
-    from rtcpeer.signaling.roomserver import Permit, RoomServer
-    from rtcpeer.signaling.roomwire import RoomError
+    from rtcpeer.signaling.rooms.backend import MemoryBackend, RoomBackend
+    from rtcpeer.signaling.rooms.client import Room, RoomClient, RoomEvent
+    from rtcpeer.signaling.rooms.member import RoomMember
+    from rtcpeer.signaling.rooms.redis import RedisBackend
+    from rtcpeer.signaling.rooms.server import Permit, RoomServer
+    from rtcpeer.signaling.rooms.wire import RoomError
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
@@ -94,21 +92,21 @@ else:
             ),
             "rtcpeer.signaling.http.whip_session": ("WhipSession",),
             "rtcpeer.signaling.negotiator": ("Negotiator",),
-            "rtcpeer.signaling.roombackend": (
+            "rtcpeer.signaling.rooms.backend": (
                 "MemoryBackend",
                 "RoomBackend",
             ),
-            "rtcpeer.signaling.roomclient": (
+            "rtcpeer.signaling.rooms.client": (
                 "Room",
                 "RoomClient",
                 "RoomEvent",
             ),
-            "rtcpeer.signaling.roommember": ("RoomMember",),
-            "rtcpeer.signaling.roomredis": ("RedisBackend",),
-            "rtcpeer.signaling.roomserver": (
+            "rtcpeer.signaling.rooms.member": ("RoomMember",),
+            "rtcpeer.signaling.rooms.redis": ("RedisBackend",),
+            "rtcpeer.signaling.rooms.server": (
                 "Permit",
                 "RoomServer",
             ),
-            "rtcpeer.signaling.roomwire": ("RoomError",),
+            "rtcpeer.signaling.rooms.wire": ("RoomError",),
         },
     )

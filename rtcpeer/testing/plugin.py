@@ -25,7 +25,7 @@ import pytest
 
 if TYPE_CHECKING:
     from rtcpeer.signaling.http.whip_server import WhepServer, WhipServer
-    from rtcpeer.signaling.roomserver import RoomServer
+    from rtcpeer.signaling.rooms.server import RoomServer
     from rtcpeer.testing.clock import VirtualClock
     from rtcpeer.testing.leaks import LeakCheck
     from rtcpeer.testing.livekit.server import LiveKitServer
@@ -259,7 +259,7 @@ def _check_server(request: pytest.FixtureRequest, name: str) -> None:
 async def room_server(request: pytest.FixtureRequest, leak_check: LeakCheck) -> AsyncIterator[RoomServer]:
     """A `RoomServer` on a free port; `room_server.url` is for `RoomClient` and, with "room+" before it, for `join`."""
     _check_server(request, "room_server")
-    from rtcpeer.signaling.roomserver import RoomServer
+    from rtcpeer.signaling.rooms.server import RoomServer
 
     async with RoomServer() as server:
         yield server

@@ -16,7 +16,7 @@ import pytest
 from rtcpeer import Forwarder, RTCPeerConnection
 from rtcpeer.metrics import METRICS, Metrics
 from rtcpeer.signaling import RoomServer
-from rtcpeer.signaling.roomstatistics import REASONS, RoomStatistics
+from rtcpeer.signaling.rooms.statistics import REASONS, RoomStatistics
 from rtcpeer.testing import PeerPair
 from tests.unit.signaling.roomkit import raw
 

@@ -21,8 +21,8 @@ from rtcpeer.cli.demo.party import STATES, ice_transport_of, ufrag_of
 from rtcpeer.cli.serve.relays import Relays
 from rtcpeer.errors import InvalidStateError, RtcPeerError, SignalingRefused
 from rtcpeer.signaling.negotiator import Negotiator
-from rtcpeer.signaling.roomclient import Room, RoomClient
-from rtcpeer.signaling.roommember import RoomMember
+from rtcpeer.signaling.rooms.client import Room, RoomClient
+from rtcpeer.signaling.rooms.member import RoomMember
 from rtcpeer.testing import TurnServer, TurnSettings
 from rtcpeer.testing.net.outage import OutageNetwork
 

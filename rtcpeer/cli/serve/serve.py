@@ -25,10 +25,10 @@ from rtcpeer.errors import RtcPeerError
 from rtcpeer.signaling.http.headers import read_bearer, same_token
 from rtcpeer.signaling.http.listening import Listener
 from rtcpeer.signaling.http.sites import LOOPBACK, refuse_site
-from rtcpeer.signaling.roombackend import MemoryBackend
-from rtcpeer.signaling.roomclient import RoomClient
-from rtcpeer.signaling.roomserver import Permit, RoomServer
-from rtcpeer.signaling.roomwire import RoomError
+from rtcpeer.signaling.rooms.backend import MemoryBackend
+from rtcpeer.signaling.rooms.client import RoomClient
+from rtcpeer.signaling.rooms.server import Permit, RoomServer
+from rtcpeer.signaling.rooms.wire import RoomError
 from rtcpeer.testing import synthetic_track
 
 logger = logging.getLogger(__name__)

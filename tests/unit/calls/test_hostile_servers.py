@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from rtcpeer.calls.binarypack import pack
 from rtcpeer.calls.host import CallHost
-from rtcpeer.calls.peerjs import PeerJS, PeerJSCall, PeerJSData
-from rtcpeer.calls.peerjs_calls import PeerJSService
+from rtcpeer.calls.peerjs.binarypack import pack
+from rtcpeer.calls.peerjs.peer import PeerJS, PeerJSCall, PeerJSData
+from rtcpeer.calls.peerjs.service import PeerJSService
 from rtcpeer.calls.request import JoinRequest
 from rtcpeer.errors import InvalidStateError
 from rtcpeer.media.event_target import EventTarget

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 import aiohttp
 
-from rtcpeer.signaling.roomclient import Room, RoomClient
-from rtcpeer.signaling.rooms import Entry, Limits, Rooms, Submission, public_text
-from rtcpeer.signaling.roomserver import RoomServer
-from rtcpeer.signaling.roomwire import Mode, with_number
+from rtcpeer.signaling.rooms.client import Room, RoomClient
+from rtcpeer.signaling.rooms.server import RoomServer
+from rtcpeer.signaling.rooms.state import Entry, Limits, Rooms, Submission, public_text
+from rtcpeer.signaling.rooms.wire import Mode, with_number
 
 CANDIDATE = {"candidate": "candidate:1", "sdpMid": "0"}
 

@@ -137,7 +137,7 @@ async def test_many_sockets_of_one_address(make: Any, use: Any, kind: str) -> No
 
 async def test_a_member_that_is_gone_without_a_word_is_away_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half open: the client's machine has gone, no FIN ever comes, and nobody answers the pings."""
-    monkeypatch.setattr("rtcpeer.signaling.roomsocket._HEARTBEAT", 0.4)
+    monkeypatch.setattr("rtcpeer.signaling.rooms.socket._HEARTBEAT", 0.4)
     async with (
         RoomServer() as server,
         aiohttp.ClientSession() as session,

@@ -10,9 +10,9 @@ import re
 from typing import Any, ClassVar, Final
 
 from rtcpeer.calls.events import EndReason
-from rtcpeer.calls.janus_channels import HandleChannel, Stream, SubscriberChannel
-from rtcpeer.calls.janus_plugin import JanusPlugin
-from rtcpeer.calls.janus_session import JanusHandle
+from rtcpeer.calls.janus.channels import HandleChannel, Stream, SubscriberChannel
+from rtcpeer.calls.janus.plugin import JanusPlugin
+from rtcpeer.calls.janus.session import JanusHandle
 from rtcpeer.calls.remote import ArrivingTracks
 from rtcpeer.calls.request import JoinRequest
 from rtcpeer.errors import NetworkError

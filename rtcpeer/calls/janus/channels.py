@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Self
 
 from rtcpeer.aio import Inbox
-from rtcpeer.calls.janus_session import JanusHandle
+from rtcpeer.calls.janus.session import JanusHandle
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
 from rtcpeer.records import record
 from rtcpeer.signaling.capabilities import ChannelCapabilities

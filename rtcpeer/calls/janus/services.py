@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from rtcpeer.calls.janus import JanusRoom
-from rtcpeer.calls.janus_echo import JanusEchoTest
-from rtcpeer.calls.janus_streaming import JanusStreaming
-from rtcpeer.calls.janus_textroom import JanusTextRoom
+from rtcpeer.calls.janus.echo import JanusEchoTest
+from rtcpeer.calls.janus.streaming import JanusStreaming
+from rtcpeer.calls.janus.textroom import JanusTextRoom
+from rtcpeer.calls.janus.videoroom import JanusRoom
 from rtcpeer.calls.request import JoinRequest
 from rtcpeer.calls.service import CallService
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rtcpeer.errors import SignalingRefused
-from rtcpeer.signaling.roomwire import MAX_FRAME, with_number, write_frame
+from rtcpeer.signaling.rooms.wire import MAX_FRAME, with_number, write_frame
 
 _OVERHEAD: Final = 100
 # an acknowledgement is due after so many frames or bytes

@@ -1,7 +1,7 @@
 """A client for rooms: each other member is a signaling channel. Needs the extra ``rtcpeer[signaling]`` (aiohttp).
 
 Owns: one WebSocket per room, its reconnection, the members. Never: a peer connection. The frames are described in
-docs/rooms-wire.md; their numbers are `roomlink`'s.
+docs/rooms-wire.md; their numbers are `link`'s.
 """
 
 # Longer than 600 lines: entering, resuming, members and frames are one state machine; `RoomClient` only makes rooms.
@@ -31,9 +31,9 @@ from rtcpeer.errors import (
 from rtcpeer.media.event_target import Event, EventTarget, close_events, fire, handler
 from rtcpeer.signaling.http.headers import read_retry_after_untrusted
 from rtcpeer.signaling.notices import Notices
-from rtcpeer.signaling.roomlink import MemberLink
-from rtcpeer.signaling.roommember import RoomMember
-from rtcpeer.signaling.roomwire import (
+from rtcpeer.signaling.rooms.link import MemberLink
+from rtcpeer.signaling.rooms.member import RoomMember
+from rtcpeer.signaling.rooms.wire import (
     CLOSE_KICKED,
     CLOSE_PROTOCOL,
     CLOSE_SUPERSEDED,

@@ -28,12 +28,12 @@ from rtcpeer.records import record
 from rtcpeer.signaling.http.limits import RateLimit, client_key
 from rtcpeer.signaling.http.listening import Listener
 from rtcpeer.signaling.http.sites import hosts_for, refuse_site
-from rtcpeer.signaling.roombackend import MemoryBackend, RoomBackend
-from rtcpeer.signaling.rooms import Entered, Entry, Submission, public_text
-from rtcpeer.signaling.roomsocket import RoomSocket
-from rtcpeer.signaling.roomstatistics import RoomStatistics
-from rtcpeer.signaling.roomtokens import Identity, read_token_untrusted, sign_token
-from rtcpeer.signaling.roomwire import (
+from rtcpeer.signaling.rooms.backend import MemoryBackend, RoomBackend
+from rtcpeer.signaling.rooms.socket import RoomSocket
+from rtcpeer.signaling.rooms.state import Entered, Entry, Submission, public_text
+from rtcpeer.signaling.rooms.statistics import RoomStatistics
+from rtcpeer.signaling.rooms.tokens import Identity, read_token_untrusted, sign_token
+from rtcpeer.signaling.rooms.wire import (
     CLOSE_GOING_AWAY,
     CLOSE_KICKED,
     CLOSE_PROTOCOL,

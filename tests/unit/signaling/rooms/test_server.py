@@ -25,13 +25,13 @@ from rtcpeer.signaling import (
     RoomMember,
     RoomServer,
     check_signaling_channel,
-    roomclient,
 )
-from rtcpeer.signaling.roombackend import MemoryBackend
-from rtcpeer.signaling.roomsocket import RoomSocket
-from rtcpeer.signaling.roomwire import CLOSE_SLOW, CLOSE_SUPERSEDED, CLOSE_TIMEOUT
+from rtcpeer.signaling.rooms import client as room_client
+from rtcpeer.signaling.rooms.backend import MemoryBackend
+from rtcpeer.signaling.rooms.socket import RoomSocket
+from rtcpeer.signaling.rooms.wire import CLOSE_SLOW, CLOSE_SUPERSEDED, CLOSE_TIMEOUT
 from tests.unit.signaling.roomkit import CANDIDATE, Proxy, RawClient, pair, raw
-from tests.unit.signaling.test_roomwire import CASES, CLIENT, mutate
+from tests.unit.signaling.rooms.test_wire import CASES, CLIENT, mutate
 
 
 @pytest.fixture
@@ -636,7 +636,7 @@ async def test_limits_on_sockets_are_told_to_clients() -> None:
 async def test_each_loss_of_the_connection_begins_with_the_shortest_wait(
     server: RoomServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(roomclient, "_WAITS", (0.0, 3600.0))
+    monkeypatch.setattr(room_client, "_WAITS", (0.0, 3600.0))
     async with Proxy(server._port) as proxy, RoomClient(proxy.url) as client:
         room = await client.openOrJoin("lobby")
         for _ in range(2):

@@ -1,8 +1,8 @@
 """A VideoRoom of Janus as a call: "janus+ws://host:8188/?room=1234".
 
 Owns: the membership: one handle that has joined as publisher, one that subscribes to everybody, the two supervised
-peers on them, and the way back into the room when Janus has forgotten us. Never: the wire of Janus (`janus_session`),
-how descriptions travel (`janus_channels`).
+peers on them, and the way back into the room when Janus has forgotten us. Never: the wire of Janus (`session`),
+how descriptions travel (`channels`).
 
 On data channels, where Janus mixes what all publishers send, a message says whose it is:
 ``{"from": ID, "to": [ID, ...], "text": "..."}`` or ``"bytes"`` in base64; without "to" it is for all. Each member says
@@ -24,8 +24,8 @@ from typing import Any, Final
 
 from rtcpeer.calls.events import EndReason
 from rtcpeer.calls.host import MESSAGE_MAX, CallHost
-from rtcpeer.calls.janus_channels import PublisherChannel, Stream, SubscriberChannel
-from rtcpeer.calls.janus_session import JanusError, JanusHandle, JanusSession
+from rtcpeer.calls.janus.channels import PublisherChannel, Stream, SubscriberChannel
+from rtcpeer.calls.janus.session import JanusError, JanusHandle, JanusSession
 from rtcpeer.calls.participant import Participant, Publication
 from rtcpeer.calls.remote import ArrivingTracks
 from rtcpeer.calls.request import JoinRequest

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-from rtcpeer.calls.janus_channels import EchoChannel, HandleChannel
-from rtcpeer.calls.janus_plugin import LABEL, JanusPlugin
-from rtcpeer.calls.janus_session import JanusHandle
+from rtcpeer.calls.janus.channels import EchoChannel, HandleChannel
+from rtcpeer.calls.janus.plugin import LABEL, JanusPlugin
+from rtcpeer.calls.janus.session import JanusHandle
 from rtcpeer.calls.participant import Participant, Publication
 from rtcpeer.calls.remote import ArrivingTracks
 from rtcpeer.calls.request import JoinRequest

@@ -7,8 +7,8 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from rtcpeer.calls.events import Ended, ParticipantJoined, ParticipantLeft, Reconnected
-from rtcpeer.calls.janus_channels import PublisherChannel, Stream, SubscriberChannel
-from rtcpeer.calls.janus_session import JanusSession
+from rtcpeer.calls.janus.channels import PublisherChannel, Stream, SubscriberChannel
+from rtcpeer.calls.janus.session import JanusSession
 from rtcpeer.calls.joining import join
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
 from rtcpeer.signaling.glance import origin_untrusted
@@ -225,7 +225,7 @@ async def test_publishing_to_a_janus_that_lies(answer):
 
 async def test_a_subscription_that_was_refused_is_tried_again(monkeypatch):
     """A publisher has just gone when we subscribe, and is back: the next attempt is another subscriber."""
-    monkeypatch.setattr("rtcpeer.calls.janus._RETRY", 0.05)
+    monkeypatch.setattr("rtcpeer.calls.janus.videoroom._RETRY", 0.05)
     joins = []
 
     def change(step, answer):

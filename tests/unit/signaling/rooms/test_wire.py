@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rtcpeer.errors import RTCSyntaxError
-from rtcpeer.signaling.roomwire import (
+from rtcpeer.signaling.rooms.wire import (
     MAX_FRAME,
     MAX_METADATA,
     read_client_frame_untrusted,

@@ -1,7 +1,7 @@
 """Rooms of several processes in Redis (or Valkey) Streams. Needs the extra ``rtcpeer[redis]`` (redis-py).
 
 Owns: a node's connection to Redis, the reader of the node's stream, its heart beat, what it would register again if
-Redis lost its memory. Never: a socket of a client; the operations themselves, which are one script, `roomredis.lua`.
+Redis lost its memory. Never: a socket of a client; the operations themselves, which are one script, `redis.lua`.
 
 A frame for a member is in the member's stream until it is acknowledged, and in the stream of the node that has the
 member's socket. The node reads its own stream; where a number is missing there, it reads the member's. A node that
@@ -33,8 +33,8 @@ from redis.exceptions import RedisError
 from rtcpeer.aio import TaskSet
 from rtcpeer.errors import NetworkError
 from rtcpeer.records import record
-from rtcpeer.signaling.rooms import EVENTS, Entered, Entry, NodeSink, Submission
-from rtcpeer.signaling.roomwire import CLOSE_RESTART, RoomError
+from rtcpeer.signaling.rooms.state import EVENTS, Entered, Entry, NodeSink, Submission
+from rtcpeer.signaling.rooms.wire import CLOSE_RESTART, RoomError
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ class RedisBackend:
         )
         self._client = redis.asyncio.Redis.from_pool(pool)
         self._script = self._client.register_script(
-            files("rtcpeer.signaling").joinpath("roomredis.lua").read_text()
+            files("rtcpeer.signaling.rooms").joinpath("redis.lua").read_text()
         )
         try:
             self._generation = (await self._beat())[0]

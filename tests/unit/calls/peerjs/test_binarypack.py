@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcpeer.calls.binarypack import pack, unpack_untrusted
+from rtcpeer.calls.peerjs.binarypack import pack, unpack_untrusted
 
 VALUES = st.recursive(
     st.none()

@@ -15,8 +15,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from rtcpeer.aio import quiet
-from rtcpeer.signaling.roomstatistics import RoomStatistics
-from rtcpeer.signaling.roomwire import CLOSE_SLOW, MAX_FRAME, with_number, write_frame
+from rtcpeer.signaling.rooms.statistics import RoomStatistics
+from rtcpeer.signaling.rooms.wire import CLOSE_SLOW, MAX_FRAME, with_number, write_frame
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Rooms: who is in them, and who gets which frame under which number. The state behind the room server; no socket.
 
 Owns: the rooms of one process, in memory. Never: I/O, a clock (the time is an argument), the content of a
-message, which is relayed as it is. The same steps, as one script, are in `roomredis.lua`.
+message, which is relayed as it is. The same steps, as one script, are in `redis.lua`.
 
 Every frame for a member gets the member's next number and is kept until the member acknowledges it. A member
 whose socket is lost is *away*: its frames are kept, and it may come back within the grace time and get
@@ -18,7 +18,7 @@ from dataclasses import field
 from typing import Any, Final, Literal, Protocol
 
 from rtcpeer.records import record
-from rtcpeer.signaling.roomwire import CLOSE_KICKED, CLOSE_SLOW, CLOSE_SUPERSEDED, Mode, RoomError
+from rtcpeer.signaling.rooms.wire import CLOSE_KICKED, CLOSE_SLOW, CLOSE_SUPERSEDED, Mode, RoomError
 
 #: What a frame costs besides its text, in bytes.
 OVERHEAD: Final = 100

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol
 
-from rtcpeer.signaling.rooms import Entered, Entry, Limits, NodeSink, Rooms, Submission
+from rtcpeer.signaling.rooms.state import Entered, Entry, Limits, NodeSink, Rooms, Submission
 
 # timers of a room server need not be exact
 _SLACK: Final = 0.01

@@ -2,10 +2,10 @@
 
 import pytest
 
-from rtcpeer.signaling.roomlink import MemberLink
-from rtcpeer.signaling.rooms import EVENTS, Submission
-from rtcpeer.signaling.roomtokens import Identity, read_token_untrusted, sign_token
-from rtcpeer.signaling.roomwire import CLOSE_KICKED, CLOSE_SLOW, CLOSE_SUPERSEDED, RoomError
+from rtcpeer.signaling.rooms.link import MemberLink
+from rtcpeer.signaling.rooms.state import EVENTS, Submission
+from rtcpeer.signaling.rooms.tokens import Identity, read_token_untrusted, sign_token
+from rtcpeer.signaling.rooms.wire import CLOSE_KICKED, CLOSE_SLOW, CLOSE_SUPERSEDED, RoomError
 from tests.unit.signaling.roomkit import entry, make_rooms, message
 
 

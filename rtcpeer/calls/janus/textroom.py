@@ -16,9 +16,9 @@ import secrets
 from typing import Any, ClassVar, Final
 
 from rtcpeer.calls.events import EndReason
-from rtcpeer.calls.janus_channels import HandleChannel, SubscriberChannel
-from rtcpeer.calls.janus_plugin import LABEL, JanusPlugin
-from rtcpeer.calls.janus_session import JanusError, JanusHandle
+from rtcpeer.calls.janus.channels import HandleChannel, SubscriberChannel
+from rtcpeer.calls.janus.plugin import LABEL, JanusPlugin
+from rtcpeer.calls.janus.session import JanusError, JanusHandle
 from rtcpeer.calls.participant import Participant
 from rtcpeer.calls.request import JoinRequest
 from rtcpeer.errors import NetworkError, NotSupportedError, RTCTimeoutError, SignalingRefused

@@ -1,7 +1,7 @@
 """Base of services on one handle of Janus: the session, the handle, its supervised peer, the way back.
 
-Owns: the session and the handle in force. Never: what a plugin says; `janus_echo`, `janus_textroom` and
-`janus_streaming` do that.
+Owns: the session and the handle in force. Never: what a plugin says; `echo`, `textroom` and `streaming` do
+that.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Final
 
 from rtcpeer.calls.events import EndReason
 from rtcpeer.calls.host import CallHost
-from rtcpeer.calls.janus_channels import HandleChannel
-from rtcpeer.calls.janus_session import JanusError, JanusHandle, JanusSession
+from rtcpeer.calls.janus.channels import HandleChannel
+from rtcpeer.calls.janus.session import JanusError, JanusHandle, JanusSession
 from rtcpeer.calls.participant import Participant, Publication
 from rtcpeer.calls.request import JoinRequest
 from rtcpeer.errors import (

@@ -1,6 +1,6 @@
 """PeerJS as calls: "peerjs+https://host:9000/?peer=alice" reaches alice; without "peer" the call waits for others.
 
-Owns: who is a participant, which call carries which publication. Never: the wire (`peerjs`).
+Owns: who is a participant, which call carries which publication. Never: the wire (`peer`).
 
 PeerJS has no rooms: a participant is a peer to whom there is at least one connection, and it has left when the last one
 has ended. Everything is one offer, so a track that is published later goes out by a call of its own; what is published
@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 from rtcpeer.calls.events import EndReason
 from rtcpeer.calls.host import CallHost
 from rtcpeer.calls.participant import Participant, Publication
-from rtcpeer.calls.peerjs import PeerJS, PeerJSCall, PeerJSConnection, PeerJSData, Serialization
+from rtcpeer.calls.peerjs.peer import PeerJS, PeerJSCall, PeerJSConnection, PeerJSData, Serialization
 from rtcpeer.calls.remote import ArrivingTracks
 from rtcpeer.calls.request import JoinRequest
 from rtcpeer.errors import InvalidStateError, NotSupportedError, SignalingRefused

@@ -31,9 +31,9 @@ from urllib.parse import urlencode
 import aiohttp
 
 from rtcpeer.aio import TaskSet
-from rtcpeer.calls.binarypack import pack, unpack_untrusted
 from rtcpeer.calls.host import size_of
 from rtcpeer.calls.patience import Patience
+from rtcpeer.calls.peerjs.binarypack import pack, unpack_untrusted
 from rtcpeer.calls.queue_channel import QueueChannel
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
 from rtcpeer.media.stream import MediaStream

@@ -1,0 +1,1 @@
+"""PeerJS: `peer` (connections by way of a PeerServer) with `binarypack`, and `service` (as calls)."""
