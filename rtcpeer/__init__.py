@@ -166,6 +166,7 @@ if TYPE_CHECKING:
         RTCTrackEvent,
     )
     from rtcpeer.peer.forwarder import Forwarder, ForwarderOutput
+    from rtcpeer.peer.parameters import RTCResolutionRestriction as RTCResolutionRestriction
     from rtcpeer.peer.parameters import RTCRtcpParameters as RTCRtcpParameters
     from rtcpeer.peer.parameters import RTCRtpCapabilities as RTCRtpCapabilities
     from rtcpeer.peer.parameters import RTCRtpCodec as RTCRtpCodec
@@ -237,6 +238,7 @@ else:
                 "RTCRtpTransceiver",
             ),
             "rtcpeer.peer.parameters": (
+                "RTCResolutionRestriction",
                 "RTCRtpCapabilities",
                 "RTCRtpCodec",
                 "RTCRtpCodecParameters",

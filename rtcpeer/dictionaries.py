@@ -34,6 +34,7 @@ __all__ = [
     "RTCOfferOptions",
     "RTCPeerConnectionIceErrorEventInit",
     "RTCPeerConnectionIceEventInit",
+    "RTCResolutionRestriction",
     "RTCRtcpParameters",
     "RTCRtpCapabilities",
     "RTCRtpCodec",
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
         TransceiverKeywords,
     )
     from rtcpeer.peer.parameters import (
+        RTCResolutionRestriction,
         RTCRtcpParameters,
         RTCRtpCapabilities,
         RTCRtpCodec,
@@ -135,6 +137,7 @@ else:
             ),
             "rtcpeer.peer.parameters": (
                 "RTCRtcpParameters",
+                "RTCResolutionRestriction",
                 "RTCRtpCapabilities",
                 "RTCRtpCodec",
                 "RTCRtpCodecParameters",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rtcpeer.config.configuration import RTCConfiguration
     from rtcpeer.media.stream import MediaStream
     from rtcpeer.media.track import MediaStreamTrack
-    from rtcpeer.peer.parameters import RTCRtpCodec, RTCRtpSendParameters
+    from rtcpeer.peer.parameters import RTCRtpCodec, RTCRtpHeaderExtensionCapability, RTCRtpSendParameters
 
 __all__ = [
     "DataChannelLike",
@@ -250,6 +250,10 @@ class TransceiverLike(Protocol):
 
     def setCodecPreferences(self, codecs: list[RTCRtpCodec], /) -> None:
         """Set which codecs are offered, best first."""
+        ...
+
+    def setHeaderExtensionsToNegotiate(self, extensions: list[RTCRtpHeaderExtensionCapability], /) -> None:
+        """Set the direction in which each RTP header extension is negotiated."""
         ...
 
 

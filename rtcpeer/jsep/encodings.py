@@ -32,7 +32,8 @@ def check_new(
 
     Raises:
         TypeError: rids malformed, doubled, or on some encodings only.
-        OperationError: an encoding asks for a codec that cannot be sent, or for a scalability mode that is none.
+        OperationError: an encoding asks for a codec that cannot be sent, for a scalability mode that is none, or for a
+            size that is none; or only some active encodings have a size.
         RTCRangeError: scaleResolutionDownBy below 1, maxFramerate below 0.
     """
     rids = [e.rid for e in encodings if e.rid is not None]
@@ -49,6 +50,9 @@ def check_new(
             raise OperationError(f"sendEncodings: {encoding.codec.mime_type} cannot be sent")
     _check_modes(encodings)
     result = [_for_kind(e, kind) for e in encodings]
+    fault = _fault_of_sizes(result)
+    if fault is not None:
+        raise OperationError(f"sendEncodings: {fault}")
     _check_numbers(result)
     if any(e.scale_resolution_down_by is not None for e in result):
         result = [
@@ -97,8 +101,20 @@ def scaled(encodings: Sequence[SendEncoding]) -> list[SendEncoding]:
 
 def _for_kind(encoding: SendEncoding, kind: MediaKind) -> SendEncoding:
     if kind is MediaKind.AUDIO:
-        return replace(encoding, scale_resolution_down_by=None, max_framerate=None)
+        return replace(
+            encoding, scale_resolution_down_by=None, scale_resolution_down_to=None, max_framerate=None
+        )
     return encoding
+
+
+def _fault_of_sizes(encodings: Sequence[SendEncoding]) -> str | None:
+    """The fault of these scaleResolutionDownTo (webrtc-extensions, RTCRtpEncodingParameters), or None."""
+    sizes = [e.scale_resolution_down_to for e in encodings]
+    if any(size is not None and min(size) < 1 for size in sizes):
+        return "scaleResolutionDownTo needs a maxWidth and a maxHeight of at least 1"
+    if any(sizes) and any(e.active and e.scale_resolution_down_to is None for e in encodings):
+        return "scaleResolutionDownTo is for all active encodings or for none"
+    return None
 
 
 def _check_modes(encodings: Sequence[SendEncoding]) -> None:
@@ -142,7 +158,8 @@ def check_update(
         negotiated: [[SendCodecs]]; before negotiation, ``capabilities`` decide.
 
     Raises:
-        InvalidModificationError: the number or the order of encodings, or a rid, differs; or a codec is not negotiated.
+        InvalidModificationError: the number or the order of encodings, or a rid, differs; a codec is not negotiated;
+            or a size is none, or only some active encodings have one.
         OperationError: a scalability mode is none (webrtc-svc 4.2).
         RTCRangeError: a number is out of range.
     """
@@ -156,6 +173,9 @@ def check_update(
         if e.codec is not None and not any(loose_match(e.codec, c) for c in able):
             raise InvalidModificationError(f"{e.codec.mime_type} has not been negotiated")
     _check_modes(result)
+    fault = _fault_of_sizes(result)
+    if fault is not None:
+        raise InvalidModificationError(fault)
     _check_numbers(result)
     if kind is MediaKind.VIDEO:
         result = [

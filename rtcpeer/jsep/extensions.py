@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from rtcpeer.errors import InvalidModificationError
 from rtcpeer.values import Codec, Direction, HeaderExtension
 
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
 REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+MANDATORY = frozenset((MID,))
+"""Extensions that are always sent and received: BUNDLE needs MID (RFC 9143 section 9.1, RFC 8834 section 5.2.4)."""
 _IDS = (*range(1, 15), *range(16, 256))
 """Ids to give out: the one-byte form first (RFC 8285 4.2), 15 left alone."""
 
@@ -49,7 +52,7 @@ def answered(
     offered: Sequence[HeaderExtension], ours: Sequence[HeaderExtension]
 ) -> tuple[HeaderExtension, ...]:
     """The offered extensions that are known, with the offered ids; directions as seen from us (RFC 8285 section 5)."""
-    known = {e.uri: e for e in ours}
+    known = {e.uri: e for e in ours if e.direction is not Direction.STOPPED}
     result: list[HeaderExtension] = []
     seen: set[str] = set()
     for extension in offered:
@@ -60,6 +63,54 @@ def answered(
         direction = intersect(mine.direction, extension.direction.reversed)
         if direction is not Direction.INACTIVE:
             result.append(HeaderExtension(extension.uri, extension.id, direction))
+    return tuple(result)
+
+
+def to_offer(wanted: Sequence[HeaderExtension]) -> tuple[HeaderExtension, ...]:
+    """The extensions of [[HeaderExtensionsToNegotiate]] that an offer has."""
+    return tuple([e for e in wanted if e.direction is not Direction.STOPPED])
+
+
+def check_wanted(
+    present: Sequence[HeaderExtension], proposed: Sequence[HeaderExtension]
+) -> tuple[HeaderExtension, ...]:
+    """The rules of setHeaderExtensionsToNegotiate (webrtc-extensions, RTP header extension control).
+
+    Args:
+        present: [[HeaderExtensionsToNegotiate]]; proposed: what it is to become.
+
+    Raises:
+        InvalidModificationError: another extension or another order, or a mandatory one is not to be sent and received.
+    """
+    if [e.uri for e in proposed] != [e.uri for e in present]:
+        raise InvalidModificationError(
+            "the header extensions and their order cannot be changed, only their directions: "
+            "change the list that getHeaderExtensionsToNegotiate() gives"
+        )
+    for extension in proposed:
+        if extension.uri in MANDATORY and extension.direction is not Direction.SENDRECV:
+            raise InvalidModificationError(f"{extension.uri} is mandatory: its direction is 'sendrecv'")
+    return tuple([replace(e, direction=p.direction) for e, p in zip(present, proposed, strict=True)])
+
+
+def agreed(
+    wanted: Sequence[HeaderExtension], answer: Sequence[HeaderExtension], *, from_remote: bool
+) -> tuple[HeaderExtension, ...]:
+    """The [[NegotiatedHeaderExtensions]] that an answer makes of the extensions, with directions as seen from us.
+
+    Args:
+        wanted: [[HeaderExtensionsToNegotiate]].
+        answer: those that are in use by the answer.
+        from_remote: the answer is the other side's.
+    """
+    found = {e.uri: e for e in answer}
+    result: list[HeaderExtension] = []
+    for extension in wanted:
+        answer_line = found.get(extension.uri)
+        direction = Direction.STOPPED if answer_line is None else answer_line.direction
+        if from_remote and answer_line is not None:
+            direction = direction.reversed
+        result.append(replace(extension, direction=direction))
     return tuple(result)
 
 

@@ -10,6 +10,7 @@ from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import ConfigureReceiver, ConfigureSender
 from rtcpeer.jsep.encodings import as_negotiated, within_codec
 from rtcpeer.jsep.inputs import PlanContext
+from rtcpeer.jsep.sections import wanted_extensions
 from rtcpeer.jsep.state import Transceiver
 from rtcpeer.rtp.parameters import ReceiveParameters, RemoteSource, SendEncoding, SendParameters
 from rtcpeer.sdp.model import Media
@@ -78,6 +79,12 @@ def configure(
     receive_extensions = extension_rules.with_feedback(
         extension_rules.receivable(ours.header_extensions, theirs.header_extensions), receivable
     )
+    answer = ours if answered_by_us else theirs
+    negotiated_extensions = extension_rules.agreed(
+        wanted_extensions(record, context.settings),
+        extension_rules.with_feedback(answer.header_extensions, answer.codecs),
+        from_remote=not answered_by_us,
+    )
     first = next((c for c in send_codecs if not codec_rules.is_auxiliary(c)), None)
     kept = [_without_lost_codec(e, send_codecs) for e in record.encodings]
     encodings = tuple([within_codec(e, e.codec or first) for e in kept])
@@ -120,6 +127,7 @@ def configure(
             receive_codecs=receivable,
             send_header_extensions=send_extensions,
             receive_header_extensions=receive_extensions,
+            negotiated_extensions=negotiated_extensions,
             reduced_size_rtcp=reduced,
             send_parameters=sending,
             receive_parameters=receiving,

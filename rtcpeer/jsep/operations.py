@@ -13,10 +13,12 @@ from rtcpeer.jsep import codecs, transceivers
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import ConfigureSender, Plan, StateHolder, UpdateNegotiationNeeded
 from rtcpeer.jsep.encodings import as_negotiated
+from rtcpeer.jsep.extensions import check_wanted
 from rtcpeer.jsep.inputs import EngineSettings, Entropy, TransceiverInit
+from rtcpeer.jsep.sections import wanted_extensions
 from rtcpeer.jsep.state import Transceiver
 from rtcpeer.rtp.parameters import SendEncoding
-from rtcpeer.values import Codec, Direction, SignalingState
+from rtcpeer.values import Codec, Direction, HeaderExtension, SignalingState
 
 _NEEDED = (UpdateNegotiationNeeded(),)
 
@@ -163,6 +165,20 @@ class Operations:
                 "codec preferences need a codec besides rtx, red, fec and comfort noise"
             )
         draft.put(replace(record, preferred_codecs=tuple(chosen)))
+        return draft.finish()
+
+    def plan_set_header_extensions(self, transceiver: int, extensions: Sequence[HeaderExtension]) -> Plan:
+        """``setHeaderExtensionsToNegotiate()``; the next offer or answer goes by it.
+
+        Raises:
+            InvalidModificationError: as `rtcpeer.jsep.extensions.check_wanted` says.
+        """
+        draft = Draft(self._holder.state)
+        record = draft.get(transceiver)
+        if record is None:
+            return draft.finish()
+        chosen = check_wanted(wanted_extensions(record, self._settings), extensions)
+        draft.put(replace(record, extensions_to_negotiate=chosen))
         return draft.finish()
 
     def plan_set_streams(self, transceiver: int, stream_ids: Sequence[str]) -> Plan:

@@ -28,7 +28,7 @@ from rtcpeer.sdp.model import (
     Ssrc,
     SsrcGroup,
 )
-from rtcpeer.values import Candidate, Codec, Direction, Fingerprint, IceParameters
+from rtcpeer.values import Candidate, Codec, Direction, Fingerprint, HeaderExtension, IceParameters
 
 RTP_PROTOCOL = "UDP/TLS/RTP/SAVPF"
 DATA_PROTOCOL = "UDP/DTLS/SCTP"
@@ -113,7 +113,9 @@ def offered_rtp(
         mid=mid,
         direction=record.direction,
         codecs=codecs,
-        header_extensions=ids.numbered(abilities.header_extensions, section),
+        header_extensions=ids.numbered(
+            extension_rules.to_offer(wanted_extensions(record, settings)), section
+        ),
         rtcp_mux=True,
         rtcp_mux_only=previous is None,
         rtcp_reduced_size=agreed is None or agreed.rtcp_reduced_size,
@@ -127,6 +129,28 @@ def offered_rtp(
         return _pausing(media, record, cname, settings)
     rids = tuple([e.rid for e in record.encodings if e.rid is not None]) if len(record.encodings) > 1 else ()
     return _sending(media, record, rids, cname, settings)
+
+
+def wanted_extensions(record: Transceiver, settings: EngineSettings) -> tuple[HeaderExtension, ...]:
+    """[[HeaderExtensionsToNegotiate]] of a transceiver (webrtc-extensions)."""
+    chosen = record.extensions_to_negotiate
+    return settings.capabilities(record.kind).header_extensions if chosen is None else chosen
+
+
+def _answerable_extensions(record: Transceiver, settings: EngineSettings) -> tuple[HeaderExtension, ...]:
+    """The extensions that an answer may have: what the program has chosen, else all that we have.
+
+    Deviation: "and is also present in [[HeaderExtensionsToNegotiate]] with a direction different from stopped". One
+    that we never offer by ourselves is answered where the program has not decided: the other side asked for it.
+    """
+    return tuple(
+        [
+            replace(e, direction=Direction.SENDRECV)
+            if record.extensions_to_negotiate is None and e.direction is Direction.STOPPED
+            else e
+            for e in wanted_extensions(record, settings)
+        ]
+    )
 
 
 def answered_rtp(
@@ -148,7 +172,8 @@ def answered_rtp(
         direction=direction,
         codecs=codecs,
         header_extensions=extension_rules.with_feedback(
-            extension_rules.answered(offer.header_extensions, abilities.header_extensions), codecs
+            extension_rules.answered(offer.header_extensions, _answerable_extensions(record, settings)),
+            codecs,
         ),
         rtcp_mux=True,
         rtcp_reduced_size=offer.rtcp_reduced_size,

@@ -58,6 +58,9 @@ class Transceiver:
         current_direction: [[CurrentDirection]]; None before negotiation and after stopping.
         fired_direction, stopping, stopped: the slots of these names. [[Receptive]] is ``receive_parameters.active``.
         preferred_codecs: [[PreferredCodecs]].
+        extensions_to_negotiate: [[HeaderExtensionsToNegotiate]] (webrtc-extensions) once the program has set it; None:
+            those of the capabilities.
+        negotiated_extensions: [[NegotiatedHeaderExtensions]]; None before an answer.
         has_track: whether the sender has a track now; track_id: id of its (last) track, for msid.
         used_add_track: a track was attached by addTrack (such a transceiver survives rollback).
         made_by_add_track: addTrack made it, or kept it alive; only such a one is found for a remote section.
@@ -87,6 +90,8 @@ class Transceiver:
     stopping: bool = False
     stopped: bool = False
     preferred_codecs: tuple[Codec, ...] = ()
+    extensions_to_negotiate: tuple[HeaderExtension, ...] | None = None
+    negotiated_extensions: tuple[HeaderExtension, ...] | None = None
     has_track: bool = False
     track_id: str | None = None
     used_add_track: bool = False

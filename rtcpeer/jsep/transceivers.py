@@ -27,6 +27,8 @@ def create(
 ) -> Transceiver:
     """Create an RTCRtpTransceiver with its sender and receiver; it joins the set."""
     encodings = init.encodings or (default_encoding(init.kind),)
+    # webrtc-extensions: [[HeaderExtensionsToNegotiate]] is that of the first transceiver of the same kind
+    first = next((t for t in draft.transceivers if t.kind is init.kind and not t.stopping), None)
     record = Transceiver(
         id=draft.next_transceiver,
         kind=init.kind,
@@ -35,6 +37,7 @@ def create(
         track_id=sender_id(draft, init.track_id, identifier),
         stream_ids=tuple(dict.fromkeys(init.stream_ids)),
         encodings=tuple([with_ssrcs(e, init.kind, ssrc) for e in encodings]),
+        extensions_to_negotiate=None if first is None else first.extensions_to_negotiate,
         made_by_add_track=init.pairs_with_remote,
         created_by_remote=by_remote,
         remote_track_id=remote_track_id,

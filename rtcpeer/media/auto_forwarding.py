@@ -100,6 +100,7 @@ def _changes_pixels(encoding: SendEncoding) -> bool:
     """Whether an encoding asks for something that only an encoder can do."""
     return (
         encoding.scale != 1.0
+        or encoding.scale_resolution_down_to is not None
         or encoding.max_framerate is not None
         or encoding.max_bitrate is not None
         or encoding.bitrate_limit is not None

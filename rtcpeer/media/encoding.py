@@ -41,6 +41,7 @@ class EncodeRequest:
     Attributes:
         shared: somebody else uses the same frame object now.
         disabled: the track is disabled: silence or black.
+        scale_down_to: the most pixels of width and of height instead of ``scale_down_by``, whichever way it stands.
         tells_turns: the other end turns pictures itself when it is told; else they are sent upright.
     """
 
@@ -54,6 +55,7 @@ class EncodeRequest:
     disabled: bool
     tells_turns: bool = False
     bitrate_limit: int | None = None
+    scale_down_to: tuple[int, int] | None = None
 
 
 @record(frozen=True, slots=True)
@@ -246,10 +248,10 @@ def prepare_picture(frame: VideoFrame, request: EncodeRequest) -> VideoFrame:
     """The picture that the encoder gets: black, scaled, or a copy where others use the same object."""
     if request.disabled:
         frame = blank(frame)  # type: ignore[assignment]
-    if request.scale_down_by > 1.0:
+    width, height = _sent_size(frame.width, frame.height, request)
+    if (width, height) != (frame.width, frame.height):
         # both even, for the halved planes of colour
-        width = max(2, int(frame.width / request.scale_down_by) // 2 * 2)
-        height = max(2, int(frame.height / request.scale_down_by) // 2 * 2)
+        width, height = max(2, width // 2 * 2), max(2, height // 2 * 2)
         return frame.reformat(width=width, height=height, format="yuv420p")
     if request.shared and not request.disabled:
         # an encoder writes into the frame (picture type, time base)
@@ -258,6 +260,18 @@ def prepare_picture(frame: VideoFrame, request: EncodeRequest) -> VideoFrame:
         # what the picture was for a decoder says nothing to an encoder
         frame.pict_type = PictureType.NONE
     return frame
+
+
+def _sent_size(width: int, height: int, request: EncodeRequest) -> tuple[int, int]:
+    """Width and height of a picture as the encoding asks for it: never larger, and of the same shape."""
+    if request.scale_down_to is None:
+        scale = request.scale_down_by
+        return (int(width / scale), int(height / scale)) if scale > 1.0 else (width, height)
+    long, short = max(width, height), min(width, height)
+    most_long, most_short = max(request.scale_down_to), min(request.scale_down_to)
+    # the side that is furthest above its limit decides
+    most, side = (most_long, long) if most_long * short <= most_short * long else (most_short, short)
+    return (width * most // side, height * most // side) if most < side else (width, height)
 
 
 def copy_picture(frame: VideoFrame) -> VideoFrame:

@@ -154,6 +154,7 @@ class SendStream:
             codec.name.upper(),
             codec.fmtp,
             encoding.scale,
+            encoding.scale_resolution_down_to,
             encoding.max_bitrate,
             encoding.bitrate_limit,
             encoding.max_framerate,

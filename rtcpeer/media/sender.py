@@ -587,6 +587,7 @@ class MediaSender:
             format=stream.format,
             force_keyframe=stream.force_keyframe and now - stream.keyframe_at > KEYFRAME_INTERVAL,
             scale_down_by=encoding.scale,
+            scale_down_to=encoding.scale_resolution_down_to,
             max_bitrate=encoding.max_bitrate,
             estimate=estimate,
             shared=source.is_shared or active > 1,

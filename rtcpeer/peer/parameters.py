@@ -54,9 +54,14 @@ class RTCRtpHeaderExtensionParameters:
 
 @record(slots=True)
 class RTCRtpHeaderExtensionCapability:
-    """A header extension that can be negotiated (webrtc-pc 5.2.12)."""
+    """A header extension that can be negotiated (webrtc-pc 5.2.12, webrtc-extensions "RTP header extension control").
+
+    Attributes:
+        direction: "sendrecv", "sendonly", "recvonly", "inactive", or "stopped": not negotiated.
+    """
 
     uri: str
+    direction: str = "sendrecv"
 
 
 @record(slots=True)
@@ -65,6 +70,19 @@ class RTCRtcpParameters:
 
     cname: str | None = None
     reducedSize: bool | None = None
+
+
+@record(slots=True)
+class RTCResolutionRestriction:
+    """The most pixels that pictures are sent with, whichever way they stand (webrtc-extensions).
+
+    Attributes:
+        maxWidth: at least 1.
+        maxHeight: at least 1.
+    """
+
+    maxWidth: int
+    maxHeight: int
 
 
 @record(slots=True)
@@ -77,6 +95,8 @@ class RTCRtpEncodingParameters:
         maxBitrate: in bit/s.
         maxFramerate: in frames per second.
         scaleResolutionDownBy: 1.0 or more; 2.0 sends half the width and height.
+        scaleResolutionDownTo: the most pixels instead (webrtc-extensions): pictures are never made larger and keep
+            their shape. For all active encodings or for none; then `scaleResolutionDownBy` counts for nothing.
         codec: which of the negotiated codecs to use; None for the first.
     """
 
@@ -89,6 +109,7 @@ class RTCRtpEncodingParameters:
     priority: str = "low"
     networkPriority: str = "low"
     scalabilityMode: str | None = None
+    scaleResolutionDownTo: RTCResolutionRestriction | None = None
 
 
 @record(slots=True)
@@ -187,9 +208,16 @@ def header_extension_parameters(
     return [RTCRtpHeaderExtensionParameters(e.uri, e.id) for e in extensions if e.id is not None]
 
 
+def header_extension_capabilities(
+    extensions: Iterable[HeaderExtension],
+) -> list[RTCRtpHeaderExtensionCapability]:
+    """Header extensions with the directions they are negotiated in, in order."""
+    return [RTCRtpHeaderExtensionCapability(e.uri, e.direction.value) for e in extensions]
+
+
 def encoding_parameters(encoding: SendEncoding, *, kind: str) -> RTCRtpEncodingParameters:
     """The W3C dictionary of one encoding; members that audio does not have stay absent."""
-    scale = encoding.scale_resolution_down_by
+    scale, most = encoding.scale_resolution_down_by, encoding.scale_resolution_down_to
     return RTCRtpEncodingParameters(
         rid=encoding.rid,
         active=encoding.active,
@@ -200,6 +228,7 @@ def encoding_parameters(encoding: SendEncoding, *, kind: str) -> RTCRtpEncodingP
         priority=encoding.priority.value,
         networkPriority=encoding.network_priority.value,
         scalabilityMode=encoding.scalability_mode,
+        scaleResolutionDownTo=None if most is None else RTCResolutionRestriction(*most),
     )
 
 
@@ -231,6 +260,20 @@ def read_codec(name: str, value: Any) -> Codec:
     )
 
 
+def read_header_extension(name: str, value: Any) -> HeaderExtension:
+    """An RTCRtpHeaderExtensionCapability.
+
+    Raises:
+        TypeError: a required member is missing, or it is no direction.
+    """
+    given = webidl.present(name, value)
+    for member in ("uri", "direction"):
+        if not given.get(member):
+            raise TypeError(f"{name}: the member {member!r} is required")
+    direction = webidl.enumeration(f"{name}.direction", given["direction"], Direction)
+    return HeaderExtension(str(given["uri"]), direction=direction)
+
+
 def read_encoding(name: str, value: Any) -> SendEncoding:
     """An RTCRtpEncodingParameters; SSRCs are the engine's.
 
@@ -256,6 +299,9 @@ def read_encoding(name: str, value: Any) -> SendEncoding:
         else None,
         max_framerate=number("maxFramerate"),
         scale_resolution_down_by=number("scaleResolutionDownBy"),
+        scale_resolution_down_to=_read_size(
+            f"{name}.scaleResolutionDownTo", given.get("scaleResolutionDownTo")
+        ),
         priority=webidl.enumeration(f"{name}.priority", given.get("priority", "low"), Priority),
         network_priority=webidl.enumeration(
             f"{name}.networkPriority", given.get("networkPriority", "low"), Priority
@@ -263,6 +309,17 @@ def read_encoding(name: str, value: Any) -> SendEncoding:
         codec=read_codec(f"{name}.codec", given["codec"]) if "codec" in given else None,
         scalability_mode=given.get("scalabilityMode"),
     )
+
+
+def _read_size(name: str, value: Any) -> tuple[int, int] | None:
+    """An RTCResolutionRestriction; 0 stands for a side that is not said, which is no more allowed than 0 is."""
+    if value is None:
+        return None
+    given = webidl.present(name, value)
+    width, height = (
+        webidl.unsigned(f"{name}.{side}", given.get(side, 0)) for side in ("maxWidth", "maxHeight")
+    )
+    return width, height
 
 
 @record(frozen=True, slots=True)
@@ -352,5 +409,5 @@ def capabilities(kind: str, *, sending: bool) -> RTCRtpCapabilities | None:
     own = engine_capabilities(kind)
     return RTCRtpCapabilities(
         codecs=[codec_capability(codec) for codec in (own.send if sending else own.receive)],
-        headerExtensions=[RTCRtpHeaderExtensionCapability(e.uri) for e in own.header_extensions],
+        headerExtensions=header_extension_capabilities(own.header_extensions),
     )

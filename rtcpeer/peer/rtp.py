@@ -6,16 +6,19 @@ the engine's records; nothing of it is stored here.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rtcpeer import webidl
 from rtcpeer.errors import InvalidStateError, RTCRangeError
+from rtcpeer.jsep.sections import wanted_extensions
 from rtcpeer.peer import parameters as dictionaries
 from rtcpeer.peer.core.transceiver import TransceiverCore
 from rtcpeer.peer.errors import w3c_errors
 from rtcpeer.peer.parameters import (
     RTCRtpCapabilities,
     RTCRtpContributingSource,
+    RTCRtpHeaderExtensionCapability,
     RTCRtpReceiveParameters,
     RTCRtpSynchronizationSource,
     capabilities,
@@ -267,6 +270,51 @@ class RTCRtpTransceiver:
         ]
         core = self._core
         core.session.carry_out(core.session.engine.operations.plan_set_codec_preferences(core.id, chosen))
+
+    def getHeaderExtensionsToNegotiate(self) -> list[RTCRtpHeaderExtensionCapability]:
+        """The RTP header extensions of this transceiver and the direction that it wants each in (webrtc-extensions).
+
+        A change of the list counts when it is given to `setHeaderExtensionsToNegotiate`.
+        """
+        core = self._core
+        return dictionaries.header_extension_capabilities(
+            wanted_extensions(core.record, core.session.engine.settings)
+        )
+
+    @w3c_errors
+    def setHeaderExtensionsToNegotiate(self, extensions: Any) -> None:
+        """Choose the direction of each RTP header extension; "stopped" keeps it out (webrtc-extensions).
+
+        The next offer or answer goes by it, and transceivers of the same kind that are made later begin with the choice
+        of the first. Nothing is negotiated by itself.
+
+        Args:
+            extensions: the list of `getHeaderExtensionsToNegotiate` with other directions.
+
+        Raises:
+            InvalidModificationError: another extension or another order, or a mandatory extension (that of MID) is not
+                "sendrecv".
+            TypeError: the uri or the direction is missing, or it is no direction.
+        """
+        chosen = [
+            dictionaries.read_header_extension(f"extensions[{i}]", e)
+            for i, e in enumerate(webidl.sequence("extensions", extensions))
+        ]
+        core = self._core
+        core.session.carry_out(core.session.engine.operations.plan_set_header_extensions(core.id, chosen))
+
+    def getNegotiatedHeaderExtensions(self) -> list[RTCRtpHeaderExtensionCapability]:
+        """The RTP header extensions with the direction that was negotiated for each (webrtc-extensions).
+
+        All are "stopped" before the first answer; the specification has an empty list then, browsers have this.
+        """
+        core = self._core
+        record = core.record
+        negotiated = record.negotiated_extensions
+        if negotiated is None:
+            wanted = wanted_extensions(record, core.session.engine.settings)
+            negotiated = tuple(dataclasses.replace(e, direction=Direction.STOPPED) for e in wanted)
+        return dictionaries.header_extension_capabilities(negotiated)
 
     def __repr__(self) -> str:
         record = self._core.record

@@ -174,7 +174,7 @@ class RTCRtpSender:
 
         Args:
             parameters: what `getParameters` gave, with `encodings` changed: active, maxBitrate (bit/s),
-                maxFramerate (1/s), scaleResolutionDownBy, priority, codec.
+                maxFramerate (1/s), scaleResolutionDownBy, scaleResolutionDownTo, priority, codec.
             options: `encodingOptions` (also as keyword) is a list of mappings with `keyFrame`.
 
         Raises:
@@ -221,7 +221,8 @@ class RTCRtpSender:
             core.kind, record.encodings, encodings, record.send_codecs, capabilities
         )
         given = webidl.members("RTCSetParameterOptions", options, keywords, ("encodingOptions",))
-        key_frames = self._key_frames(given, len(encodings))
+        # webrtc-extensions: for audio the options are as good as empty
+        key_frames = self._key_frames(given, len(encodings)) if core.kind == "video" else []
         core.session.watchers.call("setParameters", _describe_encodings(core.record.mid, encodings))
         with core.session.parameters_pending:
             # 8, 8.1.1

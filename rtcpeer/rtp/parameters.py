@@ -39,6 +39,8 @@ class SendEncoding:
             `SendParameters` only.
         max_framerate: in frames/s; None for the track's own; 0 sends no frame.
         scale_resolution_down_by: at least 1.0; None where the program has not said it (see `scale`).
+        scale_resolution_down_to: the most pixels of width and of height, whichever way the picture stands; then
+            ``scale_resolution_down_by`` counts for nothing (webrtc-extensions).
         codec: the codec to use when it is not the first of the section.
         scalability_mode: webrtc-svc 4; None for the codec's default.
     """
@@ -51,6 +53,7 @@ class SendEncoding:
     bitrate_limit: int | None = None
     max_framerate: float | None = None
     scale_resolution_down_by: float | None = None
+    scale_resolution_down_to: tuple[int, int] | None = None
     priority: Priority = Priority.LOW
     network_priority: Priority = Priority.LOW
     codec: Codec | None = None
@@ -59,6 +62,8 @@ class SendEncoding:
     @property
     def scale(self) -> float:
         """By what width and height are divided before they are encoded."""
+        if self.scale_resolution_down_to is not None:
+            return 1.0
         return self.scale_resolution_down_by or 1.0
 
 

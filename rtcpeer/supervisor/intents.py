@@ -33,6 +33,7 @@ class SupervisedSender:
         self._streams = streams
         self._init = dict(init) if init is not None else None  # None: addTrack, which takes what is there
         self._codecs: tuple[Any, ...] | None = None  # None: never chosen
+        self._extensions: tuple[Any, ...] | None = None  # likewise
         self._encodings: tuple[Any, ...] = ()  # as the last connection had them; empty: as it began
         self._pc: Any = None
         self._transceiver: TransceiverLike | None = None
@@ -91,6 +92,21 @@ class SupervisedSender:
             self._transceiver.setCodecPreferences(list(chosen))
         self._codecs = chosen
 
+    def setHeaderExtensionsToNegotiate(self, extensions: Iterable[Any]) -> None:
+        """Set the directions of RTP header extensions, as of RTCRtpTransceiver, now and over all further connections.
+
+        Raises:
+            InvalidStateError: it was removed, or there is no connection yet.
+            InvalidModificationError, TypeError: from the connection in force; nothing was changed.
+        """
+        if self._removed:
+            raise InvalidStateError("the sender was removed")
+        if self._transceiver is None:
+            raise InvalidStateError("there is no connection yet")
+        chosen = tuple(extensions)
+        self._transceiver.setHeaderExtensionsToNegotiate(list(chosen))
+        self._extensions = chosen
+
     def getParameters(self) -> Any:
         """The parameters of the RTCRtpSender in force; change the encodings and give it to `setParameters`.
 
@@ -145,6 +161,8 @@ class SupervisedSender:
         self._pc, self._transceiver = pc, transceiver
         if self._codecs is not None and transceiver is not None:
             transceiver.setCodecPreferences(list(self._codecs))
+        if self._extensions is not None and transceiver is not None:
+            transceiver.setHeaderExtensionsToNegotiate(list(self._extensions))
         return unfinished
 
     def remove(self) -> None:

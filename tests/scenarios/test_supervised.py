@@ -203,10 +203,18 @@ async def test_codecs_encodings_and_directions_are_those_of_the_next_connection_
         audio = bots.alice.addTrack(sound)
         layers = [{"rid": "low", "scaleResolutionDownBy": 4.0}, {"rid": "high"}]
         video = bots.alice.addTransceiver(picture, direction="sendonly", sendEncodings=layers)
+        level = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
         pcma = [c for c in RTCRtpSender.getCapabilities("audio").codecs if c.mimeType == "audio/PCMA"]
         audio.setCodecPreferences(pcma)
         await asyncio.sleep(1)
         audio.transceiver.direction = "sendonly"
+        extensions = audio.transceiver.getHeaderExtensionsToNegotiate()
+        next(e for e in extensions if e.uri == level).direction = "stopped"
+        audio.setHeaderExtensionsToNegotiate(extensions)
+        sizes = video.getParameters()
+        for encoding in sizes.encodings:
+            encoding.scaleResolutionDownTo = {"maxWidth": 320, "maxHeight": 180}
+        await video.setParameters(sizes)
         for sender, bitrate in ((audio, 20_000), (video, 90_000)):
             parameters = sender.getParameters()
             parameters.encodings[0].maxBitrate = bitrate
@@ -223,6 +231,8 @@ async def test_codecs_encodings_and_directions_are_those_of_the_next_connection_
             assert [(e.rid, e.maxBitrate, e.scaleResolutionDownBy) for e in encodings][:1] == [
                 ("low", 90_000, 4.0)
             ]
+            assert {e.scaleResolutionDownTo.maxWidth for e in encodings} == {320}
+            assert level not in bots.alice.pc.localDescription.sdp
             assert [t.direction for t in bots.alice.pc.getTransceivers()] == ["sendonly", "sendonly"]
         with pytest.raises(InvalidModificationError):
             audio.setCodecPreferences([{"mimeType": "audio/none", "clockRate": 1}])
@@ -232,5 +242,7 @@ async def test_codecs_encodings_and_directions_are_those_of_the_next_connection_
         bots.alice.removeTrack(audio)
         with pytest.raises(InvalidStateError):
             audio.setCodecPreferences([])
+        with pytest.raises(InvalidStateError):
+            audio.setHeaderExtensionsToNegotiate(extensions)
         sound.stop()
         picture.stop()

@@ -50,6 +50,28 @@ def test_numbers_out_of_range(bad: dict[str, float]) -> None:
         check_update(VIDEO, [SendEncoding()], [SendEncoding(**bad)], (), ())
 
 
+@pytest.mark.parametrize("bad", [(0, 90), (160, 0), (0, 0)])
+def test_a_size_has_two_sides(bad: tuple[int, int]) -> None:
+    with pytest.raises(OperationError, match="maxWidth"):
+        check_new(VIDEO, [SendEncoding(scale_resolution_down_to=bad)], (), 3)
+    with pytest.raises(InvalidModificationError, match="maxWidth"):
+        check_update(VIDEO, [SendEncoding()], [SendEncoding(scale_resolution_down_to=bad)], (), ())
+
+
+def test_a_size_is_for_all_active_encodings() -> None:
+    some = [SendEncoding(rid="a", scale_resolution_down_to=(160, 90)), SendEncoding(rid="b")]
+    with pytest.raises(OperationError, match="all active"):
+        check_new(VIDEO, some, (), 3)
+    with pytest.raises(InvalidModificationError, match="all active"):
+        check_update(VIDEO, some, some, (), ())
+    some[1] = replace(some[1], active=False)
+    for sizes in (check_new(VIDEO, some, (), 3), check_update(VIDEO, some, some, (), ())):
+        assert [e.scale_resolution_down_to for e in sizes] == [(160, 90), None]
+    assert [e.scale for e in some] == [1.0, 1.0]
+    (sound,) = check_new(AUDIO, [SendEncoding(scale_resolution_down_to=(0, 0))], (), 3)
+    assert sound.scale_resolution_down_to is None
+
+
 def test_no_frames_at_all_can_be_asked_for() -> None:
     """Browsers, and the W3C suite, take 0.0 in addTransceiver too, where webrtc-pc 5.1 wants more."""
     nothing = [SendEncoding(max_framerate=0.0)]

@@ -255,7 +255,10 @@ async def test_encodings():
     assert {(f.width, f.height) for f in frames} == {(64, 48)}
     assert call.outbound["targetBitrate"] == 60_000
 
-    call.update(scale_resolution_down_by=1.0, max_framerate=0)
+    call.update(scale_resolution_down_by=2.0, scale_resolution_down_to=(96, 96))
+    assert {(f.width, f.height) for f in (await call.frames(6))[-2:]} == {(96, 72)}
+
+    call.update(scale_resolution_down_by=1.0, scale_resolution_down_to=None, max_framerate=0)
     await asyncio.sleep(0.03)
     sent = call.outbound["framesSent"]
     await asyncio.sleep(0.05)

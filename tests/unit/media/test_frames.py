@@ -131,6 +131,28 @@ def test_scaled_pictures_have_even_sizes(scale, size):
     assert scaled.pts == 5
 
 
+@pytest.mark.parametrize(
+    ("size", "most", "sent"),
+    [
+        ((1280, 720), (640, 360), (640, 360)),
+        ((1280, 720), (360, 640), (640, 360)),
+        ((720, 1280), (640, 360), (360, 640)),
+        ((120, 60), (60, 60), (60, 30)),
+        ((120, 60), (1000, 30), (60, 30)),
+        ((120, 60), (1920, 1080), (120, 60)),
+        ((1920, 1080), (854, 480), (852, 480)),
+        ((120, 60), (1, 1), (2, 2)),
+    ],
+)
+def test_a_picture_is_no_larger_than_its_encoding_allows(size, most, sent):
+    """Of the same shape, whichever way it stands, and never made larger; the factor counts for nothing then."""
+    wanted = request(picture(*size), scale_down_to=most, scale_down_by=4.0)
+
+    shown = prepare_picture(wanted.frame, wanted)
+
+    assert (shown.width, shown.height) == sent
+
+
 def test_what_others_use_is_copied():
     frame = picture()
 

@@ -30,7 +30,9 @@ IDL = {
     "RTCRtpReceiver": """
         track transport getCapabilities getParameters getContributingSources getSynchronizationSources getStats
         jitterBufferTarget transform""",
-    "RTCRtpTransceiver": "mid sender receiver direction currentDirection stop setCodecPreferences",
+    "RTCRtpTransceiver": """
+        mid sender receiver direction currentDirection stop setCodecPreferences getHeaderExtensionsToNegotiate
+        setHeaderExtensionsToNegotiate getNegotiatedHeaderExtensions""",
     "RTCDataChannel": """
         label ordered maxPacketLifeTime maxRetransmits protocol negotiated id readyState bufferedAmount
         bufferedAmountLowThreshold binaryType priority send close onopen onbufferedamountlow onerror onclosing onclose

@@ -126,6 +126,43 @@ async def test_codec_preferences(pc, other):
         transceiver.setCodecPreferences(None)
 
 
+async def test_header_extensions(pc, other):
+    """The control of webrtc-extensions, through its dictionaries; the rules are tests of `rtcpeer.jsep`."""
+    transceiver = pc.addTransceiver("video")
+    turned = "urn:3gpp:video-orientation"
+    wanted = transceiver.getHeaderExtensionsToNegotiate()
+    assert {e.direction for e in wanted if "sdes" in e.uri} == {"sendrecv"}
+    assert [e.direction for e in transceiver.getNegotiatedHeaderExtensions()] == ["stopped"] * len(wanted)
+    assert [e.uri for e in RTCRtpSender.getCapabilities("video").headerExtensions] == [e.uri for e in wanted]
+    next(e for e in wanted if e.uri == turned).direction = "stopped"
+    assert turned in (await pc.createOffer()).sdp  # a copy
+    transceiver.setHeaderExtensionsToNegotiate(wanted)
+    assert transceiver.getHeaderExtensionsToNegotiate() == wanted
+    await pc.setLocalDescription()
+    assert turned not in pc.localDescription.sdp
+    await other.setRemoteDescription(pc.localDescription)
+    await other.setLocalDescription()
+    await pc.setRemoteDescription(other.localDescription)
+    for side in (transceiver, other.getTransceivers()[0]):
+        negotiated = {e.uri: e.direction for e in side.getNegotiatedHeaderExtensions()}
+        assert negotiated[turned] == "stopped"
+        assert negotiated["urn:ietf:params:rtp-hdrext:sdes:mid"] == "sendrecv"
+    # mappings are taken, too
+    transceiver.setHeaderExtensionsToNegotiate([{"uri": e.uri, "direction": "sendrecv"} for e in wanted])
+    assert turned in (await pc.createOffer()).sdp
+    for wrong in (
+        None,
+        [{"uri": turned}],
+        [{"direction": "sendrecv"}],
+        [{"uri": "", "direction": "sendrecv"}],
+        [{"uri": turned, "direction": "both"}],
+    ):
+        with pytest.raises(TypeError):
+            transceiver.setHeaderExtensionsToNegotiate(wrong)
+    with pytest.raises(InvalidModificationError, match="directions"):
+        transceiver.setHeaderExtensionsToNegotiate(wanted[1:])
+
+
 # --- senders --------------------------------------------------------------------------------------
 
 
