@@ -9,7 +9,6 @@ type is a ``TypeError`` that names the member, and None stands for "absent".
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import enum
 import math
 from collections.abc import Collection, Iterable, Mapping
@@ -119,6 +118,8 @@ def nearest(word: str, known: Collection[str]) -> str:
         word: what was given.
         known: what it could have been.
     """
+    import difflib  # which few programs need
+
     by_lower = {one.lower(): one for one in sorted(known)}
     found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     if found:

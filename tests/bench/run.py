@@ -27,8 +27,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.interop import node
-
 STACKS = ("rtcpeer", "aiortc")
 # measured beside them where it is installed (pip install wrtc): libwebrtc under Python
 LIBWEBRTC = "wrtc"
@@ -472,6 +470,14 @@ def measured_apart(name: str, stack: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def node_places() -> list[Path]:
+    """Where packages of Node may be."""
+    # not where Python is measured: pytest comes with it, which nearly doubles what a process has to import
+    from tests.interop import node
+
+    return node.places()
+
+
 def command_of(stack: str, name: str, folder: str) -> list[str] | str:
     """How a stack that is no Python is measured, or why it cannot be."""
     here = Path(__file__).parent
@@ -487,7 +493,7 @@ def command_of(stack: str, name: str, folder: str) -> list[str] | str:
             )
         return [str(program), name]
     package = NODE_PACKAGES[stack]
-    if not shutil.which("node") or not any((place / package).is_dir() for place in node.places()):
+    if not shutil.which("node") or not any((place / package).is_dir() for place in node_places()):
         return f"not installed: nodejs, and {package} from npm in build/npm or NODE_PATH"
     return ["node", "--expose-gc", str(here / "node_pairs.js"), stack, name]
 
@@ -497,7 +503,7 @@ def measure_other(stack: str, name: str, folder: str) -> dict[str, Any]:
     command = command_of(stack, name, folder)
     if isinstance(command, str):
         return {"skipped": command}
-    env = {**os.environ, "NODE_PATH": os.pathsep.join(map(str, node.places()))}
+    env = {**os.environ, "NODE_PATH": os.pathsep.join(map(str, node_places()))}
     try:
         run = subprocess.run(
             command, env=env, capture_output=True, text=True, check=False, timeout=OTHERS_TIMEOUT
