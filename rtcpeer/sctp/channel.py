@@ -71,7 +71,13 @@ class ChannelListener(Protocol):
 
 
 class ChannelOwner(Protocol):
-    """The transport, seen from a channel."""
+    """The transport, seen from a channel.
+
+    Attributes:
+        flushes: how often channels have been asked for what they have to send.
+    """
+
+    flushes: int
 
     def schedule(self, channel: DataChannel) -> None:
         """The channel has something to send."""
@@ -126,8 +132,8 @@ class DataChannel:
         self.buffered_amount_low_threshold: int = 0
         self.listener = listener
         self._owner = owner
-        # payload protocol, bytes, what of them counts, when it is given up
-        self._queue: deque[tuple[int, bytes, int, float | None]] = deque()
+        # payload protocol, bytes, what of them counts; with a lifetime, when it is over and `flushes` as it was queued
+        self._queue: deque[tuple[int, bytes, int, tuple[float, int] | None]] = deque()
         # of a channel that is closed
         self._unacknowledged: int | None = None
         # RFC 8832 section 6: until the OPEN is acknowledged, messages are sent in order
@@ -154,9 +160,9 @@ class DataChannel:
         self._messages_sent += 1
         self._bytes_sent += size
         lifetime = self.parameters.max_packet_life_time
-        expiry = None if lifetime is None else self._owner.time() + lifetime / 1000
+        limit = None if lifetime is None else (self._owner.time() + lifetime / 1000, self._owner.flushes)
         # an empty message is sent as one byte that means nothing (RFC 8831 section 6.6)
-        self._queue.append((protocol, body or b"\0", size, expiry))
+        self._queue.append((protocol, body or b"\0", size, limit))
         self._owner.schedule(self)
 
     def close(self) -> None:
@@ -173,7 +179,7 @@ class DataChannel:
         """
         if self._unacknowledged is not None:
             return self._unacknowledged
-        queued = sum(protocol != PPID_DCEP for protocol, _body, _size, _expiry in self._queue)
+        queued = sum(protocol != PPID_DCEP for protocol, _body, _size, _limit in self._queue)
         return queued + self._owner.unacknowledged(self)
 
     def stats(self) -> dict[str, Any]:
@@ -210,9 +216,17 @@ class DataChannel:
         """Queue a DCEP message before what is queued."""
         self._queue.appendleft((PPID_DCEP, message, 0, None))
 
-    def write_one(self, association: Association) -> int:
-        """Give the next message to SCTP; how many bytes it has."""
-        protocol, body, size, expiry = self._queue.popleft()
+    def write_one(self, association: Association, now: float) -> int:
+        """Give the next message to SCTP; how many bytes it has.
+
+        A lifetime, which may be 0, ends no message that only waited for its turn of the loop: that is sent once.
+        """
+        protocol, body, size, limit = self._queue.popleft()
+        expiry = None
+        if limit is not None:
+            expiry, flushes = limit
+            if flushes == self._owner.flushes:
+                expiry = max(expiry, now)
         parameters = self.parameters
         assert self.id is not None
         if protocol == PPID_DCEP:

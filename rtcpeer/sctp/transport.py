@@ -95,6 +95,7 @@ class DataTransport:
         self, listener: DataListener, *, max_channels: int = DEFAULT_MAX_CHANNELS, name: str = ""
     ) -> None:
         self.refused: int = 0
+        self.flushes: int = 0
         self.state: SctpTransportState = SctpTransportState.CONNECTING
         self.dtls: DtlsTransport | None = None
         self._listener: DataListener | None = listener
@@ -343,16 +344,18 @@ class DataTransport:
         """Send what there is; which channels' buffered amount has crossed its threshold."""
         low: list[DataChannel] = []
         while True:
+            now = self.time()
             if self._ready and association.is_established:
-                low += self._write(association)
-            packets = association.packets(self.time())
+                low += self._write(association, now)
+            packets = association.packets(now)
             if packets and self.dtls is not None:
                 self.dtls.send_messages(packets)
             if not (self._ready and association.is_starved):
+                self.flushes += 1
                 return low
             # all that was written had to be given up before it was sent: no answer will call for more
 
-    def _write(self, association: Association) -> list[DataChannel]:
+    def _write(self, association: Association, now: float) -> list[DataChannel]:
         """Write messages; which channels' buffered amount has crossed its threshold."""
         ready = self._ready
         low: list[DataChannel] = []
@@ -362,7 +365,7 @@ class DataTransport:
                     break
                 before, written = channel.buffered_amount, 0
                 while True:
-                    written += channel.write_one(association) + _MESSAGE_OVERHEAD
+                    written += channel.write_one(association, now) + _MESSAGE_OVERHEAD
                     if not channel.pending or ready.is_contended or not association.is_writable:
                         break
                 ready.charge(channel, written)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # server charges us for a second allocation, so be slower).
 _FAMILY_STAGGER = 1.0
 _MAX_REDIRECTS = 2
+# A server that takes our address for one in use (437) is asked from three in all (RFC 8656 7.4).
+_MAX_MISMATCHES = 2
 # How long the server of a standing allocation may take to say that it stands, before another is asked for.
 _VERIFY_TIME = 3.0
 
@@ -120,7 +122,7 @@ class AllocationAttempt:
         """Try one address, follow redirects (RFC 8656 7.4), take a new port when ours is in use (437)."""
         server = (host, entry.url.port)
         visited = {server}
-        retries = 1
+        retries = _MAX_MISMATCHES
         while True:
             path, problem = await self._open_path(entry, key, server, deadline)
             if path is None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -788,6 +789,32 @@ async def test_what_is_sent_later_leaves_all_the_same():
     await until(lambda: len(log.messages) == 3)
 
     assert sorted(log.messages) == ["0", "1", "2"]
+    await stop(a, b)
+
+
+async def test_a_lifetime_of_nothing_is_one_try(monkeypatch):
+    """Time goes on until the turn of the loop that sends; what need not wait longer than that is sent."""
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, _, log = await channel_pair(a, b, max_packet_life_time=0)
+    looks = itertools.count()
+    loop_time = a.data.time
+    monkeypatch.setattr(a.data, "time", lambda: loop_time() + next(looks) / 1000)
+    for number in range(3):
+        channel.send(f"{number}")
+    await until(lambda: len(log.messages) == 3)
+    a.pipe.blocked = True
+    for number in range(100):
+        channel.send(f"late {number}" + "x" * 2000)
+    await asyncio.sleep(1)
+    a.pipe.blocked = False
+    a.dtls.wake()
+    await asyncio.sleep(1)
+
+    channel.send("last")
+    await until(lambda: "last" in log.messages)
+
+    assert log.messages == ["0", "1", "2", "last"]
     await stop(a, b)
 
 

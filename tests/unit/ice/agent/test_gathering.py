@@ -193,6 +193,32 @@ def test_a_lying_server_costs_one_error_within_ten_seconds(fault: dict[str, Any]
     run(main())
 
 
+@pytest.mark.parametrize("taken", [1, 2, 3])
+def test_three_ports_are_tried_where_a_server_says_that_they_are_in_use(taken: int) -> None:
+    """437 (RFC 8656 7.4): the NAT gave us a port that a client had which has just crashed."""
+
+    async def main() -> None:
+        network = VirtualNetwork()
+        alice = network.add_host("alice")
+        server = await serve(network)
+        ports: dict[int, None] = {}
+
+        def watch(event: str, packet: Any, _reason: str) -> None:
+            if event == "sent" and packet.data[:2] == b"\0\3":
+                ports[packet.source[1]] = None
+                server.faults.errors = {"allocate": 437} if len(ports) <= taken else {}
+
+        network.tap(watch)
+        agent, log = await gather(alice, IceSettings(servers=(entry(server.turn_url, "u", "p"),)))
+        assert len(ports) == min(taken + 1, 3)
+        assert len(of_kind(agent, CandidateType.RELAY)) == (taken < 3)
+        assert [e.error_code for e in log.of("error")] == [437] * (taken == 3)
+        await agent.close()
+        await server.close()
+
+    run(main())
+
+
 def test_redirect_and_its_end() -> None:
     async def main() -> None:
         network = VirtualNetwork()
