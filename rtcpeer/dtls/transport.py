@@ -222,7 +222,11 @@ class DtlsTransport:
 
             self._departures = Departures(self._send_packet, self._send_segments)
             self._rtp = RtpSession(
-                self._make_srtp, self._departures.take, has_route=self._has_route, name=self._name
+                self._make_srtp,
+                self._departures.take,
+                has_route=self._has_route,
+                round_trip=self._round_trip,
+                name=self._name,
             )
             self._rtp_receive = self._rtp.receive
             if self.is_connected:
@@ -474,6 +478,9 @@ class DtlsTransport:
 
     def _has_route(self) -> bool:
         return self._pipe.has_route
+
+    def _round_trip(self) -> float | None:
+        return self._pipe.round_trip_time
 
     def _first_rto(self) -> float:
         """Twice the round trip, and what the other end's cryptography takes."""

@@ -50,8 +50,6 @@ logger = logging.getLogger(__name__)
 
 # A second key frame is not asked for sooner than this after the first.
 PLI_INTERVAL = 0.3
-# Missing packets are asked for again after this.
-NACK_INTERVAL = 0.06
 # Frames that wait for the decoder: more means that it is too slow.
 DECODE_QUEUE_MAX = 60
 # Streams of one section (an SSRC change, simulcast); older ones are forgotten.
@@ -116,6 +114,8 @@ class MediaReceiver:
         self._workers = Workers()
         # forwards what arrives; made when somebody wants that
         self._tap: ReceiverTap | None = None
+        # runs while a packet of a picture is missing
+        self._repair_timer: asyncio.TimerHandle | None = None
         self.reads: bool = True
         self._watchers: list[Callable[[], None]] = []
         # frames were read without being decoded: decoding begins with a key frame
@@ -157,6 +157,7 @@ class MediaReceiver:
         self._repairs = {}
         if parameters is None:
             self._flowing = False
+            self._stop_repairing()
             self._queue.clear()
             self._playout.clear()
             self._sound.clear()
@@ -340,11 +341,18 @@ class MediaReceiver:
             self._repairs[ssrc] = repaired
         return repaired
 
-    def feed_back(self, ssrc: int, now: float, write: Callable[[int], bytes]) -> None:
-        """Send feedback about a stream."""
+    def repeats(self, ssrc: int) -> bool:
+        """Whether packets of a stream are sent again to who asks for them (NACK was negotiated)."""
+        stream = self._streams.get(ssrc)
+        form = None if stream is None else self._formats.get(stream.payload_type)
+        return form is not None and form.nack
+
+    def ask_packets(self, ssrc: int, numbers: list[int], now: float) -> None:
+        """Send a request for packets of a stream that are missing."""
         stream = self._streams.get(ssrc)
         if stream is not None:
-            self._feed_back(stream, now, write)
+            stream.nacks += 1
+            self._feed_back(stream, now, lambda own: rtcp.write_nack(own, ssrc, numbers))
 
     def ask_keyframe(self, ssrc: int, now: float) -> None:
         """Send a request for a key frame of a stream that is forwarded."""
@@ -359,7 +367,8 @@ class MediaReceiver:
         stream = self._streams.get(packet.ssrc)
         if stream is None:
             stream = self._new_stream(packet.ssrc, form)
-        if stream.payload_type != form.payload_type:
+        # what a correction is wrapped in is no other format of the stream
+        if stream.payload_type != form.payload_type and form.name != "RED":
             stream.payload_type = form.payload_type
             decoded = DECODED_AUDIO.get(form.name)
             if decoded is not None:
@@ -395,6 +404,9 @@ class MediaReceiver:
         if self._flowing and all(now - s.last_packet_at > SILENCE for s in alive):
             self._flowing = False
             self._sink.on_flow(False)
+        for stream in alive:
+            if now - stream.last_packet_at < SILENCE:
+                self._look_after(stream, now)
         return [stream.report(now) for stream in alive]
 
     def on_transport(self, connected: bool) -> None:
@@ -483,23 +495,79 @@ class MediaReceiver:
             self._sound.push(stream, buffer, packet, now, is_made=is_made)
             return
         frames = buffer.add(packet, now)
-        if form.nack:
-            self._nack(stream, buffer, now)
+        if buffer.skipped:
+            self._repair(now)
+        elif self._repair_timer is not None and not buffer.is_lacking and not self._is_lacking():
+            self._stop_repairing()
         if buffer.lost:
-            buffer.lost = False
-            stream.needs_keyframe = True
-            self._send_pli(stream, now)
+            self._on_gap_given_up(stream, buffer, now)
         for frame in frames:
             self._playout.push(stream, frame, now)
 
-    def _nack(self, stream: InboundStream, buffer: FrameBuffer, now: float) -> None:
-        if self._session is None or now - stream.nacked_at <= NACK_INTERVAL:
+    def _on_gap_given_up(self, stream: InboundStream, buffer: FrameBuffer, now: float) -> None:
+        buffer.lost = False
+        stream.needs_keyframe = True
+        self._send_pli(stream, now)
+
+    def _is_lacking(self) -> bool:
+        buffers = (stream.buffer for stream in self._streams.values())
+        return any(isinstance(buffer, FrameBuffer) and buffer.is_lacking for buffer in buffers)
+
+    def _stop_repairing(self) -> None:
+        if self._repair_timer is not None:
+            self._repair_timer.cancel()
+            self._repair_timer = None
+
+    def _repair(self, now: float) -> None:
+        """Ask for packets that are missing, and go on without those that did not come in time.
+
+        Requests and their answers are lost too, so this is repeated though nothing comes any more.
+        """
+        self._stop_repairing()
+        session = self._session
+        if session is None:
             return
-        missing = buffer.missing()
-        if missing:
-            stream.nacked_at = now
-            stream.nacks += 1
-            self._feed_back(stream, now, lambda ssrc: rtcp.write_nack(ssrc, stream.ssrc, missing))
+        dues: list[float] = []
+        for stream in list(self._streams.values()):
+            buffer = stream.buffer
+            if not isinstance(buffer, FrameBuffer):
+                continue
+            buffer.skipped = False
+            frames = buffer.expire(now)
+            if buffer.lost:
+                self._on_gap_given_up(stream, buffer, now)
+            for frame in frames:
+                self._playout.push(stream, frame, now)
+            if not buffer.is_lacking:
+                continue
+            if buffer.due is not None:
+                dues.append(buffer.due)
+            if self.repeats(stream.ssrc):
+                missing = stream.requests.take(buffer.missing(), session.round_trip(), now)
+                if missing:
+                    self.ask_packets(stream.ssrc, missing, now)
+                if stream.requests.due is not None:
+                    dues.append(stream.requests.due)
+        if dues:
+            delay = max(0.001, min(dues) - now)
+            self._repair_timer = asyncio.get_running_loop().call_later(delay, self._on_repair_timer)
+
+    def _on_repair_timer(self) -> None:
+        self._repair_timer = None
+        self._repair(wall_time())
+
+    def _look_after(self, stream: InboundStream, now: float) -> None:
+        """Nothing may have come for a while: the end of a picture may be lost, or a request for a key frame."""
+        buffer = stream.buffer
+        if not isinstance(buffer, FrameBuffer) or now - stream.last_packet_at <= PLI_INTERVAL:
+            return
+        if buffer.note_silence(now):
+            if now - stream.last_packet_at > buffer.wait:
+                self._send_pli(stream, now)
+            self._repair(now)
+        wants = self._sink.wants_frames() or self.encoded.is_read
+        if stream.needs_keyframe and stream.pli_at and wants and stream.ssrc == self._shown:
+            self._need_keyframe(stream, now)
 
     def _need_keyframe(self, stream: InboundStream, now: float) -> None:
         """Ask for a key frame, unless one has begun to arrive: its sender would make another one."""

@@ -2,14 +2,14 @@
 
 While nobody reads the track, that is all that is done with them, beside counting and asking for what is missing; else
 they take the usual way as well. Packets are unwrapped from RTX and RED, corrections and padding are left out.
-Owns: the source, one timer, what is registered at the session. Never: decodes, buffers pictures.
+Owns: the source, two timers, what is registered at the session. Never: decodes, buffers pictures.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from rtcpeer.aio import wall_time
@@ -58,8 +58,11 @@ class TappedReceiver(Protocol):
     def estimate(self, send_time: int, size: int, ssrc: int, form: PayloadFormat, now: float) -> None:
         """Take note of when a packet was sent and came."""
 
-    def feed_back(self, ssrc: int, now: float, write: Callable[[int], bytes]) -> None:
-        """Send feedback about a stream."""
+    def repeats(self, ssrc: int) -> bool:
+        """Whether packets of a stream are sent again to who asks for them."""
+
+    def ask_packets(self, ssrc: int, numbers: list[int], now: float) -> None:
+        """Send a request for packets of a stream that are missing."""
 
     def ask_keyframe(self, ssrc: int, now: float) -> None:
         """Send a request for a key frame."""
@@ -85,6 +88,8 @@ class ReceiverTap:
         self._ssrcs: set[int] = set()
         self._clocks: dict[int, StreamClock] = {}
         self._timer: asyncio.Handle | None = None
+        # runs while a packet is missing
+        self._repair_timer: asyncio.TimerHandle | None = None
         self.source: Source = Source(receiver.kind, self._ask, self._wake)
 
     def attach(self, session: RtpSession | None) -> None:
@@ -132,6 +137,7 @@ class ReceiverTap:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._stop_repairing()
         for output in list(self.source.outputs):
             self.source.remove(output)
 
@@ -212,7 +218,6 @@ class ReceiverTap:
             stream = self._add(packet, inner, rid, now)
         if stream.rid is None and rid is not None:
             stream.rid = rid
-        inbound: InboundStream | None = None
         if not is_counted:
             inbound = receiver.count(packet, inner if is_media else form, now)
             if inbound.rid is None:
@@ -224,8 +229,10 @@ class ReceiverTap:
             stream.skip(packet, now)
         elif is_media:
             stream.take(packet, inner.name, now)
-        if stream.reception.lacking:
-            self._ask_again(stream, inbound, inner, now)
+        if stream.reception.skipped:
+            self._repair(now)
+        elif self._repair_timer is not None and not stream.reception.lacking and not self._is_lacking():
+            self._stop_repairing()
 
     def _add(self, packet: RelayPacket, form: PayloadFormat, rid: str | None, now: float) -> SourceStream:
         assert self._session is not None
@@ -239,22 +246,47 @@ class ReceiverTap:
 
     # -- feedback ----------------------------------------------------------------------------------
 
-    def _ask_again(
-        self, stream: SourceStream, inbound: InboundStream | None, form: PayloadFormat, now: float
-    ) -> None:
-        """Ask for packets that are missing, unless somebody else does; where they do not come, for a key frame."""
-        reception = stream.reception
-        if reception.give_up(now) and stream.is_video and self.source.is_used(stream):
-            self.source.ask(stream, now)
-        if inbound is None or not form.nack:
+    def _is_lacking(self) -> bool:
+        return any(stream.reception.lacking for stream in self.source.streams.values())
+
+    def _stop_repairing(self) -> None:
+        if self._repair_timer is not None:
+            self._repair_timer.cancel()
+            self._repair_timer = None
+
+    def _repair(self, now: float) -> None:
+        """Ask for packets that are missing, unless somebody else does; where they do not come, for a key frame.
+
+        Requests are lost too, so they are repeated though nothing comes any more.
+        """
+        self._stop_repairing()
+        receiver, session = self._receiver, self._session
+        if session is None:
             return
-        wanted = reception.wanted(now)
-        if wanted:
-            numbers = [stream.numbers.sequence_number(number) for number in wanted]
-            inbound.nacks += 1
-            self._receiver.feed_back(
-                stream.ssrc, now, lambda ssrc: rtcp.write_nack(ssrc, stream.ssrc, numbers)
-            )
+        dues: list[float] = []
+        for stream in list(self.source.streams.values()):
+            reception = stream.reception
+            reception.skipped = False
+            if not reception.lacking:
+                continue
+            if reception.give_up(now) and stream.is_video and self.source.is_used(stream):
+                self.source.ask(stream, now)
+            asks = not receiver.reads and receiver.repeats(stream.ssrc)
+            if asks:
+                wanted = reception.wanted(now, session.round_trip())
+                if wanted:
+                    numbers = [stream.numbers.sequence_number(number) for number in wanted]
+                    receiver.ask_packets(stream.ssrc, numbers, now)
+            due = reception.due(asks=asks)
+            if due is not None:
+                dues.append(due)
+        if dues:
+            delay = max(0.001, min(dues) - now)
+            self._repair_timer = asyncio.get_running_loop().call_later(delay, self._on_repair_timer)
+
+    def _on_repair_timer(self) -> None:
+        self._repair_timer = None
+        self._repair(wall_time())
 
     def _ask(self, stream: SourceStream) -> None:
         self._receiver.ask_keyframe(stream.ssrc, wall_time())

@@ -16,6 +16,7 @@ from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.audio_level import audio_level
 from rtcpeer.rtp.contributing_sources import HeardPacket
 from rtcpeer.rtp.jitter_buffer import EncodedFrame, FrameBuffer, SequenceUnwrapper
+from rtcpeer.rtp.packet_requests import PacketRequests
 from rtcpeer.rtp.rendering import Rendering
 from rtcpeer.rtp.sound_buffer import SoundBuffer
 
@@ -108,8 +109,8 @@ class InboundStream:
     _weight: int = 1
     # parameter sets that came before the picture they belong to, in packets of their own
     _configuration: bytes = b""
-    # when missing packets were asked for last, and a key frame
-    nacked_at: float = 0.0
+    # the missing packets that were asked for, and when a key frame was
+    requests: PacketRequests = field(default_factory=PacketRequests)
     pli_at: float = 0.0
     needs_keyframe: bool = True
 

@@ -23,6 +23,8 @@ JUMP = 1000
 # sender does not keep packets for as long.
 OUTAGE = 1.0
 OUTAGE_GAP = 8
+# A frame whose end has not come after so many seconds without any packet has lost it.
+SILENCE = 0.1
 # So many packets are asked for at once.
 NACK_MAX = 128
 
@@ -74,12 +76,14 @@ class FrameBuffer:
 
     Attributes:
         lost: whether a gap was given up since this was last set to False: video needs a key frame then.
+        skipped: whether a packet came before others that it follows, since this was last set to False.
         discarded: packets that came too late or twice.
     """
 
     is_video: ClassVar[bool] = True
     wait: float = VIDEO_WAIT
     lost: bool = False
+    skipped: bool = False
     discarded: int = 0
     _packets: dict[int, _Waiting] = field(default_factory=dict)
     _unwrapper: SequenceUnwrapper = field(default_factory=SequenceUnwrapper)
@@ -91,17 +95,22 @@ class FrameBuffer:
     _gap_since: float | None = None
     # when the last packet came
     _heard_at: float = 0.0
+    # whether frames of this stream end with a marker
+    _has_markers: bool = False
+    # the number that the end of the last frame has, if nothing came for a while: it is missing too
+    _cut: int = -1
 
     def add(self, packet: RtpPacket, now: float) -> list[EncodedFrame]:
         """Take a packet; give the frames that are complete with it."""
         last = self._unwrapper.last
         number = self._unwrapper.unwrap(packet.sequence_number)
         silence, self._heard_at = now - self._heard_at, now
-        if last is not None and (
-            not -JUMP < number - last < JUMP or (silence > OUTAGE and number - last > OUTAGE_GAP)
-        ):
-            self._restart(packet)
-            number = self._unwrapper.last or 0
+        if last is not None and number != last + 1:
+            if not -JUMP < number - last < JUMP or (silence > OUTAGE and number - last > OUTAGE_GAP):
+                self._restart(packet)
+                number = self._unwrapper.last or 0
+            elif number > last:
+                self.skipped = True
         if self._next is None:
             self._next = self._scan = number
         if number < self._next or number in self._packets:
@@ -118,6 +127,45 @@ class FrameBuffer:
             frames += self._complete()
         return frames
 
+    def expire(self, now: float) -> list[EncodedFrame]:
+        """Give up the gap that has lasted too long, though nothing came; give the frames behind it."""
+        if not self._packets or not self._has_waited(now):
+            return []
+        self._give_up(now)
+        return self._complete()
+
+    @property
+    def due(self) -> float | None:
+        """When `expire` has something to give up; None if nothing is waited for."""
+        first, last = self._next, self._unwrapper.last
+        if first is None or last is None or last - first + 1 == len(self._packets):
+            return None
+        since = self._packets[first].at if first in self._packets else self._gap_since
+        return None if since is None else since + self.wait
+
+    @property
+    def is_lacking(self) -> bool:
+        """Whether a packet is missing."""
+        first, last = self._next, self._unwrapper.last
+        if first is None or last is None:
+            return False
+        return last - first + 1 > len(self._packets) or self._cut == last + 1
+
+    def note_silence(self, now: float) -> bool:
+        """Nothing comes now. If the last frame has no end, that was lost: its number is missing from now on.
+
+        Returns:
+            Whether it is.
+        """
+        last = self._unwrapper.last
+        newest = None if last is None else self._packets.get(last)
+        if last is None or newest is None or now - self._heard_at <= SILENCE:
+            return False
+        if not self._has_markers or newest.packet.marker or not newest.packet.payload:
+            return False
+        self._cut = last + 1
+        return True
+
     def lacks(self, sequence_number: int) -> bool:
         """Whether a packet is missing that is still waited for, or would be next."""
         first, last = self._next, self._unwrapper.last
@@ -133,10 +181,11 @@ class FrameBuffer:
     def missing(self) -> list[int]:
         """The sequence numbers that are missing between what was delivered and what has come."""
         first, last = self._next, self._unwrapper.last
-        if first is None or last is None or last - first + 1 <= len(self._packets):
+        if first is None or last is None or not self.is_lacking:
             return []
+        newest = last + 1 if self._cut == last + 1 else last - 1
         # from the newest on, so that whoever leaves out thousands of numbers does not have them counted each time
-        absent = (n & 0xFFFF for n in range(last - 1, first - 1, -1) if n not in self._packets)
+        absent = (n & 0xFFFF for n in range(newest, first - 1, -1) if n not in self._packets)
         found = list(islice(absent, NACK_MAX))
         found.reverse()
         return found
@@ -190,6 +239,7 @@ class FrameBuffer:
                 return scan
             scan += 1
             if packet.marker:
+                self._has_markers = True
                 return scan
         self._scan = scan
         return None

@@ -284,6 +284,9 @@ class OutboundStream:
         )
         for number in numbers:
             kept = self._history[number % HISTORY] if self._history else None
+            if (number - self.sequence_number) & 0xFFFF < 0x8000:
+                # not sent yet: who waits for the end of a picture guesses its number
+                continue
             if kept is None or kept[0] != number or self._is_old(kept[1], kept[2], now):
                 is_beyond = True
                 continue

@@ -5,9 +5,9 @@ Pure: `now` is an argument; numbers are extended ones.
 
 from __future__ import annotations
 
-# A missing packet is asked for again after this, in seconds.
-INTERVAL = 0.06
-# And given up after this: what is older would come too late.
+from rtcpeer.rtp.packet_requests import PacketRequests
+
+# A missing packet is given up after this, in seconds: what is older would come too late.
 LIFETIME = 1.0
 # So many are remembered and asked for at most.
 MISSING_MAX = 128
@@ -20,16 +20,18 @@ class Reception:
 
     Attributes:
         given_up: how many never came.
+        skipped: whether numbers were left out since this was last set to False.
     """
 
-    __slots__ = ("_asked_at", "_highest", "_missing", "given_up")
+    __slots__ = ("_highest", "_missing", "_requests", "given_up", "skipped")
 
     def __init__(self) -> None:
         self._highest: int | None = None
         # number -> when it was missed
         self._missing: dict[int, float] = {}
-        self._asked_at = 0.0
+        self._requests = PacketRequests()
         self.given_up: int = 0
+        self.skipped: bool = False
 
     @property
     def lacking(self) -> bool:
@@ -48,18 +50,28 @@ class Reception:
             return
         self._highest = number
         if number > highest + 1:
+            self.skipped = True
             for lost in range(max(highest + 1, number - MISSING_MAX), number):
                 self._missing[lost] = now
             while len(self._missing) > MISSING_MAX:
                 del self._missing[next(iter(self._missing))]
                 self.given_up += 1
 
-    def wanted(self, now: float) -> list[int]:
+    def wanted(self, now: float, round_trip: float | None = None) -> list[int]:
         """The numbers to ask for now, in order; empty as long as the last time is too recent."""
-        if not self._missing or now - self._asked_at < INTERVAL:
-            return []
-        self._asked_at = now
-        return sorted(self._missing)
+        return self._requests.take(sorted(self._missing), round_trip, now)
+
+    def due(self, *, asks: bool) -> float | None:
+        """When there is something to ask for again or to give up; None if nothing is missing.
+
+        Args:
+            asks: whether the missing are asked for at all.
+        """
+        if not self._missing:
+            return None
+        end = next(iter(self._missing.values())) + LIFETIME
+        asking = self._requests.due if asks else None
+        return end if asking is None else min(end, asking)
 
     def give_up(self, now: float) -> bool:
         """Forget what has been missing for too long; True if there was any."""

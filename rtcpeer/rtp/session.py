@@ -129,6 +129,7 @@ class RtpSession:
         make_srtp: gives the keyed sessions once DTLS is connected, None if there are none.
         send: sends one datagram.
         has_route: whether there is a path now.
+        round_trip: of that path, in seconds; None while unknown.
         name: for logs.
 
     Attributes:
@@ -138,6 +139,7 @@ class RtpSession:
         remote_clock: the clock of the other end, as its sender reports tell.
         unsendable: packets that could not be protected.
         has_route: as given; senders ask it before they number packets.
+        round_trip: as given; receivers ask it before they repeat a request.
         control: numbers packets for transport-wide feedback; None where that was not negotiated.
     """
 
@@ -147,6 +149,7 @@ class RtpSession:
         send: Callable[[bytes], None],
         *,
         has_route: Callable[[], bool] = lambda: True,
+        round_trip: Callable[[], float | None] = lambda: None,
         name: str = "",
     ) -> None:
         self.connected: bool = False
@@ -156,6 +159,7 @@ class RtpSession:
         self.unsendable: int = 0
         self._taps: dict[int, Tap] = {}
         self.has_route = has_route
+        self.round_trip = round_trip
         self._make_srtp = make_srtp
         self._send = send
         self.send_protected: Callable[[bytes], None] = send

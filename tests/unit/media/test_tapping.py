@@ -1,16 +1,20 @@
 """The tap: packets unwrapped, counted, asked for and forwarded, before anything is made of them."""
 
+import asyncio
 import struct
+from itertools import pairwise
 
 import pytest
 
+from rtcpeer.aio import wall_time
 from rtcpeer.media.codecs import payload_format
 from rtcpeer.media.tapping import ReceiverTap
-from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.clocks import RemoteClock
 from rtcpeer.rtp.inbound import InboundStream
 from rtcpeer.rtp.jitter_buffer import FrameBuffer
 from rtcpeer.rtp.packet import URI_DEPENDENCY, URI_MID, URI_REPAIRED_RID, URI_RID, write_extensions, write_rtp
+from rtcpeer.rtp.packet_requests import TRIES_MAX, interval
+from rtcpeer.rtp.reception import LIFETIME
 from rtcpeer.values import Codec, Feedback
 from tests.unit.rtp.packets import PLAN, Subscriber, vp8
 
@@ -31,6 +35,9 @@ class Session:
     def __init__(self):
         self.extension_uris, self.remote_clock = URIS, RemoteClock()
         self.taps = {}
+
+    def round_trip(self):
+        return None
 
     def tap(self, ssrc, tap):
         self.taps[ssrc] = tap
@@ -66,8 +73,12 @@ class Receiver:
     def estimate(self, *arguments):
         raise AssertionError("no send times here")
 
-    def feed_back(self, ssrc, now, write):
-        self.sent += rtcp.parse_rtcp_untrusted(write(5))
+    def repeats(self, ssrc):
+        return True
+
+    def ask_packets(self, ssrc, numbers, now):
+        assert ssrc in self.streams
+        self.sent.append((now, numbers))
 
     def ask_keyframe(self, ssrc, now):
         self.asked.append(ssrc)
@@ -155,8 +166,7 @@ async def test_red_and_corrections(tap):
 async def test_what_is_missing_is_asked_for_and_repaired(tap):
     feed(tap, rtp(1, vp8(1, key=True)))
     feed(tap, rtp(4, vp8(4)))
-    (nack,) = tap.receiver.sent
-    assert nack.lost == [2, 3]
+    assert tap.receiver.sent == [(NOW, [2, 3])]
     feed(tap, rtp(900, b"\0\x03" + vp8(3), payload_type=97, ssrc=70), NOW + 0.02)
     # a probe of the path has nothing in it
     feed(tap, rtp(901, b"", payload_type=97, ssrc=70), NOW + 0.02)
@@ -167,12 +177,38 @@ async def test_what_is_missing_is_asked_for_and_repaired(tap):
     assert sorted(tap.subscriber.numbers) == [500, 501, 502, 503]
 
 
-async def test_what_never_comes_leads_to_a_key_frame(tap):
-    feed(tap, rtp(1, vp8(1, key=True)))
-    feed(tap, rtp(3, vp8(3)))
+async def test_requests_that_are_lost_are_repeated_though_nothing_comes(tap):
+    """And what never comes leads to a key frame."""
+    began = wall_time()
+    feed(tap, rtp(1, vp8(1, key=True)), began)
+    feed(tap, rtp(2, vp8(2)), began)
+    assert tap._repair_timer is None
+    feed(tap, rtp(4, vp8(4)), began)
     asked = len(tap.receiver.asked)
-    feed(tap, rtp(4, vp8(4)), NOW + 1.5)
+
+    await asyncio.sleep(LIFETIME - 0.05)
+    assert len(tap.receiver.asked) == asked
+    await asyncio.sleep(0.1)
     assert tap.receiver.asked[asked:] == [7]
+    await asyncio.sleep(10)
+    assert [numbers for _at, numbers in tap.receiver.sent] == [[3]] * TRIES_MAX
+    steps = [after - before for (before, _), (after, _) in pairwise(tap.receiver.sent)]
+    assert steps == pytest.approx([interval(None)] * (TRIES_MAX - 1), abs=0.01)
+    assert tap._repair_timer is None
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+async def test_what_comes_ends_the_requests(tap, is_read):
+    began = wall_time()
+    feed(tap, rtp(1, vp8(1, key=True)), began)
+    tap.receiver.reads = is_read
+    feed(tap, rtp(3, vp8(3)), began)
+    assert tap._repair_timer is not None
+    feed(tap, rtp(2, vp8(2)), began + 0.01)
+    assert tap._repair_timer is None
+    await asyncio.sleep(10)
+    # who reads the stream asks itself
+    assert len(tap.receiver.sent) == (not is_read)
 
 
 async def test_layers_by_rid(tap):

@@ -47,6 +47,16 @@ def test_what_is_young_is_sent_again(stream, sent, clock):
     assert stream.retransmitted_packets == 2
 
 
+@pytest.mark.parametrize("ahead", [0, 1, 300])
+def test_what_has_not_been_sent_yet_cannot_be_lost(stream, sent, clock, ahead):
+    """Who waits for the end of a picture asks for the next number: no reason for a key frame."""
+    numbers = send(stream, [b"a" * 100] * 3)
+    assert stream.repeat([numbers[-1] + 1 + ahead & 0xFFFF], clock.now) is False
+    assert len(sent) == 3
+    # what is older than all that is kept was sent once
+    assert stream.repeat([numbers[0] - 1 & 0xFFFF], clock.now) is True
+
+
 def test_statistics_account_for_the_retransmission_stream(stream, sent, clock):
     """The other end counts what comes over it as part of this stream; only the sender report tells of one SSRC."""
     numbers = send(stream, [b"a" * 100] * 3)

@@ -1,6 +1,9 @@
 """What a stream lacks."""
 
-from rtcpeer.rtp.reception import INTERVAL, LIFETIME, MISSING_MAX, Reception
+import pytest
+
+from rtcpeer.rtp.packet_requests import INTERVAL
+from rtcpeer.rtp.reception import LIFETIME, MISSING_MAX, Reception
 
 
 def test_a_gap_is_asked_for_at_once_and_again():
@@ -11,8 +14,11 @@ def test_a_gap_is_asked_for_at_once_and_again():
     assert reception.wanted(10.0 + INTERVAL / 2) == []
     reception.note(4, 10.01)
     assert reception.wanted(10.0 + INTERVAL) == [3]
+    assert reception.due(asks=True) == pytest.approx(10.0 + 2 * INTERVAL)
+    assert reception.due(asks=False) == 10.0 + LIFETIME
     reception.note(3, 10.1)
     assert not reception.lacking
+    assert reception.due(asks=True) is None
     assert reception.wanted(11.0) == []
 
 
