@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable
-from typing import Final
 
-__all__ = ["RUN_MIN", "Departures"]
+from rtcpeer.net.offload import SEGMENTS_MIN
 
-# From so many datagrams of one size on one call for all of them is cheaper than one call each.
-RUN_MIN: Final = 3
+__all__ = ["Departures"]
 
 
 class _Turn:
@@ -80,13 +78,13 @@ class Departures:
         """Send what waits, now."""
         waiting, self._waiting = self._waiting, []
         first, count = 0, len(waiting)
-        if count < RUN_MIN:
+        if count < SEGMENTS_MIN:
             for datagram in waiting:
                 self._send(datagram)
             return
         while first < count:
-            last = _end_of_run(waiting, first) if count - first >= RUN_MIN else first
-            if last - first >= RUN_MIN:
+            last = _end_of_run(waiting, first) if count - first >= SEGMENTS_MIN else first
+            if last - first >= SEGMENTS_MIN:
                 self._send_segments(b"".join(waiting[first:last]), len(waiting[first]))
                 first = last
             else:

@@ -15,8 +15,9 @@ from rtcpeer.net.network import Address
 
 __all__ = ["SEGMENTS_MIN", "coalesce", "is_refusal", "receive", "send_segments", "split"]
 
-# From about so many datagrams on one call for all of them is cheaper than one call each
-SEGMENTS_MIN: Final = 16
+# From so many datagrams on one call for all of them is cheaper than one call each, for who receives them too: they
+# come as one where it has the kernel coalesce
+SEGMENTS_MIN: Final = 3
 # What one call may carry: the kernel's UDP_MAX_SEGMENTS, and an IP packet's payload
 _SEGMENTS_MAX: Final = 64
 _BYTES_MAX: Final = 65000

@@ -38,6 +38,8 @@ _DRAIN = 64
 # After a datagram that came alone, so many readiness callbacks read one without asking whether there is another: one
 # that is left keeps the socket readable.
 _ALONE = 3
+# So many that waited at once, and the kernel is asked to coalesce: to read what came alone costs more then.
+_MANY = 16
 _DATAGRAM_SIZE = 65536
 _RECEIVE_BUFFER = 1 << 20
 # Bytes waiting in a stream beyond which whole writes are dropped: what it carries is datagrams.
@@ -138,7 +140,7 @@ class UdpSocket:
             except (BlockingIOError, InterruptedError):
                 if count == 1:
                     self._alone = _ALONE
-                elif count >= offload.SEGMENTS_MIN and self._coalesces is None:
+                elif count >= _MANY and self._coalesces is None:
                     self._coalesces = offload.coalesce(self._socket)
                 return
             except OSError:

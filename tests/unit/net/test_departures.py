@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rtcpeer.net.departures import RUN_MIN, Departures
-from rtcpeer.net.offload import split
+from rtcpeer.net.departures import Departures
+from rtcpeer.net.offload import SEGMENTS_MIN, split
 
 
 class Path:
@@ -115,12 +115,12 @@ def test_each_loop_has_its_own_turn() -> None:
     async def send() -> list[bytes]:
         path = Path()
         waiting = departures(path)
-        for _ in range(RUN_MIN):
+        for _ in range(SEGMENTS_MIN):
             waiting.take(b"x")
         await asyncio.sleep(0)
         return path.datagrams
 
-    assert asyncio.run(send()) == asyncio.run(send()) == [b"x"] * RUN_MIN
+    assert asyncio.run(send()) == asyncio.run(send()) == [b"x"] * SEGMENTS_MIN
 
 
 async def test_one_that_cannot_send_holds_up_nobody() -> None:
