@@ -74,7 +74,8 @@ if TYPE_CHECKING:
     from rtcpeer.calls.janus.videoroom import JanusRoom
     from rtcpeer.calls.joining import join, services
     from rtcpeer.calls.participant import Participant, Publication
-    from rtcpeer.calls.peerjs.peer import PeerJS, PeerJSCall, PeerJSData
+    from rtcpeer.calls.peerjs.connections import PeerJSCall, PeerJSData
+    from rtcpeer.calls.peerjs.peer import PeerJS
     from rtcpeer.calls.request import JoinRequest
     from rtcpeer.calls.rtcmulticonnection import RTCMultiConnection
     from rtcpeer.calls.running import run
@@ -117,11 +118,8 @@ else:
                 "Publication",
             ),
             "rtcpeer.calls.running": ("run",),
-            "rtcpeer.calls.peerjs.peer": (
-                "PeerJS",
-                "PeerJSCall",
-                "PeerJSData",
-            ),
+            "rtcpeer.calls.peerjs.connections": ("PeerJSCall", "PeerJSData"),
+            "rtcpeer.calls.peerjs.peer": ("PeerJS",),
             "rtcpeer.calls.request": ("JoinRequest",),
             "rtcpeer.calls.rtcmulticonnection": ("RTCMultiConnection",),
             "rtcpeer.calls.service": ("CallService",),

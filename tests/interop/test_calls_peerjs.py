@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rtcpeer.calls.peerjs.peer import PeerJS, PeerJSCall, PeerJSData
+from rtcpeer.calls.peerjs.connections import PeerJSCall, PeerJSData
+from rtcpeer.calls.peerjs.peer import PeerJS
 from rtcpeer.cli.demo.observer import MediaObserver
 from rtcpeer.errors import NetworkError, SignalingRefused
 from rtcpeer.testing import no_leaks, synthetic_track

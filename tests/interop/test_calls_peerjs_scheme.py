@@ -129,7 +129,7 @@ async def test_a_call_with_two_pages() -> None:
                 await call.set_metadata({"a": 1})
 
             # the server is lost for a moment; calls go on
-            await call.service.peer._socket.close()
+            await call.service.peer.link._socket.close()
             await diary.get(Reconnected)
             frames = observers["bob"].seen.video_frames
             await until(lambda: observers["bob"].seen.video_frames > frames + 10, 30)

@@ -17,7 +17,9 @@ from typing import Any, Final, cast
 from rtcpeer.calls.events import EndReason
 from rtcpeer.calls.host import CallHost
 from rtcpeer.calls.participant import Participant, Publication
-from rtcpeer.calls.peerjs.peer import PeerJS, PeerJSCall, PeerJSConnection, PeerJSData, Serialization
+from rtcpeer.calls.peerjs.connections import PeerJSCall, PeerJSConnection, PeerJSData
+from rtcpeer.calls.peerjs.peer import PeerJS
+from rtcpeer.calls.peerjs.serialization import Serialization
 from rtcpeer.calls.remote import ArrivingTracks
 from rtcpeer.calls.request import JoinRequest
 from rtcpeer.errors import InvalidStateError, NotSupportedError, SignalingRefused

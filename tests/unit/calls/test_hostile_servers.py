@@ -9,7 +9,8 @@ import pytest
 
 from rtcpeer.calls.host import CallHost
 from rtcpeer.calls.peerjs.binarypack import pack
-from rtcpeer.calls.peerjs.peer import PeerJS, PeerJSCall, PeerJSData
+from rtcpeer.calls.peerjs.connections import PeerJSCall, PeerJSData
+from rtcpeer.calls.peerjs.peer import PeerJS
 from rtcpeer.calls.peerjs.service import PeerJSService
 from rtcpeer.calls.request import JoinRequest
 from rtcpeer.errors import InvalidStateError
@@ -39,17 +40,17 @@ async def test_a_peer_server():
         '{"type": "WHAT"}',
         "[" * 50_000,
     ):
-        await peer._hear(frame)
+        peer.link.hear_untrusted(frame)
     assert peer.counters == {"frame": 6, "unknown connection": 2}
     offer = {"connectionId": "c", "type": "media", "sdp": {"type": "offer", "sdp": "nonsense"}}
-    await peer._hear(json.dumps({"type": "OFFER", "src": "a", "payload": offer}))
+    peer.link.hear_untrusted(json.dumps({"type": "OFFER", "src": "a", "payload": offer}))
     call = await anext(peer)
     assert isinstance(call, PeerJSCall)
-    await peer._hear(
+    peer.link.hear_untrusted(
         json.dumps({"type": "CANDIDATE", "src": "b", "payload": {"connectionId": "c", "candidate": {}}})
     )
     assert peer.counters["connection of another"] == 1
-    await peer._hear('{"type": "LEAVE", "src": "a"}')
+    peer.link.hear_untrusted('{"type": "LEAVE", "src": "a"}')
     await peer.close()
     await peer.close()
 
@@ -57,7 +58,8 @@ async def test_a_peer_server():
 async def test_messages_of_a_peerjs_connection():
     peer = PeerJS("http://example.org/", id="me")
     data = PeerJSData(
-        peer,
+        peer.link,
+        peer.session,
         "a",
         connection_id="c",
         metadata=None,
@@ -89,11 +91,11 @@ async def test_messages_of_a_peerjs_connection():
     assert peer.counters["message"] >= 10
     for number in range(200):  # messages that are never whole
         data._take(Event(pack({"__peerData": number, "n": 0, "total": 2, "data": b"x"})))
-    assert len(data._pieces) <= 64
+    assert len(data._codec._pieces) <= 64
     for number in range(5):  # and large ones
         for index in range(1000):
             data._take(Event(pack({"__peerData": number, "n": index, "total": 1001, "data": bytes(16_300)})))
-    assert sum(len(piece) for one in data._pieces.values() for piece in one.values()) <= 32 << 20
+    assert sum(len(piece) for one in data._codec._pieces.values() for piece in one.values()) <= 32 << 20
     whole = pack("hello")
     for index in (1, 0):
         data._take(Event(pack({"__peerData": 999, "n": index, "total": 2, "data": whole[index * 3 :][:3]})))
