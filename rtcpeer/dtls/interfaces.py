@@ -13,6 +13,7 @@ class DatagramPipe(Protocol):
     """The path that DTLS runs over: one ICE agent."""
 
     receiver: Callable[[bytes], None] | None
+    run_receiver: Callable[[list[bytes]], None] | None
 
     @property
     def role(self) -> IceRole:
@@ -52,6 +53,9 @@ class DataUser(Protocol):
 
     def on_dtls_data(self, data: bytes) -> None:
         """A message of application data has arrived."""
+
+    def on_dtls_run(self, messages: list[bytes]) -> None:
+        """Messages of application data have arrived together."""
 
     def on_dtls_closed(self, error: RTCError | None) -> None:
         """There is no more data, in either direction."""

@@ -114,6 +114,7 @@ class DtlsTransport:
         self._rx_bytes = self._rx_packets = self._tx_bytes = self._tx_packets = 0
         self._send = pipe.send
         pipe.receiver = self._receive
+        pipe.run_receiver = self._receive_run
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -187,7 +188,7 @@ class DtlsTransport:
         if self.state not in (DtlsTransportState.CLOSED, DtlsTransportState.FAILED):
             self._say_goodbye()
             self._end(DtlsTransportState.CLOSED, None)
-        self._pipe.receiver = None
+        self._pipe.receiver = self._pipe.run_receiver = None
         return Gone()
 
     # -- users -------------------------------------------------------------------------------------
@@ -337,17 +338,38 @@ class DtlsTransport:
         elif 19 < first < 64:
             self._receive_dtls(data)
 
+    def _receive_run(self, datagrams: list[bytes]) -> None:
+        """Datagrams that came together; application data is handed on together."""
+        records = self._records
+        messages: list[bytes] = []
+        for data in datagrams:
+            if records is not None and _is_one_record(data):
+                try:
+                    messages.append(records.open(data))
+                except SSL.Error as exc:
+                    self._deliver(messages)
+                    messages = []
+                    self._nothing_read(exc)
+                    # closed, perhaps
+                    records = self._records
+                self._rx_packets += 1
+                self._rx_bytes += len(data)
+            else:
+                self._deliver(messages)
+                messages = []
+                self._receive(data)
+                records = self._records
+        self._deliver(messages)
+
+    def _deliver(self, messages: list[bytes]) -> None:
+        if messages and self._data_user is not None:
+            self._data_user.on_dtls_run(messages)
+
     def _receive_dtls(self, data: bytes) -> None:
         ssl, records = self._ssl, self._records
         if ssl is not None and records is not None:
-            size = len(data)
-            if (
-                data[0] == APPLICATION_DATA
-                and size >= RECORD_HEADER + SEALED_MIN_GCM
-                and (data[3] or data[4])
-                and (data[11] << 8 | data[12]) + RECORD_HEADER == size
-            ):
-                # one record of application data: one read, and nothing to write
+            if _is_one_record(data):
+                # one read, and nothing to write
                 try:
                     plain = records.open(data)
                 except SSL.Error as exc:
@@ -548,6 +570,17 @@ class DtlsTransport:
 
     def __repr__(self) -> str:
         return f"<DtlsTransport {self.role.value}, {self.state.value}>"
+
+
+def _is_one_record(data: bytes) -> bool:
+    """Whether a datagram is one encrypted record of application data, and nothing else."""
+    size = len(data)
+    return (
+        size >= RECORD_HEADER + SEALED_MIN_GCM
+        and data[0] == APPLICATION_DATA
+        and (data[11] << 8 | data[12]) + RECORD_HEADER == size
+        and (data[3] or data[4]) > 0
+    )
 
 
 def _fingerprint_failure() -> RTCError:

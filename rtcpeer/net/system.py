@@ -57,6 +57,7 @@ class UdpSocket:
         "_coalesces",
         "_loop",
         "_on_error",
+        "_receive_run",
         "_receiver",
         "_sendto",
         "_socket",
@@ -76,6 +77,7 @@ class UdpSocket:
         # None until it was worth asking for
         self._coalesces: bool | None = None
         self._on_error: Callable[[Address, str], None] | None = None
+        self._receive_run: Callable[[list[bytes], Address], None] | None = None
         loop.add_reader(sock.fileno(), self._readable)
 
     @property
@@ -112,6 +114,10 @@ class UdpSocket:
             self._receiver = None
             self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
+
+    def deliver_runs(self, callback: Callable[[list[bytes], Address], None]) -> None:
+        """Have datagrams of one sender that were read together handed on together, not each to the receiver."""
+        self._receive_run = callback
 
     def report_errors(self, callback: Callable[[Address, str], None]) -> None:
         """Have ICMP errors reported: called with the destination and what is wrong, where the system tells."""
@@ -168,12 +174,16 @@ class UdpSocket:
                 left -= 1
                 self._receiver(data, address)
                 continue
-            for at in range(0, len(data), size):
-                left -= 1
+            datagrams = offload.split(data, size)
+            left -= len(datagrams)
+            if self._receive_run is not None:
+                self._receive_run(datagrams, address)
+                continue
+            for datagram in datagrams:
                 receiver = self._receiver
                 if receiver is None:
                     return
-                receiver(data[at : at + size], address)
+                receiver(datagram, address)
 
 
 class _TransportUdpSocket(asyncio.DatagramProtocol):

@@ -422,6 +422,21 @@ class DataTransport:
         else:
             self._look_soon()
 
+    def on_dtls_run(self, messages: list[bytes]) -> None:
+        """Implements `dtls.interfaces.DataUser.on_dtls_run`."""
+        association = self._association
+        if association is None:
+            return
+        now = self._heard_at = self.time()
+        self._receiving = True
+        try:
+            for packet in messages:
+                association.receive(packet, now)
+        finally:
+            self._receiving = False
+        if self._scheduled is None and self._association is not None:
+            self._look_soon()
+
     def on_dtls_closed(self, error: RTCError | None) -> None:
         """Implements `dtls.interfaces.DataUser.on_dtls_closed`."""
         self._abort()

@@ -142,6 +142,15 @@ class IceAgent:
         self._pipe.receiver = receiver
 
     @property
+    def run_receiver(self) -> Callable[[list[bytes]], None] | None:
+        """Gets those of them that came together; without it each goes to `receiver`."""
+        return self._pipe.run_receiver
+
+    @run_receiver.setter
+    def run_receiver(self, receiver: Callable[[list[bytes]], None] | None) -> None:
+        self._pipe.run_receiver = receiver
+
+    @property
     def settings(self) -> IceSettings:
         """All of it is used from the next generation on; what runs keeps what it began with."""
         return self._settings
@@ -345,7 +354,7 @@ class IceAgent:
         self._sessions.close()
         self._news.clear()
         self._route = None
-        self._pipe.receiver = None
+        self._pipe.receiver = self._pipe.run_receiver = None
         self._counters.absorb((*self.core.generations, *self.core.retired))
         self.core.close()
         self.pool.close(self.clock(), self._settings)

@@ -22,6 +22,7 @@ class BaseContext:
 
     Attributes:
         receiver: gets every datagram that is not STUN; None while nobody listens.
+        run_receiver: gets those that came together over one path; None: each goes to `receiver`.
         clock: the loop's time.
         on_stun: called with (base, data, address).
         on_wake: called with the pair when data arrives after its silence.
@@ -30,7 +31,16 @@ class BaseContext:
         is_early: asked with (base, address) whether data that belongs to no pair yet is delivered nevertheless.
     """
 
-    __slots__ = ("clock", "is_early", "on_stun", "on_unreachable", "on_wake", "receiver", "wake_after")
+    __slots__ = (
+        "clock",
+        "is_early",
+        "on_stun",
+        "on_unreachable",
+        "on_wake",
+        "receiver",
+        "run_receiver",
+        "wake_after",
+    )
 
     def __init__(
         self,
@@ -42,6 +52,7 @@ class BaseContext:
         wake_after: float,
     ) -> None:
         self.receiver: Callable[[bytes], None] | None = None
+        self.run_receiver: Callable[[list[bytes]], None] | None = None
         self.clock: Callable[[], float] = clock
         self.on_stun: Callable[[Base, bytes, Address], None] = on_stun
         self.on_wake: Callable[[Pair], None] = on_wake
@@ -126,6 +137,9 @@ class SocketBase(Inlet):
         self._socket = socket
         self.address = socket.local_address
         self.send = socket.send
+        deliver_runs = getattr(socket, "deliver_runs", None)
+        if deliver_runs is not None:
+            deliver_runs(self.received_run)
 
     def prepare(self, address: Address) -> None:
         """A socket needs no permission."""
@@ -145,6 +159,22 @@ class SocketBase(Inlet):
                 self.arrived(data, address)
             else:
                 self.pipe.on_stun(self, data, address)
+
+    def received_run(self, datagrams: list[bytes], address: Address) -> None:
+        """The same of datagrams that came together."""
+        pair = self.routes.get(address)
+        receiver = self.pipe.run_receiver
+        if pair is None or receiver is None or min(datagrams) < b"\x04":
+            for datagram in datagrams:
+                self.received(datagram, address)
+            return
+        pair.packets_received += len(datagrams)
+        pair.bytes_received += sum(map(len, datagrams))
+        now = self.pipe.clock()
+        silence, pair.heard_at = now - pair.heard_at, now
+        if silence >= self.pipe.wake_after:
+            self.pipe.on_wake(pair)
+        receiver(datagrams)
 
     def close(self) -> None:
         """Close the socket."""

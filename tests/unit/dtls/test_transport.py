@@ -31,6 +31,10 @@ class User:
     def on_dtls_data(self, data):
         self.data.append(data)
 
+    def on_dtls_run(self, messages):
+        self.log.append(("run", len(messages)))
+        self.data += messages
+
     def on_dtls_closed(self, error):
         self.log.append(("closed", error))
 
@@ -553,6 +557,58 @@ async def test_media_before_and_after():
 
     assert not session.connected
     assert not a.dtls.rtp.connected
+    await stop(b)
+
+
+async def sealed(end, messages):
+    """The datagrams in which an end sends these; they are lost."""
+    end.pipe.blocked = end.pipe.keep = True
+    del end.pipe.sent[:]
+    for message in messages:
+        end.dtls.send_data(message)
+    end.pipe.blocked = end.pipe.keep = False
+    return list(end.pipe.sent)
+
+
+async def test_datagrams_that_came_together_are_what_they_are_one_by_one():
+    a, b = make_ends()
+    user = User()
+    b.dtls.set_data_user(user)
+    await connect(a, b)
+    media = []
+    b.dtls._rtp_receive = media.append
+    one, two, three, four = await sealed(a, [b"one", b"two", b"three", b"four"])
+    forged = two[:-1] + bytes((two[-1] ^ 1,))
+    unencrypted = b"\x17\xfe\xfd" + bytes(8) + b"\0\x20" + bytes(32)
+    received = b.dtls.stats()["packetsReceived"]
+    log = len(user.log)
+
+    b.pipe.run_receiver([one, b"\x80media", two, forged, two, b"", unencrypted, three, four])
+
+    assert user.data == [b"one", b"two", b"three", b"four"]
+    assert user.log[log:] == [("run", 1), ("run", 1), ("run", 2)]
+    assert media == [b"\x80media"]
+    assert b.dtls.stats()["packetsReceived"] - received == 9
+    assert b.dtls.is_connected
+    await stop(a, b)
+
+
+async def test_what_comes_with_the_end_is_delivered_before_it_and_nothing_after_it():
+    a, b = make_ends()
+    user = User()
+    b.dtls.set_data_user(user)
+    await connect(a, b)
+    (last,) = await sealed(a, [b"last"])
+    a.pipe.blocked = a.pipe.keep = True
+    await a.dtls.stop()
+    end = a.pipe.sent[-1]
+    log = len(user.log)
+
+    b.pipe.run_receiver([last, end, last, end])
+
+    assert user.data == [b"last"]
+    assert user.log[log:] == [("run", 1), ("closed", None)]
+    assert b.dtls.state is DtlsTransportState.CLOSED
     await stop(b)
 
 

@@ -15,6 +15,7 @@ class Pipe:
         self.has_path = True
         self.round_trip_time: float | None = None
         self.receiver: Callable[[bytes], None] | None = None
+        self.run_receiver: Callable[[list[bytes]], None] | None = None
         self.other: Pipe | None = None
         self.sent: list[bytes] = []
         self.keep = False

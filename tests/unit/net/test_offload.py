@@ -74,6 +74,23 @@ async def test_a_socket_with_much_to_read_lets_the_kernel_coalesce(pair):
     assert {address for _, address in received} == {sender.local_address}
 
 
+async def test_what_was_read_together_is_handed_on_together_if_somebody_takes_it(pair):
+    sender, receiver, received = pair
+    runs = []
+    receiver.deliver_runs(lambda datagrams, address: runs.append((datagrams, address)))
+    receiver._coalesces = offload.coalesce(receiver._socket)
+    wanted = datagrams(50)
+
+    sender.send_segments(b"".join(wanted), 1000, receiver.local_address)
+    sender.send(b"single", receiver.local_address)
+    await collect(1, received)
+
+    assert received == [(b"single", sender.local_address)]
+    assert [datagram for run, _ in runs for datagram in run] == wanted
+    assert {address for _, address in runs} == {sender.local_address}
+    assert len(runs) < 5
+
+
 async def test_a_socket_with_little_to_read_does_not(pair):
     sender, receiver, received = pair
     for n in range(8):

@@ -537,6 +537,55 @@ async def test_data_before_the_association_is_ignored():
     await stop(a, b)
 
 
+async def packets_of(end, messages):
+    """The packets in which an end sends these messages of its channel; they are lost."""
+    sent = []
+    end.dtls.send_messages = sent.extend
+    for message in messages:
+        end.data.channels[0].send(message)
+    end.data._send()
+    del end.dtls.send_messages
+    return sent
+
+
+async def test_packets_that_came_together_are_acknowledged_together():
+    a, b = make_ends()
+    await connect_data(a, b)
+    _, _, _, log = await channel_pair(a, b)
+    packets = await packets_of(a, [bytes((n,)) * 1000 for n in range(7)])
+    answers = []
+    b.dtls.send_messages = answers.extend
+
+    b.data.on_dtls_run(packets)
+    await until(lambda: answers)
+
+    assert log.messages == [bytes((n,)) * 1000 for n in range(7)]
+    # inside the batch after the second and the fourth, and at its end
+    assert [answer[12] for answer in answers] == [ChunkType.SACK] * 3
+    await stop(a, b)
+
+
+async def test_a_handler_that_stops_the_transport_hears_of_no_packet_that_came_together_with_the_first():
+    a, b = make_ends()
+    await connect_data(a, b)
+    _, _, channel, log = await channel_pair(a, b)
+    packets = await packets_of(a, [bytes(1000)] * 3)
+    heard = []
+
+    class Stopping(type(log)):
+        def on_message(self, *message):
+            heard.append(message)
+            b.data.stop()
+
+    channel.listener = Stopping()
+    assert len(packets) == 3
+    b.data.on_dtls_run(packets)
+    b.data.on_dtls_run(packets)
+
+    assert len(heard) == 1
+    await stop(a, b)
+
+
 async def test_channels_of_the_other_end_are_bounded():
     a, b = make_ends()
     b.data = DataTransport(b, max_channels=5)
