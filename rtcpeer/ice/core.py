@@ -160,8 +160,17 @@ class IceCore:
     def add_remote(self, now: float, candidate: Candidate, address: Address) -> None:
         """A remote candidate, its address resolved; unknown generations are ignored."""
         generation = self.generation_of_remote(candidate.ufrag)
-        if generation is not None and generation.pairing.add_remote(now, candidate, address):
+        if generation is None:
+            return
+        generation.note_candidate(now)
+        if generation.pairing.add_remote(now, candidate, address):
             self._settle(now)
+
+    def note_remote(self, now: float, ufrag: str | None) -> None:
+        """A remote candidate was told that no candidate of ours can be paired with; one may yet come that can."""
+        generation = self.generation_of_remote(ufrag)
+        if generation is not None:
+            generation.note_candidate(now)
 
     def end_of_remote(self, now: float, ufrag: str | None) -> None:
         """The remote side has no more candidates."""

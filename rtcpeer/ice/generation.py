@@ -24,6 +24,8 @@ from rtcpeer.values import NEVER, IceParameters
 
 # A check that was sent this recently is not repeated because a request of the other side crossed it.
 _CROSSING = 0.02
+# How long to wait for a candidate that can be paired, when those that were told so far cannot.
+_UNPAIRED_AFTER = 0.5
 # How many other pairs are looked at while the selected one is silent.
 _BACKUPS = 8
 
@@ -52,6 +54,10 @@ class Generation:
         # Retired: it answers, but starts nothing any more.
         self.retired_until: float | None = None
         self.remote_ended = False
+        # When the other side last told a candidate, of use or not.
+        self._told_at = NEVER
+        # Candidates were told, and none of ours forms a pair with one.
+        self._is_unpaired = False
         # The other side answered our restart with the credentials that it had before.
         self.is_restart_ignored = False
         self._started_at = NEVER
@@ -129,6 +135,10 @@ class Generation:
         """The remote side said end-of-candidates."""
         self.remote_ended = True
         self.note_end(now)
+
+    def note_candidate(self, now: float) -> None:
+        """The remote side told a candidate, which may or may not have formed pairs."""
+        self._told_at = now
 
     def note_end(self, now: float) -> None:
         """Note that one of the sides has no more candidates: when both have none, patience is shorter."""
@@ -274,6 +284,8 @@ class Generation:
             return min(wanted, self.consent.revive_at(self._failed_at)) if selected is not None else wanted
         if selected is None:
             wanted = min(wanted, self._deadline())
+            if not self.checklist.pairs and not self._is_unpaired and self.gathered:
+                wanted = min(wanted, self._told_at + _UNPAIRED_AFTER)
         else:
             wanted = min(wanted, self.consent.next_time(now, selected), self.nomination.next_time())
         return min(wanted, self.checklist.next_retry(selected))
@@ -287,6 +299,7 @@ class Generation:
             pair.consented_at += amount
         self._started_at += amount
         self._ended_at += amount
+        self._told_at += amount
 
     # -- checks in ---------------------------------------------------------------------------------
 
@@ -414,6 +427,9 @@ class Generation:
         failed = self.failed
         if pair is None:
             self.failed = now + SLACK >= self._deadline()
+            self._is_unpaired = (
+                not self.checklist.pairs and self.gathered and now + SLACK >= self._told_at + _UNPAIRED_AFTER
+            )
         else:
             level = self.consent.level(now + SLACK, pair)
             pair.is_silent = now + SLACK - pair.heard_at >= self._settings.disconnected_after
@@ -464,7 +480,7 @@ class Generation:
     @property
     def is_exhausted(self) -> bool:
         """Whether all that is known was tried and does not work; more may come, or be told."""
-        return self.selected is None and self.checklist.is_exhausted()
+        return self.selected is None and (self._is_unpaired or self.checklist.is_exhausted())
 
     @property
     def is_completed(self) -> bool:

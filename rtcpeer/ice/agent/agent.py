@@ -108,7 +108,12 @@ class IceAgent:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop_watching: Callable[[], None] | None = None
         self._candidate_filter = RemoteCandidateFilter(
-            network, self._spawn, self.core.knows_remote, self._accepts_remote, self._add_remote
+            network,
+            self._spawn,
+            self.core.knows_remote,
+            self._accepts_remote,
+            self._add_remote,
+            self._note_remote,
         )
         self._parts = AgentParts(
             network=network,
@@ -290,6 +295,11 @@ class IceAgent:
     def _add_remote(self, candidate: Candidate, address: str) -> None:
         if self._closed is None:
             self.core.add_remote(self.clock(), candidate, (address, candidate.port))
+            self.flush()
+
+    def _note_remote(self, ufrag: str | None) -> None:
+        if self._closed is None:
+            self.core.note_remote(self.clock(), ufrag)
             self.flush()
 
     def end_of_remote_candidates(self, ufrag: str | None) -> None:

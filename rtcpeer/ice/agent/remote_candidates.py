@@ -6,7 +6,8 @@ pair.
 Refused without a word, for they come from the remote side: addresses that are no unicast addresses, loopback and
 link-local ones unless we offer such ourselves (they would have us probe our own host and link, as a service that
 anybody may call must not), host names other than ``.local``, components other than 1, generations that we do not know,
-TCP where it is switched off or the port belongs to another protocol, and what the user's filter refuses.
+TCP where it is switched off or the port belongs to another protocol, and what the user's filter refuses.  Nothing is
+sent to a loopback or link-local one either, but the state says that candidates were told that lead nowhere.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class RemoteCandidateFilter:
         is_known: whether a candidate with this ufrag has a place to go.
         accepts: whether the user's filter lets us send to a candidate.
         add: gets a candidate and its address.
+        hold: gets the ufrag of one that waits for a candidate of ours in its reach.
 
     Attributes:
         broadcasts: addresses of our networks that stand for everybody.
@@ -45,12 +47,14 @@ class RemoteCandidateFilter:
         is_known: Callable[[str | None], bool],
         accepts: Callable[[Candidate], bool],
         add: Callable[[Candidate, str], None],
+        hold: Callable[[str | None], None],
     ) -> None:
         self._network = network
         self._spawn = spawn
         self._is_known = is_known
         self._accepts = accepts
         self._add = add
+        self._hold = hold
         self._lookups = 0
         self.broadcasts: frozenset[str] = frozenset()
         # "loopback", "link-local": where we offer addresses of our own.
@@ -81,6 +85,7 @@ class RemoteCandidateFilter:
         reach = reach_of(address)
         if reach is not None and reach not in self._offered:
             self._held.append((candidate, address, settings))
+            self._hold(candidate.ufrag)
             return
         if self._accepts(candidate if candidate.address == address else replace(candidate, address=address)):
             self._add(candidate, address)

@@ -64,6 +64,31 @@ def test_a_loop_that_stood_still_after_both_had_ended_is_not_charged() -> None:
     assert failed_after(wire, side) == pytest.approx(14, abs=0.3)
 
 
+@pytest.mark.parametrize("gathers_late", [False, True])
+def test_candidates_without_a_counterpart_are_no_reason_to_look_hopeful(gathers_late: bool) -> None:
+    """webrtc-pc 5.6.2, "disconnected": nothing left to check, and waiting for additional remote candidates."""
+    wire = Wire()
+    side = Side(wire, True)
+    generation = side.start()
+    side.offer_base(generation, side.base("192.0.2.1", 1))
+    side.core.set_remote(wire.now, new_credentials())
+    if not gathers_late:
+        side.core.set_gathered(wire.now, generation)
+    side.core.add_remote(wire.now, candidate("2001:db8::9", 9), ("2001:db8::9", 9))
+    wire.run(0.4)
+    side.core.note_remote(wire.now, None)  # another one, from where nothing leads
+    wire.run(0.4)
+    assert side.core.state == "checking"
+    wire.run(0.2)
+    if gathers_late:
+        assert side.core.state == "checking"  # a candidate of ours may yet fit
+        side.core.set_gathered(wire.now, generation)
+    assert side.core.state == "disconnected"
+    side.core.add_remote(wire.now, candidate("192.0.2.9", 9), ("192.0.2.9", 9))
+    assert side.core.state == "checking"
+    assert failed_after(wire, side) == pytest.approx(29, abs=0.3)
+
+
 def requests(wire: Wire, source: str, until: float) -> list[float]:
     return [
         round(at - 100, 3)

@@ -75,6 +75,40 @@ def test_nobody_makes_us_probe_our_own_host_or_link(address: str) -> None:
     assert take(IceSettings(), candidate(address), candidate("198.51.100.7")) == ["198.51.100.7"]
 
 
+@pytest.mark.parametrize(
+    ("told", "states"),
+    [
+        (candidate("127.0.0.1"), ["disconnected"]),
+        (candidate("169.254.9.9"), ["disconnected"]),
+        (candidate("127.0.0.1", 8001, protocol="tcp", tcp_type="passive"), ["disconnected"]),
+        (candidate("127.0.0.1", 22, protocol="tcp", tcp_type="passive"), []),  # no place for peers at all
+    ],
+)
+def test_a_candidate_that_leads_nowhere_is_told_by_the_state(told: Candidate, states: list[str]) -> None:
+    """Nothing is sent there, and whoever waits for the connection sees that nothing is being tried."""
+
+    async def main() -> None:
+        network = VirtualNetwork()
+        host = network.add_host("alice")
+        log = Recorder()
+        agent = IceAgent(host.network, IceSettings(), IceRole.CONTROLLING, log)
+        agent.start_generation(new_credentials())
+        agent.set_remote_parameters(new_credentials())
+        agent.add_remote_candidate(told)
+        await asyncio.sleep(0.4)
+        assert log.of("state") == []
+        await asyncio.sleep(0.2)
+        assert log.of("state") == states
+        assert not agent.remote_candidates
+        # what works is tried all the same
+        agent.add_remote_candidate(candidate("198.51.100.7"))
+        await asyncio.sleep(0.1)
+        assert log.of("state") == [*states, "checking"]
+        await agent.close()
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize("address", ["192.168.1.1", "10.0.0.1", "2001:db8::9"])
 def test_private_addresses_are_taken(address: str) -> None:
     assert take(IceSettings(), candidate(address)) == [address]
