@@ -131,10 +131,11 @@ def _add_doctor(verbs: Any) -> None:
     """The verb `doctor`."""
     doctor = verbs.add_parser(
         "doctor",
-        help="test STUN and TURN servers: what is wrong with each, in a sentence",
+        help="test STUN and TURN servers: what is wrong with each, in a sentence; without URL: what is installed",
         description="Tests each server over its transport: name, reachability, round trip, credential, an allocation "
         "and data through it in both directions; shows the kind of NAT. Takes less than 10 seconds. Status 0: all "
-        "work, 1: one does not, 2: wrong use. No output ever shows a credential.",
+        "work, 1: one does not, 2: wrong use. No output ever shows a credential. Without a URL: what is "
+        "installed here, the helper of forwarding and the packages of the extras.",
         epilog="The environment is safer than the command line, which others can see: RTCPEER_TURN_USERNAME and "
         "RTCPEER_TURN_CREDENTIAL, or RTCPEER_TURN_SECRET (coturn's static-auth-secret).",
     )

@@ -20,6 +20,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Final, Protocol, cast
 
+from rtcpeer.records import record
 from rtcpeer.rtp import libsrtp
 from rtcpeer.rtp.forwarding import Output
 from rtcpeer.rtp.headers import Written
@@ -100,18 +101,45 @@ def open_helper(file: Path) -> _Call:
     return cast("_Call", call)
 
 
-def _load() -> _Call | None:
+@record(frozen=True, slots=True)
+class HelperState:
+    """Whether the helper is in use in this process.
+
+    Attributes:
+        code: "loaded", "off" (`VARIABLE` says so), "not-built" or "unusable".
+        file: where it is, or would be.
+        sentence: the same for people, with what to do.
+    """
+
+    code: str
+    file: Path
+    sentence: str
+
+
+def _load() -> tuple[_Call | None, HelperState]:
     named = os.environ.get(VARIABLE, "")
-    if named == "0" or not (named or FILE.exists()):
-        return None
+    file = Path(named) if named not in ("", "0") else FILE
+    if named == "0":
+        return None, HelperState("off", file, f"Helper of forwarding: switched off by {VARIABLE}=0.")
+    if not (named or FILE.exists()):
+        sentence = (
+            "Helper of forwarding: not built; `python -m rtcpeer.rtp.build_helper` makes it (optional)."
+        )
+        return None, HelperState("not-built", file, sentence)
     try:
-        return open_helper(Path(named) if named else FILE)
+        return open_helper(file), HelperState("loaded", file, f"Helper of forwarding: loaded, {file}.")
     except HelperError as exc:
         logger.warning("forwarding goes on without its helper: %s", exc)
-        return None
+        return None, HelperState("unusable", file, f"Helper of forwarding: NOT USED. {exc}")
 
 
-_helper: _Call | None = _load()
+_helper: _Call | None
+_helper, _state = _load()
+
+
+def helper_state() -> HelperState:
+    """Whether the helper is in use in this process."""
+    return _state
 
 
 class _Scratch:

@@ -1,7 +1,7 @@
-"""``rtcpeer doctor``: what is wrong with STUN and TURN servers, in sentences.
+"""``rtcpeer doctor``: what is wrong with STUN and TURN servers, in sentences; and what is installed here.
 
 In reading order: `doctor` (the command), `run` (all servers at once), `context`, `stun_check`, `turn_check` with
-`allocation` and `udp_socket`, `clock` (what time it is there), `verdicts`.
+`allocation` and `udp_socket`, `clock` (what time it is there), `verdicts`; `installation`.
 """
 
 from __future__ import annotations

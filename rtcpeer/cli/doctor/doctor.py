@@ -1,5 +1,7 @@
 """``rtcpeer doctor``: tests STUN and TURN servers and says what is wrong with them, one sentence each.
 
+Without a server it shows what is installed here.
+
 Owns: where servers and credentials are read from, what is printed, the exit status (0 all servers work, 1 one does
 not, 2 wrong use). Never: the tests (`run`), a credential in any output.
 """
@@ -14,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rtcpeer.cli.doctor import installation
 from rtcpeer.cli.doctor.run import Result, check_up
 from rtcpeer.cli.doctor.verdicts import (
     FAMILY_NAMES,
@@ -60,7 +63,7 @@ def read_servers(
         environment: where variables are looked up.
 
     Raises:
-        WrongUseError: nothing to test, or it cannot be read.
+        WrongUseError: a file without a server, or something cannot be read.
     """
     if user is None and credential is None:
         user, credential = environment.get(USERNAME), environment.get(CREDENTIAL)
@@ -91,8 +94,8 @@ def read_servers(
     except (OSError, UnicodeDecodeError) as error:
         raise WrongUseError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     entries = tuple(dict.fromkeys(configuration.entries))
-    if not entries:
-        raise WrongUseError("there is no server to test: name URLs, or a file with --json-config")
+    if file is not None and not entries:
+        raise WrongUseError("there is no server to test in that file")
     return entries
 
 
@@ -117,15 +120,25 @@ async def run_doctor(
     tls: ssl.SSLContext | None = None,
     network: Network | None = None,
 ) -> int:
-    """Test the servers, print what was found, and return the exit status."""
+    """Test the servers, print what was found, and return the exit status.
+
+    Args:
+        entries: the servers; none: what is installed here is shown instead.
+        as_json: one document, which has both.
+        tls: for ``turns:`` and ``stuns:``; None trusts the system's authorities.
+        network: the way to the servers; None: the machine's.
+    """
     result = await check_up(entries, network or current_network.get(), tls)
     verdicts = [verdict(report) for report in result.reports]
+    found = installation.look_up()
     if as_json:
-        print(json.dumps(as_document(result, verdicts), indent=2))
+        document = as_document(result, verdicts) | {"installation": installation.as_document(found)}
+        print(json.dumps(document, indent=2))
     else:
-        print("\n".join(as_lines(result, verdicts)))
+        print("\n".join(as_lines(result, verdicts) if entries else installation.as_lines(found)))
     sys.stdout.flush()
-    return 0 if all(one.works for one in verdicts) else 1
+    works = all(one.works for one in verdicts) if entries else found.works
+    return 0 if works else 1
 
 
 # --- what is printed ------------------------------------------------------------------------------

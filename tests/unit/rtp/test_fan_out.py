@@ -346,7 +346,10 @@ def test_the_helper_of_another_version_is_not_used(compiled_helper, tmp_path, mo
         fan_out.open_helper(file)
     monkeypatch.setenv(fan_out.VARIABLE, str(file))
     with caplog.at_level(logging.WARNING):
-        assert fan_out._load() is None
+        call, state = fan_out._load()
+    assert call is None
+    assert state.code == "unusable"
+    assert "build_helper" in state.sentence
     assert "goes on without its helper" in caplog.text
 
 
@@ -358,14 +361,19 @@ def test_a_file_that_is_no_helper_is_told(tmp_path, monkeypatch, caplog):
         if content is not None:
             file.write_bytes(content)
         with caplog.at_level(logging.WARNING):
-            assert fan_out._load() is None
+            call, state = fan_out._load()
+        assert call is None
+        assert (state.code, state.file) == ("unusable", file)
         assert str(file) in caplog.text
 
 
 def test_where_there_is_none_nothing_is_said(tmp_path, monkeypatch, caplog):
     monkeypatch.delenv(fan_out.VARIABLE, raising=False)
     monkeypatch.setattr(fan_out, "FILE", tmp_path / "fan_out.helper")
-    assert fan_out._load() is None
+    call, state = fan_out._load()
+    assert call is None
+    assert state.code == "not-built"
+    assert "build_helper" in state.sentence
     monkeypatch.setattr(fan_out, "_helper", None)
     assert fan_out.gather() is None
     assert caplog.text == ""
@@ -378,9 +386,13 @@ def test_it_is_found_in_the_package_unless_the_environment_switches_it_off(
     build_helper.build(file)
     monkeypatch.setattr(fan_out, "FILE", file)
     monkeypatch.delenv(fan_out.VARIABLE, raising=False)
-    assert fan_out._load() is not None
+    call, state = fan_out._load()
+    assert call is not None
+    assert (state.code, state.file) == ("loaded", file)
     monkeypatch.setenv(fan_out.VARIABLE, "0")
-    assert fan_out._load() is None
+    call, state = fan_out._load()
+    assert call is None
+    assert (state.code, state.file) == ("off", file)
 
 
 def test_the_command_builds_what_is_found(compiled_helper, tmp_path):

@@ -82,7 +82,6 @@ def test_the_same_server_is_tested_once() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "no server to test"),
         (["turn:a.example"], "needs --user and --credential"),
         (["turn:a.example", "--user", "u"], "needs --user and --credential"),
         (["http://a.example"], "http"),
