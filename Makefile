@@ -32,7 +32,7 @@ NPM_PACKAGES := @roamhq/wrtc@0.10.0 werift@0.24.4 node-datachannel@0.33.4 rtcmul
     async@3.2.6 body-parser@1.20.3 colors@1.4.0 cors@2.8.5 debug@4.4.3 express@4.21.2 websocket@1.0.35 \
     whip-whep@1.2.0 @eyevinn/whip-web-client@1.1.7 @eyevinn/webrtc-player@0.13.0 esbuild@0.28.2 @pipecat-ai/client-js@1.13.1 @pipecat-ai/small-webrtc-transport@1.10.8 livekit-client@2.23.0 axe-core@4.14.1
 # programs of Debian 13 that run on other releases too
-DEBIAN13_PACKAGES := simple-whip-server
+DEBIAN13_PACKAGES := simple-whip-server promtool
 
 # hundreds of processes are started by the tests: where this is set, each of them compiles the whole package anew
 unexport PYTHONDONTWRITEBYTECODE

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Unpacks packages of Debian 13 that are plain files (no libraries) into a folder, for suites that need them on other
+# Unpacks packages of Debian 13 that need nothing but libc into a folder, for suites that need them on other
 # releases as well: debian13.sh FOLDER PACKAGES... With an apt configuration of its own; installs nothing. Never fails.
 set -u
 folder=$1
