@@ -1,8 +1,8 @@
 """LiveKit rooms as calls: "livekit+wss://host".
 
 In reading order: `room` (the service), `state` (what the server said of the others), `media` (the two connections),
-`publishing` (our tracks), `data` (data packets) with `streams` and `rpc`, `events`, `link` (the WebSocket). Needs the
-extra ``rtcpeer[livekit]``.
+`publishing` (our tracks), `requests` (which wait for answers), `data` (data packets) with `streams` and `rpc`,
+`events`, `link` (the WebSocket). Needs the extra ``rtcpeer[livekit]``.
 """
 
 from rtcpeer.calls.livekit.events import ConnectionQualityChanged, SpeakersChanged, SubscriptionAllowed

@@ -1,15 +1,19 @@
-"""How a track of ours is published in a LiveKit room: its source, its simulcast layers, which of them are sent.
+"""Our tracks in a LiveKit room: published, muted, taken out; their sources, their simulcast layers, which are sent.
 
-Owns: the table of layers. Never: a connection.
+Owns: what we publish and what the server calls it; the table of layers. Never: a connection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import field
 from typing import Any
 
+from rtcpeer.calls.livekit.media import LiveKitMedia
+from rtcpeer.calls.livekit.requests import Requests
 from rtcpeer.calls.participant import Publication
+from rtcpeer.errors import NetworkError, RtcPeerError
 from rtcpeer.records import record
 from rtcpeer.signaling.livekit.messages import models, rtc
 
@@ -34,6 +38,149 @@ class Published:
     cid: str
     info: models.TrackInfo = field(default_factory=models.TrackInfo)
     transceiver: Any = None
+
+
+class Publications:
+    """The tracks that we publish, over all sessions of a call.
+
+    Args:
+        requests: where the server's answers arrive.
+        send: sends a request.
+        simulcast: True: pictures in three sizes; False: in one; None: it depends on their size.
+        dynacast: whether layers that nobody is subscribed to are not sent.
+    """
+
+    def __init__(
+        self,
+        requests: Requests,
+        send: Callable[[rtc.SignalRequest], Awaitable[None]],
+        *,
+        simulcast: bool | None,
+        dynacast: bool,
+    ) -> None:
+        self._requests = requests
+        self._send = send
+        self._simulcast = simulcast
+        self._dynacast = dynacast
+        self._media: LiveKitMedia | None = None
+        self._published: dict[Publication, Published] = {}
+
+    def begin(self, media: LiveKitMedia | None) -> None:
+        """The connections of a new session; None while it is being made."""
+        self._media = media
+
+    # -- what the call asks for ------------------------------------------------------------------------
+
+    async def publish(self, publication: Publication) -> None:
+        """Publish a track.
+
+        Raises:
+            SignalingRefused, RTCTimeoutError, NetworkError: the server does not take it.
+        """
+        try:
+            await self._publish(publication)
+        except BaseException:
+            self._published.pop(publication, None)
+            raise
+
+    async def _publish(self, publication: Publication) -> None:
+        media = self._media
+        if media is None:
+            raise NetworkError("the session is being made anew: publish again when it is there")
+        track, cid = publication.track, str(uuid.uuid4())
+        encodings = encodings_for(track, self._simulcast)
+        settings = track.getSettings() if hasattr(track, "getSettings") else {}
+        wanted = rtc.AddTrackRequest(
+            cid=cid,
+            name=publication.name,
+            type=models.TrackType.AUDIO if publication.kind == "audio" else models.TrackType.VIDEO,
+            source=source_of(publication),
+            muted=publication.muted,
+            width=int(settings.get("width") or 0),
+            height=int(settings.get("height") or 0),
+            layers=layers_of(encodings, settings),
+        )
+        published = self._published[publication] = Published(cid)
+        request = rtc.SignalRequest(add_track=wanted)
+        published.info = await self._requests.ask(cid, self._send(request), "publishing a track")
+        if media is not self._media or self._published.get(publication) is not published:
+            return  # it was made anew or taken out meanwhile
+        published.transceiver = media.add(track, cid, encodings)
+        if publication.muted:
+            await published.transceiver.sender.replaceTrack(None)
+        await media.offer()
+
+    async def publish_again(self, ignored: Callable[[str, object], object]) -> None:
+        """Publish everything in a new session.
+
+        Args:
+            ignored: called where a track is not taken.
+        """
+        for publication in list(self._published):
+            try:
+                await self._publish(publication)
+            except RtcPeerError as error:
+                ignored("publishing again", error)
+
+    async def unpublish(self, publication: Publication) -> None:
+        """Publish a track no longer."""
+        published = self._published.pop(publication, None)
+        if published is not None and published.transceiver is not None and self._media is not None:
+            published.transceiver.stop()
+            await self._media.offer()
+
+    async def set_muted(self, publication: Publication) -> None:
+        """Send nothing of a muted track, and say so."""
+        published = self._published.get(publication)
+        if published is None or published.transceiver is None:
+            return
+        await published.transceiver.sender.replaceTrack(None if publication.muted else publication.track)
+        mute = rtc.MuteTrackRequest(sid=published.info.sid, muted=publication.muted)
+        await self._send(rtc.SignalRequest(mute=mute))
+
+    def permissions(self, allowed: Mapping[str, Iterable[str] | None]) -> list[rtc.TrackPermission]:
+        """Permissions to subscribe, as the server wants to be told them.
+
+        Args:
+            allowed: the names of tracks by identity; None: all tracks.
+        """
+        sids = {publication.name: one.info.sid for publication, one in self._published.items()}
+        return [
+            rtc.TrackPermission(
+                participant_identity=identity,
+                all_tracks=names is None,
+                track_sids=[sids[name] for name in names or () if name in sids],
+            )
+            for identity, names in allowed.items()
+        ]
+
+    # -- what the server says --------------------------------------------------------------------------
+
+    def told(self) -> list[rtc.TrackPublishedResponse]:
+        """Our tracks, as a server that resumes a session is told of them."""
+        return [rtc.TrackPublishedResponse(cid=one.cid, track=one.info) for one in self._published.values()]
+
+    async def taken_out(self, sid: str) -> None:
+        """The server takes a track of ours no longer; of one that we have unpublished ourselves nothing is left."""
+        for publication, published in tuple(self._published.items()):
+            if sid and published.info.sid == sid:
+                await publication.unpublish()
+
+    async def moderated(self, sid: str, *, muted: bool) -> None:
+        """A moderator has muted a track of ours, or lets it be heard."""
+        for publication, published in tuple(self._published.items()):
+            if published.info.sid == sid:
+                await (publication.mute() if muted else publication.unmute())
+
+    async def subscribed(self, update: rtc.SubscribedQualityUpdate) -> None:
+        """Somebody wants other layers of a track of ours than before."""
+        for published in tuple(self._published.values()):
+            if (
+                self._dynacast
+                and published.info.sid == update.track_sid
+                and published.transceiver is not None
+            ):
+                await send_only(published.transceiver.sender, wanted_of(update))
 
 
 def source_of(publication: Publication) -> models.TrackSource:

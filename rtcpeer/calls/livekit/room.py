@@ -1,14 +1,12 @@
 """`LiveKitRoom`: a LiveKit room as a call, "livekit+wss://host".
 
 Owns: the session with the server: joining, following what it says, resuming, beginning anew, leaving. Never: the
-connections (`media`), the records of the others (`state`), packets of data (`data`).
+connections (`media`), the records of the others (`state`), our own tracks (`publishing`), packets of data (`data`).
 
 Theory of operation. A lost socket is opened again with the participant's sid (resume): connections live on, both sides
 restart ICE. Where the server has forgotten the session or a connection stays dead, everything is made anew under the
 same identity; publications are published again, and tracks of others that are still published keep their objects.
 """
-
-# Longer than 600 lines: joining, resuming and beginning anew are one session, step by step.
 
 from __future__ import annotations
 
@@ -16,7 +14,6 @@ import asyncio
 import contextlib
 import json
 import time
-import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
@@ -26,14 +23,8 @@ from rtcpeer.calls.livekit.data import LiveKitData
 from rtcpeer.calls.livekit.events import ConnectionQualityChanged, SpeakersChanged, SubscriptionAllowed
 from rtcpeer.calls.livekit.link import LiveKitLink
 from rtcpeer.calls.livekit.media import LiveKitMedia
-from rtcpeer.calls.livekit.publishing import (
-    Published,
-    encodings_for,
-    layers_of,
-    send_only,
-    source_of,
-    wanted_of,
-)
+from rtcpeer.calls.livekit.publishing import Publications
+from rtcpeer.calls.livekit.requests import Requests
 from rtcpeer.calls.livekit.rpc import LiveKitRpc
 from rtcpeer.calls.livekit.state import RemoteState, end_reason
 from rtcpeer.calls.livekit.streams import LiveKitStreams
@@ -44,14 +35,11 @@ from rtcpeer.errors import (
     InvalidStateError,
     NetworkError,
     RtcPeerError,
-    RTCTimeoutError,
     SignalingRefused,
 )
 from rtcpeer.signaling.livekit.messages import MessageError, models, rtc
 from rtcpeer.signaling.livekit.tokens import Grants, identity_of, make_token
 
-# How long the server may take to answer a request, in seconds.
-ANSWER_TIMEOUT = 10.0
 # How long a resumed session may be without its connection, in seconds.
 CONNECT_TIMEOUT = 15.0
 # Pauses before attempts to come back, in seconds; then the call ends.
@@ -97,8 +85,6 @@ class LiveKitRoom:
         request.check_options("api_key", "api_secret", "identity", "simulcast", "dynacast", "auto_subscribe")
         self._url, taken = request.take("room")
         self._token = request.token or _own_token(request, taken.get("room"))
-        self._simulcast: bool | None = request.options.get("simulcast")
-        self._dynacast = bool(request.options.get("dynacast", False))
         self._auto_subscribe = bool(request.options.get("auto_subscribe", True))
         self._wanted: set[tuple[str, str]] = set()  # (identity, name) of what was subscribed to
         self._regions: list[str] = []  # where the server has said to begin anew
@@ -115,10 +101,14 @@ class LiveKitRoom:
         self._former: LiveKitMedia | None = None  # of a session that is made anew, until it is closed
         self._host_or_none: CallHost | None = None
         self._state_or_none: RemoteState | None = None
-        self._published: dict[Publication, Published] = {}
-        self._answers: dict[str, asyncio.Future[models.TrackInfo]] = {}
-        self._requests: dict[int, asyncio.Future[None]] = {}
+        self._requests = Requests()
         self._request_id = 0
+        self._publications = Publications(
+            self._requests,
+            self._send,
+            simulcast=request.options.get("simulcast"),
+            dynacast=bool(request.options.get("dynacast", False)),
+        )
         self._following: asyncio.Task[None] | None = None
         self._anew = False  # whether the next attempt to come back makes the session anew
         self._left = False
@@ -189,6 +179,7 @@ class LiveKitRoom:
             on_data=self._data.take_untrusted,
             on_failed=self._on_failed,
         )
+        self._publications.begin(self._media)
         link.watch(join.ping_interval or 10, join.ping_timeout or 30, self._host.spawn)
         self._state.begin(list(join.other_participants))
         await self._media.offer()
@@ -266,35 +257,25 @@ class LiveKitRoom:
         if first is None or not first.HasField("reconnect"):
             raise _Anew
         self._recommend(first.reconnect.ice_servers)
-        published = [
-            rtc.TrackPublishedResponse(cid=one.cid, track=one.info) for one in self._published.values()
-        ]
-        await self._send(rtc.SignalRequest(sync_state=media.sync_state(published)))
+        sync = media.sync_state(self._publications.told())
+        await self._send(rtc.SignalRequest(sync_state=sync))
         link.watch(10, 30, self._host.spawn)
         await media.offer(restart=True)
         self.resumes += 1
 
     async def _renew(self) -> None:
         self._state.keep_tracks()
+        self._publications.begin(None)
         if self._media is not None:
             self._former, self._media = self._media, None
             await self._former.close()
             self._former = None
-        futures: list[asyncio.Future[Any]] = [*self._answers.values(), *self._requests.values()]
-        for future in futures:
-            future.cancel()
+        self._requests.abandon()
         await self._join()
         self.renewals += 1
-        for identity, name in self._wanted:
+        for identity, name in tuple(self._wanted):
             await self._ask_for(identity, name, wanted=True)
-        self._host.spawn(self._publish_again(), "LiveKit: publish again")
-
-    async def _publish_again(self) -> None:
-        for publication in list(self._published):
-            try:
-                await self._publish(publication)
-            except RtcPeerError as error:
-                self._host.ignored("publishing again", error)
+        self._host.spawn(self._publications.publish_again(self._host.ignored), "LiveKit: publish again")
 
     async def _confirm(self) -> None:
         """A session without its connection is of no use: it has to be there in time, or everything is made anew."""
@@ -332,35 +313,21 @@ class LiveKitRoom:
             self._state.update(info)
 
     async def _on_published(self, published: rtc.TrackPublishedResponse) -> None:
-        future = self._answers.get(published.cid)
-        if future is not None and not future.done():
-            future.set_result(published.track)
+        self._requests.answer(published.cid, published.track)
 
     async def _on_unpublished(self, gone: rtc.TrackUnpublishedResponse) -> None:
-        """The server takes a track of ours no longer; of one that we have unpublished ourselves nothing is left."""
-        for publication, published in tuple(self._published.items()):
-            if gone.track_sid and published.info.sid == gone.track_sid:
-                await publication.unpublish()
+        await self._publications.taken_out(gone.track_sid)
 
     async def _on_request_response(self, response: rtc.RequestResponse) -> None:
-        refused = response.reason != rtc.RequestResponse.OK
-        if response.HasField("add_track"):
-            future: asyncio.Future[Any] | None = self._answers.get(response.add_track.cid)
-        else:
-            future = self._requests.get(response.request_id)
-        if future is None or future.done():
-            return
-        if refused:
+        key = response.add_track.cid if response.HasField("add_track") else response.request_id
+        if response.reason != rtc.RequestResponse.OK:
             reason = response.message or _name(rtc.RequestResponse.Reason, response.reason)
-            future.set_exception(SignalingRefused(reason, fatal=True))
+            self._requests.refuse(key, SignalingRefused(reason, fatal=True))
         else:
-            future.set_result(None)
+            self._requests.answer(key, None)
 
     async def _on_mute(self, muted: rtc.MuteTrackRequest) -> None:
-        """A moderator has muted a track of ours."""
-        for publication, published in self._published.items():
-            if published.info.sid == muted.sid:
-                await (publication.mute() if muted.muted else publication.unmute())
+        await self._publications.moderated(muted.sid, muted=muted.muted)
 
     async def _on_speakers(self, changed: rtc.SpeakersChanged) -> None:
         for speaker in changed.speakers:
@@ -406,13 +373,7 @@ class LiveKitRoom:
         await self._break_off(anew=action != rtc.LeaveRequest.RESUME)
 
     async def _on_subscribed_quality(self, update: rtc.SubscribedQualityUpdate) -> None:
-        for published in tuple(self._published.values()):
-            if (
-                self._dynacast
-                and published.info.sid == update.track_sid
-                and published.transceiver is not None
-            ):
-                await send_only(published.transceiver.sender, wanted_of(update))
+        await self._publications.subscribed(update)
 
     async def _on_nothing(self, _: Any) -> None:
         """Ignore a message of no use here, such as the answer to a ping."""
@@ -440,78 +401,29 @@ class LiveKitRoom:
 
     async def publish(self, publication: Publication) -> None:
         """Implements `CallService.publish`."""
-        try:
-            await self._publish(publication)
-        except BaseException:
-            self._published.pop(publication, None)
-            raise
-
-    async def _publish(self, publication: Publication) -> None:
-        media = self._media
-        if media is None:
-            raise NetworkError("the session is being made anew: publish again when it is there")
-        track, cid = publication.track, str(uuid.uuid4())
-        encodings = encodings_for(track, self._simulcast)
-        settings = track.getSettings() if hasattr(track, "getSettings") else {}
-        wanted = rtc.AddTrackRequest(
-            cid=cid,
-            name=publication.name,
-            type=models.TrackType.AUDIO if publication.kind == "audio" else models.TrackType.VIDEO,
-            source=source_of(publication),
-            muted=publication.muted,
-            width=int(settings.get("width") or 0),
-            height=int(settings.get("height") or 0),
-            layers=layers_of(encodings, settings),
-        )
-        published = self._published[publication] = Published(cid)
-        future = self._answers[cid] = asyncio.get_running_loop().create_future()
-        try:
-            await self._send(rtc.SignalRequest(add_track=wanted))
-            published.info = await _in_time(future, "publishing a track")
-        finally:
-            del self._answers[cid]
-        if media is not self._media or self._published.get(publication) is not published:
-            return  # it was made anew or taken out meanwhile
-        published.transceiver = media.add(track, cid, encodings)
-        if publication.muted:
-            await published.transceiver.sender.replaceTrack(None)
-        await media.offer()
+        await self._publications.publish(publication)
 
     async def unpublish(self, publication: Publication) -> None:
         """Implements `CallService.unpublish`."""
-        published = self._published.pop(publication, None)
-        if published is not None and published.transceiver is not None and self._media is not None:
-            published.transceiver.stop()
-            await self._media.offer()
+        await self._publications.unpublish(publication)
 
     async def set_muted(self, publication: Publication) -> None:
         """Implements `CallService.set_muted`."""
-        published = self._published.get(publication)
-        if published is None or published.transceiver is None:
-            return
-        await published.transceiver.sender.replaceTrack(None if publication.muted else publication.track)
-        mute = rtc.MuteTrackRequest(sid=published.info.sid, muted=publication.muted)
-        await self._send(rtc.SignalRequest(mute=mute))
+        await self._publications.set_muted(publication)
 
     async def set_metadata(self, metadata: Mapping[str, Any]) -> None:
         """Implements `CallService`; the member ``attributes``, a mapping of texts, becomes LiveKit's attributes."""
         members = dict(metadata)
         attributes = members.pop("attributes", {})
         self._request_id += 1
-        number = self._request_id
         update = rtc.UpdateParticipantMetadata(
             metadata=json.dumps(members) if members else "",
             name=self._host.name or "",
             attributes={str(key): str(value) for key, value in attributes.items()},
-            request_id=number,
+            request_id=self._request_id,
         )
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._requests[number] = future
-        try:
-            await self._send(rtc.SignalRequest(update_metadata=update))
-            await _in_time(future, "new metadata")
-        finally:
-            del self._requests[number]
+        request = rtc.SignalRequest(update_metadata=update)
+        await self._requests.ask(update.request_id, self._send(request), "new metadata")
 
     async def send(self, data: Any, to: Participant | None) -> None:
         """Implements `CallService`; what is too long for a packet goes as a stream, and arrives as a message."""
@@ -591,18 +503,8 @@ class LiveKitRoom:
             allowed: the names of tracks by identity (None: all tracks); who is not named gets nothing. None: all
                 may have everything, as at first.
         """
-        permissions = []
-        sids = {publication.name: one.info.sid for publication, one in self._published.items()}
-        for identity, names in (allowed or {}).items():
-            permissions.append(
-                rtc.TrackPermission(
-                    participant_identity=identity,
-                    all_tracks=names is None,
-                    track_sids=[sids[name] for name in names or () if name in sids],
-                )
-            )
         permission = rtc.SubscriptionPermission(
-            all_participants=allowed is None, track_permissions=permissions
+            all_participants=allowed is None, track_permissions=self._publications.permissions(allowed or {})
         )
         await self._send(rtc.SignalRequest(subscription_permission=permission))
 
@@ -654,24 +556,6 @@ _HANDLERS: dict[str, Callable[[LiveKitRoom, Any], Coroutine[Any, Any, None]]] = 
 def _name(names: Any, number: int) -> str:
     """The name of a value of an enumeration; of a newer server's, its number."""
     return str(names.Name(number)) if number in names.values() else f"reason {number}"
-
-
-async def _in_time(future: asyncio.Future[Any], what: str) -> Any:
-    """The server's answer.
-
-    Raises:
-        RTCTimeoutError: there is none.
-        NetworkError: the session has ended meanwhile.
-    """
-    try:
-        async with asyncio.timeout(ANSWER_TIMEOUT):
-            return await asyncio.shield(future)
-    except TimeoutError:
-        raise RTCTimeoutError(f"{what}: no answer in {ANSWER_TIMEOUT:g} s", fault="network") from None
-    except asyncio.CancelledError:
-        if future.cancelled():
-            raise NetworkError(f"{what}: the session has ended meanwhile") from None
-        raise
 
 
 def _own_token(request: JoinRequest, room: str | None) -> str:

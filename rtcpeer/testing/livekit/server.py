@@ -104,7 +104,7 @@ class LiveKitServer:
 
     async def close(self) -> None:
         """Put everybody out and stop listening."""
-        for room in self.rooms.values():
+        for room in list(self.rooms.values()):
             for participant in list(room.participants.values()):
                 await room.remove(participant, _REASONS.SERVER_SHUTDOWN, tell=True)
         for ws in list(self._sockets):

@@ -35,7 +35,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for a service that says nothing waits less."""
     from rtcpeer.calls.livekit import room
 
-    monkeypatch.setattr(room, "ANSWER_TIMEOUT", 0.3)
+    monkeypatch.setattr("rtcpeer.calls.livekit.requests.ANSWER_TIMEOUT", 0.3)
     monkeypatch.setattr(room, "PAUSES", (0.0, 0.0))
     monkeypatch.setattr("rtcpeer.calls.livekit.media.OPEN_TIMEOUT", 0.3)
 

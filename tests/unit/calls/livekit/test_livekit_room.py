@@ -88,7 +88,7 @@ async def events_of(call: Any) -> list[Any]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "PAUSES", (0.0, 0.0, 0.0, 0.0, 0.0))
-    monkeypatch.setattr(room, "ANSWER_TIMEOUT", 0.05)
+    monkeypatch.setattr("rtcpeer.calls.livekit.requests.ANSWER_TIMEOUT", 0.05)
     monkeypatch.setattr(room, "CONNECT_TIMEOUT", 2.0)
 
 
