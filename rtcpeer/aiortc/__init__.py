@@ -6,13 +6,14 @@ Connections, transceivers, channels and transports are rtcpeer's, shown with aio
 descriptions, candidates, configurations and reports are aiortc's own classes. See docs/moving-from-aiortc.md.
 
 What makes the drop-in, in reading order: `connection`, `negotiation` (descriptions) with `wording`, `shown_states` and
-`gathering`; `rtp`, `channel`, `transports` on `emitter`; `values` and `reports` (aiortc's own
+`gathering`; `transceivers`, `channel`, `transports` on `emitter`; `values` and `reports` (aiortc's own
 classes). `negotiable` shows a connection of plain aiortc as W3C has it.
 
 The modules that are named as aiortc's have the documented names of those, so that the import may be changed
 everywhere: `contrib`, `exceptions`, `jitterbuffer`, `mediastreams`, `rtcconfiguration`, `rtcdatachannel`,
 `rtcdtlstransport`, `rtcicetransport`, `rtcpeerconnection`, `rtcrtpparameters`, `rtcrtpreceiver`, `rtcrtpsender`,
-`rtcrtptransceiver`, `rtcsctptransport`, `rtcsessiondescription`, `sdp`, `stats`.
+`rtcrtptransceiver`, `rtcsctptransport`, `rtcsessiondescription`, `sdp`, `stats`. The rest is aiortc's own (`modules`).
+`private_names`, `aioice_view` and `codec_limits` are for programs that reach inside.
 """
 
 from __future__ import annotations
@@ -76,8 +77,10 @@ from rtcpeer.aiortc import (  # noqa: F401
 from rtcpeer.aiortc.channel import RTCDataChannel
 from rtcpeer.aiortc.connection import RTCPeerConnection
 from rtcpeer.aiortc.gathering import GatheringPatience
+from rtcpeer.aiortc.modules import complete as _complete
+from rtcpeer.aiortc.modules import replace_aiortc
 from rtcpeer.aiortc.rtcconfiguration import RTCIceTransportPolicy
-from rtcpeer.aiortc.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
+from rtcpeer.aiortc.transceivers import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from rtcpeer.aiortc.transports import RTCDtlsTransport, RTCIceGatherer, RTCIceTransport, RTCSctpTransport
 
 __all__ = [
@@ -125,4 +128,7 @@ __all__ = [
     "RTCTransportStats",
     "VideoStreamTrack",
     "contrib",
+    "replace_aiortc",
 ]
+
+_complete()

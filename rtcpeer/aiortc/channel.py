@@ -7,7 +7,10 @@ import contextlib
 import threading
 from typing import Any
 
+import aiortc
+
 from rtcpeer.aiortc.emitter import Emitter
+from rtcpeer.aiortc.ortc import by_hand
 from rtcpeer.media.event_target import Event, has_listeners
 from rtcpeer.peer import data_channel as w3c
 from rtcpeer.peer.core.channel import DataChannelCore
@@ -24,6 +27,10 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
     As in aiortc a channel that the other end opened is open when it is announced, and emits no "open". What arrives
     before its "datachannel" listener is done waits.
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Aiortc's own when a program makes one (the ORTC way)."""
+        return by_hand(cls, DataChannelCore, aiortc.RTCDataChannel, args, kwargs)
 
     def __init__(self, core: DataChannelCore[Any] | None = None, *, incoming: bool = False) -> None:
         Emitter.__init__(self)

@@ -13,15 +13,17 @@ from typing import Any, cast
 
 from aiortc import MediaStreamTrack, RTCSessionDescription
 from aiortc.exceptions import InternalError
+from aiortc.sdp import SessionDescription
 from aiortc.stats import RTCStatsReport
 
-from rtcpeer.aiortc import reports
+from rtcpeer.aiortc import codec_limits, reports, values
 from rtcpeer.aiortc.channel import RTCDataChannel
 from rtcpeer.aiortc.emitter import Emitter
 from rtcpeer.aiortc.gathering import GatheringPatience, gather
 from rtcpeer.aiortc.negotiation import Negotiation
-from rtcpeer.aiortc.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
+from rtcpeer.aiortc.private_names import PrivateNames
 from rtcpeer.aiortc.shown_states import ShownStates
+from rtcpeer.aiortc.transceivers import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from rtcpeer.aiortc.transports import ForeseenTransports, RTCDtlsTransport, RTCSctpTransport
 from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.inputs import TransceiverInit
@@ -29,6 +31,7 @@ from rtcpeer.media.event_target import Event
 from rtcpeer.media.stream import MediaStream
 from rtcpeer.peer import connection as w3c
 from rtcpeer.peer import stats as w3c_stats
+from rtcpeer.peer.certificate import RTCCertificate
 from rtcpeer.peer.data_channel import RTCDataChannelEvent
 from rtcpeer.peer.descriptions import read_description
 from rtcpeer.peer.errors import InvalidAccessError, w3c_errors
@@ -47,7 +50,7 @@ from rtcpeer.values import (
 _DIRECTIONS = ("inactive", "sendonly", "recvonly", "sendrecv")
 
 
-class RTCPeerConnection(Emitter, w3c.RTCPeerConnection):  # type: ignore[misc]  # `on` is pyee's
+class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: ignore[misc]  # `on` is pyee's
     """A connection for programs that were written for aiortc.
 
     Args:
@@ -121,6 +124,7 @@ class RTCPeerConnection(Emitter, w3c.RTCPeerConnection):  # type: ignore[misc]  
             async with self.events("icecandidate", "icegatheringstatechange") as news:
                 await self._negotiation.set_local(given)
                 self.show_as_aiortcs()
+                self._apply_codec_limits()
                 if given.type != "rollback":
                     await gather(self._session, news, self.patience)
 
@@ -136,6 +140,7 @@ class RTCPeerConnection(Emitter, w3c.RTCPeerConnection):  # type: ignore[misc]  
         """
         await self._negotiation.set_remote(read_description(sessionDescription, **keywords))
         self.show_as_aiortcs()
+        self._apply_codec_limits()
         # what the transports have to tell comes in turns of its own: "new" is over when checks have begun
         for _turn in range(2):
             await asyncio.sleep(0)
@@ -369,6 +374,11 @@ class RTCPeerConnection(Emitter, w3c.RTCPeerConnection):  # type: ignore[misc]  
                 return RTCDataChannelEvent("datachannel", {"channel": core.face})
         return event
 
+    def _apply_codec_limits(self) -> None:
+        if not self._session.closed:
+            for core in list(self._session.executor.transceivers.values()):
+                codec_limits.apply(core)
+
     def show_as_aiortcs(self) -> None:
         """Show what negotiation has made as the classes of this package."""
         session, foreseen = self._session, self._foreseen
@@ -389,6 +399,82 @@ class RTCPeerConnection(Emitter, w3c.RTCPeerConnection):  # type: ignore[misc]  
         data = session.executor.data.core
         if data is not None and not isinstance(data.face, RTCSctpTransport):
             data.face = foreseen.sctp().become(data)
+
+    # --- aiortc's private names that programs use (each a property of its mangled name) ------------
+
+    @property
+    def __certificates(self) -> list[Any]:
+        return [RTCCertificate(c) for c in self._session.context.certificates]
+
+    @__certificates.setter
+    def __certificates(self, certificates: list[Any]) -> None:
+        self._session.context.use_certificates([values.certificate(c) for c in certificates])
+
+    @property
+    def __stream_id(self) -> str:
+        return self._stream.id
+
+    @__stream_id.setter
+    def __stream_id(self, id: str) -> None:
+        before, self._stream = self._stream, MediaStream(id=id)
+        for core in self._session.executor.transceivers.values():
+            if core.record.stream_ids == (before.id,):
+                self._session.carry_out(self._session.engine.operations.plan_set_streams(core.id, [id]))
+
+    @property
+    def __transceivers(self) -> list[RTCRtpTransceiver]:
+        return self.getTransceivers()
+
+    @property
+    def __sctp(self) -> RTCSctpTransport | None:
+        return self.sctp
+
+    @property
+    def __dtlsTransports(self) -> set[RTCDtlsTransport]:
+        faces: list[Any] = [t.sender.transport for t in self.getTransceivers()]
+        if self.sctp is not None:
+            faces.append(self.sctp.transport)
+        return {face for face in faces if isinstance(face, RTCDtlsTransport)}
+
+    @property
+    def __iceTransports(self) -> set[Any]:
+        return {dtls.transport for dtls in self.__dtlsTransports}
+
+    @property
+    def __cname(self) -> str:
+        return self._session.engine.state.cname
+
+    @property
+    def __isClosed(self) -> bool:
+        return self._session.closed
+
+    @property
+    def __signalingState(self) -> str:
+        return self.signalingState
+
+    @property
+    def __iceConnectionState(self) -> str:
+        return self.iceConnectionState
+
+    @property
+    def __connectionState(self) -> str:
+        return self.connectionState
+
+    @property
+    def __iceGatheringState(self) -> str:
+        return self.iceGatheringState
+
+    def __localDescription(self) -> SessionDescription | None:
+        given = self.localDescription
+        return None if given is None else SessionDescription.parse(given.sdp)
+
+    def __remoteDescription(self) -> SessionDescription | None:
+        given = self.remoteDescription
+        return None if given is None else SessionDescription.parse(given.sdp)
+
+    async def __gather(self) -> None:
+        # setLocalDescription gathers, and what it applies has the candidates
+        await asyncio.sleep(0)
 
     # --- the end ----------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from aiortc.rtcrtpreceiver import RemoteStreamTrack, RTCRtpContributingSource, RTCRtpSynchronizationSource
 
-from rtcpeer.aiortc.rtp import RTCRtpReceiver
+from rtcpeer.aiortc.transceivers import RTCRtpReceiver
 
 __all__ = [
     "RTCRtpContributingSource",

@@ -1,6 +1,6 @@
 """`aiortc.rtcrtpsender`: our classes."""
 
-from rtcpeer.aiortc.rtp import RTCRtpSender
+from rtcpeer.aiortc.transceivers import RTCRtpSender
 
 __all__ = [
     "RTCRtpSender",

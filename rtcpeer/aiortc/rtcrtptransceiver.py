@@ -1,6 +1,6 @@
 """`aiortc.rtcrtptransceiver`: our classes."""
 
-from rtcpeer.aiortc.rtp import RTCRtpTransceiver
+from rtcpeer.aiortc.transceivers import RTCRtpTransceiver
 
 __all__ = [
     "RTCRtpTransceiver",

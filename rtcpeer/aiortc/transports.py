@@ -7,10 +7,12 @@ state, without credentials and candidates.
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from collections.abc import Callable
-from typing import Self, cast
+from typing import Any, Self, cast
 
+import aiortc
 from aiortc import (
     RTCDtlsFingerprint,
     RTCDtlsParameters,
@@ -20,10 +22,14 @@ from aiortc import (
 )
 
 from rtcpeer.aiortc import values
+from rtcpeer.aiortc.aioice_view import ConnectionView
 from rtcpeer.aiortc.emitter import Emitter
+from rtcpeer.aiortc.ortc import by_hand
+from rtcpeer.aiortc.private_names import PrivateNames
 from rtcpeer.media.event_target import Event
 from rtcpeer.peer import ice_transport as w3c_ice
 from rtcpeer.peer import transports as w3c
+from rtcpeer.peer.data_channel import RTCDataChannel
 from rtcpeer.peer.session.session import PeerSession
 from rtcpeer.peer.session.transport import PeerTransport
 from rtcpeer.peer.transport_owner import TransportOwner
@@ -32,12 +38,25 @@ from rtcpeer.sctp.transport import LOCAL_MAX_MESSAGE_SIZE
 from rtcpeer.values import BundlePolicy, IceGatheringState
 
 
-class RTCIceGatherer(Emitter):
+class RTCIceGatherer(PrivateNames, Emitter):
     """Gives the local candidates and credentials of an ICE transport."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Aiortc's own when a program makes one (the ORTC way)."""
+        return by_hand(cls, RTCIceTransport, aiortc.RTCIceGatherer, args, kwargs)
 
     def __init__(self, transport: RTCIceTransport) -> None:
         super().__init__()
         self._transport = transport
+
+    @property
+    def _connection(self) -> ConnectionView:
+        return self._transport._connection
+
+    @classmethod
+    def getDefaultIceServers(cls) -> list[aiortc.RTCIceServer]:
+        """The servers that aiortc asks when none is named. A connection of ours asks nobody then."""
+        return aiortc.RTCIceGatherer.getDefaultIceServers()
 
     @property
     def state(self) -> str:
@@ -57,8 +76,12 @@ class RTCIceGatherer(Emitter):
         return RTCIceParameters(given.usernameFragment, given.password, given.iceLite)
 
 
-class RTCIceTransport(Emitter, w3c_ice.RTCIceTransport):  # type: ignore[misc]  # `on` is pyee's
+class RTCIceTransport(PrivateNames, Emitter, w3c_ice.RTCIceTransport):  # type: ignore[misc]  # `on` is pyee's
     """An ICE transport. pyee's event: statechange."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Aiortc's own when a program makes one (the ORTC way)."""
+        return by_hand(cls, w3c_ice.IceTransportCore, aiortc.RTCIceTransport, args, kwargs)
 
     def __init__(self, core: w3c_ice.IceTransportCore | None = None) -> None:
         Emitter.__init__(self)
@@ -69,6 +92,10 @@ class RTCIceTransport(Emitter, w3c_ice.RTCIceTransport):  # type: ignore[misc]  
         """Show this core from now on."""
         self._core = core
         return self
+
+    @property
+    def _connection(self) -> ConnectionView:
+        return ConnectionView(self)
 
     @property
     def iceGatherer(self) -> RTCIceGatherer:
@@ -89,7 +116,7 @@ class RTCIceTransport(Emitter, w3c_ice.RTCIceTransport):  # type: ignore[misc]  
         return result
 
 
-class RTCDtlsTransport(Emitter, w3c.RTCDtlsTransport):  # type: ignore[misc]
+class RTCDtlsTransport(PrivateNames, Emitter, w3c.RTCDtlsTransport):  # type: ignore[misc]
     """A DTLS transport. pyee's event: statechange.
 
     Args:
@@ -97,6 +124,10 @@ class RTCDtlsTransport(Emitter, w3c.RTCDtlsTransport):  # type: ignore[misc]
         session: whose it is.
         changed: is called after each change of state.
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Aiortc's own when a program makes one (the ORTC way)."""
+        return by_hand(cls, w3c.DtlsTransportCore, aiortc.RTCDtlsTransport, args, kwargs)
 
     def __init__(
         self,
@@ -154,8 +185,12 @@ class RTCDtlsTransport(Emitter, w3c.RTCDtlsTransport):  # type: ignore[misc]
         return result
 
 
-class RTCSctpTransport(Emitter, w3c.RTCSctpTransport):  # type: ignore[misc]
+class RTCSctpTransport(PrivateNames, Emitter, w3c.RTCSctpTransport):  # type: ignore[misc]
     """The transport of the data channels. pyee's event: statechange."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Aiortc's own when a program makes one (the ORTC way)."""
+        return by_hand(cls, w3c.SctpTransportCore, aiortc.RTCSctpTransport, args, kwargs)
 
     def __init__(self, core: w3c.SctpTransportCore | None = None, session: PeerSession | None = None) -> None:
         Emitter.__init__(self)
@@ -178,6 +213,22 @@ class RTCSctpTransport(Emitter, w3c.RTCSctpTransport):  # type: ignore[misc]
         session = None if self._session is None else self._session()
         data = None if session is None else session.engine.state.data
         return None if data is None else data.mid
+
+    # programs that send a file in a loop push the queue on by hand, and look at what is left of it
+
+    async def _data_channel_flush(self) -> None:
+        await asyncio.sleep(0)
+
+    async def _transmit(self) -> None:
+        await asyncio.sleep(0)
+
+    @property
+    def _data_channel_queue(self) -> list[RTCDataChannel]:
+        session = None if self._session is None else self._session()
+        channels = () if session is None else session.executor.data.channels
+        return [c.face for c in channels if c.face.bufferedAmount]
+
+    _outbound_queue = _data_channel_queue
 
     def _fire(self, event: Event) -> bool:
         """Tell both kinds of listeners."""

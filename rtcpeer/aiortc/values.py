@@ -9,16 +9,23 @@ from __future__ import annotations
 from typing import Any
 
 from aiortc import (
+    RTCCertificate,
     RTCIceCandidate,
     RTCRtpCapabilities,
     RTCRtpCodecCapability,
+    RTCRtpCodecParameters,
     RTCRtpHeaderExtensionCapability,
 )
+from aiortc.rtcrtpparameters import RTCRtcpFeedback
 
+from rtcpeer.dtls.certificates import Certificate
 from rtcpeer.peer import parameters as w3c
+from rtcpeer.peer.certificate import RTCCertificate as W3CCertificate
+from rtcpeer.peer.certificate import core_of
 from rtcpeer.peer.descriptions import RTCIceCandidate as W3CCandidate
 from rtcpeer.peer.errors import InvalidAccessError
 from rtcpeer.peer.parameters import capabilities as w3c_capabilities
+from rtcpeer.values import Codec
 
 _COMPONENTS = {"rtp": 1, "rtcp": 2}
 
@@ -60,6 +67,31 @@ def capabilities(kind: str, *, sending: bool) -> RTCRtpCapabilities:
             for c in found.codecs
         ],
         headerExtensions=[RTCRtpHeaderExtensionCapability(uri=e.uri) for e in found.headerExtensions],
+    )
+
+
+def certificate(value: Any) -> Certificate:
+    """The certificate inside aiortc's RTCCertificate, or rtcpeer's.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(value, W3CCertificate):
+        return core_of(value)
+    if isinstance(value, RTCCertificate):
+        return Certificate(value._key, value._cert)
+    raise TypeError(f"a certificate is an RTCCertificate, not {type(value).__name__}")
+
+
+def codec_parameters(value: Codec) -> RTCRtpCodecParameters:
+    """A negotiated codec."""
+    return RTCRtpCodecParameters(
+        mimeType=value.mime_type,
+        clockRate=value.clock_rate,
+        channels=value.channels,
+        payloadType=value.payload_type,
+        rtcpFeedback=[RTCRtcpFeedback(type=f.type, parameter=f.parameter) for f in value.feedback],
+        parameters=_parameters(w3c.fmtp_line(value)),
     )
 
 

@@ -1,4 +1,7 @@
-"""aiortc.contrib.media: recorder and player are ours, and the relay forwards where nothing asks for pixels."""
+"""aiortc.contrib.media: recorder and player are ours, and the relay forwards where nothing asks for pixels.
+
+`PlayerStreamTrack` is aiortc's: programs use it for players of their own.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from aiortc import MediaStreamTrack
-from aiortc.contrib.media import MediaBlackhole, RelayStreamTrack
+from aiortc.contrib.media import MediaBlackhole, PlayerStreamTrack, RelayStreamTrack
 from aiortc.contrib.media import MediaRelay as _MediaRelay
 from av import AudioFrame, VideoFrame
 
 from rtcpeer.media.player import MediaPlayer as _MediaPlayer
-from rtcpeer.media.player import PlayerStreamTrack
 from rtcpeer.media.recorder import MediaRecorder
 
 # the frames' classes, too, are imported from here by programs

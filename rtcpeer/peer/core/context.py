@@ -12,7 +12,7 @@ import dataclasses
 import logging
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rtcpeer.config.configuration import RTCConfiguration
@@ -176,6 +176,16 @@ class ConnectionContext:
             given = self.manager.current.certificates
             self._certificates = tuple(core_of(c) for c in given) or (Certificate.generate(),)
         return self._certificates
+
+    def use_certificates(self, certificates: Sequence[Certificate]) -> None:
+        """Use other certificates than those configured; for programs of other conventions (`rtcpeer.aiortc`).
+
+        Raises:
+            InvalidStateError: a description has named the old ones already.
+        """
+        if self.engine.fingerprints:
+            raise InvalidStateError("the certificates have been described already")
+        self._certificates = tuple(certificates)
 
     # --- "update the negotiation-needed flag" (webrtc-pc 4.7.3) -----------------------------------------------------
 

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from aiortc import MediaStreamTrack, RTCRtpCapabilities, RTCRtpSynchronizationSource
+import aiortc
+from aiortc import (
+    MediaStreamTrack,
+    RTCRtpCapabilities,
+    RTCRtpCodecParameters,
+    RTCRtpSynchronizationSource,
+)
 from aiortc.stats import RTCStatsReport
 
 from rtcpeer.aio import Gone
-from rtcpeer.aiortc import reports, values
+from rtcpeer.aiortc import codec_limits, reports, values
+from rtcpeer.aiortc.ortc import by_hand
+from rtcpeer.aiortc.private_names import PrivateNames
 from rtcpeer.aiortc.transports import RTCDtlsTransport
 from rtcpeer.errors import InvalidModificationError
 from rtcpeer.peer import rtp as w3c
 from rtcpeer.peer.core.transceiver import TransceiverCore
-from rtcpeer.values import Direction
+from rtcpeer.values import Direction, MediaKind, SdpType
 
 
-class RTCRtpSender(w3c.RTCRtpSender):
+class RTCRtpSender(PrivateNames, w3c.RTCRtpSender):
     """A sender. `setParameters`, `setStreams` and `dtmf` are rtcpeer's."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Aiortc's own when a program makes one (the ORTC way)."""
+        return by_hand(cls, TransceiverCore, aiortc.RTCRtpSender, args, kwargs)
 
     def __init__(
         self, core: TransceiverCore[Any, Any, Any], foreseen: RTCDtlsTransport | None = None
@@ -65,9 +78,56 @@ class RTCRtpSender(w3c.RTCRtpSender):
         """Statistics of this sender and its transport."""
         return reports.report(await self._core.session.get_stats(self))
 
+    # --- aiortc's private names that programs use ---
 
-class RTCRtpReceiver(w3c.RTCRtpReceiver):
+    @property
+    def _ssrc(self) -> int:
+        return self._core.record.encodings[0].ssrc
+
+    @property
+    def _rtx_ssrc(self) -> int:
+        return self._core.record.encodings[0].rtx_ssrc or 0
+
+    @property
+    def _stream_id(self) -> str:
+        return next(iter(self._core.record.stream_ids), "")
+
+    @_stream_id.setter
+    def _stream_id(self, value: str) -> None:
+        session = self._core.session
+        session.carry_out(session.engine.operations.plan_set_streams(self._core.id, [value]))
+
+    @property
+    def _track_id(self) -> str:
+        return self._core.record.track_id or ""
+
+    @property
+    def _enabled(self) -> bool:
+        return all(e.active for e in self._core.record.encodings)
+
+    @_enabled.setter
+    def _enabled(self, value: bool) -> None:
+        encodings = [replace(e, active=value) for e in self._core.record.encodings]
+        session = self._core.session
+        session.carry_out(session.engine.operations.plan_set_encodings(self._core.id, encodings))
+
+    @property
+    def __encoder(self) -> codec_limits.EncoderView | None:
+        if not self.has_started:
+            return None
+        is_video = self._core.kind is MediaKind.VIDEO
+        return (codec_limits.PictureEncoderView if is_video else codec_limits.EncoderView)(self._core)
+
+    def _send_keyframe(self) -> None:
+        self._core.sender_media.request_keyframe()
+
+
+class RTCRtpReceiver(PrivateNames, w3c.RTCRtpReceiver):
     """A receiver. `jitterBufferTarget` and `requestKeyFrame` are rtcpeer's."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Aiortc's own when a program makes one (the ORTC way)."""
+        return by_hand(cls, TransceiverCore, aiortc.RTCRtpReceiver, args, kwargs)
 
     def __init__(
         self, core: TransceiverCore[Any, Any, Any], foreseen: RTCDtlsTransport | None = None
@@ -99,9 +159,29 @@ class RTCRtpReceiver(w3c.RTCRtpReceiver):
         """Statistics of this receiver and its transport."""
         return reports.report(await self._core.session.get_stats(self))
 
+    # --- aiortc's private names that programs use ---
 
-class RTCRtpTransceiver(w3c.RTCRtpTransceiver):
+    # set to save work: what nobody reads is not decoded
+    _enabled = True
+
+    @property
+    def _track(self) -> Any:
+        return self.track
+
+    @property
+    def __active_ssrc(self) -> dict[int, datetime]:
+        return {s.source: s.timestamp for s in self.getSynchronizationSources()}
+
+    async def _send_rtcp_pli(self, _media_ssrc: int) -> None:
+        self.requestKeyFrame()
+
+
+class RTCRtpTransceiver(PrivateNames, w3c.RTCRtpTransceiver):
     """A sender and a receiver that share a media section."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Aiortc's own when a program makes one (the ORTC way)."""
+        return by_hand(cls, TransceiverCore, aiortc.RTCRtpTransceiver, args, kwargs)
 
     # the direction when it was stopped, which aiortc goes on showing
     _last_direction = Direction.INACTIVE
@@ -125,6 +205,25 @@ class RTCRtpTransceiver(w3c.RTCRtpTransceiver):
     def currentDirection(self) -> Direction | None:
         """The direction that was negotiated last; None before."""
         return self._core.record.current_direction
+
+    @property
+    def _offerDirection(self) -> str | None:
+        # what the other end's offer leaves us; None without one, which aiortc cannot answer
+        record, offer = self._core.record, self._core.session.engine.state.pending_remote
+        if offer is None or offer.type is not SdpType.OFFER or record.mid is None:
+            return None
+        section = next((m for m in offer.session.media if m.mid == record.mid), None)
+        return None if section is None else section.direction.reversed.value
+
+    @_offerDirection.setter
+    def _offerDirection(self, value: str | None) -> None:
+        # set against that fault of aiortc's; here an answer has every direction
+        pass
+
+    @property
+    def _codecs(self) -> list[RTCRtpCodecParameters]:
+        record = self._core.record
+        return [values.codec_parameters(c) for c in record.send_codecs or record.receive_codecs]
 
     def _get_mline_index(self) -> int | None:
         # aiortc's name, for candidates without a mid; W3C's candidates have both
