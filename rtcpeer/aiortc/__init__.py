@@ -13,7 +13,8 @@ The modules that are named as aiortc's have the documented names of those, so th
 everywhere: `contrib`, `exceptions`, `jitterbuffer`, `mediastreams`, `rtcconfiguration`, `rtcdatachannel`,
 `rtcdtlstransport`, `rtcicetransport`, `rtcpeerconnection`, `rtcrtpparameters`, `rtcrtpreceiver`, `rtcrtpsender`,
 `rtcrtptransceiver`, `rtcsctptransport`, `rtcsessiondescription`, `sdp`, `stats`. The rest is aiortc's own (`modules`).
-`private_names`, `aioice_view` and `codec_limits` are for programs that reach inside.
+`private_names`, `aioice_view`, `codec_limits` and `ortc` are for programs that reach inside, `__main__` for those that
+are not changed.
 """
 
 from __future__ import annotations
