@@ -39,7 +39,7 @@ class PairView:
 
 
 class ConnectionView:
-    """What can be asked of an ICE transport, with the names of `aioice.Connection`."""
+    """Read-only view of an ICE transport, with the names of `aioice.Connection`."""
 
     __slots__ = ("_transport",)
     _transport: RTCIceTransport

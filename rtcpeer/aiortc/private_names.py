@@ -1,4 +1,4 @@
-"""What programs find when they reach for aiortc's private names: a word on what to write instead.
+"""Answers to programs that reach for aiortc's private names: a word on what to write instead.
 
 Names that can be had are attributes of the classes here (`sender._ssrc`, `transport._connection`). For the others
 reading raises an AttributeError that says what there is, and setting one logs a warning: nothing looks at it.
@@ -57,7 +57,7 @@ _INSTEAD = {
 
 
 def advice(owner: object, name: str) -> str:
-    """What to tell a program that looks for a name which is aiortc's alone."""
+    """The answer to a program that looks for a name which is aiortc's alone."""
     plain = "__" + name.split("__", 1)[1] if _MANGLED.fullmatch(name) else name
     instead = _INSTEAD.get(plain)
     what = f"{type(owner).__name__} of rtcpeer.aiortc has no {name!r}, which is inside aiortc"
