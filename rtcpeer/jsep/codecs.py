@@ -275,7 +275,7 @@ def numbered(codecs: Sequence[Codec], numbers: PayloadTypes, section: dict[str, 
                 result.append(replace(rtx, payload_type=rtx_number, fmtp=(("apt", str(number)),)))
     red = next((c for c in result if c.name.lower() == "red" and c.kind == "audio"), None)
     if red is not None:  # RFC 2198: names what it wraps
-        main = next((c for c in result if not is_auxiliary(c)), None)
+        main = next((c for c in result if _may_be_in_red(c, red)), None)
         if main is None:
             result.remove(red)
         else:
@@ -283,6 +283,15 @@ def numbered(codecs: Sequence[Codec], numbers: PayloadTypes, section: dict[str, 
                 red, fmtp=((f"{main.payload_type}/{main.payload_type}", None),)
             )
     return tuple(result)
+
+
+def _may_be_in_red(codec: Codec, red: Codec) -> bool:
+    """Whether RED of sound wraps a codec: sound of its own clock (RFC 2198 section 4). Tones repeat themselves."""
+    return (
+        not is_auxiliary(codec)
+        and codec.name.lower() != "telephone-event"
+        and (codec.clock_rate, codec.channels) == (red.clock_rate, red.channels)
+    )
 
 
 def common_feedback(ours: Sequence[Feedback], theirs: Sequence[Feedback]) -> tuple[Feedback, ...]:

@@ -160,6 +160,14 @@ def test_red_names_what_it_wraps() -> None:
     assert numbered([red], PayloadTypes(()), {}) == ()
 
 
+def test_red_wraps_neither_tones_nor_sound_of_another_clock() -> None:
+    red, tones = Codec("audio/red", 48000, 2), Codec("audio/telephone-event", 48000, 1)
+    codecs = numbered([tones, PCMU, red, OPUS], PayloadTypes(()), {})
+    (opus,) = [c.payload_type for c in codecs if c.name == "opus"]
+    assert [c.fmtp for c in codecs if c.name == "red"] == [((f"{opus}/{opus}", None),)]
+    assert [c.name for c in numbered([tones, red, PCMU], PayloadTypes(()), {})] == ["telephone-event", "PCMU"]
+
+
 def test_duplicates_and_dangling_rtx_in_an_offer() -> None:
     offer = (
         replace(VP8, payload_type=96),
