@@ -160,7 +160,9 @@ class HttpSdpClient:
         self._closed = True
         self._inbox.end()
         task, self._posting = self._posting, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
-        await self._http.close()
+        try:
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        finally:
+            await self._http.close()

@@ -101,6 +101,7 @@ class SessionServer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._listener: Listener | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         draining = ", draining" if self._draining else ""
@@ -170,8 +171,16 @@ class SessionServer:
         return True
 
     async def close(self) -> None:
-        """End all sessions and stop listening. Idempotent."""
+        """End all sessions and stop listening. Idempotent, and done even if it is cancelled."""
         self._closed = self._draining = True
+        if self._closing is None or self._closing.done():
+            self._closing = asyncio.get_running_loop().create_task(
+                self._close(), name="rtcpeer sessions close"
+            )
+        if asyncio.current_task() is not self._closing:  # the listener's application asks for it as well
+            await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         if self._listener is not None:
             self._listener.stop()  # first: clients that lose their sessions come back at once
         await asyncio.gather(*(session.end("server") for session in self.sessions))

@@ -131,6 +131,7 @@ class Room(EventTarget):
         self._waiter: asyncio.Future[None] | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._task: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()  # something is to be written
         self._ack_timer: asyncio.TimerHandle | None = None
         self._servers_expire_at: float | None = None
@@ -196,10 +197,17 @@ class Room(EventTarget):
         self.put({"type": "kick", "to": member.id, "reason": reason[:200]})
 
     async def close(self) -> None:
-        """Leave the room, when what was sent has left. Idempotent."""
+        """Leave the room, when what was sent has left. Idempotent, and done even if it is cancelled."""
         task, self._task = self._task, None
-        if task is None:
-            return
+        if task is not None:
+            closing = self._farewell(task)
+            self._closing = asyncio.get_running_loop().create_task(
+                closing, name=f"rtcpeer room {self.name} close"
+            )
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+
+    async def _farewell(self, task: asyncio.Task[None]) -> None:
         socket = self._socket
         if socket is not None and not self.endReason:
             with contextlib.suppress(TimeoutError, ConnectionError, RuntimeError):
@@ -541,6 +549,7 @@ class RoomClient:
         self.name = name
         self.metadata = metadata
         self._session = session
+        self._closing: asyncio.Task[None] | None = None
         self._owns_session = session is None
         self._headers = headers
         self._rooms: set[Room] = set()
@@ -587,7 +596,14 @@ class RoomClient:
             await socket.close()
 
     async def close(self) -> None:
-        """Leave all rooms."""
+        """Leave all rooms. Idempotent, and done even if it is cancelled."""
+        if self._closing is None or self._closing.done():
+            self._closing = asyncio.get_running_loop().create_task(
+                self._leave_all(), name="rtcpeer room client close"
+            )
+        await asyncio.shield(self._closing)
+
+    async def _leave_all(self) -> None:
         await asyncio.gather(*(room.close() for room in tuple(self._rooms)))
         if self._owns_session and self._session is not None:
             await self._session.close()

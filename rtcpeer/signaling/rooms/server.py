@@ -159,6 +159,7 @@ class RoomServer:
         self._tasks = TaskSet("the room server")
         self._subscription: ServersSubscription | None = None
         self._listener: Listener | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._started = self._draining = False
 
@@ -226,7 +227,12 @@ class RoomServer:
         self._listener = listener
 
     async def close(self) -> None:
-        """Close all sockets and leave the backend. Idempotent."""
+        """Close all sockets and leave the backend. Idempotent, and done even if it is cancelled."""
+        if self._closing is None or self._closing.done():
+            self._closing = asyncio.get_running_loop().create_task(self._close(), name="rtcpeer rooms close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.stop()  # first: clients that lose their sockets come back at once

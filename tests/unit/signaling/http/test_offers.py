@@ -13,6 +13,7 @@ from rtcpeer import PeerSettings, RTCPeerConnection, SignalingRefused, Supervise
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.signaling import HttpOfferServer, HttpSdpClient, WhipSession
+from rtcpeer.testing import no_leaks
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -361,3 +362,24 @@ async def test_refusals_time_and_close(endpoint: tuple[Endpoint, str]) -> None:
         await sending
     with pytest.raises(StopAsyncIteration):
         await anext(channel)
+
+
+@pytest.mark.parametrize("turns", range(1, 5))
+async def test_a_server_whose_close_is_cancelled_closes(turns: int) -> None:
+    async with no_leaks():
+        server = HttpOfferServer(lambda session: None)
+        await server.start()
+        async with RTCPeerConnection() as pc:
+            pc.createDataChannel("chat")
+            await pc.setLocalDescription()
+            async with aiohttp.ClientSession() as http:
+                async with http.post(server.url, json=pc.localDescription.toJSON()) as response:
+                    assert response.status == 200
+                closing = asyncio.create_task(server.close())
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                closing.cancel()
+                await asyncio.wait([closing])
+                async with asyncio.timeout(20):
+                    await server.drained()
+        assert not server.sessions

@@ -30,6 +30,7 @@ from rtcpeer.signaling.rooms import client as room_client
 from rtcpeer.signaling.rooms.backend import MemoryBackend
 from rtcpeer.signaling.rooms.socket import RoomSocket
 from rtcpeer.signaling.rooms.wire import CLOSE_SLOW, CLOSE_SUPERSEDED, CLOSE_TIMEOUT
+from rtcpeer.testing import no_leaks
 from tests.unit.signaling.roomkit import CANDIDATE, Proxy, RawClient, pair, raw
 from tests.unit.signaling.rooms.test_wire import CASES, CLIENT, mutate
 
@@ -769,6 +770,46 @@ async def test_what_was_on_its_way_when_a_client_leaves_is_no_fault() -> None:
         await room.close()
         assert room.notices.counts == {}
         assert room.members == ()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_client_whose_close_is_cancelled_leaves_nothing(server: RoomServer, turns: int) -> None:
+    async with no_leaks():
+        client = RoomClient(server.url, name="alice")
+        rooms = [await client.openOrJoin(name) for name in ("lobby", "office")]
+        closing = asyncio.create_task(client.close())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+        await client.close()
+        assert [room.endReason for room in rooms] == ["closed"] * 2
+
+
+@pytest.mark.parametrize("turns", range(1, 6))
+async def test_a_server_whose_close_is_cancelled_closes(turns: int) -> None:
+    class Backend(MemoryBackend):
+        closed = 0
+
+        async def close(self) -> None:
+            await super().close()
+            self.closed += 1
+
+    async with no_leaks():
+        server = RoomServer(backend=(backend := Backend()))
+        await server.start()
+        async with RoomClient(server.url) as client:
+            await client.openOrJoin("lobby")
+            closing = asyncio.create_task(server.close())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            closing.cancel()
+            await asyncio.wait([closing])
+        await server.close()
+        assert backend.closed == 1
+        async with RoomClient(server.url) as client:
+            with pytest.raises(NetworkError):
+                await client.checkPresence("lobby")
 
 
 class strange_server:  # used like a function
