@@ -112,6 +112,9 @@ class AiortcConnection(EventTarget):
             self.connection.on(type, listener)
         else:
             super().addEventListener(type, listener, options, **members)
+        pc = self.connection
+        if type == "negotiationneeded" and pc.localDescription is None and (pc.getTransceivers() or pc.sctp):
+            self._needing(None)  # of what was added before anybody listened
 
     def removeEventListener(self, type: str, listener: Any, options: Any = None) -> None:
         """Call a listener no more, as EventTarget does."""

@@ -526,7 +526,8 @@ class RTCPeerConnection(PeerConnectionEvents):
         """The object that negotiates for this connection; a `Negotiator` puts itself here. None: the application.
 
         It is asked before a change that needs an offer (which raises NotSupportedError where its signaling path
-        can carry none), and `explain()` names the messages that were of no use to it.
+        can carry none), and `explain()` names the messages that were of no use to it. What was added before it came
+        is negotiated all the same: `negotiationneeded`, if it has been fired in vain, is fired again.
         """
         return self._session.negotiator
 

@@ -65,6 +65,20 @@ async def test_plain_aiortc() -> None:
     await there.close()
 
 
+async def test_what_plain_aiortc_had_before_its_negotiator_came_is_offered() -> None:
+    pc = aiortc.RTCPeerConnection()
+    pc.createDataChannel("chat")
+    there = AiortcConnection(pc)
+    a, b = memory_pair()
+    async with (
+        RTCPeerConnection() as here,
+        Negotiator(here, a, polite=True),
+        Negotiator(there, b, polite=False),
+    ):
+        await here.connected()
+    await there.close()
+
+
 async def test_plain_aiortc_says_what_it_cannot_do() -> None:
     there = AiortcConnection(aiortc.RTCPeerConnection())
     there.createDataChannel("x")

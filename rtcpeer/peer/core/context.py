@@ -200,6 +200,12 @@ class ConnectionContext:
         # 2
         self.queue_task(self._check_negotiation_needed)
 
+    def set_negotiator(self, negotiator: NegotiatorLink | None) -> None:
+        """Take another negotiator. An event that was fired before it listened is fired for it once more."""
+        self.negotiator = negotiator
+        if negotiator is not None and self._negotiation_needed:
+            self.update_negotiation_needed(clear=True)
+
     def _check_negotiation_needed(self) -> None:
         # 2.1
         if self.closed:

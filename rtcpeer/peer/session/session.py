@@ -93,7 +93,7 @@ class PeerSession:
 
     @negotiator.setter
     def negotiator(self, value: NegotiatorLink | None) -> None:
-        self.context.negotiator = value
+        self.context.set_negotiator(value)
 
     def carry_out(self, plan: Plan) -> None:
         """Do what a plan says; see `Executor.carry_out`."""

@@ -1,5 +1,7 @@
 """A connection asks its negotiator before changes that need an offer, and names its notices."""
 
+import asyncio
+
 import pytest
 
 from rtcpeer import NotSupportedError, RTCPeerConnection
@@ -42,3 +44,18 @@ async def test_explain_and_time_outs_name_what_was_of_no_use() -> None:
         (finding,) = [finding for finding in pc.explain() if finding.code == "signaling-trouble"]
         assert finding.level == "problem"
         assert finding.text.startswith("Signaling messages that were of no use: ")
+
+
+async def test_what_was_added_long_before_the_negotiator_is_negotiated() -> None:
+    a, b = memory_pair()
+    async with RTCPeerConnection() as pc, RTCPeerConnection() as other:
+        told: list[object] = []
+        pc.addEventListener("negotiationneeded", told.append)
+        channel = pc.createDataChannel("chat")
+        await anext(pc.events("negotiationneeded"))
+        async with Negotiator(pc, a, polite=False), Negotiator(other, b, polite=True):
+            await channel.opened()
+        assert len(told) == 2
+        async with Negotiator(pc, a, polite=False):  # nothing is to be negotiated
+            await asyncio.sleep(0.05)
+        assert len(told) == 2
