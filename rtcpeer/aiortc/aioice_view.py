@@ -8,24 +8,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aioice import Candidate
+from aioice.ice import CandidatePair
 from aiortc.rtcicetransport import candidate_to_aioice
 
 from rtcpeer.aiortc import values
 from rtcpeer.aiortc.private_names import advice
+from rtcpeer.ice.agent.stats import AgentStats
+from rtcpeer.ice.pair import PairStatus
+from rtcpeer.peer.descriptions import candidate_of
 from rtcpeer.peer.ice_transport import RTCIceParameters, RTCIceTransport
 from rtcpeer.records import record
 from rtcpeer.values import IceRole
 
+_STATES = {
+    PairStatus.FROZEN: CandidatePair.State.FROZEN,
+    PairStatus.WAITING: CandidatePair.State.WAITING,
+    PairStatus.IN_PROGRESS: CandidatePair.State.IN_PROGRESS,
+    PairStatus.FAILED: CandidatePair.State.FAILED,
+    PairStatus.SUCCEEDED: CandidatePair.State.SUCCEEDED,
+}
 
-@record(frozen=True, slots=True)
+
+@record(slots=True)
 class PairView:
-    """The pair in use, with the names of `aioice.ice.CandidatePair`."""
+    """A pair of candidates, with the names of `aioice.ice.CandidatePair`."""
 
     local_candidate: Candidate
     remote_candidate: Candidate
+    state: CandidatePair.State
+    nominated: bool
     component: int = 1
-    nominated: bool = True
-    remote_nominated: bool = True
 
     @property
     def local_addr(self) -> tuple[str, int]:
@@ -41,11 +53,14 @@ class PairView:
 class ConnectionView:
     """Read-only view of an ICE transport, with the names of `aioice.Connection`."""
 
-    __slots__ = ("_transport",)
+    __slots__ = ("_pairs", "_transport")
     _transport: RTCIceTransport
+    # by the agent's id: a pair is the same object whenever it is asked for
+    _pairs: dict[str, PairView]
 
     def __init__(self, transport: RTCIceTransport) -> None:
         object.__setattr__(self, "_transport", transport)
+        object.__setattr__(self, "_pairs", {})
 
     @property
     def local_candidates(self) -> list[Candidate]:
@@ -66,11 +81,35 @@ class ConnectionView:
     @property
     def _nominated(self) -> dict[int, PairView]:
         """The pair in use, by component."""
-        pair = self._transport.getSelectedCandidatePair()
-        if pair is None:
-            return {}
-        local, remote = (candidate_to_aioice(values.candidate(c)) for c in (pair.local, pair.remote))
-        return {1: PairView(local, remote)}
+        stats = self._look()
+        pair = None if stats is None else self._pairs.get(stats.selected_pair_id or "")
+        return {} if pair is None else {1: pair}
+
+    @property
+    def _check_list(self) -> list[PairView]:
+        """The pairs of candidates."""
+        self._look()
+        return list(self._pairs.values())
+
+    def _look(self) -> AgentStats | None:
+        """Bring the pairs up to date."""
+        agent = self._transport._core.agent
+        if agent is None:
+            return None
+        stats = agent.stats()
+        local = {c.id: c.candidate for c in stats.local_candidates}
+        remote = {c.id: c.candidate for c in stats.remote_candidates}
+        for gone in self._pairs.keys() - {p.id for p in stats.pairs}:
+            del self._pairs[gone]
+        for pair in stats.pairs:
+            found = self._pairs.get(pair.id)
+            if found is None:
+                ends = local[pair.local_candidate_id], remote[pair.remote_candidate_id]
+                ours, theirs = (candidate_to_aioice(values.candidate(candidate_of(e))) for e in ends)
+                self._pairs[pair.id] = PairView(ours, theirs, _STATES[pair.state], pair.nominated)
+            else:
+                found.state, found.nominated = _STATES[pair.state], pair.nominated
+        return stats
 
     @property
     def ice_controlling(self) -> bool:

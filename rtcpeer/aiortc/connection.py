@@ -80,6 +80,8 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
         # one stream for all that is sent, as in aiortc: browsers' programs read `event.streams[0]`
         self._stream = MediaStream()
         self._closing_task: asyncio.Task[None] | None = None
+        # what listeners of "track" raised, of each setRemoteDescription under way
+        self._refusals: list[list[Exception]] = []
         Emitter.__init__(self)
         w3c.RTCPeerConnection.__init__(self, configuration, settings=settings, **members)
         self._negotiation = Negotiation(self._session)
@@ -137,8 +139,15 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
             ValueError: it cannot be read, or does not fit.
             OperationError: it is an offer of nothing but media without a common codec.
             InvalidStateError: closed, or an offer while ours is pending (aiortc does not roll back).
+            Exception: what a plain listener of "track" raised, when all listeners have been called.
         """
-        await self._negotiation.set_remote(read_description(sessionDescription, **keywords))
+        given = read_description(sessionDescription, **keywords)
+        refusals: list[Exception] = []
+        self._refusals.append(refusals)
+        try:
+            await self._negotiation.set_remote(given)
+        finally:
+            self._refusals.remove(refusals)
         self.show_as_aiortcs()
         self._apply_codec_limits()
         # what the transports have to tell comes in turns of its own: "new" is over when checks have begun
@@ -147,6 +156,10 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
         self._emit_all(self._states.news())
         for candidate in self._negotiation.take_early_candidates():
             await self.addIceCandidate(candidate)
+        for refusal in refusals[1:]:
+            self._report(refusal)
+        if refusals:
+            raise refusals[0]
 
     async def addIceCandidate(self, candidate: Any = None, **members: Any) -> None:
         """Add a candidate of the other side; None says that no more will come.
@@ -352,7 +365,12 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
             event = self._incoming(event)
         result = super()._fire(event)
         if event.type == "track":
-            self.emit("track", getattr(event, "track", None))
+            failures = self.emit_and_collect("track", getattr(event, "track", None))
+            if self._refusals:
+                self._refusals[-1].extend(failures)
+            else:
+                for failure in failures:
+                    self._report(failure)
         elif isinstance(event, RTCDataChannelEvent):
             self._tell_channel(event.channel)
         elif event.type in ("iceconnectionstatechange", "connectionstatechange"):

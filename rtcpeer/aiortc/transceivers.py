@@ -24,6 +24,7 @@ from rtcpeer.aiortc.transports import RTCDtlsTransport
 from rtcpeer.errors import InvalidModificationError
 from rtcpeer.peer import rtp as w3c
 from rtcpeer.peer.core.transceiver import TransceiverCore
+from rtcpeer.records import record
 from rtcpeer.values import Direction, MediaKind, SdpType
 
 
@@ -122,6 +123,16 @@ class RTCRtpSender(PrivateNames, w3c.RTCRtpSender):
         self._core.sender_media.request_keyframe()
 
 
+@record(frozen=True, slots=True)
+class RemoteStream:
+    """Counters of a received stream, as programs look for them in `receiver._RTCRtpReceiver__remote_streams`."""
+
+    packets_received: int
+    packets_lost: int
+    # in seconds
+    jitter: float
+
+
 class RTCRtpReceiver(PrivateNames, w3c.RTCRtpReceiver):
     """A receiver. `jitterBufferTarget` and `requestKeyFrame` are rtcpeer's."""
 
@@ -171,6 +182,15 @@ class RTCRtpReceiver(PrivateNames, w3c.RTCRtpReceiver):
     @property
     def __active_ssrc(self) -> dict[int, datetime]:
         return {s.source: s.timestamp for s in self.getSynchronizationSources()}
+
+    @property
+    def __remote_streams(self) -> dict[int, RemoteStream]:
+        streams: list[dict[str, Any]] = self._core.receiver_media.stats()
+        return {
+            s["ssrc"]: RemoteStream(s["packetsReceived"], s["packetsLost"], s["jitter"])
+            for s in streams
+            if s["type"] == "inbound-rtp"
+        }
 
     async def _send_rtcp_pli(self, _media_ssrc: int) -> None:
         self.requestKeyFrame()

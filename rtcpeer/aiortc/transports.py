@@ -87,6 +87,7 @@ class RTCIceTransport(PrivateNames, Emitter, w3c_ice.RTCIceTransport):  # type: 
         Emitter.__init__(self)
         w3c_ice.RTCIceTransport.__init__(self, core)
         self._gatherer = RTCIceGatherer(self)
+        self._view: ConnectionView | None = None
 
     def become(self, core: w3c_ice.IceTransportCore) -> Self:
         """Show this core from now on."""
@@ -95,7 +96,9 @@ class RTCIceTransport(PrivateNames, Emitter, w3c_ice.RTCIceTransport):  # type: 
 
     @property
     def _connection(self) -> ConnectionView:
-        return ConnectionView(self)
+        if self._view is None:
+            self._view = ConnectionView(self)
+        return self._view
 
     @property
     def iceGatherer(self) -> RTCIceGatherer:

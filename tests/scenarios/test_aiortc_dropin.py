@@ -577,3 +577,25 @@ async def test_what_is_sent_just_before_close_arrives(scene):
         await asyncio.sleep(1)
         assert got == ['{"type": "peerLeft"}']
         assert programs.server.connectionState == "closed"
+
+
+@scenario
+async def test_what_a_track_listener_raises_refuses_the_offer(scene):
+    """fastrtc answers with an error when a track is not of the kind it serves."""
+    seen = []
+    async with Programs(scene) as both:
+
+        @both.server.on("track")
+        def refuses(track):
+            raise LookupError(f"no {track.kind} here")
+
+        both.server.on("track", lambda track: seen.append(track.kind))
+        both.client.addTrack(AudioStreamTrack())
+        with pytest.raises(LookupError, match="no audio here"):
+            await both.exchange()
+        # the other listener was called, and the description is applied: it may be answered all the same
+        assert seen == ["audio"]
+        assert both.server.signalingState == "have-remote-offer"
+        await both.server.setLocalDescription(await both.server.createAnswer())
+        await both.client.setRemoteDescription(both.server.localDescription)
+        await both.connected()
