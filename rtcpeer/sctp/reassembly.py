@@ -74,6 +74,14 @@ class Reassembly:
                 self._wait(message)
             return
         message_ = self._growing.pop(tsn, None)
+        if message_ is not None and not flags & WHOLE and stream == message_.stream and not self._early:
+            # as nearly all: the next piece of a message that goes on
+            size = len(data) + OVERHEAD
+            message_.parts.append(data)
+            message_.size += size
+            self.held += size
+            self._growing[tsn + 1] = message_
+            return
         if flags & FIRST:
             if message_ is not None:
                 # it should have gone on: the other end breaks the rules

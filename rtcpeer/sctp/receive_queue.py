@@ -37,6 +37,7 @@ _DATA: Final = Struct("!LHHL")
 # DATA chunk header, and the flag that asks for an acknowledgement at once
 _HEADER_SIZE: Final = 16
 _IMMEDIATE: Final = 8
+_MASK: Final = 0xFFFFFFFF
 
 
 class ChunkVerdict(IntEnum):
@@ -102,22 +103,26 @@ class ReceiveQueue:
         value, stream, sequence, protocol = _DATA.unpack_from(body, at + 4)
         tracker, reassembly = self._tracker, self._reassembly
         flags = body[at + 1]
-        tsn = unwrap(value, tracker.cumulative)
         data = body[at + _HEADER_SIZE : end]
         held = reassembly.held
-        if held and held + len(data) > (NEXT_MAX if tsn == tracker.cumulative + 1 else BEHIND_HOLE_MAX):
+        tsn = tracker.cumulative + 1
+        is_next = value == tsn & _MASK
+        if not is_next:
+            tsn = unwrap(value, tracker.cumulative)
+        if held and held + len(data) > (NEXT_MAX if is_next else BEHIND_HOLE_MAX):
             # the other end goes on filling a window that is closed
             self._sack_now = True
             return ChunkVerdict.REFUSED
-        had_holes = tracker.has_holes
-        if tsn == tracker.cumulative + 1 and not had_holes:
+        if is_next and not tracker.starts:
             tracker.cumulative = tsn
-        elif not tracker.add(tsn):
-            self._sack_now = True
-            return ChunkVerdict.REPEATED
-        elif had_holes or tracker.has_holes:
-            # section 6.7: each packet behind a gap is acknowledged at once
-            self._sack_now = True
+        else:
+            had_holes = tracker.has_holes
+            if not tracker.add(tsn):
+                self._sack_now = True
+                return ChunkVerdict.REPEATED
+            if had_holes or tracker.has_holes:
+                # section 6.7: each packet behind a gap is acknowledged at once
+                self._sack_now = True
         if flags & _IMMEDIATE:
             self._sack_now = True
         if stream >= STREAMS_MAX:
@@ -161,8 +166,7 @@ class ReceiveQueue:
     def end_packet(self) -> bytes:
         """A packet with data has been taken; the SACK that is due inside a batch, or nothing."""
         self.unacknowledged += 1
-        self._batch += 1
-        batch = self._batch
+        batch = self._batch = self._batch + 1
         if batch in _BATCH_SACKS or (batch <= _BATCH_REPORTS and self._tracker.has_holes):
             return self._write_sack()
         return b""

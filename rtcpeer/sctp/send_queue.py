@@ -17,6 +17,8 @@ When the retransmission timer ends, one packet goes out and then nothing until s
 twice the wait, ends again: a path that is dead costs a packet now and then, however much is waiting.
 """
 
+# Longer than 600 lines: a chunk moves between the four places by what is sent, acknowledged, lost and given up alike.
+
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
@@ -181,6 +183,10 @@ class SendQueue:
         # RFC 9260 section 6.3.3 E3: one packet after a timeout
         bound = self._order + 1 if trip.backoff else 1 << 62
         while self._order < bound:
+            if self._queue and not (ahead or self._again or self._forward_due):
+                self._fill_run(packets, limit, bound, now)
+                if self._order == bound:
+                    break
             parts = [ahead] if ahead else []
             taken = len(parts)
             room = BODY_MAX - len(ahead)
@@ -348,6 +354,37 @@ class SendQueue:
             self._rwnd -= size
             room -= size
             parts.append(chunk.body)
+
+    def _fill_run(self, packets: list[bytes], limit: int, bound: int, now: float) -> None:
+        """Packets that hold one chunk each: of a message that goes on, until its last two, beside which more may fit.
+
+        What `_fill` does, many times over: most of what is sent are pieces of large messages. Each takes more than half
+        of a packet.
+        """
+        message = self._queue[0]
+        at, part, last = message.at, message.part, message.size - 2 * message.part
+        if not 0 < at <= last or (message.expiry is not None and now > message.expiry):
+            return
+        size = DATA_HEADER_SIZE + part
+        data, flying = message.data, self._flying
+        tsn, order, flight, room = self.tsn, self._order, self.flight, self._rwnd
+        while at <= last and flight < limit and size <= room and order < bound:
+            end = at + part
+            chunk = flying[tsn] = Chunk(tsn, message, 0, data[at:end], now, order)
+            packets.append(chunk.body)
+            at = end
+            tsn += 1
+            order += 1
+            flight += size
+            room -= size
+        if order == self._order:
+            return
+        self.queued -= at - message.at
+        message.at = at
+        self.tsn, self._order, self.flight, self._rwnd = tsn, order, flight, room
+        self._free_packet = False
+        if self.deadline is None:
+            self.deadline = now + self.round_trip.wait
 
     def _number(self, message: OutgoingMessage) -> None:
         if not message.order:

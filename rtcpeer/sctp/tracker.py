@@ -28,26 +28,27 @@ class ReceiveTracker:
 
     Attributes:
         cumulative: all up to here have arrived.
+        starts: where the ranges behind the first hole begin, in order; for reading.
         duplicates: those that came twice since the last SACK, at most `DUPLICATES_MAX`.
     """
 
-    __slots__ = ("_ends", "_starts", "cumulative", "duplicates")
+    __slots__ = ("_ends", "cumulative", "duplicates", "starts")
 
     def __init__(self, cumulative: int) -> None:
         self.cumulative = cumulative
         self.duplicates: list[int] = []
-        # ranges behind the first hole, in order, never adjacent
-        self._starts: list[int] = []
+        # the ranges are never adjacent
+        self.starts: list[int] = []
         self._ends: list[int] = []
 
     @property
     def has_holes(self) -> bool:
         """Whether something is missing before what has arrived."""
-        return bool(self._starts)
+        return bool(self.starts)
 
     def add(self, tsn: int) -> bool:
         """Note an arrival; False if it came before, or is refused."""
-        starts = self._starts
+        starts = self.starts
         if tsn == self.cumulative + 1:
             if starts and starts[0] == tsn + 1:
                 del starts[0]
@@ -82,16 +83,16 @@ class ReceiveTracker:
         """The other end has given up all up to here (RFC 3758 section 3.6)."""
         if tsn <= self.cumulative:
             return
-        index = bisect_right(self._starts, tsn + 1)
+        index = bisect_right(self.starts, tsn + 1)
         if index:
             tsn = max(tsn, self._ends[index - 1])
-            del self._starts[:index], self._ends[:index]
+            del self.starts[:index], self._ends[:index]
         self.cumulative = tsn
 
     def gaps(self) -> list[tuple[int, int]]:
         """The first `GAPS_MAX` gap blocks of a SACK: offsets from `cumulative`."""
         cumulative = self.cumulative
-        pairs = zip(self._starts[:GAPS_MAX], self._ends[:GAPS_MAX], strict=True)
+        pairs = zip(self.starts[:GAPS_MAX], self._ends[:GAPS_MAX], strict=True)
         return [(start - cumulative, end - cumulative) for start, end in pairs]
 
     def _note_duplicate(self, tsn: int) -> bool:

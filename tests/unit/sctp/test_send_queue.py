@@ -702,3 +702,69 @@ def test_a_message_that_is_given_up_costs_its_own_chunks(chunks):
         queue.transmit(202.0)
     assert queue.queued == before - 200 * len(b"late")
     assert steps.count < 200 * 500
+
+
+class OneByOne(SendQueue):
+    """A queue that puts packets of one chunk together like all others."""
+
+    def _fill_run(self, packets, limit, bound, now):
+        pass
+
+
+def compare_runs(seed):
+    """A random script for a queue and for one without runs; how many packets they sent."""
+    chance = Random(seed)
+    run, one = Path(), Path()
+    one.queue = OneByOne(FIRST)
+    one.queue.open(WINDOW)
+    count = 0
+    for _ in range(60):
+        step = chance.randrange(8)
+        if step < 2:
+            size = chance.choice((1, 500, 1160, 1161, 2320, 2321, 3000, 5000, 16384, 65536, 200_000))
+            options = {
+                "expiry": run.now + chance.uniform(0, 2) if chance.random() < 0.1 else None,
+                "max_retransmits": chance.choice((None, None, None, 0, 1)),
+            }
+            data = chance.randbytes(size)
+            for path in (run, one):
+                path.write(data, **options)
+        elif step < 7:
+            size = chance.choice((0, 16, 176))
+            ahead = bytes((3, 0, 0, size)).ljust(size, b"\0") if size else b""
+            sent, expected = (path.queue.transmit(path.now, ahead) for path in (run, one))
+            assert sent == expected
+            count += len(sent)
+            for packet in map(split, sent):
+                if chance.random() < 0.98:
+                    for path in (run, one):
+                        path.arrive([chunk for chunk in packet if chunk[0] != 3])
+            window = chance.choice((WINDOW, WINDOW, WINDOW, 20_000, 1000, 0))
+            gaps = sorted(tsn - run.cumulative for tsn in run.received if tsn > run.cumulative)
+            for path in (run, one):
+                path.acknowledge(path.cumulative, [(offset, offset) for offset in gaps], window)
+        else:
+            seconds = chance.uniform(0, 3)
+            assert run.pass_time(seconds) == one.pass_time(seconds)
+        for name in ("tsn", "flight", "queued", "deadline", "_order", "_rwnd", "_acked", "_was_full"):
+            assert getattr(run.queue, name) == getattr(one.queue, name), name
+    return count
+
+
+def test_pieces_of_large_messages_leave_as_all_chunks_do():
+    assert sum(map(compare_runs, range(60))) > 10_000
+
+
+def test_one_packet_leaves_after_a_timeout_though_a_large_message_goes_on(path):
+    path.queue.open(3000)
+    path.write(bytes(1000), max_retransmits=0)
+    path.write(bytes(100_000))
+    assert len(path.transmit()) == 2
+    path.acknowledge(FIRST - 1, [(2, 2)])
+    # the first message is given up, and nothing is on its way any more
+    assert [chunk[0] for packet in path.pass_time(path.queue.deadline - path.now) for chunk in packet] == [
+        192
+    ]
+
+    path.acknowledge(FIRST - 1, [(2, 2)])
+    assert len(path.transmit()) == 1
