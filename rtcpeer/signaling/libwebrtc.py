@@ -10,15 +10,18 @@ Never: an import of wrtc before a connection of it was given.
 
 from __future__ import annotations
 
+import asyncio
 from importlib import import_module
 from typing import Any
+
+_NEEDED = "negotiationneeded"
 
 
 class WrtcConnection:
     """A connection of `wrtc` for a `Negotiator`.
 
     Args:
-        pc: a `webrtc.RTCPeerConnection`; what is not adapted is found on it.
+        pc: a `webrtc.RTCPeerConnection`, to which nothing was added yet; what is not adapted is found on it.
 
     Attributes:
         connection: that connection.
@@ -27,6 +30,10 @@ class WrtcConnection:
     def __init__(self, pc: Any) -> None:
         self.connection = pc
         self._webrtc = import_module("webrtc")
+        # `negotiationneeded` that was fired while nobody listened: libwebrtc fires it once
+        self._unheard: Any = None
+        self._listeners = 0
+        pc.on(_NEEDED, self._note)
 
     def __repr__(self) -> str:
         return f"<WrtcConnection {self.connection.signalingState}, {self.connection.connectionState}>"
@@ -37,10 +44,21 @@ class WrtcConnection:
     def addEventListener(self, type: str, listener: Any) -> None:
         """Call a listener for each event of this type, as EventTarget does."""
         self.connection.on(type, listener)
+        if type == _NEEDED:
+            self._listeners += 1
+            if self._unheard is not None:
+                asyncio.get_running_loop().call_soon(listener, self._unheard)
+                self._unheard = None
 
     def removeEventListener(self, type: str, listener: Any) -> None:
         """Call a listener no more, as EventTarget does."""
         self.connection.off(type, listener)
+        if type == _NEEDED:
+            self._listeners -= 1
+
+    def _note(self, event: Any) -> None:
+        if not self._listeners:
+            self._unheard = event
 
     async def setLocalDescription(self, description: Any = None) -> None:
         """Apply a local description; without one, the offer or answer that the state asks for is made."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 from typing import Any
 
@@ -100,5 +101,27 @@ async def test_libwebrtc() -> None:
     try:
         async with RTCPeerConnection() as here:
             await exchange(here, there, here_polite=False, restart=True)
+    finally:
+        there.close()
+
+
+@needs_wrtc
+async def test_what_libwebrtc_had_before_its_negotiator_came_is_offered() -> None:
+    with ordinary_scheduling():
+        import webrtc
+
+        there = WrtcConnection(webrtc.RTCPeerConnection())
+    a, b = memory_pair()
+    try:
+        needed = asyncio.Event()
+        there.connection.on("negotiationneeded", lambda _: needed.set())
+        there.createDataChannel("chat")
+        await needed.wait()
+        async with (
+            RTCPeerConnection() as here,
+            Negotiator(here, a, polite=False),
+            Negotiator(there, b, polite=True),
+        ):
+            await here.connected()
     finally:
         there.close()
