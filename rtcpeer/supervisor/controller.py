@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import random
 import secrets
 from collections import deque
@@ -32,7 +31,7 @@ from rtcpeer.config.readers import IceServerGrant
 from rtcpeer.errors import RTCSyntaxError, SignalingRefused
 from rtcpeer.media.event_target import EventTarget, close_events, fire
 from rtcpeer.peer.errors import InvalidStateError, NotSupportedError
-from rtcpeer.protocols import DtlsTransportLike, PeerConnection
+from rtcpeer.protocols import PeerConnection
 from rtcpeer.signaling.capabilities import capabilities_of
 from rtcpeer.signaling.channel import Message, SignalingChannel, read_message_untrusted
 from rtcpeer.signaling.glance import is_other_connection_untrusted, origin_untrusted, ufrags_untrusted
@@ -43,14 +42,7 @@ from rtcpeer.supervisor.events import GaveUp, ServersErrorEvent, SignalingErrorE
 from rtcpeer.supervisor.handover import Handover
 from rtcpeer.supervisor.intents import Intents
 from rtcpeer.supervisor.lag import LagMonitor
-from rtcpeer.supervisor.observe import (
-    bytes_received,
-    dtls_state,
-    dtls_transports,
-    findings_of,
-    has_media,
-    undecrypted_for,
-)
+from rtcpeer.supervisor.observe import MEDIA_INTERVAL, ConnectionWatch, findings_of, has_media
 from rtcpeer.supervisor.policy import Action, Decision, DefaultPolicy, PeerState, Policy, Reason
 from rtcpeer.supervisor.recovery import RecoveryRecord
 from rtcpeer.supervisor.remote_tracks import RemoteTracks
@@ -71,8 +63,6 @@ FORWARDED = (
 )
 # how often bytes are counted while nothing arrives
 _COUNT_INTERVAL = 0.5
-# how often a connected connection is asked whether media can be decrypted
-_MEDIA_INTERVAL = 2.5
 # no decision is repeated faster than this, whatever a policy says
 _PAUSE = 0.01
 # how long after a new connection is there a track of the old one may be sent again
@@ -140,9 +130,7 @@ class Controller:
         self._old: list[PeerConnection] = []  # connections that are closed when the present one is answered
         self._past: deque[str] = deque(maxlen=_PAST)  # remote session ids of former generations
         self._ufrags_before: frozenset[str] = frozenset()  # the remote ones when the attempt began
-        self._watched: list[DtlsTransportLike] = []  # DTLS transports whose state is listened to
-        self._bytes = 0
-        self._media_looked_at = -math.inf  # loop time
+        self._watch = ConnectionWatch(self._observe)
         self._notices = Notices(self._name)  # of messages that did not get as far as the negotiator
         self.history: deque[StateEvent] = deque(maxlen=_HISTORY)
         self._error: GaveUp | None = None
@@ -228,8 +216,7 @@ class Controller:
         self.reason = reason
         logger.info("%s makes connection %d (%s): %r", self._name, self.generation, reason.value, pc)
         self._recovery.new_generation()
-        self._watched.clear()
-        self._bytes = 0
+        self._watch.begin_connection()
         self.servers.begin_connection()
         self._handover.begin_connection()
         self.pc = pc
@@ -405,7 +392,7 @@ class Controller:
         connection = PeerConnectionState(str(self.pc.connectionState))
         trouble = episode.trouble_since is not None
         if connection == PeerConnectionState.CONNECTED:
-            self._bytes = 0  # counted from anew in the next silence
+            self._watch.forget_bytes()
         if episode.state(connection, now, negotiated=self._is_negotiated()):
             self._set_state(
                 PeerState.CONNECTED, Reason.RECOVERED if self.state != PeerState.CONNECTING else self.reason
@@ -418,13 +405,8 @@ class Controller:
         self._wake.set()
 
     def _look_at_dtls(self, now: float) -> None:
-        transports = dtls_transports(self._in_force)
-        for transport in transports:
-            if not any(transport is watched for watched in self._watched):
-                self._watched.append(transport)
-                transport.addEventListener("statechange", self._observe)
         episode = self._recovery
-        episode.dtls = dtls_state(transports)
+        episode.dtls = self._watch.dtls(self._in_force)
         if episode.dtls == DtlsTransportState.CLOSED and episode.remote_closed_at is None:
             episode.remote_closed_at = now
 
@@ -449,20 +431,14 @@ class Controller:
 
     async def _count_bytes(self) -> None:
         """Bytes that arrive while the connection seems dead show that it is not."""
-        with contextlib.suppress(InvalidStateError):
-            total = await bytes_received(self._in_force)
-            if total > self._bytes > 0:
-                self._recovery.quiet_since = self._now()
-            self._bytes = max(total, 1)
+        if await self._watch.has_received(self._in_force):
+            self._recovery.quiet_since = self._now()
 
     async def _look_at_media(self) -> None:
         """Media that arrive and cannot be decrypted: everything else says that all is well."""
         now = self._now()
-        if now < self._media_looked_at + _MEDIA_INTERVAL:
-            return
-        self._media_looked_at = now
-        with contextlib.suppress(InvalidStateError):
-            broken_for = await undecrypted_for(self._in_force)
+        broken_for = await self._watch.undecrypted_for(self._in_force, now)
+        if broken_for is not None:
             self._recovery.undecrypted_since = now - broken_for if broken_for else None
 
     # -- acting ------------------------------------------------------------------------------------
@@ -493,7 +469,7 @@ class Controller:
             if counting:
                 wait = _COUNT_INTERVAL if wait is None else min(wait, _COUNT_INTERVAL)
             if watching:
-                wait = _MEDIA_INTERVAL if wait is None else min(wait, _MEDIA_INTERVAL)
+                wait = MEDIA_INTERVAL if wait is None else min(wait, MEDIA_INTERVAL)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._wake.wait()

@@ -1,12 +1,18 @@
-"""Observations of a connection, read through the W3C API alone."""
+"""Observations of a connection, read through the W3C API alone: what it is now, and what has changed since."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from rtcpeer.peer.errors import InvalidStateError
 from rtcpeer.protocols import DtlsTransportLike, IceTransportLike, PeerConnection
 from rtcpeer.values import DtlsTransportState
+
+MEDIA_INTERVAL = 2.5
+"""Seconds between two looks at whether media can be decrypted."""
 
 
 def dtls_transports(pc: PeerConnection) -> list[DtlsTransportLike]:
@@ -63,6 +69,56 @@ async def undecrypted_for(pc: PeerConnection) -> float:
     """
     stats = await _transport_stats(pc)
     return max((float(_member(each, "undecryptedFor") or 0.0) for each in stats), default=0.0)
+
+
+class ConnectionWatch:
+    """A supervisor's memory of the connection in force, by which it sees what has changed.
+
+    Args:
+        changed: called when the state of one of its DTLS transports has changed.
+    """
+
+    def __init__(self, changed: Callable[[Any], None]) -> None:
+        self._changed = changed
+        self._listened: list[DtlsTransportLike] = []  # DTLS transports whose state is listened to
+        self._bytes = 0  # received when they were counted last; 0 before
+        self._media_looked_at = -math.inf  # loop time
+
+    def begin_connection(self) -> None:
+        """Another connection is in force."""
+        self._listened.clear()
+        self._bytes = 0
+
+    def dtls(self, pc: PeerConnection) -> DtlsTransportState | None:
+        """The DTLS state of all transports; transports that have come since are listened to."""
+        transports = dtls_transports(pc)
+        for transport in transports:
+            if not any(transport is known for known in self._listened):
+                self._listened.append(transport)
+                transport.addEventListener("statechange", self._changed)
+        return dtls_state(transports)
+
+    def forget_bytes(self) -> None:
+        """The connection works: bytes are counted from anew in the next silence."""
+        self._bytes = 0
+
+    async def has_received(self, pc: PeerConnection) -> bool:
+        """Whether bytes have arrived since the last call."""
+        with contextlib.suppress(InvalidStateError):
+            total = await bytes_received(pc)
+            more = total > self._bytes > 0
+            self._bytes = max(total, 1)
+            return more
+        return False
+
+    async def undecrypted_for(self, pc: PeerConnection, now: float) -> float | None:
+        """How long arriving media could not be decrypted, in seconds; None while it is not time to look again."""
+        if now < self._media_looked_at + MEDIA_INTERVAL:
+            return None
+        self._media_looked_at = now
+        with contextlib.suppress(InvalidStateError):
+            return await undecrypted_for(pc)
+        return None
 
 
 async def _transport_stats(pc: PeerConnection) -> list[Any]:
