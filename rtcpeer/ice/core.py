@@ -29,8 +29,7 @@ from rtcpeer.ice.events import (
     StateChanged,
     Woken,
 )
-from rtcpeer.ice.generation import Generation
-from rtcpeer.ice.local import LocalSide
+from rtcpeer.ice.generation import Generation, LocalSide
 from rtcpeer.ice.pair import Base, Local, Pair
 from rtcpeer.ice.states import derive_state
 from rtcpeer.net.network import Address

@@ -13,7 +13,6 @@ from rtcpeer.ice.consent import Consent, Liveness
 from rtcpeer.ice.context import SLACK, IceContext
 from rtcpeer.ice.demux import Routes
 from rtcpeer.ice.early_checks import EarlyChecks
-from rtcpeer.ice.local import LocalSide
 from rtcpeer.ice.nomination import Nomination
 from rtcpeer.ice.pair import Base, Check, Local, Pair, PairStatus, Remote
 from rtcpeer.ice.pairing import Pairing
@@ -30,6 +29,36 @@ _UNPAIRED_AFTER = 0.5
 _BACKUPS = 8
 
 
+class LocalSide:
+    """The local half of a generation: the credentials and candidates that we offered.
+
+    A forked answer makes a second generation of the same half (RFC 8829 3.6): the ports that were offered are offered
+    to each who answers, so gathering and its bases belong to the half, not to a generation.
+
+    Attributes:
+        parameters, key: the credentials.
+        locals: the candidates, in the order in which they were found.
+        gathered: no other will follow.
+        users: the generations that live on it; its bases may go when the last one has gone.
+        left: remote ufrags of ends that had answered and were left for another one (forking).
+    """
+
+    __slots__ = ("gathered", "key", "left", "locals", "parameters", "users")
+
+    def __init__(self, parameters: IceParameters) -> None:
+        self.parameters = parameters
+        self.key = parameters.pwd.encode()
+        self.locals: list[Local] = []
+        self.gathered = False
+        self.users: list[Generation] = []
+        self.left: set[str] = set()
+
+    @property
+    def needs_mappings(self) -> bool:
+        """Whether a check may still come in through a reflexive candidate (RFC 8445 5.1.1.4)."""
+        return any(user.needs_mappings for user in self.users)
+
+
 class Generation:
     """Credentials of both sides, and what became of them."""
 
@@ -42,7 +71,7 @@ class Generation:
         self.remote: IceParameters | None = None
         self.checklist = Checklist(settings.max_pairs)
         self.consent = Consent(settings, context.jitter)
-        self.pairing = Pairing(context, half, self, self.checklist)
+        self.pairing = Pairing(context, half.locals, self, self.checklist)
         self.nomination = Nomination(context, self.checklist, self.pairing, self.consent)
         self.routes = Routes(self.checklist)
         # No pair works; a late check or candidate, or the network's return, may still change that.

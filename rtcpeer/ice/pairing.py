@@ -12,7 +12,6 @@ from dataclasses import replace
 from rtcpeer.ice.candidates import foundation, is_ipv6, priority
 from rtcpeer.ice.checklist import Checklist
 from rtcpeer.ice.context import IceContext
-from rtcpeer.ice.local import LocalSide
 from rtcpeer.ice.pair import Base, Local, Pair, Remote
 from rtcpeer.net.network import Address
 from rtcpeer.values import NEVER, Candidate, CandidateType
@@ -104,7 +103,7 @@ class Pairing:
     __slots__ = (
         "_checklist",
         "_context",
-        "_half",
+        "_locals",
         "_owner",
         "_reflexive_number",
         "_settings",
@@ -113,11 +112,11 @@ class Pairing:
         "wants_active",
     )
 
-    def __init__(self, context: IceContext, half: LocalSide, owner: object, checklist: Checklist) -> None:
+    def __init__(self, context: IceContext, locals: list[Local], owner: object, checklist: Checklist) -> None:
         self._context = context
         # a generation keeps what it began with
         self._settings = context.settings
-        self._half = half
+        self._locals = locals
         self._owner = owner
         self._checklist = checklist
         self.remotes: list[Remote] = []
@@ -155,7 +154,7 @@ class Pairing:
         self.remotes.append(remote)
         if remote.candidate.tcp_type == "passive":
             self.wants_active = True
-        for local in self._half.locals:
+        for local in self._locals:
             if local.base is not None:
                 self._form(now, local, local.base, remote)
 
@@ -217,7 +216,7 @@ class Pairing:
         Returns:
             The pair, or None when there cannot be one.
         """
-        local = next((entry for entry in self._half.locals if entry.base is base), None)
+        local = next((entry for entry in self._locals if entry.base is base), None)
         if local is None:
             return None
         for known in self.remotes:
@@ -262,7 +261,7 @@ class Pairing:
         """RFC 8445 7.2.5.3.1: what the remote side sees may be a candidate that we did not know."""
         if mapped is None or pair.valid_local is not None:
             return
-        pair.valid_local = reflexive_local(pair, mapped, self._half.locals, self._context)
+        pair.valid_local = reflexive_local(pair, mapped, self._locals, self._context)
         if pair.valid_local is not pair.local:
             pair.grade()
 

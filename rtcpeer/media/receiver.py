@@ -28,8 +28,8 @@ from rtcpeer.media.depacketizer import RedDepacketizer
 from rtcpeer.media.encoded_frames import EncodedFrameReader
 from rtcpeer.media.encoded_receiving import EncodedReceiving, ReceivedFrame
 from rtcpeer.media.frames import is_keyframe
-from rtcpeer.media.interfaces import FrameSink
 from rtcpeer.media.tapping import ReceiverTap
+from rtcpeer.media.track import RemoteTrack
 from rtcpeer.media.video import choice
 from rtcpeer.media.workers import CoderStuckError, Workers
 from rtcpeer.rtp import rtcp
@@ -82,7 +82,7 @@ class MediaReceiver:
     """
 
     def __init__(
-        self, kind: str, sink: FrameSink, *, name: str = "", picture_max: tuple[int, int] = PICTURE_MAX
+        self, kind: str, sink: RemoteTrack, *, name: str = "", picture_max: tuple[int, int] = PICTURE_MAX
     ) -> None:
         self.kind = kind
         self._picture_max = max(picture_max), min(picture_max)
@@ -224,7 +224,7 @@ class MediaReceiver:
             FrameBuffer(self._wait) if self.kind == "video" else SoundBuffer(clock_rate, self._fixed_target)
         )
 
-    def set_sink(self, sink: FrameSink) -> None:
+    def set_sink(self, sink: RemoteTrack) -> None:
         """Give the frames to another track from now on: to one that outlives the connection it came with."""
         self._sink = sink
         sink.set_control(self)
@@ -413,7 +413,7 @@ class MediaReceiver:
         """Implements `rtp.session.RtpReceiver.on_transport`: nothing to begin or end."""
 
     def on_demand(self) -> None:
-        """Implements `neighbours.ReceiverControl.on_demand`: decoding begins with a key frame."""
+        """Implements `track.ReceiverControl.on_demand`: decoding begins with a key frame."""
         if not self.reads:
             # what was only forwarded until now is not in the buffers
             self.reads = True

@@ -11,7 +11,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, Protocol
 
 from av import AudioFrame, VideoFrame
 from av.frame import Frame
@@ -19,10 +19,10 @@ from av.frame import Frame
 from rtcpeer.aio import wall_time
 from rtcpeer.errors import InvalidStateError, OverconstrainedError
 from rtcpeer.media import aiortc_adapter
+from rtcpeer.media.encoded_frames import EncodedFrameReader
 from rtcpeer.media.event_target import Event, EventTarget, fire, handler
 from rtcpeer.media.frame_queue import FrameQueue
 from rtcpeer.media.frames import blank
-from rtcpeer.media.interfaces import ReceiverControl
 from rtcpeer.media.source import Track, TrackSource, TrackSubscription
 
 MediaStreamError = aiortc_adapter.MediaStreamError
@@ -225,6 +225,19 @@ class ClonedTrack(MediaStreamTrack):
         super().stop()
 
 
+class ReceiverControl(Protocol):
+    """The part of a receiver that its track may ask."""
+
+    def on_demand(self) -> None:
+        """Somebody begins to read."""
+
+    def read_encoded(self) -> EncodedFrameReader:
+        """Read encoded frames from the next key frame on, which is asked for."""
+
+    def request_keyframe(self) -> None:
+        """Ask for a picture that can be decoded by itself."""
+
+
 class RemoteTrack(MediaStreamTrack):
     """A track that a connection receives. Frames wait in a bounded buffer that drops the oldest.
 
@@ -389,7 +402,7 @@ class RemoteTrack(MediaStreamTrack):
                 raise OverconstrainedError(name, f"{name} of a remote track is up to the other end")
         await super().applyConstraints(constraints)
 
-    # -- receiver (see interfaces.FrameSink) -------------------------------------------------------
+    # -- receiver (what feeds it) -------------------------------------------------------
 
     def set_control(self, control: ReceiverControl) -> None:
         """Set who is asked for frames when somebody begins to read.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rtcpeer.dtls.trust import client_connection
 from rtcpeer.ice.agent.pool import BasePool
@@ -36,21 +36,13 @@ _VERIFY_TIME = 3.0
 Failure = tuple[int, str, Address | None]
 
 
-class PathWatcher(Protocol):
-    """Protocol of those who are told what becomes of relay paths."""
-
-    def times_changed(self) -> None:
-        """A path's deadline may be earlier now."""
-
-    def path_lost(self, path: RelayPath) -> None:
-        """An allocation that had been granted is gone."""
-
-
 class AllocationAttempt:
     """A server's share of a gathering: it tries to get allocations from it.
 
     Args:
         owner: the user of the path.
+        on_change: called when a path's deadline may be earlier than before.
+        on_lost: called with a path whose allocation had been granted and is gone.
         interfaces: that may be used.
     """
 
@@ -61,7 +53,8 @@ class AllocationAttempt:
         pipe: BaseContext,
         pool: BasePool,
         owner: object,
-        watcher: PathWatcher,
+        on_change: Callable[[], None],
+        on_lost: Callable[[RelayPath], None],
         interfaces: list[Interface],
     ) -> None:
         self._network = network
@@ -69,7 +62,8 @@ class AllocationAttempt:
         self._pipe = pipe
         self._pool = pool
         self._owner = owner
-        self._watcher = watcher
+        self._on_change = on_change
+        self._on_lost = on_lost
         self._interfaces = interfaces
 
     async def obtain(
@@ -177,8 +171,8 @@ class AllocationAttempt:
             key=key,
             server=server,
             relay_protocol=relay_protocol,
-            on_change=self._watcher.times_changed,
-            on_lost=self._watcher.path_lost,
+            on_change=self._on_change,
+            on_lost=self._on_lost,
             timeout=min(settings.server_timeout, remaining),
         )
         source = self._source_for(server[0])

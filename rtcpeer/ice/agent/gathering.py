@@ -289,7 +289,14 @@ class Gathering:
         self, index: int, entry: IceServerEntry, addresses: list[str], deadline: float
     ) -> None:
         allocating = AllocationAttempt(
-            self._network, self._settings, self._pipe, self._pool, self._owner, self._sink, self._interfaces
+            self._network,
+            self._settings,
+            self._pipe,
+            self._pool,
+            self._owner,
+            self._sink.times_changed,
+            self._sink.path_lost,
+            self._interfaces,
         )
         result = await allocating.obtain(entry, addresses, deadline)
         if isinstance(result, RelayPath):

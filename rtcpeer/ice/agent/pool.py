@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from rtcpeer.ice.agent.relay import RelayPath
 from rtcpeer.ice.agent.sockets import BaseContext, SocketBase
 from rtcpeer.ice.agent.tcp import Spawn, TcpBase
-from rtcpeer.ice.local import LocalSide
+from rtcpeer.ice.generation import LocalSide
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Address, Network
 from rtcpeer.stun import message as stun

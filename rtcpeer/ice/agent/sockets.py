@@ -5,15 +5,15 @@ Owns: first-byte classification (RFC 7983) and per-pair counters of received dat
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rtcpeer.ice.pair import Pair
 from rtcpeer.net.network import Address, DatagramSocket
 from rtcpeer.net.offload import split
 
 if TYPE_CHECKING:
+    from rtcpeer.dtls.client import DtlsChannel
     from rtcpeer.ice.pair import Base
 
 
@@ -61,19 +61,6 @@ class BaseContext:
         self.wake_after: float = wake_after
 
 
-class ServerAssociation(Protocol):
-    """Protocol of what takes a server's DTLS datagrams (it looks at the first byte, RFC 7983).
-
-    Attributes:
-        ended: set when it is over.
-    """
-
-    ended: asyncio.Event
-
-    def received_untrusted(self, data: bytes) -> None:
-        """Take one datagram of the server."""
-
-
 class Inlet:
     """The receiving half of a base."""
 
@@ -89,7 +76,7 @@ class Inlet:
         # The local halves of generations that use it; it is closed when the last one is gone.
         self.users: set[object] = set()
         # Address of a server that is asked over DTLS -> the association with it.
-        self.associations: dict[Address, ServerAssociation] = {}
+        self.associations: dict[Address, DtlsChannel] = {}
 
     @property
     def send(self) -> Callable[[bytes, Address], None]:

@@ -476,7 +476,9 @@ class Room(EventTarget):
             member.metadata, member.isAway = public["metadata"], away
 
     def _begin(self, id: str, name: str | None, metadata: Frame, *, away: bool) -> RoomMember:
-        member = self._members[id] = RoomMember(self, id, name, metadata, polite=self.id < id)
+        member = self._members[id] = RoomMember(
+            id, name, metadata, polite=self.id < id, put=self.put, recommended=lambda: self.ice_servers
+        )
         member.isAway = away
         self._new.append(member)
         self._wake()

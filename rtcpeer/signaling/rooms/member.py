@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
-from typing import Any, Final, Protocol, Self
+from collections.abc import Callable
+from typing import Any, Final, Self
 
 from rtcpeer.config.configuration import RTCIceServer
 from rtcpeer.errors import InvalidStateError
@@ -20,21 +20,12 @@ _MAX_UNREAD: Final = 1000
 _MAX_UNREAD_BYTES: Final = 4_000_000
 
 
-class MemberRoom(Protocol):
-    """The part of a room that its members use."""
-
-    def put(self, frame: Mapping[str, Any], *, always: bool = False) -> None:
-        """Send a frame, now or when the server can be reached again; `always`: even if much waits already."""
-        ...
-
-    @property
-    def ice_servers(self) -> list[RTCIceServer]:
-        """The ICE servers that the server recommends."""
-        ...
-
-
 class RoomMember:
     """Another member of the room, as a `SignalingChannel`.
+
+    Args:
+        put: sends a frame, now or when the server can be reached again; with `always` even if much waits already.
+        recommended: gives the ICE servers that the server recommends.
 
     Attributes:
         id: unique.
@@ -48,7 +39,14 @@ class RoomMember:
     """
 
     def __init__(
-        self, room: MemberRoom, id: str, name: str | None, metadata: dict[str, Any], *, polite: bool
+        self,
+        id: str,
+        name: str | None,
+        metadata: dict[str, Any],
+        *,
+        polite: bool,
+        put: Callable[..., None],
+        recommended: Callable[[], list[RTCIceServer]],
     ) -> None:
         self.id = id
         self.name = name
@@ -56,7 +54,8 @@ class RoomMember:
         self.isAway: bool = False
         self.polite = polite
         self.endReason: str = ""
-        self._room = room
+        self._put = put
+        self._recommended = recommended
         self._arrived: deque[tuple[Message, int]] = deque()
         self._bytes = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -73,7 +72,7 @@ class RoomMember:
     @property
     def ice_servers(self) -> list[RTCIceServer]:
         """ICE servers that the room server recommends, for the next gathering."""
-        return self._room.ice_servers
+        return self._recommended()
 
     @property
     def is_closed(self) -> bool:
@@ -95,7 +94,7 @@ class RoomMember:
         """
         if self.endReason:
             raise InvalidStateError(f"the signaling channel is closed ({self.endReason})")
-        self._room.put({"type": "message", "to": self.id, "message": as_message(message)})
+        self._put({"type": "message", "to": self.id, "message": as_message(message)})
 
     def __aiter__(self) -> Self:
         return self
@@ -114,7 +113,7 @@ class RoomMember:
         """End this channel, here and there. Both stay in the room; the next message of either begins a new one."""
         if not self.endReason:
             self.end("closed")
-            self._room.put({"type": "close", "to": self.id}, always=True)
+            self._put({"type": "close", "to": self.id}, always=True)
 
     # -- for the room ------------------------------------------------------------------------------
 
@@ -122,7 +121,7 @@ class RoomMember:
         """A message of this member."""
         if len(self._arrived) >= _MAX_UNREAD or self._bytes + size > _MAX_UNREAD_BYTES:
             self.end("unread")
-            self._room.put({"type": "close", "to": self.id}, always=True)
+            self._put({"type": "close", "to": self.id}, always=True)
             return
         self._arrived.append((message, size))
         self._bytes += size

@@ -10,8 +10,7 @@ from rtcpeer.ice.candidates import new_credentials
 from rtcpeer.ice.checklist import Checklist
 from rtcpeer.ice.consent import Consent
 from rtcpeer.ice.context import SLACK
-from rtcpeer.ice.generation import Generation
-from rtcpeer.ice.local import LocalSide
+from rtcpeer.ice.generation import Generation, LocalSide
 from rtcpeer.ice.nomination import Nomination
 from rtcpeer.ice.pair import Check, Local, Pair, PairStatus, Remote
 from rtcpeer.ice.pairing import Pairing
@@ -87,7 +86,7 @@ class Lab:
         self.checklist = Checklist(100)
         context = self.side.context
         half = LocalSide(new_credentials())
-        self.pairing = Pairing(context, half, self, self.checklist)
+        self.pairing = Pairing(context, half.locals, self, self.checklist)
         self.pairing.first_pair_at = NOW
         self.consent = Consent(context.settings, context.jitter)
         self.nomination = Nomination(context, self.checklist, self.pairing, self.consent)
