@@ -9,7 +9,7 @@ the remote answer settles it; when it has nominated a pair (or has any, and the 
 moves to it.
 A generation is known by our half, the remote ufrag and the remote password: an answer that keeps the credentials
 it had, and a restart that keeps its ufrag, are new generations too.
-An answer by another end than before settles a fork: a generation with the same local half (`rtcpeer.ice.local`).
+An answer by another end than before settles a fork: a generation with the same local half (`rtcpeer.ice.generation`).
 What it replaced is retired: it answers for a few seconds more, then it is dropped.  Requests find
 their generation by our ufrag in USERNAME, responses by transaction id, so late packets cannot confuse lives.
 
