@@ -1,6 +1,6 @@
 """RTCDataChannel (webrtc-pc 6.2): its face, and the reading of what `createDataChannel` is given.
 
-Owns: the W3C names and the WebIDL conversions. Never: the life of a channel (`channelcore`).
+Owns: the W3C names and the WebIDL conversions. Never: the life of a channel (`rtcpeer.peer.core.channel`).
 """
 
 from __future__ import annotations

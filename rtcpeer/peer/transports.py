@@ -1,6 +1,6 @@
 """RTCDtlsTransport and RTCSctpTransport (webrtc-pc 5.5, 6.1.1), each a view over a core.
 
-Owns: the states that listeners see, and the order of a change (as in `icetransport`, whose classes are to be
+Owns: the states that listeners see, and the order of a change (as in `ice_transport`, whose classes are to be
 had from here too). Never: handshakes, channels, descriptions.
 
 A core listens to the transport below (`DtlsListener`, `DataListener`). After `close` it neither changes nor

@@ -10,9 +10,27 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "rtcpeer").rglob("*.py"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 # examples of names that a program has, or an entry point
-NOT_OURS = {"rtcpeer.NAME", "rtcpeer.text"}
+NOT_OURS = {"rtcpeer.NAME", "rtcpeer.aiortc.x", "rtcpeer.text"}
 # interfaces of the standard library
 FOREIGN = {"Coroutine", "Executor"}
+# single names in docstrings of foreign things: of Janus' API, of libav's encoders, a library, a module, a folder, a
+# class
+FOREIGN_WORDS = {
+    "ThreadPoolExecutor",
+    "av1_nvenc",
+    "h264_amf",
+    "h264_nvenc",
+    "h264_qsv",
+    "h264_v4l2m2m",
+    "hevc_nvenc",
+    "py",
+    "reclaim_session_timeout",
+    "tests",
+    "uPlot",
+    "utils",
+    "wrtc",
+}
+_WORD = re.compile(r"(?<!`)`([A-Za-z_]\w*)`(?!`)")
 _FULL = re.compile(r"`(rtcpeer(?:\.\w+)+)`")
 _IMPLEMENTS = re.compile(r"Implements `([\w.]+)`")
 
@@ -42,6 +60,39 @@ def class_members() -> dict[str, set[str]]:
                     elif isinstance(entry, ast.FunctionDef | ast.AsyncFunctionDef):
                         members.add(entry.name)
     return found
+
+
+def names_in_code() -> set[str]:
+    """Every name that code, a file or a short text in code has."""
+    names: set[str] = set()
+    for path in SOURCES:
+        names.update(path.relative_to(ROOT).with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Name):
+                names.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                names.add(node.attr)
+            elif isinstance(node, ast.arg | ast.keyword):
+                names.add(node.arg or "")
+            elif isinstance(node, ast.alias):
+                names.update(node.name.split("."))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                names.add(node.value)
+    return names
+
+
+def docstrings_of(text: str) -> str:
+    """All docstrings of a module."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, documented)]
+    return "\n".join(ast.get_docstring(node) or "" for node in nodes)
+
+
+def unknown_words(text: str, names: set[str]) -> list[str]:
+    """The single names in backquotes in a text that nothing has."""
+    return sorted(set(_WORD.findall(text)) - names - FOREIGN_WORDS)
 
 
 def is_there(name: str, modules: set[str]) -> bool:
@@ -89,6 +140,15 @@ def test_interfaces_that_are_implemented_are_there():
     assert {path: names for path, names in found.items() if names} == {}
 
 
+def test_single_names_are_there():
+    names = names_in_code()
+    texts = {path: docstrings_of(path.read_text(encoding="utf-8")) for path in SOURCES}
+    for path in (ROOT / "docs" / "architecture.md", ROOT / "CONTRIBUTING.md"):
+        texts[path] = path.read_text(encoding="utf-8")
+    found = {path.relative_to(ROOT).as_posix(): unknown_words(text, names) for path, text in texts.items()}
+    assert {path: words for path, words in found.items() if words} == {}
+
+
 def test_names_that_are_not_there_are_found():
     modules = module_names()
     assert unknown_names("`rtcpeer.ice.core` and `rtcpeer.ice.nothing`", modules) == ["rtcpeer.ice.nothing"]
@@ -98,3 +158,5 @@ def test_names_that_are_not_there_are_found():
     classes = {"Watcher": {"on_call"}}
     said = "Implements `Watcher.on_call`. Implements `watching.Watcher.on_end`. Implements `Nobody.x`."
     assert unknown_interfaces(said, classes) == ["watching.Watcher.on_end", "Nobody.x"]
+    assert unknown_words("`Watcher` and `nothing`, ```py```", {"Watcher"}) == ["nothing"]
+    assert docstrings_of('"""A."""\ndef f():\n    """B."""\n').split() == ["A.", "B."]

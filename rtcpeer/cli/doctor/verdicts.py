@@ -50,7 +50,7 @@ class ServerAttempt:
     """A try of one address of one server.
 
     Attributes:
-        outcome: "works", or what is wrong: see `_OUTCOMES`.
+        outcome: "works", or what is wrong: see `_failure`.
         rtt: of the quickest answer, in seconds.
         mapped: how the server sees us.
         error_code, error_text: what the server or the system said.

@@ -1,6 +1,6 @@
 """One TURN allocation: its relayed socket, permissions and channels (RFC 8656 sections 6, 9, 12).
 
-Owns: the data path between one client and its peers.  Never: a request; `turn_service` answers those.
+Owns: the data path between one client and its peers.  Never: a request; `service` answers those.
 """
 
 from __future__ import annotations

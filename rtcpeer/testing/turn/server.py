@@ -7,7 +7,7 @@ It listens on UDP, TCP, TLS and DTLS, on real sockets or on a `VirtualNetwork`, 
 credentials, can be told to misbehave (`server.faults`), counts (`server.counters`) and shows what it has
 given away (`server.allocations`).
 
-Owns: listening sockets, connections, URLs.  The answers come from `turn_service`.
+Owns: listening sockets, connections, URLs.  The answers come from `service`.
 """
 
 from __future__ import annotations

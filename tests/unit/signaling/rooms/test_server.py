@@ -53,7 +53,7 @@ async def test_members_are_signaling_channels(server: RoomServer) -> None:
         nonlocal number
         number += 1
         x, y = await a.openOrJoin(f"room{number}"), await b.openOrJoin(f"room{number}")
-        return Leaving(await anext(y)), Leaving(await anext(x))
+        return Leaving(y, await anext(y)), Leaving(x, await anext(x))
 
     async with asyncio.timeout(30):
         await check_signaling_channel(make)
@@ -73,7 +73,8 @@ async def test_members_are_signaling_channels(server: RoomServer) -> None:
 class Leaving:
     """A member whose room is left when it is closed: rooms keep their tasks while their members are closed."""
 
-    def __init__(self, member: RoomMember) -> None:
+    def __init__(self, room: Room, member: RoomMember) -> None:
+        self.room = room
         self.member = member
         self.capabilities = member.capabilities
 
@@ -85,7 +86,7 @@ class Leaving:
 
     async def close(self) -> None:
         await self.member.close()
-        await self.member._room.close()  # type: ignore[attr-defined]
+        await self.room.close()
 
 
 async def test_modes_and_presence(server: RoomServer) -> None:
