@@ -8,6 +8,9 @@ takes two seconds takes a third of one so, most of which were imports.
 
 A run ends with whoever wants it: with its client, and with the server, however that ends.
 
+A run that takes many times the processor time of the first one, in which nothing was changed, is ended by the system:
+time on the clock says nothing on a machine that does something else beside it.
+
 Bytecode is neither written nor read for the mutated module: Python knows it by size and second of its source, and
 mutants of one size come in the same second.
 """
@@ -17,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import select
 import signal
 import socket
@@ -32,6 +36,8 @@ _IMPORTS = (
 
 # prctl(2)
 _PR_SET_PDEATHSIG = 1
+# a run that takes so much more processor time than the first one is ended
+_TIMES_LONGER, _AT_LEAST = 10, 10.0
 
 
 def end_with_parent(number: int = signal.SIGKILL) -> None:
@@ -58,10 +64,13 @@ def ask(path: str) -> int:
     return status[0] if status else 70
 
 
-def run(arguments: list[str], cached: str) -> int:
-    """In a fork: the tests."""
+def run(arguments: list[str], cached: str, limit: float | None) -> int:
+    """In a fork: the tests, within so many seconds of processor time."""
     import pytest
 
+    if limit is not None:
+        seconds = int(limit) + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     if os.path.exists(cached):
         os.remove(cached)
     sys.dont_write_bytecode = True
@@ -88,17 +97,20 @@ def serve(path: str, tree: str, cached: str, arguments: list[str]) -> None:
         listener.listen()
         sys.stdout.write("ready\n")
         sys.stdout.flush()
+        limit: float | None = None
         while True:
             readable, _, _ = select.select([listener, sys.stdin], [], [])
             if sys.stdin in readable:
                 return
             connection, _ = listener.accept()
             with connection:
-                answer(connection, arguments, cached)
+                taken = answer(connection, arguments, cached, limit)
+            if limit is None:
+                limit = max(_AT_LEAST, _TIMES_LONGER * taken)
 
 
-def answer(connection: socket.socket, arguments: list[str], cached: str) -> None:
-    """One run for one client."""
+def answer(connection: socket.socket, arguments: list[str], cached: str, limit: float | None) -> float:
+    """One run for one client; the processor time that it took."""
     parent = os.getpid()
     child = os.fork()
     if child == 0:
@@ -109,7 +121,7 @@ def answer(connection: socket.socket, arguments: list[str], cached: str) -> None
         status = 70
         try:
             if os.getppid() == parent:
-                status = run(arguments, cached)
+                status = run(arguments, cached, limit)
         finally:
             os._exit(status)
     finished = -1
@@ -124,12 +136,11 @@ def answer(connection: socket.socket, arguments: list[str], cached: str) -> None
             os.killpg(child, signal.SIGKILL)
         if finished >= 0:
             os.close(finished)
-        _, result = os.waitpid(child, 0)
+        _, result, used = os.wait4(child, 0)
     code = os.waitstatus_to_exitcode(result)
-    try:
+    with contextlib.suppress(OSError):
         connection.send(bytes((code if 0 <= code < 128 else 70,)))
-    except OSError:
-        return
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":
