@@ -192,7 +192,7 @@ class Init:
 
 def write_init(init: Init, kind: ChunkType) -> bytes:
     """The INIT or INIT ACK chunk."""
-    body = _INIT.pack(init.tag, init.window, init.outbound, init.inbound, init.tsn & _MASK)
+    body = _INIT.pack(init.tag, init.window, init.outbound, init.inbound, init.tsn)
     extensions = bytes(
         ([ChunkType.FORWARD_TSN] if init.forward_tsn else [])
         + ([ChunkType.RE_CONFIG] if init.reconfig else [])

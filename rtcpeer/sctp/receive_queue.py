@@ -82,7 +82,6 @@ class ReceiveQueue:
         """Acknowledge nothing any more."""
         self.deadline = None
         self.unacknowledged = 0
-        self._sack_now = False
 
     @property
     def cumulative(self) -> int:

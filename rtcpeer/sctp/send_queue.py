@@ -177,7 +177,7 @@ class SendQueue:
         limit = self.window.limit(self.flight)
         if self._waits_for_answer or not (self._queue or self._again or self._forward_due):
             return [ahead] if ahead else packets
-        if not self.flight and self._order:
+        if not self.flight:
             self._note_idle(now)
         trip = self.round_trip
         # RFC 9260 section 6.3.3 E3: one packet after a timeout
@@ -264,15 +264,15 @@ class SendQueue:
     @property
     def is_waiting(self) -> bool:
         """Whether an acknowledgement is waited for, or a FORWARD TSN is due."""
-        return bool(self.outstanding) or self._forward_due or self._skipped != self._acked
+        return bool(self.outstanding) or self._skipped != self._acked
 
     def wake(self, now: float) -> None:
         """A path is back: what has waited for longer than an answer takes goes out with the next `transmit`."""
         if not self.is_waiting:
             return
         trip = self.round_trip
-        if not trip.backoff and self.flight > BURST:
-            # a path was exchanged for another under way: what is on it may well arrive
+        if self.flight > BURST:
+            # a path was exchanged for another under way: what is on it may well arrive (a timeout leaves one packet)
             smoothed = trip.smoothed
             usual = RTO_INITIAL if smoothed is None else smoothed + 4 * trip.variation + _SACK_DELAY_MAX
             oldest = next(iter((self._flying or self._repeated).values()))
@@ -577,7 +577,7 @@ class SendQueue:
                 self._abandoned[self.tsn] = message
                 self.tsn += 1
         # its chunks have consecutive TSNs
-        for tsn in range(message.tsn, message.tsn + -(-message.at // max(message.part, 1))):
+        for tsn in range(message.tsn, message.tsn + -(-message.at // message.part)):
             chunk = self._flying.pop(tsn, None) or self._repeated.pop(tsn, None)
             if chunk is not None:
                 self.flight -= chunk.size
@@ -589,7 +589,13 @@ class SendQueue:
     def _advance(self) -> None:
         """RFC 3758 section 3.5 C1 to C5: skip what is given up at the front, and say so until it is heard."""
         skipped = max(self._skipped, self._acked)
-        streams, abandoned = self._skipped_streams, self._abandoned
+        abandoned = self._abandoned
+        # what the other end has heard makes room for others
+        streams = {
+            number: (sequence, tsn)
+            for number, (sequence, tsn) in self._skipped_streams.items()
+            if tsn > self._acked
+        }
         while len(streams) < _SKIPPED_STREAMS_MAX:
             message = abandoned.pop(skipped + 1, None)
             if message is None:
@@ -598,10 +604,7 @@ class SendQueue:
             if message.order != UNORDERED:
                 streams[message.stream] = (message.sequence, skipped)
         self._skipped = skipped
-        if streams:
-            self._skipped_streams = {
-                number: (sequence, tsn) for number, (sequence, tsn) in streams.items() if tsn > self._acked
-            }
+        self._skipped_streams = streams
         self._forward_due = skipped != self._acked
 
     def _write_forward_tsn(self) -> bytes:

@@ -25,7 +25,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, Self, cast
 
 from rtcpeer.errors import InvalidStateError, NotSupportedError, RTCSyntaxError, SignalingRefused
@@ -561,13 +561,15 @@ class Negotiator:
     def _report(self, error: Exception) -> None:
         if self._is_over(error):
             return
-        loop = asyncio.get_running_loop()
+        message = "negotiation: a message failed"
         if self._on_error is not None:
-            with contextlib.suppress(Exception):
+            try:
                 self._on_error(error)
-            return
-        context: Mapping[str, Any] = {"message": "negotiation: a message failed", "exception": error}
-        loop.call_exception_handler(dict(context))
+            except Exception as raised:
+                message, error = "negotiation: on_error raised", raised
+            else:
+                return
+        asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
 
 
 def _name_of(pc: NegotiableConnection) -> str:

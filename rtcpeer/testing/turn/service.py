@@ -288,9 +288,6 @@ class TurnService:
         finally:
             self._pending.pop(key, None)
         allocation.attach(socket)
-        if self._closed:
-            allocation.close()
-            return
         self.allocations[key] = allocation
         self._counters.created += 1
         response = self._response(request, path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from rtcpeer.errors import InvalidStateError, OperationError
@@ -159,6 +161,24 @@ def test_refusals() -> None:
             b.engine.plan_remote_candidate(*arguments)
     assert b.state is before
     b.carry_out(b.engine.plan_remote_candidate(TEXT, "0", 5))  # the index does not count beside a mid
+
+
+def test_a_rejected_section_that_is_in_no_bundle_takes_candidates_in_silence() -> None:
+    a, b = two_sections()
+
+    def unbundled(text: str) -> str:
+        return re.sub("a=group:.*\r\n", "", text)
+
+    b.remote(SdpType.OFFER, unbundled(a.local()))
+    a.remote(SdpType.ANSWER, unbundled(b.local()))
+    a.carry_out(a.engine.operations.plan_stop(1))
+    b.remote(SdpType.OFFER, unbundled(a.local()))
+    before = b.state.remote_description
+    for candidate in ("nonsense", TEXT, ""):
+        plan = b.carry_out(b.engine.plan_remote_candidate(candidate, "1"))
+        assert plan.start == ()
+        assert b.state.remote_description == before
+    assert b.carry_out(b.engine.plan_remote_candidate(TEXT, "0")).start != ()
 
 
 def test_a_stopped_transceiver_takes_candidates_in_silence() -> None:

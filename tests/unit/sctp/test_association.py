@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from rtcpeer.sctp.association import ENTROPY_SIZE, Association, State
+from rtcpeer.sctp.congestion import RTO_INITIAL
 from rtcpeer.sctp.handshake import write_cookie
 from rtcpeer.sctp.packets import (
     BODY_MAX,
@@ -22,7 +23,7 @@ from rtcpeer.sctp.packets import (
     write_init,
     write_parameter,
 )
-from rtcpeer.sctp.receive_queue import BEHIND_HOLE_MAX, NEXT_MAX, RECEIVE_WINDOW
+from rtcpeer.sctp.receive_queue import BEHIND_HOLE_MAX, NEXT_MAX, RECEIVE_WINDOW, SACK_DELAY
 from tests.unit.sctp.link import End, Link
 
 
@@ -249,9 +250,137 @@ def test_an_end_without_partial_reliability_gets_everything():
         assert [kind for kind, _ in chunks] == [ChunkType.DATA]
 
 
-def test_too_little_entropy():
-    with pytest.raises(ValueError, match=f"3 random bytes.*{ENTROPY_SIZE}"):
-        Association(End(0, Random(0)), local_port=1, remote_port=2, entropy=b"abc")
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        data(100),
+        write_chunk(ChunkType.FORWARD_TSN, (100).to_bytes(4)),
+        write_chunk(ChunkType.SHUTDOWN, bytes(4)),
+        write_chunk(ChunkType.INIT_ACK, bytes(10)),
+        write_init(Init(7, 1000, 9, 9, 1), ChunkType.INIT_ACK),
+        write_init(Init(7, 1000, 9, 9, 1), ChunkType.INIT),
+    ],
+    ids=["data", "forward TSN", "shutdown", "cut off", "no cookie", "INIT with a tag"],
+)
+def test_what_has_no_place_before_there_is_an_association(chunk):
+    end = End(0, Random(0))
+    end.association.connect(1000)
+    end.association.packets(1000)
+
+    end.association.receive(forge(end, chunk), 1000)
+
+    assert (end.association.state, end.association.ignored) == (State.COOKIE_WAIT, 1)
+    assert (end.messages, end.events, answers(end)) == ([], [], [])
+
+
+def test_data_may_come_with_the_cookie():
+    """RFC 9260 section 5.1: COOKIE ECHO is the first chunk of its packet, and DATA may follow."""
+    end = End(0, Random(0))
+    end.association.connect(1000)
+    cookie = write_cookie(end.entropy[8:], Init(7, 1000, 9, 9, 1))
+
+    end.association.receive(forge(end, write_chunk(ChunkType.COOKIE_ECHO, cookie), data(1)), 1000)
+
+    assert end.messages == [(1, 53, b"x")]
+
+
+def test_both_ends_may_have_ports_of_their_own():
+    ends = [End(n, Random(n)) for n in range(2)]
+    for end, other in (ends, ends[::-1]):
+        end.association = Association(
+            end, local_port=5000 + end.number, remote_port=5000 + other.number, entropy=end.entropy
+        )
+        end.association.connect(1000)
+    for _ in range(3):
+        for end, other in (ends, ends[::-1]):
+            for packet in end.association.packets(1000):
+                other.association.receive(packet, 1000)
+    assert ends[0].events == ends[1].events == ["established"]
+
+    # and an abort that reflects the tag comes from there too
+    theirs = int.from_bytes(ends[1].entropy[:4])
+    reflected = PacketHeader(5001, 5000, theirs).seal(write_chunk(ChunkType.ABORT, flags=1))
+    ends[0].association.receive(reflected, 1000)
+    assert ends[0].events[-1] == ("ended", None, True)
+
+
+def test_no_tag_is_0():
+    """RFC 9260 section 3.3.2."""
+    association = Association(End(0, Random(0)), local_port=1, remote_port=2, entropy=bytes(ENTROPY_SIZE))
+    association.connect(1000)
+    [packet] = association.packets(1000)
+    assert packet[16:20] == b"\0\0\0\1"
+
+
+def test_what_was_written_before_the_association_is_there_leaves_with_it():
+    link = Link()
+    link.write(b"early", max_retransmits=0)
+    assert not link.a.association.is_starved
+    link.connect()
+
+    link.run(lambda: link.b.messages, 1)
+
+
+@pytest.mark.parametrize("size", [3, ENTROPY_SIZE - 1])
+def test_too_little_entropy(size):
+    with pytest.raises(ValueError, match=f"{size} random bytes.*{ENTROPY_SIZE}"):
+        Association(End(0, Random(0)), local_port=1, remote_port=2, entropy=bytes(size))
+
+
+def test_the_setup_is_repeated_for_as_long_as_nobody_ends_it():
+    end = End(0, Random(0))
+    end.association.connect(1000)
+    for _ in range(50):
+        end.association.expire(end.association.deadline)
+        assert [kinds(packet) for packet in end.association.packets(1000)][-1] == [ChunkType.INIT]
+    assert end.association.state is State.COOKIE_WAIT
+    assert end.events == []
+
+
+def test_an_init_that_crosses_our_cookie_is_answered():
+    """RFC 9260 section 5.2.1."""
+    end = End(0, Random(0))
+    end.association.connect(1000)
+    end.association.packets(1000)
+    answer = write_init(Init(7, 1000, 9, 9, 1, cookie=b"cookie"), ChunkType.INIT_ACK)
+    end.association.receive(forge(end, answer), 1000)
+    assert end.association.state is State.COOKIE_ECHOED
+    answers(end)
+
+    init = write_init(Init(7, 1000, 9, 9, 1), ChunkType.INIT)
+    end.association.receive(PacketHeader(5000, 5000, 0).seal(init), 1000)
+
+    assert [kind for kind, _ in answers(end)] == [ChunkType.INIT_ACK]
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        write_init(Init(9, 1000, 9, 9, 1, cookie=b"cookie"), ChunkType.INIT_ACK),
+        write_chunk(ChunkType.COOKIE_ACK),
+        write_chunk(ChunkType.SHUTDOWN_COMPLETE),
+    ],
+    ids=["INIT ACK", "COOKIE ACK", "SHUTDOWN COMPLETE"],
+)
+def test_late_chunks_of_the_setup_and_of_an_end_that_nobody_asked_for_change_nothing(link, chunk):
+    """RFC 9260 sections 5.2.3, 5.2.5 and 9.2."""
+    link.a.association.receive(forge(link.a, chunk), link.now)
+
+    assert answers(link.a) == []
+    assert (link.a.association.state, link.a.events) == (State.ESTABLISHED, ["established"])
+    link.write(b"x")
+    link.run(lambda: link.b.messages, 0.1)
+
+
+def test_the_other_ends_window_counts_from_the_first_packet():
+    end = End(0, Random(0))
+    end.association.connect(1000)
+    cookie = write_cookie(end.entropy[8:], Init(7, 3000, 9, 9, 1))
+    end.association.receive(forge(end, write_chunk(ChunkType.COOKIE_ECHO, cookie)), 1000)
+    answers(end)
+    end.association.write(1, 53, bytes(20_000))
+
+    assert 1500 < sum(map(len, end.association.packets(1000))) <= 3000
 
 
 # --- the end --------------------------------------------------------------------------------------
@@ -259,6 +388,7 @@ def test_too_little_entropy():
 
 def test_an_abort_tells_the_other_end(link):
     packet = link.a.association.abort()
+    assert list(chunks_untrusted(packet[12:])) == [(ChunkType.ABORT, 0, b"\0\x0c\0\4")]
     link.b.association.receive(packet, link.now)
 
     assert link.b.events[-1] == ("ended", 12, True)
@@ -269,6 +399,71 @@ def test_an_abort_tells_the_other_end(link):
     assert len(link.b.events) == 2
 
 
+@pytest.mark.parametrize(
+    "due", ["acknowledgement", "later acknowledgement", "answer", "reset", "data", "nothing"]
+)
+def test_an_end_that_is_over_says_nothing(link, due):
+    one = link.a.association
+    if due == "acknowledgement":
+        one.receive(forge(link.a, data(100)), link.now)
+        one.receive(forge(link.a, data(101)), link.now)
+    elif due == "later acknowledgement":
+        one.receive(forge(link.a, data(100)), link.now)
+        assert one.packets(link.now) == []
+    elif due == "answer":
+        one.receive(forge(link.a, write_chunk(ChunkType.HEARTBEAT, b"here")), link.now)
+    elif due == "reset":
+        one.reset_stream(1)
+        assert one.packets(link.now)
+    elif due == "data":
+        link.write(b"x")
+    else:
+        one.receive(forge(link.a, data(100)), link.now)
+    one.receive(forge(link.a, data(102), write_chunk(ChunkType.ABORT)), link.now)
+    assert link.a.events[-1] == ("ended", None, True)
+
+    assert one.deadline is None
+    one.wake(link.now + 10)
+    assert one.packets(link.now + 10) == []
+
+
+def test_data_waits_until_the_association_is_there():
+    end = End(0, Random(0))
+    end.association.write(1, 53, b"early")
+    end.association.connect(1000)
+    assert [kinds(packet) for packet in end.association.packets(1000)] == [[ChunkType.INIT]]
+    answer = write_init(Init(7, 1000, 9, 9, 1, cookie=b"cookie"), ChunkType.INIT_ACK)
+    end.association.receive(forge(end, answer), 1000)
+    assert [kind for kind, _ in answers(end)] == [ChunkType.COOKIE_ECHO]
+    end.association.receive(forge(end, write_chunk(ChunkType.COOKIE_ACK)), 1000)
+    assert [kind for kind, _ in answers(end)] == [ChunkType.DATA]
+
+
+@pytest.mark.parametrize("kind", [ChunkType.HEARTBEAT, ChunkType.SHUTDOWN_COMPLETE])
+def test_nothing_but_an_abort_may_reflect_the_tag(link, kind):
+    theirs = int.from_bytes(link.b.entropy[:4])
+    link.a.association.receive(PacketHeader(5000, 5000, theirs).seal(write_chunk(kind, flags=1)), link.now)
+
+    assert link.a.association.is_established
+    assert link.a.association.ignored == 1
+    assert answers(link.a) == []
+
+
+def test_a_shutdown_acknowledges(link):
+    """RFC 9260 section 9.2: its cumulative TSN counts; a copy of it changes nothing."""
+    link.write(b"x")
+    link.flush()
+    assert link.a.association.numbers().unacknowledged == 1
+    shutdown = forge(link.a, write_chunk(ChunkType.SHUTDOWN, (100).to_bytes(4)))
+    link.a.association.receive(shutdown, link.now)
+
+    assert link.a.association.numbers().unacknowledged == 0
+    assert [kind for kind, _ in answers(link.a)] == [ChunkType.SHUTDOWN_ACK]
+    link.a.association.receive(shutdown, link.now)
+    assert link.a.association.state is State.SHUTDOWN_ACK_SENT
+    assert answers(link.a) == []
+
+
 def test_an_abort_of_an_end_that_knows_nothing_any_more(link):
     """RFC 9260 section 8.5.1 B: it reflects our tag, and says so."""
     theirs = int.from_bytes(link.b.entropy[:4])
@@ -276,10 +471,32 @@ def test_an_abort_of_an_end_that_knows_nothing_any_more(link):
     link.a.association.receive(PacketHeader(5000, 5000, theirs).seal(chunk), link.now)
     assert link.a.association.is_established
 
-    chunk = write_chunk(ChunkType.ABORT, flags=1)
+    link.a.association.receive(PacketHeader(5000, 5000, theirs).seal(b"\6\1\0"), link.now)  # cut off
+    assert link.a.association.is_established
+
+    chunk = write_chunk(ChunkType.ABORT, b"\0\x02\0\x08what", flags=1)
     link.a.association.receive(PacketHeader(5000, 5000, theirs).seal(chunk), link.now)
 
-    assert link.a.events[-1] == ("ended", None, True)
+    assert link.a.events[-1] == ("ended", 2, True)
+
+
+@pytest.mark.parametrize(("value", "cause"), [(b"", None), (b"\0\x0d\0", None), (b"\0\x0d\0\4", 13)])
+def test_the_cause_of_an_abort(link, value, cause):
+    link.a.association.receive(forge(link.a, write_chunk(ChunkType.ABORT, value)), link.now)
+
+    assert link.a.events[-1] == ("ended", cause, True)
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [write_chunk(ChunkType.SHUTDOWN, bytes(3)), write_chunk(ChunkType.SHUTDOWN_ACK)],
+    ids=["cut off", "ack"],
+)
+def test_a_shutdown_that_cannot_be(link, chunk):
+    link.a.association.receive(forge(link.a, chunk), link.now)
+
+    assert link.a.association.is_established
+    assert link.a.association.ignored == 1
 
 
 def test_a_shutdown_waits_for_what_is_on_its_way(link):
@@ -294,6 +511,17 @@ def test_a_shutdown_waits_for_what_is_on_its_way(link):
     link.a.association.receive(forge(link.a, write_chunk(ChunkType.SHUTDOWN_COMPLETE)), link.now)
 
     assert link.a.events[-1] == ("ended", None, True)
+
+
+def test_data_that_comes_after_a_shutdown_is_delivered_and_establishes_nothing(link):
+    link.write(b"x")
+    link.a.association.receive(forge(link.a, write_chunk(ChunkType.SHUTDOWN, (99).to_bytes(4))), link.now)
+    link.flush()
+    link.a.association.receive(forge(link.a, data(100)), link.now)
+
+    assert link.a.messages == [(1, 53, b"x")]
+    assert link.a.association.state is State.SHUTDOWN_RECEIVED
+    assert link.a.events == ["established"]
 
 
 def test_a_shutdown_that_is_never_completed_ends_too(link):
@@ -480,6 +708,57 @@ def test_answers_to_a_packet_of_questions_are_bounded(link, kind):
     assert sum(map(len, packets)) <= 2 * PACKET_MAX
 
 
+def test_many_answers_fill_few_packets(link):
+    for n in range(6):
+        questions = [write_chunk(ChunkType.HEARTBEAT, bytes((n, m)) * 50) for m in range(10)]
+        link.a.association.receive(forge(link.a, *questions), link.now)
+    packets = link.a.association.packets(link.now)
+
+    said = [value for packet in packets for _kind, _flags, value in chunks_untrusted(packet[12:])]
+    assert said == [bytes((n, m)) * 50 for n in range(6) for m in range(10)]
+    # eleven chunks of 104 bytes fit into one
+    assert [len(kinds(packet)) for packet in packets] == [11, 11, 11, 11, 11, 5]
+    assert all(len(packet) <= PACKET_MAX for packet in packets)
+
+
+@pytest.mark.parametrize("length", [0, 3, 9])
+def test_a_packet_is_read_up_to_a_chunk_whose_length_cannot_be(link, length):
+    """RFC 9260 section 6.10: what stands before it counts."""
+    broken = b"\x04\0" + length.to_bytes(2) + bytes(4)
+    link.b.association.receive(
+        forge(link.b, write_chunk(ChunkType.HEARTBEAT, b"one"), data(100), broken), link.now
+    )
+
+    assert [kind for kind, _ in answers(link.b)] == [ChunkType.HEARTBEAT_ACK]
+    assert link.b.messages == [(1, 53, b"x")]
+    assert link.b.association.ignored == 1
+
+
+def test_answers_that_just_fit_share_a_packet(link):
+    half = BODY_MAX // 2
+    for n in range(2):
+        question = write_chunk(ChunkType.HEARTBEAT, bytes((n,)) * (half - 4))
+        link.a.association.receive(forge(link.a, question), link.now)
+
+    assert [len(packet) for packet in link.a.association.packets(link.now)] == [PACKET_MAX]
+
+
+def test_an_end_that_is_heard_after_a_long_silence_gets_what_it_missed(link):
+    link.deliver = lambda number, packet: False
+    link.write(b"missed")
+    link.flush()
+    link.settle(20)
+    link.now = link.a.association.deadline
+    link.a.association.expire(link.now)
+    link.flush()
+    link.deliver = lambda number, packet: True
+    link.now += 0.6
+    assert link.now < link.a.association.deadline - 0.3
+    link.a.association.receive(forge(link.a, write_chunk(ChunkType.HEARTBEAT_ACK)), link.now)
+
+    link.run(lambda: link.b.messages, 1.5 * link.delay)
+
+
 def test_a_heartbeat_is_answered_with_what_it_says(link):
     link.a.association.receive(
         forge(link.a, write_chunk(ChunkType.HEARTBEAT, b"\0\1\0\x0cabcdefgh")), link.now
@@ -502,21 +781,21 @@ def test_unknown_chunks(link, kind, goes_on, reports):
 
 
 def test_of_an_unknown_chunk_only_the_beginning_is_told_back(link):
-    link.a.association.receive(forge(link.a, write_chunk(0xC3, bytes(1000))), link.now)
+    link.a.association.receive(forge(link.a, write_chunk(0xC3, bytes(1000), 5)), link.now)
 
     [(kind, value)] = answers(link.a)
     assert kind == ChunkType.ERROR
-    assert value == b"\0\6\0\x48" + write_chunk(0xC3, bytes(64))
+    assert value == b"\0\6\0\x48" + write_chunk(0xC3, bytes(64), 5)
 
 
 def test_stream_65535_is_no_stream(link):
-    for chunk in (data(100, stream=65535), data(101)):
-        link.b.association.receive(forge(link.b, chunk), link.now)
+    link.b.association.receive(forge(link.b, data(100), data(101, stream=65535, body=b"12345")), link.now)
+    link.b.association.receive(forge(link.b, data(102, sequence=1)), link.now)
 
     chunks = dict(answers(link.b))
-    assert link.b.messages == [(1, 53, b"x")]
-    assert chunks[ChunkType.ERROR][:6] == b"\0\1\0\x08\xff\xff"
-    assert read_sack_untrusted(chunks[ChunkType.SACK]).cumulative == 101
+    assert link.b.messages == [(1, 53, b"x"), (1, 53, b"x")]
+    assert chunks[ChunkType.ERROR] == b"\0\1\0\x08\xff\xff\0\0"
+    assert read_sack_untrusted(chunks[ChunkType.SACK]).cumulative == 102
 
 
 @pytest.mark.parametrize("change", ["tag", "port", "checksum", "cut"])
@@ -626,6 +905,18 @@ def test_requests_are_answered(link):
     assert respond(end, Parameter.OUTGOING_RESET, b"\0") == []
 
 
+def test_a_reset_that_waits_for_data_is_performed_when_that_is_given_up(link):
+    """RFC 6525 section 5.2.2, RFC 3758 section 3.6."""
+    end = link.a
+    body = (100).to_bytes(4) + bytes(4) + (101).to_bytes(4) + b"\0\1"
+    assert respond(end, Parameter.OUTGOING_RESET, body) == [6]
+
+    end.association.receive(forge(end, write_chunk(ChunkType.FORWARD_TSN, (101).to_bytes(4))), 1000)
+
+    assert ChunkType.RE_CONFIG in [kind for kind, _ in answers(end)]
+    assert respond(end, Parameter.OUTGOING_RESET, body) == [1]
+
+
 def test_a_refused_reset_closes_at_once(link):
     end = link.a
     end.association.open_stream(3)
@@ -667,6 +958,69 @@ def test_a_path_that_is_back_wakes_everything(link):
 
     link.a.association.wake(link.now)
     link.run(lambda: link.b.messages and ("closing", 2) in link.b.events, 2 * link.delay)
+
+
+def test_a_path_that_is_back_begins_the_waits_of_the_setup_anew():
+    end = End(0, Random(0))
+    end.association.connect(1000)
+    assert end.association.deadline == 1000 + RTO_INITIAL
+    for _ in range(3):
+        end.association.expire(end.association.deadline)
+    end.association.packets(1010)
+
+    end.association.wake(1010)
+
+    assert [kinds(packet) for packet in end.association.packets(1010)] == [[ChunkType.INIT]]
+    assert end.association.deadline == 1010 + RTO_INITIAL
+
+
+def test_a_message_that_was_given_up_is_skipped(link):
+    """RFC 3758: the other end is told so, and what follows is delivered."""
+    link.deliver = lambda number, packet: False
+    link.write(b"lost", max_retransmits=0)
+    link.flush()
+    link.deliver = lambda number, packet: True
+    link.write(b"after")
+    link.run(lambda: link.b.messages, 5)
+
+    assert link.b.messages == [(1, 53, b"after")]
+    link.settle()
+    assert not link.a.association.is_waiting
+    assert (link.a.association.ignored, link.b.association.ignored) == (0, 0)
+
+
+def test_whether_an_association_waits_and_whether_it_starves():
+    link = Link()
+    one = link.a.association
+    assert (one.is_waiting, one.is_starved) == (False, False)
+    one.connect(link.now)
+    assert (one.is_waiting, one.is_starved) == (True, False)
+    link.connect()
+    assert (one.is_waiting, one.is_starved) == (False, True)
+    link.write(b"x")
+    link.flush()
+    assert (one.is_waiting, one.is_starved) == (True, False)
+    link.settle()
+    assert (one.is_waiting, one.is_starved) == (False, True)
+    one.open_stream(1)
+    one.reset_stream(1)
+    assert one.is_waiting is False  # it is not on its way yet
+    link.flush()
+    assert (one.is_waiting, one.is_starved) == (True, True)
+
+
+def test_the_earliest_timer_counts(link):
+    """An acknowledgement that is due before a retransmission, and the other way round."""
+    link.deliver = lambda number, packet: False
+    link.write(b"x")
+    link.flush()
+    retransmission = link.a.association.deadline
+    link.a.association.receive(forge(link.a, data(100)), link.now)
+    link.flush()
+    assert link.a.association.deadline == link.now + SACK_DELAY < retransmission
+    link.a.association.expire(link.now + SACK_DELAY)
+    link.a.association.packets(link.now + SACK_DELAY)
+    assert link.a.association.deadline == retransmission
 
 
 def test_unacknowledged_messages_are_counted(link):

@@ -97,6 +97,55 @@ def test_an_init_there_and_back(forward, reconfig, cookie):
     assert read_init_untrusted(value) == init
 
 
+@pytest.mark.parametrize(
+    ("value", "good"),
+    [
+        ("00000007 00000000 0001 0001 00000001", True),
+        ("00000007 00000000 0001 0001 000001", False),
+        ("00000000 00000000 0001 0001 00000001", False),
+        ("00000007 00000000 0000 0001 00000001", False),
+        ("00000007 00000000 0001 0000 00000001", False),
+    ],
+    ids=["good", "cut off", "no tag", "no outbound stream", "no inbound stream"],
+)
+def test_what_an_init_must_have(value, good):
+    """RFC 9260 section 3.3.2."""
+    if good:
+        assert read_init_untrusted(bytes.fromhex(value)).tag == 7
+    else:
+        with pytest.raises(ValueError, match="INIT"):
+            read_init_untrusted(bytes.fromhex(value))
+
+
+def test_unknown_parameters_that_ask_for_it_are_told_back_within_bounds():
+    """RFC 9260 section 3.2.1."""
+    fixed = write_init(Init(7, 1, 1, 1, 1, False, False), ChunkType.INIT)[4:20]
+    asks = [write_parameter(0xC010 + n, b"x") for n in range(6)]
+    long, silent = write_parameter(0xC00F, bytes(64)), write_parameter(0x800F, b"x")
+
+    told = read_init_untrusted(fixed + silent + long + b"".join(asks)).unrecognized
+
+    assert told == tuple(asks[:4])
+    assert read_init_untrusted(fixed + write_parameter(0xC00F, bytes(63))).unrecognized
+    [(_kind, _flags, value)] = chunks_untrusted(
+        write_init(Init(7, 1, 1, 1, 1, unrecognized=told), ChunkType.INIT_ACK)
+    )
+    assert [content for kind, content in parameters_untrusted(value, 16) if kind == 8] == asks[:4]
+
+
+def test_extensions_may_be_told_in_several_parameters():
+    fixed = write_init(Init(7, 1, 1, 1, 1, False, False), ChunkType.INIT)[4:20]
+    several = write_parameter(0xC000) + write_parameter(0x8008, b"\x82") + write_parameter(0x8008, b"\x0f")
+    init = read_init_untrusted(fixed + several)
+    assert (init.forward_tsn, init.reconfig) == (True, True)
+
+
+@pytest.mark.parametrize("kind", [5, 6, 8, 9, 11, 12])
+def test_parameters_of_rfc_9260_that_mean_nothing_here_are_skipped(kind):
+    fixed = write_init(Init(7, 1, 1, 1, 1, False, False), ChunkType.INIT)[4:20]
+    assert read_init_untrusted(fixed + write_parameter(kind, b"1234") + write_parameter(0xC000)).forward_tsn
+
+
 def test_extensions_may_stand_in_either_parameter():
     fixed = write_init(Init(7, 1, 1, 1, 1, False, False), ChunkType.INIT)[4:20]
     assert read_init_untrusted(fixed + write_parameter(0x8008, b"\xc0\x82")).forward_tsn
@@ -119,6 +168,34 @@ def test_a_sack_there_and_back(count):
 
     assert kind == ChunkType.SACK
     assert read_sack_untrusted(value) == (5, 1000, gaps)
+
+
+def test_copies_are_named_as_they_stand_on_the_wire():
+    assert write_sack(2**32 + 5, 1000, [], [2**32 + 7])[-4:] == (7).to_bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "good"),
+    [
+        ("0001 0001", True),
+        ("0002 0003 0004 0004", True),
+        ("0000 0001", False),
+        ("0003 0002", False),
+        ("0002 0003 0003 0004", False),
+        ("0004 0005 0002 0003", False),
+    ],
+)
+def test_gap_blocks_stand_in_order(gaps, good):
+    """RFC 9260 section 3.3.4."""
+    blocks = bytes.fromhex(gaps)
+    value = bytes(8) + (len(blocks) // 4).to_bytes(2) + bytes(2) + blocks
+    if good:
+        assert len(read_sack_untrusted(value).gaps) == len(blocks) // 4
+        with pytest.raises(ValueError, match="cut off"):
+            read_sack_untrusted(value[:-1])
+    else:
+        with pytest.raises(ValueError, match="gap block"):
+            read_sack_untrusted(value)
 
 
 def test_a_cookie_is_ours_or_nobodys():

@@ -30,10 +30,17 @@ class Desk:
         self.queue.begin(BEGIN)
 
     def take(
-        self, tsn: int, flags: int = WHOLE | UNORDERED, *, stream: int = 1, body: bytes = b"x"
+        self,
+        tsn: int,
+        flags: int = WHOLE | UNORDERED,
+        *,
+        stream: int = 1,
+        sequence: int = 0,
+        body: bytes = b"x",
     ) -> ChunkVerdict:
         header = bytes((0, flags)) + (16 + len(body)).to_bytes(2)
-        chunk = header + tsn.to_bytes(4) + stream.to_bytes(2) + b"\0\0" + (53).to_bytes(4) + body
+        numbers = tsn.to_bytes(4) + stream.to_bytes(2) + sequence.to_bytes(2) + (53).to_bytes(4)
+        chunk = header + numbers + body
         return self.queue.take_data(chunk, 0, len(chunk))
 
     def packet(self, tsn: int, flags: int = WHOLE | UNORDERED, **more: bytes) -> Sack | None:
@@ -122,6 +129,62 @@ def test_a_forward_tsn_is_acknowledged_at_once_also_when_it_says_nothing_new(ski
     sack = desk.end()
     assert sack is not None
     assert sack.cumulative == BEGIN - 1 + skipped
+
+
+def test_streams_go_on_behind_the_messages_that_were_given_up() -> None:
+    desk = Desk()
+    desk.take(BEGIN + 2, WHOLE, stream=0x0102, sequence=0x0104, body=b"later")
+    desk.take(BEGIN + 3, WHOLE, stream=0x0202, sequence=1, body=b"also")
+    assert desk.messages == []
+    skipped = b"\1\2\1\3" + b"\2\2\0\0"
+    assert desk.queue.take_forward_tsn_untrusted((BEGIN + 1).to_bytes(4) + skipped)
+    assert desk.messages == [(0x0102, 53, b"later"), (0x0202, 53, b"also")]
+    assert desk.queue.cumulative == BEGIN + 3
+
+
+def test_what_cannot_become_whole_any_more_is_not_kept() -> None:
+    desk = Desk()
+    desk.take(BEGIN + 1, UNORDERED)  # neither the first nor the last part
+    assert desk.queue.window < RECEIVE_WINDOW
+    assert desk.queue.take_forward_tsn_untrusted(BEGIN.to_bytes(4))
+    assert (desk.queue.cumulative, desk.queue.window) == (BEGIN + 1, RECEIVE_WINDOW)
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_a_stream_that_was_reset_counts_from_0(everything: bool) -> None:
+    desk = Desk()
+    desk.take(BEGIN, WHOLE, sequence=0)
+    if everything:
+        desk.queue.reset_all()
+    else:
+        desk.queue.reset([1])
+    desk.take(BEGIN + 1, WHOLE, sequence=0, body=b"again")
+    assert desk.messages == [(1, 53, b"x"), (1, 53, b"again")]
+
+
+def test_the_second_packet_is_acknowledged_and_the_wait_begins_with_the_first() -> None:
+    """RFC 9260 section 6.2."""
+    desk = Desk()
+    assert desk.end() is None
+    assert desk.queue.deadline is None
+    desk.packet(BEGIN)
+    desk.end()
+    assert desk.queue.end_batch(NOW + 0.02, answering=False) == b""
+    assert desk.queue.deadline == NOW + SACK_DELAY
+    desk.packet(BEGIN + 1)
+    sack = desk.end()
+    assert sack is not None
+    assert (sack.cumulative, desk.queue.deadline) == (BEGIN + 1, None)
+
+
+def test_a_copy_is_named_once_and_the_next_packet_may_wait_again() -> None:
+    desk = Desk()
+    assert desk.packet(BEGIN) is None
+    desk.take(BEGIN)
+    assert desk.queue.end_packet()[12:] == b"\0\0\0\1" + BEGIN.to_bytes(4)
+    assert desk.packet(BEGIN + 1) is None
+    assert desk.end() is None
+    assert desk.queue.end_batch(NOW, answering=True)[12:] == bytes(4)
 
 
 def test_with_something_missing_each_of_the_first_four_packets_is_acknowledged() -> None:

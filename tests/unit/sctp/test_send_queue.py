@@ -132,6 +132,121 @@ def test_no_packet_is_too_large_and_the_window_counts_headers(path):
     assert path.queue.flight == sum(len(chunk) for packet in sent for chunk in packet)
 
 
+def test_what_is_idle_starved_or_waiting(path):
+    """Nothing, what waits, what is on its way, what was lost, what came behind a gap, what was given up."""
+    queue = path.queue
+
+    def look() -> tuple[bool, bool, bool, int]:
+        return queue.is_idle, queue.is_starved, queue.is_waiting, queue.outstanding
+
+    assert look() == (True, True, False, 0)
+    path.write(b"x" * 1000, 2)
+    assert look() == (False, False, False, 0)
+    path.transmit()
+    assert look() == (False, False, True, 2)
+    queue.expire(path.now)
+    assert look() == (False, False, True, 2)
+    path.transmit()
+    path.acknowledge(FIRST - 1, [(2, 2)])
+    assert look() == (False, False, True, 1)
+    path.acknowledge(FIRST + 1)
+    assert look() == (True, True, False, 0)
+    path.write(max_retransmits=0)
+    path.write(b"x" * 1160)
+    path.transmit()
+    path.acknowledge(FIRST + 1, [(2, 2)])
+    queue.expire(path.now)
+    path.transmit()
+    # the one is given up, but the other end may still throw away what it has of the other
+    assert look() == (False, True, True, 0)
+    path.acknowledge(FIRST + 3)
+    assert look() == (True, True, False, 0)
+    path.write(max_retransmits=0)
+    path.transmit()
+    queue.expire(path.now)
+    assert look() == (False, True, True, 0)
+    path.transmit()
+    assert look() == (True, True, True, 0)
+    path.acknowledge(FIRST + 4)
+    assert look() == (True, True, False, 0)
+
+
+@pytest.mark.parametrize("gaps", [[], [(1, 1)], [(2, 3)]], ids=["cumulative", "gap at the end", "gap beyond"])
+def test_what_was_never_sent_cannot_be_acknowledged(path, gaps):
+    path.write(b"x" * 1000, 3)
+    path.transmit()
+    cumulative = {0: FIRST + 3, 1: FIRST + 2, 2: FIRST}[len(gaps) and gaps[0][0]]
+
+    assert path.acknowledge(cumulative, gaps) is False
+    assert path.queue.outstanding == 3
+    assert path.acknowledge(FIRST, [(1, 2)]) is True
+    assert path.acknowledge(FIRST - 1) is False  # older than what is known
+
+
+def test_an_acknowledgement_without_news_does_not_end_the_back_off(path):
+    path.write(b"x" * 1000, 3)
+    path.transmit()
+    path.pass_time(2)
+    backoff = path.queue.round_trip.backoff
+    assert backoff > 1
+
+    path.acknowledge(FIRST - 1)
+
+    assert path.queue.round_trip.backoff == backoff
+    assert len(path.transmit()) == 1
+
+
+def test_up_to_the_window_and_no_further(path):
+    limit = path.queue.window.size
+    path.write(b"x" * 984, limit // 1000)
+    path.write(b"x" * (limit % 1000 - 16))
+    path.write(b"beyond")
+    path.transmit()
+
+    assert path.queue.flight == limit
+    assert path.queue.queued == len(b"beyond")
+
+
+@pytest.mark.parametrize(("window", "sent"), [(2048, 2), (2047, 1)])
+def test_what_just_fits_into_the_receivers_window_is_sent(path, window, sent):
+    path.queue.open(window)
+    path.write(b"x" * 1008, 3)
+
+    assert tsns(path.transmit()) == list(range(FIRST, FIRST + sent))
+
+
+def test_a_packet_that_skips_many_streams_is_not_overfull(path):
+    for stream in range(100):
+        path.write(stream=stream, max_retransmits=0)
+    path.transmit()
+    path.queue.expire(path.now)
+    path.write(b"x" * 900)
+    ahead = b"\3\0\0\x10" + bytes(12)
+
+    [packet] = path.queue.transmit(path.now, ahead)
+
+    assert len(packet) <= BODY_MAX
+    sack, skip = split(packet)
+    assert sack == ahead
+    assert (skip[0], skip[2] << 8 | skip[3]) == (192, 8 + 4 * 100)
+
+
+def test_what_was_skipped_is_said_again_when_that_was_lost(path):
+    """An acknowledgement that does not know of it; no stream is named, as the message was unordered."""
+    path.write(max_retransmits=0, ordered=False)
+    path.transmit()
+    path.queue.expire(path.now)
+    [[skip]] = path.transmit()
+    assert skip == b"\xc0\0\0\x08" + FIRST.to_bytes(4)
+
+    path.acknowledge(FIRST - 1)
+
+    assert path.queue.is_waiting
+    assert path.transmit() == [[skip]]
+    path.acknowledge(FIRST)
+    assert not path.queue.is_waiting
+
+
 def test_fragments_are_marked(path):
     path.write(bytes(3000))
 
@@ -207,7 +322,8 @@ def test_a_path_that_is_back_is_used_at_once(path):
 
     path.wake()
 
-    assert 1 < len(path.packets) <= 5
+    assert path.queue.window.size == CWND_MIN
+    assert 4 <= len(path.packets) <= 5
     assert tsns(path.packets)[0] == FIRST
     assert path.queue.round_trip.backoff == 0
 
@@ -298,6 +414,216 @@ def test_what_is_taken_back_is_sent_again(path):
     sent = path.pass_time(1) + path.pass_time(1)
 
     assert FIRST + 1 in tsns(sent)
+
+
+def test_what_is_not_taken_back_is_not_sent_again(path):
+    path.write(b"x" * 1000, 6)
+    path.transmit()
+    path.acknowledge(FIRST - 1, [(2, 2), (4, 4), (6, 6)])
+    path.acknowledge(FIRST - 1, [(2, 2), (6, 6)])
+    path.queue.expire(path.now)
+    path.send()
+    path.acknowledge(FIRST, [(1, 1), (5, 5)])
+
+    assert path.queue.outstanding == 3
+    path.acknowledge(FIRST + 5)
+    assert path.queue.outstanding == 0
+
+
+def test_what_is_between_two_known_ranges_is_news(path):
+    path.write(b"x" * 1000, 6)
+    path.transmit()
+    path.acknowledge(FIRST - 1, [(2, 2), (5, 5)])
+    assert path.queue.outstanding == 4
+    path.acknowledge(FIRST - 1, [(2, 6)])
+    assert path.queue.outstanding == 1
+
+
+def test_nothing_is_kept_of_what_was_said_behind_gaps(path):
+    for _ in range(50):
+        path.write(b"x", 4)
+        path.transmit()
+        path.acknowledge(path.queue.tsn - 4, [(2, 2)])
+        path.acknowledge(path.queue.tsn - 1)
+    assert path.queue._reported_starts == path.queue._reported_ends == []
+
+
+def test_the_timer_begins_anew_when_the_earliest_is_sent_again(path):
+    """RFC 9260 section 6.3.2, R1."""
+    path.write(b"x" * 1000, 4)
+    _first, *others = path.transmit()
+    path.now += 0.1
+    for packet in others:
+        path.arrive(packet)
+    path.sack()
+
+    assert path.queue.deadline == path.now + path.queue.round_trip.wait
+
+
+def test_numbers_of_a_stream_wrap_and_begin_again_with_a_reset(path):
+    path.queue._sequences[1] = 0xFFFF
+    path.write(b"x", 2)
+    [packet] = path.transmit()
+    assert [chunk[10:12] for chunk in packet] == [b"\xff\xff", b"\0\0"]
+    path.queue.restart_stream(1)
+    path.write(b"x", 2)
+    [packet] = path.transmit()
+    assert [chunk[10:12] for chunk in packet] == [b"\0\0", b"\0\1"]
+
+
+@pytest.mark.parametrize("limit", [0, 1, 3])
+def test_a_message_is_sent_again_as_often_as_it_may_be(path, limit):
+    path.write(max_retransmits=limit)
+    sent = list(path.transmit())
+    kinds = [packet[0][0] for packet in sent + path.pass_time(6)]
+
+    assert kinds[: limit + 2] == [0] * (limit + 1) + [192]
+    assert 0 not in kinds[limit + 1 :]
+
+
+@pytest.mark.parametrize(("window", "threshold"), [(20_000, 20_000), (100, BURST)])
+def test_slow_start_ends_at_the_receivers_window(window, threshold):
+    queue = SendQueue(FIRST)
+    queue.open(window)
+    assert queue.window.threshold == threshold
+
+
+def test_the_threshold_is_held_while_the_same_is_sent_again(path):
+    """RFC 9260 section 7.2.3, RFC 5681 section 3.1."""
+    path.write()
+    path.transmit()
+    path.queue.window.size = 100_000
+    path.pass_time(5)
+
+    assert path.queue.round_trip.backoff > 2
+    assert path.queue.window.threshold == 50_000
+
+
+def test_more_should_be_written_while_less_is_queued_than_can_leave(path):
+    queue = path.queue
+    path.write(bytes(BURST - 1))
+    assert queue.is_writable
+    queue.window.size = BURST + 2
+    path.write(b"x" * 2)
+    assert queue.is_writable
+    path.write(b"x")
+    assert not queue.is_writable
+    # what is on its way takes its part of the window
+    path.transmit()
+    queue.window.size = 4 * BURST
+    assert queue.flight > BURST
+    path.write(bytes(4 * BURST - queue.flight - queue.queued))
+    assert not queue.is_writable
+    # and a window that is full keeps nobody from writing a little
+    queue.window.size = 0
+    path.queue.queued = BURST - 1
+    assert queue.is_writable
+
+
+@pytest.mark.parametrize("news", ["behind a gap", "skipped"])
+def test_any_news_ends_the_back_off(path, news):
+    path.write(max_retransmits=0 if news == "skipped" else None)
+    path.write(b"x" * 1000)
+    path.transmit()
+    path.pass_time(2)
+    assert path.queue.round_trip.backoff > 1
+
+    if news == "skipped":
+        assert path.acknowledge(FIRST)
+    else:
+        assert path.acknowledge(FIRST - 1, [(2, 2)])
+
+    assert path.queue.round_trip.backoff == 0
+
+
+def test_a_little_that_is_on_its_way_is_sent_again_when_a_path_is_exchanged(path):
+    path.write()
+    path.transmit()
+    del path.packets[:]
+    path.wake()
+    assert tsns(path.packets) == [FIRST]
+
+
+@pytest.mark.parametrize(("seconds", "again"), [(0.2, False), (0.3, True)])
+def test_much_is_sent_again_after_the_time_that_an_answer_takes(path, seconds, again):
+    """The round trip and its variation, and what an acknowledgement may wait for a second packet (section 6.2)."""
+    path.write()
+    path.transmit()
+    path.now += 0.02
+    path.acknowledge(FIRST)
+    assert path.queue.round_trip.smoothed + 4 * path.queue.round_trip.variation == pytest.approx(0.06)
+    path.write(b"x" * 1000, 10)
+    path.transmit()
+    assert path.queue.flight > BURST
+    del path.packets[:]
+
+    path.now += seconds
+    path.wake()
+
+    assert (FIRST + 1 in tsns(path.packets)) is again
+
+
+def test_a_first_timeout_waits_for_its_answer(path):
+    path.write()
+    path.transmit()
+    path.pass_time(0.5)
+    assert path.queue.round_trip.backoff == 1
+    del path.packets[:]
+    path.now += 0.9
+    path.queue.heard(path.now)
+    path.send()
+    assert path.packets == []
+
+
+def skips(packets):
+    """What FORWARD TSN chunks say: TSN, and (stream, sequence) of each that is skipped."""
+    return [
+        (unpack_from("!L", chunk, 4)[0], [unpack_from("!HH", chunk, at) for at in range(8, len(chunk), 4)])
+        for packet in packets
+        for chunk in packet
+        if chunk[0] == 192
+    ]
+
+
+def test_a_stream_is_skipped_until_that_was_heard(path):
+    """RFC 3758 section 3.5 C4: what the other end knows to be skipped is not said again."""
+    path.write(stream=1, max_retransmits=0)
+    path.transmit()
+    path.queue.expire(path.now)
+    assert skips(path.transmit()) == [(FIRST, [(1, 0)])]
+    path.acknowledge(FIRST)
+    path.write(stream=2, max_retransmits=0)
+    path.transmit()
+    path.queue.expire(path.now)
+    assert skips(path.transmit()) == [(FIRST + 1, [(2, 0)])]
+
+
+def test_a_stream_that_was_reset_is_not_skipped_any_more(path):
+    """The acknowledgement is late: the other end has reset the stream, so it knows, and counts from 0 again."""
+    path.write(stream=1, max_retransmits=0)
+    path.write(stream=2, max_retransmits=0)
+    path.transmit()
+    path.queue.expire(path.now)
+    path.transmit()
+    path.queue.restart_stream(1)
+    path.queue.expire(path.now)
+    assert skips(path.transmit()) == [(FIRST + 1, [(2, 0)])]
+
+
+def test_more_streams_than_one_chunk_can_name_are_skipped_one_part_after_the_other(path):
+    for stream in range(300):
+        path.write(b"x", stream=stream, max_retransmits=0)
+    path.transmit()
+    path.queue.expire(path.now)
+    named = []
+    for _ in range(2):
+        packets = path.transmit()
+        assert all(sum(map(len, packet)) <= BODY_MAX for packet in packets)
+        [(tsn, streams)] = skips(packets)
+        named += [stream for stream, _sequence in streams]
+        path.acknowledge(tsn)
+    assert named == list(range(300))
+    assert not path.queue.is_waiting
 
 
 def test_a_closed_window_is_probed(path):
@@ -410,6 +736,16 @@ def test_messages_that_were_not_acknowledged() -> None:
     assert [path.queue.unacknowledged(number, DCEP) for number in (1, 2)] == [0, 1]
 
 
+def test_the_opening_of_a_channel_does_not_begin_the_count() -> None:
+    path = Path()
+    path.write(b"open", protocol=DCEP, ordered=False)
+    path.write(b"arrived", ordered=False)
+    path.write(b"lost", ordered=False)
+    path.transmit()
+    path.acknowledge(FIRST - 1, [(2, 2)])
+    assert path.queue.unacknowledged(1, DCEP) == 1
+
+
 def test_what_was_given_up_is_not_waited_for() -> None:
     path = Path()
     path.write(max_retransmits=0)
@@ -417,6 +753,13 @@ def test_what_was_given_up_is_not_waited_for() -> None:
     assert path.queue.unacknowledged(1, DCEP) == 1
     path.pass_time(1)
     assert path.queue.unacknowledged(1, DCEP) == 0
+    # behind one that is waited for it counts
+    path = Path()
+    path.write()
+    path.write(max_retransmits=0)
+    path.transmit()
+    path.queue.expire(path.now)
+    assert path.queue.unacknowledged(1, DCEP) == 2
 
 
 def test_a_round_trip_is_not_measured_with_what_was_sent_twice(path):
@@ -586,6 +929,9 @@ def test_three_packets_behind_it_are_enough(path):
     path.sack()
 
     assert tsns(path.packets) == [FIRST]
+    assert path.queue.window.recovery_end is not None
+    path.acknowledge(FIRST + 3)
+    assert path.queue.window.recovery_end is None
 
 
 def test_an_end_that_is_heard_after_two_timeouts(path):
@@ -636,14 +982,16 @@ def test_what_is_lost_is_sent_again_at_once_though_the_window_is_full(path):
             path.arrive(packet)
         path.now += 0.02
         path.sack()
-    lost, *others = path.packets
+    lost, also, *others = path.packets
     del path.packets[:]
-    for packet in others[:4]:
+    for packet in others[:5]:
         path.arrive(packet)
         path.sack()
 
     assert path.queue.flight > path.queue.window.size
+    # that is one packet; the other one waits for room
     assert tsns(path.packets).count(tsns([lost])[0]) == 1
+    assert tsns([also])[0] not in tsns(path.packets)
 
 
 # -- work -------------------------------------------------------------------------------------------

@@ -385,13 +385,19 @@ async def test_a_closed_connection_ends_quietly() -> None:
 
 
 @virtual
-async def test_an_error_listener_that_raises() -> None:
-    def fail(_: Exception) -> None:
+async def test_an_error_listener_that_raises_is_told_of_and_ends_nothing() -> None:
+    def fail(error: Exception) -> None:
+        heard.append(error)
         raise RuntimeError
 
+    heard: list[Exception] = []
     pc = FakePC()
     async with Negotiator(pc, memory_pair()[0], polite=True, on_error=fail) as negotiator:
         await negotiator.receive({})
+        await negotiator.receive({})
+    assert len(heard) == 2
+    assert [type(e["exception"]) for e in errors()] == [RuntimeError, RuntimeError]
+    errors().clear()
     pc.close()
 
 

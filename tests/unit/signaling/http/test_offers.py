@@ -286,13 +286,16 @@ class Endpoint:
         await asyncio.sleep(self.delay)
         if self.refuse is not None:
             return self.refuse
-        await self.pc.setRemoteDescription({"type": "offer", "sdp": offer})
+        await self.pc.setRemoteDescription({"type": "offer", "sdp": self.stripped(offer)})
         await self.pc.setLocalDescription()
         await self.pc.gathered()
-        text = self.pc.localDescription.sdp
-        if self.strip:
-            text = "".join(line for line in text.splitlines(True) if self.strip not in line)
+        text = self.stripped(self.pc.localDescription.sdp)
         return web.Response(status=201, text=text, content_type="application/sdp")
+
+    def stripped(self, sdp: str) -> str:
+        if not self.strip:
+            return sdp
+        return "".join(line for line in sdp.splitlines(True) if self.strip not in line)
 
 
 @pytest.fixture
@@ -333,6 +336,8 @@ async def test_an_answer_with_tcp_candidates_alone(endpoint: tuple[Endpoint, str
         channel = peer.createDataChannel("events")
         await peer.connected(20)
         await echo(peer, channel, "over TCP")
+    candidates = [s for s in (await served.pc.getStats()).values() if s["type"] == "remote-candidate"]
+    assert {candidate["protocol"] for candidate in candidates} == {"tcp"}
 
 
 async def test_refusals_time_and_close(endpoint: tuple[Endpoint, str]) -> None:
