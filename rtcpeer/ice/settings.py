@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
+from rtcpeer.errors import RTCRangeError
 from rtcpeer.records import record
 from rtcpeer.values import Candidate, CandidateType, IceTransportPolicy
 
@@ -148,3 +149,36 @@ class IceSettings:
     tcp: Literal["auto", "active", "passive", "both"] | None = "auto"
     ssl_context: ssl.SSLContext | None = None
     watch_interfaces: bool = True
+
+    def __post_init__(self) -> None:
+        for name, allowed in _WORDS.items():
+            value = getattr(self, name)
+            if not any(value is word or (isinstance(value, str) and value == word) for word in allowed):
+                raise TypeError(f"IceSettings: {name} is one of {allowed}, not {value!r}")
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise TypeError(f"IceSettings: {name} is a number, not {value!r}")
+            if not value >= 0:
+                raise RTCRangeError(f"IceSettings: {name} is not negative, as {value!r} is")
+        if isinstance(self.bind_addresses, str):
+            raise TypeError(
+                f"IceSettings: bind_addresses is a tuple of addresses, not {self.bind_addresses!r}"
+            )
+        if self.port_range is not None:
+            first, last = self.port_range
+            if not 0 < first <= last <= 65535:
+                raise RTCRangeError(
+                    f"IceSettings: port_range is (first, last) within 1 to 65535, not {self.port_range!r}"
+                )
+
+
+# The words that a setting may be.
+_WORDS: dict[str, tuple[str | bool | None, ...]] = {
+    "tcp": ("auto", "active", "passive", "both", None),
+    "nat_1to1_type": ("host", "srflx"),
+    "include_loopback": ("auto", True, False),
+}
+
+# Times and bounds.
+_NUMBERS = tuple(name for name, kind in IceSettings.__annotations__.items() if kind in ("float", "int"))
