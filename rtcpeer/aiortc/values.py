@@ -55,6 +55,8 @@ def candidate(value: W3CCandidate) -> RTCIceCandidate:
 def capabilities(kind: str, *, sending: bool) -> RTCRtpCapabilities:
     """The codecs and extensions of a kind that can be sent or received.
 
+    Not H.264 in packetization mode 0, which aiortc has not: programs take all that are called "video/H264".
+
     Raises:
         ValueError: the kind is unknown.
     """
@@ -65,6 +67,7 @@ def capabilities(kind: str, *, sending: bool) -> RTCRtpCapabilities:
         codecs=[
             RTCRtpCodecCapability(c.mimeType, c.clockRate, c.channels, _parameters(c.sdpFmtpLine))
             for c in found.codecs
+            if "packetization-mode=0" not in (c.sdpFmtpLine or "")
         ],
         headerExtensions=[RTCRtpHeaderExtensionCapability(uri=e.uri) for e in found.headerExtensions],
     )

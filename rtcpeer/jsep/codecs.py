@@ -41,7 +41,8 @@ def identity(codec: Codec) -> str:
     text = f"{name}/{codec.clock_rate}/{codec.channels or 1}"
     if name == "video/h264":
         profile = h264_profile(codec.parameter("profile-level-id"))
-        return f"{text};{profile};{codec.parameter('packetization-mode') or _mode(codec)}"
+        # without one it is single NAL unit packets (RFC 6184 8.1)
+        return f"{text};{profile};{codec.parameter('packetization-mode') or '0'}"
     if name == "video/vp9":
         return f"{text};{codec.parameter('profile-id') or '0'}"
     if name == "video/av1":
@@ -51,12 +52,15 @@ def identity(codec: Codec) -> str:
     return text
 
 
-def _mode(codec: Codec) -> str:
-    """The packetization mode of H.264 that does not name one: RFC 6184 8.1 says 0, single NAL unit packets.
+def _identities(codec: Codec) -> tuple[str, ...]:
+    """The identities of ours that can stand for a codec of the other side, the best first.
 
-    Who says nothing at all, as webrtcbin before its encoder runs, means nothing by it, and uses mode 1.
+    Of H.264 of which nothing is said, as webrtcbin has it before its encoder runs, mode 1 is understood as well.
     """
-    return "0" if codec.fmtp else "1"
+    own = identity(codec)
+    if codec.fmtp or codec.mime_type.lower() != "video/h264":
+        return (own,)
+    return own, identity(replace(codec, fmtp=(("packetization-mode", "1"),)))
 
 
 _H264_PROFILES = (  # RFC 6184 table 5: profile_idc, mask and value of profile-iop, name
@@ -270,7 +274,9 @@ def numbered(codecs: Sequence[Codec], numbers: PayloadTypes, section: dict[str, 
         result.append(placed)
         # what is in video's RED is media as well
         if rtx is not None and (not is_auxiliary(codec) or codec.mime_type.lower() == "video/red"):
-            rtx_number = numbers.number(codec_key(rtx, placed), None, section, used)
+            # the next number, so that those of others stay theirs
+            wish = number + 1 if number + 1 in _DYNAMIC else None
+            rtx_number = numbers.number(codec_key(rtx, placed), wish, section, used)
             if rtx_number is not None:
                 result.append(replace(rtx, payload_type=rtx_number, fmtp=(("apt", str(number)),)))
     red = next((c for c in result if c.name.lower() == "red" and c.kind == "audio"), None)
@@ -319,10 +325,11 @@ def answered(
     chosen: list[tuple[int, Codec, Codec]] = []
     seen: set[str] = set()
     for codec in offered:
-        key = identity(codec)
-        found = by_identity.get(key)
-        if found is None or is_rtx(codec) or key in seen:
+        keys = [key for key in _identities(codec) if key in by_identity]
+        if not keys or is_rtx(codec) or keys[0] in seen:
             continue
+        key = keys[0]
+        found = by_identity[key]
         seen.add(key)
         chosen.append((found[0], _answer(found[1], codec), codec))
     if preferences and ours != supported(send, receive, direction):
@@ -403,7 +410,7 @@ def sendable(
     numbers = None if agreed is None else {c.payload_type for c in agreed}
     primary = []
     for codec in remote:
-        ours = by_identity.get(identity(codec))
+        ours = next((by_identity[key] for key in _identities(codec) if key in by_identity), None)
         if ours is not None and not is_rtx(codec) and (numbers is None or codec.payload_type in numbers):
             primary.append(replace(codec, feedback=common_feedback(ours.feedback, codec.feedback)))
     if not any(not is_auxiliary(c) for c in primary):
@@ -415,7 +422,18 @@ def sendable(
 def receivable(local: Sequence[Codec], remote: Sequence[Codec]) -> tuple[Codec, ...]:
     """[[ReceiveCodecs]] once both descriptions are known: ours, as far as the other side took them."""
     theirs = {identity(c) for c in remote}
-    numbers = {c.payload_type for c in local if identity(c) in theirs and not is_rtx(c)}
+    # answers that say nothing of how H.264 is cut mean the format whose number they repeat
+    unsaid = {
+        c.payload_type
+        for c in remote
+        if c.mime_type.lower() == "video/h264" and c.parameter("packetization-mode") is None
+    }
+    numbers = {
+        c.payload_type
+        for c in local
+        if not is_rtx(c)
+        and (identity(c) in theirs or (c.payload_type in unsaid and c.mime_type.lower() == "video/h264"))
+    }
     return tuple([c for c in local if c.payload_type in numbers or (is_rtx(c) and _apt(c) in numbers)])
 
 

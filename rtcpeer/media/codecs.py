@@ -32,8 +32,8 @@ _MAIN = "4d001f"
 _Parameters = tuple[tuple[str, str | None], ...]
 
 
-def _h264(profile: str) -> _Parameters:
-    return (("level-asymmetry-allowed", "1"), ("packetization-mode", "1"), ("profile-level-id", profile))
+def _h264(profile: str, mode: str = "1") -> _Parameters:
+    return (("level-asymmetry-allowed", "1"), ("packetization-mode", mode), ("profile-level-id", profile))
 
 
 def _h265(profile: str) -> _Parameters:
@@ -44,11 +44,18 @@ _AV1: _Parameters = (("level-idx", "5"), ("profile", "0"), ("tier", "0"))
 # Preferred payload type, name, parameters, and whether it is sent and received; the best known first.
 _VIDEO: tuple[tuple[int, str, _Parameters, bool, bool], ...] = (
     (96, "VP8", (), True, True),
-    *((98 + 2 * place, "H264", _h264(profile), True, True) for place, profile in enumerate(_BASELINE)),
+    # each profile in packetization mode 1, then 0 (single NAL units, which is all that some devices have), as Chromium
+    (98, "H264", _h264(_BASELINE[0]), True, True),
+    (36, "H264", _h264(_BASELINE[0], "0"), True, True),
+    (100, "H264", _h264(_BASELINE[1]), True, True),
+    (108, "H264", _h264(_BASELINE[1], "0"), True, True),
     (112, "H264", _h264(_MAIN), False, True),
+    (38, "H264", _h264(_MAIN, "0"), False, True),
     (114, "H264", _h264(_HIGH_444_SENT), True, False),
     (116, "H264", _h264(_HIGH_SENT), True, False),
+    (40, "H264", _h264(_HIGH_SENT, "0"), True, False),
     (116, "H264", _h264(_HIGH), False, True),
+    (40, "H264", _h264(_HIGH, "0"), False, True),
     (102, "VP9", (("profile-id", "0"),), True, True),
     (118, "VP9", (("profile-id", "2"),), False, True),
     (104, "AV1", _AV1, True, True),

@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from rtcpeer.aio import wall_time
+from rtcpeer.errors import OperationError
 from rtcpeer.media.codecs import PayloadFormat
 from rtcpeer.media.encoded_frames import (
     EncodedMediaFrame,
@@ -74,6 +75,9 @@ class SendingHost(Protocol):
 
     def use_format(self, stream: SendStream, form: PayloadFormat) -> None:
         """Send this codec in a stream from now on."""
+
+    def report(self, stream: SendStream, error: Exception) -> None:
+        """A frame cannot be sent."""
 
     def force_keyframe(self, rid: str | None) -> int:
         """Let the encoders make key frames; gives how many."""
@@ -148,7 +152,13 @@ class EncodedSending:
                 self._waiting.discard(ssrc)
             if stream.format is not form:
                 self._host.use_format(stream, form)
-            encoded = stream.packer.pack(form, frame.data, frame.time, frame.time_base, is_key=is_key)
+            try:
+                encoded = stream.packer.pack(form, frame.data, frame.time, frame.time_base, is_key=is_key)
+            except OperationError as exc:
+                # what follows refers to it
+                self._waiting.add(ssrc)
+                self._host.report(stream, exc)
+                continue
             if encoded is None:
                 continue
             stream.frames += 1
@@ -259,7 +269,11 @@ class EncodedSending:
             stream.send_sound(frame.data, frame.time, now, way.level, frame.timestamp)
             return
         is_key = frame.type == "key"
-        packed = stream.cutter.pack(way.format, frame.data, frame.time, frame.time_base, is_key=is_key)
+        try:
+            packed = stream.cutter.pack(way.format, frame.data, frame.time, frame.time_base, is_key=is_key)
+        except OperationError as exc:
+            self._host.report(stream, exc)
+            return
         if packed is not None:
             encoded = EncodedPayloads(
                 packed.payloads, packed.timestamp, packed.epoch, is_key, way.width, way.height, way.turns

@@ -46,7 +46,10 @@ NOTHING = (0, 0, 0, 0, 0, 0, 0)
 
 
 def same_codec(one: PayloadFormat, other: PayloadFormat) -> bool:
-    """Whether a payload of one format can be sent as another: the same codec, profile and packetization."""
+    """Whether payloads of one format that arrive can be sent as another: the same codec, profile and packetization.
+
+    Who takes fragments of H.264 takes single NAL units as well (RFC 6184 section 6.3), not the other way round.
+    """
     if one.name != other.name or one.clock_rate != other.clock_rate:
         return False
     if (one.codec.channels or 1) != (other.codec.channels or 1):
@@ -57,6 +60,8 @@ def same_codec(one: PayloadFormat, other: PayloadFormat) -> bool:
         if one.name == "H264" and name == "profile-level-id":
             # the level at the end is a limit, and baseline is constrained baseline with more allowed
             ours, theirs = ours[:2].lower(), theirs[:2].lower()
+        if name == "packetization-mode" and ours == "0" and theirs == "1":
+            continue
         if one.name == "H265" and name == "profile-id":
             ours, theirs = ours if ours != "0" else "1", theirs if theirs != "0" else "1"
         if ours != theirs:
@@ -69,7 +74,9 @@ def payload_type_map(received: Iterable[PayloadFormat], sent: list[PayloadFormat
     result: dict[int, int] = {}
     for form in received:
         if form.is_media or form.name == "TELEPHONE-EVENT":
-            match = next((other for other in sent if same_codec(form, other)), None)
+            # those that could be forwarded in return, before those that take more
+            alike = [other for other in sent if same_codec(form, other)]
+            match = next((other for other in alike if same_codec(other, form)), alike[0] if alike else None)
             if match is not None:
                 result[form.payload_type] = match.payload_type
     return result

@@ -387,10 +387,18 @@ class MediaSender:
         found = self._formats.get(mime_type)
         if found is None and self._parameters is not None:
             wanted = mime_type.lower()
-            codec = next((c for c in self._parameters.codecs if c.mime_type.lower() == wanted), None)
+            codecs = [c for c in self._parameters.codecs if c.mime_type.lower() == wanted]
+            # of H.264 what holds NAL units of any size: those of a frame that is encoded already are as they are
+            codec = next((c for c in codecs if c.parameter("packetization-mode") == "1"), None)
+            if codec is None and codecs:
+                codec = codecs[0]
             if codec is not None:
                 found = self._formats[mime_type] = payload_format(codec)
         return found
+
+    def report(self, stream: SendStream, error: Exception) -> None:
+        """A frame cannot be sent: said once per kind of failure."""
+        self._failed(stream, error)
 
     def use_format(self, stream: SendStream, form: PayloadFormat) -> None:
         """Send another codec in a stream from now on."""

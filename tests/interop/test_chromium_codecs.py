@@ -9,6 +9,7 @@ import pytest
 
 from rtcpeer import RTCRtpReceiver, RTCRtpSender
 from rtcpeer.media.receiver import MediaReceiver
+from rtcpeer.rtp.outbound import OutboundStream
 from rtcpeer.rtp.packet import RtpPacket
 from rtcpeer.testing import synthetic_track
 from tests.interop.chromium import until
@@ -57,6 +58,58 @@ async def test_video_goes_both_ways(mime_type: str) -> None:
 
         assert await codec_in_use(call, "outbound-rtp") == mime_type
         assert await codec_in_use(call, "inbound-rtp") == mime_type
+    track.stop()
+
+
+@pytest.mark.parametrize("offerer", ["we", "page"])
+async def test_h264_in_packetization_mode_0_alone(monkeypatch: pytest.MonkeyPatch, offerer: str) -> None:
+    """Each packet is a single NAL unit, both ways (RFC 6184 section 6.2)."""
+    sent: list[tuple[int, int]] = []
+    received: set[int] = set()
+    send_frame, take = OutboundStream.send_frame, MediaReceiver.on_rtp
+
+    def look_out(
+        stream: OutboundStream, payload_type: int, payloads: list[bytes], *args: Any, **more: Any
+    ) -> Any:
+        sent.extend((payload[0] & 31, len(payload)) for payload in payloads)
+        return send_frame(stream, payload_type, payloads, *args, **more)
+
+    def look_in(receiver: MediaReceiver, packet: RtpPacket, now: float) -> None:
+        form = receiver.formats.get(packet.payload_type)
+        if form is not None and form.name == "H264" and packet.payload:
+            received.add(packet.payload[0] & 31)
+        take(receiver, packet, now)
+
+    monkeypatch.setattr(OutboundStream, "send_frame", look_out)
+    monkeypatch.setattr(MediaReceiver, "on_rtp", look_in)
+    track = synthetic_track("video", {"width": 640, "height": 480, "frameRate": 15})
+    async with calling() as call:
+        if offerer == "we":
+            await call.page.evaluate(CAMERA)
+            call.pc.addTrack(track)
+            (transceiver,) = call.pc.getTransceivers()
+            transceiver.setCodecPreferences(codecs("video/H264", "video/rtx", fmtp="packetization-mode=0"))
+        else:
+            call.pc.addEventListener("track", lambda event: call.pc.addTrack(track))
+            await call.page.evaluate(
+                """(async () => {
+                const stream = await navigator.mediaDevices.getUserMedia({video: {width: 640, height: 480}});
+                const transceiver = pc.addTransceiver(stream.getTracks()[0], {direction: "sendrecv"});
+                const {codecs} = RTCRtpReceiver.getCapabilities("video");
+                transceiver.setCodecPreferences(codecs.filter(
+                    c => c.mimeType === "video/rtx" || /packetization-mode=0/.test(c.sdpFmtpLine)));
+                })()"""
+            )
+        await call.up()
+
+        await call.page.wait_for("videos[0]?.getVideoPlaybackQuality().totalVideoFrames > 10")
+        assert (await call.page.evaluate("pixels(0)"))["mean"] > 40
+        await until(lambda: call.eyes.seen.video_frames > 15 and call.eyes.seen.luma > 20)
+
+        assert await codec_in_use(call, "outbound-rtp") == "video/H264"
+        assert {kind for kind, _size in sent} <= {1, 5, 6, 7, 8}
+        assert max(size for _kind, size in sent) <= 1200
+        assert received <= set(range(1, 24))
     track.stop()
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from rtcpeer import RTCPeerConnection, RTCRtpReceiver
+from rtcpeer import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
 from rtcpeer.testing import TurnServer, synthetic_track
 from tests.interop import remote
 from tests.interop.chromium import PATIENCE, until
@@ -132,6 +132,25 @@ async def test_media(by: str, codec: str) -> None:
                     await asyncio.sleep(0.1)
                     found = (await call.pc.getStats()).of_type("remote-inbound-rtp")
             assert all(-5 < s["packetsLost"] < 5 for s in found)
+
+
+async def test_h264_in_packetization_mode_0_alone() -> None:
+    """Slices of ours are single NAL units (RFC 6184 section 6.2); webrtcbin's are what its payloader makes of them."""
+    async with calling() as call:
+        with tracks("audio", "video") as ours:
+            for track in ours:
+                call.pc.addTrack(track)
+            codecs = RTCRtpSender.getCapabilities("video").codecs
+            call.pc.getTransceivers()[1].setCodecPreferences(
+                [c for c in codecs if "packetization-mode=0" in (c.sdpFmtpLine or "")]
+            )
+            await call.peer.do("media", kind="audio", codec="audio/opus")
+            await call.peer.do("media", kind="video", codec="video/H264")
+            await call.negotiate("us")
+            await call.up()
+            await media_flow(call)
+            (codec,) = {c.sdpFmtpLine for c in call.pc.getSenders()[1].getParameters().codecs}
+            assert "packetization-mode=1" not in (codec or "")
 
 
 @both_offer

@@ -22,7 +22,9 @@ class Chain:
         self.scene, self.kind = scene, kind
 
     @contextlib.asynccontextmanager
-    async def running(self, *, wrap=lambda track: track, codec=None, **init):
+    async def running(
+        self, *, wrap=lambda track: track, codec=None, choose=lambda first, second: None, **init
+    ):
         scene, kind = self.scene, self.kind
         async with contextlib.AsyncExitStack() as stack:
             relay = scene.network.add_host("relay")
@@ -32,6 +34,7 @@ class Chain:
                 await stack.enter_async_context(pair)
             self.source = synthetic_track(kind, PICTURE if kind == "video" else {})
             self.first.offerer.addTrack(self.source)
+            choose(self.first.offerer.getTransceivers()[0], None)
             await self.first.connect()
             self.remote = receiver_of(self.first.answerer, kind).track
             arriving = first_track(self.second.answerer, kind)
@@ -41,6 +44,7 @@ class Chain:
             if codec is not None:
                 codecs = RTCRtpSender.getCapabilities(kind).codecs
                 transceiver.setCodecPreferences([c for c in codecs if c.mimeType == codec])
+            choose(None, transceiver)
             await self.second.connect()
             self.track = await arriving
             yield self

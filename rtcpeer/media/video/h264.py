@@ -1,7 +1,8 @@
 """H.264: parameter sets, a decoder, and the encoder of the profiles that are negotiated.
 
-Payloads are aiortc's (RFC 6184). What is sent keeps to the level of the other end's decoder (see `h264_levels`): larger
-pictures are scaled down, and too many of them left out.
+Payloads of packetization mode 1 are aiortc's (RFC 6184); in mode 0, where packets are single NAL units, the encoder
+cuts pictures into slices that are small enough. What is sent keeps to the level of the other end's decoder (see
+`h264_levels`): larger pictures are scaled down, and too many of them left out.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from typing import ClassVar
 
 from av import VideoFrame
 
+from rtcpeer.errors import OperationError
 from rtcpeer.media import aiortc_adapter
 from rtcpeer.media.video import annexb
 from rtcpeer.media.video.bits import BitReader
 from rtcpeer.media.video.h264_levels import HIGH, HIGH_444, limits_of, macroblocks
-from rtcpeer.media.video.pictures import PictureDecoder, PictureEncoder, threads_for
+from rtcpeer.media.video.pictures import PAYLOAD_MAX, PictureDecoder, PictureEncoder, threads_for
 from rtcpeer.values import Codec
 
 _FULL_COLOUR = (
@@ -32,6 +34,13 @@ _FULL_COLOUR = (
 )
 # What the Baseline profile lacks (annex A.2.1). X264's names of profiles are no options with libav 7.1.0 (PyAV 14).
 _X264_BASELINE = "cabac=0:8x8dct=0:weightp=0"
+# In packetization mode 0 a unit that is larger than this cannot be sent: as large as single ones in mode 1 may be.
+UNIT_MAX = 1300
+# How encoders of libav are told the size of a slice, in bytes.
+_SLICE_OPTIONS: dict[str, dict[str, str]] = {
+    "h264_qsv": {"max_slice_size": str(PAYLOAD_MAX)},
+    "libopenh264": {"max_nal_size": str(PAYLOAD_MAX)},
+}
 _SEQUENCE_PARAMETERS = 7
 # Section 7.3.2.1.1: profiles whose parameter sets say more of colours and scaling
 _WITH_CHROMA_FORMAT = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
@@ -115,6 +124,8 @@ class H264Encoder(PictureEncoder):
         # which each decoder of that profile takes
         self._keeps_colour = profile == f"{HIGH_444:X}"
         self._limits = limits_of(codec)
+        # without the parameter it is mode 0 (RFC 6184 section 8.1)
+        self._is_single = (codec.parameter("packetization-mode") or "0") == "0"
 
     def picture_format(self, frame: VideoFrame) -> str:
         """Implements `PictureEncoder.picture_format`."""
@@ -146,24 +157,46 @@ class H264Encoder(PictureEncoder):
             "bufsize": str(bitrate),
             "threads": str(threads_for(width, height)),
         }
-        if not self._is_high:
-            options["x264-params"] = _X264_BASELINE
+        parameters = self._x264_parameters()
+        if parameters:
+            options["x264-params"] = parameters
         return options
+
+    def _x264_parameters(self) -> str:
+        parts = [] if self._is_high else [_X264_BASELINE]
+        if self._is_single:
+            parts.append(f"slice-max-size={PAYLOAD_MAX}")
+        return ":".join(parts)
 
     def foreign_options(self) -> dict[str, str]:
         """Implements `PictureEncoder.foreign_options`."""
         name = self.implementation
-        if name.endswith("_amf"):
-            return {"profile": "high" if self._is_high else "constrained_baseline"}
         if name == self.coder:
-            return {} if self._is_high else {"x264-params": _X264_BASELINE}
-        if name.endswith("_nvenc"):
-            return {"profile": "high" if self._is_high else "baseline"}
-        return {}
+            parameters = self._x264_parameters()
+            return {"x264-params": parameters} if parameters else {}
+        options = dict(_SLICE_OPTIONS.get(name, ())) if self._is_single else {}
+        if name.endswith("_amf"):
+            options["profile"] = "high" if self._is_high else "constrained_baseline"
+        elif name.endswith("_nvenc"):
+            options["profile"] = "high" if self._is_high else "baseline"
+        return options
 
     def packetize(self, data: bytes) -> list[bytes]:
-        """Implements `PictureEncoder.packetize`."""
-        return aiortc_adapter.packetize_h264(list(annexb.units(data)))
+        """Implements `PictureEncoder.packetize`.
+
+        Raises:
+            OperationError: a NAL unit is larger than a packet, and the other end takes no fragments.
+        """
+        units = list(annexb.units(data))
+        if not self._is_single:
+            return aiortc_adapter.packetize_h264(units)
+        # RFC 6184 section 6.2: single NAL unit packets only; a picture may have any number of them (5.6)
+        if any(len(unit) > UNIT_MAX for unit in units):
+            raise OperationError(
+                f"a NAL unit is larger than one packet ({UNIT_MAX} bytes), and the other end takes H.264 in "
+                f"packetization mode 0 alone: encode slices of at most {PAYLOAD_MAX} bytes"
+            )
+        return units
 
 
 class H264Decoder(PictureDecoder):

@@ -190,15 +190,41 @@ def test_opus_without_its_channels_is_opus() -> None:
     assert sendable([offer], [OPUS], [answer])
 
 
-def test_h264_of_which_nothing_is_said_is_taken_for_ours() -> None:
+def test_h264_of_which_nothing_is_said_is_single_units_and_else_taken_for_ours() -> None:
     """Webrtcbin offers it so before its encoder has run, and then sends and takes mode 1."""
-    ours = h264("42e01f", **{"level-asymmetry-allowed": "1"})
     offer = Codec("video/H264", 90000, payload_type=102)
+    both = [h264("42e01f"), h264("42e01f", "0")]
+    (answer,) = answered([offer], (), both, both, Direction.SENDRECV)
+    assert answer.parameter("packetization-mode") == "0"
+    ours = h264("42e01f", **{"level-asymmetry-allowed": "1"})
     (answer,) = answered([offer], (), [ours], [ours], Direction.SENDRECV)
     assert answer == replace(ours, payload_type=102)
     assert sendable([offer], [ours], [answer]) == (offer,)
     no_mode = replace(offer, fmtp=(("profile-level-id", "42e01f"),))
     assert answered([no_mode], (), [ours], [ours], Direction.SENDRECV) == ()
+
+
+def test_h264_is_matched_by_its_packetization_mode() -> None:
+    """RFC 6184 section 8.2.2: it is used symmetrically; left out it is 0."""
+    one, zero = h264("42e01f"), h264("42e01f", "0")
+    unsaid = Codec("video/H264", 90000, None, (("profile-level-id", "42e01f"),))
+    offered = [replace(zero, payload_type=104), replace(one, payload_type=102)]
+    result = answered(offered, (), [one, zero], [one, zero], Direction.SENDRECV)
+    assert [(c.payload_type, c.parameter("packetization-mode")) for c in result] == [(104, "0"), (102, "1")]
+    (only,) = answered([replace(unsaid, payload_type=97)], (), [one, zero], [one, zero], Direction.SENDRECV)
+    assert (only.payload_type, only.parameter("packetization-mode")) == (97, "0")
+    # who has mode 1 alone does not take it
+    assert answered([replace(unsaid, payload_type=97)], (), [one], [one], Direction.SENDRECV) == ()
+    assert answered(offered, (), [one], [one], Direction.SENDRECV) == (replace(one, payload_type=102),)
+
+
+@pytest.mark.parametrize("fmtp", [(), (("profile-level-id", "42e01f"),)])
+def test_an_answer_that_does_not_say_the_mode_means_the_number(fmtp: tuple[tuple[str, str], ...]) -> None:
+    local = [replace(h264("42e01f"), payload_type=98), replace(h264("42e01f", "0"), payload_type=38)]
+    remote = [Codec("video/H264", 90000, None, fmtp, (), 98)]
+    assert local[0] in receivable(local, remote)
+    (sent,) = sendable(remote, local)
+    assert (sent.payload_type, sent.fmtp) == (98, fmtp)
 
 
 def test_h264_levels() -> None:

@@ -24,7 +24,6 @@ H264 = ("packetization-mode", "1"), ("profile-level-id", "42e01f")
         (form("video/VP8"), form("video/VP9"), False),
         (form("video/H264", H264), form("video/H264", (H264[0], ("profile-level-id", "42001f"))), True),
         (form("video/H264", H264), form("video/H264", (H264[0], ("profile-level-id", "64001f"))), False),
-        (form("video/H264", H264), form("video/H264", H264[1:]), False),
         (form("video/VP9", (("profile-id", "0"),)), form("video/VP9"), True),
         (form("video/VP9", (("profile-id", "2"),)), form("video/VP9"), False),
         (
@@ -39,6 +38,23 @@ H264 = ("packetization-mode", "1"), ("profile-level-id", "42e01f")
 def test_same_codec(one, other, same):
     assert same_codec(one, other) is same
     assert same_codec(other, one) is same
+
+
+def test_single_units_go_where_fragments_may_and_not_the_other_way_round():
+    """RFC 6184 section 6.3; without the parameter it is mode 0."""
+    fragments, profile = form("video/H264", H264, number=100), H264[1]
+    for single in (
+        form("video/H264", (("packetization-mode", "0"), profile)),
+        form("video/H264", (profile,)),
+    ):
+        assert same_codec(single, fragments)
+        assert not same_codec(fragments, single)
+        assert same_codec(single, form("video/H264", (profile,)))
+    zero = form("video/H264", (("packetization-mode", "0"), profile), number=102)
+    received = [form("video/H264", H264, number=96), form("video/H264", (profile,), number=98)]
+    assert payload_type_map(received, [fragments, zero]) == {96: 100, 98: 102}
+    assert payload_type_map(received, [fragments]) == {96: 100, 98: 100}
+    assert payload_type_map(received, [zero]) == {98: 102}
 
 
 def test_payload_types():

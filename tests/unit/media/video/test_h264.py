@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
+from av import VideoFrame
 from av.error import FFmpegError
 
+from rtcpeer import OperationError, registerEncoder
+from rtcpeer.media.aiortc_adapter import JitterFrame
 from rtcpeer.media.video import annexb, choice
+from rtcpeer.media.video.h264 import UNIT_MAX
 from rtcpeer.media.video.h264_levels import H264Limits, limits_of, macroblocks
-from rtcpeer.media.video.pictures import LONG_SIDE_MAX, SHORT_SIDE_MAX, PictureEncoder
+from rtcpeer.media.video.pictures import LONG_SIDE_MAX, PAYLOAD_MAX, SHORT_SIDE_MAX, PictureEncoder
 from rtcpeer.values import Codec
 from tests.unit.media.video.pictures import picture
 
@@ -135,3 +141,61 @@ def test_one_that_failed_is_never_used_again(name, monkeypatch):
     assert encoder.encode(picture(1))[0]
     assert encoder.is_key
     assert len(opened) == 2
+
+
+def noise(number: int, width: int, height: int) -> VideoFrame:
+    """A picture that no encoder can make small."""
+    random, frame = Random(number), VideoFrame(width, height, "yuv420p")
+    for plane in frame.planes:
+        plane.update(random.randbytes(plane.buffer_size))
+    frame.pts, frame.time_base = number * 3000, picture(0).time_base
+    return frame
+
+
+@pytest.mark.parametrize("profile", ["42e01f", "42001f", "640034"])
+@pytest.mark.parametrize("size", [(640, 480), (1280, 720)])
+def test_in_packetization_mode_0_each_payload_is_one_unit_and_small_enough(profile, size):
+    """RFC 6184 section 6.2: no aggregation, no fragments."""
+    for fmtp in ({"packetization_mode": "0"}, {}):
+        encoder = choice.make_encoder(h264(profile_level_id=profile, **fmtp))
+        encoder.set_target_bitrate(4_000_000)
+        decoder = choice.make_decoder(h264(profile_level_id=profile))
+        for number in range(3):
+            payloads, timestamp = encoder.encode(noise(number, *size), force_keyframe=number == 2)
+            assert len(payloads) > 10
+            assert {unit[0] & 0x1F for unit in payloads} <= {1, 5, 6, 7, 8}
+            assert max(map(len, payloads)) <= PAYLOAD_MAX
+            data = choice.depacketize("H264", payloads)
+            (frame,) = decoder.decode(JitterFrame(data, timestamp))
+            assert (frame.width, frame.height) == size
+
+
+def test_in_packetization_mode_1_slices_are_fragments():
+    encoder = choice.make_encoder(h264(profile_level_id="42e01f", packetization_mode="1"))
+    payloads, _ = encoder.encode(noise(0, 640, 480))
+    assert {unit[0] & 0x1F for unit in payloads} >= {28}
+
+
+def test_a_unit_that_does_not_fit_into_a_packet_is_an_error_and_nothing_is_left_out():
+    """Pictures that were encoded elsewhere: what is held is sent as it is, in its order."""
+    encoder = choice.make_encoder(h264(profile_level_id="42e01f", packetization_mode="0"))
+    units = [b"\x67" + b"a" * 20, b"\x68" + b"b" * 5, b"\x65" + b"c" * (UNIT_MAX - 1), b"\x65" + b"d" * 100]
+    data = b"".join(annexb.START_CODE + unit for unit in units)
+    assert encoder.packetize(data) == units
+
+    with pytest.raises(OperationError, match=r"NAL unit is larger than one packet .* packetization mode 0"):
+        encoder.packetize(data + annexb.START_CODE + b"\x65" + b"e" * UNIT_MAX)
+
+
+def test_a_registered_encoder_that_makes_units_too_large_gives_way_to_ours():
+    registerEncoder(
+        "video/H264", "libx264", options={"tune": "zerolatency", "x264-params": "slice-max-size=50000"}
+    )
+    try:
+        encoder = choice.make_encoder(h264(profile_level_id="42e01f", packetization_mode="0"))
+        payloads, _ = encoder.encode(noise(0, 640, 480))
+    finally:
+        registerEncoder("video/H264", None)
+    assert max(map(len, payloads)) <= PAYLOAD_MAX
+    assert encoder.is_key
+    assert "packetization mode 0" in str(encoder.warning)
