@@ -44,6 +44,7 @@ __all__ = [
     "MediaStream",
     "MediaStreamError",
     "MediaStreamTrack",
+    "MediaStreamEvent",
     "MediaStreamTrackEvent",
     "MessageEvent",
     "Negotiator",
@@ -156,6 +157,7 @@ if TYPE_CHECKING:
     from rtcpeer.peer.dtmf import RTCDTMFSender
     from rtcpeer.peer.errors import RTCError
     from rtcpeer.peer.events import (
+        MediaStreamEvent,
         MediaStreamTrackEvent,
         MessageEvent,
         RTCDTMFToneChangeEvent,
@@ -301,6 +303,7 @@ else:
                 "EventTarget",
             ),
             "rtcpeer.peer.events": (
+                "MediaStreamEvent",
                 "MediaStreamTrackEvent",
                 "MessageEvent",
                 "RTCDTMFToneChangeEvent",

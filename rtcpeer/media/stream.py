@@ -28,6 +28,18 @@ class MediaStreamTrackEvent(Event):
         self.track: Track = init["track"]
 
 
+class MediaStreamEvent(Event):
+    """A stream of the other side came, told by "addstream": an event that browsers still have and W3C has not.
+
+    Attributes:
+        stream: it, with the tracks that one description has put into it.
+    """
+
+    def __init__(self, type: str, init: Mapping[str, Any] | None = None) -> None:
+        super().__init__(type, init)
+        self.stream: MediaStream | None = None if init is None else init.get("stream")
+
+
 class MediaStream(EventTarget):
     """A set of tracks.
 

@@ -97,13 +97,15 @@ class RTCPeerConnection(PeerConnectionEvents):
     Events (in this order where several follow from one cause): `signalingstatechange`, `track`; then
     `icegatheringstatechange`, `icecandidate` (with candidate None at the end), `icecandidateerror`,
     `iceconnectionstatechange`, `connectionstatechange`, `datachannel`; `negotiationneeded` in a turn of its own.
-    Beside W3C's: `networkchange`, and `sendererror` (`RTCSenderErrorEvent`) when a frame could not be encoded or sound
-    was dropped.
+    Beside W3C's: `networkchange`, `sendererror` (`RTCSenderErrorEvent`) when a frame could not be encoded or sound
+    was dropped, and `addstream` (`MediaStreamEvent`), as browsers still have it.
     After `close()` no event follows.
 
     Once it has a description it lives until `close()` or the end of its loop, whoever holds it: packets and timers
     keep it, as in browsers. What is still open when the loop has ended is collected with a ResourceWarning.
     """
+
+    event_types = ("addstream",)
 
     onnegotiationneeded: handler[Event] = handler("negotiationneeded")
     onicecandidate: handler[RTCPeerConnectionIceEvent] = handler("icecandidate")

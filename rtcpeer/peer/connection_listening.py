@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rtcpeer.media.event_target import ListenerOptions
+    from rtcpeer.media.stream import MediaStreamEvent
     from rtcpeer.peer.data_channel import RTCDataChannelEvent
     from rtcpeer.peer.events import (
         RTCPeerConnectionIceErrorEvent,
@@ -38,6 +39,14 @@ class PeerConnectionEvents(EventTarget):
         def on(
             self, type: Literal["track"], listener: Callable[[RTCTrackEvent], R]
         ) -> Callable[[RTCTrackEvent], R]: ...
+        @overload
+        def on(
+            self, type: Literal["addstream"]
+        ) -> Callable[[Callable[[MediaStreamEvent], R]], Callable[[MediaStreamEvent], R]]: ...
+        @overload
+        def on(
+            self, type: Literal["addstream"], listener: Callable[[MediaStreamEvent], R]
+        ) -> Callable[[MediaStreamEvent], R]: ...
         @overload
         def on(
             self, type: Literal["datachannel"]
@@ -113,6 +122,14 @@ class PeerConnectionEvents(EventTarget):
         @overload
         def addEventListener(
             self,
+            type: Literal["addstream"],
+            listener: Callable[[MediaStreamEvent], object] | None,
+            options: Mapping[str, Any] | bool | None = None,
+            **members: Unpack[ListenerOptions],
+        ) -> None: ...
+        @overload
+        def addEventListener(
+            self,
             type: Literal["datachannel"],
             listener: Callable[[RTCDataChannelEvent], object] | None,
             options: Mapping[str, Any] | bool | None = None,
@@ -175,6 +192,8 @@ class PeerConnectionEvents(EventTarget):
         @overload
         def events(self, *types: Literal["track"], bound: int = ...) -> EventStream[RTCTrackEvent]: ...
         @overload
+        def events(self, *types: Literal["addstream"], bound: int = ...) -> EventStream[MediaStreamEvent]: ...
+        @overload
         def events(
             self, *types: Literal["datachannel"], bound: int = ...
         ) -> EventStream[RTCDataChannelEvent]: ...
@@ -208,6 +227,7 @@ class PeerConnectionEvents(EventTarget):
             self,
             *types: Literal[
                 "track",
+                "addstream",
                 "datachannel",
                 "icecandidate",
                 "icecandidateerror",

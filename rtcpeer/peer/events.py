@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rtcpeer import webidl
 from rtcpeer.errors import RTCError as InnerRTCError
 from rtcpeer.media.event_target import Event
-from rtcpeer.media.stream import MediaStream, MediaStreamTrackEvent
+from rtcpeer.media.stream import MediaStream, MediaStreamEvent, MediaStreamTrackEvent
 from rtcpeer.peer import dictionaries
 from rtcpeer.peer.descriptions import RTCIceCandidate
 from rtcpeer.peer.errors import OperationError, RTCError, to_face
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rtcpeer.media.track import MediaStreamTrack
 
 __all__ = [
+    "MediaStreamEvent",
     "MediaStreamTrackEvent",
     "MessageEvent",
     "RTCDTMFToneChangeEvent",

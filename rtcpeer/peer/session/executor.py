@@ -14,8 +14,8 @@ from weakref import WeakValueDictionary
 
 from rtcpeer.jsep import effects as fx
 from rtcpeer.jsep.effects import Plan
-from rtcpeer.media.event_target import Event
-from rtcpeer.media.stream import MediaStream, add_track, remove_track
+from rtcpeer.media.event_target import Event, has_listeners
+from rtcpeer.media.stream import MediaStream, MediaStreamEvent, add_track, remove_track
 from rtcpeer.peer.core.context import ConnectionContext
 from rtcpeer.peer.core.transceiver import TransceiverCore
 from rtcpeer.peer.events import RTCTrackEvent
@@ -53,6 +53,8 @@ class Executor:
         self._leaving: list[ShownTransceiver] = []
         # remote streams by id; a stream without tracks is kept, as its user may hold it
         self._streams: dict[str, MediaStream] = {}
+        # those that got tracks by the plan under way, and had none
+        self._new_streams: list[MediaStream] = []
         self.data: DataChannelSet = DataChannelSet(session)
 
     # --- a plan and its four parts -----------------------------------------------------------------
@@ -316,9 +318,20 @@ class Executor:
 
     def _add_remote_track(self, effect: fx.AddRemoteTrack) -> None:
         core = self._known[effect.transceiver]
-        add_track(self._stream(effect.stream_id), core.receiver_track)
+        stream = self._stream(effect.stream_id)
+        if not stream.getTracks():
+            self._new_streams.append(stream)
+        add_track(stream, core.receiver_track)
+
+    def _fire_streams(self) -> None:
+        """Tell "addstream" to who listens for it, once all tracks of a description are in their streams."""
+        streams, self._new_streams = self._new_streams, []
+        for stream in streams:
+            if has_listeners(self._session.target, "addstream"):
+                self._session.fire(MediaStreamEvent("addstream", {"stream": stream}))
 
     def _fire_track(self, effect: fx.FireTrack) -> None:
+        self._fire_streams()
         core = self.transceivers.get(effect.transceiver)
         if core is None:
             return  # a listener before this one has rolled it back

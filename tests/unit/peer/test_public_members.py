@@ -61,8 +61,8 @@ IDL = {
 _EVENT = "bubbles composed preventDefault stopPropagation stopImmediatePropagation"
 IDL |= dict.fromkeys(
     """
-    Event MediaStreamTrackEvent RTCDTMFToneChangeEvent RTCDataChannelEvent RTCErrorEvent RTCPeerConnectionIceErrorEvent
-    RTCPeerConnectionIceEvent RTCSenderErrorEvent RTCTrackEvent""".split(),  # noqa: SIM905
+    Event MediaStreamEvent MediaStreamTrackEvent RTCDTMFToneChangeEvent RTCDataChannelEvent RTCErrorEvent
+    RTCPeerConnectionIceErrorEvent RTCPeerConnectionIceEvent RTCSenderErrorEvent RTCTrackEvent""".split(),  # noqa: SIM905
     _EVENT,
 )
 IDL["MessageEvent"] = f"{_EVENT} lastEventId ports source"

@@ -269,6 +269,39 @@ async def test_what_set_parameters_refuses(pc, other, change, error):
     assert sender.getParameters().encodings == before.encodings
 
 
+async def test_a_stream_of_the_other_side_is_told_once_to_who_listens_for_it(pc, other):
+    """Browsers still have "addstream"; it comes when all tracks of the description are in the stream."""
+    stream, told = MediaStream(), []
+    for kind in ("audio", "video"):
+        stream.addTrack(synthetic_track(kind))
+    for track in stream.getTracks():
+        pc.addTrack(track, stream)
+    pc.addTransceiver("audio")  # in no stream
+
+    @other.on("addstream")
+    def on_stream(event):
+        told.append((event.type, event.stream.id, len(event.stream.getTracks())))
+
+    other.ontrack = lambda event: told.append(event.track.kind)
+    for _ in range(2):
+        await pc.setLocalDescription()
+        await other.setRemoteDescription(pc.localDescription)
+        await other.setLocalDescription()
+        await pc.setRemoteDescription(other.localDescription)
+        assert told == [("addstream", stream.id, 2), "audio", "video", "audio"]
+    # the stream loses its tracks, and gets one again
+    for direction in ("recvonly", "sendrecv"):
+        told.clear()
+        for transceiver in pc.getTransceivers()[: 1 + (direction == "recvonly")]:
+            transceiver.direction = direction
+        await pc.setLocalDescription()
+        await other.setRemoteDescription(pc.localDescription)
+        await other.setLocalDescription()
+        await pc.setRemoteDescription(other.localDescription)
+    assert told == [("addstream", stream.id, 1), "audio"]
+    assert not hasattr(other, "onaddstream")  # W3C's suite wants it gone
+
+
 async def test_streams_can_be_changed(pc, other):
     sender = pc.addTrack(synthetic_track("audio"))
     got = []
