@@ -15,6 +15,7 @@ import contextlib
 import logging
 import os
 import signal
+import stat
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
@@ -48,6 +49,7 @@ class _Ending:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[int] | None = None
         self._timer: threading.Timer | None = None
+        self._watched: int | None = None
 
     @property
     def is_running(self) -> bool:
@@ -73,6 +75,26 @@ class _Ending:
             # in the middle of something that was cut short: nobody waits for its result
             logger.debug("after the interrupt: %r", error)
             return self.result
+
+    def watch_reader(self) -> None:
+        """Notice when the reader of a pipe has gone, also while there is nothing to print."""
+        with contextlib.suppress(OSError, ValueError):  # a stream that has no descriptor has no reader
+            descriptor = sys.stdout.fileno()
+            if self._loop is not None and stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                # the writing end is never readable, but in error when there is no reader
+                self._loop.add_reader(descriptor, self._reader_gone)
+                self._watched = descriptor
+
+    def _reader_gone(self) -> None:
+        self.unwatch_reader()
+        silence()
+        self.ask(READER_GONE, hurry=False)
+
+    def unwatch_reader(self) -> None:
+        """The pipe is of no interest any more."""
+        if self._watched is not None and self._loop is not None:
+            self._loop.remove_reader(self._watched)
+            self._watched = None
 
     def on_signal(self, number: int, _frame: FrameType | None = None) -> None:
         """SIGINT is in a hurry, and in more of one the second time; SIGTERM is not."""
@@ -146,6 +168,7 @@ def stop_event() -> asyncio.Event:
     stopped = asyncio.Event()
     if _ending.is_running:
         _ending.stopped = stopped
+        _ending.watch_reader()
         return stopped
     # a program of somebody else runs the command's coroutine
     loop = asyncio.get_running_loop()
@@ -183,6 +206,7 @@ def say(text: str = "", *, end: str = "\n") -> None:
     except BrokenPipeError:
         if not _ending.is_running:
             raise
+        _ending.unwatch_reader()
         silence()
         _ending.ask(READER_GONE, hurry=False)
 

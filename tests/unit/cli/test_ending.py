@@ -209,6 +209,31 @@ async def test_a_reader_that_has_gone_ends_every_command_without_a_word(tmp_path
     assert found == dict.fromkeys(found, (141, ""))
 
 
+@pytest.mark.parametrize(
+    "command", [["relay", "--listen", "127.0.0.1:0"], ["serve", "--port", "0", "--no-browser"]]
+)
+async def test_who_waits_for_visitors_ends_when_its_first_line_was_all_that_was_read(
+    command: list[str],
+) -> None:
+    """As in ``rtcpeer serve | head -1``: nothing is printed afterwards, so that nothing could fail."""
+    reading, writing = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "rtcpeer", *command, "--json"),
+            stdout=writing,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    finally:
+        os.close(writing)
+    try:
+        with os.fdopen(reading, "rb") as pipe:
+            assert json.loads(await asyncio.to_thread(pipe.readline))["event"] == "listening"
+        _, errors = await asyncio.wait_for(process.communicate(), 60)
+        assert (process.returncode, errors) == (141, b"")
+    finally:
+        await _end(process)
+
+
 async def _start_of_python() -> float:
     """How long Python takes to begin and end here and now: a busy machine has all the time in the world."""
     begin = time.perf_counter()
