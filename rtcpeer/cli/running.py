@@ -154,6 +154,8 @@ def run(work: Coroutine[Any, Any, int]) -> int:
             status = runner.run(ending.watch(work))
             if ending.status != READER_GONE:
                 ending.settled = status  # a thread may hold the end of the runner
+        if status == INTERRUPTED and ending.status:
+            return ending.status  # a command that says so itself does not know by which signal
         return READER_GONE if ending.status == READER_GONE else status
     except asyncio.CancelledError:
         return ending.result or INTERRUPTED

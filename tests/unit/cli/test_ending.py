@@ -110,11 +110,11 @@ class Started:
         ended.cancel()
         assert self.process.returncode is None, f"{self.name} has ended by itself"
 
-    async def interrupt(self) -> tuple[int, float, str]:
-        """Ctrl-C as soon as it waits: the status, the seconds until then, what was said on standard error."""
+    async def interrupt(self, number: signal.Signals = signal.SIGINT) -> tuple[int, float, str]:
+        """A signal as soon as it waits: the status, the seconds until then, what was said on standard error."""
         await self.waits()
         begin = time.perf_counter()
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(number)
         assert self.process.stderr is not None
         errors = (await self.process.stderr.read()).decode()
         return await self.process.wait(), time.perf_counter() - begin, errors
@@ -170,6 +170,22 @@ async def test_ctrl_c_ends_every_command_at_once_beside_a_dead_server(tmp_path: 
             assert status == (0 if one.name in ("relay", "serve") else 130), (one.name, status)
             # 0.3 s where nothing else runs; who waits for a server's answer takes 10 s and more
             assert seconds < 1.5 + 10 * begins, (one.name, seconds, begins)
+
+
+async def test_sigterm_has_a_status_of_its_own(tmp_path: Path) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        started = []
+        for name in ("doctor", "join", "serve"):
+            server = await stack.enter_async_context(SilentServer())
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "rtcpeer", *waiting(server.address, tmp_path)[name]),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            stack.push_async_callback(_end, process)
+            started.append(Started(name, process, server))
+        ends = await asyncio.gather(*(one.interrupt(signal.SIGTERM) for one in started))
+        assert [status for status, _, _ in ends] == [143, 143, 0]
 
 
 async def test_a_reader_that_has_gone_ends_every_command_without_a_word(tmp_path: Path) -> None:
