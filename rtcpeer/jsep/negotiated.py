@@ -14,7 +14,7 @@ from rtcpeer.jsep.sections import wanted_extensions
 from rtcpeer.jsep.state import Transceiver
 from rtcpeer.rtp.parameters import ReceiveParameters, RemoteSource, SendEncoding, SendParameters
 from rtcpeer.sdp.model import Media
-from rtcpeer.values import Codec, DtlsRole
+from rtcpeer.values import Codec, DtlsRole, HeaderExtension
 
 
 def configure_offered(draft: Draft, record: Transceiver, offered: Media) -> None:
@@ -88,31 +88,13 @@ def configure(
     first = next((c for c in send_codecs if not codec_rules.is_auxiliary(c)), None)
     kept = [_without_lost_codec(e, send_codecs) for e in record.encodings]
     encodings = tuple([within_codec(e, e.codec or first) for e in kept])
-    mid = record.mid or ""
-    reduced = theirs.rtcp_reduced_size and ours.rtcp_reduced_size
     sending: SendParameters | None = None
     if not record.stopping and send_codecs and (direction.sends or record.send_parameters is not None):
-        limit = _max_bitrate(theirs)
-        sending = SendParameters(
-            mid,
-            send_codecs,
-            as_negotiated(encodings, send_codecs, limit),
-            send_extensions,
-            context.state.cname,
-            direction.sends,
-            limit,
-        )
+        sending = _sending(context, record, theirs, send_codecs, encodings, send_extensions)
     receiving: ReceiveParameters | None = None
     if not record.stopping and (direction.receives or record.receive_parameters is not None):
         unasked = () if answered_by_us else codec_rules.wrappers_left_out(ours.codecs, receivable)
-        receiving = ReceiveParameters(
-            mid,
-            receivable + unasked,
-            _sources(theirs),
-            receive_extensions,
-            tuple([s.rid for s in ours.simulcast.recv]) if ours.simulcast is not None else (),
-            direction.receives,
-        )
+        receiving = _receiving(record, ours, theirs, receivable + unasked, receive_extensions)
     if receiving != record.receive_parameters:
         draft.start.append(ConfigureReceiver(record.id, receiving))
     if sending != record.send_parameters:
@@ -128,10 +110,51 @@ def configure(
             send_header_extensions=send_extensions,
             receive_header_extensions=receive_extensions,
             negotiated_extensions=negotiated_extensions,
-            reduced_size_rtcp=reduced,
+            reduced_size_rtcp=theirs.rtcp_reduced_size and ours.rtcp_reduced_size,
             send_parameters=sending,
             receive_parameters=receiving,
         )
+    )
+
+
+def _sending(
+    context: PlanContext,
+    record: Transceiver,
+    theirs: Media,
+    codecs: tuple[Codec, ...],
+    encodings: tuple[SendEncoding, ...],
+    extensions: tuple[HeaderExtension, ...],
+) -> SendParameters:
+    """The sender's parameters: what is sent, and by which bitrate at most."""
+    assert record.current_direction is not None
+    limit = _max_bitrate(theirs)
+    return SendParameters(
+        record.mid or "",
+        codecs,
+        as_negotiated(encodings, codecs, limit),
+        extensions,
+        context.state.cname,
+        record.current_direction.sends,
+        limit,
+    )
+
+
+def _receiving(
+    record: Transceiver,
+    ours: Media,
+    theirs: Media,
+    codecs: tuple[Codec, ...],
+    extensions: tuple[HeaderExtension, ...],
+) -> ReceiveParameters:
+    """The receiver's parameters: what may come, and how its streams are recognised."""
+    assert record.current_direction is not None
+    return ReceiveParameters(
+        record.mid or "",
+        codecs,
+        _sources(theirs),
+        extensions,
+        tuple([s.rid for s in ours.simulcast.recv]) if ours.simulcast is not None else (),
+        record.current_direction.receives,
     )
 
 

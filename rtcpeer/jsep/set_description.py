@@ -272,32 +272,34 @@ def apply_answer(
             # 4.7.11.2.11 (no msids), 4.7.11.2.15
             _reject(draft, record, from_remote=from_remote, final=final)
             continue
-        if record.stopped:
-            continue
-        record = draft.attach(record, draft.bindings[mid])
-        # 4.7.11.1.7.1 and 4.7.11.2.8
-        record = _prune_encodings(draft, record, ours, theirs)
-        # 4.7.11.1.4 and 4.7.11.2.10
-        # an answer is inside its offer (RFC 3264 6.1), or it was refused; were it not, it would still widen nothing
-        direction = intersect(ours.direction, theirs.direction.reversed)
-        # 4.7.11.2.12, or 4.7.11.1.7.3 and 4.7.11.1.7.4 where the answer is ours
-        if from_remote:
-            record = process_remote_tracks(draft, record, direction, _msids(context, theirs, direction))
-        else:
-            if (
-                not direction.receives
-                and record.fired_direction is not None
-                and record.fired_direction.receives
-            ):
-                record = withdraw_track(draft, record)
-            record = replace(record, fired_direction=direction)
-        # 4.7.11.1.7.4 and 4.7.11.2.14.2
-        record = replace(record, current_direction=direction, has_sent=record.has_sent or direction.sends)
-        # 4.7.11.1.6, 4.7.11.1.7.2, 4.7.11.2.13, 4.7.11.2.14.1
-        configure(context, draft, draft.put(record), ours, theirs, answered_by_us=not from_remote)
+        if not record.stopped:
+            record = draft.attach(record, draft.bindings[mid])
+            _agree(context, draft, record, ours, theirs, from_remote=from_remote)
     if final:
         # 4.7.14.1: transports that nothing uses any more
         draft.close_unbound()
+
+
+def _agree(
+    context: PlanContext, draft: Draft, record: Transceiver, ours: Media, theirs: Media, *, from_remote: bool
+) -> None:
+    """An accepted section of an answer: layers, direction, tracks and parameters, as both sides have them."""
+    # 4.7.11.1.7.1 and 4.7.11.2.8
+    record = _prune_encodings(draft, record, ours, theirs)
+    # 4.7.11.1.4 and 4.7.11.2.10
+    # an answer is inside its offer (RFC 3264 6.1), or it was refused; were it not, it would still widen nothing
+    direction = intersect(ours.direction, theirs.direction.reversed)
+    # 4.7.11.2.12, or 4.7.11.1.7.3 and 4.7.11.1.7.4 where the answer is ours
+    if from_remote:
+        record = process_remote_tracks(draft, record, direction, _msids(context, theirs, direction))
+    else:
+        if not direction.receives and record.fired_direction is not None and record.fired_direction.receives:
+            record = withdraw_track(draft, record)
+        record = replace(record, fired_direction=direction)
+    # 4.7.11.1.7.4 and 4.7.11.2.14.2
+    record = replace(record, current_direction=direction, has_sent=record.has_sent or direction.sends)
+    # 4.7.11.1.6, 4.7.11.1.7.2, 4.7.11.2.13, 4.7.11.2.14.1
+    configure(context, draft, draft.put(record), ours, theirs, answered_by_us=not from_remote)
 
 
 def _reject(draft: Draft, record: Transceiver, *, from_remote: bool, final: bool) -> None:

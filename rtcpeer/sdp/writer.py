@@ -65,6 +65,30 @@ def _section(lines: list[str], m: Media, session: SdpSession) -> None:
         c = m.connection
         lines.append(f"c={c.net_type} {c.address_type} {c.address}")
     lines += [f"b={kind}:{value}" for kind, value in m.bandwidth]
+    _transport(lines, m, session)
+    if m.mid is not None:
+        lines.append(f"a=mid:{m.mid}")
+    if m.bundle_only:
+        lines.append("a=bundle-only")
+    for e in m.header_extensions:
+        direction = "" if e.direction is Direction.SENDRECV else f"/{e.direction.value}"
+        lines.append(f"a=extmap:{e.id}{direction} {e.uri}")
+    if m.extmap_allow_mixed and not session.extmap_allow_mixed:
+        lines.append("a=extmap-allow-mixed")
+    if m.has_direction:
+        lines.append(f"a={m.direction.value}")
+    lines += [f"a=msid:{i.stream}" if i.track is None else f"a=msid:{i.stream} {i.track}" for i in m.msids]
+    _payloads(lines, m)
+    _streams(lines, m)
+    if m.sctp_port is not None:
+        lines.append(f"a=sctp-port:{m.sctp_port}")
+    if m.max_message_size is not None:
+        lines.append(f"a=max-message-size:{m.max_message_size}")
+    _attributes(lines, m.attributes)
+
+
+def _transport(lines: list[str], m: Media, session: SdpSession) -> None:
+    """The ICE and DTLS attributes of a section."""
     if m.rtcp is not None:
         lines.append(f"a=rtcp:{m.rtcp}")
     lines += ["a=" + candidate_to_text(candidate) for candidate in m.candidates]
@@ -80,18 +104,10 @@ def _section(lines: list[str], m: Media, session: SdpSession) -> None:
     lines += [f"a=fingerprint:{f.algorithm} {f.value}" for f in m.fingerprints]
     if m.setup is not None:
         lines.append(f"a=setup:{m.setup.value}")
-    if m.mid is not None:
-        lines.append(f"a=mid:{m.mid}")
-    if m.bundle_only:
-        lines.append("a=bundle-only")
-    for e in m.header_extensions:
-        direction = "" if e.direction is Direction.SENDRECV else f"/{e.direction.value}"
-        lines.append(f"a=extmap:{e.id}{direction} {e.uri}")
-    if m.extmap_allow_mixed and not session.extmap_allow_mixed:
-        lines.append("a=extmap-allow-mixed")
-    if m.has_direction:
-        lines.append(f"a={m.direction.value}")
-    lines += [f"a=msid:{i.stream}" if i.track is None else f"a=msid:{i.stream} {i.track}" for i in m.msids]
+
+
+def _payloads(lines: list[str], m: Media) -> None:
+    """The RTCP options and codecs of a section."""
     if m.rtcp_mux:
         lines.append("a=rtcp-mux")
     if m.rtcp_mux_only:
@@ -104,10 +120,14 @@ def _section(lines: list[str], m: Media, session: SdpSession) -> None:
         lines.append(f"a=ptime:{m.packet_time}")
     if m.max_packet_time is not None:
         lines.append(f"a=maxptime:{m.max_packet_time}")
+
+
+def _streams(lines: list[str], m: Media) -> None:
+    """The RTP streams of a section: layers and sources."""
     lines += [f"a=rid:{r.id} {r.direction} {r.restrictions}".rstrip() for r in m.rids]
     if m.simulcast is not None:
         parts = [
-            f"{name} {_streams(streams)}"
+            f"{name} {_alternatives(streams)}"
             for name, streams in (("send", m.simulcast.send), ("recv", m.simulcast.recv))
             if streams
         ]
@@ -118,14 +138,9 @@ def _section(lines: list[str], m: Media, session: SdpSession) -> None:
             lines.append(
                 f"a=ssrc:{source.ssrc} {name}" if value is None else f"a=ssrc:{source.ssrc} {name}:{value}"
             )
-    if m.sctp_port is not None:
-        lines.append(f"a=sctp-port:{m.sctp_port}")
-    if m.max_message_size is not None:
-        lines.append(f"a=max-message-size:{m.max_message_size}")
-    _attributes(lines, m.attributes)
 
 
-def _streams(streams: tuple[SimulcastStream, ...]) -> str:
+def _alternatives(streams: tuple[SimulcastStream, ...]) -> str:
     return ";".join([",".join(stream.alternatives) for stream in streams])
 
 
