@@ -39,7 +39,6 @@ _INSTEAD = {
     "_rtp_router": "transceiver.mid and receiver.track",
     "_rx_srtp": "a trace (docs/observability.md)",
     "_tx_srtp": "a trace (docs/observability.md)",
-    "_ssl": "transport.getRemoteCertificates()",
     "_set_role": "nothing: descriptions decide (a=setup)",
     "_preferred_codecs": "transceiver.setCodecPreferences()",
     "_setCurrentDirection": "transceiver.direction, then an offer",

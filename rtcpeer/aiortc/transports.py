@@ -20,6 +20,8 @@ from aiortc import (
     RTCIceParameters,
     RTCSctpCapabilities,
 )
+from cryptography import x509
+from OpenSSL import crypto
 
 from rtcpeer.aiortc import values
 from rtcpeer.aiortc.aioice_view import ConnectionView
@@ -35,7 +37,7 @@ from rtcpeer.peer.session.transport import PeerTransport
 from rtcpeer.peer.transport_owner import TransportOwner
 from rtcpeer.peer.transports import DtlsTransportCore, IceTransportCore, SctpTransportCore
 from rtcpeer.sctp.transport import LOCAL_MAX_MESSAGE_SIZE
-from rtcpeer.values import BundlePolicy, IceGatheringState
+from rtcpeer.values import BundlePolicy, DtlsRole, IceGatheringState
 
 
 class RTCIceGatherer(PrivateNames, Emitter):
@@ -119,6 +121,18 @@ class RTCIceTransport(PrivateNames, Emitter, w3c_ice.RTCIceTransport):  # type: 
         return result
 
 
+class _PeerCertificate:
+    """The other end's certificate, as programs ask `dtls._ssl` for it, which is pyOpenSSL's connection in aiortc."""
+
+    def __init__(self, der: bytes) -> None:
+        self._der = der
+
+    def get_peer_certificate(self, *, as_cryptography: bool = False) -> x509.Certificate | crypto.X509:
+        """The certificate, of pyOpenSSL's class or cryptography's."""
+        certificate = x509.load_der_x509_certificate(self._der)
+        return certificate if as_cryptography else crypto.X509.from_cryptography(certificate)
+
+
 class RTCDtlsTransport(PrivateNames, Emitter, w3c.RTCDtlsTransport):  # type: ignore[misc]
     """A DTLS transport. pyee's event: statechange.
 
@@ -164,6 +178,11 @@ class RTCDtlsTransport(PrivateNames, Emitter, w3c.RTCDtlsTransport):  # type: ig
         # aiortc's name; ours is "dtlsRole" in the statistics
         inner = self._core.transport
         return "auto" if inner is None else inner.role.value
+
+    @property
+    def _ssl(self) -> _PeerCertificate | None:
+        found = self.getRemoteCertificates()
+        return _PeerCertificate(found[0]) if found else None
 
     def getLocalParameters(self) -> RTCDtlsParameters:
         """Our fingerprints and role."""
@@ -216,6 +235,17 @@ class RTCSctpTransport(PrivateNames, Emitter, w3c.RTCSctpTransport):  # type: ig
         session = None if self._session is None else self._session()
         data = None if session is None else session.engine.state.data
         return None if data is None else data.mid
+
+    @property
+    def _data_channel_id(self) -> int:
+        # the role in DTLS decides (RFC 8832 section 6), whenever channels are made
+        inner = self._core.dtls.transport
+        return 1 if inner is not None and inner.role is DtlsRole.SERVER else 0
+
+    @_data_channel_id.setter
+    def _data_channel_id(self, id: int) -> None:
+        # set against aiortc's, which decides before the role is known
+        pass
 
     # programs that send a file in a loop push the queue on by hand, and look at what is left of it
 

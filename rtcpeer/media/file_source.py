@@ -67,6 +67,8 @@ _GAP = 0.1
 _STEP_MIN = 0.001
 # How long to wait for a device that has nothing yet, in seconds
 _RETRY = 0.01
+# So many pictures without a key frame are waited for; a stream that refreshes its pictures by parts has none
+_KEYLESS_MAX = 300
 
 
 @record(slots=True)
@@ -240,7 +242,11 @@ class StreamReader:
         self._resampler: AudioResampler | None = None
         self._sound_at: float | None = None  # where the next sound begins, on the file's own line
         self._last: float | None = None
+        codec = stream.codec_context.codec
+        # libav's own pictures (`lavfi`) are not marked as the key frames that they are
+        self._has_keys = not (codec.intra_only or codec.canonical_name == "wrapped_avframe")
         self._needs_key = False
+        self._keyless = 0  # pictures left out since a key frame was needed
         self._has_warned = False
         self._picture_length = 1 / float(getattr(stream, "average_rate", None) or 30)
         self.begin_again()
@@ -275,7 +281,8 @@ class StreamReader:
 
     def skip(self) -> None:
         """Skip what follows: when it is read again, a picture begins with a key frame."""
-        self._needs_key = self.kind == "video"
+        self._needs_key = self.kind == "video" and self._has_keys
+        self._keyless = 0
         self._sound_at = None
 
     def rise(self, at: float) -> float:
@@ -288,7 +295,8 @@ class StreamReader:
     def read(self, packet: Packet[Any]) -> Iterator[tuple[float, float, Any]]:
         """The contents that a packet gives, each with its time on the file's own line and its length in seconds."""
         if self._needs_key and packet.size:
-            if not packet.is_keyframe:
+            self._keyless += 1
+            if not packet.is_keyframe and self._keyless <= _KEYLESS_MAX:
                 return
             self._needs_key = False
         if self._as_it_is:

@@ -7,6 +7,7 @@ import pytest
 from aioice import Candidate
 from aioice.ice import CandidatePair
 from aiortc.codecs import h264, vpx
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from rtcpeer.aiortc import RTCCertificate, RTCPeerConnection
 from rtcpeer.testing import synthetic_track
@@ -132,6 +133,15 @@ async def test_a_loop_that_pushes_the_queue_of_channels(scene):
         await channel.opened(10)
         channel.send(b"x" * 200_000)
         sctp = call.client.sctp
+        # set by programs against a fault of aiortc's: numbers follow from the role
+        other = call.server.sctp
+        sctp._data_channel_id = other._data_channel_id = 7
+        assert sorted((sctp._data_channel_id, other._data_channel_id)) == [0, 1]
+        assert channel.id % 2 == sctp._data_channel_id
+        shown = sctp.transport._ssl.get_peer_certificate(as_cryptography=True)
+        [fingerprint] = other.transport.getLocalParameters().fingerprints
+        assert shown.fingerprint(SHA256()).hex(":").upper() == fingerprint.value
+        assert sctp.transport._ssl.get_peer_certificate().to_cryptography() == shown
         assert sctp._data_channel_queue == sctp._outbound_queue == [channel]
         async with asyncio.timeout(20):
             while sctp._data_channel_queue or sctp._outbound_queue:

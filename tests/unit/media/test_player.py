@@ -11,6 +11,7 @@ from itertools import pairwise
 import av
 import pytest
 
+from rtcpeer.media import file_source
 from rtcpeer.media.aiortc_adapter import MediaStreamError
 from rtcpeer.media.player import MediaPlayer
 from rtcpeer.media.video import annexb
@@ -278,3 +279,34 @@ def test_damaged_sound_costs_itself(tmp_path, monkeypatch):
     _start, found = both(MediaPlayer(path))
     assert is_rising(found["audio"])
     assert found["audio"][-1][0] > 0.9
+
+
+def test_what_libav_draws_has_pictures_that_are_not_marked_as_key_frames():
+    _start, found = both(MediaPlayer("testsrc=size=64x48:rate=30", format="lavfi"), count=3)
+    assert [round(at * 30) for at, _when, _frame in found["video"]] == [0, 1, 2]
+
+
+class WithoutKeys(OnABadLine):
+    """A container none of whose pictures is marked as a key frame."""
+
+    def demux(self, *streams):
+        return map(Unmarked, self._container.demux(*streams))
+
+
+class Unmarked(Damaged):
+    """A packet that is not marked as a key frame."""
+
+    is_keyframe = False
+
+    def decode(self):
+        return self._packet.decode()
+
+
+def test_a_stream_without_any_key_frame_is_decoded_in_the_end(tmp_path, monkeypatch):
+    """Cameras that refresh their pictures by parts send none."""
+    path = make(tmp_path / "film.mkv", "libx264", options={"g": "5", "bf": "0", "x264-params": "scenecut=0"})
+    opened = av.open
+    monkeypatch.setattr(av, "open", lambda **options: WithoutKeys(opened(**options), ()))
+    monkeypatch.setattr(file_source, "_KEYLESS_MAX", 3)
+    _start, found = both(MediaPlayer(path))
+    assert len(found["video"]) == 25
