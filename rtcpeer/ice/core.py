@@ -174,7 +174,7 @@ class IceCore:
     def end_of_remote(self, now: float, ufrag: str | None) -> None:
         """The remote side has no more candidates."""
         generation = self.generation_of_remote(ufrag)
-        if generation is not None:
+        if generation is not None and not generation.remote_ended:
             generation.set_remote_ended(now)
             self._settle(now)
 

@@ -6,7 +6,7 @@ Owns `render` (the only place below `sdp.text` that edits text) and the default 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field, replace
+from dataclasses import field
 
 from rtcpeer.records import record
 from rtcpeer.sdp.model import Connection, SdpSession
@@ -100,7 +100,7 @@ def with_line(
     defaults = description.defaults
     if default is not None and defaults[index] != default:
         defaults = (*defaults[:index], default, *defaults[index + 1 :])
-    return replace(description, added=added, defaults=defaults)
+    return Description(description.type, description.session, description.base, added, defaults)
 
 
 @record(frozen=True, slots=True)

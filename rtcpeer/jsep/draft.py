@@ -210,11 +210,17 @@ class Draft:
         return Plan(
             base,
             base.with_members(fields),
-            tuple(sorted(self.prepare, key=lambda e: _PREPARE_ORDER[type(e)])),
-            tuple(sorted(self.start, key=lambda e: _START_ORDER[type(e)])),
+            _sorted(self.prepare, _PREPARE_ORDER),
+            _sorted(self.start, _START_ORDER),
             (*self.before, *announce, *self.mutes, *self.removals, *self.additions, *self.tracks),
             text=self.text,
         )
+
+
+def _sorted(effects: list[Any], order: dict[type, int]) -> tuple[Any, ...]:
+    if len(effects) > 1:
+        effects.sort(key=lambda effect: order[type(effect)])
+    return tuple(effects)
 
 
 def _same(old: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:

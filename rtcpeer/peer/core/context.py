@@ -251,12 +251,11 @@ class ConnectionContext:
 
     def ice_settings(self) -> IceSettings:
         """The agents' settings under the configuration in force."""
-        current = self.manager.current
-        return dataclasses.replace(
-            self.settings.ice,
-            servers=self.manager.entries,
-            policy=IceTransportPolicy(current.iceTransportPolicy),
-        )
+        settings = self.settings.ice
+        servers, policy = self.manager.entries, IceTransportPolicy(self.manager.current.iceTransportPolicy)
+        if not servers and not settings.servers and policy is settings.policy:
+            return settings
+        return dataclasses.replace(settings, servers=servers, policy=policy)
 
     def report_failure(self, what: str, error: BaseException) -> None:
         """A part failed where no call can raise it: the loop's exception handler is told."""

@@ -112,12 +112,13 @@ class Aggregates:
         if self._closed:
             return _nothing
         # "change the selected candidate pair and state", 9.3 to 9.6; what is given back is 12 and 13
-        state = ice_connection_state(self._transports.ice_states(), closed=False)
+        ice = self._transports.ice_states()
+        state = ice_connection_state(ice, closed=False)
         changed = state is not self.ice_connection
         if changed:
             logger.debug("%s ICE connection is %s", self._name, state.value)
         self.ice_connection = state
-        announce_connection = self.derive_connection()
+        announce_connection = self._derive_connection(ice)
 
         def announce() -> None:
             if changed:
@@ -128,10 +129,11 @@ class Aggregates:
 
     def derive_connection(self) -> Callable[[], None]:
         """Derive connectionState (webrtc-pc 4.4.1.3)."""
-        if self._closed:
-            return _nothing
+        return _nothing if self._closed else self._derive_connection(self._transports.ice_states())
+
+    def _derive_connection(self, ice: Sequence[IceTransportState]) -> Callable[[], None]:
         # "update the connection state", 3 to 5; what is given back is 6
-        state = connection_state(self._transports.ice_states(), self._transports.dtls_states(), closed=False)
+        state = connection_state(ice, self._transports.dtls_states(), closed=False)
         if state is self.connection:
             return _nothing
         self.connection = state
