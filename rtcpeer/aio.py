@@ -82,13 +82,18 @@ class Inbox(Generic[T]):
             self._waiter.set_result(None)
 
 
+def can_run(future: asyncio.Future[Any]) -> bool:
+    """Whether a future or task may still be done: a loop that was closed has left it where it was, for good."""
+    return not future.done() and not future.get_loop().is_closed()
+
+
 class Gone:
     """Awaitable that `stop` methods return: it ends when these are done; it need not be awaited."""
 
     __slots__ = ("_futures",)
 
     def __init__(self, futures: Iterable[asyncio.Future[Any]] = ()) -> None:
-        self._futures = [future for future in futures if not future.done()]
+        self._futures = [future for future in futures if can_run(future)]
 
     def __await__(self) -> Generator[Any, None, None]:
         if self._futures:
@@ -170,7 +175,7 @@ class TaskSet:
 
     def cancel(self, also: Iterable[asyncio.Future[Any]] = ()) -> Gone:
         """Cancel all tasks; the result can be awaited until they, and `also`, are done."""
-        tasks: list[asyncio.Future[Any]] = [task for task in self._tasks if not task.done()]
+        tasks: list[asyncio.Future[Any]] = [task for task in self._tasks if can_run(task)]
         for task in tasks:
             task.cancel()
         return Gone([*tasks, *also])

@@ -19,7 +19,7 @@ from av import AudioFrame, VideoFrame
 from av.frame import Frame
 from av.packet import Packet
 
-from rtcpeer.aio import Gone, TaskSet, wall_time
+from rtcpeer.aio import Gone, TaskSet, can_run, wall_time
 from rtcpeer.dtls.transport import DtlsTransport
 from rtcpeer.errors import InvalidStateError, OperationError
 from rtcpeer.media.codecs import PayloadFormat, payload_format, preferred_redundancy, protection_of
@@ -365,7 +365,8 @@ class MediaSender:
         task, self._task = self._task, None
         if task is None:
             return
-        task.cancel()
+        if can_run(task):
+            task.cancel()
         for stream in self._known.values():
             stream.pause()
         self._swap_subscription()

@@ -19,6 +19,7 @@ from typing import Any
 
 from av import AudioFrame, VideoFrame
 
+from rtcpeer.aio import can_run
 from rtcpeer.errors import RTCRangeError
 from rtcpeer.media.track import MediaStreamError, MediaStreamTrack
 from rtcpeer.values import MediaKind
@@ -129,7 +130,7 @@ class SyntheticTrack(MediaStreamTrack):
         """End the track; readers that wait get their MediaStreamError at once."""
         super().stop()
         for waiter in self._waiters:
-            if not waiter.done():
+            if can_run(waiter):
                 waiter.get_loop().call_soon(_finish, waiter)
 
     def clone(self) -> SyntheticTrack:

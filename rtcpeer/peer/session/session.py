@@ -284,6 +284,7 @@ class PeerSession:
         """webrtc-pc 4.4.2 close, "close the connection": all effects now; the result ends when everything is gone."""
         # 1
         if not self.closed:
+            loop = self.loop  # before anything below enters the caller's, if that is another one
             self.watchers.call("close")
             self.watchers.closing()
             # 3 and 4; [[IsClosed]] (2) is set right after them, as no listener is called in between
@@ -297,15 +298,15 @@ class PeerSession:
             # 5 to 9
             waits = self.executor.close()
             close_events(self.context.target)
-            self._finish_in_loop(waits)
-        return Closing(self._closing, self.loop)
+            self._finish_in_loop(loop or self.loop, waits)
+        return Closing(self._closing, None if self._closing is None else self._closing.get_loop())
 
-    def _finish_in_loop(self, waits: list[Awaitable[Any]]) -> None:
+    def _finish_in_loop(self, loop: asyncio.AbstractEventLoop | None, waits: list[Awaitable[Any]]) -> None:
         """Finish closing in the loop that all began in; when that has ended, so has all that ran in it."""
-        if self.loop is None or self.loop.is_closed():
+        if loop is None or loop.is_closed():
             self._let_go()
         else:
-            self._closing = self.loop.create_task(self._finish(waits), name=f"{self.name} close")
+            self._closing = loop.create_task(self._finish(waits), name=f"{self.name} close")
 
     async def _finish(self, waits: list[Awaitable[Any]]) -> None:
         """Wait, within bounds, until all is released; what fails is reported, never raised."""

@@ -17,7 +17,7 @@ from rtcpeer import (
     RTCTimeoutError,
 )
 from rtcpeer.ice.settings import IceSettings
-from rtcpeer.testing import PeerPair, VirtualNetwork, no_leaks, run_virtual
+from rtcpeer.testing import PeerPair, VirtualNetwork, no_leaks, run_virtual, synthetic_track
 
 
 @pytest.fixture
@@ -276,3 +276,41 @@ async def test_an_unclosed_connection_warns_when_it_had_transports():
         pc.__del__()
     await pc.close()
     assert pc_session.closed
+
+
+@pytest.mark.parametrize("loop_of_close", ["another", "none"])
+def test_a_call_whose_loop_was_closed_can_still_be_closed(
+    loop_of_close: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A program that closes its loop without `close()`: what ran in it stays where it was, sockets are given back."""
+    loop = asyncio.new_event_loop()
+    # its tasks are never to end: that is the program's fault, and asyncio says so
+    loop.set_exception_handler(lambda *_: None)
+    track = synthetic_track("audio")
+
+    async def begin() -> list[RTCPeerConnection]:
+        pc, other = RTCPeerConnection(), RTCPeerConnection()
+        pc.createDataChannel("x")
+        pc.addTrack(track)
+        await pc.setLocalDescription()
+        await pc.gathered()
+        await other.setRemoteDescription(pc.localDescription)
+        await other.setLocalDescription()
+        await other.gathered()
+        await pc.setRemoteDescription(other.localDescription)
+        await asyncio.gather(pc.connected(), other.connected())
+        return [pc, other]
+
+    async def end() -> None:
+        await asyncio.gather(*(pc.close() for pc in both))
+
+    both = loop.run_until_complete(begin())
+    loop.close()
+    if loop_of_close == "another":
+        asyncio.run(end())
+    else:
+        for pc in both:
+            pc.close()
+    track.stop()
+    assert [pc.signalingState for pc in both] == ["closed"] * 2
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
