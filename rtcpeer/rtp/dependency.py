@@ -1,7 +1,8 @@
 """The AV1 dependency descriptor (AV1 RTP specification, appendix A): which layer a frame belongs to, what it needs.
 
 Any codec may carry it. A structure of templates comes with key frames, and every later packet refers to it, so reading
-is stateful per stream. Bounded: a structure has at most 64 templates, a frame at most 64 dependencies. Pure.
+is stateful per stream. Bounded: a structure has at most 64 templates, 32 decode targets and as many
+chains, a frame at most 64 dependencies. Pure.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from dataclasses import field
 from rtcpeer.records import record
 
 _TEMPLATES_MAX = 64
-_CHAINS_MAX = 33
-_TARGETS_MAX = 32
 _DIFFERENCES_MAX = 64
 
 
@@ -179,8 +178,6 @@ def _read_structure(bits: _Bits) -> Structure:
     chain_count = bits.read_nonsymmetric(targets + 1)
     protected: tuple[int, ...] = ()
     chains: list[tuple[int, ...]] = [() for _ in layers]
-    if chain_count > _CHAINS_MAX:
-        raise ValueError("the dependency structure has too many chains")
     if chain_count:
         protected = tuple([bits.read_nonsymmetric(chain_count) for _ in range(targets)])
         chains = [tuple([bits.read(4) for _ in range(chain_count)]) for _ in layers]
