@@ -210,6 +210,8 @@ class SendQueue:
             else:
                 break
             ahead = b""
+            if not (self._queue or self._again or self._forward_due):
+                break
         self._sent_at = now
         self._was_full = self.flight + PACKET_MAX >= self.window.size
         if trip.backoff:
