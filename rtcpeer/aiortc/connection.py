@@ -363,6 +363,8 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
         self.show_as_aiortcs()
         if isinstance(event, RTCDataChannelEvent):
             event = self._incoming(event)
+        if event.type == "track":
+            self._name_track(getattr(event, "track", None))
         result = super()._fire(event)
         if event.type == "track":
             failures = self.emit_and_collect("track", getattr(event, "track", None))
@@ -378,6 +380,22 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
         elif event.type in ("signalingstatechange", "icegatheringstatechange"):
             self.emit(event.type)
         return result
+
+    def _name_track(self, track: Any) -> None:
+        """Give a remote track the id that the other end has for it: programs find their cameras by it.
+
+        In W3C a track keeps the id that it has had since its transceiver was made.
+        """
+        state = self._session.engine.state
+        description = state.pending_remote or state.current_remote
+        mid = next(
+            (c.record.mid for c in self._session.executor.transceivers.values() if c.receiver_track is track),
+            None,
+        )
+        index = None if description is None or mid is None else description.session.find(mid)
+        if description is not None and index is not None:
+            named = next((m.track for m in description.session.media[index].msids if m.track), None)
+            track._id = named or track._id
 
     def _tell_channel(self, channel: Any) -> None:
         """Emit "datachannel". What arrives waits for listeners that await before they listen to the channel."""

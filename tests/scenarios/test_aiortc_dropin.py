@@ -599,3 +599,20 @@ async def test_what_a_track_listener_raises_refuses_the_offer(scene):
         await both.server.setLocalDescription(await both.server.createAnswer())
         await both.client.setRemoteDescription(both.server.localDescription)
         await both.connected()
+
+
+@scenario
+async def test_remote_tracks_have_the_other_ends_ids(scene):
+    """teleoprtc: who offers to receive finds the cameras by the ids of their tracks."""
+    cameras, seen = [VideoStreamTrack(), VideoStreamTrack()], []
+    async with Programs(scene) as both:
+        both.client.on("track", seen.append)
+        for camera in cameras:
+            both.client.addTransceiver("video", direction="recvonly")
+            both.server.addTrack(camera)
+        await both.exchange()
+        await both.connected()
+        assert [track.id for track in seen] == [camera.id for camera in cameras]
+        assert [r.track for r in both.client.getReceivers()] == seen
+        for track in seen:
+            await track.recv()
