@@ -5,6 +5,7 @@ Owns: the set. Never: the tracks' life; stopping one is its user's business.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -52,11 +53,7 @@ class MediaStream(EventTarget):
     onremovetrack: handler[MediaStreamTrackEvent] = handler("removetrack")
 
     def __init__(self, source: MediaStream | Iterable[Track] | None = None, *, id: str | None = None) -> None:
-        if id is None:
-            import uuid  # what it brings is a hundredth of the first connection, which may have no media
-
-            id = str(uuid.uuid4())
-        self._id = id
+        self._id = id if id is not None else str(uuid.uuid4())
         self._tracks: dict[str, Track] = {}
         if source is None:
             return
