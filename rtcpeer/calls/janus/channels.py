@@ -20,10 +20,10 @@ import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from rtcpeer.aio import Inbox
 from rtcpeer.calls.janus.session import JanusHandle
+from rtcpeer.calls.queue_channel import QueueChannel
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
 from rtcpeer.records import record
 from rtcpeer.signaling.capabilities import ChannelCapabilities
@@ -36,7 +36,6 @@ logger = logging.getLogger(__name__)
 _HANGUP_TIME: Final = 2.0
 # Restarts of a subscriber that are asked for before another handle takes over.
 _RESTARTS: Final = 2
-_UNREAD_MAX: Final = 256
 _START: Final[Mapping[str, Any]] = {"request": "start"}
 _ORIGIN: Final = re.compile(r"^o=(\S+) \d+ \d+ ", re.MULTILINE)
 
@@ -58,7 +57,7 @@ class _Origin:
         return _ORIGIN.sub(rf"o=\g<1> {self._id} {self._version} ", sdp, count=1)
 
 
-class HandleChannel:
+class HandleChannel(QueueChannel):
     """Base of the channels of handles: `SignalingChannel` but for descriptions.
 
     Attributes:
@@ -66,8 +65,8 @@ class HandleChannel:
     """
 
     def __init__(self, handle: JanusHandle | None) -> None:
+        super().__init__()
         self.handle: JanusHandle | None = None
-        self._inbox: Inbox[Message] = Inbox(bound=_UNREAD_MAX)
         self._hungup = asyncio.Event()
         self._origin = _Origin()
         if handle is not None:
@@ -85,26 +84,11 @@ class HandleChannel:
         handle = self._open_handle()
         await handle.trickle(messages)
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Message:
-        return await self._inbox.get()
-
-    async def close(self) -> None:
-        """End the iteration. The handle is its owner's."""
-        self._inbox.end()
-
-    def put(self, message: Message) -> None:
-        """A message has arrived; of those that nobody reads the oldest is dropped."""
-        self._inbox.put(message)
-
     def _take_candidate(self, candidate: Mapping[str, Any]) -> None:
         self.put({"candidate": ""} if candidate.get("completed") else dict(candidate))
 
     def _open_handle(self) -> JanusHandle:
-        if self._inbox.is_ended:
-            raise InvalidStateError("the signaling channel is closed")
+        self.check_open()
         if self.handle is None or self.handle.is_gone:
             raise NetworkError("there is no handle at Janus at present", fault="network")
         return self.handle

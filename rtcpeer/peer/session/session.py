@@ -146,15 +146,7 @@ class PeerSession:
         """webrtc-pc 4.4.2 setLocalDescription, step 4, and 4.4.1.5 "set a session description" with remote = false."""
 
         async def operation() -> None:
-            # set a session description, 2
-            self._check_rollback(type)
-            self.context.ensure_certificate()
-            # 4
-            await self.context.in_parallel()
-            # 4.7.3: W3C starts over; waiting before anything is applied comes to the same
-            await self.context.parameters_pending.settled()
-            # 4.7.1
-            self.context.check_open()
+            await self._begin_setting(type)
             # setLocalDescription, 4.1 to 4.5, then the rest of "set a session description" (`rtcpeer.jsep.engine`)
             self.carry_out(self.engine.plan_local(type, text))
 
@@ -165,15 +157,7 @@ class PeerSession:
         """webrtc-pc 4.4.2 setRemoteDescription, step 3, and 4.4.1.5 "set a session description" with remote = true."""
 
         async def operation() -> None:
-            # set a session description, 2
-            self._check_rollback(type)
-            self.context.ensure_certificate()
-            # 4
-            await self.context.in_parallel()
-            # 4.7.3
-            await self.context.parameters_pending.settled()
-            # 4.7.1
-            self.context.check_open()
+            await self._begin_setting(type)
             # 4.7.2 (start over when addTrack came in between) is not needed: the state is read now
             plan = self.engine.plan_remote(type, text)
             # setRemoteDescription, 3.1: our pending offer is rolled back first
@@ -185,6 +169,18 @@ class PeerSession:
 
         self.context.enter_loop(asyncio.get_running_loop())
         await self._perform("setRemoteDescription", operation, type, text)
+
+    async def _begin_setting(self, type: SdpType | None) -> None:
+        """Set a session description (webrtc-pc 4.4.1.5), up to where the description is looked at."""
+        # 2
+        self._check_rollback(type)
+        self.context.ensure_certificate()
+        # 4
+        await self.context.in_parallel()
+        # 4.7.3: W3C starts over; waiting before anything is applied comes to the same
+        await self.context.parameters_pending.settled()
+        # 4.7.1
+        self.context.check_open()
 
     async def add_ice_candidate(
         self, candidate: str, mid: str | None, mline_index: int | None, ufrag: str | None

@@ -10,6 +10,7 @@ from rtcpeer.calls.events import Ended, ParticipantJoined, ParticipantLeft, Reco
 from rtcpeer.calls.janus.channels import PublisherChannel, Stream, SubscriberChannel
 from rtcpeer.calls.janus.session import JanusSession
 from rtcpeer.calls.joining import join
+from rtcpeer.calls.queue_channel import UNREAD_MAX
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
 from rtcpeer.signaling.glance import origin_untrusted
 from rtcpeer.testing import no_leaks, synthetic_track
@@ -325,7 +326,7 @@ async def test_a_subscriber_channel_renews_when_restarts_do_not_help():
         await channel.send({"type": "offer", "sdp": sdp(3)})
     for _ in range(1000):
         new.on_candidate({"candidate": "candidate:x"})
-    assert len(channel._inbox.items) <= 256
+    assert len(channel._inbox.items) <= UNREAD_MAX
     await channel.close()
 
 
