@@ -26,6 +26,7 @@ class DecodeJob:
     Attributes:
         turns: clockwise, by quarters, that make a picture upright.
         lost: ticks of sound that were lost; `data` is empty then.
+        received_at: when the first packet of the frame came; 0 for a loss.
         silent: how many samples of what came out are silence, as nothing is left of the sound before.
     """
 
@@ -38,6 +39,7 @@ class DecodeJob:
     lost: int = 0
     silent: int = 0
     took: float = 0.0
+    received_at: float = 0.0
 
 
 class StreamDecoder:

@@ -246,9 +246,12 @@ class MediaReceiver:
         """RTCInboundRtpStreamStats and RTCRemoteOutboundRtpStreamStats, without ids."""
         result: list[dict[str, object]] = []
         mid = self._parameters.mid if self._parameters is not None else None
+        repairs = {repaired: ssrc for ssrc, repaired in self._repairs.items()}
         for stream in self._streams.values():
             inbound = stream.stats(self.kind)
             inbound["mid"] = mid
+            if stream.ssrc in repairs:
+                inbound["rtxSsrc"] = repairs[stream.ssrc]
             result.append(inbound)
             remote = stream.remote_stats(self.kind)
             if remote is not None:
@@ -720,7 +723,7 @@ class MediaReceiver:
             if stream.needs_keyframe:
                 self._send_pli(stream, now)
                 return
-        self._queue.append(DecodeJob(stream, form, data, time, is_key, turns))
+        self._queue.append(DecodeJob(stream, form, data, time, is_key, turns, received_at=source.received_at))
         if self._decoding is None:
             self._decode_next()
 
@@ -780,8 +783,9 @@ class MediaReceiver:
             if job.lost:
                 made = sum(frame.samples for frame in future.result() if isinstance(frame, AudioFrame))
                 stream.take_concealed(made, job.silent)
+            now, came = wall_time(), job.received_at
             for frame in future.result():
-                stream.take_decoded(frame, wall_time())
+                stream.take_decoded(frame, now, came)
                 self._sink.push_frame(frame)
         self._decode_next()
 

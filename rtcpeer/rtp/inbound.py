@@ -70,6 +70,8 @@ class InboundStream:
     target_delay: float = 0.0
     minimum_delay: float = 0.0
     decode_time: float = 0.0
+    # from the first packet of a picture to the picture
+    processing_delay: float = 0.0
     samples: int = 0
     samples_duration: float = 0.0
     energy: float = 0.0
@@ -217,11 +219,12 @@ class InboundStream:
             self._second, self._second_frames = second, 0
         self._second_frames += 1
 
-    def take_decoded(self, frame: Frame, now: float) -> None:
-        """A picture or a piece of sound came out of the decoder."""
+    def take_decoded(self, frame: Frame, now: float, received_at: float) -> None:
+        """A picture or a piece of sound came out of the decoder; the first packet of it came at `received_at`."""
         if isinstance(frame, VideoFrame):
             self.width, self.height = frame.width, frame.height
             self.count_decoded(now)
+            self.processing_delay += max(0.0, now - received_at)
             self.rendering.take(now)
         elif isinstance(frame, AudioFrame):
             duration = frame.samples / (frame.sample_rate or 48000)
@@ -295,6 +298,7 @@ class InboundStream:
                 oversizedFrames=self.oversized_frames,
                 framesPerSecond=self.frames_per_second,
                 totalDecodeTime=self.decode_time,
+                totalProcessingDelay=self.processing_delay,
                 firCount=0,
                 pliCount=self.plis,
                 decoderImplementation="libav",

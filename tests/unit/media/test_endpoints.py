@@ -342,6 +342,38 @@ async def test_reports_both_ways(monkeypatch):
     await call.end()
 
 
+async def test_statistics_of_pictures_on_their_way(monkeypatch):
+    """From the first packet of a picture until it is decoded: a quarter of a second each."""
+    hand_on = MediaReceiver._decoded
+
+    def later(receiver, job, future):
+        job.received_at -= 0.25
+        hand_on(receiver, job, future)
+
+    monkeypatch.setattr(MediaReceiver, "_decoded", later)
+    call = Call("video", "VP8")
+    call.receive = dataclasses.replace(call.receive, sources=(RemoteSource(1000, 1001),))
+    await call.begin(Pictures())
+    await call.frames(3)
+
+    inbound = call.inbound
+    assert inbound["framesDecoded"] >= 3
+    assert inbound["totalDecodeTime"] > 0
+    assert inbound["totalProcessingDelay"] == pytest.approx(inbound["framesDecoded"] / 4)
+    assert (inbound["ssrc"], inbound["rtxSsrc"]) == (1000, 1001)
+    await call.end()
+
+
+async def test_a_stream_whose_retransmissions_nothing_has_named_has_no_ssrc_of_them():
+    call = Call("video", "VP8")
+    call.receive = dataclasses.replace(call.receive, sources=())
+    await call.begin(Pictures())
+    await call.frames(2)
+
+    assert "rtxSsrc" not in call.inbound
+    await call.end()
+
+
 async def test_bye_mutes_and_does_not_end():
     call = Call("audio", "opus")
     await call.begin(Tone())
