@@ -56,12 +56,12 @@ class SessionDescriptionLike(Protocol):
 
     @property
     def type(self) -> object:
-        """Its `str()` is "offer", "answer", "pranswer" or "rollback"."""
+        """A value whose `str()` is "offer", "answer", "pranswer" or "rollback"."""
         ...
 
     @property
     def sdp(self) -> str:
-        """Its text."""
+        """The text (SDP)."""
         ...
 
 
@@ -123,7 +123,7 @@ class IceCandidateLike(Protocol):
 
     @property
     def type(self) -> object:
-        """Its `str()` is "host", "srflx", "prflx" or "relay"."""
+        """A value whose `str()` is "host", "srflx", "prflx" or "relay"."""
         ...
 
 
@@ -262,17 +262,17 @@ class DataChannelLike(EventSource, Protocol):
 
     @property
     def label(self) -> str:
-        """Its name."""
+        """The name of the channel."""
         ...
 
     @property
     def id(self) -> int | None:
-        """Its stream."""
+        """The id of the channel's stream."""
         ...
 
     @property
     def readyState(self) -> str:
-        """Its state."""
+        """The state of the channel."""
         ...
 
     @property

@@ -129,7 +129,7 @@ class Direction(StrEnum):
 
     @property
     def reversed(self) -> Direction:
-        """The same, seen from the other end."""
+        """The direction as the other end sees it."""
         return _REVERSED.get(self, self)
 
     @staticmethod
@@ -227,7 +227,7 @@ class Candidate:
     extensions: tuple[tuple[str, str], ...] = ()
 
     def in_generation(self, ufrag: str | None) -> Candidate:
-        """The same candidate, of this generation."""
+        """A copy of the candidate, of this generation."""
         return self if self.ufrag == ufrag else replace(self, ufrag=ufrag)
 
 

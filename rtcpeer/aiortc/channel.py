@@ -51,7 +51,7 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
 
     @property
     def readyState(self) -> DataChannelState:
-        """Its state; a channel that was closed before it ever opened is closed at once."""
+        """The state; a channel that was closed before it ever opened is closed at once."""
         state = super().readyState
         if state is DataChannelState.CLOSING and not self._core.was_open:
             return DataChannelState.CLOSED

@@ -62,7 +62,7 @@ class RTCIceGatherer(PrivateNames, Emitter):
 
     @property
     def state(self) -> str:
-        """Its state: "new", "gathering" or "completed"."""
+        """The state: "new", "gathering" or "completed"."""
         state = self._transport.gatheringState
         return "completed" if state is IceGatheringState.COMPLETE else state.value
 

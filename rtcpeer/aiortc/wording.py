@@ -29,7 +29,7 @@ _RTCP = "a=rtcp:9 IN IP4 0.0.0.0"
 
 
 def in_aiortcs_order(text: str) -> str:
-    """The same description with its lines in aiortc's order."""
+    """A description with its lines in aiortc's order."""
     head, *sections = text.split("\r\nm=")
     return "\r\n".join([head, *[_section(f"m={section}") for section in sections]]) + (
         "\r\n" if sections else ""

@@ -1,4 +1,4 @@
-"""A call: the object that a bot has in its hands.
+"""A call: the object that `join` gives to a program.
 
 Owns: our publications, the life of the call's service from `enter` to `leave`. Never: what a service does for that.
 """

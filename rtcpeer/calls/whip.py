@@ -43,7 +43,7 @@ class _WhipClient(WhipClient):
 
 
 class _WhepClient(_WhipClient, WhepClient):
-    """The same for WHEP."""
+    """A WHEP client that tells the call of its failures."""
 
 
 class _Endpoint:

@@ -202,7 +202,7 @@ class Certificate:
 
     @property
     def fingerprints(self) -> tuple[Fingerprint, ...]:
-        """Its fingerprint by the hash it is signed with (webrtc-pc 4.9.2 "getFingerprints")."""
+        """The fingerprint, by the hash that the certificate is signed with (webrtc-pc 4.9.2 "getFingerprints")."""
         if not self._fingerprints:
             digest = self._certificate.signature_hash_algorithm
             if not isinstance(digest, hashes.SHA384 | hashes.SHA512):

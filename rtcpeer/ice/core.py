@@ -375,7 +375,7 @@ class IceCore:
     # -- consequences ------------------------------------------------------------------------------
 
     def _settle_heard(self, now: float, base: Base, address: Address) -> None:
-        """The same after a check or its answer, of which nothing follows where all is at rest: it is alive."""
+        """Settle after a check or its answer; where all is at rest, nothing follows but that the pair is alive."""
         route = self.route
         carrying = self.carrying
         if (

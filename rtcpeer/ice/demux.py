@@ -47,7 +47,7 @@ class Routes:
         self.forget()
 
     def reclaim(self) -> None:
-        """Its end is the one to talk to after all."""
+        """The end of this generation is the one to talk to after all."""
         if self.is_disowned:
             self.is_disowned = False
             self.claim_all()

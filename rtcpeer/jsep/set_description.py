@@ -104,7 +104,7 @@ def rename_implied(draft: Draft, previous: SdpSession, session: SdpSession) -> N
 
 
 def apply_remote_offer(context: PlanContext, draft: Draft, description: Description) -> None:
-    """Their offer: transceivers are found or made and remote tracks announced; transports wait for the answer."""
+    """An offer of the other side: transceivers are found or made, remote tracks announced; transports wait."""
     session = description.session
     _bind_remote_offer(context, draft, session)
     for index, media in enumerate(session.media):

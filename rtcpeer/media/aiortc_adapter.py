@@ -1,8 +1,8 @@
 """Adapter for aiortc's private classes, as far as media needs them: one place to mend when a name moves.
 
 `tests/architecture/test_upstream_names.py` names each of these and fails loudly when one is gone. The rest of
-`transport/` imports the names below and never aiortc's own modules.
-Owns nothing: RTCP packets, bandwidth estimation, codecs under our names.
+`rtcpeer.media` imports the names below and never aiortc's own modules.
+Owns nothing: codecs and tracks of aiortc under our names.
 """
 
 from __future__ import annotations
@@ -23,12 +23,6 @@ __all__ = [
     "get_decoder",
     "packetize_h264",
 ]
-
-
-# -- RTCP ------------------------------------------------------------------------------------------
-
-
-# -- codecs ----------------------------------------------------------------------------------------
 
 
 def codec_parameters(mime_type: str, clock_rate: int, channels: int | None) -> RTCRtpCodecParameters:

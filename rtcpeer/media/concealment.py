@@ -96,7 +96,7 @@ class Concealer:
 
 
 def _quieter(frame: AudioFrame, gains: tuple[float, float]) -> AudioFrame:
-    """The same sound with a gain that goes from one value to another; of 16 bits, as all decoders of sound give it."""
+    """Sound with a gain that goes from one value to another; of 16 bits, as all decoders of sound give it."""
     result = AudioFrame(format=frame.format.name, layout=frame.layout.name, samples=frame.samples)
     first, last = gains
     for source, target in zip(frame.planes, result.planes, strict=True):

@@ -48,7 +48,7 @@ class RTCEncodedFrameMetadata:
 
 @record()
 class RTCEncodedVideoFrameMetadata(RTCEncodedFrameMetadata):
-    """The same of a picture.
+    """Metadata of an encoded picture.
 
     Attributes:
         frameId, dependencies: of the dependency descriptor, if it is there.
@@ -68,7 +68,7 @@ class RTCEncodedVideoFrameMetadata(RTCEncodedFrameMetadata):
 
 @record()
 class RTCEncodedAudioFrameMetadata(RTCEncodedFrameMetadata):
-    """The same of a piece of sound.
+    """Metadata of an encoded piece of sound.
 
     Attributes:
         sequenceNumber: of its packet, 16 bits; None where it was not received.
@@ -186,7 +186,7 @@ class RTCEncodedVideoFrame(_EncodedFrame[RTCEncodedVideoFrameMetadata]):
         return self._type if self._data else "empty"
 
     def packet(self) -> Packet[Any]:
-        """The same for libav: a packet with its time and whether it is a key frame."""
+        """The frame for libav: a packet with its time and whether it is a key frame."""
         packet = _packet(self)
         packet.is_keyframe = self._type == "key"
         return packet
@@ -226,7 +226,7 @@ class RTCEncodedAudioFrame(_EncodedFrame[RTCEncodedAudioFrameMetadata]):
         return frame
 
     def packet(self) -> Packet[Any]:
-        """The same for libav: a packet with its time."""
+        """The frame for libav: a packet with its time."""
         return _packet(self)
 
     def __repr__(self) -> str:

@@ -42,7 +42,7 @@ class ReceivedFrame(NamedTuple):
 def frame_object(
     received: ReceivedFrame, *, is_key: bool, reader: DescriptorReader | None = None
 ) -> EncodedMediaFrame:
-    """The same as an object for programs; `reader` reads the dependency descriptors of its stream, if it has any."""
+    """A received frame as programs get it; `reader` reads the dependency descriptors of its stream, if it has any."""
     packets = received.source.packets
     first, last = packets[0], packets[-1]
     codec = received.format.codec

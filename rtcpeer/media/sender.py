@@ -526,7 +526,7 @@ class MediaSender:
 
     @property
     def estimate(self) -> int | None:
-        """Its part of what the path bears, in bit/s; None while that is unknown."""
+        """The sender's part of what the path bears, in bit/s; None while that is unknown."""
         if self._session is None or self._session.estimate is None:
             return None
         return self._share

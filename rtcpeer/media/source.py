@@ -40,7 +40,7 @@ class Track(Protocol):
 
     @property
     def id(self) -> str:
-        """Its name."""
+        """The name of the track."""
 
     @property
     def readyState(self) -> str:

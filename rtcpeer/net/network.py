@@ -57,12 +57,12 @@ class StreamSocket(Protocol):
 
     @property
     def local_address(self) -> Address:
-        """Our end."""
+        """The address of our end."""
         ...
 
     @property
     def remote_address(self) -> Address:
-        """Their end."""
+        """The address of the other end."""
         ...
 
     @property

@@ -156,7 +156,7 @@ class UdpSocket:
             self._coalesces = offload.coalesce(self._socket)
 
     def _read_coalesced(self) -> None:
-        """The same where one read may give many datagrams."""
+        """Read what waits, where one read may give many datagrams."""
         left = _DRAIN
         while left > 0:
             if self._receiver is None:
@@ -187,7 +187,7 @@ class UdpSocket:
 
 
 class _TransportUdpSocket(asyncio.DatagramProtocol):
-    """The same over asyncio's datagram transport, for loops without readiness callbacks."""
+    """A UDP socket over asyncio's datagram transport, for loops without readiness callbacks."""
 
     def __init__(self, receiver: DatagramReceiver) -> None:
         self._receiver: DatagramReceiver | None = receiver

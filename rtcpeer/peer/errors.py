@@ -142,7 +142,7 @@ _FACE: dict[type[BaseException], type[RtcPeerError]] = {
 
 
 def to_face(error: BaseException) -> BaseException:
-    """The same exception object, of the face's class.
+    """An exception object, made one of the face's class.
 
     Changing the class of the object (not making another one) keeps its arguments, attributes, cause, notes
     and traceback, and costs one assignment; both classes have the layout of ``Exception``.

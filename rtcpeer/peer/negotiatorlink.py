@@ -13,7 +13,7 @@ class NegotiatorLink(Protocol):
 
     @property
     def notices(self) -> object:
-        """Its `str()` is a sentence about messages that were of no use, or "" when there were none."""
+        """An object whose `str()` is a sentence about messages that were of no use, or "" when there were none."""
         ...
 
     def check_change(self, what: str, /) -> None:

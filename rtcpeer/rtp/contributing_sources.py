@@ -44,7 +44,7 @@ class HeardPacket(Protocol):
 
     @property
     def timestamp(self) -> int:
-        """Its RTP timestamp."""
+        """The RTP timestamp."""
 
     @property
     def audio_level(self) -> tuple[bool, int] | None:

@@ -49,7 +49,7 @@ class Damping:
         self._borne_since = None
 
     def fall(self, now: float) -> None:
-        """It moves down."""
+        """The output moves to a smaller layer."""
         if self._raised_at is not None and now - self._raised_at < LASTED:
             self._hold = min(HOLD_MAX, max(HOLD, 2 * self._hold))
         elif self._fallen_at is None or now - self._fallen_at >= LASTED:

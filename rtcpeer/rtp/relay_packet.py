@@ -82,7 +82,7 @@ class RelayPacket:
         self.vp8: tuple[int, int, int, int, int, int, int] | None = None
 
     def copy(self) -> RelayPacket:
-        """The same packet for another stream, which may number it otherwise."""
+        """A copy of the packet for another stream, which may number it otherwise."""
         other = RelayPacket(
             self.payload_type, self.marker, self.sequence_number, self.timestamp, self.ssrc, self.payload
         )

@@ -209,7 +209,7 @@ class DataChannel:
 
     @property
     def weight(self) -> int:
-        """Its share of what all channels send (RFC 8831 section 6.4)."""
+        """The channel's share of what all channels send (RFC 8831 section 6.4)."""
         return _PRIORITY_NUMBERS[self.parameters.priority]
 
     def queue_control(self, message: bytes) -> None:

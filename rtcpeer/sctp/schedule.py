@@ -18,7 +18,7 @@ class Weighted(Protocol):
 
     @property
     def weight(self) -> int:
-        """Its share, in proportion to the others'."""
+        """The channel's share, in proportion to the others'."""
 
 
 _T = TypeVar("_T", bound=Weighted)

@@ -429,7 +429,7 @@ class SendQueue:
         return done
 
     def _take_run(self, first: int, cumulative: int) -> int:
-        """The same when all of it is on its way for the first time."""
+        """Take out acknowledged chunks that are all on their way for the first time."""
         flying = self._flying
         if cumulative == self.tsn - 1:
             done = self.flight

@@ -350,7 +350,7 @@ class SupervisedChannel(SupervisedChannelEvents):
 
 
 def copy_event(event: Any, **attributes: Any) -> Any:
-    """The same event once more, for another target."""
+    """A copy of an event, for another target."""
     copied = copy.copy(event)
     for name, value in attributes.items():
         setattr(copied, name, value)

@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# Words that begin a riddle: "What is for the members of this node", "Whose it is", "Likewise, of an SSRC".
+# Words that begin a riddle: "What is for the members of this node", "Whose it is", "Likewise, of an SSRC", "The same,
+# as text", "Its end".
 _RIDDLE = re.compile(
-    r'^ *r?"""((?:What|Who|Whose|Whom|Those|Likewise|See|Such|Others)\b.*?)(?:"""|$)', re.MULTILINE
+    r'^ *r?"""((?:What|Who|Whose|Whom|Those|Likewise|See|Such|Others|The same|Its?|Their|They)\b.*?)(?:"""|$)',
+    re.MULTILINE,
 )
 
 

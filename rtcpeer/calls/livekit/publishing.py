@@ -224,7 +224,7 @@ async def send_only(sender: Any, wanted: set[int]) -> None:
 
 
 def layers_of(encodings: list[dict[str, Any]], settings: Mapping[str, Any]) -> list[models.VideoLayer]:
-    """The same as the server wants to be told."""
+    """The layers that the server is told of for these encodings."""
     width, height = int(settings.get("width") or 1280), int(settings.get("height") or 720)
     qualities = {rid: quality for rid, quality, _, _ in _LAYERS}
     return [

@@ -243,7 +243,7 @@ class PeerJSService:
         self._changed.set()
 
     async def unpublish(self, publication: Publication) -> None:
-        """Its call ends, if nothing else goes or comes by it; else nothing of it is sent any more."""
+        """End the publication's call, if nothing else goes or comes by it; else send nothing of it any more."""
         if publication in self._publications:
             self._publications.remove(publication)
         for other in tuple(self._others.values()):

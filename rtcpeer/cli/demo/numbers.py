@@ -60,7 +60,7 @@ class Tally:
         return self.gap if self.last is None else max(self.gap, now - self.last)
 
     def recent_until(self, now: float) -> float:
-        """The same since the last `mark`."""
+        """The longest silence since the last `mark`."""
         return self.recent if self.last is None else max(self.recent, now - max(self.last, self.marked))
 
 

@@ -82,7 +82,7 @@ class ServerAttempt:
 
     @property
     def depends_on_clock(self) -> bool:
-        """Its certificate is not valid at this time of day."""
+        """Whether the certificate is refused because of the time of day."""
         return self.outcome == "certificate" and any(word in self.error_text for word in _NOT_NOW)
 
 

@@ -148,7 +148,7 @@ class SocketBase(Inlet):
                 self.pipe.on_stun(self, data, address)
 
     def received_run(self, datagrams: list[bytes], address: Address) -> None:
-        """The same of datagrams that came together."""
+        """Datagrams of one source that came together."""
         pair = self.routes.get(address)
         receiver = self.pipe.run_receiver
         if pair is None or receiver is None or min(datagrams) < b"\x04":

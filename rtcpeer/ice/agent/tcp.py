@@ -131,7 +131,7 @@ class TcpBase(Inlet):
         return True
 
     def _judge(self, framed: _Framed) -> None:
-        """Its time to prove itself is over."""
+        """The time that a connection has to prove itself is over."""
         if not framed.is_answered:
             self._drop(framed)
 

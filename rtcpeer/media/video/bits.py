@@ -41,6 +41,6 @@ class BitReader:
         return (1 << zeros) - 1 + self.read(zeros)
 
     def signed(self) -> int:
-        """The same, signed (H.264 section 9.1.1)."""
+        """A signed number of any length (H.264 section 9.1.1)."""
         value = self.unsigned()
         return (value + 1) // 2 if value & 1 else -(value // 2)

@@ -1,6 +1,6 @@
 """A WebSocket server for rooms, one node of possibly several. Needs the extra ``rtcpeer[signaling]`` (aiohttp).
 
-Owns: the sockets of its clients, who may enter, the limits on requests. What a room is, is in `rooms`; where rooms are
+Owns: the sockets of its clients, who may enter, the limits on requests. What a room is, is in `state`; where rooms are
 kept, is a `RoomBackend`'s; the frames are described in docs/rooms-wire.md.
 """
 

@@ -100,11 +100,11 @@ class RoomSocket:
         self._writer = self._loop.create_task(self._write_all(), name="rtcpeer room writer")
 
     def send(self, frame: dict[str, Any]) -> None:
-        """A frame without a number."""
+        """Send a frame without a number."""
         self.send_text(write_frame(frame))
 
     def send_text(self, text: str) -> None:
-        """The same, as text."""
+        """Send a frame without a number, given as text."""
         if not self.is_open:
             return
         self._queue.append((self._loop.time(), text))
@@ -160,7 +160,7 @@ class RoomSocket:
             self._closing = self._loop.create_task(self._close(code, reason), name="rtcpeer room closing")
 
     async def close(self, code: int, reason: str) -> None:
-        """The same, and wait until it is closed."""
+        """Close the socket, and wait until it is closed."""
         self.close_later(code, reason)
         assert self._closing is not None
         await asyncio.shield(self._closing)

@@ -54,7 +54,7 @@ class Packet:
         return len(self.data) + headers[self.family]
 
     def rewritten(self, *, source: Address | None = None, destination: Address | None = None) -> Packet:
-        """The same after a NAT."""
+        """The packet as it leaves a NAT."""
         return replace(self, source=source or self.source, destination=destination or self.destination)
 
 

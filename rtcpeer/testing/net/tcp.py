@@ -83,7 +83,7 @@ class TcpStream:
 
     @property
     def remote_address(self) -> Address:
-        """Their end."""
+        """The address of the other end."""
         return self._remote
 
     @property

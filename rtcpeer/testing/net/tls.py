@@ -67,7 +67,7 @@ class TlsStream:
 
     @property
     def remote_address(self) -> Address:
-        """Their end."""
+        """The address of the other end."""
         return self._stream.remote_address if self._stream else ("", 0)
 
     @property
