@@ -111,7 +111,7 @@ class UdpSocket:
     def close(self) -> None:
         """Stop at once."""
         if self._receiver is not None:
-            self._receiver = None
+            self._receiver = self._receive_run = None
             self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
 

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import socket
 import sys
+import weakref
 
 import pytest
 
@@ -89,6 +90,22 @@ async def test_what_was_read_together_is_handed_on_together_if_somebody_takes_it
     assert [datagram for run, _ in runs for datagram in run] == wanted
     assert {address for _, address in runs} == {sender.local_address}
     assert len(runs) < 5
+
+
+async def test_a_closed_socket_keeps_nobody_who_took_runs(pair):
+    _, receiver, _ = pair
+
+    class Taker:
+        def take(self, datagrams, address):
+            raise AssertionError
+
+    taker = Taker()
+    gone = weakref.ref(taker)
+    receiver.deliver_runs(taker.take)
+    receiver.close()
+    del taker
+
+    assert gone() is None
 
 
 async def test_a_socket_with_little_to_read_does_not(pair):
