@@ -364,7 +364,7 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
         if isinstance(event, RTCDataChannelEvent):
             event = self._incoming(event)
         if event.type == "track":
-            self._name_track(getattr(event, "track", None))
+            self._name_track(getattr(event, "track", None), getattr(event, "streams", ()))
         result = super()._fire(event)
         if event.type == "track":
             failures = self.emit_and_collect("track", getattr(event, "track", None))
@@ -381,7 +381,7 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
             self.emit(event.type)
         return result
 
-    def _name_track(self, track: Any) -> None:
+    def _name_track(self, track: Any, streams: Iterable[MediaStream]) -> None:
         """Give a remote track the id that the other end has for it: programs find their cameras by it.
 
         In W3C a track keeps the id that it has had since its transceiver was made.
@@ -395,7 +395,13 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
         index = None if description is None or mid is None else description.session.find(mid)
         if description is not None and index is not None:
             named = next((m.track for m in description.session.media[index].msids if m.track), None)
-            track._id = named or track._id
+            if named is not None:
+                # streams know their tracks by id
+                for stream in streams:
+                    stream.removeTrack(track)
+                track._id = named
+                for stream in streams:
+                    stream.addTrack(track)
 
     def _tell_channel(self, channel: Any) -> None:
         """Emit "datachannel". What arrives waits for listeners that await before they listen to the channel."""

@@ -607,6 +607,8 @@ async def test_remote_tracks_have_the_other_ends_ids(scene):
     cameras, seen = [VideoStreamTrack(), VideoStreamTrack()], []
     async with Programs(scene) as both:
         both.client.on("track", seen.append)
+        streams = []
+        both.client.addEventListener("track", lambda event: streams.extend(event.streams))
         for camera in cameras:
             both.client.addTransceiver("video", direction="recvonly")
             both.server.addTrack(camera)
@@ -614,5 +616,6 @@ async def test_remote_tracks_have_the_other_ends_ids(scene):
         await both.connected()
         assert [track.id for track in seen] == [camera.id for camera in cameras]
         assert [r.track for r in both.client.getReceivers()] == seen
+        assert [stream.getTrackById(track.id) for stream, track in zip(streams, seen, strict=True)] == seen
         for track in seen:
             await track.recv()
