@@ -32,10 +32,17 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
         """Aiortc's own when a program makes one (the ORTC way)."""
         return by_hand(cls, DataChannelCore, aiortc.RTCDataChannel, args, kwargs)
 
-    def __init__(self, core: DataChannelCore[Any] | None = None, *, incoming: bool = False) -> None:
+    def __init__(
+        self,
+        core: DataChannelCore[Any] | None = None,
+        *,
+        incoming: bool = False,
+        foreseen: RTCSctpTransport | None = None,
+    ) -> None:
         Emitter.__init__(self)
         w3c.RTCDataChannel.__init__(self, core)
         self._incoming = incoming
+        self._foreseen = foreseen
         self._close_told = False
         # where it lives, once it is open
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -45,9 +52,9 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
 
     @property
     def transport(self) -> RTCSctpTransport | None:
-        """The SCTP transport that it runs over; None before it is negotiated."""
+        """The SCTP transport that it runs over."""
         sctp = getattr(self._core.owner, "face", None)
-        return sctp if isinstance(sctp, RTCSctpTransport) else None
+        return sctp if isinstance(sctp, RTCSctpTransport) else self._foreseen
 
     @property
     def readyState(self) -> DataChannelState:

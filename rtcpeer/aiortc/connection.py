@@ -345,7 +345,7 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
             members = dict(maxPacketLifeTime)  # W3C's second argument
         face = super().createDataChannel(label, members, **keywords)
         core = next(c for c in self._session.executor.data.channels if c.face is face)
-        core.face = channel = RTCDataChannel(core)
+        core.face = channel = RTCDataChannel(core, foreseen=self.sctp)
         return channel
 
     async def getStats(self, selector: Any = None) -> RTCStatsReport:  # type: ignore[override]
@@ -526,6 +526,13 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
         if states == {DtlsTransportState.CLOSED} and not self._session.closed and self._closing_task is None:
             self._closing_task = asyncio.get_running_loop().create_task(self.close())
 
+    def _open_transports(self) -> list[Emitter]:
+        """The transports that are about to close."""
+        found: list[Any] = [face for dtls in self.__dtlsTransports for face in (dtls.transport, dtls)]
+        if self.sctp is not None:
+            found.append(self.sctp)
+        return [face for face in found if face.state != "closed"]
+
     async def close(self) -> None:  # type: ignore[override]  # a coroutine, as in aiortc
         """Close the connection; its last state changes are emitted, and then no listener is left.
 
@@ -537,7 +544,11 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
         channels = [core.face for core in self._session.executor.data.channels]
         sent = [core.sender for core in self._session.executor.transceivers.values()]
         sent_tracks = [s.track for s in sent if isinstance(s, RTCRtpSender) and s.has_started]
+        transports = self._open_transports()
         gone = super().close()
+        for transport in transports:
+            transport.emit("statechange")
+            transport.remove_all_listeners()
         self.emit("signalingstatechange")
         for channel in channels:
             if isinstance(channel, RTCDataChannel):

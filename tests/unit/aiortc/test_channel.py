@@ -3,7 +3,7 @@
 import aiortc
 import pytest
 
-from rtcpeer.aiortc import RTCDataChannel, RTCPeerConnection
+from rtcpeer.aiortc import RTCDataChannel, RTCPeerConnection, RTCSctpTransport
 from rtcpeer.media.event_target import has_listeners
 from rtcpeer.peer.data_channel import RTCDataChannel as W3CDataChannel
 
@@ -19,7 +19,7 @@ async def test_it_is_ours(channel):
     assert isinstance(channel, RTCDataChannel)
     assert isinstance(channel, W3CDataChannel)
     assert channel.readyState == "connecting"
-    assert channel.transport is None
+    assert isinstance(channel.transport, RTCSctpTransport)
 
 
 async def test_sending_too_early(channel):
@@ -60,3 +60,15 @@ async def test_listeners_of_both_kinds_count(channel):
     channel.onmessage = None
     channel.on("message", print)
     assert has_listeners(channel, "message")
+
+
+async def test_its_transport_is_there_at_once_and_stays():
+    """rtcbot listens to its ICE transport when it has made a channel."""
+    pc, told = RTCPeerConnection(), []
+    channel = pc.createDataChannel("chat")
+    assert channel.transport is pc.sctp
+    channel.transport.transport.on("statechange", lambda: told.append(channel.transport.transport.state))
+    await pc.setLocalDescription(await pc.createOffer())
+    assert channel.transport is pc.sctp
+    await pc.close()
+    assert told == ["closed"]
