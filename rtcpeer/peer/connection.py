@@ -52,7 +52,7 @@ from rtcpeer.peer.keywords import (
     OfferKeywords,
     TransceiverKeywords,
 )
-from rtcpeer.peer.negotiatorlink import NegotiatorLink
+from rtcpeer.peer.negotiator_link import NegotiatorLink
 from rtcpeer.peer.parameters import (
     RTCRtpTransceiverInit,
     kind_of_track,

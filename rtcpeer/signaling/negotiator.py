@@ -29,7 +29,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, Self, cast
 
 from rtcpeer.errors import InvalidStateError, NotSupportedError, RTCSyntaxError, SignalingRefused
-from rtcpeer.peer.negotiatorlink import NegotiatorLink
+from rtcpeer.peer.negotiator_link import NegotiatorLink
 from rtcpeer.protocols import NegotiableConnection, SessionDescriptionLike
 from rtcpeer.signaling.capabilities import ChannelCapabilities, capabilities_of, politeness
 from rtcpeer.signaling.channel import Message, SignalingChannel, as_message, read_message_untrusted

@@ -31,7 +31,7 @@ from rtcpeer.peer.certificate import core_of
 from rtcpeer.peer.core.operations import OperationsChain, Pending
 from rtcpeer.peer.core.states import Aggregates
 from rtcpeer.peer.core.watching import Watchers
-from rtcpeer.peer.negotiatorlink import NegotiatorLink
+from rtcpeer.peer.negotiator_link import NegotiatorLink
 from rtcpeer.peer.parameters import engine_capabilities
 from rtcpeer.peer.settings import PeerSettings
 from rtcpeer.peer.stats import RTCStatsReport

@@ -28,7 +28,7 @@ from rtcpeer.peer.core.context import ConnectionContext
 from rtcpeer.peer.core.operations import OperationsChain
 from rtcpeer.peer.core.states import Aggregates
 from rtcpeer.peer.core.watching import Watchers
-from rtcpeer.peer.negotiatorlink import NegotiatorLink
+from rtcpeer.peer.negotiator_link import NegotiatorLink
 from rtcpeer.peer.session.executor import Executor
 from rtcpeer.peer.session.stats_collector import StatsCollector
 from rtcpeer.peer.settings import PeerSettings
