@@ -251,7 +251,9 @@ class SourceStream:
         if self.is_video:
             self.keyframes.seen(now)
             key = self._key
-            if key is None or packet.number > key.number:
+            # several packets of one picture look like its beginning: parameter sets, and each slice
+            is_same = key is not None and key.timestamp == packet.timestamp
+            if key is None or (packet.number > key.number) is not is_same:
                 self._key, self._key_reach = packet, packet.number
                 if packet.is_told_key:
                     self.structure = packet.element(URI_DEPENDENCY)

@@ -5,7 +5,7 @@ Pure functions on the bytes of one packet. Nothing else of a picture is looked a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 Vp8Descriptor = tuple[int, int, int, int, int, int, int]
 """Size of the descriptor; position (0 for none) and width in bytes of the picture id, and its value; position (0 for
@@ -75,7 +75,8 @@ def _begins_h264(payload: bytes) -> bool:
         return False
     kind = payload[0] & 0x1F
     if kind == 24:
-        return len(payload) > 3 and payload[3] & 0x1F in (5, 7)
+        # a delimiter or a message may be in front of it
+        return any(payload[at] & 0x1F in (5, 7) for at in _aggregated(payload, 1))
     if kind == 28:
         return len(payload) > 1 and payload[1] & 0x9F == 0x85
     return kind in (5, 7)
@@ -87,12 +88,27 @@ def _begins_h265(payload: bytes) -> bool:
         return False
     kind = payload[0] >> 1 & 0x3F
     if kind == 48:
-        kind = payload[4] >> 1 & 0x3F if len(payload) > 4 else 0
-    elif kind == 49:
+        return any(_opens_h265(payload[at] >> 1 & 0x3F) for at in _aggregated(payload, 2))
+    if kind == 49:
         if not payload[2] & 0x80:
             return False
         kind = payload[2] & 0x3F
+    return _opens_h265(kind)
+
+
+def _opens_h265(kind: int) -> bool:
     return kind in (32, 33) or 16 <= kind <= 21
+
+
+def _aggregated(payload: bytes, at: int) -> Iterator[int]:
+    """Where the units of an aggregation packet begin (RFC 6184 section 5.7.1, RFC 7798 section 4.4.2).
+
+    Args:
+        at: where the size of the first one is.
+    """
+    while at + 2 < len(payload):
+        yield at + 2
+        at += 2 + (payload[at] << 8 | payload[at + 1])
 
 
 def _begins_av1(payload: bytes) -> bool:

@@ -149,8 +149,10 @@ class SoundBuffer:
         if number < self._next or number in self._held:
             self.discarded += 1
             return []
+        # the packets of one tone carry the time at which it began (RFC 4733 section 2.2.1)
+        is_repeated = packet.timestamp == self._timestamp
         at = self._place(packet.timestamp)
-        if is_made:
+        if is_made or is_repeated:
             if self._quickest is None:
                 self._quickest = now - at
         else:

@@ -11,7 +11,7 @@ from av.codec import Codec as LibavCodec
 from av.codec.codec import UnknownCodecError
 
 from rtcpeer.media import aiortc_adapter
-from rtcpeer.media.video import av1, h264, h265, vp8, vp9
+from rtcpeer.media.video import annexb, av1, h264, h265, vp8, vp9
 from rtcpeer.media.video.pictures import PictureDecoder, PictureEncoder
 from rtcpeer.media.video.registered import registered_encoder
 from rtcpeer.values import Codec
@@ -58,7 +58,15 @@ def _join_vp8(payloads: list[bytes]) -> bytes:
 
 
 def _join_h264(payloads: list[bytes]) -> bytes:
-    return b"".join([aiortc_adapter.depayload(_H264, payload) for payload in payloads])
+    return b"".join([_unit_of_h264(payload) for payload in payloads])
+
+
+def _unit_of_h264(payload: bytes) -> bytes:
+    if len(payload) == 1 and 0 < payload[0] & 0x1F < 24:
+        # all of a unit that has only a header: the end of a sequence or of the stream
+        return annexb.START_CODE + payload
+    data: bytes = aiortc_adapter.depayload(_H264, payload)
+    return data
 
 
 _DEPACKETIZERS: dict[str, Callable[[list[bytes]], bytes]] = {

@@ -13,6 +13,8 @@ from rtcpeer.media.video.bits import BitReader
 from rtcpeer.media.video.pictures import PAYLOAD_MAX, PictureDecoder, PictureEncoder, threads_for
 
 _AGGREGATION, _FRAGMENT = 48, 49
+# The ends of a sequence and of the stream are a header alone (table 7-1)
+_ENDS = (36, 37)
 _FIRST, _LAST = 0x80, 0x40
 # H.265 table 7-1: pictures that need no other, and the parameter sets
 _RANDOM_ACCESS = range(16, 24)
@@ -85,7 +87,7 @@ def depacketize(payloads: list[bytes]) -> bytes:
     parts: list[bytes] = []
     is_open = False
     for payload in payloads:
-        if len(payload) < 3:
+        if len(payload) < 3 and (len(payload) < 2 or _kind(payload) not in _ENDS):
             raise ValueError("an H.265 payload is too short")
         kind = _kind(payload)
         if is_open and kind != _FRAGMENT:

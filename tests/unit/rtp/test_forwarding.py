@@ -52,6 +52,23 @@ def test_who_joins_behind_a_key_frame_gets_it_from_the_history():
     assert late.sent == []
 
 
+H264_KEY = [b"\x09\xf0", b"\x67ab", b"\x68c", b"\x65" + b"x" * 9, b"\x65" + b"y" * 9, b"\x7c\x85" + b"z" * 9]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5), (0, 4, 3, 5, 2, 1)])
+def test_of_a_picture_of_many_slices_who_joins_behind_it_gets_all(order):
+    """Parameter sets and each slice look like its beginning; replays, and changes of the source, begin at the first."""
+    publisher, late = Publisher(number=10), Subscriber()
+    packets = [
+        RelayPacket(96, 0x80 if index == 5 else 0, 10 + index, 3000, 1, payload)
+        for index, payload in enumerate(H264_KEY)
+    ]
+    for index in order:
+        publisher.stream.take(packets[index], "H264", 0.0)
+    publisher.stream.join(late.output, 0.1)
+    assert [sent.body for sent in late.sent] == H264_KEY[1:]
+
+
 def test_late_and_repeated_packets_keep_their_numbers():
     publisher, subscriber = Publisher(), Subscriber()
     publisher.stream.join(subscriber.output, 0.0)

@@ -101,3 +101,47 @@ def test_where_key_frames_begin(codec, payload, begins):
 def test_a_vp8_descriptor_that_is_cut_off():
     with pytest.raises(ValueError, match="cut off"):
         begins_keyframe_untrusted("VP8", b"\x90")
+
+
+# what cameras put around a picture, in packets of one unit or several
+SPS, PPS, AUD, SEI, IDR, SLICE = b"\x67ab", b"\x68c", b"\x09\xf0", b"\x06\x05\x01a\x80", b"\x65xy", b"\x41xy"
+
+
+def stap(*units):
+    return b"\x78" + b"".join(len(unit).to_bytes(2, "big") + unit for unit in units)
+
+
+def h265(kind, rest=b"abc"):
+    return bytes((kind << 1, 1)) + rest
+
+
+def ap(*units):
+    return h265(48, b"".join(len(unit).to_bytes(2, "big") + unit for unit in units))
+
+
+@pytest.mark.parametrize(
+    ("codec", "payload", "begins"),
+    [
+        ("H264", stap(SPS, PPS), True),
+        ("H264", stap(AUD, SPS, PPS, SEI, IDR), True),
+        ("H264", stap(AUD, SEI, IDR), True),
+        ("H264", stap(AUD, SEI, SLICE), False),
+        ("H264", stap(AUD), False),
+        ("H264", b"\x78\xff\xff" + SPS, True),
+        ("H264", b"\x78\xff\xff" + AUD + SPS, False),
+        ("H264", b"\x78\0", False),
+        ("H264", b"\x78\0\0\0\0\0", False),
+        ("H264", AUD, False),
+        ("H264", b"\x0a", False),
+        ("H264", b"\x7c\x85ab", True),
+        ("H264", b"\x7c\x05ab", False),
+        ("H265", ap(h265(35), h265(32), h265(33), h265(34)), True),
+        ("H265", ap(h265(39), h265(19)), True),
+        ("H265", ap(h265(35), h265(1)), False),
+        ("H265", h265(48, b"\0"), False),
+        ("H265", h265(49, bytes((0x80 | 19,)) + b"ab"), True),
+        ("H265", h265(49, bytes((19,)) + b"ab"), False),
+    ],
+)
+def test_beginnings_among_other_units(codec, payload, begins):
+    assert begins_keyframe_untrusted(codec, payload) is begins

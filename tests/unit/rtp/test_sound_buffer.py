@@ -232,3 +232,21 @@ def test_what_is_made_of_another_packet_says_nothing_of_the_path():
         buffer.add(packet(n + 1), 1 + (n + 2) / 50, is_made=True)
 
     assert buffer.target == 0
+
+
+def test_tones_say_nothing_of_the_path():
+    """Each packet of a tone has the time at which it began (RFC 4733 section 2.2.1), so it seems ever later."""
+    buffer, now, ticks, arrivals, number = SoundBuffer(48000), 5.0, 0, [], 0
+    for _ in range(6):
+        for _ in range(40):
+            arrivals.append((now, packet(number, ticks)))
+            number, now, ticks = number + 1, now + 0.02, ticks + TICKS
+        for _ in range(25):
+            arrivals.append((now, packet(number, ticks)))
+            number, now = number + 1, now + 0.02
+        ticks += 25 * TICKS
+
+    left = play(buffer, arrivals)
+
+    assert left == [(at, one.sequence_number) for at, one in arrivals]
+    assert buffer.target == 0.0

@@ -199,3 +199,31 @@ def test_a_registered_encoder_that_makes_units_too_large_gives_way_to_ours():
     assert max(map(len, payloads)) <= PAYLOAD_MAX
     assert encoder.is_key
     assert "packetization mode 0" in str(encoder.warning)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param([b"\x09\xf0"], [], id="delimiter"),
+        pytest.param(
+            [b"\x09\xf0", b"\x06\x05\x04abcd\x80"], [b"\x0c" + b"\xff" * 50 + b"\x80"], id="message, filler"
+        ),
+        pytest.param([], [b"\x0a"], id="end of sequence"),
+        pytest.param([], [b"\x0a", b"\x0b"], id="end of stream"),
+    ],
+)
+def test_units_around_a_picture_do_not_cost_it(before, after):
+    """Cameras send delimiters, messages, filler and ends, some of which are a header alone (table 7-1)."""
+    encoder = choice.make_encoder(h264(profile_level_id="42e01f"))
+    decoder = choice.make_decoder(h264())
+    shown = 0
+    for number in range(3):
+        # each picture begins a sequence
+        payloads, timestamp = encoder.encode(picture(number), force_keyframe=True)
+        data = choice.depacketize("H264", [*before, *payloads, *after])
+        assert choice.picture_size("H264", data) == (128, 96)
+        shown += len(decoder.decode(JitterFrame(data, timestamp)))
+    assert shown == 3
+    for garbage in (b"", b"\0", b"\x1c", b"\x18", b"\x1f"):
+        with pytest.raises((ValueError, IndexError)):
+            choice.depacketize("H264", [garbage])

@@ -49,6 +49,11 @@ def test_start_codes_of_both_lengths():
     assert h265.packetize(b"\0\0\1x") == []
 
 
+def test_the_ends_of_a_sequence_and_of_the_stream_are_headers_alone():
+    ends = [b"\x48\x01", b"\x4a\x01"]
+    assert list(annexb.units(h265.depacketize([TRAIL, *ends]))) == [TRAIL, *ends]
+
+
 @pytest.mark.parametrize(
     "payloads",
     [
