@@ -12,7 +12,8 @@ from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.packet import URI_MID, URI_TRANSPORT_CC
 from rtcpeer.rtp.relay_packet import HEADER
 from rtcpeer.rtp.rtcp import PayloadFeedback, ReceiverInfo, ReceiverReport, SenderReport
-from rtcpeer.rtp.session import RtpSession
+from rtcpeer.rtp.send_state import IDENTIFIER, SESSION
+from rtcpeer.rtp.session import RtpSession, transport_cc_id
 from rtcpeer.testing import run_virtual
 from rtcpeer.values import HeaderExtension
 from tests.unit.media.pipes import until
@@ -287,6 +288,14 @@ class Heard(Receiver):
     def __init__(self) -> None:
         super().__init__(1)
         self.ssrcs: list[int] = []
+        self.reported: list[int] = []
+        self.states: list[bool] = []
+
+    def on_transport(self, connected: bool) -> None:
+        self.states.append(connected)
+
+    def on_sender_report(self, report: SenderReport, now: float) -> None:
+        self.reported.append(report.ssrc)
 
     def on_rtp(self, packet: Any, now: float) -> None:
         self.ssrcs.append(packet.ssrc)
@@ -425,3 +434,309 @@ async def test_an_estimate_is_shared_by_those_who_take_what_there_is() -> None:
     session.take_remb(1, wall_time())
     assert [sender.estimate for sender in senders] == [10_000, 10_000]
     session.on_closed()
+
+
+# -- who is told what, and when nothing is said any more
+
+
+class Line(Forwarding):
+    """A sender that notes what it is told."""
+
+    def __init__(self, ssrc: int, kind: str = "video", need: int | None = None, wanted: int = 0) -> None:
+        super().__init__(ssrc, kind)
+        self.need = need  # type: ignore[assignment]
+        self.wanted = wanted
+        self.heard: list[tuple[int, type]] = []
+        self.states: list[bool] = []
+        self.padding: bytes | None = None
+
+    def on_feedback(self, ssrc: int, packet: Any, now: float) -> None:
+        self.heard.append((ssrc, type(packet)))
+
+    def on_transport(self, connected: bool) -> None:
+        self.states.append(connected)
+
+    def make_padding(self, size: int) -> bytes | None:
+        return self.padding
+
+
+def sender_report(ssrc: int, *blocks: ReceiverInfo) -> bytes:
+    return bytes(SenderReport(ssrc=ssrc, sender_info=rtcp.SenderInfo(1, 2, 3, 4), reports=list(blocks)))
+
+
+def block(ssrc: int) -> ReceiverInfo:
+    return ReceiverInfo(ssrc, 0, 0, 0, 0, 0, 0)
+
+
+async def test_feedback_reaches_the_sender_of_the_stream(routing) -> None:
+    """RFC 3550 6.4, RFC 4585 6: blocks of both kinds of reports, and both kinds of feedback."""
+    first, second = Line(7), Line(8)
+    routing.add_sender(first, "0", [7], ())
+    routing.add_sender(second, "1", [8], ())
+    routing.receive(rtcp.write_receiver_report(99, [block(7)]))
+    routing.receive(sender_report(99, block(8)))
+    routing.receive(rtcp.write_pli(99, 7))
+    routing.receive(rtcp.write_nack(99, 8, [5]))
+    routing.receive(rtcp.write_pli(99, 9))  # nobody's
+    assert first.heard == [(7, ReceiverReport), (7, PayloadFeedback)]
+    assert second.heard == [(8, SenderReport), (8, rtcp.TransportFeedback)]
+    routing.remove_sender(first)
+    routing.receive(rtcp.write_pli(99, 7))
+    assert len(first.heard) == 2
+
+
+async def test_sender_reports_and_farewells_reach_the_receiver_of_the_stream(routing) -> None:
+    first, second = listen(routing, "a", [5], [96]), listen(routing, "b", [6], [97])
+    routing.receive(sender_report(5))
+    routing.receive(rtcp.write_bye([6, 5, 4]))
+    assert (first.reported, first.ssrcs) == ([5], [-5])
+    assert (second.reported, second.ssrcs) == ([], [-6])
+
+
+@pytest.mark.parametrize(("second", "is_rtcp"), [(191, False), (192, True), (223, True), (224, False)])
+async def test_rtcp_is_told_by_its_second_octet(routing, second: int, is_rtcp: bool) -> None:
+    """RFC 5761 section 4: 192 to 223; above and below it is a marker and a payload type."""
+    receiver = listen(routing, "a", [5], [second & 0x7F])
+    routing.receive(bytes((0x80, second)) + HEADER.pack(0x80, second, 1, 2, 5)[2:] + b"payload")
+    assert receiver.ssrcs == [5] * (not is_rtcp)
+
+
+async def test_a_mid_moves_a_stream_that_was_announced_elsewhere(routing) -> None:
+    """RFC 9143 section 9.2: the MID says more than an announcement, and what follows without one goes there too."""
+    first, second = listen(routing, "a", [5], [96]), listen(routing, "b", [], [97])
+    routing.receive(media(5, mid="b"))
+    routing.receive(media(5))
+    assert (first.ssrcs, second.ssrcs) == ([], [5, 5])
+
+
+async def test_a_section_that_went_is_nobodys_and_its_payload_types_are_free(routing) -> None:
+    first, second = listen(routing, "a", [5], [96]), listen(routing, "b", [], [96])
+    routing.remove_receiver(first)
+    routing.receive(media(6, mid="a"))
+    assert (first.ssrcs, second.ssrcs) == ([], [])
+    routing.receive(media(7))
+    assert second.ssrcs == [7]
+
+
+async def test_no_more_streams_are_learned_than_the_bound(routing, monkeypatch) -> None:
+    monkeypatch.setattr("rtcpeer.rtp.session.LEARNED_SSRCS_MAX", 4)
+    listen(routing, "a", [], [96])
+    for ssrc in range(100, 110):
+        routing.receive(media(ssrc))
+    assert list(routing._learned) == list(routing._by_ssrc) == [106, 107, 108, 109]
+
+
+async def test_of_streams_that_are_all_known_the_oldest_is_forgotten(routing, srtp, monkeypatch) -> None:
+    monkeypatch.setattr("rtcpeer.rtp.session.DECRYPTED_SSRCS_MAX", 3)
+    receiver = listen(routing, "a", [1, 2, 3, 4], [96])
+    for ssrc in (1, 2, 3, 4):
+        routing.receive(media(ssrc))
+    assert srtp.forgotten == [1]
+    assert receiver.ssrcs == [1, 2, 3, 4]
+
+
+async def test_a_tap_that_only_looks_keeps_nothing_from_the_receiver(routing) -> None:
+    receiver, seen = listen(routing, "a", [5], [96]), []
+
+    def tap(data: bytes, now: float) -> bool:
+        seen.append(data)
+        return False
+
+    routing.tap(5, tap)
+    routing.receive(media(5))
+    assert (receiver.ssrcs, seen) == ([5], [media(5)])
+
+
+async def test_all_are_told_when_packets_can_be_sent_and_when_not_any_more() -> None:
+    session = RtpSession(Unprotected, lambda data: None)  # type: ignore[arg-type]
+    sender = Line(7)
+    receiver = listen(session, "a", [5], [96])
+    session.add_sender(sender, "a", [7, 8], ())
+    session.on_connected()
+    session.on_closed()
+    assert sender.states == receiver.states == [True, False]
+
+
+async def test_packets_are_protected_past_the_session_only_while_it_does_nothing_else(
+    srtp, monkeypatch
+) -> None:
+    monkeypatch.setattr("rtcpeer.rtp.libsrtp.session_address", lambda method: 77)
+    session = RtpSession(lambda: srtp, lambda data: None)  # type: ignore[arg-type,return-value]
+
+    class Pacer:
+        def take(self, packet: bytes) -> None: ...
+
+    addresses = []
+    session.on_connected()
+    session.receive(media(5))
+    for pacer in (None, Pacer(), None):
+        session.pacer = pacer
+        addresses.append(session.state.words[SESSION])
+    session.on_closed()
+    assert [*addresses, session.state.words[SESSION]] == [77, 0, 77, 0]
+
+
+# -- reports, and their timer
+
+
+def test_reports_leave_between_half_and_one_and_a_half_of_the_interval_and_go_on() -> None:
+    """RFC 3550 section 6.3.1."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        times: list[float] = []
+        session = RtpSession(Unprotected, lambda data: times.append(loop.time()))  # type: ignore[arg-type]
+        start = loop.time()
+        sender = Line(7)
+        session.add_sender(sender, "0", [7, 8], ())  # type: ignore[arg-type]
+        assert session._timer is None  # not connected yet
+        session.on_connected()
+        session.add_sender(sender, "0", [7, 8], ())  # type: ignore[arg-type]
+        receiver = Receiver(5)
+        session.add_receiver(receiver, "0", [5], [], ())  # type: ignore[arg-type]
+        start = loop.time()
+        await asyncio.sleep(60)
+        waits = [b - a for a, b in zip([start, *times], times, strict=False)]
+        assert min(waits) >= 0.5
+        assert max(waits) <= 1.5
+        assert 45 < len(times) < 80
+        # with one of both it goes on, with none it ends
+        session.remove_sender(sender)  # type: ignore[arg-type]
+        await asyncio.sleep(3)
+        count = len(times)
+        session.add_sender(sender, "0", [7], ())  # type: ignore[arg-type]
+        session.remove_receiver(receiver)  # type: ignore[arg-type]
+        await asyncio.sleep(3)
+        assert len(times) > count
+        session.remove_sender(sender)  # type: ignore[arg-type]
+        assert session._timer is None
+        session.add_receiver(receiver, "0", [5], [], ())  # type: ignore[arg-type]
+        assert session._timer is not None
+        session.remove_receiver(receiver)  # type: ignore[arg-type]
+        assert session._timer is None
+        session.add_sender(sender, "0", [7], ())  # type: ignore[arg-type]
+        session.on_closed()
+        count = len(times)
+        await asyncio.sleep(5)
+        assert len(times) == count
+        assert session._timer is None
+
+    run_virtual(main())
+
+
+async def test_a_voice_goes_with_its_sender(session) -> None:
+    first, second = Line(7), Line(8)
+    session.add_sender(first, "a", [7, 70], ())
+    session.add_sender(second, "b", [8], ())
+    assert [session.voice(mid) for mid in ("a", "b", "x")] == [7, 8, 7]
+    session.remove_sender(first)
+    assert [session.voice(mid) for mid in ("a", "b", "x")] == [8, 8, 8]
+
+
+async def test_what_waits_is_what_is_no_sound_that_is_sent(session) -> None:
+    sound = Line(8, "audio")
+    session.add_sender(Line(7), "a", [7], ())
+    session.add_sender(sound, "b", [8], ())
+    assert (session.waits(7), session.waits(8)) == (True, False)
+    session.remove_sender(sound)
+    assert session.waits(8)
+
+
+# -- what the path bears
+
+
+async def test_who_needs_a_fixed_part_gets_nothing_else_and_the_others_share_the_rest() -> None:
+    session = RtpSession(Unprotected, lambda data: None)  # type: ignore[arg-type]
+    sound, pictures = Line(7, "audio", need=40_000), [Line(8, wanted=500_000), Line(9, wanted=200_000)]
+    for sender in (sound, *pictures):
+        session.add_sender(sender, str(sender.ssrc), [sender.ssrc], ())  # type: ignore[arg-type]
+    session.take_remb(340_000, wall_time())
+    assert [sender.estimate for sender in pictures] == [150_000, 150_000]
+    assert not hasattr(sound, "estimate")
+    # enough for the one that could send most, as each gets the same part
+    assert session._wanted() == 40_000 + 2 * 500_000
+    for sender in pictures:
+        sender.wanted = 0
+    assert session._wanted() == 0
+    # what is sent again is taken from what is new
+    session.note_overhead(12_500, wall_time())
+    session.take_remb(340_000, wall_time())
+    assert pictures[0].estimate < 150_000
+
+
+async def test_what_the_other_end_estimates_does_not_count_beside_our_own_estimate(session) -> None:
+    sender = Line(7)
+    session.add_sender(sender, "0", [7], ())
+    session.control = type("Control", (), {"estimate": 500_000})()
+    session.take_remb(100_000, wall_time())
+    assert session.estimate == 500_000
+    assert not hasattr(sender, "estimate")
+
+
+async def test_padding_is_made_by_who_can(session) -> None:
+    first, second = Line(7), Line(8)
+    session.add_sender(first, "a", [7], ())
+    session.add_sender(second, "b", [8], ())
+    assert session._make_padding(100) is None
+    second.padding = b"padding"
+    assert session._make_padding(100) == b"padding"
+
+
+@pytest.mark.parametrize(("number", "used"), [(1, 1), (14, 14), (15, 0)])
+def test_transport_wide_numbers_need_the_short_form_of_extensions(number: int, used: int) -> None:
+    """RFC 8285 section 4.2: 15 is no id there."""
+    extensions = (HeaderExtension(URI_MID, 3), HeaderExtension(URI_TRANSPORT_CC, number))
+    assert transport_cc_id(extensions) == used
+    assert transport_cc_id(extensions[:1]) == 0
+
+
+async def test_the_identifier_of_transport_wide_numbers_may_change(routing) -> None:
+    for number in (4, 5):
+        extension = (HeaderExtension(URI_TRANSPORT_CC, number),)
+        routing.add_sender(Line(7), "0", [7], extension)
+        routing.add_receiver(Heard(), "0", [5], [96], extension)
+        assert routing.control.identifier == number
+        assert routing._arrivals.identifier == number
+        assert routing.state.words[IDENTIFIER] == number
+
+
+def test_packets_that_leave_are_numbered_and_what_arrives_is_told_until_the_end() -> None:
+    async def main() -> None:
+        gone: list[bytes] = []
+        numbered: list[tuple[int, int]] = []
+
+        class Numbering(Readable):
+            def protect(self, packet: bytes, *number: int) -> bytes:
+                numbered.append(number)  # type: ignore[arg-type]
+                return packet
+
+            def protect_parts(self, *parts: Any) -> bytes:
+                numbered.append(parts[-2:])
+                return super().protect_parts(*parts)
+
+        session = RtpSession(Numbering, gone.append)  # type: ignore[arg-type]
+        session.on_connected()
+        extension = (HeaderExtension(URI_TRANSPORT_CC, 4),)
+        session.add_sender(Line(7), "0", [7], extension)  # type: ignore[arg-type]
+        receiver = Heard()
+        session.add_receiver(receiver, "0", [5], [96], extension)  # type: ignore[arg-type]
+        body = b"\xbe\xde\0\1\x41\0\0\0payload"
+        session.send_parts(0x90, 96, 1, 2, 7, body)
+        session.release(HEADER.pack(0x90, 96, 2, 2, 7) + body)
+        # where the number stands in what was given, and which it is
+        assert numbered == [(5, 1), (17, 2)]
+        for number in (1, 2):
+            session.receive(
+                HEADER.pack(0x90, 96, number, 2, 5) + b"\xbe\xde\0\1\x41\0" + bytes((number, 0)) + b"x"
+            )
+        gone.clear()
+        await asyncio.sleep(0.4)
+        assert [data for data in gone if b"\x8f\xcd" in data]  # transport-wide feedback
+        # arrivals of a session that has ended are nobody's
+        session.receive(HEADER.pack(0x90, 96, 3, 2, 5) + b"\xbe\xde\0\1\x41\0\3\0x")
+        session.on_closed()
+        gone.clear()
+        await asyncio.sleep(2)
+        assert gone == []
+
+    run_virtual(main())
