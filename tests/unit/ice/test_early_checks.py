@@ -16,11 +16,14 @@ def test_kept_in_order_and_once() -> None:
     early.note(BASE, ("192.0.2.2", 1), True)
     early.note(BASE, ("192.0.2.2", 1), False)
     early.note(BASE, ("192.0.2.9", 1), True)
-    assert [(c.address, c.use_candidate) for c in early.take()] == [
-        (("192.0.2.2", 1), True),
-        (("192.0.2.3", 1), False),
+    assert early.has(BASE, ("192.0.2.2", 1))
+    assert not early.has(BASE, ("192.0.2.2", 2))
+    assert [(c.base, c.address, c.priority, c.use_candidate) for c in early.take()] == [
+        (BASE, ("192.0.2.2", 1), 7, True),
+        (BASE, ("192.0.2.3", 1), 8, False),
     ]
     assert early.take() == []
+    assert not early.has(BASE, ("192.0.2.2", 1))
 
 
 def test_bounds() -> None:

@@ -257,3 +257,34 @@ def test_what_the_network_says_of_a_path_that_works_is_not_believed() -> None:
     assert pair.is_valid
     assert left.core.route is pair
     assert not pair.exhausted
+
+
+@pytest.mark.parametrize("use_candidate", [True, False])
+def test_a_nomination_that_came_before_the_credentials_counts_when_they_are_there(
+    use_candidate: bool,
+) -> None:
+    """RFC 8445 7.3: such a check is answered at once, and processed when the answer has come."""
+    wire = Wire()
+    side = Side(wire, False)
+    generation = side.start()
+    base = side.base("192.0.2.1", 1)
+    side.offer_base(generation, base)
+    address = ("192.0.2.9", 9)
+    assert generation.admit(wire.now, base, address, 77)
+    generation.on_request(wire.now, base, address, 77, use_candidate)
+    side.core.set_remote(wire.now, new_credentials())
+    (pair,) = generation.checklist.pairs.values()
+    assert pair.wanted is use_candidate
+
+
+def test_pairs_of_a_base_that_is_gone_are_tried_again_after_a_pause() -> None:
+    wire, left, _right, first, _second = connected_pair(addresses=2)
+    selected = left.core.route
+    assert selected is not None
+    gone = next(p.base for p in first.checklist.pairs.values() if p.base is not selected.base)
+    first.lose_base(wire.now, gone)
+    lost = [p for p in first.checklist.pairs.values() if p.base is gone]
+    assert lost
+    assert {p.state for p in lost} == {PairStatus.FAILED}
+    assert {p.retry_at - wire.now for p in lost} == {left.context.settings.retry_interval}
+    assert selected.is_valid

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rtcpeer.ice.pair import Check, Local, Pair, Remote
 from rtcpeer.ice.transactions import Transactions
 from rtcpeer.stun import message as stun
@@ -36,6 +38,44 @@ def test_a_request_is_signed_with_their_password_and_says_our_role():
     request = stun.parse_untrusted(made.make(0.0, pair, nominate=False, probe=False).data)
     assert stun.ICE_CONTROLLED in request.attributes
     assert stun.USE_CANDIDATE not in request.attributes
+
+
+@pytest.mark.parametrize("controlling", [True, False])
+def test_a_request_carries_the_tie_breaker_and_remembers_the_role(controlling: bool) -> None:
+    """RFC 8445 7.1.3: and a role conflict is judged by the role that the request was sent in (7.2.5.1)."""
+    made, pair = transactions(controlling)
+    context = made._context
+    check = made.make(3.0, pair, nominate=False, probe=False)
+    request = stun.parse_untrusted(check.data)
+    role = stun.ICE_CONTROLLING if controlling else stun.ICE_CONTROLLED
+    assert request.attributes[role] == context.tie_breaker.to_bytes(8, "big")
+    assert check.controlling is controlling
+    assert (check.sent_at, check.last_at, check.rto) == (3.0, 3.0, context.settings.check_rto)
+
+
+def test_a_check_that_another_replaced_is_waited_for_from_its_last_transmission() -> None:
+    made, pair = transactions()
+    replaced = made.make(0.0, pair, nominate=False, probe=False)
+    pair.check = made.make(1.0, pair, nominate=False, probe=False)
+    replaced.last_at = 5.0
+    for now, known in ((7.0, True), (11.0, True), (11.1, False)):
+        made.make(now, pair, nominate=False, probe=True)
+        made.forget(now)
+        assert (made.find(answer(replaced)) is replaced) is known
+    assert made.find(answer(pair.check)) is pair.check
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_each_of_several_probes_is_forgotten(answered: bool) -> None:
+    made, pair = transactions()
+    first, second = (made.make(0.0, pair, nominate=False, probe=True) for _ in range(2))
+    if answered:
+        made.take(answer(first))
+    else:
+        made.drop(first)
+    made.forget(6.1)
+    assert made.find(answer(second)) is None
+    assert len(made) == 0
 
 
 def test_only_an_authentic_response_finds_its_check_and_only_once():

@@ -591,6 +591,7 @@ def test_reports_leave_between_half_and_one_and_a_half_of_the_interval_and_go_on
         session.add_sender(sender, "0", [7, 8], ())  # type: ignore[arg-type]
         assert session._timer is None  # not connected yet
         session.on_connected()
+        assert session._timer is not None
         session.add_sender(sender, "0", [7, 8], ())  # type: ignore[arg-type]
         receiver = Receiver(5)
         session.add_receiver(receiver, "0", [5], [], ())  # type: ignore[arg-type]

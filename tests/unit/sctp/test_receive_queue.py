@@ -135,11 +135,12 @@ def test_streams_go_on_behind_the_messages_that_were_given_up() -> None:
     desk = Desk()
     desk.take(BEGIN + 2, WHOLE, stream=0x0102, sequence=0x0104, body=b"later")
     desk.take(BEGIN + 3, WHOLE, stream=0x0202, sequence=1, body=b"also")
+    desk.take(BEGIN + 4, WHOLE, stream=0x0102, sequence=0x0106, body=b"not yet")
     assert desk.messages == []
-    skipped = b"\1\2\1\3" + b"\2\2\0\0"
+    skipped = b"\1\2\1\3" + b"\2\2\0\0" + b"\1\2\1"  # and one that is cut off
     assert desk.queue.take_forward_tsn_untrusted((BEGIN + 1).to_bytes(4) + skipped)
     assert desk.messages == [(0x0102, 53, b"later"), (0x0202, 53, b"also")]
-    assert desk.queue.cumulative == BEGIN + 3
+    assert desk.queue.cumulative == BEGIN + 4
 
 
 def test_what_cannot_become_whole_any_more_is_not_kept() -> None:
@@ -234,6 +235,7 @@ def test_what_is_acknowledged_at_once_though_it_is_alone(why: str) -> None:
     sack = desk.end()
     assert sack is not None
     assert sack.cumulative == BEGIN + {"behind a gap": -1, "fills a gap": 1}.get(why, 0)
+    assert sack.gaps == ([(2, 2)] if why == "behind a gap" else [])
 
 
 def test_after_the_end_nothing_is_acknowledged() -> None:

@@ -179,6 +179,7 @@ def test_what_was_never_sent_cannot_be_acknowledged(path, gaps):
 
     assert path.acknowledge(cumulative, gaps) is False
     assert path.queue.outstanding == 3
+    assert path.acknowledge(FIRST - 1, [(1, 1), (3, 4)]) is False
     assert path.acknowledge(FIRST, [(1, 2)]) is True
     assert path.acknowledge(FIRST - 1) is False  # older than what is known
 
@@ -929,6 +930,7 @@ def test_three_packets_behind_it_are_enough(path):
     path.sack()
 
     assert tsns(path.packets) == [FIRST]
+    path.acknowledge(FIRST + 2)
     assert path.queue.window.recovery_end is not None
     path.acknowledge(FIRST + 3)
     assert path.queue.window.recovery_end is None
