@@ -156,11 +156,7 @@ class IceSettings:
             if not any(value is word or (isinstance(value, str) and value == word) for word in allowed):
                 raise TypeError(f"IceSettings: {name} is one of {allowed}, not {value!r}")
         for name in _NUMBERS:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise TypeError(f"IceSettings: {name} is a number, not {value!r}")
-            if not value >= 0:
-                raise RTCRangeError(f"IceSettings: {name} is not negative, as {value!r} is")
+            check_setting(f"IceSettings: {name}", getattr(self, name))
         if isinstance(self.bind_addresses, str):
             raise TypeError(
                 f"IceSettings: bind_addresses is a tuple of addresses, not {self.bind_addresses!r}"
@@ -171,6 +167,19 @@ class IceSettings:
                 raise RTCRangeError(
                     f"IceSettings: port_range is (first, last) within 1 to 65535, not {self.port_range!r}"
                 )
+
+
+def check_setting(name: str, value: object) -> None:
+    """Refuse what is no number of zero or more: for settings that are times or bounds.
+
+    Raises:
+        TypeError: it is no number.
+        RTCRangeError: it is negative, or NaN.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} is a number, not {value!r}")
+    if not value >= 0:
+        raise RTCRangeError(f"{name} is not negative, as {value!r} is")
 
 
 # The words that a setting may be.

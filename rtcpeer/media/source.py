@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
-from rtcpeer.aio import TaskSet, wall_time
+from rtcpeer.aio import TaskSet, can_run, wall_time
 from rtcpeer.media.aiortc_adapter import MediaStreamError
 from rtcpeer.media.frame_queue import FrameQueue
 
@@ -126,7 +126,7 @@ class TrackSubscription:
         self._source.remove(self)
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        if self._waiter is not None and can_run(self._waiter):
             self._waiter.set_result(None)
 
 

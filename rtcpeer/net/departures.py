@@ -31,6 +31,8 @@ class _Turn:
         if loop is None:
             return
         if not self._full:
+            if loop.is_closed():
+                return  # nothing leaves any more
             loop.call_soon(self._end, loop)
         self._full.append(departures)
 

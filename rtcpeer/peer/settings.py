@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import field
 
-from rtcpeer.ice.settings import IceSettings
+from rtcpeer.ice.settings import IceSettings, check_setting
 from rtcpeer.net.network import Network
 from rtcpeer.records import record
 
@@ -31,3 +31,11 @@ class PeerSettings:
     max_message_size: int = 262144
     max_picture_size: tuple[int, int] = (4096, 2304)
     max_data_channels: int = 1024
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.ice, IceSettings):
+            raise TypeError(f"PeerSettings: ice is an IceSettings, not {self.ice!r}")
+        for name in ("close_timeout", "max_message_size", "max_data_channels"):
+            check_setting(f"PeerSettings: {name}", getattr(self, name))
+        for side in self.max_picture_size:
+            check_setting("PeerSettings: max_picture_size", side)

@@ -149,3 +149,21 @@ async def test_a_system_clock_that_is_set_moves_nothing(offset, monkeypatch):
 
 def test_wall_time_is_that_of_the_system():
     assert wall_time() == pytest.approx(time.time(), abs=600)
+
+
+def test_tasks_of_a_loop_that_was_closed_are_left_where_they_are() -> None:
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)  # a task that never ends is what this is about
+    tasks = TaskSet("somebody")
+
+    async def begin() -> None:
+        tasks.start(asyncio.sleep(60))
+
+    loop.run_until_complete(begin())
+    loop.close()
+    gone = tasks.cancel()
+
+    async def wait() -> None:
+        await gone
+
+    asyncio.run(wait())

@@ -148,3 +148,16 @@ def test_loops_that_have_ended_are_let_go() -> None:
     ended = asyncio.run(main())
     gc.collect()
     assert ended() is None
+
+
+def test_what_is_sent_when_the_loop_was_closed_is_dropped() -> None:
+    sent: list[bytes] = []
+
+    async def begin() -> Departures:
+        return Departures(sent.append, lambda *_: None)
+
+    loop = asyncio.new_event_loop()
+    departures = loop.run_until_complete(begin())
+    loop.close()
+    departures.take(b"goodbye")
+    assert sent == []
