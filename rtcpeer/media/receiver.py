@@ -50,6 +50,8 @@ logger = logging.getLogger(__name__)
 
 # A second key frame is not asked for sooner than this after the first.
 PLI_INTERVAL = 0.3
+# How long a gap of pictures may last beside two round trips, and at most, in seconds
+ANSWER_MARGIN, ANSWER_TIME_MAX = 0.1, 2.0
 # Frames that wait for the decoder: more means that it is too slow.
 DECODE_QUEUE_MAX = 60
 # Streams of one section (an SSRC change, simulcast); older ones are forgotten.
@@ -530,12 +532,15 @@ class MediaReceiver:
         session = self._session
         if session is None:
             return
+        # over a satellite an answer takes longer than gaps last elsewhere; two tries are worth their time
+        answer_time = min(2 * (session.round_trip() or 0.0) + ANSWER_MARGIN, ANSWER_TIME_MAX)
         dues: list[float] = []
         for stream in list(self._streams.values()):
             buffer = stream.buffer
             if not isinstance(buffer, FrameBuffer):
                 continue
             buffer.skipped = False
+            buffer.wait = max(self._wait, answer_time)
             frames = buffer.expire(now)
             if buffer.lost:
                 self._on_gap_given_up(stream, buffer, now)

@@ -139,6 +139,25 @@ async def test_it_is_repeated_by_the_round_trip():
     await receiver.end()
 
 
+async def test_over_a_satellite_the_answer_is_waited_for():
+    session = Session(0.6)
+    receiver = await begin(session)
+    receiver.take(12, 6000, start=True)
+    receiver.take(14, 6000, end=True)
+    await asyncio.sleep(0.65)
+    receiver.take(15, 9000, start=True, end=True)
+    receiver.take(13, 6000)
+    assert receiver.frames == 3
+    assert not session.plis
+    # and no longer than that
+    receiver.take(17, 15000, start=True, end=True)
+    await asyncio.sleep(1.2)
+    assert not session.plis
+    await asyncio.sleep(0.2)
+    assert len(session.plis) == 1
+    await receiver.end()
+
+
 async def test_tries_are_bounded_where_a_gap_is_waited_for_long():
     session = Session()
     receiver = await begin(session)
