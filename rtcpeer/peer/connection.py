@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from rtcpeer import webidl
 from rtcpeer.aio import Closing
@@ -105,7 +105,7 @@ class RTCPeerConnection(PeerConnectionEvents):
     keep it, as in browsers. What is still open when the loop has ended is collected with a ResourceWarning.
     """
 
-    event_types = ("addstream",)
+    event_types: ClassVar[Sequence[str]] = ("addstream",)
 
     onnegotiationneeded: handler[Event] = handler("negotiationneeded")
     onicecandidate: handler[RTCPeerConnectionIceEvent] = handler("icecandidate")
