@@ -19,18 +19,16 @@ class Reception:
     """The numbers that a stream lacks.
 
     Attributes:
-        given_up: how many never came.
         skipped: whether numbers were left out since this was last set to False.
     """
 
-    __slots__ = ("_highest", "_missing", "_requests", "given_up", "skipped")
+    __slots__ = ("_highest", "_missing", "_requests", "skipped")
 
     def __init__(self) -> None:
         self._highest: int | None = None
         # number -> when it was missed
         self._missing: dict[int, float] = {}
         self._requests = PacketRequests()
-        self.given_up: int = 0
         self.skipped: bool = False
 
     @property
@@ -55,7 +53,6 @@ class Reception:
                 self._missing[lost] = now
             while len(self._missing) > MISSING_MAX:
                 del self._missing[next(iter(self._missing))]
-                self.given_up += 1
 
     def wanted(self, now: float, round_trip: float | None = None) -> list[int]:
         """The numbers to ask for now, in order; empty as long as the last time is too recent."""
@@ -78,5 +75,4 @@ class Reception:
         old = [number for number, since in self._missing.items() if now - since > LIFETIME]
         for number in old:
             del self._missing[number]
-        self.given_up += len(old)
         return bool(old)

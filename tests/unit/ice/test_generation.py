@@ -288,3 +288,66 @@ def test_pairs_of_a_base_that_is_gone_are_tried_again_after_a_pause() -> None:
     assert {p.state for p in lost} == {PairStatus.FAILED}
     assert {p.retry_at - wire.now for p in lost} == {left.context.settings.retry_interval}
     assert selected.is_valid
+
+
+def test_who_controls_is_not_told_by_the_other_side_what_to_use() -> None:
+    wire, left, _right, first, _second = connected_pair(addresses=2)
+    nominated = first.nominated
+    other = next(p for p in first.checklist.pairs.values() if p is not nominated)
+    before = other.requests_received
+    first.on_request(wire.now, other.base, other.address, 99, True)
+    left.core.tick(wire.now)
+    assert first.nominated is nominated
+    assert not other.wanted
+    assert other.requests_received == before + 1
+
+
+def test_what_is_counted_and_kept_of_a_pair_while_it_is_asked() -> None:
+    wire, left, _right, _first, _second = connected_pair()
+    pair = left.core.route
+    assert pair is not None
+    since, asked = pair.first_valid_at, pair.consent_requests_sent
+    pair.exhausted = True
+    wire.run(20)
+    assert pair.first_valid_at == since
+    assert pair.consent_requests_sent > asked
+    assert not pair.exhausted
+
+
+def test_a_role_conflict_about_a_pair_that_works_does_not_end_it() -> None:
+    """RFC 8445 7.2.5.1: the check is sent again, in the other role."""
+    wire, left, _right, first, _second = connected_pair()
+    pair = left.core.route
+    assert pair is not None
+    first._send_check(wire.now, pair, probe=True)
+    sent = left.bases[0].sent[-1][1]
+    answer(wire, left, first, sent, stun.BINDING_ERROR, stun.error_code(487, "Role Conflict"), pair.address)
+    assert pair.is_valid
+    assert left.core.role == "controlled"
+    assert first.checklist.next_pair(None) is pair or pair.check is not None
+
+
+def test_requests_that_nobody_answers_are_not_kept() -> None:
+    wire, _left, _right, first, _second = connected_pair()
+    wire.dark |= {("192.0.2.2", 2000)}
+    wire.run(25)
+    assert not first.failed
+    assert all(wire.now - check.sent_at <= 8 for check in first._checks._open.values())
+
+
+def test_the_best_of_the_others_are_asked_when_the_selected_pair_is_quiet() -> None:
+    """Each by its server's permission, and no more than a few."""
+    wire, left, _right, first, _second = connected_pair(addresses=4)
+    valid = [p for p in first.checklist.pairs.values() if p is not first.selected]
+    for pair in valid:
+        first.checklist.settle(pair, PairStatus.SUCCEEDED)
+    for each in left.bases:
+        each.sent.clear()
+        each.prepared.clear()
+    best = sorted(valid, key=lambda pair: pair.preference, reverse=True)[:8]
+    assert len(best) < len(valid)
+    first.look_for_backups(wire.now)
+    asked = [(each, address) for each in left.bases for _at, _data, address in each.sent]
+    assert len(asked) == 8
+    assert {(pair.base, pair.address) for pair in best} == set(asked)
+    assert {(each, address) for each in left.bases for address in each.prepared} >= set(asked)

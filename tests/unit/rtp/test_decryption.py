@@ -222,3 +222,20 @@ def test_a_run_needs_packets_and_time():
         watch.note_failure(ssrc, 101.0)
     assert len(watch.runs) == 64
     assert watch.failed == RUN_PACKETS + 1002
+
+
+def test_the_run_that_goes_on_longest_counts_and_the_oldest_makes_room():
+    watch = DecryptionWatch()
+    for ssrc, since in ((1, 0.0), (2, 2.0)):
+        for number in range(RUN_PACKETS):
+            watch.note_failure(ssrc, since + number * RUN_SECONDS / (RUN_PACKETS - 1))
+    assert watch.failing_for(4.0) == 4.0
+    for ssrc in range(100, 100 + 62):
+        watch.note_failure(ssrc, 4.0)
+    # all places are taken: a known stream goes on, and the first one goes for a new one
+    watch.note_failure(2, 4.0)
+    assert set(watch.runs) >= {1, 2}
+    watch.note_failure(500, 4.0)
+    assert 1 not in watch.runs
+    assert {2, 500} <= set(watch.runs)
+    assert watch.failing_for(4.0) == 2.0
