@@ -27,7 +27,6 @@ from rtcpeer.media.dtmf import TonePlayer
 from rtcpeer.media.encoded_sending import EncodedSending, EncodedSource
 from rtcpeer.media.encoding import EncodedPayloads, EncodeRequest
 from rtcpeer.media.encoding_group import KEYFRAME_INTERVAL, EncodingGroup
-from rtcpeer.media.estimate_follower import EstimateFollower
 from rtcpeer.media.frame_queue import SOUND_SECONDS
 from rtcpeer.media.receiver import MediaReceiver
 from rtcpeer.media.relaying import Relay
@@ -89,7 +88,6 @@ class MediaSender:
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
         self._failures: set[str] = set()
-        self._estimate = EstimateFollower()
         self._share: int | None = None
         self._tones: TonePlayer | None = None
         self._source = SourceNumbers()
@@ -534,7 +532,6 @@ class MediaSender:
     def on_estimate(self, bitrate: int) -> None:
         """Implements `rtp.session.RtpSender.on_estimate`."""
         self._share = bitrate
-        self._estimate.note(bitrate, wall_time())
         relay = self.forwarding.relay
         if relay is not None:
             relay.on_estimate(bitrate)
@@ -587,7 +584,7 @@ class MediaSender:
         if track is None or stream not in self._streams:
             return
         encoding, source = stream.packets.encoding, TrackSource.of(track)
-        bitrate = self._estimate.value if self.kind == "video" else None
+        bitrate = self._share if self.kind == "video" else None
         estimate = None if bitrate is None else bitrate // active
         enabled = bool(getattr(track, "enabled", True))
         group = stream.join(source, estimate)

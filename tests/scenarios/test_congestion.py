@@ -112,14 +112,16 @@ async def rate_over(seconds, *sources):
     ]
 
 
+@pytest.mark.parametrize("seed", [1, 2])
 @scenario
-async def test_a_bottleneck_is_used_and_its_queue_is_short_and_so_after_a_drop_and_its_return(scene):
+async def test_a_bottleneck_is_used_and_its_queue_is_short_and_so_after_a_drop_and_its_return(scene, seed):
     async with contextlib.AsyncExitStack() as stack:
         sender, receiver = scene.network.add_host("sender"), scene.network.add_host("receiver")
         path = Bottleneck(sender.link._up)
         path.set(1e6)
         await stack.enter_async_context(running(path.watch()))
         source = await connect(scene, stack, sender, receiver)
+        source.chance, source.unsteady = random.Random(seed), 0.1 * seed
         assert source.sender.estimate is None
         await asyncio.sleep(10)
         (rate,) = await rate_over(10, source)
@@ -133,11 +135,11 @@ async def test_a_bottleneck_is_used_and_its_queue_is_short_and_so_after_a_drop_a
 
         path.set(300e3)
         await asyncio.sleep(10)
-        # over several rises and falls: 0.81 of the path is usual; the buffer holds three packets now, and what was
-        # lost is sent again first
-        (rate,) = await rate_over(20, source)
-        assert 0.7 * 300e3 <= rate <= 300e3
+        # the buffer holds three packets now, and what was lost is sent again first: of forty runs the least was 0.76
+        (rate,) = await rate_over(10, source)
+        assert 0.75 * 300e3 <= rate <= 300e3
         assert path.longest(scene.now() - 10) < 0.15
+        assert max(estimate for at, estimate in source.estimates if at > scene.now() - 10) < 1.2 * 300e3
         path.set(1e6)
         await asyncio.sleep(10)
         (rate,) = await rate_over(5, source)
@@ -159,10 +161,10 @@ async def test_two_flows_share(scene, bits):
         second = await connect(scene, stack, senders[1], receiver)
         # cameras that kept step would hardly share: one of them would find the buffer full each time
         first.unsteady = second.unsteady = 0.2
-        await asyncio.sleep(40)
+        await asyncio.sleep(20)
         rates = await rate_over(40, first, second)
-        # 1.3 on average; of a hundred runs two or three are above 2
-        assert max(rates) < 2.5 * min(rates)
+        # 1.2 on average
+        assert max(rates) < 2 * min(rates)
         assert 0.75 * bits <= sum(rates) <= bits
         assert path.longest(scene.now() - 40) < 0.15
 

@@ -16,7 +16,13 @@ from rtcpeer.media import aiortc_adapter
 from rtcpeer.media.video import annexb
 from rtcpeer.media.video.bits import BitReader
 from rtcpeer.media.video.h264_levels import HIGH, HIGH_444, limits_of, macroblocks
-from rtcpeer.media.video.pictures import PAYLOAD_MAX, PictureDecoder, PictureEncoder, threads_for
+from rtcpeer.media.video.pictures import (
+    BITRATE_MAX,
+    PAYLOAD_MAX,
+    PictureDecoder,
+    PictureEncoder,
+    threads_for,
+)
 from rtcpeer.values import Codec
 
 _FULL_COLOUR = (
@@ -41,6 +47,12 @@ _SLICE_OPTIONS: dict[str, dict[str, str]] = {
     "h264_qsv": {"max_slice_size": str(PAYLOAD_MAX)},
     "libopenh264": {"max_nal_size": str(PAYLOAD_MAX)},
 }
+# No key frames that nobody asked for.
+_X264_LIVE = "scenecut=0"
+# The buffer of the rate control, in seconds of the most that an encoder may be changed to: it cannot be changed itself.
+_BUFFER = 0.2
+# An encoder is opened for so many times the bitrate, as that cannot rise beyond what it was opened for.
+_HEADROOM = 2
 _SEQUENCE_PARAMETERS = 7
 # Section 7.3.2.1.1: profiles whose parameter sets say more of colours and scaling
 _WITH_CHROMA_FORMAT = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
@@ -148,22 +160,23 @@ class H264Encoder(PictureEncoder):
 
     def options(self, width: int, height: int, bitrate: int) -> dict[str, str]:
         """Implements `PictureEncoder.options`."""
-        options = {
+        return {
             "preset": "veryfast",
             "tune": "zerolatency",
             "forced-idr": "1",
             "level": str(self._limits.level),
             "maxrate": str(bitrate),
-            "bufsize": str(bitrate),
+            "bufsize": str(int(_BUFFER * bitrate)),
             "threads": str(threads_for(width, height)),
+            "x264-params": self._x264_parameters(),
         }
-        parameters = self._x264_parameters()
-        if parameters:
-            options["x264-params"] = parameters
-        return options
+
+    def ceiling(self, bitrate: int) -> int:
+        """Implements `PictureEncoder.ceiling`: x264 changes a constant bitrate at run time, but not its buffer."""
+        return min(self.bitrate_limit, max(BITRATE_MAX, _HEADROOM * bitrate))
 
     def _x264_parameters(self) -> str:
-        parts = [] if self._is_high else [_X264_BASELINE]
+        parts = [_X264_LIVE] if self._is_high else [_X264_LIVE, _X264_BASELINE]
         if self._is_single:
             parts.append(f"slice-max-size={PAYLOAD_MAX}")
         return ":".join(parts)
@@ -172,8 +185,7 @@ class H264Encoder(PictureEncoder):
         """Implements `PictureEncoder.foreign_options`."""
         name = self.implementation
         if name == self.coder:
-            parameters = self._x264_parameters()
-            return {"x264-params": parameters} if parameters else {}
+            return {"x264-params": self._x264_parameters()}
         options = dict(_SLICE_OPTIONS.get(name, ())) if self._is_single else {}
         if name.endswith("_amf"):
             options["profile"] = "high" if self._is_high else "constrained_baseline"

@@ -1,8 +1,8 @@
 """Encoders and decoders of pictures on libav, for the codecs that aiortc has not: what they have in common.
 
-An encoder takes a frame and gives payloads, in one step and without delay; when its size or bitrate changes,
-a new one of libav's takes its place, which begins with a key frame. Its time is its own and only goes forward,
-whatever the times of the frames do.
+An encoder takes a frame and gives payloads, in one step and without delay. When its size changes, a new one takes its
+place, which begins with a key frame; so it is for the bitrate where the library cannot change it at run time (SVT-AV1
+and x265 through libav, registered encoders). Its time is its own and only goes forward, whatever those of frames do.
 Owns: contexts of libav. Never: how a codec's payloads look (each codec's module knows).
 """
 
@@ -23,6 +23,7 @@ from av.video.frame import PictureType
 from rtcpeer.errors import OperationError
 from rtcpeer.media import aiortc_adapter
 from rtcpeer.media.scheduling import ordinary_scheduling
+from rtcpeer.media.video.libvpx import LibvpxEncoder
 from rtcpeer.media.video.registered import RegisteredEncoder
 
 CLOCK_RATE = 90000
@@ -34,11 +35,13 @@ FRAMERATE = 30
 BITRATE_DEFAULT = 500_000
 BITRATE_MIN = 100_000
 BITRATE_MAX = 2_500_000
-# A new encoder begins with a key frame, which costs ten others, and just when there is too little for it. So it follows
-# an estimate at once only where that has changed by much, and by less than that only so many ticks after the last one;
-# meanwhile pictures are left out (`frame_budget`) where too much is made.
+# Where a new bitrate needs a new encoder: that begins with a key frame, which costs ten others, and just when there is
+# too little for it. So it follows an estimate at once only where that has changed by much, and by less than that only
+# so many ticks after the last one, or with a key frame that is asked for; meanwhile pictures are left out
+# (`frame_budget`) where too much is made.
 _DOWN_AT_ONCE, _UP_AT_ONCE = 0.7, 1.5
 _DOWN, _UP, _BITRATE_INTERVAL = 0.9, 1.25, 2 * CLOCK_RATE
+_DOWN_WITH_KEY, _UP_WITH_KEY = 0.95, 1.05
 # Steps of a track's time beyond this (in ticks) are a new time line.
 _STEP_MAX = 5 * CLOCK_RATE
 # The largest picture that is sent, in either orientation: what receivers decode, in hardware too; ours by default.
@@ -48,7 +51,7 @@ _SCALE_STEP = 0.99
 # A registered encoder that has given nothing for so many pictures does not work.
 _SWALLOWED_MAX = 30
 # No picture needs key frames that nobody asked for.
-_KEYFRAME_DISTANCE = 30_000
+KEYFRAME_DISTANCE = 30_000
 
 
 def threads_for(width: int, height: int) -> int:
@@ -68,6 +71,10 @@ def ticks(pts: int | None, time_base: fractions.Fraction | None) -> int:
     if pts is None or time_base is None:
         raise ValueError("a picture needs pts and time_base")
     return int(pts * time_base * CLOCK_RATE)
+
+
+PictureContext = VideoCodecContext | LibvpxEncoder
+"""What encodes pictures of one size: libav's or libvpx itself."""
 
 
 class PictureEncoder(ABC):
@@ -93,8 +100,10 @@ class PictureEncoder(ABC):
         self.warning: OperationError | None = None
         # pictures that the registered encoder has taken since it gave something
         self._swallowed = 0
-        self._codec: VideoCodecContext | None = None
+        self._codec: PictureContext | None = None
         self._bitrate = self.bitrate_default
+        # what the bitrate of the encoder in use can be changed to; 0: it cannot be changed
+        self._ceiling = 0
         # what `_fit` found for a size; pictures of one track have one
         self._fitted: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
         # the encoder's own time line, which only ever goes forward
@@ -115,6 +124,17 @@ class PictureEncoder(ABC):
 
     def adapt(self, codec: VideoCodecContext) -> None:  # noqa: B027 - most have none
         """Further settings of a context that is about to be opened."""
+
+    def ceiling(self, bitrate: int) -> int:
+        """The most that one of libav's contexts, opened for a bitrate, can be changed to; 0: it cannot be changed.
+
+        The context is opened for that most, so the options are those for it.
+        """
+        return 0
+
+    def open_libvpx(self, width: int, height: int, bitrate: int) -> LibvpxEncoder | None:
+        """An encoder of libvpx itself, if it has this codec and can be called from here."""
+        return None
 
     def picture_format(self, frame: VideoFrame) -> str:
         """The pixel format in which a frame is encoded."""
@@ -177,7 +197,7 @@ class PictureEncoder(ABC):
             codec is None
             or (codec.width, codec.height, codec.pix_fmt)
             != (picture.width, picture.height, picture.format.name)
-            or self._has_new_bitrate(codec)
+            or not self._follows(codec, force_keyframe)
         ):
             codec = self._codec = self._open(picture)
             self._source, self._time = None, 0
@@ -196,12 +216,18 @@ class PictureEncoder(ABC):
             raise OperationError(f"it has taken {self._swallowed} pictures and given none")
         return []
 
-    def _has_new_bitrate(self, codec: VideoCodecContext) -> bool:
-        """Whether the bitrate has changed so much that it is worth a new encoder."""
-        change = self._bitrate / (codec.bit_rate or 1)
-        if not _DOWN_AT_ONCE <= change <= _UP_AT_ONCE:
+    def _follows(self, codec: PictureContext, is_forced: bool) -> bool:
+        """Have the encoder aim at the present bitrate; False where that is worth a new one."""
+        if isinstance(codec, LibvpxEncoder) or self._bitrate <= self._ceiling:
+            if codec.bit_rate != self._bitrate:
+                codec.bit_rate = self._bitrate
             return True
-        return self._time >= _BITRATE_INTERVAL and not _DOWN <= change <= _UP
+        change = self._bitrate / (codec.bit_rate or 1)
+        if is_forced and not _DOWN_WITH_KEY <= change <= _UP_WITH_KEY:
+            return False
+        if not _DOWN_AT_ONCE <= change <= _UP_AT_ONCE:
+            return False
+        return self._time < _BITRATE_INTERVAL or _DOWN <= change <= _UP
 
     def _fall_back(self, registered: RegisteredEncoder, reason: Exception) -> None:
         """Use our own encoder from now on."""
@@ -239,18 +265,24 @@ class PictureEncoder(ABC):
                 return sides[0], sides[1]
             scale *= _SCALE_STEP
 
-    def _open(self, picture: VideoFrame) -> VideoCodecContext:
+    def _open(self, picture: VideoFrame) -> PictureContext:
         registered = self.registered
+        bitrate, self._ceiling = self._bitrate, 0
+        if registered is None:
+            direct = self.open_libvpx(picture.width, picture.height, bitrate)
+            if direct is not None:
+                return direct
+            self._ceiling = self.ceiling(bitrate)
         codec = CodecContext.create(self.implementation, "w")
         assert isinstance(codec, VideoCodecContext)
         codec.width, codec.height = picture.width, picture.height
         codec.pix_fmt = picture.format.name
-        codec.bit_rate = self._bitrate
+        codec.bit_rate = self._ceiling or bitrate
         codec.time_base = TIME_BASE
         codec.framerate = fractions.Fraction(FRAMERATE, 1)
-        codec.gop_size = _KEYFRAME_DISTANCE
+        codec.gop_size = KEYFRAME_DISTANCE
         if registered is None:
-            codec.options = self.options(picture.width, picture.height, self._bitrate)
+            codec.options = self.options(picture.width, picture.height, self._ceiling or bitrate)
             self.adapt(codec)
         else:
             codec.options = {**self.foreign_options(), **dict(registered.options)}
@@ -258,9 +290,10 @@ class PictureEncoder(ABC):
         # not by the first picture: SVT-AV1 raises the priority of every thread that it sees when it is opened
         with ordinary_scheduling():
             codec.open()
+        codec.bit_rate = bitrate
         return codec
 
-    def _encode(self, codec: VideoCodecContext, picture: VideoFrame, is_forced: bool) -> list[Packet[Any]]:
+    def _encode(self, codec: PictureContext, picture: VideoFrame, is_forced: bool) -> list[Packet[Any]]:
         """Encode on the encoder's own time line; the frame is as before afterwards, it may be the user's."""
         pts, time_base = picture.pts, picture.time_base
         try:

@@ -10,7 +10,14 @@ from av.frame import Frame
 from av.video.codeccontext import VideoCodecContext
 
 from rtcpeer.media import aiortc_adapter
-from rtcpeer.media.video.pictures import PictureDecoder, PictureEncoder
+from rtcpeer.media.video import libvpx
+from rtcpeer.media.video.pictures import (
+    FRAMERATE,
+    KEYFRAME_DISTANCE,
+    TIME_BASE,
+    PictureDecoder,
+    PictureEncoder,
+)
 
 # Payloads with the descriptor; above it stand at most 96 bytes of RTP, SRTP, UDP and IPv6.
 _PAYLOAD_MAX = 1300
@@ -18,6 +25,9 @@ _PAYLOAD_MAX = 1300
 _EXTENDED, _STARTS, _HAS_PICTURE_ID, _LONG_ID = 0x80, 0x10, 0x80, 0x8000
 _DESCRIPTOR_SIZE = 4
 _START_CODE = b"\x9d\x01\x2a"
+_QUANTIZER = 2, 56
+# Libvpx's presets for conversation: the faster the lower.
+_CPU_USED, _NOISE_SENSITIVITY = -6, 4
 
 
 def picture_size(data: bytes) -> tuple[int, int] | None:
@@ -70,19 +80,38 @@ class Vp8Encoder(PictureEncoder):
             # with the same rate as least and most, the rate is constant
             "minrate": str(bitrate),
             "maxrate": str(bitrate),
-            "cpu-used": "-6",
+            "cpu-used": str(_CPU_USED),
             "deadline": "realtime",
             "lag-in-frames": "0",
-            "noise-sensitivity": "4",
+            "noise-sensitivity": str(_NOISE_SENSITIVITY),
             "overshoot-pct": "15",
             "undershoot-pct": "100",
             "partitions": "0",
             "static-thresh": "1",
         }
 
+    def open_libvpx(self, width: int, height: int, bitrate: int) -> libvpx.LibvpxEncoder | None:
+        """Implements `PictureEncoder.open_libvpx`."""
+        return libvpx.open_encoder(
+            "vp8",
+            size=(width, height),
+            bitrate=bitrate,
+            quantizer=_QUANTIZER,
+            threads=_threads(width * height),
+            key_distance=KEYFRAME_DISTANCE,
+            time_base=TIME_BASE,
+            duration=TIME_BASE.denominator // FRAMERATE,
+            controls={
+                libvpx.CPU_USED: _CPU_USED,
+                libvpx.NOISE_SENSITIVITY: _NOISE_SENSITIVITY,
+                libvpx.STATIC_THRESHOLD: 1,
+                libvpx.TOKEN_PARTITIONS: 0,
+            },
+        )
+
     def adapt(self, codec: VideoCodecContext) -> None:
         """Implements `PictureEncoder.adapt`."""
-        codec.qmin, codec.qmax = 2, 56
+        codec.qmin, codec.qmax = _QUANTIZER
         codec.thread_count = _threads(codec.width * codec.height)
 
     def packetize(self, data: bytes) -> list[bytes]:

@@ -13,8 +13,17 @@ from typing import ClassVar
 from av.frame import Frame
 
 from rtcpeer.media import aiortc_adapter
+from rtcpeer.media.video import libvpx
 from rtcpeer.media.video.bits import BitReader
-from rtcpeer.media.video.pictures import PAYLOAD_MAX, PictureDecoder, PictureEncoder, threads_for
+from rtcpeer.media.video.pictures import (
+    FRAMERATE,
+    KEYFRAME_DISTANCE,
+    PAYLOAD_MAX,
+    TIME_BASE,
+    PictureDecoder,
+    PictureEncoder,
+    threads_for,
+)
 
 # The first octet of the descriptor (RFC 9628 section 4.2)
 _PICTURE_ID, _INTER, _LAYERS, _FLEXIBLE, _BEGIN, _END, _STRUCTURE = 0x80, 0x40, 0x20, 0x10, 0x08, 0x04, 0x02
@@ -25,6 +34,10 @@ _RESOLUTION = 0x10
 _REFERENCES_MAX = 3
 _LAYERS_MAX = 8
 _SYNC_CODE, _RGB = 0x498342, 7
+# Libvpx's for conversation: the fastest preset, and bits where a picture is renewed
+_CPU_USED, _AQ_MODE = 8, 3
+# All but lossless pictures
+_QUANTIZER = 2, 63
 
 
 def packetize(data: bytes, picture_id: int, *, is_key: bool, size: tuple[int, int]) -> list[bytes]:
@@ -226,7 +239,7 @@ class Vp9Encoder(PictureEncoder):
         rate = str(bitrate)
         return {
             "deadline": "realtime",
-            "cpu-used": "8",
+            "cpu-used": str(_CPU_USED),
             "lag-in-frames": "0",
             # equal: constant bitrate, over a second
             "minrate": rate,
@@ -234,10 +247,24 @@ class Vp9Encoder(PictureEncoder):
             "bufsize": rate,
             "undershoot-pct": "100",
             "overshoot-pct": "15",
-            "aq-mode": "3",
+            "aq-mode": str(_AQ_MODE),
             "row-mt": "1",
             "threads": str(threads_for(width, height)),
         }
+
+    def open_libvpx(self, width: int, height: int, bitrate: int) -> libvpx.LibvpxEncoder | None:
+        """Implements `PictureEncoder.open_libvpx`."""
+        return libvpx.open_encoder(
+            "vp9",
+            size=(width, height),
+            bitrate=bitrate,
+            quantizer=_QUANTIZER,
+            threads=threads_for(width, height),
+            key_distance=KEYFRAME_DISTANCE,
+            time_base=TIME_BASE,
+            duration=TIME_BASE.denominator // FRAMERATE,
+            controls={libvpx.CPU_USED: _CPU_USED, libvpx.AQ_MODE: _AQ_MODE, libvpx.ROW_MT: 1},
+        )
 
     def packetize(self, data: bytes) -> list[bytes]:
         """Implements `PictureEncoder.packetize`."""

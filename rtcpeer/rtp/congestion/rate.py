@@ -18,9 +18,13 @@ DECREASE = 0.85
 # Growth per second: until the first queue, after one, and when none was seen for a while.
 GROWTH_START, GROWTH, GROWTH_FAST = 2.0, 1.08, 1.3
 FAST_AFTER = 2.5
-# Near what a path bore, no more than this part per second.
-STEP_MAX = 0.2
-# A queue that does not grow any more is given time to drain when it is longer than this, in seconds.
+# What arrives while a queue grows is what the path bears now, if it is beyond these parts of what it bore.
+CAPACITY_LOW, CAPACITY_HIGH = 0.85, 1.15
+# Near what a path bore, no more than this part per second. The step grows by itself for each second without a queue: as
+# much for all flows of a path, which makes them equal, and little enough to be seen before it is too much, as a queue is
+# seen about a second late.
+STEP_MAX, ACCELERATION = 0.15, 1.0
+# The longer the queue, in seconds, the slower the growth; when it is longer than this, none until it has drained.
 QUEUE_MAX = 0.04
 # One that grows is longer than this even for the first packet of a picture.
 OVER_MIN = 0.01
@@ -139,7 +143,7 @@ class RateEstimate:
         elif self._is_over or now - self._low_at > STANDING_TIME:
             self._decrease(measured, now, round_trip)
         elif self.trend.usage is not Usage.UNDER and queue < QUEUE_MAX:
-            self._increase(measured, now, elapsed, round_trip)
+            self._increase(measured, now, elapsed * (1 - queue / QUEUE_MAX), round_trip)
         self.value = min(RATE_MAX, max(RATE_MIN, self.value))
         if self._loss_limit is not None:
             self.value = max(RATE_MIN, min(self.value, self._loss_limit))
@@ -152,7 +156,12 @@ class RateEstimate:
         self._has_queued = True
         self._decreased_at = self._low_at = now
         self._capacity_at = now
-        self._capacity = measured if self._capacity is None else 0.7 * self._capacity + 0.3 * measured
+        capacity = self._capacity
+        # what is far off is no noise: the path is another one now
+        if capacity is None or not CAPACITY_LOW * capacity < measured < CAPACITY_HIGH * capacity:
+            self._capacity = measured
+        else:
+            self._capacity = 0.7 * capacity + 0.3 * measured
         self.value = min(self.value, DECREASE * measured)
 
     def _increase(self, measured: float, now: float, elapsed: float, round_trip: float) -> None:
@@ -162,7 +171,7 @@ class RateEstimate:
         if value >= limit:
             return
         capacity = self._capacity
-        if capacity is not None and measured > 1.15 * capacity:
+        if capacity is not None and measured > CAPACITY_HIGH * capacity:
             capacity = self._capacity = None
         if capacity is not None and now - self._capacity_at < REMEMBERED and measured < LIMITED * value:
             # less is sent than the path bears: nothing would tell that it is too much, but a probe
@@ -173,9 +182,9 @@ class RateEstimate:
             value *= GROWTH_START**elapsed
         elif capacity is not None and value > 0.8 * capacity and quiet < QUIET:
             # half a packet per response time (section 5.5), and more the longer no queue was seen, or fast paths would
-            # be shared after minutes only; all flows grow alike, which makes them equal
+            # be shared after minutes only
             step = max(4000.0, 4800 / (0.1 + round_trip))
-            value += max(step, min(step * (1 + 4 * quiet), STEP_MAX * value)) * elapsed
+            value += min(step * (1 + ACCELERATION * quiet), STEP_MAX * value) * elapsed
         elif quiet > FAST_AFTER:
             value *= GROWTH_FAST**elapsed
         else:
@@ -199,7 +208,7 @@ class RateEstimate:
         self.value = min(RATE_MAX, found.rate)
         if found.is_full:
             self._capacity, self._has_queued, self._capacity_at = found.rate, True, now
-        elif self._capacity is not None and found.rate > 1.15 * self._capacity:
+        elif self._capacity is not None and found.rate > CAPACITY_HIGH * self._capacity:
             self._capacity = None
         return True
 

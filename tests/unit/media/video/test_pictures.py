@@ -9,19 +9,20 @@ from av.error import FFmpegError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rtcpeer.errors import OperationError
 from rtcpeer.media import aiortc_adapter
 from rtcpeer.media.codecs import payload_format
 from rtcpeer.media.encoding import EncodeRequest, StreamEncoder
 from rtcpeer.media.frames import is_keyframe
 from rtcpeer.media.scheduling import ordinary_scheduling
-from rtcpeer.media.video import choice
+from rtcpeer.media.video import choice, libvpx
 from rtcpeer.media.video.pictures import BITRATE_MAX, BITRATE_MIN, ticks
 from rtcpeer.values import Codec
 from tests.unit.media.video.pictures import luma, picture
 
 HIGH = Codec("video/H264", 90000, None, (("profile-level-id", "64001f"),))
 HIGH_444 = Codec("video/H264", 90000, None, (("profile-level-id", "F4001F"),))
-VP9, AV1, H265 = (Codec(f"video/{name}", 90000) for name in ("VP9", "AV1", "H265"))
+VP8, VP9, AV1, H265 = (Codec(f"video/{name}", 90000) for name in ("VP8", "VP9", "AV1", "H265"))
 CODECS = [VP9, AV1, H265, HIGH]
 
 
@@ -58,7 +59,7 @@ def test_one_picture_in_one_out(codec):
     assert keys == [0, 6]
 
 
-@pytest.mark.parametrize("codec", CODECS, ids=names)
+@pytest.mark.parametrize("codec", [VP8, *CODECS], ids=names)
 def test_size_and_bitrate_may_change(codec):
     encoder = choice.make_encoder(codec)
     keys = []
@@ -78,8 +79,9 @@ def test_size_and_bitrate_may_change(codec):
         assert encoder.size == size
         keys.append(encoder.is_key)
 
-    # a little more is not worth a new encoder
-    assert keys == [True, False, True, True, True]
+    # where it needs a new encoder, a little more is not worth one
+    changes = codec not in (VP8, VP9, HIGH)
+    assert keys == [True, False, changes, True, changes]
     assert encoder.target_bitrate == BITRATE_MIN
     encoder.target_bitrate = 1 << 40
     assert encoder.target_bitrate == BITRATE_MAX
@@ -87,14 +89,43 @@ def test_size_and_bitrate_may_change(codec):
     assert encoder.target_bitrate == BITRATE_MAX * 2
 
 
-def test_an_estimate_that_goes_up_and_down_costs_few_key_frames():
-    encoder, keys = choice.make_encoder(Codec("video/VP8", 90000)), []
+def noisy(number: int, chance: random.Random, width: int = 320, height: int = 240) -> av.VideoFrame:
+    """A picture that costs something at any bitrate."""
+    frame = picture(number, width, height)
+    plane = frame.planes[0]
+    lines = bytearray(plane.buffer_size)
+    lines[:] = bytes((128,)) * len(lines)
+    lines[: len(lines) // 5] = bytes(96 + value % 64 for value in chance.randbytes(len(lines) // 5))
+    plane.update(bytes(lines))
+    return frame
 
-    def run(pictures, bitrate):
+
+@pytest.mark.parametrize("codec", [VP8, VP9, HIGH], ids=names)
+def test_the_bitrate_follows_an_estimate_without_key_frames(codec):
+    """From half to twice as much and far down, in a leap and in steps, as congestion control does."""
+    encoder, chance = choice.make_encoder(codec), random.Random(1)
+    keys, number = 0, 0
+    for bitrate in (400_000, 800_000, 150_000, 400_000):
+        sizes = []
+        for step in range(40):
+            encoder.target_bitrate = int(bitrate * (1 - 0.01 * (step % 10)))
+            payloads, _ = encoder.encode(noisy(number, chance))
+            sizes.append(8 * sum(map(len, payloads)))
+            keys += encoder.is_key
+            number += 1
+        # at 30 a second
+        assert 0.6 * bitrate < 1.5 * sum(sizes[20:]) < 1.4 * bitrate
+    assert keys == 1
+
+
+def test_where_it_needs_a_new_encoder_an_estimate_that_goes_up_and_down_costs_few_key_frames():
+    encoder, keys = choice.make_encoder(H265), []
+
+    def run(pictures, bitrate, forced=()):
         begun = len(keys)
         for number in range(begun, begun + pictures):
             encoder.target_bitrate = bitrate(number - begun)
-            encoder.encode(picture(number, 64, 48))
+            encoder.encode(picture(number, 64, 48), number - begun in forced)
             keys.append(encoder.is_key)
         return sum(keys[begun:])
 
@@ -108,6 +139,53 @@ def test_an_estimate_that_goes_up_and_down_costs_few_key_frames():
     assert run(1, lambda _number: 500_000) == 1
     assert run(30, lambda _number: 430_000) == 0
     assert run(60, lambda _number: 430_000) == 1
+    # a key frame that comes anyway brings the new bitrate along
+    assert run(30, lambda _number: 460_000, forced={5}) == 1
+    assert encoder._codec.bit_rate == 460_000
+
+
+@pytest.mark.parametrize("codec", [VP8, VP9], ids=names)
+def test_pictures_of_libvpx_itself_are_decoded(codec):
+    encoder, decoder = choice.make_encoder(codec), make_decoder(codec)
+    for number in range(6):
+        payloads, timestamp = encoder.encode(picture(number, 130, 98, grey=180), number == 3)
+        assert encoder.is_key is (number in (0, 3))
+        (frame,), _ = through(decoder, codec, payloads, timestamp)
+        assert (frame.width, frame.height) == (130, 98)
+        assert abs(luma(frame, 129, 97) - 180) < 12
+    assert isinstance(encoder._codec, libvpx.LibvpxEncoder)
+
+
+@pytest.mark.parametrize("codec", [VP8, VP9], ids=names)
+@pytest.mark.parametrize("reason", ["not found", "another version"])
+def test_where_libvpx_cannot_be_called_libav_does_it(codec, reason, monkeypatch):
+    if reason == "not found":
+        monkeypatch.setattr(libvpx, "_library", lambda: None)
+    else:
+        monkeypatch.setattr(libvpx, "_VERSIONS", (7,))
+    encoder, decoder = choice.make_encoder(codec), make_decoder(codec)
+    keys = []
+    for number, bitrate in enumerate([500_000, 500_000, 900_000, 900_000]):
+        encoder.target_bitrate = bitrate
+        payloads, timestamp = encoder.encode(picture(number))
+        assert through(decoder, codec, payloads, timestamp)[0]
+        keys.append(encoder.is_key)
+    assert keys == [True, False, True, False]
+    assert not isinstance(encoder._codec, libvpx.LibvpxEncoder)
+
+
+def test_what_libvpx_refuses_is_told_and_the_next_picture_has_a_new_encoder(monkeypatch):
+    encoder = choice.make_encoder(VP8)
+    encoder.encode(picture(0))
+    held = encoder._codec
+    monkeypatch.setattr(held, "_check", lambda _code: libvpx.LibvpxEncoder._check(5))
+    with pytest.raises(OperationError, match="libvpx cannot encode: its error 5"):
+        encoder.encode(picture(1))
+    monkeypatch.undo()
+    payloads, _ = encoder.encode(picture(2))
+    assert payloads
+    assert encoder.is_key
+    assert encoder._codec is not held
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=names)

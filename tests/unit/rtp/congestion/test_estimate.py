@@ -38,6 +38,25 @@ def test_a_bottleneck_that_narrows_is_found_and_so_is_its_return() -> None:
     assert flow.throughput(path.now - 3, path.now) > 0.75e6
 
 
+@pytest.mark.parametrize("rate", [300e3, 1e6])
+def test_it_hardly_overshoots_what_the_path_bears(rate: float) -> None:
+    """A queue is seen late: near what the path bore, the growth until then has to be small."""
+    path = Path(1e6)
+    flow = Flow(path)
+    path.flows = [flow]
+    path.run(8)
+    path.rate = rate
+    path.run(12)
+    seen = []
+    for _ in range(90):
+        # ten pictures each
+        path.run(0.3301)
+        seen.append((flow.control.estimate or 0) / rate)
+    assert max(seen) < 1.1
+    assert sum(seen) / len(seen) > 0.85
+    assert path.delay(path.now - 30) < 0.08
+
+
 @pytest.mark.parametrize("rate", [1e6, 2e6])
 @pytest.mark.parametrize("later", [5, 10])
 def test_two_flows_share(rate: float, later: int) -> None:
