@@ -148,7 +148,7 @@ class LibvpxEncoder:
     @property
     def bit_rate(self) -> int:
         """What it aims at, in bit/s. It can be changed at any time, without a key frame."""
-        return self._configuration.bitrate * 1000
+        return int(self._configuration.bitrate) * 1000
 
     @bit_rate.setter
     def bit_rate(self, value: int) -> None:
@@ -176,7 +176,7 @@ class LibvpxEncoder:
             made = found.contents
             if made.kind == _FRAME_PACKET and made.sz:
                 packet: Packet[Any] = Packet(ctypes.string_at(made.buf, made.sz))
-                packet.pts, packet.time_base = picture.pts, picture.time_base
+                packet.pts = picture.pts
                 packet.is_keyframe = bool(made.flags & _IS_KEY)
                 packets.append(packet)
         return packets

@@ -20,9 +20,9 @@ GROWTH_START, GROWTH, GROWTH_FAST = 2.0, 1.08, 1.3
 FAST_AFTER = 2.5
 # What arrives while a queue grows is what the path bears now, if it is beyond these parts of what it bore.
 CAPACITY_LOW, CAPACITY_HIGH = 0.85, 1.15
-# Near what a path bore, no more than this part per second. The step grows by itself for each second without a queue: as
-# much for all flows of a path, which makes them equal, and little enough to be seen before it is too much, as a queue is
-# seen about a second late.
+# Near what a path bore, no more than this part per second. The step grows by itself for each second without a queue:
+# as much for all flows of a path, which makes them equal, and little enough to be seen before it is too much, as a
+# queue is seen about a second late.
 STEP_MAX, ACCELERATION = 0.15, 1.0
 # The longer the queue, in seconds, the slower the growth; when it is longer than this, none until it has drained.
 QUEUE_MAX = 0.04
@@ -87,6 +87,7 @@ class RateEstimate:
         "_decreased_at",
         "_has_queued",
         "_is_over",
+        "_long_at",
         "_loss_at",
         "_loss_limit",
         "_lost",
@@ -111,6 +112,8 @@ class RateEstimate:
         self._decreased_at = 0.0
         # when the queue was short
         self._low_at = 0.0
+        # when the queue was half of what ends the growth
+        self._long_at = 0.0
         # what arrived when a queue was seen: near this, growth is slow
         self._capacity: float | None = None
         self._capacity_at: float = 0.0
@@ -136,6 +139,8 @@ class RateEstimate:
         queue = self.trend.take_shortest()
         if queue < STANDING:
             self._low_at = now
+        if queue > QUEUE_MAX / 2:
+            self._long_at = now
         # packets of one picture that queue behind each other look like a queue that grows, for a moment
         self._is_over = self.trend.usage is Usage.OVER and queue > OVER_MIN
         if now < self._shadow_until:
@@ -184,7 +189,8 @@ class RateEstimate:
             # half a packet per response time (section 5.5), and more the longer no queue was seen, or fast paths would
             # be shared after minutes only
             step = max(4000.0, 4800 / (0.1 + round_trip))
-            value += min(step * (1 + ACCELERATION * quiet), STEP_MAX * value) * elapsed
+            since = now - max(self._decreased_at, self._long_at)
+            value += min(step * (1 + ACCELERATION * since), STEP_MAX * value) * elapsed
         elif quiet > FAST_AFTER:
             value *= GROWTH_FAST**elapsed
         else:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
-# Of an estimate. What is new gets the rest of it (`PART_MAX`): together no more than the path bears, or repeating what a
-# full path has lost keeps it full.
+# Of an estimate. What is new gets the rest of it (`PART_MAX`): together no more than the path bears, or repeating what
+# a full path has lost keeps it full.
 SHARE = 0.5
 # What may be sent again at once, in seconds of that, and at least, in bytes.
 BURST_TIME, BURST_MIN = 0.25, 2500.0
