@@ -148,6 +148,8 @@ class EncodedSending:
             ssrc = stream.packets.encoding.ssrc
             if self.kind == "video" and ssrc in self._waiting:
                 if not is_key:
+                    # it may make them on demand only, and the other end, which gets nothing, demands none
+                    source.request_keyframe()
                     continue
                 self._waiting.discard(ssrc)
             if stream.format is not form:

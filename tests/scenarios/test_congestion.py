@@ -147,6 +147,30 @@ async def test_a_bottleneck_is_used_and_its_queue_is_short_and_so_after_a_drop_a
         assert path.longest(scene.now() - 5) < 0.15
 
 
+@pytest.mark.parametrize("seconds", [5, 20, 40])
+@scenario
+async def test_after_an_outage_the_path_is_used_again_within_seconds(scene, seconds):
+    """What was lost meanwhile is no congestion, and a source that makes key frames on demand is asked for one."""
+    async with contextlib.AsyncExitStack() as stack:
+        sender, receiver = scene.network.add_host("sender"), scene.network.add_host("receiver")
+        path = Bottleneck(sender.link._up)
+        path.set(1e6)
+        source = await connect(scene, stack, sender, receiver)
+        await asyncio.sleep(10)
+        sender.link.up.down = sender.link.down.down = True
+        await asyncio.sleep(seconds)
+        sender.link.up.down = sender.link.down.down = False
+        await stack.enter_async_context(running(path.watch()))
+        if seconds < 30:
+            await asyncio.sleep(1)
+            assert source.sender.estimate > 0.5e6
+        # (consent has expired after 40 s: a check finds the path within 3 s)
+        await asyncio.sleep(3 if seconds < 30 else 7)
+        (rate,) = await rate_over(4, source)
+        assert 0.75e6 <= rate <= 1e6
+        assert path.longest(scene.now() - 8) < 0.15
+
+
 # at 1 Mbit/s the shares differ by a factor of 1.2 on average; the steps of a fast path are so small beside it that
 # shares drift, and take a while to meet
 @pytest.mark.parametrize(("bits", "settle", "most"), [(1e6, 20, 2), (6e6, 40, 2.5)])

@@ -197,6 +197,13 @@ class RateEstimate:
             value *= GROWTH**elapsed
         self.value = min(value, max(limit, self.value))
 
+    def begin_anew(self) -> None:
+        """Nothing was heard of the path for long: it may be another one, and is found out as at the beginning."""
+        if self.value is not None:
+            self.value = min(self.value, START)
+        self._has_queued, self._capacity, self._loss_limit = False, None, None
+        self._lost = self._told = 0
+
     def expect_probe(self, until: float) -> None:
         """A probe is sent: the queue that it may make until then says nothing of what is sent beside it."""
         self._shadow_until = until

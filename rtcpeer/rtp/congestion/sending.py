@@ -20,6 +20,8 @@ _WRAP = feedback.TICKS_PER_REFERENCE << 24
 _ROUND_TRIP = 0.2
 # An estimate without feedback for so long, in seconds, says nothing any more.
 _LIFETIME = 5.0
+# Where feedback stops for so long while something is sent, in seconds, there was no path: it comes four times a second.
+_OUTAGE = 1.0
 # How long the queue that a probe makes may last, in seconds.
 _SHADOW = 0.4
 
@@ -48,6 +50,7 @@ class SendControl:
         "_probe",
         "_probe_from",
         "_reference",
+        "_resumed_at",
         "_round_trip",
         "_sent",
         "_words",
@@ -72,6 +75,8 @@ class SendControl:
         self.identifier = identifier
         self._estimate = RateEstimate()
         self._heard_at = 0.0
+        # when feedback came again after an outage
+        self._resumed_at = 0.0
         self._clock = clock
         self._round_trip = _ROUND_TRIP
         # the last reference of the other end's clock, in ticks on an endless line; None before the first
@@ -163,7 +168,11 @@ class SendControl:
             self.malformed += 1
             return
         now, estimate = self.now(), self._estimate
-        self._heard_at = now
+        silence, self._heard_at = now - self._heard_at, now
+        if silence > _OUTAGE:
+            self._resumed_at = now
+            if silence > _LIFETIME:
+                estimate.begin_anew()
         reference = self._unwrap(told.reference)
         trend, throughput = estimate.trend, estimate.throughput
         lost = acknowledged = size = 0
@@ -171,7 +180,9 @@ class SendControl:
         probe = self._probe
         for sent_at, length, arrival in self._sent.take(told):
             if arrival is None:
-                lost += 1
+                self.lost += 1
+                # what an outage has swallowed says nothing of what the path bears
+                lost += sent_at > self._resumed_at
                 continue
             acknowledged += 1
             size += length
@@ -183,7 +194,6 @@ class SendControl:
             elif trend.add(sent_at, arrived):
                 throughput.add(size, arrived)
                 size = 0
-        self.lost += lost
         self.acknowledged += acknowledged
         if not acknowledged:
             return
