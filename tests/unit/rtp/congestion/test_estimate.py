@@ -73,6 +73,28 @@ def test_two_flows_share(rate: float, later: int) -> None:
     assert 0.7 * rate < sum(shares) <= rate
 
 
+@pytest.mark.parametrize(("seconds", "least"), [(2, 0.8), (8, 0.45)])
+def test_what_an_outage_has_swallowed_is_no_congestion(seconds: float, least: float) -> None:
+    """After a long one the estimate begins anew, and not at the floor."""
+    path = Path(1e6)
+    flow = Flow(path)
+    path.flows = [flow]
+    path.run(10)
+    before = flow.control.estimate or 0
+    path.buffer = -1.0
+    path.run(seconds)
+    path.buffer = 0.1
+    seen = []
+    for _ in range(3):
+        path.run(0.33)
+        seen.append((flow.control.estimate or 0) / before)
+    assert flow.control.lost > 50
+    assert min(seen) > least
+    path.run(4)
+    path.run(4)
+    assert flow.throughput(path.now - 4, path.now) > 0.75e6
+
+
 def test_loss_alone_lowers_it() -> None:
     estimate = RateEstimate()
     estimate.value = 1e6
