@@ -147,7 +147,7 @@ class LibvpxEncoder:
 
     @property
     def bit_rate(self) -> int:
-        """What it aims at, in bit/s. It can be changed at any time, without a key frame."""
+        """The bitrate that it aims at, in bit/s. It can be changed at any time, without a key frame."""
         return int(self._configuration.bitrate) * 1000
 
     @bit_rate.setter

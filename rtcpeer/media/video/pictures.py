@@ -74,7 +74,7 @@ def ticks(pts: int | None, time_base: fractions.Fraction | None) -> int:
 
 
 PictureContext = VideoCodecContext | LibvpxEncoder
-"""What encodes pictures of one size: libav's or libvpx itself."""
+"""An encoder of pictures of one size: libav's or libvpx itself."""
 
 
 class PictureEncoder(ABC):
