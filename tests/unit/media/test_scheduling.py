@@ -52,7 +52,7 @@ def run(program: str) -> str:
         [sys.executable, "-c", _BEGIN + textwrap.dedent(program)],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
