@@ -164,9 +164,8 @@ def _check_section(session: SdpSession, media: Media) -> None:
     """Transport attributes and payload types of one section that is not rejected."""
     group = session.bundle_of(media.mid)
     follower = group is not None and group.mids[0] != media.mid
-    source = media
-    if media.ice is None and (follower or media.bundle_only):
-        source = described_by(session, media.mid or "") or media
+    # whichever section of a bundle has them, they are those of its one transport (RFC 9143 7.1.3)
+    source = described_by(session, media.mid or "") or media
     if source.ice is None or not source.ice.ufrag or not source.ice.pwd:
         raise _bad(f"section {media.mid!r} has no ice-ufrag and ice-pwd")
     if _UFRAG.fullmatch(source.ice.ufrag) is None or _PWD.fullmatch(source.ice.pwd) is None:

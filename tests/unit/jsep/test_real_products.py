@@ -37,7 +37,16 @@ def session_level(text: str, *starts: str) -> str:
     return "".join([*kept[:first], *moved, *kept[first:]])
 
 
+def without_transport(text: str, section: int) -> str:
+    """The text whose section has no lines about ICE and DTLS."""
+    head, *sections = re.split(r"^(?=m=)", text, flags=re.M)
+    sections[section] = re.sub(r"^a=(ice|fingerprint|setup).*\r\n", "", sections[section], flags=re.M)
+    return "".join([head, *sections])
+
+
 TAKEN = {
+    "the tagged section of a bundle without transport attributes": lambda t: without_transport(t, 0),
+    "another section of a bundle without transport attributes": lambda t: without_transport(t, 1),
     "o= with numbers of any length": lambda t: re.sub(
         r"^o=- \d+ \d+", "o=- " + "9" * 5000 + " " + "1" * 30, t, flags=re.M
     ),
