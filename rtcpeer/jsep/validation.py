@@ -40,6 +40,7 @@ def complete(session: SdpSession, offer: SdpSession | None, previous: SdpSession
         offer: what this answers; then sections without a mid have the mid of the offered one.
         previous: the remote description before; a section of a later offer without a mid is still the same section.
     """
+    session = _without_remains(session)
     if offer is not None:
         session = _rejected_as_offered(session, offer)
     if any(m.bundle_only for m in session.media):
@@ -83,6 +84,21 @@ def _with_bundle_only_settled(session: SdpSession, media: Media, *, answer: bool
     if session.bundle_of(media.mid) is None:
         return replace(media, bundle_only=False)
     return replace(media, bundle_only=False, port=media.port or 9) if answer else media
+
+
+def _without_remains(session: SdpSession) -> SdpSession:
+    """The description in which a section that has a port, and nothing else that a transport needs, is rejected.
+
+    Firefox leaves a stopped section out of its bundle, inactive and without ICE, as it does with rejected ones; an ICE
+    restart in the same offer writes the port of the transport that the section had into it (seen in 153).
+    """
+    media = [
+        replace(m, port=0, candidates=())
+        if m.port and m.ice is None and m.direction is Direction.INACTIVE and session.bundle_of(m.mid) is None
+        else m
+        for m in session.media
+    ]
+    return session if media == list(session.media) else replace(session, media=tuple(media))
 
 
 def _rejected_as_offered(session: SdpSession, offer: SdpSession) -> SdpSession:

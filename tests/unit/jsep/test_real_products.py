@@ -153,6 +153,50 @@ def test_port_zero_outside_the_group_of_an_answer_is_rejected() -> None:
     assert a.state.transceiver(video) is None
 
 
+def remains(text: str, mid: str, port: int) -> str:
+    """The text whose section has gone from the bundle; what Firefox leaves of it has no ICE."""
+    head, *sections = re.split(r"^(?=m=)", text, flags=re.M)
+    index = next(i for i, section in enumerate(sections) if f"a=mid:{mid}\r\n" in section)
+    kind = sections[index][2:7]
+    sections[index] = (
+        f"m={kind} {port} UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 192.0.2.2\r\na=inactive\r\na=mid:{mid}\r\n"
+        "a=rtpmap:96 VP8/90000\r\n"
+    )
+    return re.sub(rf"(BUNDLE.*?) {mid}\b", r"\1", "".join([head, *sections]))
+
+
+@pytest.mark.parametrize("port", [0, 9, 51176])
+def test_a_section_that_was_stopped_and_keeps_a_port_is_rejected(port: int) -> None:
+    a, b = pair()
+    a.want_data()
+    a.track("video", "s")
+    negotiate(a, b)
+    a.track("audio", "s")
+    b.remote(SdpType.OFFER, remains(a.local(), "0", port))
+    answer = b.local()
+    assert re.findall(r"^m=(\w+ \d+)", answer, re.M) == ["video 0", "application 9", "audio 9"]
+    assert [(t.mid, t.current_direction) for t in b.state.transceivers] == [("2", "recvonly")]
+    assert len(b.state.transports) == 1
+
+
+def test_in_an_answer_too_a_section_with_no_more_than_a_port_is_rejected() -> None:
+    a, b = pair()
+    a.want_data()
+    video = a.track("video", "s")
+    b.remote(SdpType.OFFER, a.local())
+    a.remote(SdpType.ANSWER, remains(b.local(), "0", 51176))
+    assert a.state.transceiver(video) is None
+    assert a.state.data is not None
+
+
+def test_a_live_section_without_ice_is_refused() -> None:
+    a, b = pair()
+    a.want_data()
+    a.track("video", "s")
+    with pytest.raises(InvalidAccessError, match="section '0' has no ice-ufrag"):
+        b.remote(SdpType.OFFER, remains(a.local(), "0", 51176).replace("a=inactive", "a=sendonly"))
+
+
 def test_end_of_candidates_at_session_level_is_for_all() -> None:
     b = Peer("b")
     b.remote(SdpType.OFFER, offer_text().replace("t=0 0\r\n", "t=0 0\r\na=end-of-candidates\r\n"))
