@@ -1,37 +1,28 @@
 """MediaReceiver: packets of one media section become frames of one remote track.
 
-Packets come straight from the socket callback. Whole frames are decoded by the pool of `workers`, one at a
-time and in order, and only while somebody reads the track; a picture that cannot be decoded without a lost
-one is not decoded, and a key frame is asked for.
-Owns: streams by SSRC, the decoder, feedback. Never: the track's life (the peer ends it).
+Packets come straight from the socket callback, wait in the buffer of their stream, and leave it as whole frames, which
+go to `delivery`. What is missing is asked for again, or a key frame in its place.
+Owns: parameters, streams by SSRC, feedback. Never: decodes, ends the track (the peer does).
 """
 
-# Longer than 600 lines: packets, repairs, decoding and feedback all change the same streams.
+# Longer than 600 lines: packets, repairs and feedback all change the same streams.
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-
-from av import AudioFrame
-from av.error import FFmpegError
-from av.frame import Frame
 
 from rtcpeer.aio import Gone, wall_time
 from rtcpeer.dtls.transport import DtlsTransport
 from rtcpeer.media.codecs import DECODED_AUDIO, PayloadFormat, payload_format
-from rtcpeer.media.decoding import DecodeJob, StreamDecoder
+from rtcpeer.media.delivery import PICTURE_MAX, FrameDelivery
 from rtcpeer.media.depacketizer import RedDepacketizer
 from rtcpeer.media.encoded_frames import EncodedFrameReader
-from rtcpeer.media.encoded_receiving import EncodedReceiving, ReceivedFrame
-from rtcpeer.media.frames import is_keyframe
+from rtcpeer.media.encoded_receiving import EncodedReceiving
 from rtcpeer.media.tapping import ReceiverTap
 from rtcpeer.media.track import RemoteTrack
-from rtcpeer.media.video import choice
-from rtcpeer.media.workers import CoderStuckError, Workers
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.congestion.receive_side import RemoteBitrateEstimator
 from rtcpeer.rtp.contributing_sources import ContributingSources, RtpSource
@@ -44,7 +35,6 @@ from rtcpeer.rtp.playout import Playout, SoundPlayout
 from rtcpeer.rtp.session import RtpSession, transport_cc_id
 from rtcpeer.rtp.sound_buffer import Loss, SoundBuffer
 from rtcpeer.rtp.source import Source
-from rtcpeer.rtp.timeline import TrackTimeline
 
 logger = logging.getLogger(__name__)
 
@@ -52,21 +42,10 @@ logger = logging.getLogger(__name__)
 PLI_INTERVAL = 0.3
 # How long a gap of pictures may last beside two round trips, and at most, in seconds
 ANSWER_MARGIN, ANSWER_TIME_MAX = 0.1, 2.0
-# Frames that wait for the decoder: more means that it is too slow.
-DECODE_QUEUE_MAX = 60
 # Streams of one section (an SSRC change, simulcast); older ones are forgotten.
 STREAMS_MAX = 16
 # No packet for this long: the source gives nothing.
 SILENCE = 5.0
-# Of several streams of one section (simulcast, a new SSRC) one is shown; another one when it has been silent
-# for this long.
-SWITCH_AFTER = 0.5
-# The largest picture that is decoded, if nobody says otherwise; in either orientation.
-PICTURE_MAX = (4096, 2304)
-# A sender whose pictures are too large is not asked for another key frame sooner than this.
-OVERSIZED_PAUSE = 5.0
-# Before another decoder takes the place of one that hangs, and longer each time: each costs a thread.
-STUCK_PAUSE, STUCK_PAUSE_MAX = 5.0, 300.0
 
 
 class MediaReceiver:
@@ -87,7 +66,6 @@ class MediaReceiver:
         self, kind: str, sink: RemoteTrack, *, name: str = "", picture_max: tuple[int, int] = PICTURE_MAX
     ) -> None:
         self.kind = kind
-        self._picture_max = max(picture_max), min(picture_max)
         self._target: float | None = None
         self._playout = Playout(self._take_frame)
         self._sound = SoundPlayout(self._take_frame, self._take_loss)
@@ -100,29 +78,26 @@ class MediaReceiver:
         # retransmission SSRC -> media SSRC
         self._repairs: dict[int, int] = {}
         self._streams: dict[int, InboundStream] = {}
-        # the SSRC whose frames the track gets
-        self._shown: int | None = None
-        self._timeline = TrackTimeline()
         self._heard = ContributingSources()
         self._estimator: RemoteBitrateEstimator | None = None
         self._flowing = False
         self._stopped = False
-        self._decoder = StreamDecoder(picture_max[0] * picture_max[1])
-        self._queue: deque[DecodeJob] = deque()
-        self._decoding: asyncio.Future[list[Frame]] | None = None
-        # how often a decoder hung, and until when none is used since
-        self._hangs = 0
-        self._decode_from = 0.0
-        self._workers = Workers()
         # forwards what arrives; made when somebody wants that
         self._tap: ReceiverTap | None = None
         # runs while a packet of a picture is missing
         self._repair_timer: asyncio.TimerHandle | None = None
         self.reads: bool = True
         self._watchers: list[Callable[[], None]] = []
-        # frames were read without being decoded: decoding begins with a key frame
-        self._decoder_idle = False
-        self.encoded: EncodedReceiving = EncodedReceiving(kind, self._deliver, self.request_keyframe)
+        self._frames = FrameDelivery(
+            kind,
+            sink,
+            need_keyframe=self._need_keyframe,
+            send_pli=self._send_pli,
+            request_keyframe=self.request_keyframe,
+            picture_max=picture_max,
+            name=name,
+        )
+        self.encoded: EncodedReceiving = self._frames.encoded
         sink.set_control(self)
 
     # -- what the peer calls -----------------------------------------------------------------------
@@ -160,7 +135,7 @@ class MediaReceiver:
         if parameters is None:
             self._flowing = False
             self._stop_repairing()
-            self._queue.clear()
+            self._frames.clear()
             self._playout.clear()
             self._sound.clear()
             for stream in self._streams.values():
@@ -170,8 +145,9 @@ class MediaReceiver:
             self._formats = {f.payload_type: f for f in formats}
             self._unwrapper = RedDepacketizer(self._formats, parameters.header_extensions)
             announced = [source.ssrc for source in parameters.sources]
-            if announced and self._shown not in announced:
-                self._shown = None
+            shown = self._frames.shown
+            if announced and shown is not None and shown.ssrc not in announced:
+                self._frames.hide(shown)
             for source in parameters.sources:
                 if source.rtx_ssrc is not None:
                     self._repairs[source.rtx_ssrc] = source.ssrc
@@ -229,6 +205,7 @@ class MediaReceiver:
     def set_sink(self, sink: RemoteTrack) -> None:
         """Give the frames to another track from now on: to one that outlives the connection it came with."""
         self._sink = sink
+        self._frames.set_sink(sink)
         sink.set_control(self)
         sink.on_flow(self._flowing)
         self.on_demand()
@@ -268,10 +245,7 @@ class MediaReceiver:
             self._session.remove_receiver(self)
         if self._tap is not None:
             self._tap.close()
-        self._queue.clear()
-        self._workers.release()
-        ending = self.encoded.stop()
-        return Gone(ending if self._decoding is None else [*ending, self._decoding])
+        return Gone(self._frames.stop())
 
     def read_encoded(self) -> EncodedFrameReader:
         """Read encoded frames from the next key frame on, which is asked for; see `EncodedFrameReader`."""
@@ -397,9 +371,11 @@ class MediaReceiver:
 
     def on_bye(self, ssrc: int) -> None:
         """Implements `rtp.session.RtpReceiver.on_bye`: the track is muted, not ended (webrtc-pc 5.3)."""
-        if ssrc == self._shown:
-            self._shown = None
-        if ssrc in self._streams and self._flowing:
+        stream = self._streams.get(ssrc)
+        if stream is None:
+            return
+        self._frames.hide(stream)
+        if self._flowing:
             self._flowing = False
             self._sink.on_flow(False)
 
@@ -438,6 +414,7 @@ class MediaReceiver:
         if len(self._streams) >= STREAMS_MAX:
             oldest = min(self._streams.values(), key=lambda s: s.last_packet_at)
             del self._streams[oldest.ssrc]
+            self._frames.hide(oldest)
             if self._tap is not None:
                 self._tap.forget(oldest.ssrc)
         stream = InboundStream(ssrc, self._new_buffer(form.clock_rate), form.clock_rate)
@@ -573,8 +550,8 @@ class MediaReceiver:
             if now - stream.last_packet_at > buffer.wait:
                 self._send_pli(stream, now)
             self._repair(now)
-        wants = self._sink.wants_frames() or self.encoded.is_read
-        if stream.needs_keyframe and stream.pli_at and wants and stream.ssrc == self._shown:
+        is_read = stream is self._frames.shown and self._frames.is_wanted
+        if stream.needs_keyframe and stream.pli_at and is_read:
             self._need_keyframe(stream, now)
 
     def _need_keyframe(self, stream: InboundStream, now: float) -> None:
@@ -633,175 +610,15 @@ class MediaReceiver:
     # -- frames ------------------------------------------------------------------------------------
 
     def _take_loss(self, stream: InboundStream, loss: Loss, now: float) -> None:
-        """Sound that was lost: something takes its place, so that it is no hole."""
         form = self._formats.get(stream.payload_type)
-        # nothing is made up for who does not listen, nor before anything was heard
-        if form is None or not form.is_media or stream.needs_keyframe or stream.ssrc != self._shown:
-            return
-        if not self._sink.wants_frames() or len(self._queue) >= DECODE_QUEUE_MAX:
-            return
-        time = self._timeline.map(stream.ssrc, loss.timestamp, stream.clock_rate, now)
-        self._queue.append(DecodeJob(stream, form, b"", time, is_key=False, lost=loss.ticks))
-        if self._decoding is None:
-            self._decode_next()
+        if form is not None and form.is_media:
+            self._frames.take_loss(stream, form, loss, now)
 
     def _take_frame(self, stream: InboundStream, frame: EncodedFrame, now: float) -> None:
         form = self._formats.get(frame.packets[0].payload_type)
         stream.frames_received += 1
-        if form is None or not form.is_media:
-            return
-        for packet in frame.packets:
-            if packet.turns is not None:
-                stream.turns = packet.turns
-        if not self._is_shown(stream, now):
-            stream.needs_keyframe = True
-            stream.rendering.interrupt()
-            return
-        encoded = self.encoded
-        if not self._sink.wants_frames() and not encoded.is_read:
-            stream.needs_keyframe = True
-            stream.rendering.interrupt()
+        if form is not None and form.is_media and not self._frames.take(stream, form, frame, now):
             self.reads = self._tap is None
-            return
-        try:
-            data = choice.depacketize(form.name, [p.payload for p in frame.packets if p.payload])
-        except ValueError as exc:
-            logger.debug("%s cannot read a frame: %s", self._name, exc)
-            data = b""
-        received = ReceivedFrame(stream, form, data, stream.presentation, stream.turns, frame)
-        if encoded.transform is not None and data:
-            encoded.take(received, is_key=is_keyframe(form.name, data))
-        else:
-            self._deliver(received)
-
-    def _deliver(self, received: ReceivedFrame) -> None:
-        """Decode a frame, and give it to those who read encoded ones, if it is of use."""
-        stream, form, data, _presentation, turns, source = received
-        now = wall_time()
-        is_video = self.kind == "video"
-        try:
-            if is_video and self._is_oversized(stream, form, data):
-                stream.needs_keyframe = True
-                stream.frames_dropped += 1
-                stream.pli_at = now + OVERSIZED_PAUSE
-                return
-        except ValueError as exc:
-            logger.debug("%s cannot read a frame: %s", self._name, exc)
-            data = b""
-        if is_video and data:
-            if choice.is_configuration(form.name, data):
-                stream.keep_configuration(data)
-                return
-            data = stream.take_configuration() + data
-        is_key = is_keyframe(form.name, data)
-        if (is_video and not data) or (stream.needs_keyframe and not is_key):
-            stream.needs_keyframe = True
-            stream.frames_dropped += 1
-            self.encoded.lose()
-            self._need_keyframe(stream, now)
-            return
-        stream.needs_keyframe = False
-        time = self._timeline.map(stream.ssrc, source.timestamp, stream.clock_rate, source.received_at)
-        if self.encoded.is_read:
-            self.encoded.push(received._replace(data=data, presentation=time), is_key=is_key)
-            if is_video and self.encoded.needs_keyframe:
-                # what was asked for may have been lost
-                self._need_keyframe(stream, now)
-            if not self._sink.wants_frames():
-                self._decoder_idle = True
-                stream.rendering.interrupt()
-                return
-            if self._decoder_idle and is_video and not is_key:
-                self._send_pli(stream, now)
-                return
-        self._decoder_idle = False
-        if now < self._decode_from:
-            stream.frames_dropped += 1
-            stream.needs_keyframe = is_video
-            stream.pli_at = self._decode_from
-            return
-        if len(self._queue) >= DECODE_QUEUE_MAX:
-            # the decoder is too slow: skip to a key frame, which is the only honest way to catch up
-            stream.frames_dropped += len(self._queue)
-            self._queue.clear()
-            stream.needs_keyframe = is_video and not is_key
-            if stream.needs_keyframe:
-                self._send_pli(stream, now)
-                return
-        self._queue.append(DecodeJob(stream, form, data, time, is_key, turns, received_at=source.received_at))
-        if self._decoding is None:
-            self._decode_next()
-
-    def _is_oversized(self, stream: InboundStream, form: PayloadFormat, data: bytes) -> bool:
-        """Whether a picture is larger than what is decoded: a few bytes can ask for gigabytes."""
-        size = choice.picture_size(form.name, data)
-        if size is None or (max(size) <= self._picture_max[0] and min(size) <= self._picture_max[1]):
-            return False
-        if not stream.oversized_frames:
-            logger.warning("%s drops pictures of %d x %d, above the limit", self._name, *size)
-        stream.oversized_frames += 1
-        return True
-
-    def _is_shown(self, stream: InboundStream, now: float) -> bool:
-        """Whether the track gets the frames of this stream; a silent one gives way."""
-        if stream.ssrc == self._shown:
-            return True
-        shown = self._streams.get(self._shown) if self._shown is not None else None
-        # sound has no layers: what begins while another stream is shown follows it
-        follows = (
-            self.kind == "audio" and shown is not None and stream.first_packet_at > shown.first_packet_at
-        )
-        if shown is not None and not follows and now - shown.last_packet_at < SWITCH_AFTER:
-            return False
-        self._shown = stream.ssrc
-        return True
-
-    def _decode_next(self) -> None:
-        if not self._queue or self._stopped:
-            return
-        job = self._queue.popleft()
-        future = self._workers.run(self._decoder.run, job)
-        self._decoding = future
-        future.add_done_callback(lambda done: self._decoded(job, done))
-
-    def _decoded(self, job: DecodeJob, future: asyncio.Future[list[Frame]]) -> None:
-        self._decoding = None
-        if future.cancelled():
-            return
-        exc = future.exception()
-        stream = job.stream
-        if self._stopped:
-            return
-        if exc is not None:
-            if isinstance(exc, CoderStuckError):
-                self._replace_decoder()
-            elif not isinstance(exc, FFmpegError | ValueError):
-                logger.error("%s: the decoder failed", self._name, exc_info=exc)
-            stream.frames_dropped += 1
-            if self.kind == "video":
-                stream.needs_keyframe = True
-                self._send_pli(stream, wall_time())
-        else:
-            stream.decode_time += job.took
-            if job.is_key and self.kind == "video":
-                stream.key_frames_decoded += 1
-            if job.lost:
-                made = sum(frame.samples for frame in future.result() if isinstance(frame, AudioFrame))
-                stream.take_concealed(made, job.silent)
-            now, came = wall_time(), job.received_at
-            for frame in future.result():
-                stream.take_decoded(frame, now, came)
-                self._sink.push_frame(frame)
-        self._decode_next()
-
-    def _replace_decoder(self) -> None:
-        """The decoder hangs, and a thread with it: after a pause, longer each time, another one is tried."""
-        self._decoder = StreamDecoder(self._picture_max[0] * self._picture_max[1])
-        pause = min(STUCK_PAUSE_MAX, STUCK_PAUSE * 2**self._hangs)
-        self._hangs += 1
-        self._decode_from = wall_time() + pause
-        self._queue.clear()
-        logger.warning("%s: the decoder hangs; another one is used in %g s", self._name, pause)
 
 
 def _lacks_nothing(_number: int) -> bool:

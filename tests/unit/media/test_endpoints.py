@@ -13,6 +13,7 @@ import pytest
 from rtcpeer.errors import InvalidStateError, OperationError
 from rtcpeer.media import aiortc_adapter
 from rtcpeer.media.codecs import capabilities
+from rtcpeer.media.decoding import DecodeQueue
 from rtcpeer.media.receiver import MediaReceiver
 from rtcpeer.media.sender import KEYFRAME_INTERVAL, MediaSender
 from rtcpeer.media.track import RemoteTrack
@@ -344,13 +345,13 @@ async def test_reports_both_ways(monkeypatch):
 
 async def test_statistics_of_pictures_on_their_way(monkeypatch):
     """From the first packet of a picture until it is decoded: a quarter of a second each."""
-    hand_on = MediaReceiver._decoded
+    hand_on = DecodeQueue._hand_on
 
-    def later(receiver, job, future):
+    def later(queue, job, frames):
         job.received_at -= 0.25
-        hand_on(receiver, job, future)
+        hand_on(queue, job, frames)
 
-    monkeypatch.setattr(MediaReceiver, "_decoded", later)
+    monkeypatch.setattr(DecodeQueue, "_hand_on", later)
     call = Call("video", "VP8")
     call.receive = dataclasses.replace(call.receive, sources=(RemoteSource(1000, 1001),))
     await call.begin(Pictures())
@@ -425,7 +426,7 @@ async def test_simulcast_is_sent_and_one_layer_is_shown():
 
 
 async def test_a_new_ssrc_is_shown_when_the_old_one_is_silent(monkeypatch):
-    monkeypatch.setattr("rtcpeer.media.receiver.SWITCH_AFTER", 0.03)
+    monkeypatch.setattr("rtcpeer.media.delivery.SWITCH_AFTER", 0.03)
     call = Call("video", "VP8")
     call.receive = dataclasses.replace(call.receive, sources=())
     await call.begin(Pictures())
@@ -656,9 +657,10 @@ async def test_a_picture_that_is_garbage_leads_to_a_key_frame():
         def decode(self, frame):
             raise ValueError("garbage")
 
-    good, call.receiver._decoder._decoder = call.receiver._decoder._decoder, Bad()
+    decoder = call.receiver._frames._decoder._decoder
+    good, decoder._decoder = decoder._decoder, Bad()
     await until(lambda: stream.frames_dropped > 0)
-    call.receiver._decoder._decoder = good
+    decoder._decoder = good
 
     assert len(await call.frames(2)) == 2
     assert call.inbound["pliCount"] > before
@@ -770,19 +772,20 @@ async def test_the_receivers_estimate_reaches_the_encoder(codec, monkeypatch):
 
 
 async def test_a_decoder_that_is_too_slow_skips_to_a_key_frame(monkeypatch):
-    monkeypatch.setattr("rtcpeer.media.receiver.DECODE_QUEUE_MAX", 3)
+    monkeypatch.setattr("rtcpeer.media.decoding.QUEUE_MAX", 3)
     call = Call("video", "VP8")
     await call.begin(Pictures(interval=0.001))
     await call.frames(2)
-    decoder = call.receiver._decoder._decoder
+    decoder = call.receiver._frames._decoder._decoder
+    good = decoder._decoder
     slow = threading.Event()
 
     class Slow:
         def decode(self, frame):
             slow.wait(2)
-            return decoder.decode(frame)
+            return good.decode(frame)
 
-    call.receiver._decoder._decoder = Slow()
+    decoder._decoder = Slow()
     reader = asyncio.ensure_future(call.frames(5))
     await until(lambda: call.inbound["framesDropped"] > 3)
     slow.set()

@@ -88,11 +88,11 @@ async def test_after_a_bye_another_stream_is_shown_at_once():
     call.receiver._streams[9] = InboundStream(9, FrameBuffer(), 90000)
     now = wall_time()
     other = call.receiver._streams[9]
-    assert not call.receiver._is_shown(other, now)
+    assert not call.receiver._frames.is_shown(other, now)
 
     call.receiver.on_bye(1000)
 
-    assert call.receiver._is_shown(other, now)
+    assert call.receiver._frames.is_shown(other, now)
     await call.end()
 
 
