@@ -5,6 +5,7 @@ Owns: assignment of m-lines (reuse, recycling), of mids, of BUNDLE groups, and o
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from rtcpeer.jsep.codecs import PayloadTypes
@@ -262,10 +263,11 @@ def bindings_for_offer(
 ) -> OfferBindings:
     """Distribute the sections of an offer over transports (webrtc-pc 4.2.5, RFC 8829 4.1.1, RFC 9143 7.2).
 
-    A section that has a transport keeps it.  Once BUNDLE has been negotiated, new sections join that transport at once.
+    A section that has a transport keeps it.  Once BUNDLE has been negotiated, new sections join that transport at once,
+    as long as a section of it lives on: else the other side could not tell which transport they mean.
     """
     bound = dict(state.bindings)
-    established = _established(state, bound)
+    established = _established(state, bound, {mid for mid, _ in live})
     keys: dict[str, int | str] = {mid: bound[mid] for mid, _ in live if mid in bound}
     bundle_only: set[str] = set()
     seen_kinds: set[str] = set()
@@ -307,9 +309,9 @@ def _agreed(state: SessionState, slot: _Slot) -> Media | None:
     return answer.session.media[index]
 
 
-def _established(state: SessionState, bound: dict[str, int]) -> int | None:
-    """The transport of a negotiated BUNDLE group, if there is one."""
-    return next((bound[mid] for mid in _negotiated_group(state) if mid in bound), None)
+def _established(state: SessionState, bound: dict[str, int], live: Collection[str]) -> int | None:
+    """The transport of a negotiated BUNDLE group, if there is one and a live section uses it."""
+    return next((bound[mid] for mid in _negotiated_group(state) if mid in bound and mid in live), None)
 
 
 def _negotiated_group(state: SessionState) -> tuple[str, ...]:

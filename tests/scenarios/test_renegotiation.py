@@ -372,3 +372,20 @@ async def test_a_track_that_an_offer_mutes_is_unmuted_by_a_rollback_alone(scene,
             assert track.muted
             assert log == ["mute"]
         assert len(got) == (2 if end == "rollback" else 1)
+
+
+@pytest.mark.parametrize("rolled_back", [False, True])
+@scenario
+async def test_a_data_channel_takes_the_place_of_the_only_medium(scene, rolled_back):
+    async with PeerPair(network=scene.network) as pair:
+        a, b = pair.offerer, pair.answerer
+        a.addTrack(synthetic_track("audio"))
+        await pair.connect()
+        a.getTransceivers()[0].stop()
+        if rolled_back:
+            await a.setLocalDescription()
+            await a.setLocalDescription({"type": "rollback"})
+        channel = a.createDataChannel("x")
+        await pair.negotiate()
+        await channel.opened()
+        assert (a.connectionState, b.connectionState) == ("connected", "connected")

@@ -272,3 +272,39 @@ def test_a_retransmission_group_has_two_sources() -> None:
         ssrc_groups=(SsrcGroup("FID", (1, 2)), SsrcGroup("FID", (3, 4, 5)), SsrcGroup("FID", (3,))),
     )
     assert [(s.ssrc, s.rtx_ssrc) for s in _sources(media)] == [(1, 2), (3, None), (4, None), (5, None)]
+
+
+def all_replaced(a: Peer, b: Peer) -> str:
+    """An offer of `a` in which the one section that was negotiated is stopped, and a data section is new."""
+    a.transceiver("audio")
+    negotiate(a, b)
+    a.carry_out(a.engine.operations.plan_stop(0))
+    a.want_data()
+    return a.local()
+
+
+def test_what_replaces_a_whole_bundle_has_a_transport_of_its_own() -> None:
+    """As in browsers: by the mids alone, nobody could tell that a transport goes on."""
+    a, b = pair()
+    b.remote(SdpType.OFFER, all_replaced(a, b))
+    a.remote(SdpType.ANSWER, b.local())
+    for side, other in ((a, "b"), (b, "a")):
+        assert side.objects.transports == {1}
+        assert side.state.data is not None
+        assert side.state.data.transport == 1
+        assert len(side.objects.generations[1]) == 1
+        assert side.objects.remote[1].ufrag.startswith(other)
+
+
+def test_credentials_do_not_make_a_new_transport_the_old_one() -> None:
+    """Firefox offers new sockets and a new association with the credentials of the transport that has gone."""
+    a, b = pair()
+    text = all_replaced(a, b)
+    (new,) = [m.ice for m in parse_untrusted(text).media if not m.rejected]
+    (old,) = [t.remote for t in b.state.transports]
+    assert new is not None
+    assert old is not None
+    b.remote(SdpType.OFFER, text.replace(new.ufrag, old.ufrag).replace(new.pwd, old.pwd))
+    b.local()
+    assert b.objects.transports == {1}
+    assert b.objects.remote[1] == old
