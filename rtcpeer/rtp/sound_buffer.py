@@ -5,6 +5,9 @@ target is what all but a few packets need to be there in time; without jitter it
 A gap is not waited for: when the packet behind it is due, what is missing is lost.  Nothing is concealed while
 nothing comes: a sender may have paused.
 
+A sender whose timestamps stand still in a pause, or advance less than time does, goes on later than before, and so
+does a path that has become longer. That is no jitter, and nothing waits for it: see `DelayShift`.
+
 Pure: `now` is an argument.  Owns: the packets of one stream that are not due yet.  Never: decodes, conceals.
 """
 
@@ -30,6 +33,14 @@ _LOOK_AFTER = 10
 _SINK = 0.0025
 # How fast the quickest way is forgotten, per packet: clocks drift, paths change.
 _FORGET = 0.002
+# And by how much at most, in seconds: what comes much later is a step, or a stall.
+_FORGET_MAX = 0.0002
+# A step of the delay is one from so many seconds on, when so many packets, in so many seconds, all came that late.
+_SHIFT_MIN = 0.025
+_SHIFT_PACKETS = 10
+_SHIFT_SECONDS = 0.15
+# More than a stall of three seconds holds back until half of it is made up.
+_SHIFT_PACKETS_MAX = 128
 # Timestamps that seem so much too early or too late, in seconds, are another line.
 _EARLY_MAX, _LATE_MAX = 1.0, 3.0
 # A timer comes a little early or late.
@@ -81,6 +92,67 @@ class DelayTarget:
             self._weight = 1.0
 
 
+class DelayShift:
+    """A step of the delay that may stay, and what came since: jitter, or a new delay of all packets.
+
+    After a stall of the path, what has waited comes quickly, and the delay falls again: that was jitter. After a pause
+    of a sender whose clock stood still, or on a longer way, packets come at their pace, all as late as the first.
+
+    Attributes:
+        before: how late the packet before was.
+    """
+
+    __slots__ = ("_lates", "_least", "_since", "_step", "before")
+
+    def __init__(self) -> None:
+        self.before: float = 0.0
+        self._step = self._since = self._least = 0.0
+        # of the packets since the step; empty while there was none
+        self._lates: list[float] = []
+
+    def is_open(self, late: float) -> bool:
+        """Whether a packet that came so many seconds later than the quickest would have is one for `note`."""
+        return bool(self._lates) or late - self.before >= _SHIFT_MIN
+
+    def note(self, late: float, now: float) -> tuple[float, list[float]]:
+        """Take a packet of or behind a step.
+
+        Returns:
+            By how much all packets come later from now on, 0.0 if that is not known; and how late the packets are of
+            which it is known now, without that.
+        """
+        lates, shift = self._lates, 0.0
+        known: list[float] = []
+        if late - self.before >= _SHIFT_MIN:
+            # another step: what came since the one before is as late as that at least
+            if lates:
+                shift, known = self._settle()
+            late -= shift
+            self._step, self._since, self._least = late - max(0.0, self.before - shift), now, late
+        self.before = late
+        lates.append(late)
+        self._least = min(self._least, late)
+        if self._least < self._step / 2 or len(lates) > _SHIFT_PACKETS_MAX:
+            self._lates = []
+            return shift, known + lates
+        if len(lates) >= _SHIFT_PACKETS and now - self._since >= _SHIFT_SECONDS:
+            more, rest = self._settle()
+            self.before -= more
+            return shift + more, known + rest
+        return shift, known
+
+    def clear(self) -> None:
+        """Forget all: another line of timestamps begins."""
+        self.before = 0.0
+        self._lates = []
+
+    def _settle(self) -> tuple[float, list[float]]:
+        """The step stays, as far as all packets since have it."""
+        lates = [late - self._least for late in self._lates]
+        self._lates.clear()
+        return self._least, lates
+
+
 @record(slots=True)
 class _Held:
     packet: RtpPacket
@@ -107,6 +179,7 @@ class SoundBuffer:
         self.discarded: int = 0
         self._clock_rate = clock_rate
         self._adaptive = DelayTarget()
+        self._shift = DelayShift()
         self._held: dict[int, _Held] = {}
         self._unwrapper = SequenceUnwrapper()
         # the number that leaves next; None before the first packet
@@ -156,7 +229,7 @@ class SoundBuffer:
             if self._quickest is None:
                 self._quickest = now - at
         else:
-            self._note_arrival(now - at)
+            self._note_arrival(now - at, now)
         if number == self._next and not self._held and packet.payload and self._is_due(at, now):
             # the usual case without jitter
             self._note_leaving(number, packet.timestamp)
@@ -214,16 +287,25 @@ class SoundBuffer:
         self._timestamp = timestamp
         return self._ticks / self._clock_rate
 
-    def _note_arrival(self, transit: float) -> None:
+    def _note_arrival(self, transit: float, now: float) -> None:
         quickest = self._quickest
         if quickest is None or not -_EARLY_MAX < transit - quickest < _LATE_MAX + self.target:
             self._quickest = transit
+            self._shift.clear()
             # what is held was placed by another line: it is not waited for
             for one in self._held.values():
                 one.at = min(one.at, self._ticks / self._clock_rate)
             return
-        self._quickest = min(transit, quickest + (transit - quickest) * _FORGET)
-        self._adaptive.note(max(0.0, transit - quickest))
+        self._quickest = min(transit, quickest + min((transit - quickest) * _FORGET, _FORGET_MAX))
+        late = max(0.0, transit - quickest)
+        if not self._shift.is_open(late):
+            self._shift.before = late
+            self._adaptive.note(late)
+            return
+        shift, known = self._shift.note(late, now)
+        self._quickest += shift
+        for late in known:
+            self._adaptive.note(late)
 
     def _note_leaving(self, number: int, timestamp: int) -> None:
         if self._left is not None and number == self._left[1] + 1:

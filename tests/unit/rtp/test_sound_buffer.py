@@ -250,3 +250,73 @@ def test_tones_say_nothing_of_the_path():
 
     assert left == [(at, one.sequence_number) for at, one in arrivals]
     assert buffer.target == 0.0
+
+
+def paused(pause, advance, *, rounds=1, talk=250, rest=2000):
+    """Arrivals of a sender that pauses, and by how much its clock advances meanwhile, as a part of the time."""
+    arrivals, now, ticks = [], 5.0, 0
+    for count in (*[talk] * rounds, rest):
+        for _ in range(count):
+            arrivals.append((now, packet(len(arrivals), ticks)))
+            now, ticks = now + 0.02, ticks + TICKS
+        now, ticks = now + pause, ticks + round(pause * advance * 48000)
+    return arrivals
+
+
+@pytest.mark.parametrize("rounds", [1, 8])
+@pytest.mark.parametrize("advance", [0.0, 0.5, 1.0, 3.0])
+@pytest.mark.parametrize("pause", [0.1, 0.2, 0.5, 1.0, 2.0, 2.9, 5.0])
+def test_a_clock_that_stands_still_in_a_pause_delays_nothing_behind_it(pause, advance, rounds):
+    arrivals, buffer = paused(pause, advance, rounds=rounds), SoundBuffer(48000)
+
+    left = play(buffer, arrivals)
+
+    assert [one for _, one in left] == [one.sequence_number for _, one in arrivals]
+    assert max(at - came for (at, _), (came, _) in zip(left, arrivals, strict=True)) < 0.01
+    assert buffer.target == 0.0
+
+
+def test_comfort_noise_of_a_clock_that_stands_still_delays_nothing():
+    """A packet of 20 ms each 400 ms, numbered as if they followed each other."""
+    arrivals, now = [], 5.0
+    for _ in range(10):
+        for step in (*[0.02] * 100, *[0.4] * 8):
+            arrivals.append((now, packet(len(arrivals))))
+            now += step
+
+    left = play(SoundBuffer(48000), arrivals)
+
+    assert max(at - came for (at, _), (came, _) in zip(left, arrivals, strict=True)) < 0.01
+
+
+def test_longer_packets_are_a_longer_way_and_no_jitter():
+    """A packet leaves its sender when its sound is whole: 40 ms later with packets of 60 ms than with those of 20."""
+    arrivals, now, ticks = [], 5.0, 0
+    for length in (0.02, 0.06, 0.01, 0.02, 0.06):
+        for _ in range(200):
+            now += length
+            arrivals.append((now, packet(len(arrivals), ticks)))
+            ticks += round(length * 48000)
+
+    left = play(SoundBuffer(48000), arrivals)
+
+    assert max(at - came for (at, _), (came, _) in zip(left, arrivals, strict=True)) < 0.015
+
+
+def test_jitter_behind_a_pause_is_seen_as_before_it():
+    rng, buffer = random.Random(5), SoundBuffer(48000)
+    arrivals = [(at + rng.uniform(0, 0.08), one) for at, one in paused(0.7, 0.0, rounds=6)]
+
+    play(buffer, arrivals)
+
+    assert 0.05 < buffer.target < 0.1
+
+
+def test_stalls_of_the_path_are_jitter():
+    """Each second it holds packets back for 120 ms; they come together then."""
+    buffer = SoundBuffer(48000)
+    arrivals = [(max(at, 5 + int(at - 5) + 0.12), one) for at, one in path(1000, random.Random(1))]
+
+    play(buffer, arrivals)
+
+    assert 0.06 < buffer.target < 0.13
