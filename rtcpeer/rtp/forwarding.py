@@ -20,7 +20,7 @@ from rtcpeer.rtp.history import History
 from rtcpeer.rtp.keyframes import KeyframeRequests
 from rtcpeer.rtp.munging import OffsetSegment, PictureNumbers, Renumbering, later, move_pictures
 from rtcpeer.rtp.packet import URI_DEPENDENCY
-from rtcpeer.rtp.payloads import begins_keyframe_untrusted, read_vp8_untrusted
+from rtcpeer.rtp.payloads import begins_keyframe_untrusted, is_configuration, read_vp8_untrusted
 from rtcpeer.rtp.reception import Reception
 from rtcpeer.rtp.relay_packet import U16, U32, RelayPacket
 from rtcpeer.rtp.temporal import ALL
@@ -32,6 +32,8 @@ REPLAY_AGE = 0.5
 REPLAY_PACKETS = 128
 # Changes of the source that an output remembers, for packets that come late or are asked for again.
 SEGMENTS_MAX = 16
+# Packets in front of a picture that only configure it; each parameter set may come in one of its own.
+CONFIGURATION_MAX = 32
 # Two sources of one clock are aligned by their sender reports if arrival says the same within so many seconds.
 ALIGN_MAX = 0.3
 
@@ -157,6 +159,7 @@ class SourceStream:
         self.pictures: PictureNumbers = PictureNumbers()
         # of the last packet that was forwarded
         self._payload_type = -1
+        self._codec_name = ""
         # where the last key frame began
         self._key: RelayPacket | None = None
         # all of the frame that begins with it is here, up to this number
@@ -228,7 +231,7 @@ class SourceStream:
         self.packets += 1
         self.bytes += len(packet.payload)
         self.rate.add(len(packet.payload), now)
-        self._payload_type = packet.payload_type
+        self._payload_type, self._codec_name = packet.payload_type, codec_name
         if is_newest:
             if packet.timestamp != self.timestamp:
                 self.frames += 1
@@ -252,7 +255,7 @@ class SourceStream:
             self.keyframes.seen(now)
             key = self._key
             # several packets of one picture look like its beginning: parameter sets, and each slice
-            is_same = key is not None and key.timestamp == packet.timestamp
+            is_same = key is not None and self._are_of_one_picture(key, packet)
             if key is None or (packet.number > key.number) is not is_same:
                 self._key, self._key_reach = packet, packet.number
                 if packet.is_told_key:
@@ -269,6 +272,22 @@ class SourceStream:
                 # it came late: what is behind it has passed already
                 self._replay(output, packet.number + 1, now)
 
+    def _are_of_one_picture(self, key: RelayPacket, packet: RelayPacket) -> bool:
+        """Whether two packets belong to one key frame; its parameter sets may have a timestamp of their own."""
+        times = (key.timestamp, self._picture_time(key))
+        return packet.timestamp in times or self._picture_time(packet) in times
+
+    def _picture_time(self, first: RelayPacket) -> int | None:
+        """The timestamp of the picture that begins with this packet, or behind it; None if it is not here."""
+        number = first.number
+        packet: RelayPacket | None = first
+        for _ in range(CONFIGURATION_MAX):
+            if packet is None or not is_configuration(self._codec_name, packet.payload):
+                break
+            number += 1
+            packet = self.history.get(number)
+        return None if packet is None else packet.timestamp
+
     def _on_whole_key(self, now: float) -> None:
         """Hand the last key frame to outputs that wait for it, if all of it is here."""
         key = self._key
@@ -283,13 +302,18 @@ class SourceStream:
         """Whether the frame that begins with this packet is here, up to its last one."""
         if self.history.get(key.number) is not key:
             return False
+        time = self._picture_time(key)
         # what was here at the last look is here still: a frame without an end costs the same with each packet
         for number in range(self._key_reach, self.highest + 1):
             packet = self.history.get(number)
-            if packet is None or packet.timestamp != key.timestamp:
+            if packet is None:
+                return False
+            is_ahead = is_configuration(self._codec_name, packet.payload)
+            if packet.timestamp != time and not is_ahead:
                 return False
             self._key_reach = number
-            if packet.marker:
+            # parameter sets may have a marker of their own
+            if packet.marker and not is_ahead:
                 return True
         return False
 

@@ -100,6 +100,39 @@ def _opens_h265(kind: int) -> bool:
     return kind in (32, 33) or 16 <= kind <= 21
 
 
+def _configures_h264(payload: bytes) -> bool:
+    # RFC 6184 table 1, H.264 table 7-1: messages, parameter sets and delimiters
+    if payload and payload[0] & 0x1F == 24:
+        return all(payload[at] & 0x1F in _H264_AROUND for at in _aggregated(payload, 1))
+    return bool(payload) and payload[0] & 0x1F in _H264_AROUND
+
+
+def _configures_h265(payload: bytes) -> bool:
+    if len(payload) < 3:
+        return False
+    kind = payload[0] >> 1 & 0x3F
+    if kind == 48:
+        return all(payload[at] >> 1 & 0x3F in _H265_AROUND for at in _aggregated(payload, 2))
+    return kind in _H265_AROUND
+
+
+_H264_AROUND = frozenset((6, 7, 8, 9, 13))
+# H.265 table 7-1: parameter sets, delimiters, messages
+_H265_AROUND = frozenset((32, 33, 34, 35, 39, 40))
+
+
+def is_configuration(codec_name: str, payload: bytes) -> bool:
+    """Whether there is nothing of a picture in a payload, only what stands in front of one: parameter sets, messages.
+
+    Args:
+        codec_name: in upper case.
+        payload: of one packet.
+    """
+    if codec_name == "H264":
+        return _configures_h264(payload)
+    return codec_name == "H265" and _configures_h265(payload)
+
+
 def _aggregated(payload: bytes, at: int) -> Iterator[int]:
     """Where the units of an aggregation packet begin (RFC 6184 section 5.7.1, RFC 7798 section 4.4.2).
 

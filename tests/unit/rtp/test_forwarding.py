@@ -69,6 +69,45 @@ def test_of_a_picture_of_many_slices_who_joins_behind_it_gets_all(order):
     assert [sent.body for sent in late.sent] == H264_KEY[1:]
 
 
+H265_KEY = [b"\x40\x01v", b"\x42\x01s", b"\x44\x01p", b"\x26\x01" + b"x" * 9, b"\x26\x01" + b"y" * 9]
+
+
+def apart(codec, markers):
+    """A key frame whose parameter sets have a timestamp of their own, one packet before a picture and one behind it."""
+    key = H264_KEY[1:5] if codec == "H264" else H265_KEY
+    plain = b"\x41q" if codec == "H264" else b"\x02\x01q"
+    sets = len(key) - 2
+    payloads = [plain, *key, plain]
+    times = [0, *[2000] * sets, 3000, 3000, 6000]
+    ends = {0, len(key), len(key) + 1, *(range(1, sets + 1) if markers else ())}
+    return [
+        RelayPacket(96, 0x80 if index in ends else 0, 10 + index, time, 1, payload)
+        for index, (payload, time) in enumerate(zip(payloads, times, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("codec", ["H264", "H265"])
+@pytest.mark.parametrize("markers", [False, True])
+@pytest.mark.parametrize("late", [False, True], ids=["in order", "sets late"])
+def test_parameter_sets_with_a_time_of_their_own_belong_to_the_key_frame(codec, markers, late):
+    """Who joins behind it gets them, and so does who moves to it from another stream."""
+    publisher, joining, other, moving = Publisher(number=10), Subscriber(), Publisher(2), Subscriber()
+    other.stream.join(moving.output, 0.0)
+    other.send(key=True)
+    publisher.stream.join(moving.output, 0.0)
+    packets = apart(codec, markers)
+    if late:
+        packets.insert(-2, packets.pop(1))
+    for packet in packets:
+        publisher.stream.take(packet, codec, 0.0)
+    publisher.stream.join(joining.output, 0.1)
+
+    expected = [packet.payload for packet in apart(codec, markers)][1:]
+    assert [sent.body for sent in joining.sent] == expected
+    assert [sent.body for sent in moving.sent][-len(expected) :] == expected
+    assert set(steps(moving.numbers)) == {1}
+
+
 def test_late_and_repeated_packets_keep_their_numbers():
     publisher, subscriber = Publisher(), Subscriber()
     publisher.stream.join(subscriber.output, 0.0)
