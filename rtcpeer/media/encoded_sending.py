@@ -23,6 +23,7 @@ from rtcpeer.media.encoded_frames import (
     RTCEncodedVideoFrameMetadata,
 )
 from rtcpeer.media.encoding import EncodedPayloads
+from rtcpeer.media.send_section import SendSection
 from rtcpeer.media.send_stream import SendStream
 from rtcpeer.media.transforms import FrameTransform
 from rtcpeer.media.video import choice
@@ -57,45 +58,30 @@ class _Way(NamedTuple):
     height: int
 
 
-class SendingHost(Protocol):
-    """The part of a sender that is needed here."""
-
-    kind: str
-
-    @property
-    def active_streams(self) -> list[SendStream]:
-        """The streams that send now."""
-
-    @property
-    def has_route(self) -> bool:
-        """Whether what is sent has a way to go."""
-
-    def format_of(self, mime_type: str) -> PayloadFormat | None:
-        """The negotiated format of a codec; None if it was not negotiated."""
-
-    def use_format(self, stream: SendStream, form: PayloadFormat) -> None:
-        """Send this codec in a stream from now on."""
-
-    def report(self, stream: SendStream, error: Exception) -> None:
-        """A frame cannot be sent."""
-
-    def force_keyframe(self, rid: str | None) -> int:
-        """Let the encoders make key frames; gives how many."""
-
-
 class EncodedSending:
     """The transform of one sender, and what it takes from a track of encoded frames.
 
     Args:
-        host: the sender.
+        section: what the sender sends with.
+        failed: told that a frame cannot be sent in a stream, and why.
+        force_keyframe: lets the encoders make key frames, of one rid or of all; gives how many.
         name: for logs.
     """
 
     transforms_sent = True
 
-    def __init__(self, host: SendingHost, *, name: str = "") -> None:
-        self.kind: str = host.kind
-        self._host = host
+    def __init__(
+        self,
+        section: SendSection,
+        *,
+        failed: Callable[[SendStream, Exception], None],
+        force_keyframe: Callable[[str | None], int],
+        name: str = "",
+    ) -> None:
+        self.kind: str = section.kind
+        self._section = section
+        self._failed = failed
+        self._force_keyframe = force_keyframe
         self._name = name
         self._transform: FrameTransform | None = None
         self._counter = 0
@@ -117,7 +103,7 @@ class EncodedSending:
             self._release = None
         self._source = source
         if source is not None:
-            self._waiting = {stream.packets.encoding.ssrc for stream in self._host.active_streams}
+            self._waiting = {stream.packets.encoding.ssrc for stream in self._section.active}
             self._release = source.add_sink(self._take)
             source.request_keyframe()
 
@@ -133,18 +119,18 @@ class EncodedSending:
         if source is None:
             return
         mime_type = frame.mimeType or source.mimeType
-        form = self._host.format_of(mime_type)
+        form = self._section.format_of(mime_type)
         if form is None:
             self._refuse(mime_type)
             return
         now = wall_time()
         is_key = isinstance(frame, RTCEncodedVideoFrame) and frame.type == "key"
-        if not self._host.has_route:
-            for stream in self._host.active_streams:
+        if not self._section.has_route:
+            for stream in self._section.active:
                 stream.pause()
                 self._waiting.add(stream.packets.encoding.ssrc)
             return
-        for stream in self._host.active_streams:
+        for stream in self._section.active:
             ssrc = stream.packets.encoding.ssrc
             if self.kind == "video" and ssrc in self._waiting:
                 if not is_key:
@@ -153,13 +139,13 @@ class EncodedSending:
                     continue
                 self._waiting.discard(ssrc)
             if stream.format is not form:
-                self._host.use_format(stream, form)
+                stream.use_format(form)
             try:
                 encoded = stream.packer.pack(form, frame.data, frame.time, frame.time_base, is_key=is_key)
             except OperationError as exc:
                 # what follows refers to it
                 self._waiting.add(ssrc)
-                self._host.report(stream, exc)
+                self._failed(stream, exc)
                 continue
             if encoded is None:
                 continue
@@ -265,7 +251,7 @@ class EncodedSending:
         self._written = frame.counter
         way: _Way = frame.context
         stream, now = way.stream, wall_time()
-        if stream not in self._host.active_streams or stream.format is not way.format:
+        if stream not in self._section.active or stream.format is not way.format:
             return
         if isinstance(frame, RTCEncodedAudioFrame):
             stream.send_sound(frame.data, frame.time, now, way.level, frame.timestamp)
@@ -274,7 +260,7 @@ class EncodedSending:
         try:
             packed = stream.cutter.pack(way.format, frame.data, frame.time, frame.time_base, is_key=is_key)
         except OperationError as exc:
-            self._host.report(stream, exc)
+            self._failed(stream, exc)
             return
         if packed is not None:
             encoded = EncodedPayloads(
@@ -284,7 +270,7 @@ class EncodedSending:
 
     def make_keyframe(self, rid: str | None) -> int:
         """Implements `transforms.TransformOwner.make_keyframe`."""
-        return self._host.force_keyframe(rid)
+        return self._force_keyframe(rid)
 
     def ask_for_keyframe(self) -> None:
         """Implements `transforms.TransformOwner.ask_for_keyframe`: nothing is received here."""

@@ -71,6 +71,12 @@ class SendStream:
     _second: int = 0
     _second_frames: int = 0
 
+    def use_format(self, form: PayloadFormat) -> None:
+        """Send another codec from now on: another time line."""
+        self.format = form
+        self.packets.rebase()
+        self.packets.clock_rate = form.clock_rate
+
     def map_sound(self, time: int, now: float) -> int:
         """The RTP timestamp of a piece of sound whose encoder says `time`."""
         return self.packets.map_timestamp(time, now, least=round(self.format.clock_rate * PIECE_SECONDS))

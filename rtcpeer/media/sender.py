@@ -2,11 +2,9 @@
 
 One task per sender takes frames from the track's puller (see `source`), has them encoded by the pool of
 `workers` and sends the packets. It runs only while there is a track, parameters and a connected transport.
-Streams keep their SSRC, sequence numbers and time over pauses, other tracks and other codecs.
-Owns: streams, encoders, the task. Never: the track; it is not stopped from here.
+What it sends with is in `send_section`; frames that are encoded already, and forwarding, have modules of their own.
+Owns: the hold on the track, the task, what feedback leads to. Never: the track; it is not stopped from here.
 """
-
-# Longer than 600 lines: set-up, the loop that sends, forwarding and feedback all change the same streams.
 
 from __future__ import annotations
 
@@ -22,7 +20,6 @@ from av.packet import Packet
 from rtcpeer.aio import Gone, TaskSet, can_run, wall_time
 from rtcpeer.dtls.transport import DtlsTransport
 from rtcpeer.errors import InvalidStateError, OperationError
-from rtcpeer.media.codecs import PayloadFormat, payload_format, preferred_redundancy, protection_of
 from rtcpeer.media.dtmf import TonePlayer
 from rtcpeer.media.encoded_sending import EncodedSending, EncodedSource
 from rtcpeer.media.encoding import EncodedPayloads, EncodeRequest
@@ -30,6 +27,7 @@ from rtcpeer.media.encoding_group import KEYFRAME_INTERVAL, EncodingGroup
 from rtcpeer.media.frame_queue import SOUND_SECONDS
 from rtcpeer.media.receiver import MediaReceiver
 from rtcpeer.media.relaying import Relay
+from rtcpeer.media.send_section import SendSection
 from rtcpeer.media.send_stream import SendStream
 from rtcpeer.media.sender_forwarding import SenderForwarding
 from rtcpeer.media.source import Track, TrackSource, TrackSubscription
@@ -38,10 +36,7 @@ from rtcpeer.media.transforms import FrameTransform
 from rtcpeer.media.video.pictures import BITRATE_DEFAULT
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.audio_level import SILENCE_DBOV, level_to_dbov
-from rtcpeer.rtp.outbound import HeaderTemplate, OutboundStream
-from rtcpeer.rtp.parameters import SendEncoding, SendParameters
-from rtcpeer.rtp.red import Redundancy
-from rtcpeer.rtp.session import RtpSession
+from rtcpeer.rtp.parameters import SendParameters
 
 logger = logging.getLogger(__name__)
 
@@ -78,11 +73,7 @@ class MediaSender:
         self.on_error: Callable[[OperationError], None] | None = None
         self._name = name
         self._track: Track | None = None
-        self._session: RtpSession | None = None
-        self._parameters: SendParameters | None = None
-        # all streams that were ever configured, by SSRC: their numbers must go on
-        self._known: dict[int, SendStream] = {}
-        self._streams: list[SendStream] = []
+        self._section = SendSection(kind)
         self._subscription: TrackSubscription | None = None
         self._tasks = TaskSet(name or f"{kind} sender")
         self._task: asyncio.Task[None] | None = None
@@ -91,10 +82,12 @@ class MediaSender:
         self._share: int | None = None
         self._tones: TonePlayer | None = None
         self._source = SourceNumbers()
-        self.forwarding: SenderForwarding = SenderForwarding(self)
-        self.encoded: EncodedSending = EncodedSending(self, name=name)
-        # negotiated formats that were asked for by name
-        self._formats: dict[str, PayloadFormat] = {}
+        self.forwarding: SenderForwarding = SenderForwarding(
+            self._section, update=self.update, stop_encoding=self._stop_encoding
+        )
+        self.encoded: EncodedSending = EncodedSending(
+            self._section, failed=self._failed, force_keyframe=self.force_keyframe, name=name
+        )
         # sound of the running subscription that is counted already
         self._dropped_seconds = 0.0
 
@@ -111,7 +104,7 @@ class MediaSender:
             return
         self._track = track
         self.forwarding.set_track(track)
-        for stream in self._known.values():
+        for stream in self._section.known.values():
             stream.packets.rebase()
             stream.leave()
             stream.force_keyframe = True
@@ -121,35 +114,21 @@ class MediaSender:
     def attach(self, dtls: DtlsTransport) -> None:
         """Send over this transport."""
         session = dtls.rtp
-        if session is self._session:
+        if session is self._section.session:
             return
-        if self._session is not None:
-            self._session.remove_sender(self)
-        self._session = session
-        for stream in self._known.values():
-            stream.packets.send = self._send_of(session)
-            stream.packets.may_repeat, stream.packets.note_overhead = (
-                session.may_repeat,
-                session.note_overhead,
-            )
+        if self._section.session is not None:
+            self._section.session.remove_sender(self)
+        self._section.attach(session)
         self._register()
         self.update()
 
     def configure(self, parameters: SendParameters | None) -> None:
         """Send with these parameters from now on, or nothing; as often as they change."""
-        if self._stopped or parameters == self._parameters:
+        if self._stopped or parameters == self._section.parameters:
             return
-        self._parameters = parameters
-        self._formats = {}
-        self._streams = []
-        if parameters is not None:
-            formats = [payload_format(codec) for codec in parameters.codecs]
-            for encoding in parameters.encodings:
-                stream = self._make_stream(parameters, encoding, formats)
-                if stream is not None:
-                    self._streams.append(stream)
-        for stream in self._known.values():
-            if stream not in self._streams or not stream.packets.encoding.active:
+        self._section.configure(parameters)
+        for stream in self._section.known.values():
+            if stream not in self._section.streams or not stream.packets.encoding.active:
                 stream.leave()
         self._register()
         self.update()
@@ -186,7 +165,7 @@ class MediaSender:
             relay.close()
             return
         self.forwarding.end()
-        for stream in self._known.values():
+        for stream in self._section.known.values():
             stream.packets.rebase()
             stream.force_keyframe = True
         self.update()
@@ -199,7 +178,7 @@ class MediaSender:
     def can_insert_dtmf(self) -> bool:
         """Whether tones can be sent now: audio is sent and telephone-event was negotiated."""
         speaks = self._task is not None or self.forwarding.is_automatic
-        return speaks and self._tone_format() is not None
+        return speaks and self._section.tone_format() is not None
 
     def insert_tone(self, tone: str, duration_ms: int) -> None:
         """Send one tone (RFC 4733) in place of the track's audio; a tone that still sounds ends.
@@ -211,24 +190,24 @@ class MediaSender:
         Raises:
             InvalidStateError: tones cannot be sent now.
         """
-        form = self._tone_format()
+        form = self._section.tone_format()
         if form is not None and self.forwarding.is_automatic:
             # tones are part of the stream that is made here
             self.forwarding.decline()
             self.update()
-        if form is None or not self._streams or self._task is None:
+        if form is None or not self._section.streams or self._task is None:
             raise InvalidStateError("tones cannot be sent now")
-        self._tones = TonePlayer(self._streams[0].packets, form, tone, duration_ms)
+        self._tones = TonePlayer(self._section.streams[0].packets, form, tone, duration_ms)
         self._tasks.start(self._tones.run())
 
     def stats(self) -> list[dict[str, object]]:
         """RTCOutboundRtpStreamStats and RTCRemoteInboundRtpStreamStats, without ids."""
         result: list[dict[str, object]] = []
-        mid = self._parameters.mid if self._parameters is not None else None
+        mid = self._section.parameters.mid if self._section.parameters is not None else None
         relayed, relay = self.forwarding.stream, self.forwarding.relay
         if relay is not None:
             relay.settle()
-        for index, stream in enumerate(self._streams):  # as many as encodings, or none
+        for index, stream in enumerate(self._section.streams):  # as many as encodings, or none
             told = stream.stats(self.kind, mid, index)
             if stream is relayed:
                 told[0]["encoderImplementation"] = FORWARDED
@@ -248,10 +227,12 @@ class MediaSender:
         if self._stopped:
             return Gone()
         self.forwarding.release()
-        session = self._session
+        session = self._section.session
         if session is not None and session.connected:
             sent = [
-                stream.packets.encoding.ssrc for stream in self._known.values() if stream.packets.packets_sent
+                stream.packets.encoding.ssrc
+                for stream in self._section.known.values()
+                if stream.packets.packets_sent
             ]
             if sent:
                 session.send_rtcp(rtcp.write_receiver_report(sent[0], []) + rtcp.write_bye(sent))
@@ -259,61 +240,23 @@ class MediaSender:
         self._stopped = True
         self._track = None
         self._swap_subscription()
-        for stream in self._known.values():
+        for stream in self._section.known.values():
             stream.leave()
-        jobs = [s.job for s in self._known.values() if s.job is not None]
+        jobs = [s.job for s in self._section.known.values() if s.job is not None]
         return self._tasks.cancel([*jobs, *self.encoded.stop()])
 
     # -- set-up ------------------------------------------------------------------------------------
 
-    def _make_stream(
-        self, parameters: SendParameters, encoding: SendEncoding, formats: list[PayloadFormat]
-    ) -> SendStream | None:
-        wanted = payload_format(encoding.codec) if encoding.codec is not None else None
-        form = next((f for f in formats if f.is_media and (wanted is None or f.codec == wanted.codec)), None)
-        if form is None:
-            form = next((f for f in formats if f.is_media), None)
-        if form is None:
-            return None
-        template = HeaderTemplate(parameters.header_extensions, parameters.mid, encoding.rid)
-        stream = self._known.get(encoding.ssrc)
-        if stream is None:
-            send = _drop if self._session is None else self._send_of(self._session)
-            stream = self._known[encoding.ssrc] = SendStream(OutboundStream(encoding, send, template), form)
-            if self._session is not None:
-                stream.packets.may_repeat = self._session.may_repeat
-                stream.packets.note_overhead = self._session.note_overhead
-        elif stream.format != form:
-            # another codec: other time line, other pictures
-            stream.packets.rebase()
-            stream.force_keyframe = True
-        elif encoding.active and not stream.packets.encoding.active:
-            stream.force_keyframe = True
-        packets = stream.packets
-        stream.format = form
-        packets.encoding = encoding
-        packets.template = template
-        packets.clock_rate = form.clock_rate
-        packets.rtx_payload_types = {
-            f.apt: f.payload_type for f in formats if f.name == "RTX" and f.apt is not None
-        }
-        stream.protection = protection_of(formats, form, parameters.header_extensions)
-        packets.keep_history(form.nack)
-        red = preferred_redundancy(formats, form)
-        if red is None:
-            stream.redundancy = None
-        elif stream.redundancy is None or stream.redundancy.payload_type != red.payload_type:
-            stream.redundancy = Redundancy(red.payload_type, form.payload_type)
-        return stream
-
     def _register(self) -> None:
-        if self._session is None:
+        if self._section.session is None:
             return
-        if self._parameters is None or not self._streams:
-            self._session.remove_sender(self)
+        if self._section.parameters is None or not self._section.streams:
+            self._section.session.remove_sender(self)
             return
-        ssrcs = [stream.packets.encoding.ssrc for stream in self._streams]
-        self._session.add_sender(self, self._parameters.mid, ssrcs, self._parameters.header_extensions)
+        ssrcs = [stream.packets.encoding.ssrc for stream in self._section.streams]
+        self._section.session.add_sender(
+            self, self._section.parameters.mid, ssrcs, self._section.parameters.header_extensions
+        )
 
     @property
     def is_ready(self) -> bool:
@@ -321,93 +264,28 @@ class MediaSender:
         return (
             self._track is not None
             and self._track.readyState == "live"
-            and self._session is not None
-            and self._session.connected
-            and any(stream.packets.encoding.active for stream in self._streams)
+            and self._section.is_connected
+            and bool(self._section.active)
         )
 
     @property
     def _should_run(self) -> bool:
-        return self.is_ready and not self.forwarding.replaces_encoder
+        return self.is_ready and not self.forwarding.replaces_encoder(encodes=self._task is not None)
 
-    # -- what forwarding needs (see `sender_forwarding.ForwardingHost`) ----------------------------
-
-    @property
-    def session(self) -> RtpSession | None:
-        """The RTP session that packets go to."""
-        return self._session
-
-    @property
-    def parameters(self) -> SendParameters | None:
-        """How they are sent."""
-        return self._parameters
-
-    @property
-    def formats(self) -> list[PayloadFormat]:
-        """The negotiated ones, best first."""
-        codecs = self._parameters.codecs if self._parameters is not None else ()
-        return [payload_format(codec) for codec in codecs]
-
-    @property
-    def encodes(self) -> bool:
-        """Whether frames are encoded now."""
-        return self._task is not None
-
-    @property
-    def changes_frames(self) -> bool:
-        """Whether a transform wants encoded frames."""
-        return self.encoded.transform is not None
-
-    def stop_encoding(self) -> None:
+    def _stop_encoding(self) -> None:
         """Encode nothing more for now, at once."""
         task, self._task = self._task, None
         if task is None:
             return
         if can_run(task):
             task.cancel()
-        for stream in self._known.values():
+        for stream in self._section.known.values():
             stream.pause()
         self._swap_subscription()
 
-    # -- what encoded frames need (see `encoded_sending.SendingHost`) ------------------------------
-
-    @property
-    def active_streams(self) -> list[SendStream]:
-        """The streams that send now."""
-        return [stream for stream in self._streams if stream.packets.encoding.active]
-
-    @property
-    def has_route(self) -> bool:
-        """Whether what is sent has a way to go."""
-        return self._session is not None and self._session.has_route()
-
-    def format_of(self, mime_type: str) -> PayloadFormat | None:
-        """The negotiated format of a codec."""
-        found = self._formats.get(mime_type)
-        if found is None and self._parameters is not None:
-            wanted = mime_type.lower()
-            codecs = [c for c in self._parameters.codecs if c.mime_type.lower() == wanted]
-            # of H.264 what holds NAL units of any size: those of a frame that is encoded already are as they are
-            codec = next((c for c in codecs if c.parameter("packetization-mode") == "1"), None)
-            if codec is None and codecs:
-                codec = codecs[0]
-            if codec is not None:
-                found = self._formats[mime_type] = payload_format(codec)
-        return found
-
-    def report(self, stream: SendStream, error: Exception) -> None:
-        """A frame cannot be sent: said once per kind of failure."""
-        self._failed(stream, error)
-
-    def use_format(self, stream: SendStream, form: PayloadFormat) -> None:
-        """Send another codec in a stream from now on."""
-        stream.format = form
-        stream.packets.rebase()
-        stream.packets.clock_rate = form.clock_rate
-
     def force_keyframe(self, rid: str | None) -> int:
         """Let the encoders make key frames; gives how many."""
-        streams = [s for s in self.active_streams if rid is None or s.packets.encoding.rid == rid]
+        streams = [s for s in self._section.active if rid is None or s.packets.encoding.rid == rid]
         for stream in streams:
             stream.force_keyframe = True
         self.encoded.request_keyframe()
@@ -417,7 +295,7 @@ class MediaSender:
         """Begin and end whatever there is to do now."""
         if self._stopped:
             return
-        self.forwarding.update()
+        self.forwarding.update(is_ready=self.is_ready, needs_frames=self.encoded.transform is not None)
         should_run = self._should_run
         if isinstance(self._track, EncodedSource):
             self.encoded.feed_from(self._track if should_run else None)
@@ -430,7 +308,7 @@ class MediaSender:
             if self._task is None or self._task.done():
                 self._task = self._tasks.start(self._run())
         else:
-            self.stop_encoding()
+            self._stop_encoding()
 
     def _swap_subscription(self) -> None:
         old = self._subscription
@@ -442,14 +320,6 @@ class MediaSender:
         if old is not None:
             old.close()
 
-    def _tone_format(self) -> PayloadFormat | None:
-        if self.kind != "audio" or self._parameters is None or not self._streams:
-            return None
-        formats = [payload_format(codec) for codec in self._parameters.codecs]
-        tones = [f for f in formats if f.name == "TELEPHONE-EVENT"]
-        rate = self._streams[0].format.clock_rate
-        return next((f for f in tones if f.clock_rate == rate), tones[0] if tones else None)
-
     # -- what the RTP session calls ----------------------------------------------------------------
 
     def on_transport(self, connected: bool) -> None:
@@ -458,7 +328,7 @@ class MediaSender:
 
     def on_feedback(self, ssrc: int, packet: rtcp.Feedback, now: float) -> None:
         """Implements `rtp.session.RtpSender.on_feedback`."""
-        stream = self._known.get(ssrc)
+        stream = self._section.known.get(ssrc)
         if stream is None:
             return
         packets = stream.packets
@@ -492,8 +362,8 @@ class MediaSender:
                 self.encoded.request_keyframe()
             return
         bitrate = rtcp.estimated_bitrate(packet)
-        if bitrate is not None and self._session is not None:
-            self._session.take_remb(bitrate, now)
+        if bitrate is not None and self._section.session is not None:
+            self._section.session.take_remb(bitrate, now)
 
     @property
     def need(self) -> int | None:
@@ -502,7 +372,7 @@ class MediaSender:
             return 0
         if self.kind == "video":
             return None
-        return sum([s.packets.encoding.max_bitrate or _SOUND_BITRATE for s in self.active_streams])
+        return sum([s.packets.encoding.max_bitrate or _SOUND_BITRATE for s in self._section.active])
 
     @property
     def wanted(self) -> int:
@@ -510,13 +380,13 @@ class MediaSender:
         relay = self.forwarding.relay
         if relay is not None:
             return relay.wanted
-        if not self.encodes:
+        if self._task is None:
             return 0
-        return sum([s.packets.encoding.max_bitrate or BITRATE_DEFAULT for s in self.active_streams])
+        return sum([s.packets.encoding.max_bitrate or BITRATE_DEFAULT for s in self._section.active])
 
     def make_padding(self, size: int) -> bytes | None:
         """Implements `rtp.session.RtpSender.make_padding`."""
-        stream = next(iter(self.active_streams), None)
+        stream = next(iter(self._section.active), None)
         if self.kind != "video" or stream is None:
             return None
         relay = self.forwarding.relay
@@ -525,7 +395,7 @@ class MediaSender:
     @property
     def estimate(self) -> int | None:
         """The sender's part of what the path bears, in bit/s; None while that is unknown."""
-        if self._session is None or self._session.estimate is None:
+        if self._section.session is None or self._section.session.estimate is None:
             return None
         return self._share
 
@@ -536,18 +406,15 @@ class MediaSender:
         if relay is not None:
             relay.on_estimate(bitrate)
 
-    def _send_of(self, session: RtpSession) -> Callable[[bytes], None]:
-        return session.send_sound if self.kind == "audio" else session.send_rtp
-
     def sender_reports(self, now: float) -> list[bytes]:
         """Implements `rtp.session.RtpSender.sender_reports`."""
-        cname = self._parameters.cname if self._parameters is not None else ""
+        cname = self._section.parameters.cname if self._section.parameters is not None else ""
         relayed, relay = self.forwarding.stream, self.forwarding.relay
         reports = (
             relay.write_report(cname, now)
             if relay is not None and stream is relayed
             else stream.packets.write_report(cname, now)
-            for stream in self._streams
+            for stream in self._section.streams
         )
         return [report for report in reports if report is not None]
 
@@ -567,8 +434,8 @@ class MediaSender:
 
     async def _send(self, frame: Frame | Packet[Any], number: int) -> None:
         self._source.count(frame)
-        active = self.active_streams
-        if not self.has_route:
+        active = self._section.active
+        if not self._section.has_route:
             # numbers that nobody hears of would leave SRTP's count of their cycles behind (RFC 3711 section 3.3.1)
             for stream in active:
                 stream.pause()
@@ -581,7 +448,7 @@ class MediaSender:
     ) -> None:
         """Have a frame encoded, and send it in one stream."""
         track, now = self._track, wall_time()
-        if track is None or stream not in self._streams:
+        if track is None or stream not in self._section.streams:
             return
         encoding, source = stream.packets.encoding, TrackSource.of(track)
         bitrate = self._share if self.kind == "video" else None
@@ -642,7 +509,7 @@ class MediaSender:
             delay = stream.pacer.delay(wall_time())
             if delay > 0:
                 await asyncio.sleep(delay)
-                if self._track is not track or stream not in self._streams:
+                if self._track is not track or stream not in self._section.streams:
                     # another one speaks now
                     return
             if self._tones is not None:
@@ -684,7 +551,3 @@ class MediaSender:
         logger.warning("%s: %s", self._name or self.kind, error)
         if self.on_error is not None:
             self.on_error(error)
-
-
-def _drop(_packet: bytes) -> None:
-    """Before there is a transport."""

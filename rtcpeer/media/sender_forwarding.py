@@ -7,66 +7,35 @@ Owns: the relay. Never: packets, the encoder (the sender's).
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 from rtcpeer.media.auto_forwarding import AutoForwarding
-from rtcpeer.media.codecs import PayloadFormat
 from rtcpeer.media.receiver import MediaReceiver
 from rtcpeer.media.relaying import Relay
+from rtcpeer.media.send_section import SendSection
 from rtcpeer.media.send_stream import SendStream
-from rtcpeer.rtp.parameters import SendParameters
-from rtcpeer.rtp.session import RtpSession
-
-
-class ForwardingHost(Protocol):
-    """The part of a sender that is needed here."""
-
-    @property
-    def session(self) -> RtpSession | None:
-        """The RTP session that packets go to."""
-
-    @property
-    def parameters(self) -> SendParameters | None:
-        """How they are sent."""
-
-    @property
-    def formats(self) -> list[PayloadFormat]:
-        """The negotiated ones, best first."""
-
-    @property
-    def active_streams(self) -> list[SendStream]:
-        """The streams that send now."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether there is a live track, and a way for it."""
-
-    @property
-    def encodes(self) -> bool:
-        """Whether frames are encoded now."""
-
-    @property
-    def changes_frames(self) -> bool:
-        """Whether a transform wants encoded frames."""
-
-    def stop_encoding(self) -> None:
-        """Encode nothing more for now, at once."""
-
-    def update(self) -> None:
-        """Look again what there is to do."""
 
 
 class SenderForwarding:
-    """The relay of one sender, if it has one."""
+    """The relay of one sender, if it has one.
 
-    def __init__(self, host: ForwardingHost) -> None:
-        self._host = host
+    Args:
+        section: what the sender sends with.
+        update: called when there may be something else to do; it calls `update` here.
+        stop_encoding: has the sender encode nothing more for now, at once.
+    """
+
+    def __init__(
+        self, section: SendSection, *, update: Callable[[], None], stop_encoding: Callable[[], None]
+    ) -> None:
+        self._section = section
+        self._stop_encoding = stop_encoding
         self._relay: Relay | None = None
         self._is_auto = False
         # of an automatic relay: packets of the source leave; it ends with the next encoded frame
         self._begun = False
         self._leaving = False
-        self._auto = AutoForwarding(host.update)
+        self._auto = AutoForwarding(update)
 
     # -- what the sender asks ----------------------------------------------------------------------
 
@@ -83,14 +52,13 @@ class SenderForwarding:
         """The stream that is forwarded now."""
         return self._stream() if self.relay is not None else None
 
-    @property
-    def replaces_encoder(self) -> bool:
-        """Whether no frames are to be encoded now."""
+    def replaces_encoder(self, *, encodes: bool) -> bool:
+        """Whether no frames are to be encoded now; `encodes`: whether some are until now."""
         if self._relay is None:
             return False
         if not self._is_auto:
             return True
-        return not self._leaving and (self._begun or not self._host.encodes)
+        return not self._leaving and (self._begun or not encodes)
 
     @property
     def is_automatic(self) -> bool:
@@ -98,7 +66,7 @@ class SenderForwarding:
         return self._relay is not None and self._is_auto
 
     def _stream(self) -> SendStream | None:
-        return next(iter(self._host.active_streams), None)
+        return next(iter(self._section.active), None)
 
     # -- what the program says ---------------------------------------------------------------------
 
@@ -139,31 +107,35 @@ class SenderForwarding:
 
     # -- changes -----------------------------------------------------------------------------------
 
-    def update(self) -> None:
-        """Begin, change or end forwarding, as everything around it is now."""
+    def update(self, *, is_ready: bool, needs_frames: bool) -> None:
+        """Begin, change or end forwarding, as everything around it is now.
+
+        Args:
+            is_ready: whether there is a live track, and a way for it.
+            needs_frames: whether somebody wants encoded frames, so that packets cannot be forwarded by themselves.
+        """
         if self._relay is None or self._is_auto:
-            self._decide()
-        relay, host = self._relay, self._host
+            self._decide(self._receiver() if is_ready and not needs_frames else None, is_ready=is_ready)
+        relay, section = self._relay, self._section
         if relay is None:
             return
-        stream, session, parameters = self._stream(), host.session, host.parameters
+        stream, session, parameters = self._stream(), section.session, section.parameters
         if stream is None or session is None or parameters is None or not session.connected:
             relay.halt()
             return
-        relay.run(stream.packets, session, parameters, host.formats)
+        relay.run(stream.packets, session, parameters, section.formats)
 
     def before_encoded_frame(self) -> None:
         """A frame has been encoded: it takes the place of what was forwarded until now."""
         if self._leaving:
             self.end()
 
-    def _decide(self) -> None:
-        receiver = self._receiver()
+    def _decide(self, receiver: MediaReceiver | None, *, is_ready: bool) -> None:
         relay = self._relay
         if receiver is None:
             if relay is None:
                 return
-            if self._begun and self._host.is_ready and self._auto.has_origin and relay.can_go_on:
+            if self._begun and is_ready and self._auto.has_origin and relay.can_go_on:
                 self._leaving = True
             else:
                 self.end()
@@ -178,14 +150,11 @@ class SenderForwarding:
 
     def _receiver(self) -> MediaReceiver | None:
         """The receiver whose packets are what this sender has to send; None if there is none."""
-        host, streams = self._host, self._host.active_streams
-        parameters = host.parameters
-        if not host.is_ready or host.changes_frames or parameters is None:
+        streams, parameters = self._section.active, self._section.parameters
+        if parameters is None or len(streams) != 1 or len(parameters.encodings) != 1:
             return None
-        if len(streams) != 1 or len(parameters.encodings) != 1:
-            return None
-        return self._auto.receiver_for(streams[0].packets.encoding, host.formats)
+        return self._auto.receiver_for(streams[0].packets.encoding, self._section.formats)
 
     def _on_begin(self) -> None:
         self._begun = True
-        self._host.stop_encoding()
+        self._stop_encoding()

@@ -101,7 +101,7 @@ async def test_what_is_sent_again_is_bounded_by_the_estimate(scene, says):
         pair, output = relay.pairs[0], relay.outputs[0]
         attacker, ssrc = Attacker(pair), await ssrc_of(pair)
         await asyncio.sleep(2)
-        session = rtp_sender.core_of(pair.offerer.getSenders()[0]).sender_media.session
+        session = rtp_sender.core_of(pair.offerer.getSenders()[0]).sender_media._section.session
         # what the attacker's stack would say itself
         attacker.session._arrivals.close()
         attacker.session._arrivals = None

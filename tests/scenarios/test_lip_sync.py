@@ -39,10 +39,11 @@ class Publisher:
             media = rtp_sender.core_of(
                 next(s for s in pair.offerer.getSenders() if s.kind == kind)
             ).sender_media
+            section = media._section
             self.streams[kind] = (
-                media.session,
-                media.active_streams[0].packets.encoding.ssrc,
-                media.formats[0],
+                section.session,
+                section.active[0].packets.encoding.ssrc,
+                section.formats[0],
             )
         self.bases = {kind: self.choice.getrandbits(32) for kind in RATES}
 

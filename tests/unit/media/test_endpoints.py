@@ -891,7 +891,7 @@ async def test_more_than_half_a_cycle_of_numbers_is_lost_while_the_path_is_there
     await call.frames(3)
     a, _b = call.ends
     a.pipe.blocked = True
-    packets = call.sender._streams[0].packets
+    packets = call.sender._section.streams[0].packets
     for _ in range(4):
         # as many as nobody would wait for here
         packets.sequence_number = packets.sequence_number + 17_000 & 0xFFFF
@@ -912,7 +912,7 @@ async def test_asking_for_what_is_gone_brings_a_key_frame(monkeypatch):
     await call.frames(5)
     before = call.outbound["keyFramesEncoded"]
     packet = rtcp_packets.write_nack(
-        1, 1000, [(call.sender._known[1000].packets.sequence_number - 2000) & 0xFFFF]
+        1, 1000, [(call.sender._section.known[1000].packets.sequence_number - 2000) & 0xFFFF]
     )
 
     call.ends[1].dtls.rtp.send_rtcp(packet)

@@ -170,7 +170,7 @@ async def test_tones_end_what_is_repeated():
     prefer_redundancy(call)
     await call.begin(Tone())
     await call.frames(2)
-    (stream,) = call.sender._streams
+    (stream,) = call.sender._section.streams
 
     call.sender.insert_tone("5", 100)
     await until(lambda: call.sender._tones is None)
