@@ -538,6 +538,10 @@ class Association:
         """Reset our half of a stream, after what was written (RFC 6525)."""
         self._resets.ask(stream_id)
 
+    def stream_used_again(self, stream_id: int) -> None:
+        """The other end opens a stream; where it is closing here, that end knows before us that it is closed."""
+        self._resets.used_again(stream_id)
+
     def forget_stream(self, stream_id: int) -> None:
         """A stream is closed: the next user begins with fresh sequence numbers."""
         self._resets.forget(stream_id)

@@ -119,6 +119,20 @@ class StreamResets:
         self._outbound_done.discard(stream)
         self._inbound_done.discard(stream)
 
+    def used_again(self, stream: int) -> None:
+        """The other end opens a stream that is closing here: it has performed our reset, the answer is late or lost.
+
+        It may use the stream again once both halves are reset (RFC 8831 section 6.7), and it knows that first. The
+        answer, when it comes, is none for the stream as it is from now on.
+        """
+        request = self._request
+        if request is None or stream not in request[1] or stream not in self._inbound_done:
+            return
+        request[1].remove(stream)
+        self._user.on_outbound_reset(stream)
+        self._outbound_done.add(stream)
+        self._close_if_done(stream)
+
     def ask(self, stream: int) -> None:
         """Reset our half of a stream; `advance` sends the request."""
         self._wanted[stream] = None

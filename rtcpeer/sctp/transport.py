@@ -496,6 +496,9 @@ class DataTransport:
                 if channel is None:
                     self._association.reset_stream(stream_id)
                 return
+            if channel is not None:
+                self._association.stream_used_again(stream_id)
+                channel = self._by_id.get(stream_id)
             if channel is not None or self._listener is None:
                 logger.debug("%s refuses a data channel on stream %d, which is taken", self._name, stream_id)
                 return

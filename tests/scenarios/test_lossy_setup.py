@@ -75,3 +75,34 @@ def test_an_init_that_is_repeated_still_has_tag_zero():
 @pytest.mark.parametrize("seed", range(16))
 def test_a_stream_over_a_lossy_path_arrives_whole(seed):
     assert not run_virtual(messages_lost(seed))
+
+
+async def names_of_channels(seed: int) -> list[str]:
+    """Of channels that are opened, used and closed one after the other, with one id, over a path that reorders."""
+    network = VirtualNetwork(seed=seed, delay=0.015)
+    async with PeerPair(network=network) as pair:
+        heard: list[str] = []
+
+        def listen(event):
+            event.channel.onmessage = lambda message: heard.append(message.data)
+
+        pair.answerer.ondatachannel = listen
+        pair.offerer.createDataChannel("first")
+        await pair.connect()
+        for host in network.hosts.values():
+            host.link.set(reorder=0.5)
+        for number in range(12):
+            channel = pair.offerer.createDataChannel("next")
+            await channel.opened()
+            closed = asyncio.Event()
+            channel.onclose = lambda _event, closed=closed: closed.set()
+            channel.send(str(number))
+            channel.close()
+            await asyncio.wait_for(closed.wait(), 60)
+            assert channel.id == 3
+    return heard
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_id_that_is_used_again_while_the_answer_to_a_reset_is_late_is_a_new_channel(seed):
+    assert run_virtual(names_of_channels(seed)) == [str(number) for number in range(12)]

@@ -276,3 +276,32 @@ def test_a_reset_in_progress_begins_its_waits_anew():
     for now in (9.0, 11.0, 15.0):
         assert end.resets.deadline == now
         end.resets.expire(now, 1.0)
+
+
+def test_a_stream_that_the_other_end_uses_again_is_closed_although_the_answer_is_late():
+    end = Association()
+    for stream in (3, 5):
+        end.resets.open(stream)
+        end.resets.ask(stream)
+    end.advance()
+    end.receive(outgoing(THEIRS, 3))
+    end.told.clear()
+    end.resets.used_again(3)
+    assert end.told == [("outbound", 3), ("closed", 3)]
+    end.resets.used_again(5)
+    assert len(end.told) == 2, "of this one their half is not reset: nothing says that they have seen ours"
+    end.resets.open(3)
+    end.receive(answer(100, PERFORMED))
+    assert end.told[2:] == [("outbound", 5)], "the late answer is none for the stream as it is now"
+    end.receive(outgoing(THEIRS + 1, 3))
+    assert end.told[-1] == ("closing", 3)
+
+
+def test_a_stream_that_was_not_asked_to_be_reset_is_not_closed_by_its_use():
+    end = Association()
+    end.resets.open(3)
+    end.resets.used_again(3)
+    end.receive(outgoing(THEIRS, 3))
+    end.resets.ask(3)
+    end.resets.used_again(3)
+    assert end.told == [("inbound", [3]), ("closing", 3)]
