@@ -86,11 +86,20 @@ def copy_sources(folder: Path, root: Path = ROOT) -> None:
     if (root / ".git").exists():
         archive = folder.with_suffix(".tar")
         _run("git", "archive", "--output", archive, "HEAD", cwd=root)
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
+        _unpack(archive, folder)
         archive.unlink()
     else:
         shutil.copytree(root, folder, ignore=shutil.ignore_patterns(*NOT_SOURCES))
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpack an archive of ours."""
+    with tarfile.open(archive) as tar:
+        # Python 3.11.2, which is Debian 12's, has no filters yet
+        if hasattr(tarfile, "data_filter"):
+            tar.extractall(folder, filter="data")
+        else:
+            tar.extractall(folder)
 
 
 def build(python: str | Path, tree: Path, folder: Path, time: int) -> tuple[Path, Path]:
@@ -108,8 +117,7 @@ def build(python: str | Path, tree: Path, folder: Path, time: int) -> tuple[Path
     source = _build("sdist", python, tree, folder, time)
     repack(source, time)
     with tempfile.TemporaryDirectory() as unpacked:
-        with tarfile.open(source) as archive:
-            archive.extractall(unpacked, filter="data")
+        _unpack(source, Path(unpacked))
         inner = Path(unpacked) / source.name.removesuffix(".tar.gz")
         return source, _build("wheel", python, inner, folder, time)
 

@@ -215,5 +215,5 @@ def test_an_association_survives_mutated_packets():
         assert link.a.association.is_established
         assert outgoing.flight == sum(chunk.size for place in places for chunk in place.values())
         assert 0 <= link.a.association._incoming._reassembly.held <= 1 << 21
-        assert len(link.a.association._incoming._tracker._starts) <= 1024
+        assert len(link.a.association._incoming._tracker.starts) <= 1024
     assert min(taken, refused) > 50
