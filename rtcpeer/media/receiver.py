@@ -2,10 +2,8 @@
 
 Packets come straight from the socket callback, wait in the buffer of their stream, and leave it as whole frames, which
 go to `delivery`. What is missing is asked for again, or a key frame in its place.
-Owns: parameters, streams by SSRC, feedback. Never: decodes, ends the track (the peer does).
+Owns: the buffers, and when something is asked for. Never: decodes, ends the track (the peer does).
 """
-
-# Longer than 600 lines: packets, repairs and feedback all change the same streams.
 
 from __future__ import annotations
 
@@ -16,23 +14,22 @@ from typing import Any
 
 from rtcpeer.aio import Gone, wall_time
 from rtcpeer.dtls.transport import DtlsTransport
-from rtcpeer.media.codecs import DECODED_AUDIO, PayloadFormat, payload_format
+from rtcpeer.media.codecs import DECODED_AUDIO, PayloadFormat
 from rtcpeer.media.delivery import PICTURE_MAX, FrameDelivery
 from rtcpeer.media.depacketizer import RedDepacketizer
 from rtcpeer.media.encoded_frames import EncodedFrameReader
 from rtcpeer.media.encoded_receiving import EncodedReceiving
+from rtcpeer.media.receive_section import ReceiveSection
 from rtcpeer.media.tapping import ReceiverTap
 from rtcpeer.media.track import RemoteTrack
 from rtcpeer.rtp import rtcp
-from rtcpeer.rtp.congestion.receive_side import RemoteBitrateEstimator
-from rtcpeer.rtp.contributing_sources import ContributingSources, RtpSource
-from rtcpeer.rtp.inbound import CountedPacket, InboundStream
+from rtcpeer.rtp.contributing_sources import RtpSource
+from rtcpeer.rtp.inbound import InboundStream
 from rtcpeer.rtp.jitter_buffer import VIDEO_WAIT, EncodedFrame, FrameBuffer
 from rtcpeer.rtp.packet import RtpPacket, unwrap_rtx
 from rtcpeer.rtp.parameters import ReceiveParameters
 from rtcpeer.rtp.payloads import begins_keyframe_untrusted
 from rtcpeer.rtp.playout import Playout, SoundPlayout
-from rtcpeer.rtp.session import RtpSession, transport_cc_id
 from rtcpeer.rtp.sound_buffer import Loss, SoundBuffer
 from rtcpeer.rtp.source import Source
 
@@ -42,8 +39,6 @@ logger = logging.getLogger(__name__)
 PLI_INTERVAL = 0.3
 # How long a gap of pictures may last beside two round trips, and at most, in seconds
 ANSWER_MARGIN, ANSWER_TIME_MAX = 0.1, 2.0
-# Streams of one section (an SSRC change, simulcast); older ones are forgotten.
-STREAMS_MAX = 16
 # No packet for this long: the source gives nothing.
 SILENCE = 5.0
 
@@ -58,7 +53,6 @@ class MediaReceiver:
         picture_max: longer and shorter side of the largest picture that is decoded; larger ones are dropped.
 
     Attributes:
-        reads: whether somebody wants frames; while not, what is forwarded is not buffered.
         encoded: the transform and the readers of encoded frames.
     """
 
@@ -71,22 +65,19 @@ class MediaReceiver:
         self._sound = SoundPlayout(self._take_frame, self._take_loss)
         self._sink = sink
         self._name = name
-        self._session: RtpSession | None = None
-        self._parameters: ReceiveParameters | None = None
-        self._formats: dict[int, PayloadFormat] = {}
+        self._section = ReceiveSection(
+            kind,
+            make_buffer=self._new_buffer,
+            on_format=self._on_format,
+            on_flow=self._on_flow,
+            on_forgotten=self._on_forgotten,
+        )
         self._unwrapper = RedDepacketizer()
-        # retransmission SSRC -> media SSRC
-        self._repairs: dict[int, int] = {}
-        self._streams: dict[int, InboundStream] = {}
-        self._heard = ContributingSources()
-        self._estimator: RemoteBitrateEstimator | None = None
-        self._flowing = False
         self._stopped = False
         # forwards what arrives; made when somebody wants that
         self._tap: ReceiverTap | None = None
         # runs while a packet of a picture is missing
         self._repair_timer: asyncio.TimerHandle | None = None
-        self.reads: bool = True
         self._watchers: list[Callable[[], None]] = []
         self._frames = FrameDelivery(
             kind,
@@ -105,11 +96,11 @@ class MediaReceiver:
     def attach(self, dtls: DtlsTransport) -> None:
         """Receive over this transport."""
         session = dtls.rtp
-        if session is self._session:
+        if session is self._section.session:
             return
-        if self._session is not None:
-            self._session.remove_receiver(self)
-        self._session = session
+        if self._section.session is not None:
+            self._section.session.remove_receiver(self)
+        self._section.session = session
         if self._tap is not None:
             self._tap.attach(session)
         self._register()
@@ -118,49 +109,44 @@ class MediaReceiver:
     def source(self) -> Source:
         """The source of the packets that arrive, to be forwarded as they are."""
         if self._tap is None:
-            self._tap = ReceiverTap(self, name=self._name)
-            self._tap.attach(self._session)
-            self.reads = self._sink.wants_frames()
+            self._tap = ReceiverTap(self._section, name=self._name)
+            self._tap.attach(self._section.session)
+            self._section.reads = self._sink.wants_frames()
             if self._stopped:
                 self._tap.close()
         return self._tap.source
 
     def configure(self, parameters: ReceiveParameters | None) -> None:
         """Receive with these parameters from now on, or nothing; as often as descriptions change."""
-        if self._stopped or parameters == self._parameters:
+        if self._stopped or parameters == self._section.parameters:
             return
-        self._parameters = parameters
-        self._formats = {}
-        self._repairs = {}
+        self._section.configure(parameters)
         if parameters is None:
-            self._flowing = False
             self._stop_repairing()
             self._frames.clear()
             self._playout.clear()
             self._sound.clear()
-            for stream in self._streams.values():
+            for stream in self._section.streams.values():
                 stream.needs_keyframe = True
         else:
-            formats = (payload_format(codec) for codec in parameters.codecs)
-            self._formats = {f.payload_type: f for f in formats}
-            self._unwrapper = RedDepacketizer(self._formats, parameters.header_extensions)
+            self._unwrapper = RedDepacketizer(self._section.formats, parameters.header_extensions)
             announced = [source.ssrc for source in parameters.sources]
             shown = self._frames.shown
             if announced and shown is not None and shown.ssrc not in announced:
                 self._frames.hide(shown)
-            for source in parameters.sources:
-                if source.rtx_ssrc is not None:
-                    self._repairs[source.rtx_ssrc] = source.ssrc
         self._register()
         for changed in tuple(self._watchers):
             changed()
 
     @property
+    def formats(self) -> Mapping[int, PayloadFormat]:
+        """The formats of its section, by payload type."""
+        return self._section.formats
+
+    @property
     def current_format(self) -> PayloadFormat | None:
         """The format of what arrived last; None before the first packet, and while that is no sound or picture."""
-        stream = max(self._streams.values(), key=lambda s: s.last_packet_at, default=None)
-        form = None if stream is None else self._formats.get(stream.payload_type)
-        return form if form is not None and form.is_media else None
+        return self._section.current_format
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Call `changed` whenever it receives something else, or is told to."""
@@ -179,7 +165,7 @@ class MediaReceiver:
     @jitter_buffer_target.setter
     def jitter_buffer_target(self, value: float | None) -> None:
         self._target = value
-        for stream in self._streams.values():
+        for stream in self._section.streams.values():
             if isinstance(stream.buffer, SoundBuffer):
                 stream.buffer.fixed_target = self._fixed_target
             else:
@@ -207,26 +193,26 @@ class MediaReceiver:
         self._sink = sink
         self._frames.set_sink(sink)
         sink.set_control(self)
-        sink.on_flow(self._flowing)
+        sink.on_flow(self._section.flows)
         self.on_demand()
 
     def request_keyframe(self) -> None:
         """Ask the other end for a picture that can be decoded by itself."""
         now = wall_time()
-        for stream in self._streams.values():
+        for stream in self._section.streams.values():
             if now - stream.last_packet_at < SILENCE:
                 self._send_pli(stream, now, force=True)
 
     def sources(self) -> list[RtpSource]:
         """The sources that were heard in the last ten seconds, the latest first."""
-        return self._heard.recent(wall_time())
+        return self._section.heard.recent(wall_time())
 
     def stats(self) -> list[dict[str, object]]:
         """RTCInboundRtpStreamStats and RTCRemoteOutboundRtpStreamStats, without ids."""
         result: list[dict[str, object]] = []
-        mid = self._parameters.mid if self._parameters is not None else None
-        repairs = {repaired: ssrc for ssrc, repaired in self._repairs.items()}
-        for stream in self._streams.values():
+        mid = self._section.parameters.mid if self._section.parameters is not None else None
+        repairs = self._section.repairs()
+        for stream in self._section.streams.values():
             inbound = stream.stats(self.kind)
             inbound["mid"] = mid
             if stream.ssrc in repairs:
@@ -241,8 +227,8 @@ class MediaReceiver:
         """Receive nothing more, for ever. The track is not ended by this."""
         self.configure(None)
         self._stopped = True
-        if self._session is not None:
-            self._session.remove_receiver(self)
+        if self._section.session is not None:
+            self._section.session.remove_receiver(self)
         if self._tap is not None:
             self._tap.close()
         return Gone(self._frames.stop())
@@ -257,11 +243,11 @@ class MediaReceiver:
 
     def mute(self) -> None:
         """The track is muted by a description (webrtc-pc 5.1.1); the next packet that is taken unmutes it."""
-        self._flowing = False
+        self._section.flows = False
         self._sink.on_flow(False)
 
     def _register(self) -> None:
-        session, parameters = self._session, self._parameters
+        session, parameters = self._section.session, self._section.parameters
         if session is None:
             return
         if parameters is None:
@@ -269,18 +255,21 @@ class MediaReceiver:
             return
         ssrcs = [source.ssrc for source in parameters.sources]
         ssrcs += [source.rtx_ssrc for source in parameters.sources if source.rtx_ssrc is not None]
-        session.add_receiver(self, parameters.mid, ssrcs, list(self._formats), parameters.header_extensions)
+        session.add_receiver(
+            self, parameters.mid, ssrcs, list(self._section.formats), parameters.header_extensions
+        )
 
     # -- what the RTP session calls ----------------------------------------------------------------
 
     def on_rtp(self, packet: RtpPacket, now: float) -> None:
         """Implements `rtp.session.RtpReceiver.on_rtp`."""
-        form = self._formats.get(packet.payload_type)
+        section = self._section
+        form = section.formats.get(packet.payload_type)
         if form is None:
             return
         if packet.abs_send_time is not None and self.kind == "video":
             size = len(packet.payload) + packet.padding_size
-            self.estimate(packet.abs_send_time, size, packet.ssrc, form, now)
+            section.estimate(packet.abs_send_time, size, packet.ssrc, form, now)
         if self._tap is not None and not self._tap.knows(packet.ssrc):
             self._tap.learn(packet.ssrc, packet.raw, now)
         if form.name == "RTX":
@@ -288,82 +277,14 @@ class MediaReceiver:
         elif form.name == "RED":
             self._on_redundant(packet, now)
         else:
-            stream = self.count(packet, form, now)
+            stream = section.count(packet, form, now)
             if packet.rid is not None and stream.rid is None:
                 stream.rid = packet.rid
             self._buffer(stream, packet, form, now)
 
-    # -- what the tap calls ------------------------------------------------------------------------
-
-    @property
-    def formats(self) -> Mapping[int, PayloadFormat]:
-        """The formats of its section, by payload type."""
-        return self._formats
-
-    @property
-    def mid(self) -> str:
-        """The MID of its section; "" before it has one."""
-        return self._parameters.mid if self._parameters is not None else ""
-
-    def repaired_ssrc(self, ssrc: int, repaired_rid: str | None) -> int | None:
-        """The SSRC that a retransmission stream repairs (RFC 4588); None if that cannot be told."""
-        repaired = self._repairs.get(ssrc)
-        if repaired is not None or len(self._repairs) >= 2 * STREAMS_MAX:
-            return repaired
-        if repaired_rid is not None:
-            # RFC 8852 section 3.2: the layer that it repairs
-            repaired = next((s.ssrc for s in self._streams.values() if s.rid == repaired_rid), None)
-        elif len(self._streams) == 1:
-            # not announced, but there is only one stream that it can repair
-            repaired = next(iter(self._streams))
-        if repaired is not None:
-            self._repairs[ssrc] = repaired
-        return repaired
-
-    def repeats(self, ssrc: int) -> bool:
-        """Whether packets of a stream are sent again to who asks for them (NACK was negotiated)."""
-        stream = self._streams.get(ssrc)
-        form = None if stream is None else self._formats.get(stream.payload_type)
-        return form is not None and form.nack
-
-    def ask_packets(self, ssrc: int, numbers: list[int], now: float) -> None:
-        """Send a request for packets of a stream that are missing."""
-        stream = self._streams.get(ssrc)
-        if stream is not None:
-            stream.nacks += 1
-            self._feed_back(stream, now, lambda own: rtcp.write_nack(own, ssrc, numbers))
-
-    def ask_keyframe(self, ssrc: int, now: float) -> None:
-        """Send a request for a key frame of a stream that is forwarded."""
-        stream = self._streams.get(ssrc)
-        if stream is not None:
-            stream.pli_at = now
-            stream.plis += 1
-            self._feed_back(stream, now, lambda own: rtcp.write_pli(own, ssrc))
-
-    def count(self, packet: CountedPacket, form: PayloadFormat, now: float) -> InboundStream:
-        """Take note of a packet that came, in its stream; `form` is that of what it carries."""
-        stream = self._streams.get(packet.ssrc)
-        if stream is None:
-            stream = self._new_stream(packet.ssrc, form)
-        # what a correction is wrapped in is no other format of the stream
-        if stream.payload_type != form.payload_type and form.name != "RED":
-            stream.payload_type = form.payload_type
-            decoded = DECODED_AUDIO.get(form.name)
-            if decoded is not None:
-                self._sink.on_audio_format(*decoded)
-            for changed in tuple(self._watchers):
-                changed()
-        stream.count(packet, now)
-        self._heard.note(packet, now)
-        if not self._flowing:
-            self._flowing = True
-            self._sink.on_flow(True)
-        return stream
-
     def on_sender_report(self, report: rtcp.SenderReport, now: float) -> None:
         """Implements `rtp.session.RtpReceiver.on_sender_report`."""
-        stream = self._streams.get(report.ssrc)
+        stream = self._section.streams.get(report.ssrc)
         if stream is not None:
             stream.take_report(report, now)
         if self._tap is not None:
@@ -371,20 +292,17 @@ class MediaReceiver:
 
     def on_bye(self, ssrc: int) -> None:
         """Implements `rtp.session.RtpReceiver.on_bye`: the track is muted, not ended (webrtc-pc 5.3)."""
-        stream = self._streams.get(ssrc)
+        stream = self._section.streams.get(ssrc)
         if stream is None:
             return
         self._frames.hide(stream)
-        if self._flowing:
-            self._flowing = False
-            self._sink.on_flow(False)
+        self._section.set_flow(False)
 
     def reports(self, now: float) -> list[rtcp.ReceiverInfo]:
         """Implements `rtp.session.RtpReceiver.reports`."""
-        alive = [s for s in self._streams.values() if now - s.last_packet_at < 2 * SILENCE]
-        if self._flowing and all(now - s.last_packet_at > SILENCE for s in alive):
-            self._flowing = False
-            self._sink.on_flow(False)
+        alive = [s for s in self._section.streams.values() if now - s.last_packet_at < 2 * SILENCE]
+        if all(now - s.last_packet_at > SILENCE for s in alive):
+            self._section.set_flow(False)
         for stream in alive:
             if now - stream.last_packet_at < SILENCE:
                 self._look_after(stream, now)
@@ -395,68 +313,73 @@ class MediaReceiver:
 
     def on_demand(self) -> None:
         """Implements `track.ReceiverControl.on_demand`: decoding begins with a key frame."""
-        if not self.reads:
+        if not self._section.reads:
             # what was only forwarded until now is not in the buffers
-            self.reads = True
-            for stream in self._streams.values():
+            self._section.reads = True
+            for stream in self._section.streams.values():
                 stream.buffer = self._new_buffer(stream.clock_rate)
                 stream.needs_keyframe = True
         if self.kind == "video":
             now = wall_time()
-            for stream in self._streams.values():
+            for stream in self._section.streams.values():
                 is_needed = stream.needs_keyframe or self.encoded.needs_keyframe
                 if is_needed and now - stream.last_packet_at < SILENCE:
                     self._need_keyframe(stream, now)
 
     # -- packets -----------------------------------------------------------------------------------
 
-    def _new_stream(self, ssrc: int, form: PayloadFormat) -> InboundStream:
-        if len(self._streams) >= STREAMS_MAX:
-            oldest = min(self._streams.values(), key=lambda s: s.last_packet_at)
-            del self._streams[oldest.ssrc]
-            self._frames.hide(oldest)
-            if self._tap is not None:
-                self._tap.forget(oldest.ssrc)
-        stream = InboundStream(ssrc, self._new_buffer(form.clock_rate), form.clock_rate)
-        if self._streams:
-            # the time of the track goes on where the previous stream is
-            stream.presentation = max(s.presentation for s in self._streams.values()) + form.clock_rate // 30
-        self._streams[ssrc] = stream
-        return stream
+    def _on_format(self, form: PayloadFormat) -> None:
+        """A stream comes in another format than before."""
+        decoded = DECODED_AUDIO.get(form.name)
+        if decoded is not None:
+            self._sink.on_audio_format(*decoded)
+        for changed in tuple(self._watchers):
+            changed()
+
+    def _on_flow(self, flows: bool) -> None:
+        self._sink.on_flow(flows)
+
+    def _on_forgotten(self, stream: InboundStream) -> None:
+        """A stream is over."""
+        self._frames.hide(stream)
+        if self._tap is not None:
+            self._tap.forget(stream.ssrc)
 
     def _on_redundant(self, packet: RtpPacket, now: float) -> None:
         """A packet in RED; what is missing and can be made of it takes its place."""
-        stream = self._streams.get(packet.ssrc)
+        stream = self._section.streams.get(packet.ssrc)
         try:
             form, packets = self._unwrapper.unwrap(packet, stream.buffer.lacks if stream else _lacks_nothing)
         except ValueError as exc:
             logger.debug("%s ignores a packet: %s", self._name, exc)
             return
         if form is not None:
-            stream = self.count(packet, form, now)
+            stream = self._section.count(packet, form, now)
         elif stream is not None:
             stream.count(packet, now)
-            form = self._formats.get(stream.payload_type)
+            form = self._section.formats.get(stream.payload_type)
         if stream is None or form is None:
             return
         for each in packets:
             is_made = each is not packets[-1]
-            self._buffer(stream, each, self._formats.get(each.payload_type, form), now, is_made=is_made)
+            self._buffer(
+                stream, each, self._section.formats.get(each.payload_type, form), now, is_made=is_made
+            )
 
     def _on_repair(self, packet: RtpPacket, form: PayloadFormat, now: float) -> None:
         """A retransmission (RFC 4588): put the original in its place."""
-        if form.apt is None or form.apt not in self._formats:
+        if form.apt is None or form.apt not in self._section.formats:
             return
-        ssrc = self.repaired_ssrc(packet.ssrc, packet.repaired_rid)
+        ssrc = self._section.repaired_ssrc(packet.ssrc, packet.repaired_rid)
         if ssrc is None:
             return
-        stream = self._streams.get(ssrc)
+        stream = self._section.streams.get(ssrc)
         original = unwrap_rtx(packet, form.apt, ssrc)
         if stream is None or original is None:
             return
         stream.retransmitted_packets += 1
         stream.retransmitted_bytes += len(packet.payload)
-        repaired = self._formats[form.apt]
+        repaired = self._section.formats[form.apt]
         if repaired.name == "RED":
             self._on_redundant(original, now)
         else:
@@ -492,7 +415,7 @@ class MediaReceiver:
         self._send_pli(stream, now)
 
     def _is_lacking(self) -> bool:
-        buffers = (stream.buffer for stream in self._streams.values())
+        buffers = (stream.buffer for stream in self._section.streams.values())
         return any(isinstance(buffer, FrameBuffer) and buffer.is_lacking for buffer in buffers)
 
     def _stop_repairing(self) -> None:
@@ -506,13 +429,13 @@ class MediaReceiver:
         Requests and their answers are lost too, so this is repeated though nothing comes any more.
         """
         self._stop_repairing()
-        session = self._session
+        session = self._section.session
         if session is None:
             return
         # over a satellite an answer takes longer than gaps last elsewhere; two tries are worth their time
         answer_time = min(2 * (session.round_trip() or 0.0) + ANSWER_MARGIN, ANSWER_TIME_MAX)
         dues: list[float] = []
-        for stream in list(self._streams.values()):
+        for stream in list(self._section.streams.values()):
             buffer = stream.buffer
             if not isinstance(buffer, FrameBuffer):
                 continue
@@ -527,10 +450,10 @@ class MediaReceiver:
                 continue
             if buffer.due is not None:
                 dues.append(buffer.due)
-            if self.repeats(stream.ssrc):
+            if self._section.repeats(stream.ssrc):
                 missing = stream.requests.take(buffer.missing(), session.round_trip(), now)
                 if missing:
-                    self.ask_packets(stream.ssrc, missing, now)
+                    self._section.ask_packets(stream.ssrc, missing, now)
                 if stream.requests.due is not None:
                     dues.append(stream.requests.due)
         if dues:
@@ -556,7 +479,7 @@ class MediaReceiver:
 
     def _need_keyframe(self, stream: InboundStream, now: float) -> None:
         """Ask for a key frame, unless one has begun to arrive: its sender would make another one."""
-        form = self._formats.get(stream.payload_type)
+        form = self._section.formats.get(stream.payload_type)
         if form is None or not self._is_keyframe_coming(stream, form):
             self._send_pli(stream, now)
 
@@ -577,48 +500,21 @@ class MediaReceiver:
         if self._tap is not None and forwarded is not None and not force:
             # together with those who get it forwarded
             self._tap.source.ask(forwarded, now)
-        elif self._session is not None and (force or now - stream.pli_at > PLI_INTERVAL):
-            stream.pli_at = now
-            stream.plis += 1
-            self._feed_back(stream, now, lambda ssrc: rtcp.write_pli(ssrc, stream.ssrc))
-
-    def _feed_back(self, stream: InboundStream, now: float, write: Callable[[int], bytes]) -> None:
-        if self._session is not None and self._parameters is not None:
-            self._session.send_feedback(self._parameters.mid, stream.report(now), write)
-
-    def estimate(self, send_time: int, size: int, ssrc: int, form: PayloadFormat, now: float) -> None:
-        """Tell the sender what the path seems to bear (goog-remb).
-
-        Args:
-            send_time: of a packet, as abs-send-time has it.
-            size: of its payload and padding, in bytes.
-        """
-        if self._estimator is None:
-            if not (form.remb or any(f.remb for f in self._formats.values())):
-                return
-            extensions = self._parameters.header_extensions if self._parameters is not None else ()
-            if transport_cc_id(extensions):
-                # the sender estimates itself
-                return
-            self._estimator = RemoteBitrateEstimator()
-        estimate = self._estimator.add(send_time, size, ssrc, now)
-        stream = self._streams.get(ssrc)
-        if estimate is not None and stream is not None:
-            bitrate, ssrcs = estimate
-            self._feed_back(stream, now, lambda own: rtcp.write_remb(own, bitrate, ssrcs))
+        elif self._section.session is not None and (force or now - stream.pli_at > PLI_INTERVAL):
+            self._section.ask_keyframe(stream.ssrc, now)
 
     # -- frames ------------------------------------------------------------------------------------
 
     def _take_loss(self, stream: InboundStream, loss: Loss, now: float) -> None:
-        form = self._formats.get(stream.payload_type)
+        form = self._section.formats.get(stream.payload_type)
         if form is not None and form.is_media:
             self._frames.take_loss(stream, form, loss, now)
 
     def _take_frame(self, stream: InboundStream, frame: EncodedFrame, now: float) -> None:
-        form = self._formats.get(frame.packets[0].payload_type)
+        form = self._section.formats.get(frame.packets[0].payload_type)
         stream.frames_received += 1
         if form is not None and form.is_media and not self._frames.take(stream, form, frame, now):
-            self.reads = self._tap is None
+            self._section.reads = self._tap is None
 
 
 def _lacks_nothing(_number: int) -> bool:

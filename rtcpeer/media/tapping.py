@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from typing import Protocol
 
 from rtcpeer.aio import wall_time
 from rtcpeer.media.codecs import PayloadFormat
+from rtcpeer.media.receive_section import ReceiveSection
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.clocks import StreamClock
 from rtcpeer.rtp.dependency import begins_keyframe
 from rtcpeer.rtp.forwarding import SourceStream
-from rtcpeer.rtp.inbound import InboundStream
 from rtcpeer.rtp.packet import URI_ABS_SEND_TIME, URI_DEPENDENCY, URI_MID, URI_REPAIRED_RID, URI_RID
 from rtcpeer.rtp.relay_packet import (
     RelayPacket,
@@ -34,45 +32,11 @@ logger = logging.getLogger(__name__)
 _CORRECTIONS = frozenset(("ULPFEC", "FLEXFEC", "FLEXFEC-03"))
 
 
-class TappedReceiver(Protocol):
-    """The part of a receiver that the tap needs."""
-
-    kind: str
-    # whether packets are wanted behind the tap too
-    reads: bool
-
-    @property
-    def formats(self) -> Mapping[int, PayloadFormat]:
-        """By payload type."""
-
-    @property
-    def mid(self) -> str:
-        """The MID of its section."""
-
-    def count(self, packet: RelayPacket, form: PayloadFormat, now: float) -> InboundStream:
-        """Take note of a packet."""
-
-    def repaired_ssrc(self, ssrc: int, repaired_rid: str | None) -> int | None:
-        """The SSRC that a retransmission stream repairs; None if that cannot be told."""
-
-    def estimate(self, send_time: int, size: int, ssrc: int, form: PayloadFormat, now: float) -> None:
-        """Take note of when a packet was sent and came."""
-
-    def repeats(self, ssrc: int) -> bool:
-        """Whether packets of a stream are sent again to who asks for them."""
-
-    def ask_packets(self, ssrc: int, numbers: list[int], now: float) -> None:
-        """Send a request for packets of a stream that are missing."""
-
-    def ask_keyframe(self, ssrc: int, now: float) -> None:
-        """Send a request for a key frame."""
-
-
 class ReceiverTap:
     """Forwards what one receiver gets.
 
     Args:
-        receiver: whose packets these are.
+        section: what the receiver receives.
         name: for logs.
 
     Attributes:
@@ -80,9 +44,9 @@ class ReceiverTap:
         malformed: packets that could not be read.
     """
 
-    def __init__(self, receiver: TappedReceiver, *, name: str = "") -> None:
+    def __init__(self, section: ReceiveSection, *, name: str = "") -> None:
         self.malformed: int = 0
-        self._receiver = receiver
+        self._section = section
         self._name = name
         self._session: RtpSession | None = None
         self._ssrcs: set[int] = set()
@@ -90,7 +54,7 @@ class ReceiverTap:
         self._timer: asyncio.Handle | None = None
         # runs while a packet is missing
         self._repair_timer: asyncio.TimerHandle | None = None
-        self.source: Source = Source(receiver.kind, self._ask, self._wake)
+        self.source: Source = Source(section.kind, self._ask, self._wake)
 
     def attach(self, session: RtpSession | None) -> None:
         """Packets come from here; SSRCs are learned again as they come."""
@@ -151,7 +115,7 @@ class ReceiverTap:
     # -- packets -----------------------------------------------------------------------------------
 
     def _receive(self, data: bytes, now: float) -> bool:
-        is_read = self._receiver.reads
+        is_read = self._section.reads
         return self._forward(data, now, is_counted=is_read) and not is_read
 
     def _forward(self, data: bytes, now: float, *, is_counted: bool) -> bool:
@@ -161,9 +125,9 @@ class ReceiverTap:
             is_counted: somebody else takes note of it, and asks for what is missing.
 
         Returns:
-            False if it belongs to another receiver.
+            False if it belongs to another section.
         """
-        receiver, session = self._receiver, self._session
+        section, session = self._section, self._session
         if session is None:
             return False
         try:
@@ -171,13 +135,13 @@ class ReceiverTap:
             rid, repaired_rid = None, None
             for uri, value in packet.elements:
                 if uri == URI_MID:
-                    if value.decode("ascii", "replace") != receiver.mid:
+                    if value.decode("ascii", "replace") != section.mid:
                         return False
                 elif uri == URI_ABS_SEND_TIME:
-                    form = receiver.formats.get(packet.payload_type)
-                    if not is_counted and form is not None and receiver.kind == "video":
+                    form = section.formats.get(packet.payload_type)
+                    if not is_counted and form is not None and section.kind == "video":
                         size = len(packet.payload) + packet.padding_size
-                        receiver.estimate(int.from_bytes(value, "big"), size, packet.ssrc, form, now)
+                        section.estimate(int.from_bytes(value, "big"), size, packet.ssrc, form, now)
                 elif uri == URI_DEPENDENCY:
                     packet.is_told_key = begins_keyframe(value)
                 elif uri == URI_RID:
@@ -193,23 +157,23 @@ class ReceiverTap:
     def _unwrap(
         self, packet: RelayPacket, rid: str | None, repaired_rid: str | None, now: float, *, is_counted: bool
     ) -> None:
-        receiver = self._receiver
-        form = receiver.formats.get(packet.payload_type)
+        section = self._section
+        form = section.formats.get(packet.payload_type)
         if form is None:
             return
         is_repair = form.name == "RTX"
         if is_repair:
-            ssrc = receiver.repaired_ssrc(packet.ssrc, repaired_rid)
+            ssrc = section.repaired_ssrc(packet.ssrc, repaired_rid)
             size = len(packet.payload)
             if ssrc is None or form.apt is None or not unwrap_rtx_untrusted(packet, form.apt, ssrc):
                 return
-            form, rid = receiver.formats.get(form.apt), repaired_rid
+            form, rid = section.formats.get(form.apt), repaired_rid
             if form is None:
                 return
         inner = form
         if form.name == "RED":
             unwrap_red_untrusted(packet)
-            inner = receiver.formats.get(packet.payload_type, form)
+            inner = section.formats.get(packet.payload_type, form)
         is_media = inner.is_media or inner.name == "TELEPHONE-EVENT"
         stream = self.source.streams.get(packet.ssrc)
         if stream is None:
@@ -219,7 +183,7 @@ class ReceiverTap:
         if stream.rid is None and rid is not None:
             stream.rid = rid
         if not is_counted:
-            inbound = receiver.count(packet, inner if is_media else form, now)
+            inbound = section.count(packet, inner if is_media else form, now)
             if inbound.rid is None:
                 inbound.rid = rid
             if is_repair:
@@ -260,7 +224,7 @@ class ReceiverTap:
         Requests are lost too, so they are repeated though nothing comes any more.
         """
         self._stop_repairing()
-        receiver, session = self._receiver, self._session
+        section, session = self._section, self._session
         if session is None:
             return
         dues: list[float] = []
@@ -271,12 +235,12 @@ class ReceiverTap:
                 continue
             if reception.give_up(now) and stream.is_video and self.source.is_used(stream):
                 self.source.ask(stream, now)
-            asks = not receiver.reads and receiver.repeats(stream.ssrc)
+            asks = not section.reads and section.repeats(stream.ssrc)
             if asks:
                 wanted = reception.wanted(now, session.round_trip())
                 if wanted:
                     numbers = [stream.numbers.sequence_number(number) for number in wanted]
-                    receiver.ask_packets(stream.ssrc, numbers, now)
+                    section.ask_packets(stream.ssrc, numbers, now)
             due = reception.due(asks=asks)
             if due is not None:
                 dues.append(due)
@@ -289,7 +253,7 @@ class ReceiverTap:
         self._repair(wall_time())
 
     def _ask(self, stream: SourceStream) -> None:
-        self._receiver.ask_keyframe(stream.ssrc, wall_time())
+        self._section.ask_keyframe(stream.ssrc, wall_time())
 
     def _wake(self) -> None:
         if self._timer is not None:

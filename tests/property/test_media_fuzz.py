@@ -109,10 +109,10 @@ def complaints(caplog):
 
 def assert_bounded(call) -> None:
     receiver = call.receiver
-    assert len(receiver._streams) <= 16
+    assert len(receiver._section.streams) <= 16
     assert len(receiver._queue) <= 60
     assert len(call.ends[1].dtls.rtp._learned) <= 256
-    for stream in receiver._streams.values():
+    for stream in receiver._section.streams.values():
         held = getattr(stream.buffer, "_packets", None)
         if held is None:
             assert len(stream.buffer._held) <= PACKETS_MAX + 1
@@ -141,8 +141,8 @@ async def test_a_receiver_survives(kind, codec):
     tap = Tap(call.ends[1].dtls.rtp)
     await call.frames(20)
     reader = asyncio.create_task(read(call.track))
-    types = [*call.receiver._formats, 64, 95, 127]
-    names = {form.name: number for number, form in call.receiver._formats.items()}
+    types = [*call.receiver._section.formats, 64, 95, 127]
+    names = {form.name: number for number, form in call.receiver._section.formats.items()}
     genuine = list(tap.rtp)
 
     for case in range(CASES):
@@ -157,10 +157,12 @@ async def test_a_receiver_survives(kind, codec):
     assert not reader.done()
     reader.cancel()
     # the call goes on, with a key frame if it takes one, and once what was let in is behind it
-    before = call.receiver._streams[1000].frames_received if 1000 in call.receiver._streams else 0
+    before = (
+        call.receiver._section.streams[1000].frames_received if 1000 in call.receiver._section.streams else 0
+    )
     await asyncio.sleep(12)
     await call.frames(20)
-    assert call.receiver._streams[1000].frames_received > before
+    assert call.receiver._section.streams[1000].frames_received > before
     await call.end()
 
 

@@ -19,7 +19,7 @@ class Attacker:
     """Sends RTCP of its own making from the subscriber's end of a connection."""
 
     def __init__(self, pair):
-        self.session = rtp.core_of(pair.answerer.getReceivers()[0]).receiver_media._session
+        self.session = rtp.core_of(pair.answerer.getReceivers()[0]).receiver_media._section.session
         self.choice = random.Random(7)
 
     def send(self, *packets):

@@ -25,7 +25,7 @@ def _no_estimates(monkeypatch):
         def add(self, *args, **keywords):
             return None
 
-    monkeypatch.setattr("rtcpeer.media.receiver.RemoteBitrateEstimator", Silent)
+    monkeypatch.setattr("rtcpeer.media.receive_section.RemoteBitrateEstimator", Silent)
     monkeypatch.setattr("rtcpeer.rtp.session.RtpSession._on_estimate", lambda _session, _bitrate: None)
 
 

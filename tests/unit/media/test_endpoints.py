@@ -650,7 +650,7 @@ async def test_a_picture_that_is_garbage_leads_to_a_key_frame():
     call = Call("video", "VP8")
     await call.begin(Pictures())
     await call.frames(2)
-    stream = call.receiver._streams[1000]
+    stream = call.receiver._section.streams[1000]
     before = call.inbound["pliCount"]
 
     class Bad:
@@ -762,7 +762,7 @@ async def test_the_receivers_estimate_reaches_the_encoder(codec, monkeypatch):
             assert abs(send_time / 262144 - now % 64) < 1
             return 300_000, [ssrc]
 
-    monkeypatch.setattr("rtcpeer.media.receiver.RemoteBitrateEstimator", Estimator)
+    monkeypatch.setattr("rtcpeer.media.receive_section.RemoteBitrateEstimator", Estimator)
     call = WithoutNumbers("video", codec)
     await call.begin(Pictures())
 
@@ -858,7 +858,7 @@ async def test_a_longer_wait_for_what_is_missing():
     await call.begin(Pictures())
     await call.frames(2)
 
-    assert call.receiver._streams[1000].buffer.wait == 0.9
+    assert call.receiver._section.streams[1000].buffer.wait == 0.9
 
     await call.end()
 
@@ -1010,7 +1010,7 @@ async def test_the_sender_estimates_itself_where_both_number_packets():
     assert session.estimate >= 500_000
     assert session.control.acknowledged > 10
     assert session.control.lost == session.control.malformed == 0
-    assert call.receiver._estimator is None
+    assert call.receiver._section._estimator is None
     await until(lambda: call.outbound.get("targetBitrate") is not None)
     await call.end()
     assert not session._pacing.queued

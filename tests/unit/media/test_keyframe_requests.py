@@ -19,9 +19,9 @@ class Plis:
 
     def __init__(self, receiver: MediaReceiver, lost: int = 0) -> None:
         self.at: list[float] = []
-        self._feed_back = receiver._feed_back
+        self._feed_back = receiver._section._feed_back
         self._lost = lost
-        receiver._feed_back = self.feed_back
+        receiver._section._feed_back = self.feed_back
 
     def feed_back(self, stream, now, write):
         if b"\xce" in write(1)[1:2]:
@@ -33,7 +33,7 @@ class Plis:
 
 async def arrived(call: Call) -> None:
     """The first packet is here."""
-    while not call.receiver._streams:  # noqa: ASYNC110
+    while not call.receiver._section.streams:  # noqa: ASYNC110
         await asyncio.sleep(0.02)
 
 
@@ -76,7 +76,7 @@ async def test_a_key_frame_that_has_begun_to_arrive_is_not_asked_for(is_decoded)
     if is_decoded:
         await call.frames(5)
     await arrived(call)
-    stream = next(iter(call.receiver._streams.values()))
+    stream = next(iter(call.receiver._section.streams.values()))
     assert isinstance(stream.buffer, FrameBuffer)
     stream.buffer = FrameBuffer()
     now = wall_time()

@@ -85,9 +85,9 @@ async def test_after_a_bye_another_stream_is_shown_at_once():
     call = Call("video")
     await call.begin(Pictures(interval=0.02))
     await call.frames(5)
-    call.receiver._streams[9] = InboundStream(9, FrameBuffer(), 90000)
+    call.receiver._section.streams[9] = InboundStream(9, FrameBuffer(), 90000)
     now = wall_time()
-    other = call.receiver._streams[9]
+    other = call.receiver._section.streams[9]
     assert not call.receiver._frames.is_shown(other, now)
 
     call.receiver.on_bye(1000)
@@ -100,14 +100,14 @@ async def test_of_too_many_streams_the_oldest_goes():
     call = Call("video")
     await call.begin(Pictures(interval=0.02))
     await call.frames(5)
-    form = call.receiver._formats[96]
+    form = call.receiver._section.formats[96]
     for ssrc in range(5000, 5200):
         now = wall_time()
         call.receiver.on_rtp(RtpPacket(96, 1, 1, 0, ssrc, b"\x10\x00"), now)
         call.receiver.on_rtp(RtpPacket(96, 1, ssrc, 0, 1000, b"\x10\x00"), now)
         await asyncio.sleep(0.001)
 
-    known = list(call.receiver._streams)
+    known = list(call.receiver._section.streams)
     assert form.name == "VP8"
     assert len(known) == 16
     # the one that goes on, and the newest of the others

@@ -50,7 +50,7 @@ class Session:
 
 
 class Receiver:
-    """What the tap uses of a receiver."""
+    """What the tap uses of what a receiver receives."""
 
     kind, reads, mid = "video", False, "0"
 
@@ -87,7 +87,7 @@ class Receiver:
 @pytest.fixture
 async def tap():
     made = ReceiverTap(Receiver(), name="test")
-    made.session, made.receiver = Session(), made._receiver
+    made.session, made.receiver = Session(), made._section
     made.attach(made.session)
     made.subscriber = Subscriber(plan=PLAN)
     made.source.add(made.subscriber.output, None, NOW)
@@ -130,7 +130,7 @@ async def test_two_sections_with_one_ssrc(tap):
     """Neither takes the packets of the other away for good."""
     feed(tap, rtp(1, vp8(1, key=True)))
     other = ReceiverTap(Receiver(), name="other")
-    other._receiver.mid = "1"
+    other._section.mid = "1"
     other.attach(tap.session)
     other.learn(7, rtp(1, vp8(1, key=True), mid="1"), NOW)
     assert tap.session.taps[7](rtp(2, vp8(2)), NOW) is False
