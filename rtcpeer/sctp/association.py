@@ -12,7 +12,6 @@ and another one of these), a graceful shutdown of our own (RFC 8831 section 6.2 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -121,8 +120,15 @@ class Association:
         self._repeat_at: float | None = None
         self._repeats = 0
         self._outgoing = SendQueue(first)
-        self._resets = StreamResets(self, first)
         self._incoming = ReceiveQueue(user.on_message)
+        self._resets = StreamResets(
+            first,
+            self._incoming,
+            self._outgoing,
+            send=self._say,
+            on_closing=user.on_stream_closing,
+            on_closed=user.on_stream_closed,
+        )
 
     # -- set-up and end ----------------------------------------------------------------------------
 
@@ -248,7 +254,7 @@ class Association:
         ready += map(seal, outgoing.transmit(now, sack))
         if self._resets.is_wanted:
             # behind the data, whose last TSN it names
-            self._resets.advance(outgoing.queued_streams, outgoing.tsn - 1, now, outgoing.round_trip.timeout)
+            self._resets.advance(now)
         if self.state is State.SHUTDOWN_RECEIVED and outgoing.is_idle:
             self.state = State.SHUTDOWN_ACK_SENT
             self._repeat(seal(write_chunk(ChunkType.SHUTDOWN_ACK)), now)
@@ -296,7 +302,7 @@ class Association:
         if outgoing.deadline is not None and now >= outgoing.deadline:
             outgoing.expire(now)
         if self._resets.deadline is not None and now >= self._resets.deadline:
-            self._resets.expire(now, outgoing.round_trip.timeout)
+            self._resets.expire(now)
 
     def _repeat_again(self, now: float) -> None:
         if self._repeated is None:
@@ -322,7 +328,7 @@ class Association:
             self._repeat_at = now + self._repeat_wait
         if self.state in _RECEIVING:
             self._outgoing.wake(now)
-            self._resets.wake(now, self._outgoing.round_trip.timeout)
+            self._resets.wake(now)
 
     # -- in ----------------------------------------------------------------------------------------
 
@@ -387,7 +393,7 @@ class Association:
                 self._say(_invalid_stream(body[at + 8 : at + 10]))
             self.ignored += verdict is not ChunkVerdict.REPEATED
         if self._resets.waits_for_data:
-            self._resets.on_received(self._incoming.cumulative)
+            self._resets.on_received()
 
     def _may_receive(self) -> bool:
         if self.state is State.COOKIE_ECHOED and self._theirs is not None:
@@ -423,9 +429,7 @@ class Association:
                 self._establish(self._theirs)
         elif kind == ChunkType.RE_CONFIG:
             if self.state in _RECEIVING:
-                self._resets.receive_untrusted(
-                    value, self._incoming.cumulative, now, self._outgoing.round_trip.timeout
-                )
+                self._resets.receive_untrusted(value, now)
         elif kind == ChunkType.FORWARD_TSN:
             self._take_forward_tsn(value)
         elif kind in (ChunkType.SHUTDOWN, ChunkType.SHUTDOWN_COMPLETE, ChunkType.SHUTDOWN_ACK):
@@ -511,7 +515,7 @@ class Association:
         if self.state not in _RECEIVING or not self._incoming.take_forward_tsn_untrusted(value):
             self.ignored += 1
         elif self._resets.waits_for_data:
-            self._resets.on_received(self._incoming.cumulative)
+            self._resets.on_received()
 
     def _take_shutdown(self, kind: int, value: bytes, now: float) -> None:
         """The other end shuts down (section 9.2): what is on its way is delivered first."""
@@ -545,30 +549,6 @@ class Association:
     def forget_stream(self, stream_id: int) -> None:
         """A stream is closed: the next user begins with fresh sequence numbers."""
         self._resets.forget(stream_id)
-
-    def send_reconfig(self, chunk: bytes) -> None:
-        """Implements `ResetUser.send_reconfig`."""
-        self._say(chunk)
-
-    def on_inbound_reset(self, streams: Iterable[int]) -> None:
-        """Implements `ResetUser.on_inbound_reset`."""
-        self._incoming.reset(streams)
-
-    def on_inbound_reset_all(self) -> None:
-        """Implements `ResetUser.on_inbound_reset_all`."""
-        self._incoming.reset_all()
-
-    def on_outbound_reset(self, stream: int) -> None:
-        """Implements `ResetUser.on_outbound_reset`."""
-        self._outgoing.restart_stream(stream)
-
-    def on_stream_closing(self, stream: int) -> None:
-        """Implements `ResetUser.on_stream_closing`."""
-        self._user.on_stream_closing(stream)
-
-    def on_stream_closed(self, stream: int) -> None:
-        """Implements `ResetUser.on_stream_closed`."""
-        self._user.on_stream_closed(stream)
 
     def numbers(self) -> AssociationStats:
         """The numbers that statistics show."""

@@ -6,11 +6,11 @@ the other end asks for costs no memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import islice
 from struct import Struct
 from struct import error as struct_error
-from typing import Final, Protocol
+from typing import Final
 
 from rtcpeer.sctp.packets import (
     STREAMS_MAX,
@@ -21,8 +21,10 @@ from rtcpeer.sctp.packets import (
     write_chunk,
     write_parameter,
 )
+from rtcpeer.sctp.receive_queue import ReceiveQueue
+from rtcpeer.sctp.send_queue import SendQueue
 
-__all__ = ["ResetUser", "StreamResets"]
+__all__ = ["StreamResets"]
 
 # Streams that one request names: with its headers some 300 bytes
 _STREAMS_PER_REQUEST: Final = 135
@@ -39,44 +41,39 @@ _RESPONSE: Final = Struct("!LL")
 _ADD: Final = Struct("!LHH")
 
 
-class ResetUser(Protocol):
-    """The association, as its stream resets know it."""
-
-    def send_reconfig(self, chunk: bytes) -> None:
-        """Send this chunk."""
-
-    def on_inbound_reset(self, streams: Iterable[int]) -> None:
-        """The other end's half of these streams begins again."""
-
-    def on_inbound_reset_all(self) -> None:
-        """The other end's half of all streams begins again."""
-
-    def on_outbound_reset(self, stream: int) -> None:
-        """Our half of a stream begins again."""
-
-    def on_stream_closing(self, stream: int) -> None:
-        """The other end has reset its half of a stream, we have not."""
-
-    def on_stream_closed(self, stream: int) -> None:
-        """Both halves of a stream are reset."""
-
-
 class StreamResets:
     """The resets of one association.
 
     Args:
-        user: told what happens.
         sequence: of our first request: our first TSN (RFC 6525 section 4.1).
+        incoming: begins the other end's half of a stream again, and knows what has arrived.
+        outgoing: begins our half again, and knows what was sent.
+        send: takes a chunk that is to be sent.
+        on_closing: told of a stream whose half the other end has reset, but we have not.
+        on_closed: told of a stream of which both halves are reset.
 
     Attributes:
         deadline: when `expire` is to be called; None while no request of ours is under way.
         inbound_max: streams that the other end may use.
     """
 
-    def __init__(self, user: ResetUser, sequence: int) -> None:
+    def __init__(
+        self,
+        sequence: int,
+        incoming: ReceiveQueue,
+        outgoing: SendQueue,
+        *,
+        send: Callable[[bytes], None],
+        on_closing: Callable[[int], None],
+        on_closed: Callable[[int], None],
+    ) -> None:
         self.deadline: float | None = None
         self.inbound_max: int = STREAMS_MAX
-        self._user = user
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._send = send
+        self._on_closing = on_closing
+        self._on_closed = on_closed
         # streams in use; of these the halves that are reset
         self._open: set[int] = set()
         self._outbound_done: set[int] = set()
@@ -129,7 +126,7 @@ class StreamResets:
         if request is None or stream not in request[1] or stream not in self._inbound_done:
             return
         request[1].remove(stream)
-        self._user.on_outbound_reset(stream)
+        self._outgoing.restart_stream(stream)
         self._outbound_done.add(stream)
         self._close_if_done(stream)
 
@@ -139,44 +136,42 @@ class StreamResets:
 
     # -- our requests ------------------------------------------------------------------------------
 
-    def advance(
-        self, queued_streams: Callable[[], set[int]], last_tsn: int, now: float, timeout: float
-    ) -> None:
+    def advance(self, now: float) -> None:
         """Send a request, if one is due: for streams of which everything was sent (RFC 6525 section 5.1.2)."""
         if not self._wanted or self._request is not None:
             return
-        busy = queued_streams()
+        busy = self._outgoing.queued_streams()
         # no more of them is looked at than can be named: the other end may have had us ask for thousands
         streams = list(islice((s for s in self._wanted if s not in busy), _STREAMS_PER_REQUEST))
         if not streams:
             return
         for stream in streams:
             del self._wanted[stream]
-        body = _OUTGOING.pack(self._sequence, self._their_sequence, last_tsn & _MASK)
+        body = _OUTGOING.pack(self._sequence, self._their_sequence, self._outgoing.tsn - 1 & _MASK)
         body += b"".join(stream.to_bytes(2) for stream in streams)
         parameter = write_parameter(Parameter.OUTGOING_RESET, body)
         self._request = (self._sequence, streams, parameter)
         self._sequence = self._sequence + 1 & _MASK
         self._tries = 0
-        self._send_request(now, timeout)
+        self._send_request(now)
 
-    def expire(self, now: float, timeout: float) -> None:
+    def expire(self, now: float) -> None:
         """Send the request again: no answer came."""
         self.deadline = None
         if self._request is not None:
             self._tries += 1
-            self._send_request(now, timeout)
+            self._send_request(now)
 
     @property
     def is_waiting(self) -> bool:
         """Whether a request has no answer yet."""
         return self._request is not None
 
-    def wake(self, now: float, timeout: float) -> None:
+    def wake(self, now: float) -> None:
         """A path is back."""
         if self._request is not None:
             self._tries = 0
-            self._send_request(now, timeout)
+            self._send_request(now)
 
     def stop(self) -> None:
         """The association is over."""
@@ -184,22 +179,22 @@ class StreamResets:
         self._wanted.clear()
         self.deadline = None
 
-    def _send_request(self, now: float, timeout: float) -> None:
+    def _send_request(self, now: float) -> None:
         assert self._request is not None
-        self.deadline = now + timeout * (1 << min(self._tries, 3))
-        self._user.send_reconfig(write_chunk(ChunkType.RE_CONFIG, self._request[2]))
+        self.deadline = now + self._outgoing.round_trip.timeout * (1 << min(self._tries, 3))
+        self._send(write_chunk(ChunkType.RE_CONFIG, self._request[2]))
 
     # -- what comes --------------------------------------------------------------------------------
 
-    def receive_untrusted(self, value: bytes, cumulative: int, now: float, timeout: float) -> None:
+    def receive_untrusted(self, value: bytes, now: float) -> None:
         """A RE-CONFIG chunk. What makes no sense is ignored."""
         for kind, content in parameters_untrusted(value):
             try:
                 if kind == Parameter.OUTGOING_RESET:
-                    self._take_outgoing(content, cumulative)
+                    self._take_outgoing(content)
                 elif kind == Parameter.RESET_RESPONSE:
                     answered, result = _RESPONSE.unpack_from(content)
-                    self._take_response(answered, result, now, timeout)
+                    self._take_response(answered, result, now)
                 elif kind == Parameter.ADD_OUTGOING:
                     sequence, count, _reserved = _ADD.unpack_from(content)
                     self._take_added(sequence, count)
@@ -220,39 +215,38 @@ class StreamResets:
             self._send_response(sequence, _BAD_SEQUENCE)
         return False
 
-    def _take_outgoing(self, content: bytes, cumulative: int) -> None:
+    def _take_outgoing(self, content: bytes) -> None:
         """The other end resets its half of streams (RFC 6525 section 5.2.2)."""
         sequence, _response, last = _OUTGOING.unpack_from(content)
         if not self._is_new(sequence):
             return
         numbers = content[_OUTGOING.size :]
         streams = [numbers[at] << 8 | numbers[at + 1] for at in range(0, len(numbers) - 1, 2)]
-        self._deferred = (unwrap(last, cumulative), streams)
-        self.on_received(cumulative)
+        self._deferred = (unwrap(last, self._incoming.cumulative), streams)
+        self.on_received()
         if self._deferred is not None:
             self._respond(sequence, _IN_PROGRESS)
 
-    def on_received(self, cumulative: int) -> None:
-        """All up to here has arrived: a reset that waited for it is carried out (E2 and E5)."""
-        if self._deferred is None or cumulative < self._deferred[0]:
+    def on_received(self) -> None:
+        """Something has arrived: a reset that waited for it is carried out (E2 and E5)."""
+        if self._deferred is None or self._incoming.cumulative < self._deferred[0]:
             return
         streams = self._deferred[1]
         self._deferred = None
-        user = self._user
         if streams:
-            user.on_inbound_reset(streams)
+            self._incoming.reset(streams)
         else:
-            user.on_inbound_reset_all()
+            self._incoming.reset_all()
         self._respond(self._their_sequence, _PERFORMED)
         for stream in dict.fromkeys(streams) if streams else sorted(self._open - self._inbound_done):
             if stream not in self._open or stream in self._inbound_done:
                 continue
             self._inbound_done.add(stream)
             if stream not in self._outbound_done:
-                user.on_stream_closing(stream)
+                self._on_closing(stream)
             self._close_if_done(stream)
 
-    def _take_response(self, sequence: int, result: int, now: float, timeout: float) -> None:
+    def _take_response(self, sequence: int, result: int, now: float) -> None:
         """The answer to our request (RFC 6525 section 5.2.7)."""
         request = self._request
         if request is None or request[0] != sequence:
@@ -260,25 +254,25 @@ class StreamResets:
         if result == _IN_PROGRESS:
             # asked again later
             self._tries = 0
-            self.deadline = now + timeout
+            self.deadline = now + self._outgoing.round_trip.timeout
             return
         self._request = None
         self.deadline = None
         for stream in request[1]:
             if result in (_NOTHING_TO_DO, _PERFORMED):
-                self._user.on_outbound_reset(stream)
+                self._outgoing.restart_stream(stream)
                 if stream in self._open:
                     self._outbound_done.add(stream)
                     self._close_if_done(stream)
             elif stream in self._open:
                 # refused: the channel closes at once, as its user wished
                 self.forget(stream)
-                self._user.on_stream_closed(stream)
+                self._on_closed(stream)
 
     def _close_if_done(self, stream: int) -> None:
         if stream in self._inbound_done and stream in self._outbound_done:
             self.forget(stream)
-            self._user.on_stream_closed(stream)
+            self._on_closed(stream)
 
     def _take_added(self, sequence: int, count: int) -> None:
         """The other end wants more streams (RFC 6525 section 5.2.5)."""
@@ -298,4 +292,4 @@ class StreamResets:
 
     def _send_response(self, sequence: int, result: int) -> None:
         parameter = write_parameter(Parameter.RESET_RESPONSE, _RESPONSE.pack(sequence, result))
-        self._user.send_reconfig(write_chunk(ChunkType.RE_CONFIG, parameter))
+        self._send(write_chunk(ChunkType.RE_CONFIG, parameter))

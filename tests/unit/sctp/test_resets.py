@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,39 +17,62 @@ PERFORMED, DENIED, BAD_SEQUENCE, IN_PROGRESS = 1, 2, 5, 6
 THEIRS = 500  # the number of the other end's first request
 
 
+class Queues:
+    """What the resets use of both queues of an association."""
+
+    def __init__(self, told: list[tuple[str, object]]) -> None:
+        self._told = told
+        self._busy: set[int] = set()
+        self.cumulative, self.tsn = 1000, 1001
+        self.round_trip = SimpleNamespace(timeout=1.0)
+
+    def set_busy(self, streams: Iterable[int]) -> None:
+        self._busy = set(streams)
+
+    def queued_streams(self) -> set[int]:
+        return self._busy
+
+    def reset(self, streams: Iterable[int]) -> None:
+        self._told.append(("inbound", list(streams)))
+
+    def reset_all(self) -> None:
+        self._told.append(("inbound", "all"))
+
+    def restart_stream(self, stream: int) -> None:
+        self._told.append(("outbound", stream))
+
+
 class Association:
     """Notes what it is told, and what it is to send."""
 
     def __init__(self, sequence: int = 100) -> None:
         self.told: list[tuple[str, object]] = []
         self.sent: list[bytes] = []
-        self.resets = StreamResets(self, sequence)
+        self.queues: Any = Queues(self.told)
+        self.resets = StreamResets(
+            sequence,
+            self.queues,
+            self.queues,
+            send=self.send,
+            on_closing=lambda stream: self.told.append(("closing", stream)),
+            on_closed=lambda stream: self.told.append(("closed", stream)),
+        )
         self.resets.begin(THEIRS, 16)
 
-    def send_reconfig(self, chunk: bytes) -> None:
+    def send(self, chunk: bytes) -> None:
         assert chunk[0] == ChunkType.RE_CONFIG
         self.sent.append(chunk[4:])
 
-    def on_inbound_reset(self, streams: Iterable[int]) -> None:
-        self.told.append(("inbound", list(streams)))
-
-    def on_inbound_reset_all(self) -> None:
-        self.told.append(("inbound", "all"))
-
-    def on_outbound_reset(self, stream: int) -> None:
-        self.told.append(("outbound", stream))
-
-    def on_stream_closing(self, stream: int) -> None:
-        self.told.append(("closing", stream))
-
-    def on_stream_closed(self, stream: int) -> None:
-        self.told.append(("closed", stream))
-
     def advance(self, *busy: int, now: float = 0.0) -> None:
-        self.resets.advance(lambda: set(busy), 1000, now, 1.0)
+        self.queues.set_busy(busy)
+        self.resets.advance(now)
 
-    def receive(self, parameter: bytes, cumulative: int = 1000, now: float = 0.0) -> None:
-        self.resets.receive_untrusted(parameter, cumulative, now, 1.0)
+    def receive(self, parameter: bytes, now: float = 0.0) -> None:
+        self.resets.receive_untrusted(parameter, now)
+
+    def arrive(self, cumulative: int) -> None:
+        self.queues.cumulative = cumulative
+        self.resets.on_received()
 
     def answers(self) -> list[tuple[int, int]]:
         """Number and result of each answer that was sent."""
@@ -97,9 +122,9 @@ def test_a_reset_waits_for_the_data_before_it():
     end.receive(outgoing(THEIRS, 3, last=1010))
     assert end.resets.waits_for_data
     assert (end.told, end.answers()) == ([], [(THEIRS, IN_PROGRESS)])
-    end.resets.on_received(1009)
+    end.arrive(1009)
     assert end.told == []
-    end.resets.on_received(1010)
+    end.arrive(1010)
     assert end.told == [("inbound", [3]), ("closing", 3)]
     assert end.answers()[-1] == (THEIRS, PERFORMED)
     assert not end.resets.waits_for_data
@@ -122,7 +147,7 @@ def test_an_unanswered_request_is_sent_again_ever_more_slowly():
     for _ in range(4):
         now = end.resets.deadline
         assert now is not None
-        end.resets.expire(now, 1.0)
+        end.resets.expire(now)
         deadlines.append(end.resets.deadline)
     assert deadlines == [1.0, 3.0, 7.0, 15.0, 23.0]
     assert len(set(end.sent)) == 1
@@ -180,9 +205,9 @@ def test_a_path_that_is_back_begins_the_waits_anew():
     end.resets.ask(3)
     end.advance()
     for _ in range(3):
-        end.resets.expire(10.0, 1.0)
+        end.resets.expire(10.0)
     assert end.resets.deadline == 18.0
-    end.resets.wake(20.0, 1.0)
+    end.resets.wake(20.0)
     assert end.resets.deadline == 21.0
 
 
@@ -193,8 +218,8 @@ def test_after_the_end_nothing_is_asked_for():
     end.resets.ask(4)
     end.resets.stop()
     end.sent.clear()
-    end.resets.expire(10.0, 1.0)
-    end.resets.wake(20.0, 1.0)
+    end.resets.expire(10.0)
+    end.resets.wake(20.0)
     end.advance()
     assert end.sent == []
     assert end.resets.deadline is None
@@ -271,11 +296,11 @@ def test_a_reset_in_progress_begins_its_waits_anew():
     end.advance(now=0.0)
     for now in (1.0, 3.0, 7.0):
         assert end.resets.deadline == now
-        end.resets.expire(now, 1.0)
+        end.resets.expire(now)
     end.receive(answer(100, IN_PROGRESS), now=8.0)
     for now in (9.0, 11.0, 15.0):
         assert end.resets.deadline == now
-        end.resets.expire(now, 1.0)
+        end.resets.expire(now)
 
 
 def test_a_stream_that_the_other_end_uses_again_is_closed_although_the_answer_is_late():
