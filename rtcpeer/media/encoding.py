@@ -67,6 +67,8 @@ class EncodedPayloads:
         times: of each payload, in the same ticks, where each has its own: those of sound.
         seconds: that encoding took.
         target: the bitrate that the encoder aims at, if it has one.
+        is_held: whether it would aim at more if the path bore more.
+        scale: below 1.0 where the encoder has to make pictures smaller than they are asked for.
     """
 
     payloads: list[bytes]
@@ -79,6 +81,8 @@ class EncodedPayloads:
     times: tuple[int, ...] = ()
     seconds: float = 0.0
     target: int | None = None
+    is_held: bool = False
+    scale: float = 1.0
 
 
 class StreamEncoder:
@@ -200,7 +204,16 @@ class StreamEncoder:
             self.warning, encoder.warning = encoder.warning, None
         if not payloads:
             return None
-        return EncodedPayloads(payloads, timestamp, self.epoch, encoder.is_key, *encoder.size, turns)
+        return EncodedPayloads(
+            payloads,
+            timestamp,
+            self.epoch,
+            encoder.is_key,
+            *encoder.size,
+            turns,
+            is_held=self._is_held(encoder, request),
+            scale=encoder.scale,
+        )
 
     def _set_bitrate(self, encoder: PictureEncoder, request: EncodeRequest) -> None:
         if request.estimate is not None:
@@ -215,6 +228,15 @@ class StreamEncoder:
         if limit is not None and encoder.target_bitrate > limit:
             encoder.set_target_bitrate(max(_VIDEO_BITRATE_MIN, limit))
         self.target = encoder.target_bitrate
+
+    def _is_held(self, encoder: PictureEncoder, request: EncodeRequest) -> bool:
+        """Whether only what the path bears keeps the encoder from the bitrate that it has without an estimate."""
+        if request.estimate is None:
+            return False
+        wanted = encoder.bitrate_default if request.max_bitrate is None else request.max_bitrate
+        if request.bitrate_limit is not None:
+            wanted = min(wanted, request.bitrate_limit)
+        return encoder.target_bitrate < min(wanted, encoder.bitrate_limit)
 
     def _encode_audio(self, request: EncodeRequest, frame: AudioFrame) -> EncodedPayloads | None:
         if request.disabled:

@@ -24,6 +24,7 @@ from av.packet import Packet
 from rtcpeer.aio import wall_time
 from rtcpeer.media.encoding import EncodedPayloads, EncodeRequest, StreamEncoder
 from rtcpeer.media.frame_budget import FrameBudget
+from rtcpeer.media.quality_limitation import QualityLimitationReason
 from rtcpeer.media.sound import FORMATS
 from rtcpeer.media.source import TrackSource
 from rtcpeer.media.video.pictures import BITRATE_MAX, BITRATE_MIN
@@ -68,9 +69,10 @@ class EncodeResult:
         number: counts the frames that were encoded.
         is_forced: whether a key frame was asked for.
         first: the member that asked first.
+        limitation: why it is left out.
     """
 
-    __slots__ = ("first", "is_forced", "job", "number")
+    __slots__ = ("first", "is_forced", "job", "limitation", "number")
 
     def __init__(
         self,
@@ -79,11 +81,13 @@ class EncodeResult:
         *,
         is_forced: bool = False,
         first: object = None,
+        limitation: QualityLimitationReason = QualityLimitationReason.NONE,
     ) -> None:
         self.job: asyncio.Future[EncodedPayloads | None] | None = job
         self.number: int = number
         self.is_forced: bool = is_forced
         self.first: object = first
+        self.limitation: QualityLimitationReason = limitation
 
 
 class EncodingGroup:
@@ -114,6 +118,8 @@ class EncodingGroup:
         self._due = 0.0
         # of pictures, and what the path bears as it was told last
         self._budget = FrameBudget()
+        # whether it is the estimate that the budget is made of, and no lower rate that is asked for
+        self._is_estimate_budget = False
         self._estimate: int | None = None
         self._failures = 0
         self._hangs = 0
@@ -195,8 +201,9 @@ class EncodingGroup:
         if found is not None or number <= self._newest:
             return found
         self._newest = number
-        if not self._is_due(request.frame, now, max_framerate):
-            found = EncodeResult()
+        limitation = self._left_out(request.frame, now, max_framerate)
+        if limitation is not None:
+            found = EncodeResult(limitation=limitation)
         else:
             found = self._start(request, now, member)
         self._frames[number] = found
@@ -271,29 +278,43 @@ class EncodingGroup:
             self._budget.forgive()
         elif made is not None and made.target is not None and not made.times:
             size = sum([len(payload) for payload in made.payloads])
+            self._is_estimate_budget = self._estimate <= made.target
             self._budget.spend(size, min(self._estimate, made.target), now)
 
-    def _is_due(self, frame: Frame | Packet[Any], now: float, max_framerate: float | None) -> bool:
-        """Whether a frame is sent now: under maxFramerate, as many as the other end decodes, and as the path bears.
+    def _left_out(
+        self, frame: Frame | Packet[Any], now: float, max_framerate: float | None
+    ) -> QualityLimitationReason | None:
+        """Why a frame is not sent now, if so: under maxFramerate, as many as the other end decodes, as the path bears.
 
         The clock decides, not the track's own time, which may stand still, go back or be in other units.
+
+        Returns:
+            None for a frame that is sent; NONE for one that the program itself does not want.
         """
-        if now < self._retry_at or (isinstance(frame, VideoFrame) and not self._budget.allows(now)):
-            return False
-        limit, able = max_framerate, self.encoder.rate_limit
-        if limit is None or (able is not None and able < limit):
-            limit = able
-        if limit is None or not isinstance(frame, VideoFrame):
-            return True
+        if now < self._retry_at:
+            return QualityLimitationReason.OTHER
+        if not isinstance(frame, VideoFrame):
+            return None
+        if not self._budget.allows(now):
+            return (
+                QualityLimitationReason.BANDWIDTH
+                if self._is_estimate_budget
+                else QualityLimitationReason.NONE
+            )
+        limit, able, reason = max_framerate, self.encoder.rate_limit, QualityLimitationReason.NONE
+        if able is not None and (limit is None or able < limit):
+            limit, reason = able, QualityLimitationReason.OTHER
+        if limit is None:
+            return None
         if limit <= 0:
-            return False
+            return reason
         interval = 1 / limit
         if self._due > now + 1.5 * interval:
             # the limit has changed
             self._due = now
         # a part of a picture of tolerance: sources jitter
         if now < self._due - interval / 4:
-            return False
+            return reason
         # after a pause the schedule begins anew
         self._due = (self._due if now - self._due < interval else now) + interval
-        return True
+        return None

@@ -211,9 +211,9 @@ class MediaReceiver:
         """RTCInboundRtpStreamStats and RTCRemoteOutboundRtpStreamStats, without ids."""
         result: list[dict[str, object]] = []
         mid = self._section.parameters.mid if self._section.parameters is not None else None
-        repairs = self._section.repairs()
+        repairs, now = self._section.repairs(), wall_time()
         for stream in self._section.streams.values():
-            inbound = stream.stats(self.kind)
+            inbound = stream.stats(self.kind, now)
             inbound["mid"] = mid
             if stream.ssrc in repairs:
                 inbound["rtxSsrc"] = repairs[stream.ssrc]

@@ -43,6 +43,8 @@ class SendSection:
 
     def attach(self, session: RtpSession) -> None:
         """Send over this session from now on."""
+        for stream in self.known.values():
+            stream.packets.send_delay_before = self.send_delay(stream) or 0.0
         self.session = session
         for stream in self.known.values():
             self._connect(stream.packets, session)
@@ -60,6 +62,14 @@ class SendSection:
             stream = self._make_stream(parameters, encoding)
             if stream is not None:
                 self.streams.append(stream)
+
+    def send_delay(self, stream: SendStream) -> float | None:
+        """How long packets of a stream have waited for their turn so far, in seconds; None where nobody knows."""
+        packets = stream.packets
+        if self.session is None:
+            return packets.send_delay_before
+        delay = self.session.send_delay(packets.encoding.ssrc, packets.encoding.rtx_ssrc)
+        return None if delay is None else packets.send_delay_before + delay
 
     @property
     def active(self) -> list[SendStream]:

@@ -9,16 +9,23 @@ import asyncio
 from dataclasses import field
 from typing import Any
 
+from rtcpeer.aio import wall_time
 from rtcpeer.media.codecs import PayloadFormat
 from rtcpeer.media.encoding import EncodedPayloads, StreamEncoder
 from rtcpeer.media.encoding_group import EncodeResult, EncodingGroup, bitrate_class
 from rtcpeer.media.pacing import SoundPacer
+from rtcpeer.media.quality_limitation import QualityLimitation
 from rtcpeer.media.sound import PIECE_SECONDS
 from rtcpeer.media.source import TrackSource
+from rtcpeer.media.video.pictures import FRAMERATE
 from rtcpeer.records import record
 from rtcpeer.rtp.fec import Protection
+from rtcpeer.rtp.frame_rate import FrameRate
 from rtcpeer.rtp.outbound import OutboundStream
 from rtcpeer.rtp.red import Redundancy
+
+# Frames of this many times the usual size are huge (webrtc-stats 8.4).
+_HUGE = 2.5
 
 
 @record(slots=True, eq=False)
@@ -30,7 +37,8 @@ class SendStream:
         group: whom it shares its encoder with, while it sends.
         number: of the last frame that the group's encoder made.
         is_synchronized: whether the last picture was sent, so that the next one can be decoded.
-        frames, key_frames, encode_time, bytes_target: for statistics.
+        frames, key_frames, huge_frames, encode_time, bytes_target: for statistics.
+        limitation: why pictures are poorer than they are asked for.
         pacer: for sound that is there before its time.
         redundancy: repeats sound where that was preferred.
         protection: corrects pictures where that was negotiated.
@@ -51,6 +59,7 @@ class SendStream:
     is_synchronized: bool = False
     frames: int = 0
     key_frames: int = 0
+    huge_frames: int = 0
     encode_time: float = 0.0
     bytes_target: float = 0.0
     epoch: int = -1
@@ -60,7 +69,8 @@ class SendStream:
     width: int = 0
     height: int = 0
     fresh: bool = True
-    frames_per_second: float = 0.0
+    rate: FrameRate = field(default_factory=FrameRate)
+    limitation: QualityLimitation = field(default_factory=QualityLimitation)
     redundancy: Redundancy | None = None
     protection: Protection | None = None
     # cuts what a transform gave back, without disturbing the encoder
@@ -68,8 +78,6 @@ class SendStream:
     job: asyncio.Future[Any] | None = None
     pacer: SoundPacer = field(default_factory=SoundPacer)
     _source: TrackSource | None = None
-    _second: int = 0
-    _second_frames: int = 0
 
     def use_format(self, form: PayloadFormat) -> None:
         """Send another codec from now on: another time line."""
@@ -116,11 +124,7 @@ class SendStream:
             self.width, self.height = encoded.width, encoded.height
         if encoded.is_key:
             self.keyframe_at = now
-        second = int(now)
-        if second != self._second:
-            self.frames_per_second = float(self._second_frames)
-            self._second, self._second_frames = second, 0
-        self._second_frames += 1
+        self.rate.note(now)
         self.packets.send_frame(
             self.format.payload_type,
             encoded.payloads,
@@ -132,13 +136,29 @@ class SendStream:
             now=now,
         )
 
-    def count(self, frame: EncodeResult, encoded: EncodedPayloads) -> None:
+    def count(self, frame: EncodeResult, encoded: EncodedPayloads, now: float) -> None:
         """A frame was encoded for this stream, among others; the first to ask has the costs."""
         self.frames += 1
         self.key_frames += encoded.is_key
         if frame.first is self.token:
             self.encode_time += encoded.seconds
-        self.bytes_target += (encoded.target or 0) / 8 / 30
+        if encoded.times:
+            return
+        size = sum([len(payload) for payload in encoded.payloads])
+        if encoded.target is not None:
+            # until a second has passed, the rate that encoders are told
+            usual = encoded.target / 8 / (self.rate.at(now) or FRAMERATE)
+            self.bytes_target += usual
+            # webrtc-stats 8.4 "hugeFramesSent"
+            self.huge_frames += size >= _HUGE * usual
+        self.limitation.made(
+            now,
+            bits=8 * size,
+            target=encoded.target,
+            is_held=encoded.is_held,
+            size=(encoded.width, encoded.height),
+            scale=encoded.scale,
+        )
 
     def mind_epoch(self, epoch: int) -> None:
         """A new encoder begins a new time line."""
@@ -180,6 +200,7 @@ class SendStream:
     def leave(self) -> None:
         """Have nothing encoded any more."""
         if self.group is not None and self._source is not None:
+            self.limitation.stop(wall_time())
             self.told = self.group.encoder
             last = self.group.leave(self._source, self.token)
             if last is not None:
@@ -199,7 +220,7 @@ class SendStream:
         self.is_synchronized = True
         return True
 
-    def stats(self, kind: str, mid: str | None, index: int) -> list[dict[str, object]]:
+    def stats(self, kind: str, mid: str | None, index: int, now: float) -> list[dict[str, object]]:
         """RTCOutboundRtpStreamStats, and RTCRemoteInboundRtpStreamStats once there was a report; without ids."""
         outbound = self.packets.stats(kind)
         outbound["mid"] = mid
@@ -213,16 +234,15 @@ class SendStream:
                 framesEncoded=self.frames,
                 keyFramesEncoded=self.key_frames,
                 framesSent=self.packets.frames_sent,
-                hugeFramesSent=0,
-                framesPerSecond=self.frames_per_second,
+                hugeFramesSent=self.huge_frames,
+                framesPerSecond=self.rate.at(now),
                 totalEncodeTime=self.encode_time,
                 totalEncodedBytesTarget=int(self.bytes_target),
                 pliCount=self.packets.plis,
                 firCount=self.packets.firs,
-                qualityLimitationReason="none",
-                qualityLimitationResolutionChanges=0,
                 encoderImplementation=encoder.implementation,
                 powerEfficientEncoder=encoder.is_hardware,
+                **self.limitation.stats(now),
             )
             if self.width:
                 outbound.update(frameWidth=self.width, frameHeight=self.height)

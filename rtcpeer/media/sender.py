@@ -25,6 +25,7 @@ from rtcpeer.media.encoded_sending import EncodedSending, EncodedSource
 from rtcpeer.media.encoding import EncodedPayloads, EncodeRequest
 from rtcpeer.media.encoding_group import KEYFRAME_INTERVAL, EncodingGroup
 from rtcpeer.media.frame_queue import SOUND_SECONDS
+from rtcpeer.media.quality_limitation import QualityLimitationReason
 from rtcpeer.media.receiver import MediaReceiver
 from rtcpeer.media.relaying import Relay
 from rtcpeer.media.send_section import SendSection
@@ -44,6 +45,15 @@ logger = logging.getLogger(__name__)
 REFRESH_INTERVAL = 1.0
 # What statistics name as the encoder of a stream that is forwarded as it came.
 FORWARDED = "forwarded"
+# What is told of encoders alone: of what is forwarded the source's statistics tell it.
+_OF_AN_ENCODER = (
+    "hugeFramesSent",
+    "powerEfficientEncoder",
+    "qualityLimitationReason",
+    "qualityLimitationDurations",
+    "qualityLimitationResolutionChanges",
+    "targetBitrate",
+)
 # So many kinds of failures are told; those that differ in a number only would never end.
 _FAILURES_MAX = 20
 # What sound takes where nothing else is said, with its headers, in bit/s.
@@ -88,8 +98,9 @@ class MediaSender:
         self.encoded: EncodedSending = EncodedSending(
             self._section, failed=self._failed, force_keyframe=self.force_keyframe, name=name
         )
-        # sound of the running subscription that is counted already
+        # sound of the running subscription that is counted already, and pictures
         self._dropped_seconds = 0.0
+        self._dropped_pictures = 0
 
     # -- what the peer calls -----------------------------------------------------------------------
 
@@ -205,12 +216,16 @@ class MediaSender:
         result: list[dict[str, object]] = []
         mid = self._section.parameters.mid if self._section.parameters is not None else None
         relayed, relay = self.forwarding.stream, self.forwarding.relay
+        now = wall_time()
         if relay is not None:
             relay.settle()
         for index, stream in enumerate(self._section.streams):  # as many as encodings, or none
-            told = stream.stats(self.kind, mid, index)
+            told = stream.stats(self.kind, mid, index, now)
+            told[0]["totalPacketSendDelay"] = self._section.send_delay(stream)
             if stream is relayed:
                 told[0]["encoderImplementation"] = FORWARDED
+                for name in _OF_AN_ENCODER:
+                    told[0].pop(name, None)
             result += told
         return result
 
@@ -313,7 +328,7 @@ class MediaSender:
     def _swap_subscription(self) -> None:
         old = self._subscription
         self._note_drops()
-        self._dropped_seconds = 0.0
+        self._dropped_seconds, self._dropped_pictures = 0.0, 0
         self._subscription = None
         if self._track is not None and self._should_run and not isinstance(self._track, EncodedSource):
             self._subscription = TrackSource.of(self._track).subscribe()
@@ -473,6 +488,8 @@ class MediaSender:
             if found is None:
                 # the others are ahead
                 stream.is_synchronized = False
+            elif found.limitation is not QualityLimitationReason.NONE:
+                stream.limitation.left_out(found.limitation, now)
             return
         if found.is_forced:
             stream.force_keyframe, stream.keyframe_at = False, now
@@ -492,7 +509,7 @@ class MediaSender:
         if not stream.accept(found, encoded, is_picture=isinstance(frame, VideoFrame)) or encoded is None:
             return
         self.forwarding.before_encoded_frame()
-        stream.count(found, encoded)
+        stream.count(found, encoded, wall_time())
         stream.mind_epoch(encoded.epoch)
         if self.kind == "video":
             self.encoded.send_picture(stream, encoded, wall_time())
@@ -521,9 +538,15 @@ class MediaSender:
             self.encoded.send_sound(stream, payload, time, wall_time(), level)
 
     def _note_drops(self) -> None:
-        """Count the sound that the track gave faster than it can be sent, and say it once."""
+        """Count what the track gave faster than it can be encoded: pictures, and sound, of which it is said once."""
         subscription = self._subscription
-        if self.kind != "audio" or subscription is None:
+        if subscription is None:
+            return
+        if self.kind == "video":
+            if subscription.dropped > self._dropped_pictures:
+                self._dropped_pictures, now = subscription.dropped, wall_time()
+                for stream in self._section.active:
+                    stream.limitation.left_out(QualityLimitationReason.CPU, now)
             return
         more = subscription.dropped_seconds - self._dropped_seconds
         if more > 0:

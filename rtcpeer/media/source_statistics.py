@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Any
 
 from av import AudioFrame, VideoFrame
@@ -11,6 +12,7 @@ from av.packet import Packet
 from rtcpeer.aio import wall_time
 from rtcpeer.records import record
 from rtcpeer.rtp.audio_level import audio_level
+from rtcpeer.rtp.frame_rate import FrameRate
 
 
 @record(slots=True)
@@ -23,11 +25,9 @@ class SourceNumbers:
     level: float = 0.0
     energy: float = 0.0
     duration: float = 0.0
-    frames_per_second: float = 0.0
+    rate: FrameRate = field(default_factory=FrameRate)
     dropped_seconds: float = 0.0
     dropped_events: int = 0
-    _second: int = 0
-    _second_frames: int = 0
 
     def count(self, frame: Frame | Packet[Any]) -> None:
         """Take note of a frame."""
@@ -39,11 +39,7 @@ class SourceNumbers:
             self.energy += self.level * self.level * duration
         elif isinstance(frame, VideoFrame):
             self.width, self.height = frame.width, frame.height
-            second = int(wall_time())
-            if second != self._second:
-                self.frames_per_second = float(self._second_frames)
-                self._second, self._second_frames = second, 0
-            self._second_frames += 1
+            self.rate.note(wall_time())
 
     def note_dropped(self, seconds: float) -> None:
         """Sound that could not be sent."""
@@ -62,7 +58,7 @@ class SourceNumbers:
                 droppedSamplesEvents=self.dropped_events,
             )
         else:
-            stats.update(frames=self.frames, framesPerSecond=self.frames_per_second)
+            stats.update(frames=self.frames, framesPerSecond=self.rate.at(wall_time()))
             if self.width:
                 stats.update(width=self.width, height=self.height)
         return stats

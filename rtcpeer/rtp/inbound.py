@@ -15,6 +15,7 @@ from rtcpeer.records import record
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.audio_level import audio_level
 from rtcpeer.rtp.contributing_sources import HeardPacket
+from rtcpeer.rtp.frame_rate import FrameRate
 from rtcpeer.rtp.jitter_buffer import EncodedFrame, FrameBuffer, SequenceUnwrapper
 from rtcpeer.rtp.packet_requests import PacketRequests
 from rtcpeer.rtp.rendering import Rendering
@@ -86,10 +87,8 @@ class InboundStream:
     turns: int = 0
     last_packet_at: float = 0.0
     first_packet_at: float = 0.0
-    # decoded frames of the second that is running, and of the last whole one
-    frames_per_second: float = 0.0
-    _second: int = 0
-    _second_frames: int = 0
+    # of decoded frames
+    rate: FrameRate = field(default_factory=FrameRate)
     # reception (RFC 3550 A.3, A.8)
     _unwrapper: SequenceUnwrapper = field(default_factory=SequenceUnwrapper)
     _base: int = 0
@@ -213,11 +212,7 @@ class InboundStream:
     def count_decoded(self, now: float) -> None:
         """A picture was decoded: the frame rate."""
         self.frames_decoded += 1
-        second = int(now)
-        if second != self._second:
-            self.frames_per_second = float(self._second_frames) if second == self._second + 1 else 0.0
-            self._second, self._second_frames = second, 0
-        self._second_frames += 1
+        self.rate.note(now)
 
     def take_decoded(self, frame: Frame, now: float, received_at: float) -> None:
         """A picture or a piece of sound came out of the decoder; the first packet of it came at `received_at`."""
@@ -267,7 +262,7 @@ class InboundStream:
             dlsr=dlsr,
         )
 
-    def stats(self, kind: str) -> dict[str, object]:
+    def stats(self, kind: str, now: float) -> dict[str, object]:
         """Members of RTCInboundRtpStreamStats by their W3C names."""
         stats: dict[str, object] = {
             "type": "inbound-rtp",
@@ -296,7 +291,7 @@ class InboundStream:
                 keyFramesDecoded=self.key_frames_decoded,
                 framesDropped=self.frames_dropped,
                 oversizedFrames=self.oversized_frames,
-                framesPerSecond=self.frames_per_second,
+                framesPerSecond=self.rate.at(now),
                 totalDecodeTime=self.decode_time,
                 totalProcessingDelay=self.processing_delay,
                 firCount=0,

@@ -143,6 +143,9 @@ class OutboundStream:
     # sequence numbers begin in the lower half, so that the first wrap cannot confuse SRTP (RFC 3711 3.3.1)
     sequence_number: int = field(default_factory=lambda: random.getrandbits(15))
     rtx_sequence_number: int = field(default_factory=lambda: random.getrandbits(15))
+    _first_number: int = 0
+    # what packets have waited for their turn in former sessions, in seconds
+    send_delay_before: float = 0.0
     # (sequence number, packet without RTX, when it was sent first and last)
     _history: list[tuple[int, bytes, float, float] | None] = field(default_factory=list)
     _repeat_allowance: int = REPEAT_BURST
@@ -162,6 +165,9 @@ class OutboundStream:
     round_trip: float | None = None
     round_trips: int = 0
     round_trip_total: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._first_number = self.sequence_number
 
     def rebase(self) -> None:
         """The next frame comes from another source: its time goes on where this one stopped."""
@@ -387,7 +393,6 @@ class OutboundStream:
             "retransmittedPacketsSent": self.retransmitted_packets,
             "retransmittedBytesSent": self.retransmitted_bytes,
             "nackCount": self.nacks,
-            "totalPacketSendDelay": 0.0,
         }
 
     def remote_stats(self, kind: str) -> dict[str, object] | None:
@@ -401,7 +406,8 @@ class OutboundStream:
             "kind": kind,
             "timestamp": self.remote_at * 1000,
             "packetsLost": block.packets_lost,
-            "packetsReceived": max(0, self.packets_sent - block.packets_lost),
+            # as far as the report reaches, which is older than what was sent last
+            "packetsReceived": max(0, block.highest_sequence - self._first_number + 1 - block.packets_lost),
             "jitter": block.jitter / self.clock_rate,
             "fractionLost": block.fraction_lost / 256,
             "roundTripTimeMeasurements": self.round_trips,

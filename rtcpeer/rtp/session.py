@@ -284,6 +284,13 @@ class RtpSession:
         """Whether packets of a stream wait where they come faster than the path bears."""
         return ssrc not in self._sounds
 
+    def send_delay(self, *ssrcs: int | None) -> float | None:
+        """How long packets of these streams have waited for their turn, in s; None where another pacer has them."""
+        if self._pacer is not None:
+            return None
+        delays = {} if self._pacing is None else self._pacing.delays
+        return sum([delays.get(ssrc, 0.0) for ssrc in ssrcs if ssrc is not None])
+
     def send_rtp(self, packet: bytes) -> None:
         """Protect and send an RTP packet, at the pace that an estimate allows; dropped unless connected."""
         if self._pacer is not None:

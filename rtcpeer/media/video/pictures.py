@@ -83,6 +83,7 @@ class PictureEncoder(ABC):
     Attributes:
         is_key: whether the picture encoded last can be decoded by itself.
         size: its width and height, as encoded; (0, 0) when they are not known.
+        scale: below 1.0 where it had to be made smaller, for the codec or for what the other end takes.
         registered: the program's own choice of an encoder, as long as it works.
         warning: why it is not used any more; for who reports it, and takes it away.
     """
@@ -96,6 +97,7 @@ class PictureEncoder(ABC):
     def __init__(self) -> None:
         self.is_key: bool = False
         self.size: tuple[int, int] = (0, 0)
+        self.scale: float = 1.0
         self.registered: RegisteredEncoder | None = None
         self.warning: OperationError | None = None
         # pictures that the registered encoder has taken since it gave something
@@ -247,22 +249,23 @@ class PictureEncoder(ABC):
         """The frame in a size and format that the encoder takes and the other end decodes."""
         given = (frame.width, frame.height)
         if self._fitted[0] != given:
-            self._fitted = (given, self._fit_size(*given))
+            fitted, self.scale = self._fit_size(*given)
+            self._fitted = (given, fitted)
         size, registered = self._fitted[1], self.registered
         form = self.picture_format(frame) if registered is None else registered.pixels
         if size == given and form == frame.format.name:
             return frame
         return frame.reformat(width=size[0], height=size[1], format=form)
 
-    def _fit_size(self, width: int, height: int) -> tuple[int, int]:
-        """Even sides, as near to those given as the codec allows; in their proportion, if that can be."""
+    def _fit_size(self, width: int, height: int) -> tuple[tuple[int, int], float]:
+        """Even sides, as near to those given and their proportion as the codec allows; and the scale."""
         least, most = self.smallest, LONG_SIDE_MAX
         scale = max(1.0, least / min(width, height))
         scale = min(scale, most / max(width, height))
         while True:
             sides = [max(least, min(most, round(side * scale) // 2 * 2)) for side in (width, height)]
             if sides == [least, least] or self.allows(*sides):
-                return sides[0], sides[1]
+                return (sides[0], sides[1]), scale
             scale *= _SCALE_STEP
 
     def _open(self, picture: VideoFrame) -> PictureContext:

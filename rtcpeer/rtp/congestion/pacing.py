@@ -34,14 +34,27 @@ class PacketPacer:
     Attributes:
         tokens: one number, the budget.
         queued: bytes that wait.
+        delays: how long packets of each SSRC have waited together, in seconds.
     """
 
-    __slots__ = ("_estimate", "_loop", "_queue", "_release", "_timer", "_updated", "queued", "tokens")
+    __slots__ = (
+        "_estimate",
+        "_loop",
+        "_queue",
+        "_release",
+        "_timer",
+        "_updated",
+        "delays",
+        "queued",
+        "tokens",
+    )
 
     def __init__(self, release: Callable[[bytes], None], state: SendState | None = None) -> None:
         self._release = release
-        self._queue: deque[bytes] = deque()
+        # each with when it came
+        self._queue: deque[tuple[bytes, float]] = deque()
         self.queued: int = 0
+        self.delays: dict[int, float] = {}
         self._estimate = 0
         self.tokens: array[float] = (SendState() if state is None else state).budget
         self._updated = -math.inf
@@ -95,7 +108,7 @@ class PacketPacer:
 
     def put(self, packet: bytes) -> None:
         """Let a packet wait for its turn."""
-        self._queue.append(packet)
+        self._queue.append((packet, self._now_loop().time()))
         self.queued += len(packet)
         if self._timer is None:
             self._timer = self._now_loop().call_later(BURST, self._drain)
@@ -132,8 +145,10 @@ class PacketPacer:
         self.budget = min(self.budget, 0.0) + self._pace() * min(now - self._updated, 4 * BURST)
         self._updated = now
         while queue and self.budget > 0:
-            packet = queue.popleft()
+            packet, since = queue.popleft()
             self.queued -= len(packet)
+            ssrc = int.from_bytes(packet[8:12], "big")
+            self.delays[ssrc] = self.delays.get(ssrc, 0.0) + now - since
             self.budget -= len(packet)
             self._release(packet)
         if queue:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.outbound import HISTORY, REPEAT_BURST, HeaderTemplate, OutboundStream
 from rtcpeer.rtp.parameters import SendEncoding
 
@@ -71,6 +72,15 @@ def test_statistics_account_for_the_retransmission_stream(stream, sent, clock):
     assert told["bytesSent"] + told["headerBytesSent"] == sum(map(len, sent)) - 2 * 2
     report = stream.write_report("name", clock.now)
     assert int.from_bytes(report[20:24], "big") == 3
+
+
+def test_what_a_report_says_has_arrived_is_of_its_time(stream, clock):
+    """webrtc-stats 8.3: of the highest number that the other end had seen, not of what was sent since."""
+    numbers = send(stream, [b"a"] * 10)
+    block = rtcp.ReceiverInfo(1, 0, 2, numbers[-1], 0, 0, 0)
+    send(stream, [b"a"] * 5)
+    stream.take_report(block, clock.now)
+    assert stream.remote_stats("video")["packetsReceived"] == 8
 
 
 def test_reports_go_on_when_ntp_begins_anew(stream, sent, clock):
