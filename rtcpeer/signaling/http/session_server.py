@@ -296,7 +296,7 @@ class SessionServer:
                 await asyncio.wait([handling, answering], return_when=asyncio.FIRST_COMPLETED)
                 if handling.done():
                     handling.result()
-            if not session.is_read:
+            if not (session.is_read or answering.done() or session.reason):
                 session.negotiate()
             return await answering
         except BaseException:

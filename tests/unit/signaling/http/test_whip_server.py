@@ -363,6 +363,44 @@ async def test_a_handler_that_never_answers(offer: str) -> None:
         assert server.sessions == ()
 
 
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_session_that_ends_before_its_handler_has_answered(
+    offer: str, caplog: pytest.LogCaptureFixture, late: bool
+) -> None:
+    """By the handler itself, or by the owner while the handler still runs: a refusal, no error of the server."""
+
+    async def end(session: WhipSession) -> None:
+        if late:
+            ending.append(asyncio.ensure_future(session.end("server")))
+            await asyncio.Event().wait()
+        await session.end("server")
+
+    ending: list[asyncio.Future[None]] = []
+    async with aiohttp.ClientSession() as http, WhipServer(end) as server:
+        assert (await Harness(server, http).ask("POST", "/whip", SDP, offer))[0] == 404
+        assert server.sessions == ()
+        await asyncio.gather(*ending)
+    assert not caplog.records
+
+
+async def test_no_connection_is_made_for_an_answer_that_is_too_late(offer: str) -> None:
+    made: list[RTCPeerConnection] = []
+
+    def make() -> RTCPeerConnection:
+        made.append(RTCPeerConnection())
+        return made[-1]
+
+    async def never(session: WhipSession) -> None:
+        await asyncio.Event().wait()
+
+    async with (
+        aiohttp.ClientSession() as http,
+        WhipServer(never, answer_timeout=0.01, make_connection=make) as server,
+    ):
+        assert (await Harness(server, http).ask("POST", "/whip", SDP, offer))[0] == 504
+    assert made == []
+
+
 async def test_a_lost_connection_ends_the_session(whip: Harness, offer: str) -> None:
     await whip.begin(offer)
     (session,) = whip.server.sessions
