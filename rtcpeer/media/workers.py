@@ -3,6 +3,8 @@
 A step of a coder cannot be interrupted, and foreign coders hang: SVT-AV1 now and then waits for itself for ever. A step
 that has not come to its end after `PATIENCE` is given up: who waits for it gets `CoderStuckError`, another thread takes
 the place of the one that is in it, and the coder is to be left alone.
+Where the machine is so busy that this process waits for processors more than it runs, a step has `PATIENCE_MAX`: a
+coder that hangs waits for nothing of the kind.
 
 Owns: the pool, and the patience, also that for coders with threads of their own. Users of the pool count themselves in
 and out; when the last one has gone, its threads end.
@@ -26,6 +28,8 @@ _T = TypeVar("_T")
 
 # A step that takes longer, in seconds, never ends; with the largest picture, a slow machine is busy for two.
 PATIENCE = 10.0
+# On a machine that gives us no processor it may take so long, as far as the system tells (Linux).
+PATIENCE_MAX = 60.0
 # How often is looked: a process that stood still for an hour has missed one look, not all.
 _LOOKS = 4
 # When its user has gone, a step is waited for so long.
@@ -37,6 +41,26 @@ _users = 0
 _pool: DaemonPool | None = None
 # counts the processes on the way from the first one to this
 _process = 0
+
+
+def processor_times() -> tuple[float, float] | None:
+    """How long the threads of this process have run, and waited for a processor, in seconds; None if nobody says."""
+    run = waited = 0
+    try:
+        for thread in os.listdir("/proc/self/task"):
+            try:
+                with open(f"/proc/self/task/{thread}/schedstat", encoding="ascii") as file:
+                    one = file.read().split()
+            except (FileNotFoundError, ProcessLookupError):
+                if thread == str(os.getpid()):
+                    return None
+                # it has ended
+                continue
+            run += int(one[0])
+            waited += int(one[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return run / 1e9, waited / 1e9
 
 
 class CoderStuckError(OperationError):
@@ -59,9 +83,11 @@ class _Step:
     Attributes:
         thread: which one is in it.
         looks: how often it was found in it.
+        starved: how often of those this process had waited for processors since the look before.
+        times: of the last look, see `processor_times`.
     """
 
-    __slots__ = ("_arguments", "_call", "inner", "looks", "outer", "pool", "thread")
+    __slots__ = ("_arguments", "_call", "inner", "looks", "outer", "pool", "starved", "thread", "times")
 
     def __init__(self, pool: DaemonPool, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         self.pool = pool
@@ -69,12 +95,22 @@ class _Step:
         self._arguments = arguments
         self.thread: threading.Thread | None = None
         self.looks = 0
+        self.starved = 0
+        self.times: tuple[float, float] | None = None
         self.inner: asyncio.Future[Any]
         self.outer: asyncio.Future[Any]
 
     def __call__(self) -> Any:
         self.thread = threading.current_thread()
         return self._call(*self._arguments)
+
+    def look(self, interval: float) -> None:
+        """The step is found in its thread once more, so many seconds after the last time."""
+        self.looks += 1
+        before, self.times = self.times, processor_times()
+        if before is not None and self.times is not None:
+            run, waited = self.times[0] - before[0], self.times[1] - before[1]
+            self.starved += waited > max(run, interval / 2)
 
     def settle(self, inner: asyncio.Future[Any]) -> None:
         """The thread has come back."""
@@ -202,8 +238,8 @@ class Workers:
             # the next step begins a new series
             return
         if step.thread is not None:
-            step.looks += 1
-        if step.looks > _LOOKS:
+            step.look(self._patience / _LOOKS)
+        if step.looks - step.starved > _LOOKS or step.looks > _LOOKS * PATIENCE_MAX / PATIENCE:
             self._give_up(step)
         else:
             self._timer = step.outer.get_loop().call_later(self._patience / _LOOKS, self._look)

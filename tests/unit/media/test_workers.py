@@ -113,6 +113,8 @@ def in_virtual_time(main):
 def test_steps_that_never_end_are_given_up_and_the_next_one_has_a_thread(gate):
     async def main():
         loop, several, one = asyncio.get_running_loop(), [Workers() for _ in range(8)], Workers()
+        # what hung in an earlier test, in a foreign library, hangs still
+        stuck_before = set(threads.stuck)
         begun = loop.time()
         hangs = [each.run(gate.wait, 60) for each in several]
         # it waits for a thread all the while, and hangs in nothing
@@ -121,7 +123,7 @@ def test_steps_that_never_end_are_given_up_and_the_next_one_has_a_thread(gate):
         assert [type(result) for result in results] == [CoderStuckError] * 8
         assert loop.time() - begun > workers.PATIENCE
         assert await waiting == os.getpid()
-        assert len(threads.stuck) == 8
+        assert len(threads.stuck - stuck_before) == 8
         for each in (*several, one):
             each.release()
         assert workers._pool is None
@@ -166,6 +168,71 @@ def test_a_process_that_stood_still_gives_nothing_up():
         one.release()
 
     in_virtual_time(main())
+
+
+def busy_machine(monkeypatch, run, waited):
+    """Between two looks the threads of this process run and wait for a processor for so long, in seconds."""
+    looks = iter(range(1000))
+    monkeypatch.setattr(workers, "processor_times", lambda: (run * (look := next(looks)), waited * look))
+
+
+@pytest.mark.parametrize(
+    ("run", "waited", "patience"),
+    [(0.4, 2.1, workers.PATIENCE_MAX), (4.0, 2.1, workers.PATIENCE), (0.01, 0.05, workers.PATIENCE)],
+    ids=["no processor", "others of us run", "idle"],
+)
+def test_a_machine_that_gives_no_processor_is_waited_for(gate, monkeypatch, run, waited, patience):
+    busy_machine(monkeypatch, run, waited)
+
+    async def main():
+        loop, one = asyncio.get_running_loop(), Workers()
+        begun = loop.time()
+        with pytest.raises(CoderStuckError):
+            await one.run(gate.wait, 60)
+        assert patience <= loop.time() - begun <= patience * 1.5
+        one.release()
+
+    in_virtual_time(main())
+
+
+def test_a_system_that_says_nothing_of_processors_changes_nothing(gate, monkeypatch):
+    monkeypatch.setattr(workers, "processor_times", lambda: None)
+
+    async def main():
+        loop, one = asyncio.get_running_loop(), Workers()
+        with pytest.raises(CoderStuckError):
+            await one.run(gate.wait, 60)
+        assert loop.time() < workers.PATIENCE * 1.5
+        one.release()
+
+    in_virtual_time(main())
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="this system does not say it")
+def test_processor_times_are_those_of_all_threads():
+    run, waited = workers.processor_times()
+    thread = threading.Thread(target=sum, args=(range(10**6),))
+    thread.start()
+    ran = 0
+    while thread.is_alive():
+        ran = max(ran, workers.processor_times()[0])
+    thread.join()
+    assert ran > run > 0
+    assert waited >= 0
+
+
+@pytest.mark.parametrize("found", [OSError("no"), ["1"], ["x"]])
+def test_processor_times_of_another_system(monkeypatch, found, tmp_path):
+    def listdir(_path):
+        if isinstance(found, OSError):
+            raise found
+        return [str(os.getpid())] if found == ["1"] else found
+
+    monkeypatch.setattr(workers.os, "listdir", listdir)
+    if found == ["1"]:
+        monkeypatch.setattr("builtins.open", lambda *_args, **_options: (tmp_path / "none").open())
+    expected = (0.0, 0.0) if found == ["x"] else None
+    assert workers.processor_times() == expected
 
 
 def test_who_has_gone_does_not_wait_long(gate):

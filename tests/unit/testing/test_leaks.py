@@ -1,9 +1,12 @@
 import asyncio
+import os
 import socket
+import sys
+import threading
 
 import pytest
 
-from rtcpeer.testing import no_leaks, run_virtual
+from rtcpeer.testing import leaks, no_leaks, run_virtual
 
 
 async def test_nothing_is_left():
@@ -60,3 +63,43 @@ async def test_the_bodys_own_failure_wins():
 
     with pytest.raises(LookupError):
         await fails()
+
+
+class Held:
+    """A thread in a call that does not end until `end`: of a coder, or of Python's own lock."""
+
+    def __init__(self, *, in_coder):
+        self._reading, self._writing = os.pipe()
+        self._gate = threading.Event()
+        # a system call stands for the foreign library; who calls it is a line of a file that calls coders
+        names = {"read": os.read}
+        exec(compile("def call(end): read(end, 1)", f"/x/{leaks._CODERS}video.py", "exec"), names)
+        call, arguments = (names["call"], (self._reading,)) if in_coder else (self._gate.wait, ())
+        self.thread = threading.Thread(target=call, args=arguments, daemon=True)
+        self.thread.start()
+
+    def end(self):
+        self._gate.set()
+        os.write(self._writing, b"x")
+        self.thread.join(10)
+        os.close(self._reading)
+        os.close(self._writing)
+
+
+@pytest.mark.parametrize(
+    ("in_coder", "given_up", "is_left"), [(True, True, False), (True, False, True), (False, True, True)]
+)
+async def test_a_thread_that_hangs_in_a_foreign_coder_is_no_leak(monkeypatch, in_coder, given_up, is_left):
+    """It was given up, and nothing can end it; what hangs in Python's own locks is a leak all the same."""
+    check = leaks.LeakCheck().start()
+    held = Held(in_coder=in_coder)
+    monkeypatch.setattr(leaks, "stuck", {held.thread} if given_up else set())
+    while not (frame := sys._current_frames().get(held.thread.ident)) or frame.f_code.co_name not in (
+        "call",
+        "wait",
+    ):
+        await asyncio.sleep(0)
+    try:
+        assert any("a thread is left" in text for text in await check.finish(0)) is is_left
+    finally:
+        held.end()
