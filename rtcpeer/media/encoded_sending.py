@@ -31,6 +31,9 @@ from rtcpeer.rtp.audio_level import SILENCE_DBOV
 
 logger = logging.getLogger(__name__)
 
+# While a picture that could not be sent has no successor, a key frame is asked for this often, in seconds.
+_ASK_AGAIN = 1.0
+
 
 @runtime_checkable
 class EncodedSource(Protocol):
@@ -90,6 +93,8 @@ class EncodedSending:
         self._release: Callable[[], None] | None = None
         # streams that wait for a first key frame
         self._waiting: set[int] = set()
+        # those of which a transformed picture could not be sent: what follows refers to it
+        self._held: set[int] = set()
         self._refused: set[str] = set()
 
     # -- a track of encoded frames -----------------------------------------------------------------
@@ -142,7 +147,7 @@ class EncodedSending:
                 stream.use_format(form)
             try:
                 encoded = stream.packer.pack(form, frame.data, frame.time, frame.time_base, is_key=is_key)
-            except OperationError as exc:
+            except (OperationError, ValueError) as exc:
                 # what follows refers to it
                 self._waiting.add(ssrc)
                 self._failed(stream, exc)
@@ -256,12 +261,20 @@ class EncodedSending:
         if isinstance(frame, RTCEncodedAudioFrame):
             stream.send_sound(frame.data, frame.time, now, way.level, frame.timestamp)
             return
-        is_key = frame.type == "key"
+        is_key, ssrc = frame.type == "key", stream.packets.encoding.ssrc
+        if ssrc in self._held and not is_key:
+            if now - stream.keyframe_at > _ASK_AGAIN:
+                self._force_keyframe(stream.packets.encoding.rid)
+            return
         try:
             packed = stream.cutter.pack(way.format, frame.data, frame.time, frame.time_base, is_key=is_key)
-        except OperationError as exc:
+        except (OperationError, ValueError) as exc:
+            if ssrc not in self._held:
+                self._held.add(ssrc)
+                self._force_keyframe(stream.packets.encoding.rid)
             self._failed(stream, exc)
             return
+        self._held.discard(ssrc)
         if packed is not None:
             encoded = EncodedPayloads(
                 packed.payloads, packed.timestamp, packed.epoch, is_key, way.width, way.height, way.turns

@@ -37,6 +37,7 @@ class SendStream:
         group: whom it shares its encoder with, while it sends.
         number: of the last frame that the group's encoder made.
         is_synchronized: whether the last picture was sent, so that the next one can be decoded.
+        is_held: whether a picture that came encoded could not be sent: none is until the next key frame.
         frames, key_frames, huge_frames, encode_time, bytes_target: for statistics.
         limitation: why pictures are poorer than they are asked for.
         pacer: for sound that is there before its time.
@@ -57,6 +58,7 @@ class SendStream:
     bitrate_class: int | None = None
     number: int = -1
     is_synchronized: bool = False
+    is_held: bool = False
     frames: int = 0
     key_frames: int = 0
     huge_frames: int = 0

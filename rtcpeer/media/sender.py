@@ -465,6 +465,9 @@ class MediaSender:
         track, now = self._track, wall_time()
         if track is None or stream not in self._section.streams:
             return
+        is_picture_packet = self.kind == "video" and isinstance(frame, Packet)
+        if isinstance(frame, Packet) and is_picture_packet and not self._takes_packet(stream, frame):
+            return
         encoding, source = stream.packets.encoding, TrackSource.of(track)
         bitrate = self._share if self.kind == "video" else None
         estimate = None if bitrate is None else bitrate // active
@@ -498,7 +501,11 @@ class MediaSender:
             # shielded: others wait for it, too
             encoded = await asyncio.shield(found.job)
         except Exception as exc:
-            group.note_failure(found, now)
+            if is_picture_packet:
+                # what follows refers to it
+                stream.is_held = True
+            else:
+                group.note_failure(found, now)
             stream.force_keyframe |= found.is_forced
             self._failed(stream, exc)
             return
@@ -518,6 +525,19 @@ class MediaSender:
         if enabled and isinstance(frame, AudioFrame) and stream.packets.template.audio_level:
             level = level_to_dbov(self._source.level)
         await self._send_sound(stream, encoded, level)
+
+    def _takes_packet(self, stream: SendStream, packet: Packet[Any]) -> bool:
+        """Whether a picture that is encoded already can be sent: not behind one that could not, up to a key frame.
+
+        Of H.264 it is sent in packetization mode 1 where that was negotiated, as its NAL units may have any size.
+        """
+        form = stream.format
+        if form.name == "H264" and form.codec.parameter("packetization-mode") != "1":
+            found = self._section.format_of(form.codec.mime_type)
+            if found is not None and found.codec != form.codec:
+                stream.use_format(found)
+        stream.is_held = stream.is_held and not packet.is_keyframe
+        return not stream.is_held
 
     async def _send_sound(self, stream: SendStream, encoded: EncodedPayloads, level: int) -> None:
         """Send the pieces of a frame, each when it is due."""

@@ -8,7 +8,9 @@ import fractions
 import av
 import pytest
 
-from rtcpeer import EncodedTrack, RTCRtpSender
+from rtcpeer import EncodedTrack, RTCRtpScriptTransform, RTCRtpSender
+from rtcpeer.media.aiortc_adapter import MediaStreamError
+from rtcpeer.media.track import MediaStreamTrack
 from rtcpeer.testing import PeerPair, synthetic_track
 from tests.scenarios.test_auto_forwarding import Chain
 from tests.scenarios.test_forwarding import PICTURE, first_track, pictures
@@ -103,6 +105,98 @@ async def test_a_picture_encoded_elsewhere_that_does_not_fit_is_an_error_of_the_
         assert [(await anext(reader)).data for _ in sent] == sent
         assert len(errors) == 1
         assert "packetization mode 0" in errors[0]
+        await reader.aclose()
+        track.stop()
+
+
+def unit(number, size, *, key):
+    """A packet with one NAL unit; what is in it no decoder reads."""
+    packet = av.Packet(b"\0\0\0\1" + bytes((0x65 if key else 0x41, number)) + b"x" * size)
+    packet.pts, packet.time_base, packet.is_keyframe = 3000 * number, fractions.Fraction(1, 90000), key
+    return packet
+
+
+class Packets(MediaStreamTrack):
+    """A track of packets, as a file gives them."""
+
+    kind = "video"
+
+    def __init__(self, packets):
+        super().__init__()
+        self.packets = list(packets)
+        self.connected = asyncio.Event()
+
+    async def recv(self):
+        await self.connected.wait()
+        await asyncio.sleep(1 / 30)
+        if not self.packets:
+            raise MediaStreamError
+        return self.packets.pop(0)
+
+
+# (size, key frame) of pictures, of which the third does not fit into a packet
+SIZES = [(900, True), (100, False), (5000, True), (100, False), (100, False), (500, True), (200, False)]
+
+
+@pytest.mark.parametrize(
+    ("modes", "arriving"), [((0,), (0, 1, 5, 6)), ((0, 1), range(7)), ((1, 0), range(7))]
+)
+@scenario
+async def test_packets_of_a_file_are_fragmented_where_that_was_negotiated(scene, modes, arriving):
+    """In mode 0 what does not fit costs itself and what refers to it, up to the next key frame."""
+    async with PeerPair(hosts=(scene.network.add_host("a"), scene.network.add_host("b"))) as pair:
+        sent = [unit(number, size, key=key) for number, (size, key) in enumerate(SIZES)]
+        track = Packets(sent)
+        pair.offerer.addTrack(track)
+        codecs = RTCRtpSender.getCapabilities("video").codecs
+        pair.offerer.getTransceivers()[0].setCodecPreferences(
+            [c for mode in modes for c in codecs if f"packetization-mode={mode}" in (c.sdpFmtpLine or "")]
+        )
+        errors = []
+        pair.offerer.addEventListener("sendererror", lambda event: errors.append(str(event.error)))
+        await pair.connect()
+        reader = pair.answerer.getTransceivers()[0].receiver.encodedFrames()
+        await asyncio.sleep(0.1)
+        track.connected.set()
+
+        expected = [bytes(sent[number]) for number in arriving]
+        assert [(await anext(reader)).data for _ in expected] == expected
+        assert len(errors) == (modes == (0,))
+        await reader.aclose()
+        track.stop()
+
+
+@scenario
+async def test_behind_a_transformed_picture_that_does_not_fit_comes_a_key_frame(scene):
+    """What refers to it is not sent, and the encoder is asked at once."""
+    written = []
+
+    async def grow(transformer):
+        async for frame in transformer.readable:
+            if len(written) == 5:
+                frame.data = frame.data + b"x" * 2000
+            written.append((frame.type, frame.timestamp))
+            await transformer.writable.write(frame)
+
+    async with PeerPair(hosts=(scene.network.add_host("a"), scene.network.add_host("b"))) as pair:
+        track = synthetic_track("video", PICTURE)
+        sender = pair.offerer.addTrack(track)
+        choose(pair.offerer.getTransceivers()[0], 0)
+        errors = []
+        pair.offerer.addEventListener("sendererror", lambda event: errors.append(str(event.error)))
+        sender.transform = RTCRtpScriptTransform(grow)
+        await pair.connect()
+        reader = pair.answerer.getTransceivers()[0].receiver.encodedFrames()
+        frames = [await anext(reader) for _ in range(12)]
+
+        times = [time for _type, time in written]
+        places = [times.index(frame.timestamp) for frame in frames]
+        behind = next(index for index, place in enumerate(places) if place > 5)
+        assert 5 not in places
+        assert written[places[behind]][0] == frames[behind].type == "key"
+        # not more pictures were left out than it takes to ask an encoder
+        assert places[behind] < 5 + 12
+        assert len(errors) == 1
         await reader.aclose()
         track.stop()
 

@@ -3,6 +3,7 @@ import os
 import socket
 import sys
 import threading
+import time
 
 import pytest
 
@@ -77,6 +78,11 @@ class Held:
         call, arguments = (names["call"], (self._reading,)) if in_coder else (self._gate.wait, ())
         self.thread = threading.Thread(target=call, args=arguments, daemon=True)
         self.thread.start()
+        while not (frame := sys._current_frames().get(self.thread.ident)) or frame.f_code.co_name not in (
+            "call",
+            "wait",
+        ):
+            time.sleep(0)
 
     def end(self):
         self._gate.set()
@@ -94,11 +100,6 @@ async def test_a_thread_that_hangs_in_a_foreign_coder_is_no_leak(monkeypatch, in
     check = leaks.LeakCheck().start()
     held = Held(in_coder=in_coder)
     monkeypatch.setattr(leaks, "stuck", {held.thread} if given_up else set())
-    while not (frame := sys._current_frames().get(held.thread.ident)) or frame.f_code.co_name not in (
-        "call",
-        "wait",
-    ):
-        await asyncio.sleep(0)
     try:
         assert any("a thread is left" in text for text in await check.finish(0)) is is_left
     finally:
