@@ -42,6 +42,7 @@ class DecodeJob:
         turns: clockwise, by quarters, that make a picture upright.
         lost: ticks of sound that were lost; `data` is empty then.
         received_at: when the first packet of the frame came; 0 for a loss.
+        assembly: see `EncodedFrame`.
         silent: how many samples of what came out are silence, as nothing is left of the sound before.
     """
 
@@ -55,6 +56,7 @@ class DecodeJob:
     silent: int = 0
     took: float = 0.0
     received_at: float = 0.0
+    assembly: float | None = None
 
 
 class DecodeQueue:
@@ -150,7 +152,7 @@ class DecodeQueue:
             stream.take_concealed(made, job.silent)
         now = wall_time()
         for frame in frames:
-            stream.take_decoded(frame, now, job.received_at)
+            stream.take_decoded(frame, now, job.received_at, job.assembly)
             self._deliver(frame)
 
     def _replace_decoder(self) -> None:

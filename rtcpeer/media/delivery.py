@@ -196,7 +196,9 @@ class FrameDelivery:
                 self._send_pli(stream, now)
                 return
         self._decoder_idle = False
-        self._decode(DecodeJob(stream, form, data, time, is_key, turns, received_at=source.received_at), now)
+        job = DecodeJob(stream, form, data, time, is_key, turns)
+        job.received_at, job.assembly = source.received_at, source.assembly
+        self._decode(job, now)
 
     def _decode(self, job: DecodeJob, now: float) -> None:
         stream, decoder = job.stream, self._decoder

@@ -65,6 +65,11 @@ class RedDepacketizer:
         packet.payload_type, packet.payload = form.payload_type, primary.data
         return form, [*made, packet]
 
+    def discarded(self, ssrc: int) -> int:
+        """How many corrections of a stream were of no use."""
+        recovery = self._recoveries.get(ssrc)
+        return 0 if recovery is None else recovery.discarded
+
     def _correct(self, packet: RtpPacket, payload: bytes, lacks: Callable[[int], bool]) -> list[RtpPacket]:
         made = self._parse(self._recovery(packet.ssrc).add_correction(payload), lacks)
         # it has a sequence number and nothing to decode, as padding has

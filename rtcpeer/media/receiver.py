@@ -129,6 +129,8 @@ class MediaReceiver:
             for stream in self._section.streams.values():
                 stream.needs_keyframe = True
         else:
+            for stream in self._section.streams.values():
+                stream.fec_discarded += self._unwrapper.discarded(stream.ssrc)
             self._unwrapper = RedDepacketizer(self._section.formats, parameters.header_extensions)
             announced = [source.ssrc for source in parameters.sources]
             shown = self._frames.shown
@@ -215,6 +217,8 @@ class MediaReceiver:
         for stream in self._section.streams.values():
             inbound = stream.stats(self.kind, now)
             inbound["mid"] = mid
+            if self.kind == "video":
+                inbound["fecPacketsDiscarded"] = stream.fec_discarded + self._unwrapper.discarded(stream.ssrc)
             if stream.ssrc in repairs:
                 inbound["rtxSsrc"] = repairs[stream.ssrc]
             result.append(inbound)
@@ -347,7 +351,7 @@ class MediaReceiver:
 
     def _on_redundant(self, packet: RtpPacket, now: float) -> None:
         """A packet in RED; what is missing and can be made of it takes its place."""
-        stream = self._section.streams.get(packet.ssrc)
+        stream, size = self._section.streams.get(packet.ssrc), len(packet.payload)
         try:
             form, packets = self._unwrapper.unwrap(packet, stream.buffer.lacks if stream else _lacks_nothing)
         except ValueError as exc:
@@ -357,6 +361,10 @@ class MediaReceiver:
             stream = self._section.count(packet, form, now)
         elif stream is not None:
             stream.count(packet, now)
+            # the correction itself has been taken out of it
+            stream.bytes_received += size
+            stream.fec_packets += 1
+            stream.fec_bytes += size
             form = self._section.formats.get(stream.payload_type)
         if stream is None or form is None:
             return

@@ -115,6 +115,9 @@ class Recovery:
     Args:
         ssrc: of the stream.
         send_time_id: the id of the header extension abs-send-time.
+
+    Attributes:
+        discarded: corrections of no use: nothing was missing, or it cannot be made any more.
     """
 
     def __init__(self, ssrc: int, send_time_id: int | None) -> None:
@@ -124,6 +127,7 @@ class Recovery:
         # most are never needed.
         self._media: OrderedDict[int, tuple[bytes, int | None]] = OrderedDict()
         self._corrections: list[_Correction] = []
+        self.discarded: int = 0
 
     def add_media(self, packet: bytes, payload_type: int) -> list[bytes]:
         """A packet came, in RED with a single block of this type; give what can be made with it."""
@@ -137,6 +141,7 @@ class Recovery:
             ValueError: it is malformed.
         """
         self._corrections.append(_read(payload))
+        self.discarded += max(0, len(self._corrections) - _CORRECTIONS_MAX)
         del self._corrections[:-_CORRECTIONS_MAX]
         return self._recover()
 
@@ -162,9 +167,13 @@ class Recovery:
                 missing = [number for number in correction.numbers if number not in self._media]
                 if len(missing) > 1:
                     waiting.append(correction)
-                elif missing:
+                elif not missing:
+                    self.discarded += 1
+                else:
                     packet = self._make(correction, missing[0])
-                    if packet is not None:
+                    if packet is None:
+                        self.discarded += 1
+                    else:
                         self._keep(packet, None)
                         made.append(packet)
                         is_progress = True

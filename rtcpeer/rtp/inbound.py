@@ -73,6 +73,13 @@ class InboundStream:
     decode_time: float = 0.0
     # from the first packet of a picture to the picture
     processing_delay: float = 0.0
+    # decoded pictures of several packets, and from the first to the last of these
+    frames_assembled: int = 0
+    assembly_time: float = 0.0
+    # corrections (RFC 5109): those that came, their payloads, and those that were of no use
+    fec_packets: int = 0
+    fec_bytes: int = 0
+    fec_discarded: int = 0
     samples: int = 0
     samples_duration: float = 0.0
     energy: float = 0.0
@@ -214,12 +221,17 @@ class InboundStream:
         self.frames_decoded += 1
         self.rate.note(now)
 
-    def take_decoded(self, frame: Frame, now: float, received_at: float) -> None:
+    def take_decoded(
+        self, frame: Frame, now: float, received_at: float, assembly: float | None = None
+    ) -> None:
         """A picture or a piece of sound came out of the decoder; the first packet of it came at `received_at`."""
         if isinstance(frame, VideoFrame):
             self.width, self.height = frame.width, frame.height
             self.count_decoded(now)
             self.processing_delay += max(0.0, now - received_at)
+            if assembly is not None:
+                self.frames_assembled += 1
+                self.assembly_time += assembly
             self.rendering.take(now)
         elif isinstance(frame, AudioFrame):
             duration = frame.samples / (frame.sample_rate or 48000)
@@ -294,6 +306,10 @@ class InboundStream:
                 framesPerSecond=self.rate.at(now),
                 totalDecodeTime=self.decode_time,
                 totalProcessingDelay=self.processing_delay,
+                framesAssembledFromMultiplePackets=self.frames_assembled,
+                totalAssemblyTime=self.assembly_time,
+                fecPacketsReceived=self.fec_packets,
+                fecBytesReceived=self.fec_bytes,
                 firCount=0,
                 pliCount=self.plis,
                 decoderImplementation="libav",

@@ -31,11 +31,17 @@ NACK_MAX = 128
 
 @record(slots=True)
 class EncodedFrame:
-    """The packets of one frame, in order; `received_at` is when its first packet came."""
+    """The packets of one frame, in order.
+
+    Attributes:
+        received_at: when its first packet came.
+        assembly: seconds between the first packet to come and the last one; None for a frame of one packet.
+    """
 
     timestamp: int
     packets: list[RtpPacket]
     received_at: float
+    assembly: float | None = None
 
 
 @record(slots=True)
@@ -93,6 +99,8 @@ class FrameBuffer:
     _scan: int = 0
     # since when _next has been missing although later ones are here
     _gap_since: float | None = None
+    # the highest number when a packet came out of order last: those behind it came in order
+    _disordered: int = -1
     # when the last packet came
     _heard_at: float = 0.0
     # whether frames of this stream end with a marker
@@ -106,6 +114,7 @@ class FrameBuffer:
         number = self._unwrapper.unwrap(packet.sequence_number)
         silence, self._heard_at = now - self._heard_at, now
         if last is not None and number != last + 1:
+            self._disordered = max(number, last)
             if not -JUMP < number - last < JUMP or (silence > OUTAGE and number - last > OUTAGE_GAP):
                 self._restart(packet)
                 number = self._unwrapper.last or 0
@@ -196,6 +205,7 @@ class FrameBuffer:
         self._unwrapper.unwrap(packet.sequence_number)
         self._next = None
         self._gap_since = None
+        self._disordered = -1
         self.lost = True
 
     def _has_waited(self, now: float) -> bool:
@@ -223,12 +233,21 @@ class FrameBuffer:
             end = self._end_of_frame(max(position, self._scan), first.packet.timestamp)
             if end is None:
                 break
+            assembly = None if end == position + 1 else self._assembly(position, end)
             taken = [packets.pop(number).packet for number in range(position, end)]
-            frames.append(EncodedFrame(first.packet.timestamp, taken, first.at))
+            frames.append(EncodedFrame(first.packet.timestamp, taken, first.at, assembly))
             position = end
         self._next = position
         self._scan = max(position, self._scan)
         return frames
+
+    def _assembly(self, start: int, end: int) -> float:
+        """Seconds between the first of these packets to come and the last one."""
+        packets = self._packets
+        if start > self._disordered:
+            return packets[end - 1].at - packets[start].at
+        times = [packets[number].at for number in range(start, end)]
+        return max(times) - min(times)
 
     def _end_of_frame(self, scan: int, timestamp: int) -> int | None:
         """The end of the frame that is whole up to `scan`; None while its end is not here."""

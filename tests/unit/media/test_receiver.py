@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 
 import pytest
 
 from rtcpeer.aio import wall_time
 from rtcpeer.media.receiver import MediaReceiver
+from rtcpeer.rtp import fec
 from rtcpeer.rtp.inbound import InboundStream
 from rtcpeer.rtp.jitter_buffer import FrameBuffer
 from rtcpeer.rtp.outbound import OutboundStream
-from rtcpeer.rtp.packet import RtpPacket
+from rtcpeer.rtp.packet import ExtensionIds, RtpPacket, parse_rtp_untrusted, write_rtp
+from rtcpeer.values import Codec
+from tests.scenarios.test_quality_limitation import Noise
 from tests.unit.media.rig import Pictures, Tone
 from tests.unit.media.test_endpoints import Call
 
@@ -190,3 +194,58 @@ async def test_a_standstill_is_a_freeze_for_who_looks_and_none_for_who_looks_awa
     assert call.inbound["totalFreezesDuration"] == pytest.approx(2, abs=0.3)
     reading.cancel()
     await call.end()
+
+
+async def test_pictures_of_several_packets_are_counted_with_how_long_they_were_on_their_way(monkeypatch):
+    complete = FrameBuffer._complete
+
+    def slowly(buffer):
+        frames = complete(buffer)
+        for frame in frames:
+            frame.assembly = None if len(frame.packets) == 1 else 0.25
+        return frames
+
+    monkeypatch.setattr(FrameBuffer, "_complete", slowly)
+    call = Call("video")
+    await call.begin(Noise())
+    await call.frames(5)
+    inbound = call.inbound
+    assembled = inbound["framesAssembledFromMultiplePackets"]
+    assert 1 <= assembled <= inbound["framesDecoded"]
+    assert inbound["totalAssemblyTime"] == assembled / 4
+    await call.end()
+
+
+async def test_corrections_are_counted():
+    """RFC 5109 in RED: what came, its bytes as part of all, and what was of no use; over a new description too."""
+    call = Call("video")
+    red, ulpfec = Codec("video/red", 90000, payload_type=122), Codec("video/ulpfec", 90000, payload_type=124)
+    call.receive = dataclasses.replace(call.receive, codecs=(*call.receive.codecs, red, ulpfec))
+    call.receiver.configure(call.receive)
+
+    def take(number, inner, payload):
+        raw = write_rtp(122, False, number, 90000, 7, b"", bytes((inner,)) + payload)
+        call.receiver.on_rtp(parse_rtp_untrusted(raw, ExtensionIds()), 1.0)
+        return raw
+
+    sent = [take(number, 96, b"\x10\x00data") for number in range(2)]
+    before = next(s for s in call.receiver.stats() if s["ssrc"] == 7)
+    assert (before["fecPacketsReceived"], before["fecBytesReceived"], before["fecPacketsDiscarded"]) == (
+        0,
+        0,
+        0,
+    )
+    assert "fecSsrc" not in before  # they come in the stream itself
+    correction = fec.correct([fec.protectable(each, 96, None) for each in sent], 1)[0]
+    take(2, 124, correction)
+    call.receiver.configure(dataclasses.replace(call.receive, mid="another"))
+    after = next(s for s in call.receiver.stats() if s["ssrc"] == 7)
+    size = len(correction) + 1
+    assert (after["fecPacketsReceived"], after["fecBytesReceived"], after["fecPacketsDiscarded"]) == (
+        1,
+        size,
+        1,
+    )
+    assert after["bytesReceived"] - before["bytesReceived"] == size
+    assert after["packetsReceived"] - before["packetsReceived"] == 1
+    await call.receiver.stop()

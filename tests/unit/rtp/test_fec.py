@@ -296,3 +296,21 @@ async def test_corrections_of_nothing_are_ignored():
 
     assert len(await call.frames(2)) == 2
     await call.end()
+
+
+def test_corrections_of_no_use_are_counted():
+    """webrtc-stats "fecPacketsDiscarded": all that it protects came, or what it could make is given up."""
+    recovery = fec.Recovery(7, 3)
+    sent = [packet(i, b"x") for i in range(200)]
+    corrections = [fec.correct([protected(p) for p in sent[i : i + 2]], 1)[0] for i in range(0, 200, 2)]
+    recovery.add_media(sent[0], 96)
+    recovery.add_correction(corrections[0])
+    assert recovery.discarded == 0
+    # both came before it, or one after it
+    for data in sent[2:5]:
+        recovery.add_media(data, 96)
+    recovery.add_correction(corrections[1])
+    assert recovery.discarded == 1
+    for correction in corrections[3 : 3 + fec._CORRECTIONS_MAX + 2]:
+        recovery.add_correction(correction)
+    assert recovery.discarded == 3

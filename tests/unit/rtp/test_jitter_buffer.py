@@ -208,3 +208,24 @@ def test_what_leaps_ahead_with_each_packet_costs_no_more_to_look_for() -> None:
     newest = 999 * 999
     assert missing == [number & 0xFFFF for number in range(newest - NACK_MAX, newest)]
     assert asked.count == NACK_MAX
+
+
+def test_how_long_a_picture_was_on_its_way_together():
+    """webrtc-stats "totalAssemblyTime": from the packet that came first to the one that came last, of several."""
+    buffer, frames = FrameBuffer(), []
+    one, two = pictures(2)[:3], packet(3, 9000, last=True)
+    for each, at in ((one[0], 1.0), (one[2], 1.2), (two, 1.3), (one[1], 1.5)):
+        frames += buffer.add(each, at)
+
+    assert [frame.assembly for frame in frames] == [pytest.approx(0.5), None]
+    assert [frame.received_at for frame in frames] == [1.0, 1.3]
+
+
+def test_what_waits_for_an_earlier_picture_was_together_before():
+    buffer = FrameBuffer()
+    first, *rest = pictures(2, 2)
+    frames = buffer.add(first, 1.0)
+    for each, at in zip(reversed(rest), (1.1, 1.2, 1.9), strict=True):
+        frames += buffer.add(each, at)
+
+    assert [frame.assembly for frame in frames] == [pytest.approx(0.9), pytest.approx(0.1)]
