@@ -67,6 +67,10 @@ _GAP = 0.1
 _STEP_MIN = 0.001
 # How long to wait for a device that has nothing yet, in seconds
 _RETRY = 0.01
+# What receivers of every codec decode; of other formats only some do
+_PIXELS = frozenset({"yuv420p", "yuvj420p", "yuva420p"})
+# AV_DISPOSITION_ATTACHED_PIC of libav
+_ATTACHED_PICTURE = 0x400
 # So many pictures without a key frame are waited for; a stream that refreshes its pictures by parts has none
 _KEYLESS_MAX = 300
 
@@ -90,6 +94,12 @@ def _is_sendable(stream: Any) -> bool:
     """Whether there is a payload format for what a stream is encoded as."""
     codec, names = stream.codec_context, _AS_IT_IS[stream.type]
     return codec.name in names or codec.codec.canonical_name in names
+
+
+def _is_cover(stream: Any) -> bool:
+    """Whether a stream is one picture that stands for the file, such as the cover of an album."""
+    # a flag of an enumeration; none before PyAV has them
+    return bool(int(getattr(getattr(stream, "disposition", None), "value", 0)) & _ATTACHED_PICTURE)
 
 
 class FileSource:
@@ -137,6 +147,8 @@ class FileSource:
         readers: dict[str, StreamReader] = {}
         left_out = False
         for stream in self._container.streams:
+            if _is_cover(stream):
+                continue
             if stream.type in ("audio", "video") and stream.type not in readers:
                 if not decode and not decodes_others and not _is_sendable(stream):
                     left_out = True
@@ -257,6 +269,14 @@ class StreamReader:
         if not _is_sendable(self.stream):
             logger.warning(
                 "%s: its %s is %s, which cannot be sent as it is; it is decoded", name, self.kind, codec.name
+            )
+            return False
+        if self.kind == "video" and codec.pix_fmt not in (None, *_PIXELS):
+            logger.warning(
+                "%s: its pictures are %s, which few receivers of %s decode; they are decoded and sent as yuv420p",
+                name,
+                codec.pix_fmt,
+                codec.codec.canonical_name,
             )
             return False
         if self.kind == "video" and codec.has_b_frames:

@@ -149,6 +149,44 @@ def test_what_cannot_be_sent_as_it_is_is_decoded_and_said(tmp_path, caplog):
     assert is_rising(found["video"])
 
 
+@pytest.mark.parametrize("pixels", ["yuv420p10le", "yuv444p"])
+def test_pictures_that_few_receivers_decode_are_decoded(tmp_path, caplog, pixels):
+    path = str(tmp_path / "film.mkv")
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+        stream.codec_context.max_b_frames = 0
+        stream.codec_context.time_base = Fraction(1, 90000)
+        for number in range(10):
+            container.mux(stream.encode(picture(number, at=number / 30).reformat(format=pixels)))
+        container.mux(stream.encode(None))
+    _start, found = both(MediaPlayer(path, decode=False))
+    assert pixels in caplog.text
+    assert [type(content) for _, _, content in found["video"]] == [av.VideoFrame] * 10
+
+
+def test_the_cover_of_an_album_is_no_video_track(tmp_path):
+    path = str(tmp_path / "song.mp3")
+    with av.open(path, "w") as container:
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        sound = container.add_stream("libmp3lame", rate=48000)
+        still = picture(0, at=0).reformat(format="yuvj420p")
+        still.pts, still.time_base = 0, Fraction(1, 1)
+        container.mux(cover.encode(still))
+        container.mux(cover.encode(None))
+        for number in range(50):
+            container.mux(sound.encode(piece(number, layout="stereo", at=number / 50)))
+        container.mux(sound.encode(None))
+    with av.open(path) as container:
+        if not hasattr(container.streams[0], "disposition"):
+            pytest.skip("this PyAV does not tell what a stream is for")
+    player = MediaPlayer(path)
+    assert player.video is None
+    _start, found = both(player)
+    assert len(found["audio"]) == pytest.approx(50, abs=3)
+
+
 def test_one_track_alone(tmp_path):
     player = MediaPlayer(make(tmp_path / "film.mp4", "libx264", "aac", seconds=3.0))
 
