@@ -1,11 +1,11 @@
 """The RTP session of one DTLS transport: SRTP, routing of packets, one RTCP timer.
 
-Incoming packets are given to receivers by MID, then SSRC, then payload type (RFC 9143 section 9.2), feedback
-to senders by SSRC. Reports of all senders and receivers go out together.
+Incoming packets are given to receivers as `routing` says, feedback to senders by SSRC. Reports of all senders and
+receivers go out together.
 Owns: the tables and the timer. Never: codecs, tracks.
 """
 
-# Longer than 600 lines: routing, reports and pacing read and write the same tables of senders and receivers.
+# Longer than 600 lines: reports, pacing and estimates read and write the same table of senders.
 
 from __future__ import annotations
 
@@ -30,14 +30,13 @@ from rtcpeer.rtp.congestion.sending import SendControl
 from rtcpeer.rtp.decryption import DecryptionWatch
 from rtcpeer.rtp.packet import URI_TRANSPORT_CC, ExtensionIds, RtpPacket, parse_rtp_untrusted
 from rtcpeer.rtp.relay_packet import HEADER, HEADER_SIZE
+from rtcpeer.rtp.routing import RoutingTable
 from rtcpeer.rtp.send_state import SendState
 from rtcpeer.rtp.srtp import SrtpSessions
 from rtcpeer.values import HeaderExtension
 
 logger = logging.getLogger(__name__)
 
-# SSRCs that nobody announced are remembered up to this number per transport
-LEARNED_SSRCS_MAX = 256
 # libsrtp keeps some kilobytes for each SSRC that authenticates: the oldest of more than this is forgotten
 DECRYPTED_SSRCS_MAX = 1024
 # RFC 3550 section 6.2 with the reduced minimum of AVPF; browsers use 1 s for video too
@@ -167,11 +166,7 @@ class RtpSession:
         self._srtp: SrtpSessions | None = None
         self._ids = ExtensionIds()
         self._receivers: list[RtpReceiver] = []
-        self._by_mid: dict[str, RtpReceiver] = {}
-        self._by_ssrc: dict[int, RtpReceiver] = {}
-        self._by_payload_type: dict[int, list[RtpReceiver]] = {}
-        # SSRCs in _by_ssrc that were learned from packets, oldest first
-        self._learned: dict[int, None] = {}
+        self._routes: RoutingTable[RtpReceiver] = RoutingTable()
         # SSRCs for which libsrtp keeps a state, oldest first
         self._decrypted: dict[int, None] = {}
         self._watch = DecryptionWatch()
@@ -211,13 +206,7 @@ class RtpSession:
             if self._arrivals is not None:
                 self._arrivals.close()
             self._arrivals = FeedbackWriter(number, self._send_arrivals)
-        if mid:
-            self._by_mid[mid] = receiver
-        for ssrc in ssrcs:
-            self._by_ssrc[ssrc] = receiver
-            self._learned.pop(ssrc, None)
-        for payload_type in payload_types:
-            self._by_payload_type.setdefault(payload_type, []).append(receiver)
+        self._routes.add(receiver, mid, ssrcs, payload_types)
         self._arm()
 
     def remove_receiver(self, receiver: RtpReceiver) -> None:
@@ -225,12 +214,7 @@ class RtpSession:
         if receiver not in self._receivers:
             return
         self._receivers.remove(receiver)
-        self._by_mid = {k: r for k, r in self._by_mid.items() if r is not receiver}
-        self._by_ssrc = {k: r for k, r in self._by_ssrc.items() if r is not receiver}
-        self._learned = {k: None for k in self._learned if k in self._by_ssrc}
-        for receivers in self._by_payload_type.values():
-            if receiver in receivers:
-                receivers.remove(receiver)
+        self._routes.remove(receiver)
         self._disarm_if_idle()
 
     def add_sender(
@@ -471,29 +455,18 @@ class RtpSession:
             if tap is not None and tap(data, wall_time(self._loop)):
                 return
         packet = parse_rtp_untrusted(data, self._ids)
-        receiver = self._by_ssrc.get(packet.ssrc)
-        mid = packet.mid
-        if mid is not None:
-            by_mid = self._by_mid.get(mid)
-            if by_mid is None or by_mid is not receiver:
-                # the MID says more than an earlier guess, or than an announcement (RFC 9143 section 9.2), and one that
-                # nobody knows belongs to none of the sections that are there
-                if by_mid is None:
-                    return
-                receiver = by_mid
-                self._learn(packet.ssrc, receiver)
-        if receiver is None:
-            candidates = self._by_payload_type.get(packet.payload_type)
-            if candidates is None or len(candidates) != 1:
+        routes, ssrc, mid = self._routes, packet.ssrc, packet.mid
+        receiver = routes.by_ssrc.get(ssrc)
+        if receiver is None or (mid is not None and routes.by_mid.get(mid) is not receiver):
+            receiver = routes.find(ssrc, mid, packet.payload_type)
+            if receiver is None:
                 return
-            receiver = candidates[0]
-            self._learn(packet.ssrc, receiver)
         receiver.on_rtp(packet, wall_time(self._loop))
 
     def _note_decrypted(self, ssrc: int) -> None:
         """The first packet of a stream authenticates: libsrtp has a state for it now."""
         if len(self._decrypted) >= DECRYPTED_SSRCS_MAX:
-            oldest = next((known for known in self._decrypted if known not in self._by_ssrc), None)
+            oldest = next((known for known in self._decrypted if known not in self._routes.by_ssrc), None)
             oldest = next(iter(self._decrypted)) if oldest is None else oldest
             del self._decrypted[oldest]
             if self._srtp is not None:
@@ -505,7 +478,7 @@ class RtpSession:
         ssrc = int.from_bytes(data[8:12], "big")
         # copies are no failures ("index too old" is: so a number looks that is half a cycle ahead), and what nobody
         # knows anybody can send
-        if 192 <= data[1] <= 223 or ssrc not in self._by_ssrc or "bad index" in str(exc):
+        if 192 <= data[1] <= 223 or ssrc not in self._routes.by_ssrc or "bad index" in str(exc):
             return None
         return srtp.recover(data) if self._watch.note_failure(ssrc, wall_time()) else None
 
@@ -526,14 +499,6 @@ class RtpSession:
         """How long nothing of a stream that arrives could be decrypted, in seconds; 0.0 while all is well."""
         return self._watch.failing_for(wall_time())
 
-    def _learn(self, ssrc: int, receiver: RtpReceiver) -> None:
-        if len(self._learned) >= LEARNED_SSRCS_MAX:
-            oldest = next(iter(self._learned))
-            del self._learned[oldest]
-            self._by_ssrc.pop(oldest, None)
-        self._learned[ssrc] = None
-        self._by_ssrc[ssrc] = receiver
-
     def _receive_rtcp(self, data: bytes) -> None:
         now = wall_time()
         ssrc = int.from_bytes(data[4:8], "big")
@@ -551,12 +516,12 @@ class RtpSession:
             return
         for packet in packets:
             if isinstance(packet, rtcp.SenderReport):
-                receiver = self._by_ssrc.get(packet.ssrc)
+                receiver = self._routes.by_ssrc.get(packet.ssrc)
                 if receiver is not None:
                     receiver.on_sender_report(packet, now)
             elif isinstance(packet, rtcp.Bye):
                 for ssrc in packet.sources:
-                    receiver = self._by_ssrc.get(ssrc)
+                    receiver = self._routes.by_ssrc.get(ssrc)
                     if receiver is not None:
                         receiver.on_bye(ssrc)
             if isinstance(packet, rtcp.SenderReport | rtcp.ReceiverReport):
@@ -712,7 +677,7 @@ class RtpSession:
             if sender not in said:
                 said.add(sender)
                 spoken[ssrc] = sender.sender_reports(now)
-        mids = {receiver: mid for mid, receiver in self._by_mid.items()}
+        mids = {receiver: mid for mid, receiver in self._routes.by_mid.items()}
         heard: dict[int, list[rtcp.ReceiverInfo]] = {}
         for receiver in self._receivers:
             heard.setdefault(self.voice(mids.get(receiver, "")), []).extend(receiver.reports(now))

@@ -110,8 +110,8 @@ def complaints(caplog):
 def assert_bounded(call) -> None:
     receiver = call.receiver
     assert len(receiver._section.streams) <= 16
-    assert len(receiver._queue) <= 60
-    assert len(call.ends[1].dtls.rtp._learned) <= 256
+    assert len(receiver._frames._decoder._waiting) <= 60
+    assert len(call.ends[1].dtls.rtp._routes.learned) <= 256
     for stream in receiver._section.streams.values():
         held = getattr(stream.buffer, "_packets", None)
         if held is None:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from rtcpeer.rtp import libsrtp
+from rtcpeer.rtp import libsrtp, routing
 from rtcpeer.rtp import session as rtp_session
 from rtcpeer.rtp.decryption import RUN_OVER, RUN_PACKETS, RUN_SECONDS, SEARCH_PACKETS, DecryptionWatch
 from tests.unit.media.rig import connect, make_ends
@@ -195,14 +195,14 @@ async def test_streams_that_authenticate_are_bounded(path, monkeypatch):
 
 
 async def test_learned_streams_are_bounded_and_the_oldest_goes(path, monkeypatch):
-    monkeypatch.setattr(rtp_session, "LEARNED_SSRCS_MAX", 8)
+    monkeypatch.setattr(routing, "LEARNED_SSRCS_MAX", 8)
     a, b, receiver = path
     for ssrc in range(100, 120):
         await send(a, packet(1, ssrc))
     await asyncio.sleep(0)
 
-    assert list(b.dtls.rtp._learned) == list(range(112, 120))
-    assert set(b.dtls.rtp._by_ssrc) == {7, *range(112, 120)}
+    assert list(b.dtls.rtp._routes.learned) == list(range(112, 120))
+    assert set(b.dtls.rtp._routes.by_ssrc) == {7, *range(112, 120)}
     assert len(receiver.numbers) == 20
 
 

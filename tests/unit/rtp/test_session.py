@@ -351,7 +351,7 @@ async def test_a_payload_type_of_two_sections_says_nothing(routing) -> None:
 async def test_a_stream_that_was_announced_is_not_forgotten_with_those_that_were_learned(
     routing, monkeypatch
 ) -> None:
-    monkeypatch.setattr("rtcpeer.rtp.session.LEARNED_SSRCS_MAX", 4)
+    monkeypatch.setattr("rtcpeer.rtp.routing.LEARNED_SSRCS_MAX", 4)
     first = listen(routing, "a", [], [96])
     routing.receive(media(5))
     second = listen(routing, "b", [5], [97])
@@ -363,12 +363,12 @@ async def test_a_stream_that_was_announced_is_not_forgotten_with_those_that_were
 
 
 async def test_what_was_learned_for_a_receiver_goes_with_it(routing, monkeypatch) -> None:
-    monkeypatch.setattr("rtcpeer.rtp.session.LEARNED_SSRCS_MAX", 4)
+    monkeypatch.setattr("rtcpeer.rtp.routing.LEARNED_SSRCS_MAX", 4)
     receiver = listen(routing, "a", [], [96])
     for ssrc in range(4):
         routing.receive(media(ssrc))
     routing.remove_receiver(receiver)
-    assert not routing._learned
+    assert not routing._routes.learned
     routing.receive(media(1))
     assert receiver.ssrcs == [0, 1, 2, 3]
 
@@ -519,11 +519,11 @@ async def test_a_section_that_went_is_nobodys_and_its_payload_types_are_free(rou
 
 
 async def test_no_more_streams_are_learned_than_the_bound(routing, monkeypatch) -> None:
-    monkeypatch.setattr("rtcpeer.rtp.session.LEARNED_SSRCS_MAX", 4)
+    monkeypatch.setattr("rtcpeer.rtp.routing.LEARNED_SSRCS_MAX", 4)
     listen(routing, "a", [], [96])
     for ssrc in range(100, 110):
         routing.receive(media(ssrc))
-    assert list(routing._learned) == list(routing._by_ssrc) == [106, 107, 108, 109]
+    assert list(routing._routes.learned) == list(routing._routes.by_ssrc) == [106, 107, 108, 109]
 
 
 async def test_of_streams_that_are_all_known_the_oldest_is_forgotten(routing, srtp, monkeypatch) -> None:
