@@ -23,6 +23,7 @@ from av.bitstream import BitStreamFilterContext
 from av.error import FFmpegError, InvalidDataError
 from av.packet import Packet
 
+from rtcpeer.media.orientation import quarter_turns
 from rtcpeer.records import record
 
 logger = logging.getLogger(__name__)
@@ -250,6 +251,8 @@ class StreamReader:
         self.time_base: Fraction = Fraction(1, SOUND_RATE if self.kind == "audio" else 90000)
         self._container = container
         self._as_it_is = as_it_is and self._can_be_sent()
+        # whether it is known that pictures need not be turned, which cannot be told with packets
+        self._is_upright = self.kind != "video"
         self._filter: BitStreamFilterContext | None = None
         self._resampler: AudioResampler | None = None
         self._sound_at: float | None = None  # where the next sound begins, on the file's own line
@@ -319,7 +322,7 @@ class StreamReader:
             if not packet.is_keyframe and self._keyless <= _KEYLESS_MAX:
                 return
             self._needs_key = False
-        if self._as_it_is:
+        if self._as_it_is and (self._is_upright or self._finds_upright(packet)):
             yield from self._pass_on(packet)
             return
         try:
@@ -342,6 +345,29 @@ class StreamReader:
                     yield float(frame.pts * frame.time_base), self._picture_length, frame
             elif isinstance(frame, AudioFrame):
                 yield from self._resample(frame)
+
+    def _finds_upright(self, packet: Packet[Any]) -> bool:
+        """Whether pictures stand upright, as the first one says when it is decoded; if not, all are decoded."""
+        codec = self.stream.codec_context
+        if not codec.is_open:
+            # the first picture at once
+            codec.thread_count = 1
+        try:
+            frames = packet.decode()
+        except InvalidDataError:
+            return True
+        if not frames:
+            return True
+        codec.flush_buffers()
+        self._is_upright = True
+        if not any(isinstance(frame, VideoFrame) and quarter_turns(frame) for frame in frames):
+            return True
+        self._as_it_is = False
+        logger.warning(
+            "%s: its pictures are to be turned, which receivers are told with decoded ones only; they are decoded",
+            self._container.name,
+        )
+        return False
 
     def _pass_on(self, packet: Packet[Any]) -> Iterator[tuple[float, float, Any]]:
         if not packet.size or packet.pts is None:

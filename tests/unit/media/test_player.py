@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import struct
 import threading
 from fractions import Fraction
 from itertools import pairwise
@@ -13,6 +14,7 @@ import pytest
 
 from rtcpeer.media import file_source
 from rtcpeer.media.aiortc_adapter import MediaStreamError
+from rtcpeer.media.orientation import quarter_turns
 from rtcpeer.media.player import MediaPlayer
 from rtcpeer.media.video import annexb
 from rtcpeer.testing import run_virtual
@@ -163,6 +165,22 @@ def test_pictures_that_few_receivers_decode_are_decoded(tmp_path, caplog, pixels
     _start, found = both(MediaPlayer(path, decode=False))
     assert pixels in caplog.text
     assert [type(content) for _, _, content in found["video"]] == [av.VideoFrame] * 10
+
+
+def test_pictures_that_are_to_be_turned_are_decoded(tmp_path, caplog):
+    """A phone that was held upright writes pictures that lie, and how to turn them: packets cannot tell."""
+    path = make(tmp_path / "film.mp4", "libx264", options={"bf": "0"}, seconds=0.5)
+    with open(path, "rb") as file:
+        content = bytearray(file.read())
+    # ISO/IEC 14496-12 section 8.3.2: the matrix of the track's header, here a quarter turn
+    matrix = content.index(b"tkhd") + 4 + 40
+    assert content[matrix : matrix + 4] == b"\0\1\0\0"
+    struct.pack_into(">9i", content, matrix, 0, 0x10000, 0, -0x10000, 0, 0, 48 << 16, 0, 0x40000000)
+    with open(path, "wb") as file:
+        file.write(content)
+    _start, found = both(MediaPlayer(path, decode=False))
+    assert "to be turned" in caplog.text
+    assert [quarter_turns(content) for _, _, content in found["video"]] == [1] * 15
 
 
 def test_the_cover_of_an_album_is_no_video_track(tmp_path):
