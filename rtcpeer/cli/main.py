@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from rtcpeer.cli.report import refuse
+from rtcpeer.cli.report import install_hint, refuse
 from rtcpeer.cli.running import INTERRUPTED, READER_GONE, run, silence
 
 
@@ -28,8 +28,12 @@ class _Parser(argparse.ArgumentParser):
         """Say what is wrong, and end with status 2."""
         kind, colon, words = message.partition(": ")
         if kind == "unrecognized arguments":
-            options = [word.partition("=")[0] for word in words.split() if word.startswith("--")]
-            message = kind + colon + (" ".join(options) or "something that is no option")
+            given = words.split()
+            shown = [word.partition("=")[0] for word in given if word.startswith("--")]
+            hidden = len(given) - len(shown)
+            if hidden:
+                shown.append(f"{hidden} more than it takes (not shown: that may be a credential); see --help")
+            message = kind + colon + " ".join(shown)
         super().error(message)
 
 
@@ -364,7 +368,7 @@ def _run_verb(options: argparse.Namespace) -> int:
     try:
         import aiohttp  # noqa: F401  (is it there?)
     except ImportError:
-        return refuse(f"{options.verb} needs aiohttp, which is not installed: pip install 'rtcpeer[cli]'")
+        return refuse(f"{options.verb} needs aiohttp, which is not installed: {install_hint('cli')}")
     if options.verb == "relay":
         from rtcpeer.cli.relay.relay import run_relay
 
@@ -425,6 +429,6 @@ def _print_completion(shell: str) -> int:
     try:
         import argcomplete
     except ImportError:
-        return refuse("completion needs argcomplete, which is not installed: pip install 'rtcpeer[cli]'")
+        return refuse(f"completion needs argcomplete, which is not installed: {install_hint('cli')}")
     print(argcomplete.shellcode(["rtcpeer"], shell=shell))  # type: ignore[attr-defined,unused-ignore]
     return 0

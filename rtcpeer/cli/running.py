@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 INTERRUPTED = 130
 # 128 and the number of SIGPIPE, as shells say it
 READER_GONE = 141
-# Seconds that an interrupted command may take for its leave.
-LEAVE = 0.2
+# Seconds that an interrupted command may take for its leave; and one that SIGTERM ends, of a server that seems to live.
+LEAVE, PATIENCE = 0.2, 2.0
 
 
 class _Ending:
@@ -49,6 +49,8 @@ class _Ending:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[int] | None = None
         self._timer: threading.Timer | None = None
+        # how long the leave may take that the command takes now
+        self._patience: float | None = None
         self._watched: int | None = None
 
     @property
@@ -108,8 +110,20 @@ class _Ending:
         self.status = self.status or status
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop)
-        if hurry and self._timer is None:
-            self._timer = threading.Timer(LEAVE, self._time_is_over)
+        if hurry:
+            self._leave_within(LEAVE)
+        elif self._patience is not None:
+            self._leave_within(self._patience)
+
+    def take_leave(self, seconds: float) -> None:
+        """All that is left is to take leave: where somebody has asked for the end, that lasts so long at most."""
+        self._patience = seconds
+        if self.status:
+            self._leave_within(seconds)
+
+    def _leave_within(self, seconds: float) -> None:
+        if self._timer is None:
+            self._timer = threading.Timer(seconds, self._time_is_over)
             self._timer.daemon = True
             self._timer.start()
 
@@ -184,6 +198,11 @@ def settle(status: int) -> None:
     """The command's exit status is known: what remains is to take leave, and is cut short after an interrupt."""
     if _ending.status != READER_GONE:
         _ending.settled = status
+
+
+def take_leave(seconds: float) -> None:
+    """All that is left is to take leave of a server: cut short after so many seconds once a signal has come."""
+    _ending.take_leave(seconds)
 
 
 @contextlib.contextmanager

@@ -251,7 +251,9 @@ def _check_server(request: pytest.FixtureRequest, name: str) -> None:
         )
     if importlib.util.find_spec("aiohttp") is None:
         pytest.fail(
-            f"{name} needs aiohttp, which is not installed: pip install 'rtcpeer[signaling]'", pytrace=False
+            f"{name} needs aiohttp, which is not installed: pip install 'rtcpeer[signaling]' "
+            "(in a checkout '.[signaling]')",
+            pytrace=False,
         )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
+from rtcpeer.cli.report import install_hint
 from rtcpeer.rtp import fan_out
 
 PACKAGE = "rtcpeer"
@@ -108,7 +109,7 @@ def as_lines(found: Installation) -> Sequence[str]:
     lines = [f"Python {found.python} on {found.system}: {versions}.", "", found.helper.sentence, ""]
     for extra in found.extras:
         if extra.missing:
-            hint = f"missing: {', '.join(extra.missing)}; pip install '{PACKAGE}[{extra.name}]'"
+            hint = f"missing: {', '.join(extra.missing)}; {install_hint(extra.name)}"
             lines.append(f"no     {extra.name:<10}  {hint}")
         else:
             lines.append(f"yes    {extra.name:<10}  {', '.join(f'{n} {v}' for n, v in extra.packages)}")

@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from rtcpeer.cli.report import Reporter
-from rtcpeer.cli.running import settle, stop_event, unfinished
+from rtcpeer.cli.running import LEAVE, PATIENCE, settle, stop_event, take_leave, unfinished
 from rtcpeer.errors import InvalidStateError, SignalingRefused
 from rtcpeer.supervisor.events import GaveUp
 from rtcpeer.supervisor.peer import SupervisedPeer
+from rtcpeer.supervisor.policy import PeerState
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 _PROGRESS_EVERY = 1.0
@@ -60,11 +61,14 @@ class WatchedCall:
         async with self.peer:
             if await self._first(self.peer.connected(self._wait)) is None:
                 self.report("interrupted")
+                take_leave(PATIENCE)
                 return INTERRUPTED
             with unfinished():
                 await self._until_end(work, seconds, numbers)
                 status = await finish()
                 settle(status)
+            # one that nothing is heard of is not waited for
+            take_leave(PATIENCE if self.peer.state is PeerState.CONNECTED else LEAVE)
         return status
 
     async def _until_end(

@@ -62,7 +62,7 @@ def test_serve_without_aiohttp_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     assert main(["serve"]) == 2
-    assert "pip install 'rtcpeer[cli]'" in capsys.readouterr().err
+    assert "pip install 'rtcpeer[cli]' (in a checkout '.[cli]')" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("port", ["80808", "65536", "-1", "8o", "", "\u0661", "9" * 5000])
@@ -110,3 +110,12 @@ def test_what_cannot_be_played_is_named_without_a_number(
     assert (
         capsys.readouterr().err == f"rtcpeer: {str(tmp_path / 'none.mp4')!r}: {os.strerror(errno.ENOENT)}\n"
     )
+
+
+def test_words_that_no_verb_takes_are_counted_and_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["relay", "secret", "--token=hidden", "another"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "unrecognized arguments: --token 2 more than it takes" in said
+    assert not any(word in said for word in ("secret", "hidden", "another"))

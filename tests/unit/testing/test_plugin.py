@@ -171,8 +171,8 @@ def test_without_aiohttp_a_server_says_so(run):
     result.assert_outcomes(errors=2)
     for name in ("room_server", "whep_server"):
         assert (
-            f"{name} needs aiohttp, which is not installed: pip install 'rtcpeer[signaling]'"
-            in result.stdout.str()
+            f"{name} needs aiohttp, which is not installed: pip install 'rtcpeer[signaling]' "
+            "(in a checkout '.[signaling]')" in result.stdout.str()
         )
     assert "Traceback" not in result.stdout.str()
 
