@@ -21,7 +21,7 @@ from rtcpeer.values import DataChannelState
 from rtcpeer.webidl import UNSIGNED_LONG
 
 
-class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on` is pyee's
+class RTCDataChannel(Emitter, w3c.RTCDataChannel):
     """A data channel; `rtcpeer.RTCDataChannel` with pyee's listeners beside W3C's.
 
     As in aiortc a channel that the other end opened is open when it is announced, and emits no "open". What arrives
@@ -39,28 +39,27 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
         incoming: bool = False,
         foreseen: RTCSctpTransport | None = None,
     ) -> None:
-        Emitter.__init__(self)
         w3c.RTCDataChannel.__init__(self, core)
-        self._incoming = incoming
-        self._foreseen = foreseen
-        self._close_told = False
+        self._incoming_ = incoming
+        self._foreseen_ = foreseen
+        self._close_told_ = False
         # where it lives, once it is open
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = 0
+        self._loop_: asyncio.AbstractEventLoop | None = None
+        self._thread_ = 0
         if incoming:
-            self._settle()
+            self._settle_()
 
     @property
     def transport(self) -> RTCSctpTransport | None:
         """The SCTP transport that it runs over."""
-        sctp = getattr(self._core.owner, "face", None)
-        return sctp if isinstance(sctp, RTCSctpTransport) else self._foreseen
+        sctp = getattr(self._core_.owner, "face", None)
+        return sctp if isinstance(sctp, RTCSctpTransport) else self._foreseen_
 
     @property
     def readyState(self) -> DataChannelState:
         """The state; a channel that was closed before it ever opened is closed at once."""
         state = super().readyState
-        if state is DataChannelState.CLOSING and not self._core.was_open:
+        if state is DataChannelState.CLOSING and not self._core_.was_open:
             return DataChannelState.CLOSED
         return state
 
@@ -68,7 +67,7 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
         """Close it; what was sent before is still delivered."""
         super().close()
         if self.readyState is DataChannelState.CLOSED:
-            self.tell_closed()
+            self._tell_closed_()
 
     @property
     def bufferedAmountLowThreshold(self) -> int:
@@ -77,13 +76,13 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
         Raises:
             ValueError: (setting) it is outside 0..4294967295.
         """
-        return self._core.threshold
+        return self._core_.threshold
 
     @bufferedAmountLowThreshold.setter
     def bufferedAmountLowThreshold(self, value: int) -> None:
         if value < 0 or value > UNSIGNED_LONG:
             raise ValueError(f"bufferedAmountLowThreshold must be in range 0 - {UNSIGNED_LONG}")
-        self._core.set_threshold(value)
+        self._core_.set_threshold(value)
 
     def send(self, data: str | bytes | bytearray | memoryview) -> None:
         """Queue a message; from another thread than the loop's, too, as programs with worker threads do.
@@ -94,32 +93,32 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
         """
         if self.readyState == "open" and not isinstance(data, (str, bytes, bytearray, memoryview)):
             raise ValueError(f"Cannot send unsupported data type: {type(data)}")
-        if self._loop is not None and threading.get_ident() != self._thread:
+        if self._loop_ is not None and threading.get_ident() != self._thread_:
             if self.readyState != "open":
                 raise InvalidStateError(f"the data channel is {self.readyState}, not open")
-            self._loop.call_soon_threadsafe(self._send_later, data)
+            self._loop_.call_soon_threadsafe(self._send_later_, data)
             return
         super().send(data)
 
-    def _settle(self) -> None:
-        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
+    def _settle_(self) -> None:
+        self._loop_, self._thread_ = asyncio.get_running_loop(), threading.get_ident()
 
-    def _send_later(self, data: str | bytes | bytearray | memoryview) -> None:
+    def _send_later_(self, data: str | bytes | bytearray | memoryview) -> None:
         # closed meanwhile: nobody is left to be told
         with contextlib.suppress(InvalidStateError):
             super().send(data)
 
-    def wait_for(self, listeners: set[asyncio.Future[Any]]) -> None:
+    def _wait_for_(self, listeners: set[asyncio.Future[Any]]) -> None:
         """Keep messages until these listeners of "datachannel" are done, or one of them listens to messages."""
         if has_listeners(self, "message"):
             return
-        self._core.hold()
+        self._core_.hold()
         left = set(listeners)
 
         def done(listener: asyncio.Future[Any]) -> None:
             left.discard(listener)
             if not left:
-                self._core.release()
+                self._core_.release()
 
         for listener in listeners:
             listener.add_done_callback(done)
@@ -127,45 +126,45 @@ class RTCDataChannel(Emitter, w3c.RTCDataChannel):  # type: ignore[misc]  # `on`
     def emit(self, event: str, *args: Any, **kwargs: Any) -> bool:
         """Call the listeners of `event`; True if there are any."""
         if event == "new_listener" and args and args[0] == "message":
-            self._core.release()
+            self._core_.release()
         return super().emit(event, *args, **kwargs)
 
     def addEventListener(self, *args: Any, **kwargs: Any) -> None:
         """Call a listener for each event of a type, as W3C's `addEventListener`."""
         super().addEventListener(*args, **kwargs)
         if args and args[0] == "message":
-            self._core.release()
+            self._core_.release()
 
     def messages(self, *args: Any, **kwargs: Any) -> MessageStream:
         """The messages from now on, and those that came before anybody listened, until the channel closes."""
         stream = super().messages(*args, **kwargs)
-        self._core.release()
+        self._core_.release()
         return stream
 
-    def _has_listeners(self, type: str) -> bool:
+    def _has_listeners_(self, type: str) -> bool:
         """Whether anybody would notice an event of this type."""
-        return bool(self.listeners(type)) or super()._has_listeners(type)
+        return bool(self.listeners(type)) or super()._has_listeners_(type)
 
-    def _fire(self, event: Event) -> bool:
+    def _fire_(self, event: Event) -> bool:
         """Tell both kinds of listeners."""
         if event.type == "open":
-            self._settle()
-        result = super()._fire(event)
+            self._settle_()
+        result = super()._fire_(event)
         if event.type == "message":
             data: Any = getattr(event, "data", None)
             self.emit("message", data)
         elif event.type == "open":
-            if not self._incoming:
+            if not self._incoming_:
                 self.emit("open")
         elif event.type == "bufferedamountlow":
             self.emit("bufferedamountlow")
         elif event.type == "close":
-            self.tell_closed()
+            self._tell_closed_()
         return result
 
-    def tell_closed(self) -> None:
+    def _tell_closed_(self) -> None:
         """Emit "close", once; no event follows."""
-        if not self._close_told:
-            self._close_told = True
+        if not self._close_told_:
+            self._close_told_ = True
             self.emit("close")
             self.remove_all_listeners()

@@ -3,7 +3,8 @@
     aiortc.codecs.h264.MAX_BITRATE = 8_000_000
 
 is a common way to ask for sharper pictures, as aiortc has no `setParameters`. A sender of the drop-in whose program has
-not set parameters takes it as its `maxBitrate`. Where to begin, and how little is too little, congestion control says.
+not set parameters takes it as its `maxBitrate`. `MIN_BITRATE` is what its encoder aims at where the path bears less: it
+then gets fewer pictures. Where to begin, congestion control says.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from rtcpeer.values import MediaKind
 if TYPE_CHECKING:
     from types import ModuleType
 
-# what aiortc has there by itself: (DEFAULT_BITRATE, MAX_BITRATE)
-_ORIGINALS: dict[str, tuple[ModuleType, int, int]] = {
-    "video/h264": (h264, 1_000_000, 3_000_000),
-    "video/vp8": (vpx, 500_000, 1_500_000),
+# what aiortc has there by itself: (MIN_BITRATE, DEFAULT_BITRATE, MAX_BITRATE)
+_ORIGINALS: dict[str, tuple[ModuleType, int, int, int]] = {
+    "video/h264": (h264, 500_000, 1_000_000, 3_000_000),
+    "video/vp8": (vpx, 250_000, 500_000, 1_500_000),
 }
 
 
@@ -31,11 +32,19 @@ def limit_of(mime_type: str) -> int | None:
     found = _ORIGINALS.get(mime_type.lower())
     if found is None:
         return None
-    module, default, most = found
+    module, _least, default, most = found
     if most != module.MAX_BITRATE:
         return int(module.MAX_BITRATE)
     # a program that only raises the start means more than aiortc's most
     return int(module.DEFAULT_BITRATE) if max(default, most) < module.DEFAULT_BITRATE else None
+
+
+def least_of(mime_type: str) -> int | None:
+    """The least that a program wants a codec to take, in bit/s; None if it has said nothing."""
+    found = _ORIGINALS.get(mime_type.lower())
+    if found is None or found[1] == found[0].MIN_BITRATE:
+        return None
+    return int(found[0].MIN_BITRATE)
 
 
 def apply(core: TransceiverCore[Any, Any, Any]) -> None:
@@ -43,15 +52,21 @@ def apply(core: TransceiverCore[Any, Any, Any]) -> None:
     record = core.record
     if core.kind is not MediaKind.VIDEO or not record.send_codecs or record.stopping:
         return
-    limit = limit_of(record.send_codecs[0].mime_type)
-    if limit is None or any(e.max_bitrate is not None for e in record.encodings):
+    if any(e.max_bitrate is not None for e in record.encodings):
         return
-    set_limit(core, limit)
+    codec = record.send_codecs[0].mime_type
+    limit, least = limit_of(codec), least_of(codec)
+    if limit is not None or any(e.min_bitrate != least for e in record.encodings):
+        _set(core, limit, least)
 
 
 def set_limit(core: TransceiverCore[Any, Any, Any], limit: int) -> None:
     """Let all encodings of a sender take no more than this, in bit/s each."""
-    encodings = [dataclasses.replace(e, max_bitrate=limit) for e in core.record.encodings]
+    _set(core, limit, core.record.encodings[0].min_bitrate)
+
+
+def _set(core: TransceiverCore[Any, Any, Any], most: int | None, least: int | None) -> None:
+    encodings = [dataclasses.replace(e, max_bitrate=most, min_bitrate=least) for e in core.record.encodings]
     core.session.carry_out(core.session.engine.operations.plan_set_encodings(core.id, encodings))
 
 

@@ -28,6 +28,7 @@ from rtcpeer.aiortc.transports import ForeseenTransports, RTCDtlsTransport, RTCS
 from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.inputs import TransceiverInit
 from rtcpeer.media.event_target import Event
+from rtcpeer.media.pyee_listeners import report_failure
 from rtcpeer.media.stream import MediaStream
 from rtcpeer.peer import connection as w3c
 from rtcpeer.peer import stats as w3c_stats
@@ -50,7 +51,7 @@ from rtcpeer.values import (
 _DIRECTIONS = ("inactive", "sendonly", "recvonly", "sendrecv")
 
 
-class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: ignore[misc]  # `on` is pyee's
+class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):
     """A connection for programs that were written for aiortc.
 
     Args:
@@ -78,23 +79,22 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
         **members: Any,
     ) -> None:
         # one stream for all that is sent, as in aiortc: browsers' programs read `event.streams[0]`
-        self._stream = MediaStream()
-        self._closing_task: asyncio.Task[None] | None = None
+        self._stream_ = MediaStream()
+        self._closing_task_: asyncio.Task[None] | None = None
         # what listeners of "track" raised, of each setRemoteDescription under way
-        self._refusals: list[list[Exception]] = []
-        Emitter.__init__(self)
+        self._refusals_: list[list[Exception]] = []
         w3c.RTCPeerConnection.__init__(self, configuration, settings=settings, **members)
-        self._negotiation = Negotiation(self._session)
-        self._states = ShownStates(self._session)
+        self._negotiation_ = Negotiation(self._session_)
+        self._states_ = ShownStates(self._session_)
         # weak: a connection is freed without the garbage collector
-        closing = weakref.WeakMethod(self._close_with_the_other_end)
-        self._foreseen = ForeseenTransports(
-            self._session,
-            BundlePolicy(self.getConfiguration().bundlePolicy),
+        closing = weakref.WeakMethod(self._close_with_the_other_end_)
+        self._foreseen_ = ForeseenTransports(
+            self._session_,
+            BundlePolicy(self._session_.manager.get().bundlePolicy),
             lambda: None if (close := closing()) is None else close(),
         )
         if getattr(configuration, "alwaysNegotiateDataChannels", False):
-            self._session.carry_out(self._session.engine.operations.plan_want_data(first=True))
+            self._session_.carry_out(self._session_.engine.operations.plan_want_data(first=True))
 
     # --- descriptions -----------------------------------------------------------------------------
 
@@ -102,13 +102,13 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
         self, options: Mapping[str, Any] | None = None, **keywords: Any
     ) -> RTCSessionDescription:
         """Make an offer; `iceRestart` asks for new ICE credentials."""
-        return await self._negotiation.create_offer(options, keywords)
+        return await self._negotiation_.create_offer(options, keywords)
 
     async def createAnswer(  # type: ignore[override]
         self, options: Mapping[str, Any] | None = None
     ) -> RTCSessionDescription:
         """Make an answer to the remote offer."""
-        return await self._negotiation.create_answer()
+        return await self._negotiation_.create_answer()
 
     async def setLocalDescription(  # type: ignore[override]
         self, sessionDescription: Any = None, **keywords: Any
@@ -119,16 +119,16 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
         changes nothing in aiortc that the other side would not hear from the text: what was created is applied,
         with a warning.
         """
-        self._negotiation.check_open()
+        self._negotiation_.check_open()
         given = read_description(sessionDescription, local=True, **keywords)
-        self._negotiation.check_type(given.type, local=True)
-        with self._holding_news():
-            async with self.events("icecandidate", "icegatheringstatechange") as news:
-                await self._negotiation.set_local(given)
-                self.show_as_aiortcs()
-                self._apply_codec_limits()
+        self._negotiation_.check_type(given.type, local=True)
+        with self._holding_news_():
+            async with w3c.RTCPeerConnection.events(self, "icecandidate", "icegatheringstatechange") as news:
+                await self._negotiation_.set_local(given)
+                self._show_as_aiortcs_()
+                self._apply_codec_limits_()
                 if given.type != "rollback":
-                    await gather(self._session, news, self.patience)
+                    await gather(self._session_, news, self._patience_())
 
     async def setRemoteDescription(  # type: ignore[override]
         self, sessionDescription: Any = None, **keywords: Any
@@ -143,21 +143,21 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
         """
         given = read_description(sessionDescription, **keywords)
         refusals: list[Exception] = []
-        self._refusals.append(refusals)
+        self._refusals_.append(refusals)
         try:
-            await self._negotiation.set_remote(given)
+            await self._negotiation_.set_remote(given)
         finally:
-            self._refusals.remove(refusals)
-        self.show_as_aiortcs()
-        self._apply_codec_limits()
+            self._refusals_.remove(refusals)
+        self._show_as_aiortcs_()
+        self._apply_codec_limits_()
         # what the transports have to tell comes in turns of its own: "new" is over when checks have begun
         for _turn in range(2):
             await asyncio.sleep(0)
-        self._emit_all(self._states.news())
-        for candidate in self._negotiation.take_early_candidates():
+        self._emit_all_(self._states_.news())
+        for candidate in self._negotiation_.take_early_candidates():
             await self.addIceCandidate(candidate)
         for refusal in refusals[1:]:
-            self._report(refusal)
+            report_failure(type(self).__name__, refusal)
         if refusals:
             raise refusals[0]
 
@@ -174,10 +174,14 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
         Raises:
             ValueError: it says neither sdpMid nor sdpMLineIndex.
         """
-        await self._negotiation.add_candidate(candidate, members)
+        await self._negotiation_.add_candidate(candidate, members)
 
-    def _shown(self, description: Description | None) -> Any:
-        return self._negotiation.shown(description)
+    def _patience_(self) -> GatheringPatience:
+        # a subclass for aiortc may have something else of that name
+        return self.patience if isinstance(self.patience, GatheringPatience) else GatheringPatience()
+
+    def _shown_(self, description: Description | None) -> Any:
+        return self._negotiation_.shown(description)
 
     # --- states -----------------------------------------------------------------------------------
 
@@ -187,45 +191,45 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
 
         Nor is there "disconnected" before it: programs give up then, while candidates may still be on their way.
         """
-        return self._states.ice
+        return self._states_.ice
 
     @property
     def connectionState(self) -> PeerConnectionState:
         """The state as aiortc shows it: "connecting" once both descriptions are applied, candidates or not."""
-        return self._states.connection
+        return self._states_.connection
 
-    def _emit_all(self, types: Iterable[str]) -> None:
+    def _emit_all_(self, types: Iterable[str]) -> None:
         for type in types:
             self.emit(type)
 
     @contextmanager
-    def _holding_news(self) -> Iterator[None]:
+    def _holding_news_(self) -> Iterator[None]:
         """Change no state while our first description is applied; see `ShownStates.begin_hold`."""
-        if not self._states.begin_hold():
+        if not self._states_.begin_hold():
             yield
-            self._emit_all(self._states.news())
+            self._emit_all_(self._states_.news())
             return
         try:
             yield
         finally:
-            self._states.end_hold()
-            self._emit_all(self._states.untold())
+            self._states_.end_hold()
+            self._emit_all_(self._states_.untold())
             # an async listener looks at the state in the next turn
-            asyncio.get_running_loop().call_soon(self._show_connected)
+            asyncio.get_running_loop().call_soon(self._show_connected_)
 
-    def _show_connected(self) -> None:
-        self._states.show_connected()
-        self._emit_all(self._states.news())
+    def _show_connected_(self) -> None:
+        self._states_.show_connected()
+        self._emit_all_(self._states_.news())
 
     # --- transports -------------------------------------------------------------------------------
 
     @property
     def sctp(self) -> RTCSctpTransport | None:
         """The transport of the data channels; None without any."""
-        self.show_as_aiortcs()
+        self._show_as_aiortcs_()
         face = super().sctp
-        if face is None and self._session.engine.state.data_wanted and not self._session.closed:
-            return self._foreseen.sctp()
+        if face is None and self._session_.engine.state.data_wanted and not self._session_.closed:
+            return self._foreseen_.sctp()
         return face if isinstance(face, RTCSctpTransport) else None
 
     # --- media ------------------------------------------------------------------------------------
@@ -237,10 +241,10 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
             InternalError: it is neither audio nor video.
             InvalidAccessError: it is being sent already.
         """
-        self._check_track(track)
-        sender = super().addTrack(track, *(streams or (self._stream,)))
-        self.show_as_aiortcs()
-        core = next(c for c in self._session.executor.transceivers.values() if c.track is track)
+        self._check_track_(track)
+        sender = super().addTrack(track, *(streams or (self._stream_,)))
+        self._show_as_aiortcs_()
+        core = next(c for c in self._session_.executor.transceivers.values() if c.track is track)
         assert isinstance(core.sender, RTCRtpSender), sender
         return core.sender
 
@@ -261,53 +265,53 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
         """
         track = None if isinstance(trackOrKind, str) else trackOrKind
         if track is None:
-            self._negotiation.check_open()
-            self._check_kind(trackOrKind)
+            self._negotiation_.check_open()
+            self._check_kind_(trackOrKind)
         else:
-            self._check_track(track)
+            self._check_track_(track)
         if isinstance(direction, Mapping) or keywords:
             given = direction if isinstance(direction, Mapping) else {"direction": direction}
             face: W3CTransceiver = super().addTransceiver(trackOrKind, given, **keywords)
-            core = next(c for c in self._session.executor.transceivers.values() if c.transceiver is face)
+            core = next(c for c in self._session_.executor.transceivers.values() if c.transceiver is face)
         else:
             if direction not in _DIRECTIONS:
                 raise InternalError(f'Invalid direction "{direction}"')
             init = TransceiverInit(
                 kind=MediaKind(trackOrKind if track is None else track.kind),
                 direction=Direction(direction),
-                stream_ids=(self._stream.id,),
+                stream_ids=(self._stream_.id,),
                 track_id=None if track is None else track.id,
                 pairs_with_remote=True,
             )
-            plan = self._session.engine.operations.plan_add_transceiver(init)
-            core = self._session.executor.add_with_track(plan, track)
-        self.show_as_aiortcs()
+            plan = self._session_.engine.operations.plan_add_transceiver(init)
+            core = self._session_.executor.add_with_track(plan, track)
+        self._show_as_aiortcs_()
         assert isinstance(core.transceiver, RTCRtpTransceiver)
         return core.transceiver
 
     def getSenders(self) -> list[RTCRtpSender]:  # type: ignore[override]
         """The senders of all transceivers that are not stopped."""
-        self.show_as_aiortcs()
+        self._show_as_aiortcs_()
         return [s for s in super().getSenders() if isinstance(s, RTCRtpSender)]
 
     def getReceivers(self) -> list[RTCRtpReceiver]:  # type: ignore[override]
         """The receivers of all transceivers that are not stopped."""
-        self.show_as_aiortcs()
+        self._show_as_aiortcs_()
         return [r for r in super().getReceivers() if isinstance(r, RTCRtpReceiver)]
 
     def getTransceivers(self) -> list[RTCRtpTransceiver]:  # type: ignore[override]
         """All transceivers, in the order in which they were made."""
-        self.show_as_aiortcs()
+        self._show_as_aiortcs_()
         return [t for t in super().getTransceivers() if isinstance(t, RTCRtpTransceiver)]
 
-    def _check_track(self, track: Any) -> None:
-        self._negotiation.check_open()
-        self._check_kind(getattr(track, "kind", None))
-        if any(core.track is track for core in self._session.executor.transceivers.values()):
+    def _check_track_(self, track: Any) -> None:
+        self._negotiation_.check_open()
+        self._check_kind_(getattr(track, "kind", None))
+        if any(core.track is track for core in self._session_.executor.transceivers.values()):
             raise InvalidAccessError("Track already has a sender")
 
     @staticmethod
-    def _check_kind(kind: Any) -> None:
+    def _check_kind_(kind: Any) -> None:
         if kind not in ("audio", "video"):
             raise InternalError(f'Invalid track kind "{kind}"')
 
@@ -344,7 +348,7 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
         if isinstance(maxPacketLifeTime, Mapping):
             members = dict(maxPacketLifeTime)  # W3C's second argument
         face = super().createDataChannel(label, members, **keywords)
-        core = next(c for c in self._session.executor.data.channels if c.face is face)
+        core = next(c for c in self._session_.executor.data.channels if c.face is face)
         core.face = channel = RTCDataChannel(core, foreseen=self.sctp)
         return channel
 
@@ -358,38 +362,42 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
 
     # --- events -----------------------------------------------------------------------------------
 
-    def _fire(self, event: Event) -> bool:
+    def _fire_(self, event: Event) -> bool:
         """Tell both kinds of listeners."""
-        self.show_as_aiortcs()
+        self._show_as_aiortcs_()
         if isinstance(event, RTCDataChannelEvent):
-            event = self._incoming(event)
+            event = self._incoming_(event)
         if event.type == "track":
-            self._name_track(getattr(event, "track", None), getattr(event, "streams", ()))
-        result = super()._fire(event)
+            self._name_track_(getattr(event, "track", None), getattr(event, "streams", ()))
+        result = super()._fire_(event)
         if event.type == "track":
-            failures = self.emit_and_collect("track", getattr(event, "track", None))
-            if self._refusals:
-                self._refusals[-1].extend(failures)
+            failures = self._emit_and_collect_("track", getattr(event, "track", None))
+            if self._refusals_:
+                self._refusals_[-1].extend(failures)
             else:
                 for failure in failures:
-                    self._report(failure)
+                    report_failure(type(self).__name__, failure)
         elif isinstance(event, RTCDataChannelEvent):
-            self._tell_channel(event.channel)
+            self._tell_channel_(event.channel)
         elif event.type in ("iceconnectionstatechange", "connectionstatechange"):
-            self._emit_all(self._states.news())
+            self._emit_all_(self._states_.news())
         elif event.type in ("signalingstatechange", "icegatheringstatechange"):
             self.emit(event.type)
         return result
 
-    def _name_track(self, track: Any, streams: Iterable[MediaStream]) -> None:
+    def _name_track_(self, track: Any, streams: Iterable[MediaStream]) -> None:
         """Give a remote track the id that the other end has for it: programs find their cameras by it.
 
         In W3C a track keeps the id that it has had since its transceiver was made.
         """
-        state = self._session.engine.state
+        state = self._session_.engine.state
         description = state.pending_remote or state.current_remote
         mid = next(
-            (c.record.mid for c in self._session.executor.transceivers.values() if c.receiver_track is track),
+            (
+                c.record.mid
+                for c in self._session_.executor.transceivers.values()
+                if c.receiver_track is track
+            ),
             None,
         )
         index = None if description is None or mid is None else description.session.find(mid)
@@ -399,31 +407,31 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
                 # streams know their tracks by id
                 for stream in streams:
                     stream.removeTrack(track)
-                track._id = named
+                track.set_id(named)
                 for stream in streams:
                     stream.addTrack(track)
 
-    def _tell_channel(self, channel: Any) -> None:
+    def _tell_channel_(self, channel: Any) -> None:
         """Emit "datachannel". What arrives waits for listeners that await before they listen to the channel."""
-        tasks = self.emit_and_tell("datachannel", channel)
+        tasks = self._emit_and_tell_("datachannel", channel)
         if tasks and isinstance(channel, RTCDataChannel):
-            channel.wait_for(tasks)
+            channel._wait_for_(tasks)
 
-    def _incoming(self, event: RTCDataChannelEvent) -> RTCDataChannelEvent:
-        for core in self._session.executor.data.channels:
+    def _incoming_(self, event: RTCDataChannelEvent) -> RTCDataChannelEvent:
+        for core in self._session_.executor.data.channels:
             if core.face is event.channel:
                 core.face = RTCDataChannel(core, incoming=True)
                 return RTCDataChannelEvent("datachannel", {"channel": core.face})
         return event
 
-    def _apply_codec_limits(self) -> None:
-        if not self._session.closed:
-            for core in list(self._session.executor.transceivers.values()):
+    def _apply_codec_limits_(self) -> None:
+        if not self._session_.closed:
+            for core in list(self._session_.executor.transceivers.values()):
                 codec_limits.apply(core)
 
-    def show_as_aiortcs(self) -> None:
+    def _show_as_aiortcs_(self) -> None:
         """Show what negotiation has made as the classes of this package."""
-        session, foreseen = self._session, self._foreseen
+        session, foreseen = self._session_, self._foreseen_
         sections: dict[DtlsTransportCore, tuple[str, int]] = {}
         for core in list(session.executor.transceivers.values()):
             if not isinstance(core.transceiver, RTCRtpTransceiver):
@@ -432,7 +440,7 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
                     RTCRtpTransceiver(core), RTCRtpSender(core, transport), RTCRtpReceiver(core, transport)
                 )
                 if not core.record.stream_ids and not session.closed:
-                    session.carry_out(session.engine.operations.plan_set_streams(core.id, [self._stream.id]))
+                    session.carry_out(session.engine.operations.plan_set_streams(core.id, [self._stream_.id]))
             if core.transport is not None:
                 sections.setdefault(core.transport, (core.kind.value, core.id))
         for link in session.executor.transports.values():
@@ -446,22 +454,22 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
 
     @property
     def __certificates(self) -> list[Any]:
-        return [RTCCertificate(c) for c in self._session.context.certificates]
+        return [RTCCertificate(c) for c in self._session_.context.certificates]
 
     @__certificates.setter
     def __certificates(self, certificates: list[Any]) -> None:
-        self._session.context.use_certificates([values.certificate(c) for c in certificates])
+        self._session_.context.use_certificates([values.certificate(c) for c in certificates])
 
     @property
     def __stream_id(self) -> str:
-        return self._stream.id
+        return self._stream_.id
 
     @__stream_id.setter
     def __stream_id(self, id: str) -> None:
-        before, self._stream = self._stream, MediaStream(id=id)
-        for core in self._session.executor.transceivers.values():
+        before, self._stream_ = self._stream_, MediaStream(id=id)
+        for core in self._session_.executor.transceivers.values():
             if core.record.stream_ids == (before.id,):
-                self._session.carry_out(self._session.engine.operations.plan_set_streams(core.id, [id]))
+                self._session_.carry_out(self._session_.engine.operations.plan_set_streams(core.id, [id]))
 
     @property
     def __transceivers(self) -> list[RTCRtpTransceiver]:
@@ -484,11 +492,11 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
 
     @property
     def __cname(self) -> str:
-        return self._session.engine.state.cname
+        return self._session_.engine.state.cname
 
     @property
     def __isClosed(self) -> bool:
-        return self._session.closed
+        return self._session_.closed
 
     @property
     def __signalingState(self) -> str:
@@ -520,13 +528,17 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
 
     # --- the end ----------------------------------------------------------------------------------
 
-    def _close_with_the_other_end(self) -> None:
+    def _close_with_the_other_end_(self) -> None:
         """When the other end has closed every DTLS transport the connection closes, as in aiortc."""
-        states = {link.dtls.state for link in self._session.executor.transports.values()}
-        if states == {DtlsTransportState.CLOSED} and not self._session.closed and self._closing_task is None:
-            self._closing_task = asyncio.get_running_loop().create_task(self.close())
+        states = {link.dtls.state for link in self._session_.executor.transports.values()}
+        if (
+            states == {DtlsTransportState.CLOSED}
+            and not self._session_.closed
+            and self._closing_task_ is None
+        ):
+            self._closing_task_ = asyncio.get_running_loop().create_task(self.close())
 
-    def _open_transports(self) -> list[Emitter]:
+    def _open_transports_(self) -> list[Emitter]:
         """The transports that are about to close."""
         found: list[Any] = [face for dtls in self.__dtlsTransports for face in (dtls.transport, dtls)]
         if self.sctp is not None:
@@ -538,13 +550,13 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
 
         The tracks that were being sent are stopped, as in aiortc (and not in W3C).
         """
-        if self._session.closed:
+        if self._session_.closed:
             await super().close()
             return
-        channels = [core.face for core in self._session.executor.data.channels]
-        sent = [core.sender for core in self._session.executor.transceivers.values()]
+        channels = [core.face for core in self._session_.executor.data.channels]
+        sent = [core.sender for core in self._session_.executor.transceivers.values()]
         sent_tracks = [s.track for s in sent if isinstance(s, RTCRtpSender) and s.has_started]
-        transports = self._open_transports()
+        transports = self._open_transports_()
         gone = super().close()
         for transport in transports:
             transport.emit("statechange")
@@ -552,8 +564,8 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):  # type: 
         self.emit("signalingstatechange")
         for channel in channels:
             if isinstance(channel, RTCDataChannel):
-                channel.tell_closed()
-        self._emit_all(self._states.untold())
+                channel._tell_closed_()
+        self._emit_all_(self._states_.untold())
         self.remove_all_listeners()
         for track in sent_tracks:
             # in aiortc a sender that ends stops its track; sources such as MediaPlayer wait for it

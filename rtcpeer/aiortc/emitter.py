@@ -8,56 +8,41 @@ of "track" raises the connection lets out of `setRemoteDescription`, when all is
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
-from pyee.asyncio import AsyncIOEventEmitter
-
-logger = logging.getLogger("rtcpeer")
+from rtcpeer.media.pyee_listeners import PyeeListeners, report_failure
 
 
-class Emitter(AsyncIOEventEmitter):
+class Emitter(PyeeListeners):
     """`on`, `once`, `emit`, `remove_listener`, `remove_all_listeners`, `listeners`; listeners may be async."""
 
-    # what plain listeners raise while `emit_and_collect` is under way
-    _failures: list[Exception] | None = None
+    # what plain listeners raise while `_emit_and_collect_` is under way
+    _failures_: list[Exception] | None = None
 
     def emit(self, event: str, *args: Any, **kwargs: Any) -> bool:
         """Call the listeners of `event`; True if there are any."""
         if event == "error" and not self.listeners("error"):
             error = args[0] if args else None
-            if self._failures is not None and isinstance(error, Exception):
-                self._failures.append(error)
+            if self._failures_ is not None and isinstance(error, Exception):
+                self._failures_.append(error)
             else:
-                self._report(error)
+                report_failure(type(self).__name__, error)
             return False
-        return bool(super().emit(event, *args, **kwargs))
+        return super().emit(event, *args, **kwargs)
 
-    def emit_and_tell(self, event: str, *args: Any) -> set[asyncio.Future[Any]]:
+    def _emit_and_tell_(self, event: str, *args: Any) -> set[asyncio.Future[Any]]:
         """Call the listeners of `event`; the async ones among them that are not done."""
-        before = set(self._waiting)
+        waiting = self._listeners_().waiting
+        before = set(waiting)
         self.emit(event, *args)
-        return {one for one in self._waiting if one not in before and not one.done()}
+        return {one for one in waiting if one not in before and not one.done()}
 
-    def emit_and_collect(self, event: str, *args: Any) -> list[Exception]:
+    def _emit_and_collect_(self, event: str, *args: Any) -> list[Exception]:
         """Call the listeners of `event`; what plain ones among them raised."""
         failures: list[Exception] = []
-        self._failures = failures
+        self._failures_ = failures
         try:
             self.emit(event, *args)
         finally:
-            self._failures = None
+            self._failures_ = None
         return failures
-
-    def _report(self, error: Any) -> None:
-        message = f"a listener of {type(self).__name__} failed"
-        cause = error if isinstance(error, BaseException) else None
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            logger.error("%s", message, exc_info=cause)
-            return
-        context: dict[str, Any] = {"message": message}
-        if cause is not None:
-            context["exception"] = cause
-        loop.call_exception_handler(context)

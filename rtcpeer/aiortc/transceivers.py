@@ -39,13 +39,13 @@ class RTCRtpSender(PrivateNames, w3c.RTCRtpSender):
         self, core: TransceiverCore[Any, Any, Any], foreseen: RTCDtlsTransport | None = None
     ) -> None:
         super().__init__(core)
-        self._foreseen = foreseen
+        self._foreseen_ = foreseen
 
     @property
     def transport(self) -> RTCDtlsTransport | None:
         """The DTLS transport it sends over."""
         face = super().transport
-        return face if isinstance(face, RTCDtlsTransport) else self._foreseen
+        return face if isinstance(face, RTCDtlsTransport) else self._foreseen_
 
     @classmethod
     def getCapabilities(cls, kind: str) -> RTCRtpCapabilities:  # type: ignore[override]
@@ -58,7 +58,7 @@ class RTCRtpSender(PrivateNames, w3c.RTCRtpSender):
         Raises:
             TypeError: the track is of another kind.
         """
-        core = self._core
+        core = self._core_
         if track is not None and getattr(track, "kind", None) != core.kind:
             raise TypeError(f"a sender of {core.kind} cannot send {getattr(track, 'kind', track)!r}")
         core.use_track(track)
@@ -72,55 +72,55 @@ class RTCRtpSender(PrivateNames, w3c.RTCRtpSender):
     @property
     def has_started(self) -> bool:
         """Whether a track is being sent, or would be if it gave frames."""
-        current = self._core.record.current_direction
-        return self._core.track is not None and current is not None and current.sends
+        current = self._core_.record.current_direction
+        return self._core_.track is not None and current is not None and current.sends
 
     async def getStats(self) -> RTCStatsReport:  # type: ignore[override]
         """Statistics of this sender and its transport."""
-        return reports.report(await self._core.session.get_stats(self))
+        return reports.report(await self._core_.session.get_stats(self))
 
     # --- aiortc's private names that programs use ---
 
     @property
     def _ssrc(self) -> int:
-        return self._core.record.encodings[0].ssrc
+        return self._core_.record.encodings[0].ssrc
 
     @property
     def _rtx_ssrc(self) -> int:
-        return self._core.record.encodings[0].rtx_ssrc or 0
+        return self._core_.record.encodings[0].rtx_ssrc or 0
 
     @property
     def _stream_id(self) -> str:
-        return next(iter(self._core.record.stream_ids), "")
+        return next(iter(self._core_.record.stream_ids), "")
 
     @_stream_id.setter
     def _stream_id(self, value: str) -> None:
-        session = self._core.session
-        session.carry_out(session.engine.operations.plan_set_streams(self._core.id, [value]))
+        session = self._core_.session
+        session.carry_out(session.engine.operations.plan_set_streams(self._core_.id, [value]))
 
     @property
     def _track_id(self) -> str:
-        return self._core.record.track_id or ""
+        return self._core_.record.track_id or ""
 
     @property
     def _enabled(self) -> bool:
-        return all(e.active for e in self._core.record.encodings)
+        return all(e.active for e in self._core_.record.encodings)
 
     @_enabled.setter
     def _enabled(self, value: bool) -> None:
-        encodings = [replace(e, active=value) for e in self._core.record.encodings]
-        session = self._core.session
-        session.carry_out(session.engine.operations.plan_set_encodings(self._core.id, encodings))
+        encodings = [replace(e, active=value) for e in self._core_.record.encodings]
+        session = self._core_.session
+        session.carry_out(session.engine.operations.plan_set_encodings(self._core_.id, encodings))
 
     @property
     def __encoder(self) -> codec_limits.EncoderView | None:
         if not self.has_started:
             return None
-        is_video = self._core.kind is MediaKind.VIDEO
-        return (codec_limits.PictureEncoderView if is_video else codec_limits.EncoderView)(self._core)
+        is_video = self._core_.kind is MediaKind.VIDEO
+        return (codec_limits.PictureEncoderView if is_video else codec_limits.EncoderView)(self._core_)
 
     def _send_keyframe(self) -> None:
-        self._core.sender_media.request_keyframe()
+        self._core_.sender_media.request_keyframe()
 
 
 @record(frozen=True, slots=True)
@@ -144,13 +144,13 @@ class RTCRtpReceiver(PrivateNames, w3c.RTCRtpReceiver):
         self, core: TransceiverCore[Any, Any, Any], foreseen: RTCDtlsTransport | None = None
     ) -> None:
         super().__init__(core)
-        self._foreseen = foreseen
+        self._foreseen_ = foreseen
 
     @property
     def transport(self) -> RTCDtlsTransport | None:
         """The DTLS transport it receives over."""
         face = super().transport
-        return face if isinstance(face, RTCDtlsTransport) else self._foreseen
+        return face if isinstance(face, RTCDtlsTransport) else self._foreseen_
 
     @classmethod
     def getCapabilities(cls, kind: str) -> RTCRtpCapabilities:  # type: ignore[override]
@@ -168,7 +168,7 @@ class RTCRtpReceiver(PrivateNames, w3c.RTCRtpReceiver):
 
     async def getStats(self) -> RTCStatsReport:  # type: ignore[override]
         """Statistics of this receiver and its transport."""
-        return reports.report(await self._core.session.get_stats(self))
+        return reports.report(await self._core_.session.get_stats(self))
 
     # --- aiortc's private names that programs use ---
 
@@ -185,7 +185,7 @@ class RTCRtpReceiver(PrivateNames, w3c.RTCRtpReceiver):
 
     @property
     def __remote_streams(self) -> dict[int, RemoteStream]:
-        streams: list[dict[str, Any]] = self._core.receiver_media.stats()
+        streams: list[dict[str, Any]] = self._core_.receiver_media.stats()
         return {
             s["ssrc"]: RemoteStream(s["packetsReceived"], s["packetsLost"], s["jitter"])
             for s in streams
@@ -204,18 +204,18 @@ class RTCRtpTransceiver(PrivateNames, w3c.RTCRtpTransceiver):
         return by_hand(cls, TransceiverCore, aiortc.RTCRtpTransceiver, args, kwargs)
 
     # the direction when it was stopped, which aiortc goes on showing
-    _last_direction = Direction.INACTIVE
+    _last_direction_ = Direction.INACTIVE
 
     @property
     def stopped(self) -> bool:
         """Whether `stop` was called, or the other end stopped it."""
-        return self._core.record.stopping or self._core.record.stopped
+        return self._core_.record.stopping or self._core_.record.stopped
 
     @property
     def direction(self) -> Direction:
         """The direction we wish: "sendrecv", "sendonly", "recvonly", "inactive"."""
-        record = self._core.record
-        return self._last_direction if record.stopping else record.shown_direction
+        record = self._core_.record
+        return self._last_direction_ if record.stopping else record.shown_direction
 
     @direction.setter
     def direction(self, value: str) -> None:
@@ -224,12 +224,12 @@ class RTCRtpTransceiver(PrivateNames, w3c.RTCRtpTransceiver):
     @property
     def currentDirection(self) -> Direction | None:
         """The direction that was negotiated last; None before."""
-        return self._core.record.current_direction
+        return self._core_.record.current_direction
 
     @property
     def _offerDirection(self) -> str | None:
         # what the other end's offer leaves us; None without one, which aiortc cannot answer
-        record, offer = self._core.record, self._core.session.engine.state.pending_remote
+        record, offer = self._core_.record, self._core_.session.engine.state.pending_remote
         if offer is None or offer.type is not SdpType.OFFER or record.mid is None:
             return None
         section = next((m for m in offer.session.media if m.mid == record.mid), None)
@@ -242,18 +242,18 @@ class RTCRtpTransceiver(PrivateNames, w3c.RTCRtpTransceiver):
 
     @property
     def _codecs(self) -> list[RTCRtpCodecParameters]:
-        record = self._core.record
+        record = self._core_.record
         return [values.codec_parameters(c) for c in record.send_codecs or record.receive_codecs]
 
     def _get_mline_index(self) -> int | None:
         # aiortc's name, for candidates without a mid; W3C's candidates have both
-        return self._core.record.mline_index
+        return self._core_.record.mline_index
 
     def stop(self) -> Gone:  # type: ignore[override]
         """Stop sending and receiving for good, now, and the track that was sent. The result may be awaited."""
-        if not self.stopped and not self._core.session.closed:
-            self._last_direction = self.direction
-            sender = self._core.sender
+        if not self.stopped and not self._core_.session.closed:
+            self._last_direction_ = self.direction
+            sender = self._core_.sender
             track = sender.track if isinstance(sender, RTCRtpSender) and sender.has_started else None
             super().stop()
             if track is not None:

@@ -78,7 +78,7 @@ class RTCIceGatherer(PrivateNames, Emitter):
         return RTCIceParameters(given.usernameFragment, given.password, given.iceLite)
 
 
-class RTCIceTransport(PrivateNames, Emitter, w3c_ice.RTCIceTransport):  # type: ignore[misc]  # `on` is pyee's
+class RTCIceTransport(PrivateNames, Emitter, w3c_ice.RTCIceTransport):
     """An ICE transport. pyee's event: statechange."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -86,7 +86,6 @@ class RTCIceTransport(PrivateNames, Emitter, w3c_ice.RTCIceTransport):  # type: 
         return by_hand(cls, w3c_ice.IceTransportCore, aiortc.RTCIceTransport, args, kwargs)
 
     def __init__(self, core: w3c_ice.IceTransportCore | None = None) -> None:
-        Emitter.__init__(self)
         w3c_ice.RTCIceTransport.__init__(self, core)
         self._gatherer = RTCIceGatherer(self)
         self._view: ConnectionView | None = None
@@ -111,9 +110,9 @@ class RTCIceTransport(PrivateNames, Emitter, w3c_ice.RTCIceTransport):  # type: 
         """The other end's candidates."""
         return [values.candidate(c) for c in super().getRemoteCandidates()]
 
-    def _fire(self, event: Event) -> bool:
+    def _fire_(self, event: Event) -> bool:
         """Tell both kinds of listeners."""
-        result = super()._fire(event)
+        result = super()._fire_(event)
         if event.type == "statechange":
             self.emit("statechange")
         elif event.type == "gatheringstatechange":
@@ -133,7 +132,7 @@ class _PeerCertificate:
         return certificate if as_cryptography else crypto.X509.from_cryptography(certificate)
 
 
-class RTCDtlsTransport(PrivateNames, Emitter, w3c.RTCDtlsTransport):  # type: ignore[misc]
+class RTCDtlsTransport(PrivateNames, Emitter, w3c.RTCDtlsTransport):
     """A DTLS transport. pyee's event: statechange.
 
     Args:
@@ -152,7 +151,6 @@ class RTCDtlsTransport(PrivateNames, Emitter, w3c.RTCDtlsTransport):  # type: ig
         session: PeerSession | None = None,
         changed: Callable[[], None] | None = None,
     ) -> None:
-        Emitter.__init__(self)
         w3c.RTCDtlsTransport.__init__(self, core)
         # weak: a connection is freed without the garbage collector
         self._session = None if session is None else weakref.ref(session)
@@ -197,9 +195,9 @@ class RTCDtlsTransport(PrivateNames, Emitter, w3c.RTCDtlsTransport):  # type: ig
             role=self._role,
         )
 
-    def _fire(self, event: Event) -> bool:
+    def _fire_(self, event: Event) -> bool:
         """Tell both kinds of listeners, and the connection: it closes with the other end."""
-        result = super()._fire(event)
+        result = super()._fire_(event)
         if event.type == "statechange":
             self.emit("statechange")
             if self._changed is not None:
@@ -207,7 +205,7 @@ class RTCDtlsTransport(PrivateNames, Emitter, w3c.RTCDtlsTransport):  # type: ig
         return result
 
 
-class RTCSctpTransport(PrivateNames, Emitter, w3c.RTCSctpTransport):  # type: ignore[misc]
+class RTCSctpTransport(PrivateNames, Emitter, w3c.RTCSctpTransport):
     """The transport of the data channels. pyee's event: statechange."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -215,7 +213,6 @@ class RTCSctpTransport(PrivateNames, Emitter, w3c.RTCSctpTransport):  # type: ig
         return by_hand(cls, w3c.SctpTransportCore, aiortc.RTCSctpTransport, args, kwargs)
 
     def __init__(self, core: w3c.SctpTransportCore | None = None, session: PeerSession | None = None) -> None:
-        Emitter.__init__(self)
         w3c.RTCSctpTransport.__init__(self, core)
         self._session = None if session is None else weakref.ref(session)
 
@@ -263,9 +260,9 @@ class RTCSctpTransport(PrivateNames, Emitter, w3c.RTCSctpTransport):  # type: ig
 
     _outbound_queue = _data_channel_queue
 
-    def _fire(self, event: Event) -> bool:
+    def _fire_(self, event: Event) -> bool:
         """Tell both kinds of listeners."""
-        result = super()._fire(event)
+        result = super()._fire_(event)
         self.emit(event.type)
         return result
 

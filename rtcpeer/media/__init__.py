@@ -9,5 +9,5 @@ In reading order: `event_target` (events, of everything that has some), `track` 
 Without decoding: `encoded_frames`, `encoded_sending`, `encoded_receiving`, `encoded_track`, `transforms`, `sframe`,
 `tapping`, `relaying`, `sender_forwarding`, `auto_forwarding`. Files and programs: `player` on `file_source`,
 `recorder` on `file_streams` and `file_time`, `audio_source`. `aiortc_adapter` and `exceptions` hold the names of
-aiortc.
+aiortc, `pyee_listeners` the listeners of its kind.
 """

@@ -63,24 +63,24 @@ class AudioSource(MediaStreamTrack):
         _check(sample_rate, channels)
         if not max_seconds >= FRAME_SECONDS:
             raise RTCRangeError(f"max_seconds must be at least {FRAME_SECONDS}, not {max_seconds!r}")
-        self._rate, self._channels = sample_rate, channels
-        self._frame_bytes = sample_rate // 50 * channels * SAMPLE_BYTES
-        self._second_bytes = sample_rate * channels * SAMPLE_BYTES
-        self._capacity = int(max_seconds / FRAME_SECONDS) * self._frame_bytes
-        self._pcm = bytearray()
-        self._converter = SampleConverter(sample_rate, channels)
+        self._rate_, self._channels_ = sample_rate, channels
+        self._frame_bytes_ = sample_rate // 50 * channels * SAMPLE_BYTES
+        self._second_bytes_ = sample_rate * channels * SAMPLE_BYTES
+        self._capacity_ = int(max_seconds / FRAME_SECONDS) * self._frame_bytes_
+        self._pcm_ = bytearray()
+        self._converter_ = SampleConverter(sample_rate, channels)
         # counts clear(): what is being written then is dropped, too
-        self._generation = 0
-        self._writing = asyncio.Lock()
-        self._taken = asyncio.Event()
+        self._generation_ = 0
+        self._writing_ = asyncio.Lock()
+        self._taken_ = asyncio.Event()
         # when the next frame is due, in the loop's time; its first sample
-        self._due: float | None = None
-        self._given = 0
+        self._due_: float | None = None
+        self._given_ = 0
 
     @property
     def buffered(self) -> float:
         """Seconds of sound that wait to be given."""
-        return len(self._pcm) / self._second_bytes
+        return len(self._pcm_) / self._second_bytes_
 
     async def write(self, data: Any) -> bool:
         """Append sound; wait while there is no room for it. Calls take their turns.
@@ -98,19 +98,19 @@ class AudioSource(MediaStreamTrack):
             TypeError: it is no sound.
             ValueError: it is not a whole number of samples, or an array for another number of channels.
         """
-        view, generation = memoryview(self._samples(data)), self._generation
-        async with self._writing:
+        view, generation = memoryview(self._samples_(data)), self._generation_
+        async with self._writing_:
             while view:
-                self._check_live()
-                if generation != self._generation:
+                self._check_live_()
+                if generation != self._generation_:
                     return False
-                room = self._capacity - len(self._pcm)
+                room = self._capacity_ - len(self._pcm_)
                 if room > 0:
-                    self._pcm += view[:room]
+                    self._pcm_ += view[:room]
                     view = view[room:]
                 else:
-                    await self._next_take()
-        return generation == self._generation
+                    await self._next_take_()
+        return generation == self._generation_
 
     def write_nowait(self, data: Any) -> None:
         """Append sound at once, or not at all.
@@ -119,15 +119,15 @@ class AudioSource(MediaStreamTrack):
             OperationError: there is no room for it; nothing was taken.
             InvalidStateError, TypeError, ValueError: as `write`.
         """
-        self._check_live()
-        samples = self._samples(data)
-        room = self._capacity - len(self._pcm)
-        if len(samples) > room or self._writing.locked():
+        self._check_live_()
+        samples = self._samples_(data)
+        room = self._capacity_ - len(self._pcm_)
+        if len(samples) > room or self._writing_.locked():
             raise OperationError(
-                f"{len(samples) / self._second_bytes:.2f} s of sound do not fit: "
-                f"{self.buffered:.2f} s of {self._capacity / self._second_bytes:g} s wait"
+                f"{len(samples) / self._second_bytes_:.2f} s of sound do not fit: "
+                f"{self.buffered:.2f} s of {self._capacity_ / self._second_bytes_:g} s wait"
             )
-        self._pcm += samples
+        self._pcm_ += samples
 
     def clear(self) -> float:
         """Drop all that waits, and what is being written: the next frame is silence.
@@ -136,16 +136,16 @@ class AudioSource(MediaStreamTrack):
             How many seconds were dropped of what had been taken.
         """
         dropped = self.buffered
-        self._pcm.clear()
-        self._converter.drain()
-        self._generation += 1
-        self._taken.set()
+        self._pcm_.clear()
+        self._converter_.drain()
+        self._generation_ += 1
+        self._taken_.set()
         return dropped
 
     async def drained(self) -> None:
         """Wait until all that was written has been given, or the track has ended."""
-        while self._pcm and self.readyState == "live":
-            await self._next_take()
+        while self._pcm_ and self.readyState == "live":
+            await self._next_take_()
 
     async def recv(self) -> AudioFrame:
         """The next frame of 20 ms, when it is due.
@@ -154,57 +154,57 @@ class AudioSource(MediaStreamTrack):
             MediaStreamError: the track has ended.
         """
         now = asyncio.get_running_loop().time()
-        due = self._due
+        due = self._due_
         if due is None or now - due > _STALL:
             due = now
-        self._due = due + FRAME_SECONDS
+        self._due_ = due + FRAME_SECONDS
         if due > now:
             await asyncio.sleep(due - now)
         if self.readyState != "live":
             raise MediaStreamError
-        data = bytes(self._pcm[: self._frame_bytes])
-        del self._pcm[: self._frame_bytes]
-        self._taken.set()
-        frame = frame_of(data.ljust(self._frame_bytes, b"\0"), self._rate, self._channels, self._given)
-        self._given += frame.samples
+        data = bytes(self._pcm_[: self._frame_bytes_])
+        del self._pcm_[: self._frame_bytes_]
+        self._taken_.set()
+        frame = frame_of(data.ljust(self._frame_bytes_, b"\0"), self._rate_, self._channels_, self._given_)
+        self._given_ += frame.samples
         return frame
 
     def stop(self) -> None:
         """End the track; who waits to write hears of it."""
         super().stop()
-        self._pcm.clear()
-        self._taken.set()
+        self._pcm_.clear()
+        self._taken_.set()
 
-    async def _next_take(self) -> None:
-        self._taken.clear()
-        await self._taken.wait()
+    async def _next_take_(self) -> None:
+        self._taken_.clear()
+        await self._taken_.wait()
 
-    def _check_live(self) -> None:
+    def _check_live_(self) -> None:
         if self.readyState != "live":
             raise InvalidStateError("the track has ended: nothing can be written")
 
-    def _samples(self, data: Any) -> bytes:
+    def _samples_(self, data: Any) -> bytes:
         """Interleaved samples of 16 bits, in our rate and channels."""
         if isinstance(data, AudioFrame):
-            return self._converter.convert(data)
+            return self._converter_.convert(data)
         try:
             view = memoryview(data)
         except TypeError:
             raise TypeError(f"sound is an AudioFrame or a buffer of samples, not {data!r:.80}") from None
         shape = view.shape or ()
-        if len(shape) > 1 and not (len(shape) == 2 and self._channels in shape):
-            raise ValueError(f"an array of shape {shape} is no sound of {self._channels} channels")
+        if len(shape) > 1 and not (len(shape) == 2 and self._channels_ in shape):
+            raise ValueError(f"an array of shape {shape} is no sound of {self._channels_} channels")
         raw = view.tobytes()
         if view.format in ("f", "d"):
             values = array(view.format, raw)
             raw = array("h", [int(32767 * max(-1.0, min(1.0, value))) for value in values]).tobytes()
         elif view.format not in ("h", "B", "b", "c"):
             raise TypeError(f"samples are 16-bit integers or floats, not of the format {view.format!r}")
-        if len(raw) % (self._channels * SAMPLE_BYTES):
-            raise ValueError(f"{len(raw)} bytes are no whole number of samples of {self._channels} channels")
-        if self._channels == 2 and len(shape) == 2 and shape[1] != 2:
+        if len(raw) % (self._channels_ * SAMPLE_BYTES):
+            raise ValueError(f"{len(raw)} bytes are no whole number of samples of {self._channels_} channels")
+        if self._channels_ == 2 and len(shape) == 2 and shape[1] != 2:
             raw = _interleaved(raw)
-        return self._converter.drain() + raw
+        return self._converter_.drain() + raw
 
 
 def _interleaved(raw: bytes) -> bytes:

@@ -62,21 +62,21 @@ class EncodedTrack(MediaStreamTrack):
             raise ValueError(f"{mimeType!r} is no codec of {kind}")
         self.kind = kind
         self.label: str = label or f"encoded {kind}"
-        self._mime_type = mimeType
-        self._sinks: list[Sink] = []
-        self._requests = KeyframeRequests()
-        self._timer: asyncio.TimerHandle | None = None
-        self._last: tuple[int, int] | None = None
+        self._mime_type_ = mimeType
+        self._sinks_: list[Sink] = []
+        self._requests_ = KeyframeRequests()
+        self._timer_: asyncio.TimerHandle | None = None
+        self._last_: tuple[int, int] | None = None
 
     @property
     def mimeType(self) -> str:
         """The MIME type of the codec; "" if every frame says it itself."""
-        return self._mime_type
+        return self._mime_type_
 
     @property
     def isConsumed(self) -> bool:
         """Whether anybody sends it now."""
-        return bool(self._sinks)
+        return bool(self._sinks_)
 
     async def write(self, frame: EncodedMediaFrame | Packet[Any]) -> None:
         """Send a frame, now.
@@ -93,31 +93,31 @@ class EncodedTrack(MediaStreamTrack):
         if self.readyState != "live":
             raise InvalidStateError("the track has ended: nothing can be written to it")
         if isinstance(frame, Packet):
-            frame = self._from_packet(frame)
+            frame = self._from_packet_(frame)
         expected = RTCEncodedVideoFrame if self.kind == "video" else RTCEncodedAudioFrame
         if not isinstance(frame, expected):
             raise TypeError(f"a track of {self.kind} takes {expected.__name__} or av.Packet, not {frame!r}")
-        if not (frame.mimeType or self._mime_type):
+        if not (frame.mimeType or self._mime_type_):
             raise ValueError("the frame has no mimeType, and the track was made without one")
         if isinstance(frame, RTCEncodedVideoFrame) and frame.type == "key":
-            self._requests.seen(wall_time())
-        if self._enabled:
-            for sink in tuple(self._sinks):
+            self._requests_.seen(wall_time())
+        if self._enabled_:
+            for sink in tuple(self._sinks_):
                 sink(frame)
 
-    def _from_packet(self, packet: Packet[Any]) -> EncodedMediaFrame:
+    def _from_packet_(self, packet: Packet[Any]) -> EncodedMediaFrame:
         time_base = packet.time_base
         if packet.pts is None or time_base is None:
             raise ValueError("a packet that is written to a track needs pts and time_base")
         if self.kind == "video":
             return RTCEncodedVideoFrame.make(
                 bytes(packet),
-                RTCEncodedVideoFrameMetadata(mimeType=self._mime_type),
+                RTCEncodedVideoFrameMetadata(mimeType=self._mime_type_),
                 is_key=bool(packet.is_keyframe),
                 time=packet.pts,
                 time_base=time_base,
             )
-        metadata = RTCEncodedAudioFrameMetadata(mimeType=self._mime_type)
+        metadata = RTCEncodedAudioFrameMetadata(mimeType=self._mime_type_)
         return RTCEncodedAudioFrame.make(bytes(packet), metadata, time=packet.pts, time_base=time_base)
 
     async def recv(self) -> Any:
@@ -132,11 +132,11 @@ class EncodedTrack(MediaStreamTrack):
 
     def add_sink(self, sink: Sink) -> Callable[[], None]:
         """Give every frame to `sink` until the returned function is called."""
-        self._sinks.append(sink)
+        self._sinks_.append(sink)
 
         def remove() -> None:
-            if sink in self._sinks:
-                self._sinks.remove(sink)
+            if sink in self._sinks_:
+                self._sinks_.remove(sink)
 
         return remove
 
@@ -144,29 +144,29 @@ class EncodedTrack(MediaStreamTrack):
         """Somebody needs a key frame; the program is told, now or when the last request is old enough."""
         if self.kind != "video" or self.readyState != "live":
             return
-        if self._requests.ask(wall_time()):
+        if self._requests_.ask(wall_time()):
             fire(self, Event("keyframerequest"))
-        self._arm()
+        self._arm_()
 
-    def _arm(self) -> None:
-        if self._timer is not None:
+    def _arm_(self) -> None:
+        if self._timer_ is not None:
             return
-        due = self._requests.due()
+        due = self._requests_.due()
         if due is not None:
             delay = max(0.0, due - wall_time()) + 0.001
-            self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+            self._timer_ = asyncio.get_running_loop().call_later(delay, self._on_timer_)
 
-    def _on_timer(self) -> None:
-        self._timer = None
-        if self.readyState == "live" and self._sinks:
-            if self._requests.poll(wall_time()):
+    def _on_timer_(self) -> None:
+        self._timer_ = None
+        if self.readyState == "live" and self._sinks_:
+            if self._requests_.poll(wall_time()):
                 fire(self, Event("keyframerequest"))
-            self._arm()
+            self._arm_()
 
     def stop(self) -> None:
         """End the track."""
         super().stop()
-        self._sinks.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._sinks_.clear()
+        if self._timer_ is not None:
+            self._timer_.cancel()
+            self._timer_ = None

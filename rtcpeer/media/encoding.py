@@ -56,6 +56,7 @@ class EncodeRequest:
     tells_turns: bool = False
     bitrate_limit: int | None = None
     scale_down_to: tuple[int, int] | None = None
+    min_bitrate: int | None = None
 
 
 @record(frozen=True, slots=True)
@@ -224,6 +225,13 @@ class StreamEncoder:
             if request.estimate is not None:
                 wanted = min(wanted, request.estimate)
             encoder.set_target_bitrate(max(_VIDEO_BITRATE_MIN, wanted))
+        if request.min_bitrate is not None:
+            least = max(_VIDEO_BITRATE_MIN, request.min_bitrate)
+            if request.max_bitrate is not None:
+                least = min(least, max(_VIDEO_BITRATE_MIN, request.max_bitrate))
+            # a low one is below the range, too
+            borne = encoder.target_bitrate if request.estimate is None else request.estimate
+            encoder.set_target_bitrate(max(least, min(encoder.target_bitrate, borne)))
         limit = request.bitrate_limit
         if limit is not None and encoder.target_bitrate > limit:
             encoder.set_target_bitrate(max(_VIDEO_BITRATE_MIN, limit))

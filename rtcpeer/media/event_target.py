@@ -160,29 +160,29 @@ class EventTarget:
 
     event_types: ClassVar[Sequence[str]] = ()
     # those of base classes and of handlers as well
-    _known_types: ClassVar[frozenset[str]] = frozenset()
+    _known_types_: ClassVar[frozenset[str]] = frozenset()
     # whether an attribute that looks like a handler must be one
-    _refuses_attributes: ClassVar[bool] = False
+    _refuses_attributes_: ClassVar[bool] = False
 
-    _registrations: dict[str, list[_Registration]] | None = None
-    _streams: list[weakref.ref[EventStream[Any]]] | None = None
-    _listener_tasks: set[asyncio.Task[Any]] | None = None
-    _events_closed: bool = False
+    _registrations_: dict[str, list[_Registration]] | None = None
+    _streams_: list[weakref.ref[EventStream[Any]]] | None = None
+    _listener_tasks_: set[asyncio.Task[Any]] | None = None
+    _events_closed_: bool = False
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         inherited: list[frozenset[str]] = [
-            getattr(base, "_known_types", frozenset()) for base in cls.__mro__[1:]
+            getattr(base, "_known_types_", frozenset()) for base in cls.__mro__[1:]
         ]
         handled = {value.type for value in vars(cls).values() if isinstance(value, handler)}
-        cls._known_types = frozenset(handled.union(vars(cls).get("event_types", ()), *inherited))
+        cls._known_types_ = frozenset(handled.union(vars(cls).get("event_types", ()), *inherited))
         # aiortc's objects take every attribute and every event, and so do those that stand in for them
         home = cls.__module__.split(".")
-        cls._refuses_attributes = home[0] == "rtcpeer" and home[1:2] != ["aiortc"]
+        cls._refuses_attributes_ = home[0] == "rtcpeer" and home[1:2] != ["aiortc"]
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name.startswith("on") and self._refuses_attributes and not hasattr(type(self), name):
-            meant = webidl.nearest(name, [f"on{one}" for one in self._known_types])
+        if name.startswith("on") and self._refuses_attributes_ and not hasattr(type(self), name):
+            meant = webidl.nearest(name, [f"on{one}" for one in self._known_types_])
             raise TypeError(f"{type(self).__name__} has no attribute {name!r}{meant}")
         super().__setattr__(name, value)
 
@@ -210,19 +210,19 @@ class EventTarget:
         once, signal = bool(given.get("once", False)), given.get("signal")
         if signal is not None and getattr(signal, "aborted", False):
             return
-        found = self._find(type, listener)
+        found = self._find_(type, listener)
         if found is None:
-            self._register(type, _Registration(listener, once=once))
+            self._register_(type, _Registration(listener, once=once))
             if signal is not None:
                 signal.addEventListener("abort", lambda _event: self.removeEventListener(type, listener))
 
     def removeEventListener(self, type: str, listener: Any, options: Any = None) -> None:
         """Stop calling `listener`; unknown ones are ignored."""
-        found = self._find(type, listener)
-        if found is not None and self._registrations is not None:
+        found = self._find_(type, listener)
+        if found is not None and self._registrations_ is not None:
             found.removed = True
-            remaining = [r for r in self._registrations[type] if r is not found]
-            self._registrations[type] = remaining
+            remaining = [r for r in self._registrations_[type] if r is not found]
+            self._registrations_[type] = remaining
 
     @overload
     def on(self, type: str) -> Callable[[Listener], Listener]: ...
@@ -234,7 +234,7 @@ class EventTarget:
         Raises:
             TypeError: objects of this class fire no such event; the message has the nearest name.
         """
-        self._check_types((type,))
+        self._check_types_((type,))
         if listener is None:
 
             def decorate(function: Listener) -> Listener:
@@ -253,14 +253,14 @@ class EventTarget:
         Raises:
             TypeError: objects of this class fire no such event; the message has the nearest name.
         """
-        self._check_types(types)
+        self._check_types_(types)
         stream: EventStream[Any] = EventStream(frozenset(types), bound)
-        if self._events_closed:
+        if self._events_closed_:
             stream._end()
             return stream
-        live = [ref for ref in self._streams or () if ref() is not None]
+        live = [ref for ref in self._streams_ or () if ref() is not None]
         live.append(weakref.ref(stream))
-        self._streams = live
+        self._streams_ = live
         return stream
 
     def dispatchEvent(self, event: Event) -> bool:
@@ -278,99 +278,99 @@ class EventTarget:
         if event._dispatching:
             raise InvalidStateError("the event is being dispatched already")
         event.isTrusted = False
-        return self._dispatch(event)
+        return self._dispatch_(event)
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _fire(self, event: Event) -> bool:
+    def _fire_(self, event: Event) -> bool:
         # a class with listeners of another kind as well (`rtcpeer.aiortc`) extends this and the next one
         event.isTrusted = True
-        return self._dispatch(event)
+        return self._dispatch_(event)
 
-    def _has_listeners(self, type: str) -> bool:
-        return bool(self._streams) or bool((self._registrations or {}).get(type))
+    def _has_listeners_(self, type: str) -> bool:
+        return bool(self._streams_) or bool((self._registrations_ or {}).get(type))
 
-    def _close_events(self) -> None:
-        self._events_closed = True
-        streams, self._streams = self._streams or (), None
+    def _close_events_(self) -> None:
+        self._events_closed_ = True
+        streams, self._streams_ = self._streams_ or (), None
         for ref in streams:
             stream = ref()
             if stream is not None:
                 stream._end()
 
-    def _forget_listeners(self) -> None:
-        self._registrations = None
+    def _forget_listeners_(self) -> None:
+        self._registrations_ = None
 
-    def _check_types(self, types: Iterable[str]) -> None:
-        known = self._known_types
+    def _check_types_(self, types: Iterable[str]) -> None:
+        known = self._known_types_
         for one in types:
             if known and one not in known:
                 name = self.__class__.__name__
                 raise TypeError(f"{name} fires no event {one!r}{webidl.nearest(str(one), known)}")
 
-    def _find(self, type: str, listener: Any) -> _Registration | None:
-        for registration in (self._registrations or {}).get(type, ()):
+    def _find_(self, type: str, listener: Any) -> _Registration | None:
+        for registration in (self._registrations_ or {}).get(type, ()):
             if not registration.is_handler and registration.callback == listener:
                 return registration
         return None
 
-    def _register(self, type: str, registration: _Registration) -> None:
-        if self._registrations is None:
-            self._registrations = {}
+    def _register_(self, type: str, registration: _Registration) -> None:
+        if self._registrations_ is None:
+            self._registrations_ = {}
         # a new list each time, so that a dispatch under way keeps the listeners it began with
-        self._registrations[type] = [*self._registrations.get(type, ()), registration]
+        self._registrations_[type] = [*self._registrations_.get(type, ()), registration]
 
-    def _dispatch(self, event: Event) -> bool:
+    def _dispatch_(self, event: Event) -> bool:
         event.target = event.currentTarget = self
         event._dispatching = True
         event._stopped = False
         try:
-            for registration in (self._registrations or {}).get(event.type, ()):
+            for registration in (self._registrations_ or {}).get(event.type, ()):
                 if registration.removed:
                     continue
                 if registration.once:
                     self.removeEventListener(event.type, registration.callback)
-                self._call(registration.callback, event)
+                self._call_(registration.callback, event)
                 if event._stopped:
                     break
         finally:
             event._dispatching = False
             event.currentTarget = None
-        for ref in self._streams or ():
+        for ref in self._streams_ or ():
             stream = ref()
             if stream is not None:
                 stream._push(event)
         return not event.defaultPrevented
 
-    def _call(self, callback: Any, event: Event) -> None:
+    def _call_(self, callback: Any, event: Event) -> None:
         try:
             result = callback(event) if callable(callback) else callback.handleEvent(event)
         except Exception as exc:
-            self._report(event, callback, exc)
+            self._report_(event, callback, exc)
             return
         if result is not None and asyncio.iscoroutine(result):
-            self._own(result, event, callback)
+            self._own_(result, event, callback)
 
-    def _own(self, coroutine: Coroutine[Any, Any, Any], event: Event, callback: Any) -> None:
+    def _own_(self, coroutine: Coroutine[Any, Any, Any], event: Event, callback: Any) -> None:
         try:
             task = asyncio.get_running_loop().create_task(coroutine)
         except RuntimeError as exc:
             coroutine.close()
-            self._report(event, callback, exc)
+            self._report_(event, callback, exc)
             return
-        if self._listener_tasks is None:
-            self._listener_tasks = set()
-        self._listener_tasks.add(task)
+        if self._listener_tasks_ is None:
+            self._listener_tasks_ = set()
+        self._listener_tasks_.add(task)
 
         def done(finished: asyncio.Task[Any]) -> None:
-            if self._listener_tasks is not None:
-                self._listener_tasks.discard(finished)
+            if self._listener_tasks_ is not None:
+                self._listener_tasks_.discard(finished)
             if not finished.cancelled() and (exc := finished.exception()) is not None:
-                self._report(event, callback, exc)
+                self._report_(event, callback, exc)
 
         task.add_done_callback(done)
 
-    def _report(self, event: Event, callback: Any, exc: BaseException) -> None:
+    def _report_(self, event: Event, callback: Any, exc: BaseException) -> None:
         message = f"a listener of {type(self).__name__} event {event.type!r} failed"
         try:
             loop = asyncio.get_running_loop()
@@ -390,27 +390,27 @@ def fire(target: EventTarget, event: Event) -> bool:
     Returns:
         False if a listener prevented the default action.
     """
-    return target._fire(event)
+    return target._fire_(event)
 
 
 def has_listeners(target: EventTarget, type: str) -> bool:
     """Whether anybody would notice an event of this type, so that making one can be spared."""
-    return target._has_listeners(type)
+    return target._has_listeners_(type)
 
 
 def close_events(target: EventTarget) -> None:
     """End all iterators: the target is closed and no event follows."""
-    target._close_events()
+    target._close_events_()
 
 
 def forget_listeners(target: EventTarget) -> None:
     """Drop all listeners: nothing will ever fire again, and what they hold may go."""
-    target._forget_listeners()
+    target._forget_listeners_()
 
 
 def listener_tasks(target: EventTarget) -> frozenset[asyncio.Task[Any]]:
     """The tasks of ``async def`` listeners that are still running."""
-    return frozenset(target._listener_tasks or ())
+    return frozenset(target._listener_tasks_ or ())
 
 
 class handler(Generic[_E]):
@@ -437,17 +437,17 @@ class handler(Generic[_E]):
         registration = self._registration(target)
         if not callable(value):
             # HTML "deactivate an event handler": a handler set later goes to the end of the row
-            if registration is not None and target._registrations is not None:
+            if registration is not None and target._registrations_ is not None:
                 registration.removed = True
-                rest = [r for r in target._registrations[self.type] if r is not registration]
-                target._registrations[self.type] = rest
+                rest = [r for r in target._registrations_[self.type] if r is not registration]
+                target._registrations_[self.type] = rest
         elif registration is None:
-            target._register(self.type, _Registration(value, is_handler=True))
+            target._register_(self.type, _Registration(value, is_handler=True))
         else:
             registration.callback = value
 
     def _registration(self, target: EventTarget) -> _Registration | None:
-        for registration in (target._registrations or {}).get(self.type, ()):
+        for registration in (target._registrations_ or {}).get(self.type, ()):
             if registration.is_handler:
                 return registration
         return None

@@ -61,7 +61,7 @@ class MediaPlayer:
     """
 
     # whether, with decode=False, what cannot be sent as it is is decoded; otherwise it has no track
-    _decodes_others: ClassVar[bool] = True
+    _decodes_others_: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -72,39 +72,39 @@ class MediaPlayer:
         loop: bool = False,
         decode: bool = True,
     ) -> None:
-        self._source: FileSource | None = FileSource(
+        self._source_: FileSource | None = FileSource(
             file,
             format=format,
             options=options,
             timeout=timeout,
             loop=loop,
             decode=decode,
-            decodes_others=self._decodes_others,
+            decodes_others=self._decodes_others_,
         )
-        self._is_live = self._source.is_live
+        self._is_live_ = self._source_.is_live
         self.audio: PlayerStreamTrack | None = (
-            PlayerStreamTrack(self, "audio") if "audio" in self._source.kinds else None
+            PlayerStreamTrack(self, "audio") if "audio" in self._source_.kinds else None
         )
         self.video: PlayerStreamTrack | None = (
-            PlayerStreamTrack(self, "video") if "video" in self._source.kinds else None
+            PlayerStreamTrack(self, "video") if "video" in self._source_.kinds else None
         )
-        self._tracks = [track for track in (self.audio, self.video) if track is not None]
-        if not self._tracks:
-            self._source.close()
-            self._source = None
-        self._thread: DaemonPool | None = None
-        self._reading: asyncio.Task[None] | None = None
-        self._has_ended = False
+        self._tracks_ = [track for track in (self.audio, self.video) if track is not None]
+        if not self._tracks_:
+            self._source_.close()
+            self._source_ = None
+        self._thread_: DaemonPool | None = None
+        self._reading_: asyncio.Task[None] | None = None
+        self._has_ended_ = False
         # loop time at which the time of the file is 0
-        self._origin: float | None = None
+        self._origin_: float | None = None
 
     def __repr__(self) -> str:
-        kinds = " and ".join(track.kind for track in self._tracks)
-        return f"<MediaPlayer {kinds}{', ended' if self._source is None else ''}>"
+        kinds = " and ".join(track.kind for track in self._tracks_)
+        return f"<MediaPlayer {kinds}{', ended' if self._source_ is None else ''}>"
 
     def stop(self) -> None:
         """End both tracks, and close the file."""
-        for track in self._tracks:
+        for track in self._tracks_:
             track.stop()
 
     # -- for the tracks ----------------------------------------------------------------------------
@@ -112,63 +112,63 @@ class MediaPlayer:
     async def next_piece(self, track: PlayerStreamTrack) -> Piece | None:
         """The next piece of a track, when it is time for it; None at the end."""
         while not track.store:
-            if self._has_ended or self._source is None:
+            if self._has_ended_ or self._source_ is None:
                 return None
-            await asyncio.shield(self._read_on())
+            await asyncio.shield(self._read_on_())
         piece = track.store.popleft()
-        if track.stored < _AHEAD and not self._has_ended and self._source is not None:
-            self._read_on()
-        if not self._is_live:
-            await self._wait_until(piece.at)
+        if track.stored < _AHEAD and not self._has_ended_ and self._source_ is not None:
+            self._read_on_()
+        if not self._is_live_:
+            await self._wait_until_(piece.at)
         return piece
 
-    async def _wait_until(self, at: float) -> None:
+    async def _wait_until_(self, at: float) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if self._origin is None:
-            self._origin = now - at
-        wait = self._origin + at - now
+        if self._origin_ is None:
+            self._origin_ = now - at
+        wait = self._origin_ + at - now
         if wait < -_LATE_MAX:
-            self._origin -= wait
+            self._origin_ -= wait
         elif wait > 0:
             await asyncio.sleep(wait)
 
-    def _read_on(self) -> asyncio.Task[None]:
+    def _read_on_(self) -> asyncio.Task[None]:
         """Have the thread read the next pieces; one at a time."""
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.get_running_loop().create_task(self._read(), name="rtcpeer player")
-            quiet(self._reading)
-        return self._reading
+        if self._reading_ is None or self._reading_.done():
+            self._reading_ = asyncio.get_running_loop().create_task(self._read_(), name="rtcpeer player")
+            quiet(self._reading_)
+        return self._reading_
 
-    async def _read(self) -> None:
-        source = self._source
+    async def _read_(self) -> None:
+        source = self._source_
         if source is None:
             return
-        if self._thread is None:
-            self._thread = DaemonPool(1, "rtcpeer-player")
-        wanted = frozenset(track.kind for track in self._tracks if track.is_wanted)
+        if self._thread_ is None:
+            self._thread_ = DaemonPool(1, "rtcpeer-player")
+        wanted = frozenset(track.kind for track in self._tracks_ if track.is_wanted)
         try:
-            pieces = await asyncio.get_running_loop().run_in_executor(self._thread, source.read, wanted)
+            pieces = await asyncio.get_running_loop().run_in_executor(self._thread_, source.read, wanted)
         except Exception as error:
             logger.error("the player cannot read on: %s: %s", type(error).__name__, error)
             pieces = None
         if pieces is None:
-            self._has_ended = True
+            self._has_ended_ = True
             return
-        for track in self._tracks:
+        for track in self._tracks_:
             if track.kind not in wanted:
                 track.give_up()
         for piece in pieces:
-            for track in self._tracks:
+            for track in self._tracks_:
                 if track.kind == piece.kind and track.kind in wanted:
                     track.keep(piece)
 
     def forget(self, track: PlayerStreamTrack) -> None:
         """A track was stopped; with the last one the file is closed."""
-        if any(one.readyState == "live" for one in self._tracks if one is not track):
+        if any(one.readyState == "live" for one in self._tracks_ if one is not track):
             return
-        source, self._source = self._source, None
-        thread, self._thread = self._thread, None
+        source, self._source_ = self._source_, None
+        thread, self._thread_ = self._thread_, None
         if source is None:
             return
         source.stop()
@@ -191,15 +191,15 @@ class PlayerStreamTrack(MediaStreamTrack):
         super().__init__()
         self.kind = kind
         self.store: deque[Piece] = deque()
-        self._player: MediaPlayer | None = player
-        self._is_read = False
-        self._is_unwanted = False
+        self._player_: MediaPlayer | None = player
+        self._is_read_ = False
+        self._is_unwanted_ = False
 
     @property
     def is_wanted(self) -> bool:
         """Whether it is read, or may yet be read from its beginning; what nobody wants is not decoded."""
         return self.readyState == "live" and (
-            self._is_read or (not self._is_unwanted and self.stored < _UNREAD_MAX)
+            self._is_read_ or (not self._is_unwanted_ and self.stored < _UNREAD_MAX)
         )
 
     @property
@@ -209,7 +209,7 @@ class PlayerStreamTrack(MediaStreamTrack):
 
     def give_up(self) -> None:
         """Stop for want of readers; whoever reads it later gets what is then."""
-        self._is_unwanted = True
+        self._is_unwanted_ = True
         self.store.clear()
 
     def keep(self, piece: Piece) -> None:
@@ -224,10 +224,10 @@ class PlayerStreamTrack(MediaStreamTrack):
         Raises:
             MediaStreamError: the track has ended.
         """
-        if self.readyState != "live" or self._player is None:
+        if self.readyState != "live" or self._player_ is None:
             raise MediaStreamError
-        self._is_read = True
-        piece = await self._player.next_piece(self)
+        self._is_read_ = True
+        piece = await self._player_.next_piece(self)
         if piece is None or self.readyState != "live":
             self.end()
             raise MediaStreamError
@@ -236,6 +236,6 @@ class PlayerStreamTrack(MediaStreamTrack):
     def stop(self) -> None:
         """End the track; with the last one of its player the file is closed."""
         super().stop()
-        player, self._player = self._player, None
+        player, self._player_ = self._player_, None
         if player is not None:
             player.forget(self)

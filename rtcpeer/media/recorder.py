@@ -94,34 +94,34 @@ class MediaRecorder:
     ) -> None:
         self.dropped: int = 0
         self.error: Exception | None = None
-        self._name = str(file)
-        self._container: OutputContainer | None = av.open(
+        self._name_ = str(file)
+        self._container_: OutputContainer | None = av.open(
             file=file, format=format, mode="w", options=dict(options or {})
         )
-        self._size = size
+        self._size_ = size
         # pictures of a chosen size have to be made
-        self._transcode = transcode if size is None or transcode is False else True
-        self._wait = wait
-        self._inputs: list[_Input] = []
-        self._tasks = TaskSet("recorder")
-        self._started = False
-        self._has_begun = False  # the file has its streams
-        self._origin: float | None = None  # loop time of the first frame
-        self._waiting: deque[tuple[_Input, Any, float]] = deque()
-        self._picture_bytes = 0
-        self._sound_pieces = 0
-        self._filled = asyncio.Event()
-        self._stopping = False
-        self._finishing: asyncio.Task[None] | None = None
-        self._writer: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._workers = Workers("rtcpeer-recorder", _PATIENCE)
+        self._transcode_ = transcode if size is None or transcode is False else True
+        self._wait_ = wait
+        self._inputs_: list[_Input] = []
+        self._tasks_ = TaskSet("recorder")
+        self._started_ = False
+        self._has_begun_ = False  # the file has its streams
+        self._origin_: float | None = None  # loop time of the first frame
+        self._waiting_: deque[tuple[_Input, Any, float]] = deque()
+        self._picture_bytes_ = 0
+        self._sound_pieces_ = 0
+        self._filled_ = asyncio.Event()
+        self._stopping_ = False
+        self._finishing_: asyncio.Task[None] | None = None
+        self._writer_: asyncio.Task[None] | None = None
+        self._timer_: asyncio.TimerHandle | None = None
+        self._workers_ = Workers("rtcpeer-recorder", _PATIENCE)
         # whether the thread hangs in the file, so that nobody may touch it
-        self._is_stuck = False
+        self._is_stuck_ = False
 
     def __repr__(self) -> str:
-        state = "stopped" if self._container is None else "recording" if self._has_begun else "waiting"
-        return f"<MediaRecorder {self._name} {state}, {len(self._inputs)} tracks>"
+        state = "stopped" if self._container_ is None else "recording" if self._has_begun_ else "waiting"
+        return f"<MediaRecorder {self._name_} {state}, {len(self._inputs_)} tracks>"
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -140,28 +140,28 @@ class MediaRecorder:
             InvalidStateError: it was stopped, or the file has begun and has no stream that this track could go on with.
             NotSupportedError: the container cannot hold this kind.
         """
-        if self._container is None or self._stopping:
+        if self._container_ is None or self._stopping_:
             raise InvalidStateError("the recorder was stopped")
-        if any(one.track is track for one in self._inputs):
+        if any(one.track is track for one in self._inputs_):
             return
-        check_kind(self._container, track.kind)
-        if self._has_begun:
-            one = self._free_input(track.kind)
+        check_kind(self._container_, track.kind)
+        if self._has_begun_:
+            one = self._free_input_(track.kind)
             one.track, one.ended = track, False
         else:
             one = _Input(track)
-            self._inputs.append(one)
-        if self._started:
-            self._tasks.start(self._pull(one))
+            self._inputs_.append(one)
+        if self._started_:
+            self._tasks_.start(self._pull_(one))
 
-    def _free_input(self, kind: str) -> _Input:
+    def _free_input_(self, kind: str) -> _Input:
         """The stream of a track of this kind that has ended."""
-        for one in self._inputs:
+        for one in self._inputs_:
             has_stream = one.writer is not None or one.first is not None
             if one.ended and has_stream and one.track.kind == kind:
                 return one
         raise InvalidStateError(
-            f"the file {self._name} has begun without this {kind} track: add tracks before start(), or promise more "
+            f"the file {self._name_} has begun without this {kind} track: add tracks before start(), or promise more "
             "time with wait="
         )
 
@@ -171,15 +171,15 @@ class MediaRecorder:
         Raises:
             InvalidStateError: it was stopped.
         """
-        if self._container is None or self._stopping:
+        if self._container_ is None or self._stopping_:
             raise InvalidStateError("the recorder was stopped")
-        if self._started:
+        if self._started_:
             return
-        self._started = True
-        self._timer = asyncio.get_running_loop().call_later(self._wait, self._begin)
-        self._writer = asyncio.get_running_loop().create_task(self._write_all(), name="rtcpeer recorder")
-        for one in self._inputs:
-            self._tasks.start(self._pull(one))
+        self._started_ = True
+        self._timer_ = asyncio.get_running_loop().call_later(self._wait_, self._begin_)
+        self._writer_ = asyncio.get_running_loop().create_task(self._write_all_(), name="rtcpeer recorder")
+        for one in self._inputs_:
+            self._tasks_.start(self._pull_(one))
 
     async def stop(self) -> None:
         """Finish the file. Calling it again waits for that and changes nothing.
@@ -189,97 +189,97 @@ class MediaRecorder:
         Raises:
             OperationError: the file could not be written to its end; `error` says why.
         """
-        again = self._finishing is not None
-        if self._finishing is None:
-            assert self._container is not None
-            self._stopping = True
-            self._finishing = asyncio.get_running_loop().create_task(
-                self._finish_all(self._container), name="rtcpeer recorder, finishing"
+        again = self._finishing_ is not None
+        if self._finishing_ is None:
+            assert self._container_ is not None
+            self._stopping_ = True
+            self._finishing_ = asyncio.get_running_loop().create_task(
+                self._finish_all_(self._container_), name="rtcpeer recorder, finishing"
             )
         cancellation = None
-        while not self._finishing.done():
+        while not self._finishing_.done():
             try:
-                await asyncio.wait([self._finishing])
+                await asyncio.wait([self._finishing_])
             except asyncio.CancelledError as error:
                 cancellation = error
         if cancellation is not None:
             raise cancellation
         if again:
             return
-        self._finishing.result()
+        self._finishing_.result()
         if self.error is not None:
-            raise OperationError(f"the recording {self._name} is not whole: {self.error}") from self.error
+            raise OperationError(f"the recording {self._name_} is not whole: {self.error}") from self.error
 
     # -- inside ------------------------------------------------------------------------------------
 
-    async def _finish_all(self, container: OutputContainer) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        for one in self._inputs:
+    async def _finish_all_(self, container: OutputContainer) -> None:
+        if self._timer_ is not None:
+            self._timer_.cancel()
+        for one in self._inputs_:
             one.end()  # what has arrived is recorded
-        await self._tasks.done()
-        if self._writer is not None:
-            self._begin()
-            self._filled.set()
-            await self._writer
-        self._container = None
-        if not self._started:
+        await self._tasks_.done()
+        if self._writer_ is not None:
+            self._begin_()
+            self._filled_.set()
+            await self._writer_
+        self._container_ = None
+        if not self._started_:
             container.close()
-        elif not self._is_stuck:
-            await self._in_thread(self._finish, container)
-        self._workers.release()
-        if not any(one.writer is not None for one in self._inputs):
-            logger.warning("nothing was recorded into %s: no track has given anything", self._name)
+        elif not self._is_stuck_:
+            await self._in_thread_(self._finish_, container)
+        self._workers_.release()
+        if not any(one.writer is not None for one in self._inputs_):
+            logger.warning("nothing was recorded into %s: no track has given anything", self._name_)
 
-    async def _pull(self, one: _Input) -> None:
+    async def _pull_(self, one: _Input) -> None:
         """Take the frames of one track."""
-        if self._stopping:
+        if self._stopping_:
             return
         try:
-            if self._transcode is True or not await self._pull_encoded(one):
-                await self._pull_frames(one)
+            if self._transcode_ is True or not await self._pull_encoded_(one):
+                await self._pull_frames_(one)
         except (TypeError, NotSupportedError) as error:
-            self._fail(error)
+            self._fail_(error)
         one.ended = True
-        self._begin_if_complete()
+        self._begin_if_complete_()
 
-    async def _pull_encoded(self, one: _Input) -> bool:
+    async def _pull_encoded_(self, one: _Input) -> bool:
         """Take what a remote track receives as it comes, over all its receivers; False if it has to be encoded."""
         track = one.track
-        assert self._container is not None
+        assert self._container_ is not None
         if one.is_encoded_here or not isinstance(track, RemoteTrack) or track.control is None:
-            self._check_transcoding(track.kind, "a track of this program")
+            self._check_transcoding_(track.kind, "a track of this program")
             return False
-        if not holds_any(self._container):
-            self._check_transcoding(track.kind, "a connection")
+        if not holds_any(self._container_):
+            self._check_transcoding_(track.kind, "a connection")
             return False
         control = None
-        while track.readyState == "live" and not self._stopping:
+        while track.readyState == "live" and not self._stopping_:
             if track.control is control or track.control is None:
                 await asyncio.sleep(_RECEIVER_INTERVAL)  # between two connections
                 continue
             control = track.control
             reader = one.reader = control.read_encoded()
             async for frame in reader:
-                if not self._take_encoded(one, frame):
+                if not self._take_encoded_(one, frame):
                     await reader.aclose()
                     one.reader = None
                     return False
             one.reader = None
         return True
 
-    def _take_encoded(self, one: _Input, frame: EncodedMediaFrame) -> bool:
+    def _take_encoded_(self, one: _Input, frame: EncodedMediaFrame) -> bool:
         """Record an encoded frame; False if the container does not hold it."""
         codec = codec_of(frame)
         if one.codec is None:
-            assert self._container is not None
-            if not holds(self._container, codec):
-                self._check_transcoding(one.track.kind, codec)
+            assert self._container_ is not None
+            if not holds(self._container_, codec):
+                self._check_transcoding_(one.track.kind, codec)
                 return False
             one.codec = codec
         if codec != one.codec:
             raise NotSupportedError(
-                f"{self._name} has {one.codec}, and goes on in {codec}; transcode=True takes both"
+                f"{self._name_} has {one.codec}, and goes on in {codec}; transcode=True takes both"
             )
         if not getattr(one.track, "enabled", True):
             one.needs_key = isinstance(frame, RTCEncodedVideoFrame)
@@ -288,25 +288,25 @@ class MediaRecorder:
             if isinstance(frame, RTCEncodedVideoFrame) and frame.type != "key":
                 return True
             one.needs_key = False
-        self._place(one, frame, float(frame.time * frame.time_base), length_of(frame))
+        self._place_(one, frame, float(frame.time * frame.time_base), length_of(frame))
         return True
 
-    def _check_transcoding(self, kind: str, what: str) -> None:
-        if self._transcode is False:
+    def _check_transcoding_(self, kind: str, what: str) -> None:
+        if self._transcode_ is False:
             raise NotSupportedError(
-                f"{self._name} cannot hold the {kind} of {what} as it comes: transcode is False"
+                f"{self._name_} cannot hold the {kind} of {what} as it comes: transcode is False"
             )
 
-    def _place(self, one: _Input, content: Any, at: float | None, length: float) -> None:
+    def _place_(self, one: _Input, content: Any, at: float | None, length: float) -> None:
         now = asyncio.get_running_loop().time()
-        if self._origin is None:
-            self._origin = now
-        self._put(one, content, one.time.place(at, length, now - self._origin))
+        if self._origin_ is None:
+            self._origin_ = now
+        self._put_(one, content, one.time.place(at, length, now - self._origin_))
 
-    async def _pull_frames(self, one: _Input) -> None:
+    async def _pull_frames_(self, one: _Input) -> None:
         """Take frames, which are encoded here."""
         one.is_encoded_here = True
-        if self._stopping:
+        if self._stopping_:
             return
         subscription = one.subscription = TrackSource.of(one.track).subscribe(patient=True)
         try:
@@ -323,85 +323,85 @@ class MediaRecorder:
                 shown: Any = frame if getattr(one.track, "enabled", True) else blank(frame)
                 at = float(shown.pts * shown.time_base) if shown.pts is not None and shown.time_base else None
                 length = shown.samples / shown.sample_rate if isinstance(shown, AudioFrame) else 0.0
-                self._place(one, shown, at, length)
+                self._place_(one, shown, at, length)
         finally:
             subscription.close()
             one.subscription = None
 
-    def _put(self, one: _Input, frame: Any, at: float) -> None:
+    def _put_(self, one: _Input, frame: Any, at: float) -> None:
         if self.error is not None:
             return
         if one.track.kind == "video":
-            if self._picture_bytes > _PICTURES_MAX_BYTES:
+            if self._picture_bytes_ > _PICTURES_MAX_BYTES:
                 self.dropped += 1
                 return
-            self._picture_bytes += _size(frame)
+            self._picture_bytes_ += _size(frame)
         else:
-            if self._sound_pieces > _SOUND_MAX:
+            if self._sound_pieces_ > _SOUND_MAX:
                 self.dropped += 1
                 return
-            self._sound_pieces += 1
-        self._waiting.append((one, frame, at))
-        if self._has_begun:
-            self._filled.set()
+            self._sound_pieces_ += 1
+        self._waiting_.append((one, frame, at))
+        if self._has_begun_:
+            self._filled_.set()
         else:
             one.first = one.first or frame
-            self._begin_if_complete()
+            self._begin_if_complete_()
 
-    def _begin_if_complete(self) -> None:
-        if self._inputs and all(one.first is not None or one.ended for one in self._inputs):
-            self._begin()
+    def _begin_if_complete_(self) -> None:
+        if self._inputs_ and all(one.first is not None or one.ended for one in self._inputs_):
+            self._begin_()
 
-    def _begin(self) -> None:
+    def _begin_(self) -> None:
         """Each track has given something, or it is time: the file has its streams from now on."""
-        if self._has_begun or not any(one.first is not None for one in self._inputs):
+        if self._has_begun_ or not any(one.first is not None for one in self._inputs_):
             return
-        self._has_begun = True
-        for one in self._inputs:
+        self._has_begun_ = True
+        for one in self._inputs_:
             if one.first is None:
-                logger.warning("%s begins without a %s track that gave nothing", self._name, one.track.kind)
-        self._filled.set()
+                logger.warning("%s begins without a %s track that gave nothing", self._name_, one.track.kind)
+        self._filled_.set()
 
-    async def _write_all(self) -> None:
+    async def _write_all_(self) -> None:
         """Write batches of what waits, in the recorder's thread: the one task that writes."""
         while True:
-            await self._filled.wait()
-            self._filled.clear()
-            if not self._stopping:
+            await self._filled_.wait()
+            self._filled_.clear()
+            if not self._stopping_:
                 await asyncio.sleep(_BATCH)
-            while self._waiting and self._has_begun:
-                batch, self._waiting = self._waiting, deque()
-                self._picture_bytes = self._sound_pieces = 0
+            while self._waiting_ and self._has_begun_:
+                batch, self._waiting_ = self._waiting_, deque()
+                self._picture_bytes_ = self._sound_pieces_ = 0
                 while batch:
                     # in steps, as hours of silence take longer than a coder may that does not hang
-                    batch = await self._in_thread(self._write, batch)
-            if self._stopping:
+                    batch = await self._in_thread_(self._write_, batch)
+            if self._stopping_:
                 return
 
-    async def _in_thread(self, step: Any, *args: Any) -> Any:
+    async def _in_thread_(self, step: Any, *args: Any) -> Any:
         """The result of a step in the recorder's thread; None if it fails."""
         try:
-            if not self._is_stuck:
-                return await self._workers.run(step, *args)
+            if not self._is_stuck_:
+                return await self._workers_.run(step, *args)
         except Exception as error:
-            self._is_stuck = isinstance(error, CoderStuckError)
-            self._fail(error)
+            self._is_stuck_ = isinstance(error, CoderStuckError)
+            self._fail_(error)
         return None
 
-    def _fail(self, error: Exception) -> None:
+    def _fail_(self, error: Exception) -> None:
         if self.error is None:
             self.error = error
-            logger.error("%s cannot be written on: %s: %s", self._name, type(error).__name__, error)
+            logger.error("%s cannot be written on: %s: %s", self._name_, type(error).__name__, error)
 
     # -- in the recorder's thread ------------------------------------------------------------------
 
-    def _write(self, batch: deque[tuple[_Input, Any, float]]) -> deque[tuple[_Input, Any, float]] | None:
+    def _write_(self, batch: deque[tuple[_Input, Any, float]]) -> deque[tuple[_Input, Any, float]] | None:
         """Write a batch; the part of it that is left for another step."""
-        container = self._container
+        container = self._container_
         if self.error is not None or container is None:
             return None
-        if not any(one.writer is not None for one in self._inputs):
-            batch = self._begin_file(container, batch)
+        if not any(one.writer is not None for one in self._inputs_):
+            batch = self._begin_file_(container, batch)
         while batch:
             one, frame, at = batch[0]
             if one.writer is not None:
@@ -411,15 +411,15 @@ class MediaRecorder:
             batch.popleft()
         return None
 
-    def _begin_file(
+    def _begin_file_(
         self, container: OutputContainer, batch: deque[tuple[_Input, Any, float]]
     ) -> deque[tuple[_Input, Any, float]]:
         """Make the streams of the file; what is to be written, in this order."""
-        for one in self._inputs:
+        for one in self._inputs_:
             if one.first is None:
                 continue
             if one.codec is None:
-                one.writer = make_writer(container, one.track.kind, one.first, self._size)
+                one.writer = make_writer(container, one.track.kind, one.first, self._size_)
             else:
                 one.writer = PacketWriter(container, one.first)
         # it opens the coder of each stream, also of those whose packets are written as they came
@@ -428,14 +428,14 @@ class MediaRecorder:
         # a picture first: from its beginning libav learns what the head of the file says of the codec
         heads = [entry for entry in batch if entry[0].codec is not None and entry[1] is entry[0].first]
         heads.sort(key=lambda entry: entry[0].track.kind, reverse=True)
-        for one in self._inputs:
+        for one in self._inputs_:
             one.first = None
         return deque([*heads, *(entry for entry in batch if entry not in heads)])
 
-    def _finish(self, container: OutputContainer) -> None:
+    def _finish_(self, container: OutputContainer) -> None:
         try:
             if self.error is None:
-                for one in self._inputs:
+                for one in self._inputs_:
                     if one.writer is not None:
                         one.writer.finish()
         finally:

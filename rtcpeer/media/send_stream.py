@@ -185,6 +185,7 @@ class SendStream:
             encoding.scale_resolution_down_to,
             encoding.max_bitrate,
             encoding.bitrate_limit,
+            encoding.min_bitrate,
             encoding.max_framerate,
             bool(self.packets.template.turned),
             self.bitrate_class,

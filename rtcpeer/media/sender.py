@@ -485,6 +485,7 @@ class MediaSender:
             disabled=not enabled,
             tells_turns=bool(stream.packets.template.turned),
             bitrate_limit=encoding.bitrate_limit,
+            min_bitrate=encoding.min_bitrate,
         )
         found = group.encode(number, request, now, member=stream.token, max_framerate=encoding.max_framerate)
         if found is None or found.job is None:

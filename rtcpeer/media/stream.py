@@ -53,8 +53,8 @@ class MediaStream(EventTarget):
     onremovetrack: handler[MediaStreamTrackEvent] = handler("removetrack")
 
     def __init__(self, source: MediaStream | Iterable[Track] | None = None, *, id: str | None = None) -> None:
-        self._id = id if id is not None else str(uuid.uuid4())
-        self._tracks: dict[str, Track] = {}
+        self._id_ = id if id is not None else str(uuid.uuid4())
+        self._tracks_: dict[str, Track] = {}
         if source is None:
             return
         tracks = source.getTracks() if isinstance(source, MediaStream) else list(source)
@@ -64,28 +64,28 @@ class MediaStream(EventTarget):
     @property
     def id(self) -> str:
         """The identifier of the stream."""
-        return self._id
+        return self._id_
 
     @property
     def active(self) -> bool:
         """Whether one of its tracks is live."""
-        return any(track.readyState == "live" for track in self._tracks.values())
+        return any(track.readyState == "live" for track in self._tracks_.values())
 
     def getTracks(self) -> list[Track]:
         """All tracks, in the order in which they were added."""
-        return list(self._tracks.values())
+        return list(self._tracks_.values())
 
     def getAudioTracks(self) -> list[Track]:
         """The audio tracks."""
-        return [track for track in self._tracks.values() if track.kind == "audio"]
+        return [track for track in self._tracks_.values() if track.kind == "audio"]
 
     def getVideoTracks(self) -> list[Track]:
         """The video tracks."""
-        return [track for track in self._tracks.values() if track.kind == "video"]
+        return [track for track in self._tracks_.values() if track.kind == "video"]
 
     def getTrackById(self, trackId: str) -> Track | None:
         """The track with this id, or None."""
-        return self._tracks.get(trackId)
+        return self._tracks_.get(trackId)
 
     def addTrack(self, track: Track) -> None:
         """Add a track, unless it is there already. Tells nobody: who calls, knows.
@@ -95,12 +95,12 @@ class MediaStream(EventTarget):
         """
         if getattr(track, "kind", None) not in ("audio", "video") or not hasattr(track, "recv"):
             raise TypeError(f"a stream takes tracks, not {track!r}")
-        self._tracks.setdefault(track.id, track)
+        self._tracks_.setdefault(track.id, track)
 
     def removeTrack(self, track: Track) -> None:
         """Remove a track, if it is there. Tells nobody."""
-        if self._tracks.get(getattr(track, "id", "")) is track:
-            del self._tracks[track.id]
+        if self._tracks_.get(getattr(track, "id", "")) is track:
+            del self._tracks_[track.id]
 
     def clone(self) -> MediaStream:
         """A stream with another id, of clones of the tracks."""
@@ -108,13 +108,13 @@ class MediaStream(EventTarget):
         from rtcpeer.media.track import ClonedTrack
 
         clones: list[Track] = []
-        for track in self._tracks.values():
+        for track in self._tracks_.values():
             clone = getattr(track, "clone", None)
             clones.append(clone() if clone is not None else ClonedTrack(track))
         return MediaStream(clones)
 
     def __repr__(self) -> str:
-        return f"<MediaStream {self._id} {len(self._tracks)} tracks>"
+        return f"<MediaStream {self._id_} {len(self._tracks_)} tracks>"
 
 
 def add_track(stream: MediaStream, track: Track) -> None:

@@ -8,7 +8,6 @@ Owns: state of a track, frames that wait to be read. Never: codecs, packets.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any, Protocol
@@ -23,6 +22,7 @@ from rtcpeer.media.encoded_frames import EncodedFrameReader
 from rtcpeer.media.event_target import Event, EventTarget, fire, handler
 from rtcpeer.media.frame_queue import FrameQueue
 from rtcpeer.media.frames import blank
+from rtcpeer.media.pyee_listeners import PyeeListeners
 from rtcpeer.media.source import Track, TrackSource, TrackSubscription
 
 MediaStreamError = aiortc_adapter.MediaStreamError
@@ -42,7 +42,7 @@ _HINTS = {
 }
 
 
-class MediaStreamTrack(aiortc_adapter.MediaStreamTrack, EventTarget):
+class MediaStreamTrack(PyeeListeners, aiortc_adapter.MediaStreamTrack, EventTarget):
     """An audio or video track (mediacapture-main 4.3).
 
     Subclass it for your own source::
@@ -66,10 +66,20 @@ class MediaStreamTrack(aiortc_adapter.MediaStreamTrack, EventTarget):
 
     # class attributes, so that subclasses that forget super().__init__() are no worse than in aiortc
     label: str = ""
-    _enabled = True
-    _muted = False
-    _hint = ""
-    _constraints: Mapping[str, Any] = {}
+    _enabled_ = True
+    _muted_ = False
+    _hint_ = ""
+    _constraints_: Mapping[str, Any] = {}
+
+    def __init__(self) -> None:
+        super().__init__()
+        # aiortc's `_id`, which a subclass may use for something else
+        self._id_: str = super().id
+
+    @property
+    def id(self) -> str:
+        """The id, which no other track has."""
+        return self._id_
 
     def on(self, event: str, f: Any = None) -> Any:
         """``track.on("mute", f)``, or as a decorator: as of every object here, but for aiortc's "ended".
@@ -81,40 +91,40 @@ class MediaStreamTrack(aiortc_adapter.MediaStreamTrack, EventTarget):
         Raises:
             TypeError: a track fires no such event; the message has the nearest name.
         """
-        if event in self._known_types and event != "ended":
+        if event in self._known_types_ and event != "ended":
             return EventTarget.on(self, event, f)
-        if self._refuses_attributes:
-            self._check_types((event,))
+        if self._refuses_attributes_:
+            self._check_types_((event,))
         return super().on(event, f)
 
     @property
     def enabled(self) -> bool:
         """Whether the track gives its own frames; a disabled one gives black or silence (mediacapture-main 4.3.1)."""
-        return self._enabled
+        return self._enabled_
 
     @enabled.setter
     def enabled(self, value: bool) -> None:
-        self._enabled = bool(value)
+        self._enabled_ = bool(value)
 
     @property
     def muted(self) -> bool:
         """Whether the source gives no frames at the moment."""
-        return self._muted
+        return self._muted_
 
     @property
     def contentHint(self) -> str:
         """A hint about the content, for encoders (mst-content-hint)."""
-        return self._hint
+        return self._hint_
 
     @contentHint.setter
     def contentHint(self, value: str) -> None:
         if value in _HINTS.get(self.kind, ("",)):
-            self._hint = value
+            self._hint_ = value
 
     def set_muted(self, muted: bool) -> None:
         """Change `muted` and tell (mediacapture-main "set a track's muted state"); for the source."""
-        if muted != self._muted and self.readyState == "live":
-            self._muted = muted
+        if muted != self._muted_ and self.readyState == "live":
+            self._muted_ = muted
             fire(self, Event("mute" if muted else "unmute"))
 
     def end(self) -> None:
@@ -137,7 +147,7 @@ class MediaStreamTrack(aiortc_adapter.MediaStreamTrack, EventTarget):
 
     def getConstraints(self) -> dict[str, Any]:
         """The constraints that were given to `applyConstraints` last."""
-        return deepcopy(dict(self._constraints))
+        return deepcopy(dict(self._constraints_))
 
     async def applyConstraints(self, constraints: Mapping[str, Any] | None = None) -> None:
         """Remember constraints; a source that can follow them overrides this.
@@ -147,7 +157,7 @@ class MediaStreamTrack(aiortc_adapter.MediaStreamTrack, EventTarget):
         """
         if self.readyState != "live":
             raise InvalidStateError("the track has ended")
-        self._constraints = deepcopy(dict(constraints or {}))
+        self._constraints_ = deepcopy(dict(constraints or {}))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.kind} {self.id} {self.readyState}>"
@@ -160,44 +170,44 @@ class ClonedTrack(MediaStreamTrack):
         super().__init__()
         self.kind: str = track.kind
         self.label: str = getattr(track, "label", "")
-        self._enabled = bool(getattr(track, "enabled", True))
-        self._muted = bool(getattr(track, "muted", False))
-        self._hint = getattr(track, "contentHint", "")
-        self._constraints = getattr(track, "_constraints", {})
-        self._original = track
-        self._subscription: TrackSubscription | None = None
-        self._watchers: list[Callable[[], None]] = []
+        self._enabled_ = bool(getattr(track, "enabled", True))
+        self._muted_ = bool(getattr(track, "muted", False))
+        self._hint_ = getattr(track, "contentHint", "")
+        self._constraints_ = getattr(track, "_constraints_", {})
+        self._original_ = track
+        self._subscription_: TrackSubscription | None = None
+        self._watchers_: list[Callable[[], None]] = []
         if track.readyState != "live":
             self.stop()
 
     @property
     def enabled(self) -> bool:
         """Whether the track gives its own frames; a disabled one gives black or silence (mediacapture-main 4.3.1)."""
-        return self._enabled
+        return self._enabled_
 
     @enabled.setter
     def enabled(self, value: bool) -> None:
-        self._enabled = bool(value)
-        for changed in tuple(self._watchers):
+        self._enabled_ = bool(value)
+        for changed in tuple(self._watchers_):
             changed()
 
     @property
     def origin(self) -> Any:
         """Implements `auto_forwarding.ForwardableTrack.origin`."""
-        return getattr(self._original, "origin", None) if self._enabled else None
+        return getattr(self._original_, "origin", None) if self._enabled_ else None
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Implements `auto_forwarding.ForwardableTrack.watch`."""
-        self._watchers.append(changed)
-        watch = getattr(self._original, "watch", None)
+        self._watchers_.append(changed)
+        watch = getattr(self._original_, "watch", None)
         if watch is not None:
             watch(changed)
 
     def unwatch(self, changed: Callable[[], None]) -> None:
         """Implements `auto_forwarding.ForwardableTrack.unwatch`."""
-        if changed in self._watchers:
-            self._watchers.remove(changed)
-        unwatch = getattr(self._original, "unwatch", None)
+        if changed in self._watchers_:
+            self._watchers_.remove(changed)
+        unwatch = getattr(self._original_, "unwatch", None)
         if unwatch is not None:
             unwatch(changed)
 
@@ -205,23 +215,23 @@ class ClonedTrack(MediaStreamTrack):
         """The next frame."""
         if self.readyState != "live":
             raise MediaStreamError
-        if self._subscription is None:
-            self._subscription = TrackSource.of(self._original).subscribe(patient=True)
-        frame = await self._subscription.get()
+        if self._subscription_ is None:
+            self._subscription_ = TrackSource.of(self._original_).subscribe(patient=True)
+        frame = await self._subscription_.get()
         if frame is None:
             self.end()
             raise MediaStreamError
-        return frame if self._enabled or not isinstance(frame, Frame) else blank(frame)
+        return frame if self._enabled_ or not isinstance(frame, Frame) else blank(frame)
 
     def getSettings(self) -> dict[str, Any]:
         """The settings of the original's source now."""
-        settings = getattr(self._original, "getSettings", None)
+        settings = getattr(self._original_, "getSettings", None)
         return dict(settings()) if settings is not None else {}
 
     def stop(self) -> None:
         """End this track; the original goes on."""
-        if self._subscription is not None:
-            self._subscription.close()
+        if self._subscription_ is not None:
+            self._subscription_.close()
         super().stop()
 
 
@@ -254,56 +264,57 @@ class RemoteTrack(MediaStreamTrack):
         super().__init__()
         self.kind = kind
         self.label: str = label or f"remote {kind}"
-        self._id = id or str(uuid.uuid4())
+        if id:
+            self._id_ = id
         # muted until packets come (webrtc-pc 5.3 "create an RTCRtpReceiver")
-        self._muted = True
-        self._frames = FrameQueue(kind, patient=True)
-        self._waiter: asyncio.Future[None] | None = None
-        self._control: ReceiverControl | None = None
+        self._muted_ = True
+        self._frames_ = FrameQueue(kind, patient=True)
+        self._waiter_: asyncio.Future[None] | None = None
+        self._control_: ReceiverControl | None = None
         # when somebody read last, `wall_time`
-        self._read_at = -DEMAND_LIFETIME
-        self._readers = 0
-        self._last: Frame | None = None
+        self._read_at_ = -DEMAND_LIFETIME
+        self._readers_ = 0
+        self._last_: Frame | None = None
         # seconds between pictures, averaged over the last few
-        self._interval: float | None = None
-        self._audio_format: tuple[int, int] | None = None
+        self._interval_: float | None = None
+        self._audio_format_: tuple[int, int] | None = None
         # clones and senders of this track: they get frames beside its reader, and outlive its stop()
-        self._taps: list[tuple[Callable[[Any], None], Callable[[], None]]] = []
-        self._source_ended = False
-        self._watchers: list[Callable[[], None]] = []
+        self._taps_: list[tuple[Callable[[Any], None], Callable[[], None]]] = []
+        self._source_ended_ = False
+        self._watchers_: list[Callable[[], None]] = []
         # when the last frame was given, on the track's own time line and by `wall_time`; None before the first
-        self._given: tuple[float, float] | None = None
+        self._given_: tuple[float, float] | None = None
         # what is added to the times of the present receiver, in seconds; None: to be found with its first frame
-        self._shift: float | None = 0.0
+        self._shift_: float | None = 0.0
 
     # -- who forwards it (see `auto_forwarding.ForwardableTrack`) ----------------------------------
 
     @property
     def enabled(self) -> bool:
         """Whether the track gives its own frames; a disabled one gives black or silence (mediacapture-main 4.3.1)."""
-        return self._enabled
+        return self._enabled_
 
     @enabled.setter
     def enabled(self, value: bool) -> None:
-        self._enabled = bool(value)
-        self._tell_watchers()
+        self._enabled_ = bool(value)
+        self._tell_watchers_()
 
     @property
     def origin(self) -> Any:
         """The receiver whose media this is; None while it is disabled, which makes it silence or black."""
-        return self._control if self._enabled else None
+        return self._control_ if self._enabled_ else None
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Call `changed` whenever `origin` may have changed."""
-        self._watchers.append(changed)
+        self._watchers_.append(changed)
 
     def unwatch(self, changed: Callable[[], None]) -> None:
         """Call it no more."""
-        if changed in self._watchers:
-            self._watchers.remove(changed)
+        if changed in self._watchers_:
+            self._watchers_.remove(changed)
 
-    def _tell_watchers(self) -> None:
-        for changed in tuple(self._watchers):
+    def _tell_watchers_(self) -> None:
+        for changed in tuple(self._watchers_):
             changed()
 
     # -- reader ------------------------------------------------------------------------------------
@@ -311,7 +322,7 @@ class RemoteTrack(MediaStreamTrack):
     @property
     def dropped(self) -> int:
         """The number of frames that were dropped because nobody read them in time."""
-        return self._frames.dropped
+        return self._frames_.dropped
 
     async def recv(self) -> Frame:
         """The next frame.
@@ -322,71 +333,71 @@ class RemoteTrack(MediaStreamTrack):
         if self.readyState != "live":
             raise MediaStreamError
         wanted = self.wants_frames()
-        self._readers += 1
+        self._readers_ += 1
         try:
-            if not wanted and self._control is not None:
-                self._control.on_demand()
-            while not self._frames:
-                if self._waiter is None or self._waiter.done():
-                    self._waiter = asyncio.get_running_loop().create_future()
-                await asyncio.shield(self._waiter)
+            if not wanted and self._control_ is not None:
+                self._control_.on_demand()
+            while not self._frames_:
+                if self._waiter_ is None or self._waiter_.done():
+                    self._waiter_ = asyncio.get_running_loop().create_future()
+                await asyncio.shield(self._waiter_)
                 if self.readyState != "live":
                     raise MediaStreamError
         finally:
-            self._readers -= 1
-            self._read_at = wall_time()
-        frame: Frame = self._frames.pop()
-        return frame if self._enabled else blank(frame)
+            self._readers_ -= 1
+            self._read_at_ = wall_time()
+        frame: Frame = self._frames_.pop()
+        return frame if self._enabled_ else blank(frame)
 
     def stop(self) -> None:
         """End the track for this end; the receiver goes on."""
         super().stop()
-        self._frames.clear()
-        self._wake()
+        self._frames_.clear()
+        self._wake_()
 
     def end(self) -> None:
         """End, clones too: there is no more to come; for the receiver."""
-        self._source_ended = True
+        self._source_ended_ = True
         super().end()
-        taps, self._taps = self._taps, []
+        taps, self._taps_ = self._taps_, []
         for _push, end in taps:
             end()
 
     def add_tap(self, push: Callable[[Any], None], end: Callable[[], None]) -> Callable[[], None]:
         """Implements `media.source.PushingTrack.add_tap`."""
-        if self._source_ended:
+        if self._source_ended_:
             end()
             return _nothing
         wanted = self.wants_frames()
         tap = (push, end)
-        self._taps.append(tap)
-        if not wanted and self._control is not None:
-            self._control.on_demand()
+        self._taps_.append(tap)
+        if not wanted and self._control_ is not None:
+            self._control_.on_demand()
 
         def remove() -> None:
-            if tap in self._taps:
-                self._taps.remove(tap)
+            if tap in self._taps_:
+                self._taps_.remove(tap)
 
         return remove
 
     @property
     def control(self) -> ReceiverControl | None:
         """The receiver that feeds the track now; another one where the track outlives its connection."""
-        return self._control
+        return self._control_
 
     def getSettings(self) -> dict[str, Any]:
         """Size and rates of what arrived last."""
         settings: dict[str, Any] = {"deviceId": self.id, "groupId": ""}
-        if self._audio_format is not None:
-            rate, channels = self._audio_format
+        if self._audio_format_ is not None:
+            rate, channels = self._audio_format_
             settings.update(sampleRate=rate, channelCount=channels, sampleSize=16)
-        if isinstance(self._last, VideoFrame):
-            width, height = self._last.width, self._last.height
+        if isinstance(self._last_, VideoFrame):
+            width, height = self._last_.width, self._last_.height
             settings.update(width=width, height=height, aspectRatio=round(width / height, 10))
-            if self._interval:
-                settings["frameRate"] = 1 / self._interval
-        elif isinstance(self._last, AudioFrame):
-            rate, channels = self._last.sample_rate, len(self._last.layout.channels)
+            if self._interval_:
+                settings["frameRate"] = 1 / self._interval_
+        elif isinstance(self._last_, AudioFrame):
+            rate, channels = self._last_.sample_rate, len(self._last_.layout.channels)
             settings.update(sampleRate=rate, channelCount=channels, sampleSize=16)
         return settings
 
@@ -404,56 +415,60 @@ class RemoteTrack(MediaStreamTrack):
 
     # -- receiver (what feeds it) -------------------------------------------------------
 
+    def set_id(self, id: str) -> None:
+        """Take the id that the other end has for it (`rtcpeer.aiortc`)."""
+        self._id_ = id
+
     def set_control(self, control: ReceiverControl) -> None:
         """Set who is asked for frames when somebody begins to read.
 
         Another receiver than before begins its times anew; the track's own time goes on.
         """
-        if self._control is not None and self._control is not control:
-            self._shift = None
-        self._control = control
-        self._tell_watchers()
+        if self._control_ is not None and self._control_ is not control:
+            self._shift_ = None
+        self._control_ = control
+        self._tell_watchers_()
 
     def wants_frames(self) -> bool:
         """Whether somebody reads."""
-        is_read = self._is_read()
-        if not is_read and self._frames:
+        is_read = self._is_read_()
+        if not is_read and self._frames_:
             # who comes back after that wants what is now
-            self._frames.clear()
-        return is_read or bool(self._taps)
+            self._frames_.clear()
+        return is_read or bool(self._taps_)
 
     def push_frame(self, frame: Frame) -> None:
         """A decoded frame."""
-        self._place(frame)
-        for push, _end in self._taps:
+        self._place_(frame)
+        for push, _end in self._taps_:
             push(frame)
-        if self.readyState != "live" or not self._is_read():
+        if self.readyState != "live" or not self._is_read_():
             return
-        self._measure(frame)
-        self._last = frame
-        self._frames.push(frame, wall_time())
-        self._wake()
+        self._measure_(frame)
+        self._last_ = frame
+        self._frames_.push(frame, wall_time())
+        self._wake_()
 
-    def _place(self, frame: Frame) -> None:
+    def _place_(self, frame: Frame) -> None:
         """Put a frame on the track's own time line, which goes on over receivers."""
         if frame.pts is None or not frame.time_base:
             return
         at, now = float(frame.pts * frame.time_base), wall_time()
-        if self._shift is None:
-            before = self._given
-            self._shift = 0.0 if before is None else before[0] + max(now - before[1], _FRAME_MIN) - at
-        if self._shift:
-            frame.pts += round(self._shift / frame.time_base)
-            at += self._shift
-        self._given = (at, now)
+        if self._shift_ is None:
+            before = self._given_
+            self._shift_ = 0.0 if before is None else before[0] + max(now - before[1], _FRAME_MIN) - at
+        if self._shift_:
+            frame.pts += round(self._shift_ / frame.time_base)
+            at += self._shift_
+        self._given_ = (at, now)
 
-    def _measure(self, frame: Frame) -> None:
-        before = self._last
+    def _measure_(self, frame: Frame) -> None:
+        before = self._last_
         if before is None or before.pts is None or frame.pts is None or frame.time_base is None:
             return
         interval = float((frame.pts - before.pts) * frame.time_base)
         if interval > 0:
-            self._interval = interval if self._interval is None else (self._interval * 7 + interval) / 8
+            self._interval_ = interval if self._interval_ is None else (self._interval_ * 7 + interval) / 8
 
     def on_flow(self, flowing: bool) -> None:
         """Packets began to arrive, or the other end said that they will not."""
@@ -461,14 +476,14 @@ class RemoteTrack(MediaStreamTrack):
 
     def on_audio_format(self, rate: int, channels: int) -> None:
         """Set the format that frames will have: known before one was decoded."""
-        self._audio_format = (rate, channels)
+        self._audio_format_ = (rate, channels)
 
-    def _is_read(self) -> bool:
-        return self._readers > 0 or wall_time() - self._read_at < DEMAND_LIFETIME
+    def _is_read_(self) -> bool:
+        return self._readers_ > 0 or wall_time() - self._read_at_ < DEMAND_LIFETIME
 
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+    def _wake_(self) -> None:
+        if self._waiter_ is not None and not self._waiter_.done():
+            self._waiter_.set_result(None)
 
 
 def _nothing() -> None:

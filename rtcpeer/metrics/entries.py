@@ -61,8 +61,8 @@ class ConnectionEntry:
         self.counters.count((names.OPENED, ()))
         self._pc = weakref.ref(pc)
         self._restarts = 0
-        self._session: weakref.ref[PeerSession] = weakref.ref(pc._session)
-        pc._session.watchers.add(self)
+        self._session: weakref.ref[PeerSession] = weakref.ref(pc._session_)
+        pc._session_.watchers.add(self)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:

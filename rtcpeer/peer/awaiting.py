@@ -27,7 +27,8 @@ async def connected(session: PeerSession, target: EventTarget, timeout: float | 
     """
 
     async def wait() -> None:
-        async with target.events("connectionstatechange") as changes:
+        # by its class: a program may have `events` of its own
+        async with EventTarget.events(target, "connectionstatechange") as changes:
             while True:
                 state = session.aggregates.connection
                 if state is PeerConnectionState.CONNECTED:
@@ -50,7 +51,7 @@ async def gathered(session: PeerSession, target: EventTarget, timeout: float | N
     """
 
     async def wait() -> None:
-        async with target.events("icegatheringstatechange") as changes:
+        async with EventTarget.events(target, "icegatheringstatechange") as changes:
             while session.aggregates.ice_gathering is not IceGatheringState.COMPLETE:
                 if session.closed or await anext(changes, None) is None:
                     raise InvalidStateError("the connection is closed")

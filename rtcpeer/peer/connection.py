@@ -129,8 +129,8 @@ class RTCPeerConnection(PeerConnectionEvents):
     ) -> None:
         read = read_configuration(configuration, **members)
         check_certificates(read)
-        self._session = PeerSession(self, read, settings or PeerSettings())
-        self._descriptions = ShownDescriptions()
+        self._session_ = PeerSession(self, read, settings or PeerSettings())
+        self._descriptions_ = ShownDescriptions()
 
     # --- descriptions -----------------------------------------------------------------------------
 
@@ -148,7 +148,7 @@ class RTCPeerConnection(PeerConnectionEvents):
         Raises:
             InvalidStateError: the connection is closed, or a remote offer waits for its answer.
         """
-        text = await self._session.create_offer(read_offer_options(options, keywords))
+        text = await self._session_.create_offer(read_offer_options(options, keywords))
         return RTCSessionDescriptionInit(type="offer", sdp=text)
 
     @w3c_errors
@@ -161,7 +161,7 @@ class RTCPeerConnection(PeerConnectionEvents):
             InvalidStateError: the connection is closed, or there is no remote offer.
         """
         webidl.members("RTCAnswerOptions", options, keywords)  # none is defined: no keyword is right
-        return RTCSessionDescriptionInit(type="answer", sdp=await self._session.create_answer())
+        return RTCSessionDescriptionInit(type="answer", sdp=await self._session_.create_answer())
 
     @w3c_errors
     async def setLocalDescription(
@@ -177,7 +177,7 @@ class RTCPeerConnection(PeerConnectionEvents):
             InvalidModificationError: the text is not what createOffer or createAnswer gave last.
         """
         init = read_description(description, local=True, **keywords)
-        await self._session.set_local_description(init.type, init.sdp)
+        await self._session_.set_local_description(init.type, init.sdp)
 
     @w3c_errors
     async def setRemoteDescription(
@@ -198,7 +198,7 @@ class RTCPeerConnection(PeerConnectionEvents):
         """
         init = read_description(description, **keywords)
         assert init.type is not None
-        await self._session.set_remote_description(init.type, init.sdp)
+        await self._session_.set_remote_description(init.type, init.sdp)
 
     @w3c_errors
     async def addIceCandidate(self, candidate: Any = None, **members: Unpack[CandidateKeywords]) -> None:
@@ -217,87 +217,87 @@ class RTCPeerConnection(PeerConnectionEvents):
         if isinstance(candidate, str):
             candidate = {"candidate": candidate}
         init = read_candidate(candidate, **members)
-        await self._session.add_ice_candidate(init.candidate, init.mid, init.mline_index, init.ufrag)
+        await self._session_.add_ice_candidate(init.candidate, init.mid, init.mline_index, init.ufrag)
 
     def restartIce(self) -> None:
         """Ask for an ICE restart: `negotiationneeded` fires, and the next offer has new credentials.
 
         (webrtc-pc 4.4.2.) The path in use carries on until the new one is ready.
         """
-        if not self._session.closed:
-            self._session.watchers.call("restartIce")
-            self._session.carry_out(self._session.engine.operations.plan_restart_ice())
+        if not self._session_.closed:
+            self._session_.watchers.call("restartIce")
+            self._session_.carry_out(self._session_.engine.operations.plan_restart_ice())
 
-    def _shown(self, description: Description | None) -> RTCSessionDescription | None:
-        return self._descriptions.show(description)
+    def _shown_(self, description: Description | None) -> RTCSessionDescription | None:
+        return self._descriptions_.show(description)
 
     @property
     def localDescription(self) -> RTCSessionDescription | None:
         """The pending local description, else the current one; with the candidates gathered so far."""
-        return self._shown(self._session.engine.state.local_description)
+        return self._shown_(self._session_.engine.state.local_description)
 
     @property
     def currentLocalDescription(self) -> RTCSessionDescription | None:
         """The local description that was negotiated last."""
-        return self._shown(self._session.engine.state.current_local)
+        return self._shown_(self._session_.engine.state.current_local)
 
     @property
     def pendingLocalDescription(self) -> RTCSessionDescription | None:
         """The local description under negotiation."""
-        return self._shown(self._session.engine.state.pending_local)
+        return self._shown_(self._session_.engine.state.pending_local)
 
     @property
     def remoteDescription(self) -> RTCSessionDescription | None:
         """The pending remote description, else the current one."""
-        return self._shown(self._session.engine.state.remote_description)
+        return self._shown_(self._session_.engine.state.remote_description)
 
     @property
     def currentRemoteDescription(self) -> RTCSessionDescription | None:
         """The remote description that was negotiated last."""
-        return self._shown(self._session.engine.state.current_remote)
+        return self._shown_(self._session_.engine.state.current_remote)
 
     @property
     def pendingRemoteDescription(self) -> RTCSessionDescription | None:
         """The remote description under negotiation."""
-        return self._shown(self._session.engine.state.pending_remote)
+        return self._shown_(self._session_.engine.state.pending_remote)
 
     # --- states -----------------------------------------------------------------------------------
 
     @property
     def signalingState(self) -> SignalingState:
         """The state of the offer/answer exchange (webrtc-pc 4.3.1)."""
-        return self._session.engine.state.signaling
+        return self._session_.engine.state.signaling
 
     @property
     def iceGatheringState(self) -> IceGatheringState:
         """Whether candidates are being gathered (webrtc-pc 4.3.2)."""
-        return self._session.aggregates.ice_gathering
+        return self._session_.aggregates.ice_gathering
 
     @property
     def iceConnectionState(self) -> IceTransportState:
         """The state of all ICE transports together (webrtc-pc 4.3.4)."""
-        return self._session.aggregates.ice_connection
+        return self._session_.aggregates.ice_connection
 
     @property
     def connectionState(self) -> PeerConnectionState:
         """The state of all ICE and DTLS transports together (webrtc-pc 4.3.3)."""
-        return self._session.aggregates.connection
+        return self._session_.aggregates.connection
 
     @property
     def canTrickleIceCandidates(self) -> bool | None:
         """Whether the other side takes candidates one by one; None before its description."""
-        return self._session.engine.state.can_trickle
+        return self._session_.engine.state.can_trickle
 
     @property
     def sctp(self) -> RTCSctpTransport | None:
         """The transport of the data channels; None before one is negotiated."""
-        return self._session.executor.data.face
+        return self._session_.executor.data.face
 
     # --- configuration ----------------------------------------------------------------------------
 
     def getConfiguration(self) -> RTCConfiguration:
         """A copy of the configuration in force (webrtc-pc 4.4.2); certificates keep their identity."""
-        return self._session.manager.get()
+        return self._session_.manager.get()
 
     @w3c_errors
     def setConfiguration(
@@ -318,8 +318,8 @@ class RTCPeerConnection(PeerConnectionEvents):
         """
         if members:
             configuration = webidl.members("RTCConfiguration", configuration, members, CONFIGURATION_MEMBERS)
-        self._session.set_configuration(configuration)
-        self._session.watchers.call("setConfiguration")
+        self._session_.set_configuration(configuration)
+        self._session_.watchers.call("setConfiguration")
 
     @staticmethod
     @w3c_errors
@@ -354,7 +354,7 @@ class RTCPeerConnection(PeerConnectionEvents):
             InvalidAccessError: the track is being sent on this connection already.
             TypeError: it is not a track.
         """
-        session = self._session
+        session = self._session_
         kind = kind_of_track(track)
         for stream in streams:
             if not hasattr(stream, "getTracks"):
@@ -383,7 +383,7 @@ class RTCPeerConnection(PeerConnectionEvents):
         """
         if not isinstance(sender, RTCRtpSender):
             raise TypeError(f"removeTrack() takes an RTCRtpSender, not {sender!r}")
-        session = self._session
+        session = self._session_
         session.context.check_open()
         core = session.executor.core_of_sender(sender)
         if core is None:
@@ -412,7 +412,7 @@ class RTCPeerConnection(PeerConnectionEvents):
             InvalidStateError: the connection is closed.
             RTCRangeError: a number in `sendEncodings` is out of range.
         """
-        session = self._session
+        session = self._session_
         if isinstance(trackOrKind, str):
             if trackOrKind not in ("audio", "video"):
                 raise TypeError(f"addTransceiver() takes a track, 'audio' or 'video', not {trackOrKind!r}")
@@ -437,15 +437,15 @@ class RTCPeerConnection(PeerConnectionEvents):
 
     def getSenders(self) -> list[RTCRtpSender]:
         """The senders of all transceivers that are not stopped."""
-        return [t.sender for t in self._session.executor.transceivers.values() if not t.record.stopped]
+        return [t.sender for t in self._session_.executor.transceivers.values() if not t.record.stopped]
 
     def getReceivers(self) -> list[RTCRtpReceiver]:
         """The receivers of all transceivers that are not stopped."""
-        return [t.receiver for t in self._session.executor.transceivers.values() if not t.record.stopped]
+        return [t.receiver for t in self._session_.executor.transceivers.values() if not t.record.stopped]
 
     def getTransceivers(self) -> list[RTCRtpTransceiver]:
         """All transceivers, in the order in which they were made."""
-        return [t.transceiver for t in self._session.executor.transceivers.values()]
+        return [t.transceiver for t in self._session_.executor.transceivers.values()]
 
     # --- data -------------------------------------------------------------------------------------
 
@@ -468,7 +468,7 @@ class RTCPeerConnection(PeerConnectionEvents):
             TypeError: members that exclude each other, too long a label or protocol, negotiated without id.
             OperationError: the id is in use, or all ids are.
         """
-        session = self._session
+        session = self._session_
         parameters = read_data_channel_init(label, dataChannelDict, **keywords)
         session.context.check_open()
         if session.executor.data.core is None:  # the first one takes a negotiation
@@ -485,7 +485,7 @@ class RTCPeerConnection(PeerConnectionEvents):
         Raises:
             InvalidAccessError: no sender or receiver, or more than one, has this track.
         """
-        return await self._session.get_stats(selector)
+        return await self._session_.get_stats(selector)
 
     # --- ours, not W3C's --------------------------------------------------------------------------
 
@@ -500,7 +500,7 @@ class RTCPeerConnection(PeerConnectionEvents):
             OperationError: the connection failed.
             InvalidStateError: the connection is closed, or was closed meanwhile.
         """
-        await awaiting.connected(self._session, self, timeout)
+        await awaiting.connected(self._session_, self, timeout)
 
     async def gathered(self, timeout: float | None = 30.0) -> None:
         """Wait until `iceGatheringState` is "complete": `localDescription` then holds all candidates.
@@ -512,7 +512,7 @@ class RTCPeerConnection(PeerConnectionEvents):
             RTCTimeoutError: it took longer.
             InvalidStateError: the connection is closed, or was closed meanwhile.
         """
-        await awaiting.gathered(self._session, self, timeout)
+        await awaiting.gathered(self._session_, self, timeout)
 
     def explain(self) -> list[Finding]:
         """Why the connection is where it is, in sentences (ours, not W3C's).
@@ -521,7 +521,7 @@ class RTCPeerConnection(PeerConnectionEvents):
         "problem", "waiting" or "fact"; how things stand comes first, problems next. It may be asked at any moment,
         also before there is anything and after `close()`.
         """
-        return explain(take_snapshot(self._session))
+        return explain(take_snapshot(self._session_))
 
     @property
     def negotiator(self) -> NegotiatorLink | None:
@@ -531,11 +531,11 @@ class RTCPeerConnection(PeerConnectionEvents):
         can carry none), and `explain()` names the messages that were of no use to it. What was added before it came
         is negotiated all the same: `negotiationneeded`, if it has been fired in vain, is fired again.
         """
-        return self._session.negotiator
+        return self._session_.negotiator
 
     @negotiator.setter
     def negotiator(self, value: NegotiatorLink | None) -> None:
-        self._session.negotiator = value
+        self._session_.negotiator = value
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -547,7 +547,7 @@ class RTCPeerConnection(PeerConnectionEvents):
         a coroutine (`create_task`): it ends when every socket, task and TURN allocation is gone. Closing twice is
         harmless.
         """
-        return self._session.close()
+        return self._session_.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -556,12 +556,12 @@ class RTCPeerConnection(PeerConnectionEvents):
         await self.close()
 
     def __del__(self) -> None:
-        session = self.__dict__.get("_session")
+        session = self.__dict__.get("_session_")
         if session is not None and not session.closed and session.executor.transports:
             warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
 
     def __repr__(self) -> str:
-        session = self.__dict__.get("_session")
+        session = self.__dict__.get("_session_")
         if session is None:
             return "<RTCPeerConnection not constructed>"
         count = len(session.executor.transceivers)

@@ -127,58 +127,58 @@ class RTCDataChannel(DataChannelEvents):
     def __init__(self, core: object = None) -> None:
         if not isinstance(core, DataChannelCore):
             raise TypeError("Illegal constructor: data channels are made by createDataChannel()")
-        self._core = core
-        self._binary_type = "arraybuffer"
+        self._core_ = core
+        self._binary_type_ = "arraybuffer"
 
     @property
     def label(self) -> str:
         """The label of the channel; several channels may have the same."""
-        return self._core.channel.parameters.label
+        return self._core_.channel.parameters.label
 
     @property
     def ordered(self) -> bool:
         """Whether messages arrive in the order in which they were sent."""
-        return self._core.channel.parameters.ordered
+        return self._core_.channel.parameters.ordered
 
     @property
     def maxPacketLifeTime(self) -> int | None:
         """How long a message is tried, in milliseconds; None: until it arrives."""
-        return self._core.channel.parameters.max_packet_life_time
+        return self._core_.channel.parameters.max_packet_life_time
 
     @property
     def maxRetransmits(self) -> int | None:
         """The number of times that a message is repeated; None = until it arrives."""
-        return self._core.channel.parameters.max_retransmits
+        return self._core_.channel.parameters.max_retransmits
 
     @property
     def protocol(self) -> str:
         """The application's protocol on it."""
-        return self._core.channel.parameters.protocol
+        return self._core_.channel.parameters.protocol
 
     @property
     def negotiated(self) -> bool:
         """Whether the application made it on both ends itself."""
-        return self._core.channel.parameters.negotiated
+        return self._core_.channel.parameters.negotiated
 
     @property
     def id(self) -> int | None:
         """The SCTP stream; None until the DTLS roles are known."""
-        return self._core.channel.id
+        return self._core_.channel.id
 
     @property
     def priority(self) -> Priority:
         """The priority of the channel: its share when several channels have something to send (webrtc-priority)."""
-        return self._core.channel.parameters.priority
+        return self._core_.channel.parameters.priority
 
     @property
     def readyState(self) -> DataChannelState:
         """The state of the channel: "connecting", "open", "closing" or "closed"."""
-        return self._core.state
+        return self._core_.state
 
     @property
     def bufferedAmount(self) -> int:
         """Bytes given to `send` that SCTP has not taken yet."""
-        return self._core.channel.buffered_amount
+        return self._core_.channel.buffered_amount
 
     @property
     def unacknowledgedMessages(self) -> int:
@@ -187,27 +187,27 @@ class RTCDataChannel(DataChannelEvents):
         They begin with the oldest one that SCTP has not acknowledged (RFC 9260 section 6.2). Counting takes time
         proportional to what waits and what is on its way. A closed channel keeps its last number.
         """
-        return self._core.channel.unacknowledged
+        return self._core_.channel.unacknowledged
 
     @property
     def bufferedAmountLowThreshold(self) -> int:
         """``bufferedamountlow`` fires when `bufferedAmount` falls to this or below."""
-        return self._core.threshold
+        return self._core_.threshold
 
     @bufferedAmountLowThreshold.setter
     def bufferedAmountLowThreshold(self, value: int) -> None:
-        self._core.set_threshold(webidl.unsigned("bufferedAmountLowThreshold", value))
+        self._core_.set_threshold(webidl.unsigned("bufferedAmountLowThreshold", value))
 
     @property
     def binaryType(self) -> str:
         """Remembered ("arraybuffer" or "blob"), without effect: binary messages are ``bytes``."""
-        return self._binary_type
+        return self._binary_type_
 
     @binaryType.setter
     def binaryType(self, value: str) -> None:
         if value not in BINARY_TYPES:
             raise TypeError(f"binaryType must be one of 'blob', 'arraybuffer', not {value!r}")
-        self._binary_type = str(value)
+        self._binary_type_ = str(value)
 
     def send(self, data: str | bytes | bytearray | memoryview) -> None:
         """Queue a message.
@@ -217,7 +217,7 @@ class RTCDataChannel(DataChannelEvents):
             TypeError: `data` is neither str nor bytes-like, or larger than `RTCSctpTransport.maxMessageSize`.
             OperationError: more than 16 MiB wait to be sent.
         """
-        self._core.send(data)
+        self._core_.send(data)
 
     async def send_async(self, data: str | bytes | bytearray | memoryview) -> None:
         """Send a message as soon as the channel is open and has room.
@@ -226,7 +226,7 @@ class RTCDataChannel(DataChannelEvents):
             InvalidStateError: the channel closed before the message could be queued.
             TypeError: as `send`.
         """
-        await self._core.send_async(data)
+        await self._core_.send_async(data)
 
     async def opened(self, timeout: float | None = None) -> Self:
         """Wait until the channel is open.
@@ -238,12 +238,12 @@ class RTCDataChannel(DataChannelEvents):
             InvalidStateError: it is closing or closed.
             RTCTimeoutError: it took longer.
         """
-        await self._core.opened(timeout)
+        await self._core_.opened(timeout)
         return self
 
     def close(self) -> None:
         """Close it; what was sent before is still delivered."""
-        self._core.close()
+        self._core_.close()
 
     def messages(self, bound_bytes: int = STREAM_BOUND_BYTES) -> MessageStream:
         """The messages from now on (and those that came before anybody listened), until the channel closes.
@@ -251,7 +251,7 @@ class RTCDataChannel(DataChannelEvents):
         Args:
             bound_bytes: when more than this waits to be read, the iterator raises `OperationError`.
         """
-        return self._core.messages(bound_bytes)
+        return self._core_.messages(bound_bytes)
 
     def __aiter__(self) -> MessageStream:
         return self.messages()

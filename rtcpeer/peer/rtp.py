@@ -40,7 +40,7 @@ _Source = TypeVar("_Source", bound=RTCRtpContributingSource)
 
 def core_of(receiver: RTCRtpReceiver) -> TransceiverCore[Any, Any, Any]:
     """The `TransceiverCore` behind a receiver, for other classes of the face."""
-    return receiver._core
+    return receiver._core_
 
 
 class RTCRtpReceiver:
@@ -49,23 +49,23 @@ class RTCRtpReceiver:
     def __init__(self, core: object = None) -> None:
         if not isinstance(core, TransceiverCore):
             raise TypeError("Illegal constructor: receivers are made by negotiation or addTransceiver()")
-        self._core = core
-        self._jitter_buffer_target: float | None = None
+        self._core_ = core
+        self._jitter_buffer_target_: float | None = None
 
     @property
     def track(self) -> MediaStreamTrack:
         """The remote track; it exists (muted) from the start and never changes."""
-        return self._core.receiver_track
+        return self._core_.receiver_track
 
     @property
     def transport(self) -> RTCDtlsTransport | None:
         """The DTLS transport it receives over; None before it is negotiated."""
-        return self._core.face_transport
+        return self._core_.face_transport
 
     @property
     def jitterBufferTarget(self) -> float | None:
         """The time that media is held back against jitter, in ms; None lets the receiver decide."""
-        return self._jitter_buffer_target
+        return self._jitter_buffer_target_
 
     @jitterBufferTarget.setter
     @w3c_errors
@@ -74,8 +74,8 @@ class RTCRtpReceiver:
             value = webidl.double("jitterBufferTarget", value)
             if not 0 <= value <= 4000:
                 raise RTCRangeError(f"jitterBufferTarget must be in 0..4000 ms, not {value:g}")
-        self._jitter_buffer_target = value
-        self._core.receiver_media.jitter_buffer_target = value
+        self._jitter_buffer_target_ = value
+        self._core_.receiver_media.jitter_buffer_target = value
 
     @staticmethod
     def getCapabilities(kind: str) -> RTCRtpCapabilities | None:
@@ -84,7 +84,7 @@ class RTCRtpReceiver:
 
     def getParameters(self) -> RTCRtpReceiveParameters:
         """The parameters of what is received now (webrtc-pc 5.3)."""
-        record = self._core.record
+        record = self._core_.record
         return RTCRtpReceiveParameters(
             headerExtensions=dictionaries.header_extension_parameters(record.receive_header_extensions),
             rtcp=dictionaries.RTCRtcpParameters(reducedSize=record.reduced_size_rtcp),
@@ -93,16 +93,16 @@ class RTCRtpReceiver:
 
     def getContributingSources(self) -> list[RTCRtpContributingSource]:
         """CSRCs heard in the last 10 s, latest first (webrtc-pc 5.3)."""
-        return self._sources(RTCRtpContributingSource, csrc=True)
+        return self._sources_(RTCRtpContributingSource, csrc=True)
 
     def getSynchronizationSources(self) -> list[RTCRtpSynchronizationSource]:
         """SSRCs heard in the last 10 s, latest first (webrtc-pc 5.3)."""
-        return self._sources(RTCRtpSynchronizationSource, csrc=False)
+        return self._sources_(RTCRtpSynchronizationSource, csrc=False)
 
-    def _sources(self, source: type[_Source], *, csrc: bool) -> list[_Source]:
+    def _sources_(self, source: type[_Source], *, csrc: bool) -> list[_Source]:
         return [
             source(s.timestamp_ms, s.source, s.rtp_timestamp, s.audio_level)
-            for s in self._core.receiver_media.sources()
+            for s in self._core_.receiver_media.sources()
             if s.is_csrc is csrc
         ]
 
@@ -124,18 +124,18 @@ class RTCRtpReceiver:
         """
         from rtcpeer.media.track import RemoteTrack
 
-        kind = self._core.kind.value
+        kind = self._core_.kind.value
         if track is None:
             track = RemoteTrack(kind)
         if not isinstance(track, RemoteTrack) or track.kind != kind:
             raise TypeError(f"a remote {kind} track is needed, not {track!r}")
         if track.readyState != "live":
             raise InvalidStateError(f"{track!r} has ended")
-        return self._core.exchange_receiver_track(track)
+        return self._core_.exchange_receiver_track(track)
 
     def requestKeyFrame(self) -> None:
         """Ask the sender for a complete picture (PLI); ours, not W3C's. Does nothing for audio."""
-        self._core.receiver_media.request_keyframe()
+        self._core_.receiver_media.request_keyframe()
 
     def encodedFrames(self) -> EncodedFrameReader:
         """Read what arrives without decoding it; ours, not W3C's.
@@ -153,7 +153,7 @@ class RTCRtpReceiver:
         Raises:
             InvalidStateError: the receiver's transceiver is stopped, or the connection closed.
         """
-        core = self._core
+        core = self._core_
         if core.record.stopping or core.session.closed:
             raise InvalidStateError("the receiver is stopped: it has no frames")
         return core.receiver_media.read_encoded()
@@ -168,20 +168,20 @@ class RTCRtpReceiver:
             TypeError: (setting) it is no transform.
             InvalidStateError: (setting) it belongs to a sender or receiver already.
         """
-        return self._core.receiver_media.encoded.transform
+        return self._core_.receiver_media.encoded.transform
 
     @transform.setter
     @w3c_errors
     def transform(self, value: FrameTransform | None) -> None:
         check_transform(value)
-        self._core.receiver_media.encoded.set_transform(value)
+        self._core_.receiver_media.encoded.set_transform(value)
 
     async def getStats(self) -> RTCStatsReport:
         """Statistics about this receiver only (webrtc-pc 5.3, 8.5)."""
-        return await self._core.session.get_stats(self)
+        return await self._core_.session.get_stats(self)
 
     def __repr__(self) -> str:
-        return f"<RTCRtpReceiver {self._core.kind} {self._core.record.mid or 'unnegotiated'}>"
+        return f"<RTCRtpReceiver {self._core_.kind} {self._core_.record.mid or 'unnegotiated'}>"
 
 
 class RTCRtpTransceiver:
@@ -190,34 +190,34 @@ class RTCRtpTransceiver:
     def __init__(self, core: object = None) -> None:
         if not isinstance(core, TransceiverCore):
             raise TypeError("Illegal constructor: transceivers are made by negotiation or addTransceiver()")
-        self._core = core
+        self._core_ = core
 
     @property
     def mid(self) -> str | None:
         """The mid of its section; None before it is negotiated."""
-        return self._core.record.mid
+        return self._core_.record.mid
 
     @property
     def kind(self) -> str:
         """The kind: "audio" or "video" (as aiortc has it)."""
-        return self._core.kind.value
+        return self._core_.kind.value
 
     @property
     def sender(self) -> RTCRtpSender:
         """The sending half."""
-        sender: RTCRtpSender = self._core.sender
+        sender: RTCRtpSender = self._core_.sender
         return sender
 
     @property
     def receiver(self) -> RTCRtpReceiver:
         """The receiving half."""
-        receiver: RTCRtpReceiver = self._core.receiver
+        receiver: RTCRtpReceiver = self._core_.receiver
         return receiver
 
     @property
     def stopped(self) -> bool:
         """Whether the transceiver has stopped (as aiortc has it; W3C says currentDirection == "stopped")."""
-        return self._core.record.stopped
+        return self._core_.record.stopped
 
     @property
     def direction(self) -> Direction:
@@ -227,13 +227,13 @@ class RTCRtpTransceiver:
             InvalidStateError: (setting) the transceiver is stopping.
             TypeError: (setting) not a direction, or "stopped": use `stop()`.
         """
-        return self._core.record.shown_direction
+        return self._core_.record.shown_direction
 
     @direction.setter
     @w3c_errors
     def direction(self, value: str) -> None:
         direction = webidl.enumeration("direction", value, Direction)
-        core = self._core
+        core = self._core_
         if core.record.stopping:
             raise InvalidStateError("the transceiver is stopped: its direction cannot change")
         core.session.carry_out(core.session.engine.operations.plan_set_direction(core.id, direction))
@@ -241,7 +241,7 @@ class RTCRtpTransceiver:
     @property
     def currentDirection(self) -> Direction | None:
         """The direction that was negotiated last; None before."""
-        return self._core.record.shown_current_direction
+        return self._core_.record.shown_current_direction
 
     @w3c_errors
     def stop(self) -> None:
@@ -250,7 +250,7 @@ class RTCRtpTransceiver:
         Raises:
             InvalidStateError: the connection is closed.
         """
-        core = self._core
+        core = self._core_
         if core.session.closed:
             raise InvalidStateError("the connection is closed")
         if core.record.stopping:
@@ -268,7 +268,7 @@ class RTCRtpTransceiver:
             dictionaries.read_codec(f"codecs[{i}]", c)
             for i, c in enumerate(webidl.sequence("codecs", codecs))
         ]
-        core = self._core
+        core = self._core_
         core.session.carry_out(core.session.engine.operations.plan_set_codec_preferences(core.id, chosen))
 
     def getHeaderExtensionsToNegotiate(self) -> list[RTCRtpHeaderExtensionCapability]:
@@ -276,7 +276,7 @@ class RTCRtpTransceiver:
 
         A change of the list counts when it is given to `setHeaderExtensionsToNegotiate`.
         """
-        core = self._core
+        core = self._core_
         return dictionaries.header_extension_capabilities(
             wanted_extensions(core.record, core.session.engine.settings)
         )
@@ -300,7 +300,7 @@ class RTCRtpTransceiver:
             dictionaries.read_header_extension(f"extensions[{i}]", e)
             for i, e in enumerate(webidl.sequence("extensions", extensions))
         ]
-        core = self._core
+        core = self._core_
         core.session.carry_out(core.session.engine.operations.plan_set_header_extensions(core.id, chosen))
 
     def getNegotiatedHeaderExtensions(self) -> list[RTCRtpHeaderExtensionCapability]:
@@ -308,7 +308,7 @@ class RTCRtpTransceiver:
 
         All are "stopped" before the first answer; the specification has an empty list then, browsers have this.
         """
-        core = self._core
+        core = self._core_
         record = core.record
         negotiated = record.negotiated_extensions
         if negotiated is None:
@@ -317,7 +317,7 @@ class RTCRtpTransceiver:
         return dictionaries.header_extension_capabilities(negotiated)
 
     def __repr__(self) -> str:
-        record = self._core.record
+        record = self._core_.record
         return f"<RTCRtpTransceiver {record.kind} mid={record.mid} {record.shown_direction}>"
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def core_of(sender: RTCRtpSender) -> TransceiverCore[Any, Any, Any]:
     """The `TransceiverCore` behind a sender, for other classes of the face."""
-    return sender._core
+    return sender._core_
 
 
 def check_transform(value: Any) -> None:
@@ -59,27 +59,27 @@ class RTCRtpSender:
     def __init__(self, core: object = None) -> None:
         if not isinstance(core, TransceiverCore):
             raise TypeError("Illegal constructor: senders are made by addTrack() and addTransceiver()")
-        self._core = core
-        self._dtmf: RTCDTMFSender | None = None
+        self._core_ = core
+        self._dtmf_: RTCDTMFSender | None = None
         # [[LastReturnedParameters]], valid in the task in which it was given
-        self._returned: RTCRtpSendParameters | None = None
+        self._returned_: RTCRtpSendParameters | None = None
         # of the record when it was given: a description that was applied since invalidates it
-        self._returned_revision = 0
+        self._returned_revision_ = 0
 
     @property
     def track(self) -> Track | None:
         """The track being sent, or None."""
-        return self._core.track
+        return self._core_.track
 
     @property
     def transport(self) -> RTCDtlsTransport | None:
         """The DTLS transport it sends over; None before it is negotiated."""
-        return self._core.face_transport
+        return self._core_.face_transport
 
     @property
     def kind(self) -> str:
         """The kind: "audio" or "video" (as aiortc has it)."""
-        return self._core.kind.value
+        return self._core_.kind.value
 
     @property
     def transform(self) -> FrameTransform | None:
@@ -91,13 +91,13 @@ class RTCRtpSender:
             TypeError: (setting) it is no transform.
             InvalidStateError: (setting) it belongs to a sender or receiver already.
         """
-        return self._core.sender_media.encoded.transform
+        return self._core_.sender_media.encoded.transform
 
     @transform.setter
     @w3c_errors
     def transform(self, value: FrameTransform | None) -> None:
         check_transform(value)
-        self._core.sender_media.set_transform(value)
+        self._core_.sender_media.set_transform(value)
 
     @property
     def estimate(self) -> int | None:
@@ -108,18 +108,18 @@ class RTCRtpSender:
         seconds it is None again. That of the whole path is `availableOutgoingBitrate` in the statistics of the pair. A
         program that makes encoded frames itself (`EncodedTrack`) chooses its bitrate by it.
         """
-        return self._core.sender_media.estimate
+        return self._core_.sender_media.estimate
 
     @property
     def dtmf(self) -> RTCDTMFSender | None:
         """Sends DTMF tones; None for video (webrtc-pc 7)."""
-        if self._core.kind is not MediaKind.AUDIO:
+        if self._core_.kind is not MediaKind.AUDIO:
             return None
-        if self._dtmf is None:
+        if self._dtmf_ is None:
             from rtcpeer.peer.dtmf import RTCDTMFSender
 
-            self._dtmf = RTCDTMFSender(self._core)
-        return self._dtmf
+            self._dtmf_ = RTCDTMFSender(self._core_)
+        return self._dtmf_
 
     @staticmethod
     def getCapabilities(kind: str) -> RTCRtpCapabilities | None:
@@ -128,10 +128,10 @@ class RTCRtpSender:
 
     def getParameters(self) -> RTCRtpSendParameters:
         """The parameters in force, to be changed and handed to `setParameters` in the same turn of the loop."""
-        record = self._core.record
+        record = self._core_.record
         # getParameters, 2
-        if self._returned is not None and self._returned_revision == record.parameters_revision:
-            return self._copy(self._returned)
+        if self._returned_ is not None and self._returned_revision_ == record.parameters_revision:
+            return self._copy_(self._returned_)
         extensions = record.send_header_extensions
         # 3
         parameters = RTCRtpSendParameters(
@@ -139,19 +139,19 @@ class RTCRtpSender:
             encodings=[dictionaries.encoding_parameters(e, kind=record.kind.value) for e in record.encodings],
             headerExtensions=dictionaries.header_extension_parameters(extensions),
             rtcp=dictionaries.RTCRtcpParameters(
-                cname=self._core.session.engine.state.cname or None, reducedSize=record.reduced_size_rtcp
+                cname=self._core_.session.engine.state.cname or None, reducedSize=record.reduced_size_rtcp
             ),
             codecs=dictionaries.codec_parameters(record.send_codecs),
         )
         # 4
-        self._returned = parameters
-        self._returned_revision = record.parameters_revision
+        self._returned_ = parameters
+        self._returned_revision_ = record.parameters_revision
         # 5
-        self._core.session.queue_task(self._forget_returned, parameters)
-        return self._copy(parameters)
+        self._core_.session.queue_task(self._forget_returned_, parameters)
+        return self._copy_(parameters)
 
     @staticmethod
-    def _copy(parameters: RTCRtpSendParameters) -> RTCRtpSendParameters:
+    def _copy_(parameters: RTCRtpSendParameters) -> RTCRtpSendParameters:
         return dataclasses.replace(
             parameters,
             encodings=[dataclasses.replace(e) for e in parameters.encodings],
@@ -160,9 +160,9 @@ class RTCRtpSender:
             codecs=[dataclasses.replace(c) for c in parameters.codecs],
         )
 
-    def _forget_returned(self, parameters: RTCRtpSendParameters) -> None:
-        if self._returned is parameters:
-            self._returned = None
+    def _forget_returned_(self, parameters: RTCRtpSendParameters) -> None:
+        if self._returned_ is parameters:
+            self._returned_ = None
 
     def setParameters(
         self,
@@ -184,10 +184,10 @@ class RTCRtpSender:
             TypeError: a member has the wrong type.
         """
         # what was returned in the turn of the call counts: gather() and tasks begin a coroutine one turn later
-        return self._set_parameters(parameters, options, keywords, self._returned, self._returned_revision)
+        return self._set_parameters_(parameters, options, keywords, self._returned_, self._returned_revision_)
 
     @w3c_errors
-    async def _set_parameters(
+    async def _set_parameters_(
         self,
         parameters: RTCRtpSendParameters | Mapping[str, Any],
         options: Mapping[str, Any] | None,
@@ -195,7 +195,7 @@ class RTCRtpSender:
         returned: RTCRtpSendParameters | None,
         revision: int,
     ) -> None:
-        core = self._core
+        core = self._core_
         given = webidl.present("parameters", parameters)
         for member in ("transactionId", "encodings", "codecs", "headerExtensions", "rtcp"):
             if member not in given:
@@ -214,7 +214,7 @@ class RTCRtpSender:
                 "call getParameters() first, and setParameters() in the same turn of the loop"
             )
         # 6.6 (what is read-only besides encodings)
-        self._check_unchanged(given, returned)
+        self._check_unchanged_(given, returned)
         capabilities = core.session.engine.settings.capabilities(core.kind).send
         # 6.3 to 6.11
         encodings = encoding_rules.check_update(
@@ -222,12 +222,12 @@ class RTCRtpSender:
         )
         given = webidl.members("RTCSetParameterOptions", options, keywords, ("encodingOptions",))
         # webrtc-extensions: for audio the options are as good as empty
-        key_frames = self._key_frames(given, len(encodings)) if core.kind == "video" else []
+        key_frames = self._key_frames_(given, len(encodings)) if core.kind == "video" else []
         core.session.watchers.call("setParameters", _describe_encodings(core.record.mid, encodings))
         with core.session.parameters_pending:
             # 8, 8.1.1
             await asyncio.sleep(0)
-            self._returned = None
+            self._returned_ = None
             if core.session.closed:
                 raise InvalidStateError("the connection was closed")
             # 8.1.2; 8.2 (a hardware encoder that refuses) has no case: encoders report later, as `sendererror`
@@ -236,7 +236,7 @@ class RTCRtpSender:
             core.sender_media.request_keyframe()
 
     @staticmethod
-    def _check_unchanged(given: dict[str, Any], returned: RTCRtpSendParameters) -> None:
+    def _check_unchanged_(given: dict[str, Any], returned: RTCRtpSendParameters) -> None:
         if given["transactionId"] != returned.transactionId:
             raise InvalidModificationError("transactionId is not that of the last getParameters()")
         for member, kept in (("codecs", returned.codecs), ("headerExtensions", returned.headerExtensions)):
@@ -247,7 +247,7 @@ class RTCRtpSender:
             raise InvalidModificationError("rtcp is read-only in setParameters()")
 
     @staticmethod
-    def _key_frames(options: Any, count: int) -> list[bool]:
+    def _key_frames_(options: Any, count: int) -> list[bool]:
         given = webidl.present("options", options)
         wanted = webidl.sequence("encodingOptions", given.get("encodingOptions", ()))
         if wanted and len(wanted) != count:
@@ -262,7 +262,7 @@ class RTCRtpSender:
             TypeError: the track is of another kind.
             InvalidStateError: the transceiver is stopped, or the connection closed.
         """
-        core = self._core
+        core = self._core_
         # replaceTrack, 5
         if track is not None and getattr(track, "kind", None) != core.kind:
             raise TypeError(f"a sender of {core.kind} cannot send {getattr(track, 'kind', track)!r}")
@@ -297,7 +297,7 @@ class RTCRtpSender:
             InvalidStateError: the connection is closed.
             TypeError: an argument is not a stream.
         """
-        core = self._core
+        core = self._core_
         for stream in streams:
             if not hasattr(stream, "getTracks"):
                 raise TypeError(f"setStreams() takes MediaStream objects, not {type(stream).__name__}")
@@ -309,10 +309,10 @@ class RTCRtpSender:
 
     async def getStats(self) -> RTCStatsReport:
         """Statistics about this sender only (webrtc-pc 5.2, 8.5)."""
-        return await self._core.session.get_stats(self)
+        return await self._core_.session.get_stats(self)
 
     def __repr__(self) -> str:
-        return f"<RTCRtpSender {self._core.kind} {self._core.record.mid or 'unnegotiated'}>"
+        return f"<RTCRtpSender {self._core_.kind} {self._core_.record.mid or 'unnegotiated'}>"
 
 
 def _describe_encodings(mid: str | None, encodings: Iterable[SendEncoding]) -> str:

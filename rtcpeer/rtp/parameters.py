@@ -37,6 +37,8 @@ class SendEncoding:
         max_bitrate: what the program allows, in bit/s; None for the codec's default.
         bitrate_limit: what the other end allows, in bit/s; unlike ``max_bitrate`` never a reason to send more. Set in
             `SendParameters` only.
+        min_bitrate: what an encoder of pictures aims at, in bit/s, though the path bears less: it then gets fewer
+            pictures, not poorer ones. None for the codec's default. W3C has no such member.
         max_framerate: in frames/s; None for the track's own; 0 sends no frame.
         scale_resolution_down_by: at least 1.0; None where the program has not said it (see `scale`).
         scale_resolution_down_to: the most pixels of width and of height, whichever way the picture stands; then
@@ -51,6 +53,7 @@ class SendEncoding:
     active: bool = True
     max_bitrate: int | None = None
     bitrate_limit: int | None = None
+    min_bitrate: int | None = None
     max_framerate: float | None = None
     scale_resolution_down_by: float | None = None
     scale_resolution_down_to: tuple[int, int] | None = None

@@ -574,5 +574,5 @@ class Negotiator:
 
 def _name_of(pc: NegotiableConnection) -> str:
     """The name under which a connection is in the log; its class for one that is none of ours."""
-    name = getattr(getattr(pc, "_session", None), "name", None)
+    name = getattr(getattr(pc, "_session_", None), "name", None)
     return name if isinstance(name, str) else type(pc).__name__

@@ -60,40 +60,41 @@ class SupervisedChannel(SupervisedChannelEvents):
         self.label = label
         self.options: dict[str, Any] = dict(options)
         self.is_ours = is_ours  # we make it again; else the other side does, unless it is negotiated
-        self._is_connected = is_connected
-        self._limits = limits
-        self._on_closed = on_closed
-        self._channel: Any = None  # the RTCDataChannel of the present connection
-        self._generation = 0
-        self._queue: deque[Any] = deque()
-        self._queued_bytes = 0
-        self._again: deque[Any] = deque()  # what an earlier connection did not deliver; goes before the queue
-        self._again_bytes = 0
+        self._is_connected_ = is_connected
+        self._limits_ = limits
+        self._on_closed_ = on_closed
+        self._channel_: Any = None  # the RTCDataChannel of the present connection
+        self._generation_ = 0
+        self._queue_: deque[Any] = deque()
+        self._queued_bytes_ = 0
+        # what an earlier connection did not deliver; goes before the queue
+        self._again_: deque[Any] = deque()
+        self._again_bytes_ = 0
         self.delivery: DeliveryRecord = DeliveryRecord(limits)
         # the channel of an earlier connection, whose messages are in doubt until the other peer has spoken, with
         # the reason why it is not in force any more
-        self._former: Any = None
-        self._former_reason = Reason.START
-        self._former_generation = 0
-        self._room = asyncio.Event()
-        self._room.set()
-        self._low_threshold = 0
-        self._binary_type: str | None = None
-        self._closed = False
+        self._former_: Any = None
+        self._former_reason_ = Reason.START
+        self._former_generation_ = 0
+        self._room_ = asyncio.Event()
+        self._room_.set()
+        self._low_threshold_ = 0
+        self._binary_type_: str | None = None
+        self._closed_ = False
 
     def __repr__(self) -> str:
-        waiting = len(self._again) + len(self._queue)
+        waiting = len(self._again_) + len(self._queue_)
         return f"<SupervisedChannel {self.label!r} {self.readyState}, {waiting} waiting>"
 
     @property
     def channel(self) -> Any:
         """The RTCDataChannel of the present connection; None while there is none."""
-        return self._channel
+        return self._channel_
 
     @property
     def id(self) -> int | None:
         """The SCTP stream of the present connection."""
-        return self._channel.id if self._channel is not None else self.options.get("id")
+        return self._channel_.id if self._channel_ is not None else self.options.get("id")
 
     @property
     def negotiated(self) -> bool:
@@ -118,26 +119,26 @@ class SupervisedChannel(SupervisedChannelEvents):
     @property
     def readyState(self) -> str:
         """The state, as of RTCDataChannel: "connecting" also while the connection is mended, "closed" for good."""
-        if self._closed:
+        if self._closed_:
             return "closed"
-        return "open" if self._can_send() else "connecting"
+        return "open" if self._can_send_() else "connecting"
 
     @property
     def bufferedAmount(self) -> int:
         """Bytes that wait here and in the connection."""
-        handed = self._channel.bufferedAmount if self._channel is not None else 0
-        return self._again_bytes + self._queued_bytes + handed
+        handed = self._channel_.bufferedAmount if self._channel_ is not None else 0
+        return self._again_bytes_ + self._queued_bytes_ + handed
 
     @property
     def bufferedAmountLowThreshold(self) -> int:
         """Bytes queued at or below which `bufferedamountlow` fires, as of RTCDataChannel; kept over connections."""
-        return self._low_threshold
+        return self._low_threshold_
 
     @bufferedAmountLowThreshold.setter
     def bufferedAmountLowThreshold(self, value: int) -> None:
-        self._low_threshold = value
-        if self._channel is not None:
-            self._channel.bufferedAmountLowThreshold = value
+        self._low_threshold_ = value
+        if self._channel_ is not None:
+            self._channel_.bufferedAmountLowThreshold = value
 
     def send(self, data: str | bytes | bytearray | memoryview) -> None:
         """Send, or let wait until there is a connection. Never blocks.
@@ -146,18 +147,18 @@ class SupervisedChannel(SupervisedChannelEvents):
             InvalidStateError: the channel is closed.
             TypeError: no text and no bytes; also, from the connection, a message that is too large.
         """
-        if self._closed:
+        if self._closed_:
             raise InvalidStateError(f"the channel {self.label!r} is closed")
         if not isinstance(data, (str, bytes, bytearray, memoryview)):
             raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
         if not isinstance(data, (str, bytes)):
             data = bytes(data)  # it may wait, and the caller may go on writing into it
-        if self._can_send() and not self._is_waiting:
-            self._hand_over(data)
+        if self._can_send_() and not self._is_waiting_:
+            self._hand_over_(data)
         elif self.is_reliable:
-            self._enqueue(data)
+            self._enqueue_(data)
         else:
-            self._tell_lost((data,), Reason.NETWORK)
+            self._tell_lost_((data,), Reason.NETWORK)
 
     async def send_async(self, data: str | bytes | bytearray | memoryview) -> None:
         """Send; before that, wait for room in the queue if it is full.
@@ -165,16 +166,16 @@ class SupervisedChannel(SupervisedChannelEvents):
         Raises:
             InvalidStateError: the channel is closed, perhaps while waiting.
         """
-        while not self._closed and self._is_full(data):
-            self._room.clear()
-            await self._room.wait()
+        while not self._closed_ and self._is_full_(data):
+            self._room_.clear()
+            await self._room_.wait()
         self.send(data)
 
     def close(self) -> None:
         """Close it for good; it is not made again."""
-        if not self._closed:
-            channel = self._channel
-            self._end(Reason.API)
+        if not self._closed_:
+            channel = self._channel_
+            self._end_(Reason.API)
             if channel is not None:
                 channel.close()
 
@@ -182,32 +183,32 @@ class SupervisedChannel(SupervisedChannelEvents):
 
     def attach(self, channel: Any, generation: int) -> None:
         """Take the channel of a new connection."""
-        self._channel = channel
-        self._generation = generation
-        if self._low_threshold:
-            channel.bufferedAmountLowThreshold = self._low_threshold
-        channel.addEventListener("open", self._on_open)
-        channel.addEventListener("close", self._on_close)
+        self._channel_ = channel
+        self._generation_ = generation
+        if self._low_threshold_:
+            channel.bufferedAmountLowThreshold = self._low_threshold_
+        channel.addEventListener("open", self._on_open_)
+        channel.addEventListener("close", self._on_close_)
         for type_ in ("bufferedamountlow", "error"):
-            channel.addEventListener(type_, self._forward)
+            channel.addEventListener(type_, self._forward_)
         # it stays until the connection is closed: messages may arrive by it while the next one is made
-        channel.addEventListener("message", partial(self._on_message, generation))
+        channel.addEventListener("message", partial(self._on_message_, generation))
         if channel.readyState == "open":
-            self._on_open(Event("open"))
+            self._on_open_(Event("open"))
 
     def detach(self, unhealthy_since: float | None, reason: Reason) -> None:
         """The connection is not in force any more. What it may not have delivered is in doubt until `settle`."""
-        channel, self._channel = self._channel, None
+        channel, self._channel_ = self._channel_, None
         if channel is None:
             return
-        channel.removeEventListener("open", self._on_open)
-        channel.removeEventListener("close", self._on_close)
+        channel.removeEventListener("open", self._on_open_)
+        channel.removeEventListener("close", self._on_close_)
         for type_ in ("bufferedamountlow", "error"):
-            channel.removeEventListener(type_, self._forward)
-        if self._former is None:  # else nothing was sent by this one: the other peer never took it
+            channel.removeEventListener(type_, self._forward_)
+        if self._former_ is None:  # else nothing was sent by this one: the other peer never took it
             self.delivery.doubt(channel, unhealthy_since, asyncio.get_running_loop().time())
-            self._former, self._former_reason = channel, reason
-            self._former_generation = self._generation
+            self._former_, self._former_reason_ = channel, reason
+            self._former_generation_ = self._generation_
 
     def settle(self, *, resend: bool, arrived: int | None, is_final: bool = True) -> None:
         """The other peer has taken a new connection: send again, or tell, what the earlier one did not deliver.
@@ -217,84 +218,84 @@ class SupervisedChannel(SupervisedChannelEvents):
             arrived: how many messages have arrived there, if it has counted them.
             is_final: whether nothing can have arrived since it counted.
         """
-        if self._former is None:
+        if self._former_ is None:
             return
-        former, self._former = self._former, None
+        former, self._former_ = self._former_, None
         self.delivery.acknowledge(former)
         if arrived is not None and self.is_reliable:
             self.delivery.compare(arrived, is_ordered=self.ordered, is_final=is_final)
         messages, untracked = self.delivery.take()
         if resend and self.is_reliable:
-            self._again.extend(messages)
-            self._again_bytes += sum(map(_size, messages))
+            self._again_.extend(messages)
+            self._again_bytes_ += sum(map(_size, messages))
             messages = ()
-        self._tell_doubted(messages, untracked, self._former_generation, self._former_reason)
+        self._tell_doubted_(messages, untracked, self._former_generation_, self._former_reason_)
         self.flush()
 
     def flush(self) -> None:
         """Send what waits, as far as the connection takes it."""
-        while self._is_waiting and self._can_send():
-            data = self._again[0] if self._again else self._queue[0]
+        while self._is_waiting_ and self._can_send_():
+            data = self._again_[0] if self._again_ else self._queue_[0]
             try:
-                self._hand_over(data)
+                self._hand_over_(data)
             except Exception:
-                if not self._can_send():
+                if not self._can_send_():
                     break
                 # it is this message: others must not wait for it for ever
-                self._tell_lost((data,), Reason.API)
-            self._unqueue()
+                self._tell_lost_((data,), Reason.API)
+            self._unqueue_()
 
     def end(self, reason: Reason) -> None:
         """The peer has ended."""
-        self._end(reason)
+        self._end_(reason)
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _can_send(self) -> bool:
+    def _can_send_(self) -> bool:
         return (
-            self._former is None
-            and self._channel is not None
-            and self._channel.readyState == "open"
-            and self._is_connected()
+            self._former_ is None
+            and self._channel_ is not None
+            and self._channel_.readyState == "open"
+            and self._is_connected_()
         )
 
     @property
-    def _is_waiting(self) -> bool:
-        return bool(self._again or self._queue)
+    def _is_waiting_(self) -> bool:
+        return bool(self._again_ or self._queue_)
 
-    def _is_full(self, data: Any) -> bool:
-        if self._can_send() and not self._is_waiting:
+    def _is_full_(self, data: Any) -> bool:
+        if self._can_send_() and not self._is_waiting_:
             return False
-        limits = self._limits
-        size = self._queued_bytes + _size(data)
-        return len(self._queue) >= limits.messages or (bool(self._queue) and size > limits.size_bytes)
+        limits = self._limits_
+        size = self._queued_bytes_ + _size(data)
+        return len(self._queue_) >= limits.messages or (bool(self._queue_) and size > limits.size_bytes)
 
-    def _enqueue(self, data: str | bytes) -> None:
-        self._queue.append(data)
-        self._queued_bytes += _size(data)
+    def _enqueue_(self, data: str | bytes) -> None:
+        self._queue_.append(data)
+        self._queued_bytes_ += _size(data)
         dropped = []
-        while len(self._queue) > self._limits.messages or self._queued_bytes > self._limits.size_bytes:
-            dropped.append(self._queue.popleft())
-            self._queued_bytes -= _size(dropped[-1])
+        while len(self._queue_) > self._limits_.messages or self._queued_bytes_ > self._limits_.size_bytes:
+            dropped.append(self._queue_.popleft())
+            self._queued_bytes_ -= _size(dropped[-1])
         if dropped:
-            self._tell_lost(tuple(dropped), Reason.POLICY)
+            self._tell_lost_(tuple(dropped), Reason.POLICY)
 
-    def _unqueue(self) -> None:
+    def _unqueue_(self) -> None:
         """Take out the message that has waited longest."""
-        if self._again:
-            self._again_bytes -= _size(self._again.popleft())
+        if self._again_:
+            self._again_bytes_ -= _size(self._again_.popleft())
             return
-        self._queued_bytes -= _size(self._queue.popleft())
-        self._room.set()
+        self._queued_bytes_ -= _size(self._queue_.popleft())
+        self._room_.set()
 
-    def _hand_over(self, data: str | bytes) -> None:
-        self._channel.send(data)
-        self.delivery.note_sent(data, _size(data), asyncio.get_running_loop().time(), self._channel)
+    def _hand_over_(self, data: str | bytes) -> None:
+        self._channel_.send(data)
+        self.delivery.note_sent(data, _size(data), asyncio.get_running_loop().time(), self._channel_)
 
-    def _tell_lost(self, messages: tuple[Any, ...], reason: Reason) -> None:
-        fire(self, MessagesLostEvent(messages, certain=True, generation=self._generation, reason=reason))
+    def _tell_lost_(self, messages: tuple[Any, ...], reason: Reason) -> None:
+        fire(self, MessagesLostEvent(messages, certain=True, generation=self._generation_, reason=reason))
 
-    def _tell_doubted(
+    def _tell_doubted_(
         self, messages: tuple[Any, ...], untracked: int, generation: int, reason: Reason
     ) -> None:
         if messages or untracked:
@@ -303,50 +304,50 @@ class SupervisedChannel(SupervisedChannelEvents):
             )
             fire(self, event)
 
-    def _on_message(self, generation: int, event: Any) -> None:
+    def _on_message_(self, generation: int, event: Any) -> None:
         if self.delivery.note_received():
             fire(self, copy_event(event, generation=generation))
 
-    def _on_open(self, _event: Any) -> None:
-        if not self._closed:
+    def _on_open_(self, _event: Any) -> None:
+        if not self._closed_:
             self.flush()
             event = Event("open")
-            event.generation = self._generation  # type: ignore[attr-defined]
+            event.generation = self._generation_  # type: ignore[attr-defined]
             fire(self, event)
 
-    def _on_close(self, event: Any) -> None:
+    def _on_close_(self, event: Any) -> None:
         # The other side closed this channel, or its whole connection, which is the peer's matter: a moment
         # later one can tell.
-        asyncio.get_running_loop().call_later(_CLOSE_DELAY, self._closed_remotely, self._channel)
+        asyncio.get_running_loop().call_later(_CLOSE_DELAY, self._closed_remotely_, self._channel_)
 
-    def _closed_remotely(self, channel: Any) -> None:
-        if channel is self._channel and channel is not None and self._is_connected():
-            self._end(Reason.REMOTE_CLOSED)
+    def _closed_remotely_(self, channel: Any) -> None:
+        if channel is self._channel_ and channel is not None and self._is_connected_():
+            self._end_(Reason.REMOTE_CLOSED)
 
-    def _end(self, reason: Reason) -> None:
-        if self._closed:
+    def _end_(self, reason: Reason) -> None:
+        if self._closed_:
             return
-        self._closed = True
-        self._room.set()
-        last = self._channel if self._former is None else self._former
+        self._closed_ = True
+        self._room_.set()
+        last = self._channel_ if self._former_ is None else self._former_
         if last is not None:
             self.delivery.acknowledge(last)
         doubted, untracked = self.delivery.take()
         if reason == Reason.API:  # whoever closes it has chosen not to wait for what is on its way
             doubted, untracked = (), 0
-        self._tell_doubted((*doubted, *self._again), untracked, self._generation, reason)
-        waiting = tuple(self._queue)
-        self._again.clear()
-        self._queue.clear()
-        self._queued_bytes = self._again_bytes = 0
+        self._tell_doubted_((*doubted, *self._again_), untracked, self._generation_, reason)
+        waiting = tuple(self._queue_)
+        self._again_.clear()
+        self._queue_.clear()
+        self._queued_bytes_ = self._again_bytes_ = 0
         if waiting:
-            self._tell_lost(waiting, reason)
-        self._on_closed(self)
+            self._tell_lost_(waiting, reason)
+        self._on_closed_(self)
         fire(self, Event("close"))
         close_events(self)
 
-    def _forward(self, event: Any) -> None:
-        fire(self, copy_event(event, generation=self._generation))
+    def _forward_(self, event: Any) -> None:
+        fire(self, copy_event(event, generation=self._generation_))
 
 
 def copy_event(event: Any, **attributes: Any) -> Any:

@@ -87,7 +87,7 @@ class SupervisedPeer(SupervisedPeerEvents):
         **members: Unpack[ConfigurationKeywords],
     ) -> None:
         polite = politeness(channel, polite)
-        self._controller = Controller(
+        self._controller_ = Controller(
             self,
             channel,
             polite=polite,
@@ -116,42 +116,42 @@ class SupervisedPeer(SupervisedPeerEvents):
     @property
     def state(self) -> PeerState:
         """The state of the peer; `policy.TRANSITIONS` says which follow which."""
-        return self._controller.state
+        return self._controller_.state
 
     @property
     def reason(self) -> Reason:
         """Why it is in this state."""
-        return self._controller.reason
+        return self._controller_.reason
 
     @property
     def generation(self) -> int:
         """The number of the connection in force, from 1; 0 before `start`."""
-        return self._controller.generation
+        return self._controller_.generation
 
     @property
     def pc(self) -> Any:
         """The RTCPeerConnection in force. Another one after each recreation; None before `start`."""
-        return self._controller.pc
+        return self._controller_.pc
 
     @property
     def is_ended(self) -> bool:
         """Whether it is closed or has given up."""
-        return self._controller.state in ENDED
+        return self._controller_.state in ENDED
 
     @property
     def can_restart(self) -> bool:
         """Whether ICE can be restarted: the signaling channel can carry it, and has not been refused for good."""
-        return self._controller.can_restart
+        return self._controller_.can_restart
 
     @property
     def history(self) -> tuple[StateEvent, ...]:
         """The newest changes of state, at most a thousand."""
-        return tuple(self._controller.history)
+        return tuple(self._controller_.history)
 
     @property
     def channels(self) -> tuple[SupervisedChannel, ...]:
         """The data channels of both sides that are not closed."""
-        return tuple(self._controller.intents.channels)
+        return tuple(self._controller_.intents.channels)
 
     async def connected(self, timeout: float | None = None) -> None:
         """Wait until it is connected; at once, if it is.
@@ -163,11 +163,11 @@ class SupervisedPeer(SupervisedPeerEvents):
         """
         try:
             async with asyncio.timeout(timeout):
-                await self._controller.connected()
+                await self._controller_.connected()
         except TimeoutError:
-            findings = findings_of(self._controller.pc)
+            findings = findings_of(self._controller_.pc)
             error = RTCTimeoutError(
-                f"not connected within {timeout:g} s: {self.state}{self._controller.why()}{problems(findings)}",
+                f"not connected within {timeout:g} s: {self.state}{self._controller_.why()}{problems(findings)}",
                 fault="network",
             )
             error.findings = findings
@@ -182,7 +182,7 @@ class SupervisedPeer(SupervisedPeerEvents):
         Raises:
             GaveUp: everything was tried; `.attempts` tells what.
         """
-        return await self._controller.closed()
+        return await self._controller_.closed()
 
     # -- what can be done --------------------------------------------------------------------------
 
@@ -192,7 +192,7 @@ class SupervisedPeer(SupervisedPeerEvents):
         Raises:
             InvalidStateError: it was started before, or is closed.
         """
-        await self._controller.start()
+        await self._controller_.start()
 
     @w3c_errors
     def createDataChannel(
@@ -208,12 +208,12 @@ class SupervisedPeer(SupervisedPeerEvents):
             TypeError: an option is not valid.
             NotSupportedError: it is the first channel, and the signaling channel carries no further offer.
         """
-        self._controller.check_open()
-        if not self._controller.intents.channels:
-            self._controller.check_change("createDataChannel()")
+        self._controller_.check_open()
+        if not self._controller_.intents.channels:
+            self._controller_.check_change("createDataChannel()")
         options = webidl.members("RTCDataChannelInit", options, members, INIT_MEMBERS)
-        return self._controller.intents.open_channel(
-            self._controller.pc, self._controller.generation, label, options
+        return self._controller_.intents.open_channel(
+            self._controller_.pc, self._controller_.generation, label, options
         )
 
     def addTrack(self, track: Any, *streams: Any) -> SupervisedSender:
@@ -223,9 +223,9 @@ class SupervisedPeer(SupervisedPeerEvents):
             InvalidStateError: the peer has ended.
             NotSupportedError: the signaling channel carries no further offer.
         """
-        self._controller.check_open()
-        self._controller.check_change("addTrack()")
-        return self._controller.intents.add_sender(self._controller.pc, SupervisedSender(track, streams))
+        self._controller_.check_open()
+        self._controller_.check_change("addTrack()")
+        return self._controller_.intents.add_sender(self._controller_.pc, SupervisedSender(track, streams))
 
     def addTransceiver(
         self,
@@ -239,19 +239,19 @@ class SupervisedPeer(SupervisedPeerEvents):
             InvalidStateError: the peer has ended.
             NotSupportedError: the signaling channel carries no further offer.
         """
-        self._controller.check_open()
-        self._controller.check_change("addTransceiver()")
+        self._controller_.check_open()
+        self._controller_.check_change("addTransceiver()")
         given = webidl.members("RTCRtpTransceiverInit", init, members, TRANSCEIVER_MEMBERS)
         sender = SupervisedSender(track_or_kind, init=given)
-        return self._controller.intents.add_sender(self._controller.pc, sender)
+        return self._controller_.intents.add_sender(self._controller_.pc, sender)
 
     def removeTrack(self, sender: SupervisedSender) -> None:
         """Send no more what `addTrack` or `addTransceiver` has added."""
-        self._controller.intents.remove_sender(sender)
+        self._controller_.intents.remove_sender(sender)
 
     def getConfiguration(self) -> RTCConfiguration:
         """The configuration of the present and the next connections; a copy."""
-        return read_configuration(self._controller.servers.configuration)
+        return read_configuration(self._controller_.servers.configuration)
 
     @w3c_errors
     def setConfiguration(
@@ -265,11 +265,11 @@ class SupervisedPeer(SupervisedPeerEvents):
             InvalidStateError: the peer has ended.
             InvalidModificationError, TypeError, RTCSyntaxError, InvalidAccessError: nothing was changed.
         """
-        self._controller.check_open()
+        self._controller_.check_open()
         read = read_configuration(configuration, **members)
-        if self._controller.pc is not None:
-            self._controller.pc.setConfiguration(read)
-        self._controller.servers.configuration = read
+        if self._controller_.pc is not None:
+            self._controller_.pc.setConfiguration(read)
+        self._controller_.servers.configuration = read
 
     @w3c_errors
     def replace_servers(self, servers: Iterable[RTCIceServer | Mapping[str, Any]]) -> Difference:
@@ -279,9 +279,9 @@ class SupervisedPeer(SupervisedPeerEvents):
             InvalidStateError: the peer has ended.
             TypeError, RTCSyntaxError, InvalidAccessError: nothing was changed.
         """
-        old = self._controller.servers.configuration
+        old = self._controller_.servers.configuration
         self.setConfiguration(old, iceServers=list(servers))
-        return difference(old, self._controller.servers.configuration)
+        return difference(old, self._controller_.servers.configuration)
 
     def restart(self) -> None:
         """Restart ICE now, with the servers in force.
@@ -291,7 +291,7 @@ class SupervisedPeer(SupervisedPeerEvents):
             NotSupportedError: the signaling channel cannot carry a restart.
             SignalingRefused: the signaling service has said no for good.
         """
-        self._controller.ask(Action.RESTART)
+        self._controller_.ask(Action.RESTART)
 
     def recreate(self) -> None:
         """Make a new connection now.
@@ -301,15 +301,15 @@ class SupervisedPeer(SupervisedPeerEvents):
             NotSupportedError: the other side alone makes offers on this signaling channel.
             SignalingRefused: the signaling service has said no for good.
         """
-        self._controller.ask(Action.RECREATE)
+        self._controller_.ask(Action.RECREATE)
 
     def network_changed(self) -> None:
         """Own addresses have changed: restart soon. RTCPeerConnection tells it by itself."""
-        self._controller.network_changed()
+        self._controller_.network_changed()
 
     async def close(self) -> None:
         """End it: connection, channel, tasks. Idempotent; tracks of the user go on."""
-        await self._controller.close()
+        await self._controller_.close()
 
 
 def _with_defaults(configuration: RTCConfiguration, channel: Any) -> RTCConfiguration:

@@ -129,7 +129,7 @@ class Tracer:
     # -- what is recorded --------------------------------------------------------------------------
 
     def _add(self, pc: RTCPeerConnection) -> _Trace | None:
-        name = pc._session.name
+        name = pc._session_.name
         known = self._traces.get(name)
         if known is None and len(self._traces) < self._connections_max:
             known = self._traces[name] = _Trace(pc, self._make_record(_configuration(pc)))
@@ -173,8 +173,8 @@ class _Trace:
     def __init__(self, pc: RTCPeerConnection, record: Record) -> None:
         self.record = record
         self._pc = weakref.ref(pc)
-        self._session = weakref.ref(pc._session)
-        pc._session.watchers.add(self)
+        self._session = weakref.ref(pc._session_)
+        pc._session_.watchers.add(self)
 
     def release(self) -> None:
         """Watch no longer."""

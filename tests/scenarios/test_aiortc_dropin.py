@@ -557,7 +557,7 @@ async def test_a_datachannel_listener_that_never_listens_to_messages_holds_nothi
         for _ in range(3000):
             mine.send("y")
         await asyncio.sleep(1)
-        assert channels[0]._core._deferred is None  # so many are not kept
+        assert channels[0]._core_._deferred is None  # so many are not kept
         mine.close()
         await asyncio.wait_for(ended.wait(), 5)
 

@@ -94,6 +94,18 @@ async def test_limits_written_into_the_codecs_modules_are_those_of_the_senders(s
 
 
 @scenario
+async def test_the_least_bitrate_of_a_codec_is_what_its_encoder_aims_at(scene, monkeypatch):
+    monkeypatch.setattr(vpx, "MIN_BITRATE", 4_000_000)
+    async with Call(scene, synthetic_track("video", PICTURES)) as call:
+        encoder = call.senders[0]._RTCRtpSender__encoder
+        await read(call.receiver.track, 5)
+        assert call.senders[0].estimate < 4_000_000 == encoder.target_bitrate
+        encoder.target_bitrate = 200_000
+        await read(call.receiver.track, 10)
+        assert encoder.target_bitrate == 200_000
+
+
+@scenario
 async def test_certificate_and_stream_are_set_on_a_connection_that_has_described_nothing(scene):
     certificate = RTCCertificate.generateCertificate()
     call = Call(scene, synthetic_track("audio"))

@@ -83,11 +83,11 @@ async def test_an_offerer_sends_and_plays_only_what_it_offered(scene, kind):
         for offered, answered in widening:  # refused, and nothing has changed
             said = list(honest)
             said[next(i for i, p in enumerate(pairs) if p[0] == offered)] = answered
-            state = a._session.engine.state
+            state = a._session_.engine.state
             with pytest.raises(Exception, match="was offered as") as caught:
                 await a.setRemoteDescription({"type": kind, "sdp": munged(text, said)})
             assert caught.value.name == "InvalidAccessError"
-            assert a._session.engine.state is state
+            assert a._session_.engine.state is state
         assert not shown
         assert [await packets(t) for t in a.getTransceivers()] == [(0, 0)] * len(pairs)
         await a.setRemoteDescription({"type": kind, "sdp": munged(text, honest)})

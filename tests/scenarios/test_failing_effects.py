@@ -17,7 +17,7 @@ class Broken(Exception):
 def breaking(monkeypatch, broken, connection):
     """Let each effect of one kind fail at one connection, and keep book of all that are carried out there."""
     done = {"failed": 0, "others": []}
-    mine = connection._session.executor
+    mine = connection._session_.executor
 
     def wrap(kind, real):
         def carry_out(self, effect):
@@ -73,13 +73,13 @@ async def test_the_description_is_applied_whole(scene, kind, side, monkeypatch):
         broken = getattr(pair, side)
         done = breaking(monkeypatch, kind, broken)
         plans = []
-        announce = broken._session.executor.announce
+        announce = broken._session_.executor.announce
 
         def record(plan):
             plans.append(plan)
             announce(plan)
 
-        monkeypatch.setattr(broken._session.executor, "announce", record)
+        monkeypatch.setattr(broken._session_.executor, "announce", record)
         await life(pair)
         # nothing was raised, nothing was left out, and each failure is reported by name
         assert pair.offerer.signalingState == pair.answerer.signalingState == "stable"
@@ -105,10 +105,10 @@ async def test_what_was_prepared_for_a_plan_that_cannot_be_committed_is_let_go(s
             raise fx.StalePlan
 
         with monkeypatch.context() as patch:
-            patch.setattr(connection._session.engine, "commit", refuse)
+            patch.setattr(connection._session_.engine, "commit", refuse)
             with pytest.raises(fx.StalePlan):
                 await connection.setLocalDescription()
         assert connection.signalingState == "stable"
         assert connection.sctp is None
-        assert not connection._session.executor.transports
+        assert not connection._session_.executor.transports
         await pair.connect()

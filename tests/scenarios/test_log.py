@@ -97,7 +97,7 @@ async def test_nothing_is_logged_while_the_level_is_off(virtual_network, caplog)
     async with PeerPair(network=virtual_network) as pair:
         pair.offerer.createDataChannel("x")
         await pair.connect()
-        agent = next(iter(pair.offerer._session.executor.transports.values())).agent
+        agent = next(iter(pair.offerer._session_.executor.transports.values())).agent
         assert agent.log._pairs == {}  # no bookkeeping either
     assert [r for r in caplog.records if r.name.startswith("rtcpeer")] == []
 

@@ -96,7 +96,7 @@ async def test_the_other_program_is_killed_and_started_again(virtual_network: Vi
     async with Bots(virtual_network) as bots:
         for _ in range(2):
             with bots.hosts["bob"].link.outage():  # no word gets out
-                bots.bob._controller._channel = memory_pair()[0]  # the path stays for its successor
+                bots.bob._controller_._channel = memory_pair()[0]  # the path stays for its successor
                 await bots.bob.close()
             await asyncio.sleep(1)
             bots.bob = bots.bot("bob", polite=False)

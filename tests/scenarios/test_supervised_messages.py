@@ -45,7 +45,7 @@ async def test_a_program_that_crashed_and_is_back_within_five_seconds(
         before = len(bots.received)
         assert before
         with bots.hosts["bob"].link.outage():
-            bots.bob._controller._channel = memory_pair()[0]  # the path stays for its successor
+            bots.bob._controller_._channel = memory_pair()[0]  # the path stays for its successor
             await bots.bob.close()
             await asyncio.sleep(2)
         assert bots.alice.state == "connected"

@@ -104,7 +104,7 @@ async def test_a_program_that_was_started_again_sends_the_same_track(virtual_net
         assert await reader.goes_on()
         successor: SupervisedPeer
         with bots.hosts["bob"].link.outage():
-            bots.bob._controller._channel = memory_pair()[0]  # the path stays for its successor
+            bots.bob._controller_._channel = memory_pair()[0]  # the path stays for its successor
             await bots.bob.close()
         successor = bots.bob = bots.bot("bob", polite=False)
         successor.addTrack(track)

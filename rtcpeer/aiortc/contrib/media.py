@@ -32,7 +32,7 @@ __all__ = [
 class MediaPlayer(_MediaPlayer):
     """rtcpeer's player; with ``decode=False`` what cannot be sent as it is has no track, as with aiortc's."""
 
-    _decodes_others: ClassVar[bool] = False
+    _decodes_others_: ClassVar[bool] = False
 
 
 class ForwardableRelayTrack(RelayStreamTrack):

@@ -108,7 +108,7 @@ async def test_which_async_listeners_are_not_done():
 
     emitter.on("x", listener)
     emitter.on("x", lambda value: called.append(-value))
-    (task,) = emitter.emit_and_tell("x", 5)
+    (task,) = emitter._emit_and_tell_("x", 5)
     assert (called, task.done()) == ([-5], False)
     gate.set()
     await task

@@ -298,7 +298,7 @@ async def test_a_forgotten_iterator_costs_nothing(thing):
     gc.collect()
     stream = thing.events("ping")
 
-    assert len(thing._streams) == 1
+    assert len(thing._streams_) == 1
     assert has_listeners(thing, "ping")
     await stream.aclose()
 

@@ -236,3 +236,21 @@ def test_what_the_other_end_takes_of_opus_is_not_exceeded():
     assert target("510000", max_bitrate=300_000) == 300_000
     assert target("1") == 6_000
     assert [target(text) for text in ("", "x", "-5", "1e4", "9" * 5000)] == [usual] * 5
+
+
+@pytest.mark.parametrize(
+    ("options", "target"),
+    [
+        ({"estimate": 200_000}, 200_000),
+        ({"estimate": 200_000, "min_bitrate": 600_000}, 600_000),
+        ({"estimate": 900_000, "min_bitrate": 600_000}, 900_000),
+        ({"estimate": 60_000, "min_bitrate": 50_000}, 60_000),
+        ({"estimate": 200_000, "min_bitrate": 600_000, "max_bitrate": 300_000}, 300_000),
+        ({"estimate": 200_000, "min_bitrate": 600_000, "bitrate_limit": 400_000}, 400_000),
+        ({"min_bitrate": 5_000_000}, 5_000_000),
+    ],
+)
+def test_an_encoder_aims_at_no_less_than_it_is_told(options, target):
+    encoder = StreamEncoder()
+    encoder.encode(request(picture(), **options))
+    assert encoder.target == target

@@ -215,9 +215,9 @@ async def test_hours_of_silence_are_written_in_steps_none_of_which_is_taken_for_
         await asyncio.sleep(0)
         audio.push_frame(piece(0))
         await asyncio.sleep(100)
-        run, steps = recorder._workers.run, []
+        run, steps = recorder._workers_.run, []
         monkeypatch.setattr(
-            type(recorder._workers), "run", lambda _, *step: (steps.append(step), run(*step))[1]
+            type(recorder._workers_), "run", lambda _, *step: (steps.append(step), run(*step))[1]
         )
         audio.push_frame(piece(1, at=100))
         await asyncio.sleep(1)
@@ -327,7 +327,7 @@ async def test_a_file_that_cannot_be_written(caplog):
 
 def test_a_coder_that_hangs_ends_the_recording_and_not_the_program(monkeypatch):
     gate = threading.Event()
-    monkeypatch.setattr(MediaRecorder, "_write", lambda self, batch: gate.wait(60))
+    monkeypatch.setattr(MediaRecorder, "_write_", lambda self, batch: gate.wait(60))
 
     async def main():
         loop = asyncio.get_running_loop()
@@ -340,7 +340,7 @@ def test_a_coder_that_hangs_ends_the_recording_and_not_the_program(monkeypatch):
         audio.push_frame(piece(0))
         await asyncio.sleep(1)
         # the file is not touched: a thread is still in it
-        monkeypatch.setattr(MediaRecorder, "_finish", lambda self, container: pytest.fail("touched"))
+        monkeypatch.setattr(MediaRecorder, "_finish_", lambda self, container: pytest.fail("touched"))
         with pytest.raises(OperationError, match="is not whole"):
             await recorder.stop()
         assert isinstance(recorder.error, CoderStuckError)

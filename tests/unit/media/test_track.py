@@ -352,7 +352,7 @@ async def test_a_remote_track_that_nobody_reads_asks_for_nothing(monkeypatch):
     track.set_control(control)
     assert not track.wants_frames()
     track.push_frame(picture())
-    assert not track._frames
+    assert not track._frames_
 
     reader = asyncio.ensure_future(track.recv())
     await asyncio.sleep(0)

@@ -271,7 +271,7 @@ async def test_an_unclosed_connection_warns_when_it_had_transports():
     pc.createDataChannel("x")
     await pc.setLocalDescription()
     await pc.gathered()
-    pc_session = pc._session
+    pc_session = pc._session_
     with pytest.warns(ResourceWarning, match="was not closed"):
         pc.__del__()
     await pc.close()

@@ -274,4 +274,4 @@ def test_type_checkers_know_the_same_events(overloads, target):
         for name in re.findall(r'"(\w+)"', types)
     }
 
-    assert named == target._known_types
+    assert named == target._known_types_

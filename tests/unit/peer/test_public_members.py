@@ -114,7 +114,5 @@ def test_what_is_ours_has_a_docstring() -> None:
 
 def test_a_remote_track_has_a_receiver_too() -> None:
     # `dropped` is for programs; the rest is what a receiver and those who forward the track call (`media.interfaces`)
-    receiver = (
-        "set_control control wants_frames push_frame on_flow on_audio_format add_tap origin watch unwatch"
-    )
+    receiver = "set_control set_id control wants_frames push_frame on_flow on_audio_format add_tap origin watch unwatch"
     assert public(RemoteTrack) - public(rtcpeer.MediaStreamTrack) == {"dropped", *receiver.split()}

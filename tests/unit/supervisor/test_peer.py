@@ -105,7 +105,7 @@ async def test_a_dead_path_is_replaced_by_a_restart() -> None:
 async def test_the_other_side_restarts_when_the_owner_does_not() -> None:
     async with Duo() as duo:
         await duo.connect()
-        duo.b._controller._policy = Idle()  # type: ignore[assignment]
+        duo.b._controller_._policy = Idle()  # type: ignore[assignment]
         start = now()
         duo.world.epoch += 1
         await asyncio.sleep(6)
@@ -226,12 +226,12 @@ async def test_the_other_process_begins_anew() -> None:
         # the process of b dies without a word; its successor takes its place on the path
         dead = duo.b.pc
         dead.world.pcs.clear()
-        for task in tuple(duo.b._controller._tasks):
+        for task in tuple(duo.b._controller_._tasks):
             task.cancel()
-        assert duo.b._controller._negotiator is not None
-        duo.b._controller._negotiator.stop()
-        assert duo.b._controller._stop_lag is not None
-        duo.b._controller._stop_lag()
+        assert duo.b._controller_._negotiator is not None
+        duo.b._controller_._negotiator.stop()
+        assert duo.b._controller_._stop_lag is not None
+        duo.b._controller_._stop_lag()
         await asyncio.sleep(3)
         dead.peer = None
         dead.close()
@@ -251,12 +251,12 @@ async def test_the_successor_of_the_other_process_answers_a_restart() -> None:
         await duo.connect()
         dead = duo.b.pc
         dead.world.pcs.clear()
-        for task in tuple(duo.b._controller._tasks):
+        for task in tuple(duo.b._controller_._tasks):
             task.cancel()
-        assert duo.b._controller._negotiator is not None
-        assert duo.b._controller._stop_lag is not None
-        duo.b._controller._negotiator.stop()
-        duo.b._controller._stop_lag()
+        assert duo.b._controller_._negotiator is not None
+        assert duo.b._controller_._stop_lag is not None
+        duo.b._controller_._negotiator.stop()
+        duo.b._controller_._stop_lag()
         dead.peer = None
         dead.close()
         duo.b = duo.peer("b", polite=False)
@@ -577,7 +577,7 @@ async def test_a_policy_that_fails_is_replaced() -> None:
 
     async with Duo() as duo:
         await duo.connect()
-        duo.b._controller._policy = Failing()  # type: ignore[assignment]
+        duo.b._controller_._policy = Failing()  # type: ignore[assignment]
         duo.world.epoch += 1
         await asyncio.sleep(20)
         assert duo.b.state == "connected"
@@ -589,7 +589,7 @@ async def test_a_policy_that_fails_is_replaced() -> None:
 async def test_a_connection_that_cannot_be_made_is_an_attempt_that_failed() -> None:
     async with Duo() as duo:
         await duo.connect()
-        make = duo.b._controller._make_connection
+        make = duo.b._controller_._make_connection
         failures = 2
 
         def flaky(configuration: Any) -> Any:
@@ -599,7 +599,7 @@ async def test_a_connection_that_cannot_be_made_is_an_attempt_that_failed() -> N
                 raise OSError("no sockets")
             return make(configuration)
 
-        duo.b._controller._make_connection = flaky
+        duo.b._controller_._make_connection = flaky
         duo.b.recreate()  # fails, and the old one is as good as before
         await asyncio.sleep(0.1)
         assert duo.states("b")[2:] == ["recreating:api", "connected:policy"]
@@ -867,7 +867,7 @@ async def test_media_that_cannot_be_decrypted_are_a_reason_to_begin_anew() -> No
 
         broken.getStats = statistics  # type: ignore[method-assign]
         broken.getTransceivers = lambda: [object()]  # type: ignore[attr-defined]
-        duo.b._controller._wake.set()
+        duo.b._controller_._wake.set()
         await asyncio.sleep(10)
         assert duo.states("b")[-2:] == ["recreating:media", "connected:recovered"]
         assert duo.a.generation == duo.b.generation == 2

@@ -173,12 +173,12 @@ async def test_a_plan_that_cannot_be_carried_out_leaves_nothing(pc, monkeypatch)
     monkeypatch.setattr(PeerTransport, "__init__", second_fails)
     pc.addTransceiver("audio")
     pc.addTransceiver("video")
-    before = pc._session.engine.state
+    before = pc._session_.engine.state
     with pytest.raises(OSError, match="no more"):
         await pc.setLocalDescription()
-    assert pc._session.engine.state.signaling == before.signaling
+    assert pc._session_.engine.state.signaling == before.signaling
     assert pc.localDescription is None
-    assert pc._session.executor.transports == {}
+    assert pc._session_.executor.transports == {}
     await turns()
     assert (pc.signalingState, pc.iceGatheringState, pc.connectionState) == ("stable", "new", "new")
     monkeypatch.undo()
@@ -196,7 +196,7 @@ async def test_a_transceiver_that_cannot_be_made_leaves_none(pc, monkeypatch):
     with pytest.raises(RuntimeError, match="no more"):
         pc.addTrack(synthetic_track("audio"))
     assert pc.getTransceivers() == []
-    assert pc._session.engine.state.transceivers == ()
+    assert pc._session_.engine.state.transceivers == ()
 
 
 async def test_a_part_that_fails_to_close_is_reported_and_the_others_close(monkeypatch):
@@ -205,7 +205,7 @@ async def test_a_part_that_fails_to_close_is_reported_and_the_others_close(monke
     pc = RTCPeerConnection()
     pc.createDataChannel("x")
     await pc.setLocalDescription()
-    link = next(iter(pc._session.executor.transports.values()))
+    link = next(iter(pc._session_.executor.transports.values()))
     agent = link.agent
 
     async def broken():
@@ -227,12 +227,12 @@ async def test_a_part_that_raises_while_closing_does_not_keep_the_others_open(mo
     transceiver = pc.addTransceiver("audio")
     pc.createDataChannel("x")
     await pc.setLocalDescription()
-    agent = next(iter(pc._session.executor.transports.values())).agent
+    agent = next(iter(pc._session_.executor.transports.values())).agent
 
     def broken():
         raise OSError("cannot")
 
-    monkeypatch.setattr(transceiver._core.sender_media, "stop", broken)
+    monkeypatch.setattr(transceiver._core_.sender_media, "stop", broken)
     await pc.close()
     assert pc.signalingState == pc.connectionState == "closed"
     assert agent.state == "closed"
@@ -274,13 +274,13 @@ async def test_a_description_waits_for_set_parameters(pc, side):
         other.addTransceiver("video")
         offer = await other.createOffer()
         applied = []
-        commit = pc._session.engine.commit
+        commit = pc._session_.engine.commit
 
         def record(plan):
             commit(plan)
             applied.append((plan.next.signaling.value, plan.next.transceivers[0].encodings[0].active))
 
-        pc._session.engine.commit = record
+        pc._session_.engine.commit = record
         call = pc.setLocalDescription() if side == "local" else pc.setRemoteDescription(offer)
 
         async def change():
@@ -292,7 +292,7 @@ async def test_a_description_waits_for_set_parameters(pc, side):
         described, changed = asyncio.ensure_future(call), asyncio.ensure_future(change())
         await asyncio.gather(described, changed)
         assert applied[:2] == [("stable", False), (f"have-{side}-offer", False)]
-        del pc._session.engine.commit
+        del pc._session_.engine.commit
 
 
 # --- what is shown and what is kept ---------------------------------------------------------------
@@ -307,7 +307,7 @@ async def test_the_repr_of_a_state_shows_no_text_and_no_password(pc):
         await pc.setRemoteDescription(other.localDescription)
         pc.restartIce()
         await pc.createOffer()
-        engine = pc._session.engine
+        engine = pc._session_.engine
         plan = engine.plan_local()
         passwords = {
             line.removeprefix("a=ice-pwd:")
