@@ -28,6 +28,9 @@ _OPEN_HEADER = Struct("!BBHLHH")
 
 # RFC 8832 section 5: 65535 is not used
 MAX_CHANNEL_ID = 65534
+# Ids of closed channels that are passed over while there are others. The other end knows a little later than we that an
+# id is free, much later where the answer to its reset is lost, and browsers drop a channel whose id they hold in use.
+RESTING_IDS_MAX = 64
 # RFC 8832 section 5.1 gives the numbers; the shares of channels follow them (RFC 8831 section 6.4)
 _PRIORITY_NUMBERS = {Priority.VERY_LOW: 128, Priority.LOW: 256, Priority.MEDIUM: 512, Priority.HIGH: 1024}
 
@@ -335,12 +338,26 @@ def read_open_untrusted(stream_id: int, data: bytes) -> ChannelParameters:
     )
 
 
-def free_id(taken: Container[int], role: DtlsRole, limit: int | None) -> int | None:
+def free_id(
+    taken: Container[int], role: DtlsRole, limit: int | None, resting: Container[int] = ()
+) -> int | None:
     """RFC 8832 section 6: the DTLS client takes even numbers, the server odd ones; None if none is left.
 
-    `limit` is how many streams the association has, once it is known.
+    `limit` is how many streams the association has, once it is known. Of `resting` ones it is the last resort.
     """
-    number = 1 if role is DtlsRole.SERVER else 0
-    while number in taken:
-        number += 2
-    return number if number < (limit or MAX_CHANNEL_ID + 1) and number <= MAX_CHANNEL_ID else None
+    last = min(limit or MAX_CHANNEL_ID + 1, MAX_CHANNEL_ID + 1) - 1
+    for passed in (resting, ()):
+        number = 1 if role is DtlsRole.SERVER else 0
+        while number in taken or number in passed:
+            number += 2
+        if number <= last:
+            return number
+    return None
+
+
+def rest_id(resting: dict[int, None], number: int) -> None:
+    """Note that an id became free just now."""
+    resting.pop(number, None)
+    resting[number] = None
+    if len(resting) > RESTING_IDS_MAX:
+        del resting[next(iter(resting))]

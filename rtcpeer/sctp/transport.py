@@ -35,6 +35,7 @@ from rtcpeer.sctp.channel import (
     DataChannel,
     free_id,
     read_open_untrusted,
+    rest_id,
     write_open,
 )
 from rtcpeer.sctp.schedule import Schedule
@@ -107,6 +108,8 @@ class DataTransport:
         self._role = DtlsRole.AUTO
         self._connected = False
         self._by_id: dict[int, DataChannel] = {}
+        # ids of channels that were closed last, the latest at the end
+        self._resting: dict[int, None] = {}
         # channels that wait for an id
         self._nameless: list[DataChannel] = []
         # those that the other end opened
@@ -262,7 +265,7 @@ class DataTransport:
         elif self._role is DtlsRole.AUTO:
             self._nameless.append(channel)
         else:
-            number = free_id(self._by_id, self._role, self.max_channels)
+            number = free_id(self._by_id, self._role, self.max_channels, self._resting)
             if number is None:
                 raise OperationError("no id is left for another data channel")
             self._register(channel, number)
@@ -287,7 +290,7 @@ class DataTransport:
         for channel in nameless:
             if channel.state is DataChannelState.CLOSED:
                 continue
-            number = free_id(self._by_id, self._role, self.max_channels)
+            number = free_id(self._by_id, self._role, self.max_channels, self._resting)
             if number is None:
                 channel.closed(RTCError("data-channel-failure", "no id is left for this data channel"))
             else:
@@ -544,6 +547,7 @@ class DataTransport:
         if channel.id is not None and self._by_id.get(channel.id) is channel:
             channel.keep_unacknowledged()
             del self._by_id[channel.id]
+            rest_id(self._resting, channel.id)
             if self._association is not None:
                 self._association.forget_stream(channel.id)
         channel.closed(error)
