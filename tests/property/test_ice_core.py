@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from rtcpeer.ice.candidates import new_credentials
 from rtcpeer.ice.events import StateChanged
 from rtcpeer.stun import message as stun
-from rtcpeer.turn.client import TurnClient
 from rtcpeer.values import CandidateType, IceRole, IceTransportState
+from tests.unit.turn.test_client import KEY, Server
 
 
 def _support() -> ModuleType:
@@ -228,26 +228,72 @@ def read(message: stun.StunMessage) -> None:
         message.plain_address(kind)
 
 
-@given(chunks=st.lists(st.binary(max_size=60), max_size=20), stream=st.booleans())
-@settings(max_examples=300)
-def test_a_turn_server_may_send_anything(chunks: list[bytes], stream: bool) -> None:
-    client = TurnClient(
-        username="u",
-        password="p",
-        send=lambda _: None,
-        receive_data=lambda _, __: None,
-        reliable=stream,
-        ipv6=True,
-        rto=0.5,
-        timeout=8,
-    )
+def bodies(answer: bytes) -> list[bytes]:
+    """The attributes of an answer, without those that authenticate it."""
+    found, at = [], 20
+    while at < len(answer) and (kind := int.from_bytes(answer[at : at + 2], "big")) != stun.MESSAGE_INTEGRITY:
+        end = at + 4 + (int.from_bytes(answer[at + 2 : at + 4], "big") + 3 & ~3)
+        if kind != stun.FINGERPRINT:
+            found.append(answer[at:end])
+        at = end
+    return found
+
+
+def mutate(answer: bytes, how: int, where: int, data: bytes) -> bytes:
+    """An answer of a TURN server as it should not be; but for the first two ways it is authentic all the same."""
+    if how == 0:
+        return answer[: where % len(answer)] + data
+    if how == 1:
+        changed = bytearray(answer)
+        changed[where % len(changed)] ^= 1 + where % 255
+        return bytes(changed)
+    kind, parts = int.from_bytes(answer[:2], "big"), bodies(answer)
+    if how == 2:
+        # another class, or another method
+        kind ^= (stun.ERROR, stun.SUCCESS, 1, 8)[where % 4]
+    elif how == 3 and parts:
+        del parts[where % len(parts)]
+    elif how == 4 and parts:
+        # the value of one attribute, whose length stays as it is or not
+        one = parts[where % len(parts)]
+        length = len(data) if where & 1 else int.from_bytes(one[2:4], "big")
+        value = (data + bytes(length))[:length]
+        parts[where % len(parts)] = stun.attribute(int.from_bytes(one[:2], "big"), value)
+    else:
+        parts.insert(where % (len(parts) + 1), stun.attribute(where & 0x3F, data))
+    return stun.encode(kind, answer[8:20], b"".join(parts), KEY)
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 5), st.integers(0, 10**6), st.binary(max_size=24), st.booleans()),
+        max_size=25,
+    ),
+    stream=st.booleans(),
+)
+@settings(max_examples=200, deadline=None)
+def test_a_turn_server_may_answer_anything(steps: list[tuple[int, int, bytes, bool]], stream: bool) -> None:
+    """Answers in the middle of what a client does: some as they should be, each before or after one that is not."""
+    server = Server(reliable=stream, ipv6=True)
+    client, peer = server.client, ("198.51.100.9", 9999)
     client.allocate(0)
-    for number, chunk in enumerate(chunks):
-        if stream:
-            client.feed_untrusted(number, chunk)
-        else:
-            client.receive_untrusted(number, chunk)
-        client.tick(number)
+    for number, (how, where, data, is_first) in enumerate(steps):
+        server.now = number * 0.3
+        if server._inbox:
+            genuine = server._inbox.pop(0)
+            wrong = mutate(genuine, how, where, data)
+            for one in (wrong, genuine) if is_first else (genuine, wrong):
+                # what damages the framing of a stream ends it; that is another test's
+                client.receive_untrusted(server.now, one)
+        (client.prepare if where & 1 else client.bind)(server.now, peer)
+        client.send_data(server.now, data, peer)
+        client.tick(server.now)
+        assert client.permitted_hosts <= {peer[0]}
+        assert client.relayed or client.phase != "allocated"
+    client.release(server.now)
+    server.run(60)
+    # whatever was believed, it ends
+    assert client.next_time() == float("inf")
 
 
 @given(transaction=st.binary(min_size=12, max_size=12), host=st.ip_addresses(), port=st.integers(0, 65535))
