@@ -13,15 +13,19 @@ _NTP_EPOCH = 2208988800
 FORGET = 0.01
 # A stream that disagrees with the others by more than this, in seconds, has a clock of its own.
 FOREIGN = 1.0
+# When so many reports in a row do, it is the first one that was wrong.
+FOREIGN_MAX = 8
 
 
 class RemoteClock:
     """How far the clock of the other end is behind ours, the quickest way included."""
 
-    __slots__ = ("offset",)
+    __slots__ = ("_foreign", "offset")
 
     def __init__(self) -> None:
         self.offset: float | None = None
+        # what reports said in a row that disagree with it
+        self._foreign: list[float] = []
 
     def note(self, sent_at: float, now: float) -> float:
         """A report says when it was sent, by the other clock, in seconds; gives the offset to use for it."""
@@ -35,7 +39,11 @@ class RemoteClock:
         elif seen < offset + FOREIGN:
             self.offset = offset + (seen - offset) * FORGET
         else:
-            return seen
+            self._foreign.append(seen)
+            if len(self._foreign) < FOREIGN_MAX:
+                return seen
+            self.offset = min(self._foreign)
+        self._foreign.clear()
         return self.offset
 
 

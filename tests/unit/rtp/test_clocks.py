@@ -66,3 +66,15 @@ def test_drift_is_followed():
         # theirs is slower by 50 us a second
         clock.note(ntp(second * (1 - 5e-5)), second * 90000, second + 0.02)
     assert remote.offset == pytest.approx(0.02 + 1000 * 5e-5, abs=0.01)
+
+
+def test_a_report_with_an_absurd_time_is_forgotten():
+    """Sound and picture that comes 0.2 s later are together again, not each by its own delay for ever."""
+    remote = RemoteClock()
+    sound, video = StreamClock(remote, 48000), StreamClock(remote, 90000)
+    sound.note((1 << 64) - 1, 0, 1000.0)
+    for second in range(20):
+        at = 1001.0 + second
+        sound.note(ntp(at - 0.01), 48000 * second, at)
+        video.note(ntp(at - 0.21), round(90000 * (second - 0.2)), at)
+    assert sound.timestamp_at(1020.0) / 48000 == pytest.approx(video.timestamp_at(1020.0) / 90000, abs=0.03)
