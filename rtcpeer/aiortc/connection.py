@@ -83,6 +83,9 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):
         self._closing_task_: asyncio.Task[None] | None = None
         # what listeners of "track" raised, of each setRemoteDescription under way
         self._refusals_: list[list[Exception]] = []
+        if settings is None:
+            # aiortc's programs find a closed channel's id in the next one
+            settings = PeerSettings(resting_channel_ids=0)
         w3c.RTCPeerConnection.__init__(self, configuration, settings=settings, **members)
         self._negotiation_ = Negotiation(self._session_)
         self._states_ = ShownStates(self._session_)

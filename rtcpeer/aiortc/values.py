@@ -55,7 +55,7 @@ def candidate(value: W3CCandidate) -> RTCIceCandidate:
 def capabilities(kind: str, *, sending: bool) -> RTCRtpCapabilities:
     """The codecs and extensions of a kind that can be sent or received.
 
-    Not H.264 in packetization mode 0, which aiortc has not: programs take all that are called "video/H264".
+    Of H.264 only what aiortc has: programs take all that are called "video/H264".
 
     Raises:
         ValueError: the kind is unknown.
@@ -67,10 +67,15 @@ def capabilities(kind: str, *, sending: bool) -> RTCRtpCapabilities:
         codecs=[
             RTCRtpCodecCapability(c.mimeType, c.clockRate, c.channels, _parameters(c.sdpFmtpLine))
             for c in found.codecs
-            if "packetization-mode=0" not in (c.sdpFmtpLine or "")
+            if c.mimeType != "video/H264" or _is_aiortcs_h264(_parameters(c.sdpFmtpLine))
         ],
         headerExtensions=[RTCRtpHeaderExtensionCapability(uri=e.uri) for e in found.headerExtensions],
     )
+
+
+def _is_aiortcs_h264(parameters: dict[str, int | str | None]) -> bool:
+    """Whether aiortc has H.264 with these parameters: baseline, in packetization mode 1."""
+    return parameters["packetization-mode"] == "1" and str(parameters["profile-level-id"]).startswith("42")
 
 
 def certificate(value: Any) -> Certificate:

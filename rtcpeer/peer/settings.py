@@ -23,6 +23,9 @@ class PeerSettings:
             announces more is dropped, and counted as `oversizedFrames` in `inbound-rtp`.
         max_message_size: the largest data-channel message that is accepted, in bytes.
         max_data_channels: how many data channels the other end may have open at a time; further ones are refused.
+        resting_channel_ids: how many ids of data channels that were closed last are passed over while there are others:
+            the other end knows a little later than we that an id is free, much later where packets are lost, and
+            browsers drop a channel whose id they hold in use.
     """
 
     ice: IceSettings = field(default_factory=IceSettings)
@@ -31,11 +34,12 @@ class PeerSettings:
     max_message_size: int = 262144
     max_picture_size: tuple[int, int] = (4096, 2304)
     max_data_channels: int = 1024
+    resting_channel_ids: int = 64
 
     def __post_init__(self) -> None:
         if not isinstance(self.ice, IceSettings):
             raise TypeError(f"PeerSettings: ice is an IceSettings, not {self.ice!r}")
-        for name in ("close_timeout", "max_message_size", "max_data_channels"):
+        for name in ("close_timeout", "max_message_size", "max_data_channels", "resting_channel_ids"):
             check_setting(f"PeerSettings: {name}", getattr(self, name))
         for side in self.max_picture_size:
             check_setting("PeerSettings: max_picture_size", side)

@@ -28,9 +28,6 @@ _OPEN_HEADER = Struct("!BBHLHH")
 
 # RFC 8832 section 5: 65535 is not used
 MAX_CHANNEL_ID = 65534
-# Ids of closed channels that are passed over while there are others. The other end knows a little later than we that an
-# id is free, much later where the answer to its reset is lost, and browsers drop a channel whose id they hold in use.
-RESTING_IDS_MAX = 64
 # RFC 8832 section 5.1 gives the numbers; the shares of channels follow them (RFC 8831 section 6.4)
 _PRIORITY_NUMBERS = {Priority.VERY_LOW: 128, Priority.LOW: 256, Priority.MEDIUM: 512, Priority.HIGH: 1024}
 
@@ -355,9 +352,9 @@ def free_id(
     return None
 
 
-def rest_id(resting: dict[int, None], number: int) -> None:
-    """Note that an id became free just now."""
+def rest_id(resting: dict[int, None], number: int, most: int) -> None:
+    """Note that an id became free just now; of those before, `most` in all are kept."""
     resting.pop(number, None)
     resting[number] = None
-    if len(resting) > RESTING_IDS_MAX:
+    if len(resting) > most:
         del resting[next(iter(resting))]

@@ -84,6 +84,7 @@ class DataTransport:
     Args:
         listener: told about the state and about channels that the other end opens.
         max_channels: how many channels of the other end may be open at a time; further ones are refused.
+        resting_ids: how many ids of channels that were closed last are passed over while there are others.
         name: for logs.
 
     Attributes:
@@ -93,7 +94,12 @@ class DataTransport:
     """
 
     def __init__(
-        self, listener: DataListener, *, max_channels: int = DEFAULT_MAX_CHANNELS, name: str = ""
+        self,
+        listener: DataListener,
+        *,
+        max_channels: int = DEFAULT_MAX_CHANNELS,
+        resting_ids: int = 0,
+        name: str = "",
     ) -> None:
         self.refused: int = 0
         self.flushes: int = 0
@@ -110,6 +116,7 @@ class DataTransport:
         self._by_id: dict[int, DataChannel] = {}
         # ids of channels that were closed last, the latest at the end
         self._resting: dict[int, None] = {}
+        self._resting_max = resting_ids
         # channels that wait for an id
         self._nameless: list[DataChannel] = []
         # those that the other end opened
@@ -547,7 +554,7 @@ class DataTransport:
         if channel.id is not None and self._by_id.get(channel.id) is channel:
             channel.keep_unacknowledged()
             del self._by_id[channel.id]
-            rest_id(self._resting, channel.id)
+            rest_id(self._resting, channel.id, self._resting_max)
             if self._association is not None:
                 self._association.forget_stream(channel.id)
         channel.closed(error)

@@ -619,3 +619,18 @@ async def test_remote_tracks_have_the_other_ends_ids(scene):
         assert [stream.getTrackById(track.id) for stream, track in zip(streams, seen, strict=True)] == seen
         for track in seen:
             await track.recv()
+
+
+@scenario
+async def test_a_new_channel_takes_the_id_of_one_that_was_closed(scene):
+    async with Programs(scene) as both:
+        channels = [both.client.createDataChannel(name) for name in ("first", "second")]
+        await both.exchange()
+        await both.connected()
+        await asyncio.gather(*(channel.opened() for channel in channels))
+        number = channels[0].id
+        closed = asyncio.Event()
+        channels[0].on("close", closed.set)
+        channels[0].close()
+        await closed.wait()
+        assert both.client.createDataChannel("third").id == number

@@ -9,7 +9,7 @@ import statistics
 import pytest
 from OpenSSL import SSL
 
-from rtcpeer.sctp import channel as channel_module
+from rtcpeer import PeerSettings
 from rtcpeer.testing import PeerPair, VirtualNetwork, run_virtual
 
 
@@ -81,7 +81,8 @@ def test_a_stream_over_a_lossy_path_arrives_whole(seed):
 async def names_of_channels(seed: int) -> list[str]:
     """Of channels that are opened, used and closed one after the other, with one id, over a path that reorders."""
     network = VirtualNetwork(seed=seed, delay=0.015)
-    async with PeerPair(network=network) as pair:
+    settings = PeerSettings(resting_channel_ids=0)  # other ends do not wait
+    async with PeerPair(network=network, settings=settings) as pair:
         heard: list[str] = []
 
         def listen(event):
@@ -105,6 +106,5 @@ async def names_of_channels(seed: int) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_an_id_that_is_used_again_while_the_answer_to_a_reset_is_late_is_a_new_channel(seed, monkeypatch):
-    monkeypatch.setattr(channel_module, "RESTING_IDS_MAX", 0)  # other ends do not wait
+def test_an_id_that_is_used_again_while_the_answer_to_a_reset_is_late_is_a_new_channel(seed):
     assert run_virtual(names_of_channels(seed)) == [str(number) for number in range(12)]

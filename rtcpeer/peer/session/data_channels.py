@@ -54,8 +54,13 @@ class DataChannelSet:
     def transport(self) -> DataTransport:
         """The SCTP transport that carries the channels; made when first needed."""
         if self._transport is None:
-            limit = self._session.settings.max_data_channels
-            self._transport = DataTransport(self, max_channels=limit, name=f"{self._session.name}/sctp")
+            settings = self._session.settings
+            self._transport = DataTransport(
+                self,
+                max_channels=settings.max_data_channels,
+                resting_ids=settings.resting_channel_ids,
+                name=f"{self._session.name}/sctp",
+            )
         return self._transport
 
     # --- told by the user -------------------------------------------------------------------------

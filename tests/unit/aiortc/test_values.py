@@ -35,6 +35,19 @@ def test_every_capability_names_a_codec(kind):
     assert found.headerExtensions
 
 
+@pytest.mark.parametrize("sending", [True, False])
+def test_h264_is_what_aiortc_has_of_it(sending):
+    ours, theirs = (
+        [dict(c.parameters) for c in found.codecs if c.mimeType == "video/H264"]
+        for found in (
+            values.capabilities("video", sending=sending),
+            aiortc.RTCRtpSender.getCapabilities("video"),
+        )
+    )
+    assert [c["packetization-mode"] for c in ours] == [c["packetization-mode"] for c in theirs]
+    assert [c["profile-level-id"] for c in ours] == [c["profile-level-id"] for c in theirs]
+
+
 @pytest.mark.parametrize(
     ("configuration", "seconds"),
     [

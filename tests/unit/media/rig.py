@@ -56,12 +56,13 @@ class End:
     channels: list[DataChannel] = field(default_factory=list)
     logs: list[ChannelLog] = field(default_factory=list)
     alternatives: tuple[Certificate, ...] = ()
+    resting_ids: int = 0
 
     def __post_init__(self) -> None:
         self.dtls = DtlsTransport(
             self.pipe, self.certificate, self, alternatives=self.alternatives, name=self.pipe.role.value
         )
-        self.data = DataTransport(self, name=self.pipe.role.value)
+        self.data = DataTransport(self, resting_ids=self.resting_ids, name=self.pipe.role.value)
 
     def on_dtls_state(self, state, error) -> None:
         self.states.append((state, error))
@@ -80,9 +81,14 @@ class End:
         await self.dtls.stop()
 
 
-def make_ends(first: Certificate | None = None, second: Certificate | None = None) -> tuple[End, End]:
-    a, b = pipe_pair()
-    return End(a, first or Certificate.generate()), End(b, second or Certificate.generate())
+def make_ends(
+    first: Certificate | None = None, second: Certificate | None = None, *, resting_ids: int = 0
+) -> tuple[End, End]:
+    certificates = first or Certificate.generate(), second or Certificate.generate()
+    a, b = (
+        End(pipe, one, resting_ids=resting_ids) for pipe, one in zip(pipe_pair(), certificates, strict=True)
+    )
+    return a, b
 
 
 def start(one: End, other: End, role: DtlsRole = DtlsRole.SERVER) -> None:

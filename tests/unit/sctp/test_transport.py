@@ -6,7 +6,6 @@ import itertools
 import pytest
 
 from rtcpeer.errors import InvalidStateError, OperationError
-from rtcpeer.sctp import channel as channel_module
 from rtcpeer.sctp.channel import ChannelParameters, read_open_untrusted, write_open
 from rtcpeer.sctp.packets import ChunkType, write_chunk
 from rtcpeer.sctp.transport import DataTransport
@@ -171,9 +170,8 @@ async def test_the_buffered_amount_stays_when_the_transport_stops():
     assert channel.buffered_amount == 5
 
 
-async def test_an_id_is_used_again_after_the_close(monkeypatch):
-    monkeypatch.setattr(channel_module, "RESTING_IDS_MAX", 2)
-    a, b = make_ends()
+async def test_an_id_is_used_again_after_the_close():
+    a, b = make_ends(resting_ids=2)
     await connect_data(a, b)
     for number in (1, 3, 5, 1, 3):  # after a rest: the other end knows later than we that an id is free
         channel, _, other, other_log = await channel_pair(a, b)
