@@ -29,7 +29,7 @@ requirements() {
     case $1 in
         oldest | newest)
             # the tools that the suites need, whose own needs pip finds out
-            grep -E '^(argcomplete|hypothesis|imageio-ffmpeg|livekit-protocol|PyJWT|python-socketio|pytest|pytest-asyncio|pytest-timeout|pytest-xdist|prometheus_client|redis)==' .ci/requirements.txt
+            grep -E '^(argcomplete|hypothesis|imageio-ffmpeg|jsonschema|livekit-protocol|numpy|PyJWT|python-socketio|pytest|pytest-asyncio|pytest-timeout|pytest-xdist|prometheus_client|redis)==' .ci/requirements.txt
             ;;
         *) cat .ci/requirements.txt ;;
     esac

@@ -77,7 +77,8 @@ def test_what_it_says_of_tests_that_leave_policies(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(textwrap.dedent(_TESTS))
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "400"}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-rEpf", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path],
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "pytest",
+         "-rEpf", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
