@@ -206,6 +206,27 @@ class TaskSet:
             logger.error("%s: a task failed: %s", self._name, task.get_name(), exc_info=exc)
 
 
+class Ending:
+    """The work of a `close()` that may be called several times: it is done even if who waits for it is cancelled.
+
+    Args:
+        name: of its task.
+    """
+
+    __slots__ = ("_name", "_task")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._task: asyncio.Task[None] | None = None
+
+    async def run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do the work, or wait for the one who is doing it. The work itself may call this as well."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(work(), name=self._name)
+        if asyncio.current_task() is not self._task:
+            await asyncio.shield(self._task)
+
+
 def _report(on_error: Callable[[Exception], object], task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and isinstance(error := task.exception(), Exception):
         on_error(error)

@@ -1,11 +1,11 @@
-"""Inboxes between a producer that never waits and readers that do, and sets of tasks."""
+"""Inboxes between a producer that never waits and readers that do, sets of tasks, ends that callers share."""
 
 import asyncio
 import time
 
 import pytest
 
-from rtcpeer.aio import Inbox, TaskSet, wall_time
+from rtcpeer.aio import Ending, Inbox, TaskSet, wall_time
 
 
 async def turn():
@@ -167,3 +167,23 @@ def test_tasks_of_a_loop_that_was_closed_are_left_where_they_are() -> None:
         await gone
 
     asyncio.run(wait())
+
+
+async def test_an_ending_is_done_once_at_a_time_even_if_who_waits_is_cancelled() -> None:
+    ending, done, gate = Ending("ending"), [], asyncio.Event()
+
+    async def work() -> None:
+        await ending.run(work)  # from inside it is no wait for itself
+        await gate.wait()
+        done.append("work")
+
+    first, second = (asyncio.create_task(ending.run(work)) for _ in range(2))
+    await turn()
+    first.cancel()
+    await turn()
+    gate.set()
+    await second
+    assert first.cancelled()
+    assert done == ["work"]
+    await ending.run(work)
+    assert done == ["work", "work"]

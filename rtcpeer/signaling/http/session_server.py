@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
+from rtcpeer.aio import Ending
 from rtcpeer.config.configuration import RTCIceServer, read_configuration
 from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.errors import RtcPeerError, SignalingRefused
@@ -101,7 +102,7 @@ class SessionServer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._listener: Listener | None = None
-        self._closing: asyncio.Task[None] | None = None
+        self._ending = Ending("rtcpeer sessions close")
 
     def __repr__(self) -> str:
         draining = ", draining" if self._draining else ""
@@ -173,12 +174,7 @@ class SessionServer:
     async def close(self) -> None:
         """End all sessions and stop listening. Idempotent, and done even if it is cancelled."""
         self._closed = self._draining = True
-        if self._closing is None or self._closing.done():
-            self._closing = asyncio.get_running_loop().create_task(
-                self._close(), name="rtcpeer sessions close"
-            )
-        if asyncio.current_task() is not self._closing:  # the listener's application asks for it as well
-            await asyncio.shield(self._closing)
+        await self._ending.run(self._close)  # which the listener's application asks for as well
 
     async def _close(self) -> None:
         if self._listener is not None:

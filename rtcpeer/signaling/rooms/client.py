@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 
+from rtcpeer.aio import Ending
 from rtcpeer.config.configuration import RTCIceServer
 from rtcpeer.config.readers import read_ice_servers
 from rtcpeer.errors import (
@@ -551,7 +552,7 @@ class RoomClient:
         self.name = name
         self.metadata = metadata
         self._session = session
-        self._closing: asyncio.Task[None] | None = None
+        self._ending = Ending("rtcpeer room client close")
         self._owns_session = session is None
         self._headers = headers
         self._rooms: set[Room] = set()
@@ -599,11 +600,7 @@ class RoomClient:
 
     async def close(self) -> None:
         """Leave all rooms. Idempotent, and done even if it is cancelled."""
-        if self._closing is None or self._closing.done():
-            self._closing = asyncio.get_running_loop().create_task(
-                self._leave_all(), name="rtcpeer room client close"
-            )
-        await asyncio.shield(self._closing)
+        await self._ending.run(self._leave_all)
 
     async def _leave_all(self) -> None:
         await asyncio.gather(*(room.close() for room in tuple(self._rooms)))

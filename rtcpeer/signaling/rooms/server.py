@@ -19,7 +19,7 @@ from typing import Any, Final, Self, TypeVar
 
 from aiohttp import WSMsgType, web
 
-from rtcpeer.aio import TaskSet
+from rtcpeer.aio import Ending, TaskSet
 from rtcpeer.config.configuration import RTCIceServer
 from rtcpeer.config.provider import IceServerProvider, ServersSubscription
 from rtcpeer.config.readers import IceServerGrant
@@ -159,7 +159,7 @@ class RoomServer:
         self._tasks = TaskSet("the room server")
         self._subscription: ServersSubscription | None = None
         self._listener: Listener | None = None
-        self._closing: asyncio.Task[None] | None = None
+        self._ending = Ending("rtcpeer rooms close")
         self._idle = asyncio.Event()
         self._started = self._draining = False
 
@@ -228,9 +228,7 @@ class RoomServer:
 
     async def close(self) -> None:
         """Close all sockets and leave the backend. Idempotent, and done even if it is cancelled."""
-        if self._closing is None or self._closing.done():
-            self._closing = asyncio.get_running_loop().create_task(self._close(), name="rtcpeer rooms close")
-        await asyncio.shield(self._closing)
+        await self._ending.run(self._close)
 
     async def _close(self) -> None:
         listener, self._listener = self._listener, None
