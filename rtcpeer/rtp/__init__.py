@@ -2,9 +2,9 @@
 
 In reading order: `packet`, `rtcp`, `parameters` (what negotiation decides; senders and receivers act on it), `session`
 (the packets of one transport) with `routing`, `send_state`, `srtp`, `libsrtp` and `decryption`; `outbound` and
-`inbound` (one stream each way), `jitter_buffer` (pictures) with `packet_requests` (NACK), `sound_buffer`, `playout`,
-`timeline`, `rendering` (freezes), `frame_rate`; `fec` and `red` (corrections), `audio_level`, `contributing_sources`;
-the package `congestion`.
+`inbound` (one stream each way), `jitter_buffer` (pictures) with `packet_requests` (NACK), `sound_buffer`, `given_up`
+(what a buffer no longer waits for), `playout`, `timeline`, `rendering` (freezes), `frame_rate`; `fec` and `red`
+(corrections), `audio_level`, `contributing_sources`; the package `congestion`.
 
 The parts of forwarding need no socket, clock or codec. In reading order: `relay_packet` (what is read of a packet,
 once for all its subscribers), `payloads` (where a key frame begins; the VP8 descriptor), `history` (packets kept for

@@ -224,7 +224,7 @@ class InboundStream:
     def take_decoded(
         self, frame: Frame, now: float, received_at: float, assembly: float | None = None
     ) -> None:
-        """A picture or a piece of sound came out of the decoder; the first packet of it came at `received_at`."""
+        """The decoder gave a picture or a piece of sound, whose first packet came at `received_at`; 0 for a loss."""
         if isinstance(frame, VideoFrame):
             self.width, self.height = frame.width, frame.height
             self.count_decoded(now)
@@ -237,6 +237,9 @@ class InboundStream:
             duration = frame.samples / (frame.sample_rate or 48000)
             self.level = audio_level(frame)
             self.samples += frame.samples
+            # webrtc-stats counts the delay of each sample; what was made up for a loss has none
+            if received_at:
+                self.processing_delay += max(0.0, now - received_at) * frame.samples
             self.samples_duration += duration
             self.energy += self.level * self.level * duration
 
@@ -294,6 +297,7 @@ class InboundStream:
             "jitterBufferTargetDelay": self.target_delay,
             "jitterBufferMinimumDelay": self.minimum_delay,
             "jitterBufferEmittedCount": self.emitted,
+            "totalProcessingDelay": self.processing_delay,
             "nackCount": self.nacks,
         }
         if kind == "video":
@@ -305,7 +309,6 @@ class InboundStream:
                 oversizedFrames=self.oversized_frames,
                 framesPerSecond=self.rate.at(now),
                 totalDecodeTime=self.decode_time,
-                totalProcessingDelay=self.processing_delay,
                 framesAssembledFromMultiplePackets=self.frames_assembled,
                 totalAssemblyTime=self.assembly_time,
                 fecPacketsReceived=self.fec_packets,

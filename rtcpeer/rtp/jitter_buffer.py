@@ -12,6 +12,7 @@ from itertools import islice
 from typing import ClassVar
 
 from rtcpeer.records import record
+from rtcpeer.rtp.given_up import GivenUp
 from rtcpeer.rtp.packet import RtpPacket
 
 # A gap ends after this, in seconds: retransmissions take some round trips.
@@ -83,7 +84,7 @@ class FrameBuffer:
     Attributes:
         lost: whether a gap was given up since this was last set to False: video needs a key frame then.
         skipped: whether a packet came before others that it follows, since this was last set to False.
-        discarded: packets that came too late or twice.
+        discarded: packets that came too late, or whose picture is torn; not those that came twice.
     """
 
     is_video: ClassVar[bool] = True
@@ -107,6 +108,7 @@ class FrameBuffer:
     _has_markers: bool = False
     # the number that the end of the last frame has, if nothing came for a while: it is missing too
     _cut: int = -1
+    _given_up: GivenUp = field(default_factory=GivenUp)
 
     def add(self, packet: RtpPacket, now: float) -> list[EncodedFrame]:
         """Take a packet; give the frames that are complete with it."""
@@ -123,7 +125,8 @@ class FrameBuffer:
         if self._next is None:
             self._next = self._scan = number
         if number < self._next or number in self._packets:
-            self.discarded += 1
+            if self._given_up.take(number):
+                self.discarded += 1
             return []
         self._packets[number] = _Waiting(packet, now)
         frames = self._complete()
@@ -205,6 +208,7 @@ class FrameBuffer:
         self._unwrapper.unwrap(packet.sequence_number)
         self._next = None
         self._gap_since = None
+        self._given_up = GivenUp()
         self._disordered = -1
         self.lost = True
 
@@ -282,10 +286,13 @@ class FrameBuffer:
                 start = number
                 break
         if start is None:
-            start = numbers[-1] + 1 if numbers else self._next
+            start = numbers[-1] + 1
+        assert self._next is not None
+        self._given_up.add(range(self._next, start), packets)
         for number in numbers:
-            if start is not None and number < start:
-                del packets[number]
-                self.discarded += 1
-        self._next = self._scan = start if start is not None else 0
+            if number >= start:
+                break
+            del packets[number]
+            self.discarded += 1
+        self._next = self._scan = start
         self._gap_since = now if packets and self._next not in packets else None

@@ -14,6 +14,7 @@ Pure: `now` is an argument.  Owns: the packets of one stream that are not due ye
 from __future__ import annotations
 
 from rtcpeer.records import record
+from rtcpeer.rtp.given_up import GivenUp
 from rtcpeer.rtp.jitter_buffer import JUMP, EncodedFrame, SequenceUnwrapper
 from rtcpeer.rtp.packet import RtpPacket
 
@@ -169,7 +170,7 @@ class SoundBuffer:
         target: how long the quickest packets are held, in seconds; None follows the jitter.
 
     Attributes:
-        discarded: packets that came too late or twice.
+        discarded: packets that came too late; not those that came twice.
     """
 
     is_video = False
@@ -181,6 +182,7 @@ class SoundBuffer:
         self._adaptive = DelayTarget()
         self._shift = DelayShift()
         self._held: dict[int, _Held] = {}
+        self._given_up = GivenUp()
         self._unwrapper = SequenceUnwrapper()
         # the number that leaves next; None before the first packet
         self._next: int | None = None
@@ -220,7 +222,8 @@ class SoundBuffer:
         if self._next is None:
             self._next = number
         if number < self._next or number in self._held:
-            self.discarded += 1
+            if self._given_up.take(number):
+                self.discarded += 1
             return []
         # the packets of one tone carry the time at which it began (RFC 4733 section 2.2.1)
         is_repeated = packet.timestamp == self._timestamp
@@ -251,6 +254,8 @@ class SoundBuffer:
             if one.at > limit and len(held) <= PACKETS_MAX:
                 break
             del held[number]
+            if number > self._next:
+                self._given_up.add(range(self._next, number))
             if not one.packet.payload:
                 # padding: it has a number, and no sound
                 self._left = self._left and (self._left[0], number)
@@ -278,6 +283,7 @@ class SoundBuffer:
     def clear(self) -> None:
         """Forget what is held; the next packet is the first."""
         self._held.clear()
+        self._given_up = GivenUp()
         self._next = self._left = None
 
     def _place(self, timestamp: int) -> float:

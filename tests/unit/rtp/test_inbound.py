@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from av import AudioFrame
 
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.inbound import CONFIGURATION_MAX, InboundStream
@@ -88,3 +89,14 @@ def test_the_delay_since_a_sender_report_survives_a_clock_that_is_set(passed: fl
     report = inbound.report(1_000_000.0 + passed)
     assert (report.lsr, report.dlsr) == (0x33445566, dlsr)
     assert bytes(report)
+
+
+def test_the_processing_of_sound_is_counted_for_each_sample_that_came() -> None:
+    """webrtc-stats totalProcessingDelay: from a sample's first packet to its decoding; a made up one has no packet."""
+    inbound = stream(1)
+    piece = AudioFrame(format="s16", layout="mono", samples=960)
+    piece.sample_rate = 48000
+    inbound.take_decoded(piece, 7.5, 7.25)
+    inbound.take_decoded(piece, 8.5, 0.0)
+
+    assert inbound.stats("audio", 9.0)["totalProcessingDelay"] == 0.25 * 960
