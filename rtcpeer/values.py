@@ -291,6 +291,14 @@ class Codec:
                 return value
         return None
 
+    @property
+    def repeated_payload_type(self) -> int | None:
+        """The payload type that a retransmission repeats (``apt``, RFC 4588 section 8.1), None where none is named."""
+        text = self.parameter("apt")
+        if text is None or not (text.isascii() and text.isdigit()) or len(text) > 3:
+            return None
+        return int(text)
+
 
 @record(frozen=True, slots=True)
 class HeaderExtension:

@@ -144,7 +144,8 @@ def _host_and_port(url: str, path: str) -> tuple[str, int | None]:
     digits = match[2]
     port = None
     if digits:
-        port = int(digits) if len(digits.lstrip("0")) <= 5 else 65536
+        digits = digits.lstrip("0")  # int() takes no more than 4,300
+        port = int(digits or "0") if len(digits) <= 5 else 65536
         if not 1 <= port <= 65535:  # 0 is in the grammar, but no server can be reached there
             _refuse(url, "the port is not in 1..65535")
     return _host(url, match[1]), port

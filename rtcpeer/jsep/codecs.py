@@ -246,17 +246,10 @@ def keys_of(codecs: Sequence[Codec]) -> dict[str, int]:
     by_number = {c.payload_type: c for c in codecs}
     result: dict[str, int] = {}
     for codec in codecs:
-        primary = by_number.get(_apt(codec)) if is_rtx(codec) else None
+        primary = by_number.get(codec.repeated_payload_type) if is_rtx(codec) else None
         if codec.payload_type is not None:
             result.setdefault(codec_key(codec, primary), codec.payload_type)
     return result
-
-
-def _apt(codec: Codec) -> int | None:
-    value = codec.parameter("apt")
-    return (
-        int(value) if value is not None and value.isascii() and value.isdigit() and len(value) < 4 else None
-    )
 
 
 def numbered(codecs: Sequence[Codec], numbers: PayloadTypes, section: dict[str, int]) -> tuple[Codec, ...]:
@@ -347,7 +340,7 @@ def _with_rtx(primary: list[Codec], offered: Sequence[Codec], wanted: bool) -> t
     by_apt: dict[int | None, Codec] = {}
     for codec in offered:
         if is_rtx(codec):
-            by_apt.setdefault(_apt(codec), codec)
+            by_apt.setdefault(codec.repeated_payload_type, codec)
     result: list[Codec] = []
     for codec in primary:
         result.append(codec)
@@ -434,7 +427,9 @@ def receivable(local: Sequence[Codec], remote: Sequence[Codec]) -> tuple[Codec, 
         if not is_rtx(c)
         and (identity(c) in theirs or (c.payload_type in unsaid and c.mime_type.lower() == "video/h264"))
     }
-    return tuple([c for c in local if c.payload_type in numbers or (is_rtx(c) and _apt(c) in numbers)])
+    return tuple(
+        [c for c in local if c.payload_type in numbers or (is_rtx(c) and c.repeated_payload_type in numbers)]
+    )
 
 
 def wrappers_left_out(local: Sequence[Codec], receivable: Sequence[Codec]) -> tuple[Codec, ...]:
@@ -449,4 +444,6 @@ def wrappers_left_out(local: Sequence[Codec], receivable: Sequence[Codec]) -> tu
         for c in local
         if c not in receivable and c.mime_type.rpartition("/")[2].lower() in names
     }
-    return tuple([c for c in local if c.payload_type in left or (is_rtx(c) and _apt(c) in left)])
+    return tuple(
+        [c for c in local if c.payload_type in left or (is_rtx(c) and c.repeated_payload_type in left)]
+    )

@@ -141,15 +141,13 @@ class PayloadFormat:
         return self.name in DECODED_AUDIO or self.name in choice.NAMES
 
 
-@cache
 def payload_format(codec: Codec) -> PayloadFormat:
-    """Read a codec of a media section."""
-    apt = codec.parameter("apt")
+    """Read a codec of a media section. Nothing of it is kept: the other end writes what stands in it."""
     return PayloadFormat(
         payload_type=codec.payload_type if codec.payload_type is not None else -1,
         name=codec.name.upper(),
         clock_rate=codec.clock_rate,
-        apt=int(apt) if apt is not None and apt.isdigit() else None,
+        apt=codec.repeated_payload_type,
         nack=any(f.type == "nack" and not f.parameter for f in codec.feedback),
         remb=any(f.type == "goog-remb" for f in codec.feedback),
         codec=codec,

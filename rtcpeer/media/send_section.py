@@ -109,8 +109,8 @@ class SendSection:
 
     def _make_stream(self, parameters: SendParameters, encoding: SendEncoding) -> SendStream | None:
         formats = self.formats
-        wanted = payload_format(encoding.codec) if encoding.codec is not None else None
-        form = next((f for f in formats if f.is_media and (wanted is None or f.codec == wanted.codec)), None)
+        wanted = encoding.codec
+        form = next((f for f in formats if f.is_media and (wanted is None or f.codec == wanted)), None)
         if form is None:
             form = next((f for f in formats if f.is_media), None)
         if form is None:

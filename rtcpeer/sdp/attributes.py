@@ -178,12 +178,13 @@ def _ssrc(section: SectionReader, value: str) -> None:
 
 def _ssrc_group(section: SectionReader, value: str) -> None:
     words = value.split()
-    if len(words) < 2 or not all(
-        w.isascii() and w.isdigit() and int(w[:11]) <= 0xFFFFFFFF for w in words[1:]
-    ):
+    if len(words) < 2:
         raise BadValue("malformed a=ssrc-group")
     section.spend("grouped source", len(words) - 1)
-    section.ssrc_groups.append(SsrcGroup(_upper(words[0]), tuple([int(w) for w in words[1:]])))
+    sources = [_number(word) for word in words[1:]]
+    if max(sources) > 0xFFFFFFFF:
+        raise BadValue("malformed a=ssrc-group")
+    section.ssrc_groups.append(SsrcGroup(_upper(words[0]), tuple(sources)))
 
 
 def _mid(section: SectionReader, value: str) -> None:

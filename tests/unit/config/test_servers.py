@@ -172,13 +172,17 @@ def test_a_valid_url_is_shown_whole() -> None:
     assert shown_url("turn:example.org:80?transport=tcp") == "turn:example.org:80?transport=tcp"
 
 
-@pytest.mark.parametrize(("port", "value"), [("0003478", 3478), ("00000000080", 80), ("065535", 65535)])
+@pytest.mark.parametrize(
+    ("port", "value"), [("0003478", 3478), ("00000000080", 80), ("065535", 65535), ("0" * 5000 + "9", 9)]
+)
 def test_a_port_may_have_leading_zeros(port: str, value: int) -> None:
     """URL Standard, "port state": digits are a number, however many."""
     assert parse_server_url(f"stun:h.example:{port}").port == value
 
 
-@pytest.mark.parametrize("port", ["00000", "065536", "000100000"])
+@pytest.mark.parametrize(
+    "port", ["00000", "065536", "000100000", "0" * 5000, "0" * 5000 + "65536", "9" * 5000]
+)
 def test_leading_zeros_make_no_port_of_a_wrong_number(port: str) -> None:
     with pytest.raises(RTCSyntaxError, match="the port is not in"):
         parse_server_url(f"stun:h.example:{port}")
