@@ -1,30 +1,35 @@
 """RTCP packets of aiortc under our names: the one place of `rtp` that knows aiortc.
 
+Compound packets are taken apart here, and requests for packets (NACK) written.
 `tests/architecture/test_upstream_names.py` names each of them and fails loudly when one is gone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from struct import Struct, unpack_from
 from struct import error as struct_error
-from struct import unpack_from
 
 from aiortc.rtp import (
+    RTCP_BYE,
+    RTCP_PSFB,
     RTCP_PSFB_APP,
     RTCP_PSFB_FIR,
     RTCP_PSFB_PLI,
+    RTCP_RR,
+    RTCP_RTPFB,
     RTCP_RTPFB_NACK,
+    RTCP_SR,
     clamp_packets_lost,
     pack_remb_fci,
     unpack_remb_fci,
 )
-from aiortc.rtp import AnyRtcpPacket as AnyRtcp
 from aiortc.rtp import RtcpByePacket as Bye
-from aiortc.rtp import RtcpPacket as _RtcpPacket
 from aiortc.rtp import RtcpPsfbPacket as PayloadFeedback
 from aiortc.rtp import RtcpReceiverInfo as ReceiverInfo
 from aiortc.rtp import RtcpRrPacket as ReceiverReport
 from aiortc.rtp import RtcpRtpfbPacket as TransportFeedback
-from aiortc.rtp import RtcpSdesPacket as SourceDescription
+from aiortc.rtp import RtcpSdesPacket as _SourceDescription
 from aiortc.rtp import RtcpSenderInfo as SenderInfo
 from aiortc.rtp import RtcpSourceInfo as _SourceInfo
 from aiortc.rtp import RtcpSrPacket as SenderReport
@@ -37,7 +42,6 @@ __all__ = [
     "ReceiverReport",
     "SenderInfo",
     "SenderReport",
-    "SourceDescription",
     "TransportFeedback",
     "clamp_packets_lost",
     "feedback_targets",
@@ -57,9 +61,48 @@ __all__ = [
 Feedback = SenderReport | ReceiverReport | PayloadFeedback | TransportFeedback
 
 
-def parse_rtcp_untrusted(data: bytes) -> list[AnyRtcp]:
-    """The packets of a compound packet; a malformed one raises ValueError, struct.error or IndexError."""
-    return _RtcpPacket.parse(data)
+_HEAD = Struct("!BBH")
+_REQUEST = Struct("!LL")
+_MISSING = Struct("!HH")
+_PARSERS: Mapping[int, Callable[[bytes, int], Feedback | Bye]] = {
+    RTCP_SR: SenderReport.parse,
+    RTCP_RR: ReceiverReport.parse,
+    RTCP_BYE: Bye.parse,
+    RTCP_RTPFB: TransportFeedback.parse,
+    RTCP_PSFB: PayloadFeedback.parse,
+}
+# Sizes of reports without their blocks, and of a block (RFC 3550 section 6.4).
+_REPORT_SIZES = {RTCP_SR: 24, RTCP_RR: 4}
+_BLOCK_SIZE = 24
+
+
+def parse_rtcp_untrusted(data: bytes) -> list[Feedback | Bye]:
+    """The packets of a compound packet that say something here.
+
+    Other types, source descriptions among them, are passed over (RFC 3550 section 6.1), and so is what profiles add to
+    reports (section 6.4.3).
+
+    Raises:
+        ValueError, struct.error, IndexError: one of them is malformed.
+    """
+    packets: list[Feedback | Bye] = []
+    at = 0
+    while at < len(data):
+        first, packet_type, words = _HEAD.unpack_from(data, at)
+        body = data[at + 4 : at + 4 + 4 * words]
+        at += 4 + 4 * words
+        if first >> 6 != 2 or len(data) < at:
+            raise ValueError("RTCP of another version, or cut off")
+        if first & 0x20:
+            padding = body[-1]
+            if not 0 < padding <= len(body):
+                raise ValueError("RTCP has a wrong padding")
+            body = body[:-padding]
+        parse, count = _PARSERS.get(packet_type), first & 0x1F
+        if parse is not None:
+            size = _REPORT_SIZES.get(packet_type)
+            packets.append(parse(body if size is None else body[: size + _BLOCK_SIZE * count], count))
+    return packets
 
 
 def feedback_targets(packet: PayloadFeedback | TransportFeedback) -> list[int]:
@@ -88,7 +131,8 @@ def is_keyframe_request(packet: Feedback) -> str | None:
 def lost_packets(packet: Feedback) -> list[int] | None:
     """The sequence numbers that a NACK asks for; None if it is no NACK."""
     if isinstance(packet, TransportFeedback) and packet.fmt == RTCP_RTPFB_NACK:
-        return packet.lost
+        # "modulo 65536" (RFC 4585 section 6.2.1), which aiortc leaves out
+        return [number & 0xFFFF for number in packet.lost]
     return None
 
 
@@ -115,7 +159,7 @@ def write_sender_report(
     data = bytes(SenderReport(ssrc=ssrc, sender_info=info))
     if cname:
         chunk = _SourceInfo(ssrc=ssrc, items=[(1, cname.encode()[:255])])
-        data += bytes(SourceDescription(chunks=[chunk]))
+        data += bytes(_SourceDescription(chunks=[chunk]))
     return data
 
 
@@ -125,8 +169,21 @@ def write_bye(ssrcs: list[int]) -> bytes:
 
 
 def write_nack(ssrc: int, media_ssrc: int, lost: list[int]) -> bytes:
-    """A NACK for these sequence numbers (in order), as bytes."""
-    return bytes(TransportFeedback(fmt=RTCP_RTPFB_NACK, ssrc=ssrc, media_ssrc=media_ssrc, lost=lost))
+    """A NACK for these sequence numbers, as bytes (RFC 4585 section 6.2.1).
+
+    Args:
+        lost: in order, where they begin anew too (aiortc cannot write those).
+    """
+    # a number, and which of the 16 behind it are missing too
+    pairs: list[tuple[int, int]] = []
+    for number in lost:
+        behind = number - pairs[-1][0] - 1 & 0xFFFF if pairs else 16
+        if behind < 16:
+            pairs[-1] = pairs[-1][0], pairs[-1][1] | 1 << behind
+        else:
+            pairs.append((number, 0))
+    head: bytes = _HEAD.pack(0x80 | RTCP_RTPFB_NACK, RTCP_RTPFB, 2 + len(pairs))
+    return head + _REQUEST.pack(ssrc, media_ssrc) + b"".join(_MISSING.pack(*pair) for pair in pairs)
 
 
 def write_pli(ssrc: int, media_ssrc: int) -> bytes:
