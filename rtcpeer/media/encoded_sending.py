@@ -27,6 +27,7 @@ from rtcpeer.media.send_section import SendSection
 from rtcpeer.media.send_stream import SendStream
 from rtcpeer.media.transforms import FrameTransform
 from rtcpeer.media.video import choice
+from rtcpeer.media.video.layering import LayeredPicture
 from rtcpeer.rtp.audio_level import SILENCE_DBOV
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class _Way(NamedTuple):
     turns: int
     width: int
     height: int
+    layered: LayeredPicture | None = None
 
 
 class EncodedSending:
@@ -209,6 +211,7 @@ class EncodedSending:
             mimeType=form.codec.mime_type,
             width=encoded.width or None,
             height=encoded.height or None,
+            temporalIndex=None if encoded.layered is None else encoded.layered.layer,
             timestamp=encoded.timestamp * 1_000_000 // form.clock_rate,
         )
         frame = RTCEncodedVideoFrame.make(
@@ -218,7 +221,7 @@ class EncodedSending:
             time=encoded.timestamp,
             time_base=Fraction(1, form.clock_rate),
         )
-        way = _Way(stream, form, 0, encoded.turns, encoded.width, encoded.height)
+        way = _Way(stream, form, 0, encoded.turns, encoded.width, encoded.height, encoded.layered)
         self._transform_frame(self._transform, frame, way)
 
     def send_sound(self, stream: SendStream, payload: bytes, time: int, now: float, level: int) -> None:
@@ -267,7 +270,9 @@ class EncodedSending:
                 self._force_keyframe(stream.packets.encoding.rid)
             return
         try:
-            packed = stream.cutter.pack(way.format, frame.data, frame.time, frame.time_base, is_key=is_key)
+            packed = stream.cutter.pack(
+                way.format, frame.data, frame.time, frame.time_base, is_key=is_key, layered=way.layered
+            )
         except (OperationError, ValueError) as exc:
             if ssrc not in self._held:
                 self._held.add(ssrc)

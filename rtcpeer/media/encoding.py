@@ -23,6 +23,7 @@ from rtcpeer.media.frames import blank
 from rtcpeer.media.orientation import Turner, quarter_turns
 from rtcpeer.media.sound import SoundEncoder
 from rtcpeer.media.video import choice
+from rtcpeer.media.video.layering import LayeredPicture
 from rtcpeer.media.video.pictures import PictureEncoder
 from rtcpeer.records import record
 
@@ -42,6 +43,7 @@ class EncodeRequest:
         shared: somebody else uses the same frame object now.
         disabled: the track is disabled: silence or black.
         scale_down_to: the most pixels of width and of height instead of ``scale_down_by``, whichever way it stands.
+        layers: temporal layers that are asked for, 1 to 3.
         tells_turns: the other end turns pictures itself when it is told; else they are sent upright.
     """
 
@@ -57,6 +59,7 @@ class EncodeRequest:
     bitrate_limit: int | None = None
     scale_down_to: tuple[int, int] | None = None
     min_bitrate: int | None = None
+    layers: int = 1
 
 
 @record(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class EncodedPayloads:
         target: the bitrate that the encoder aims at, if it has one.
         is_held: whether it would aim at more if the path bore more.
         scale: below 1.0 where the encoder has to make pictures smaller than they are asked for.
+        layered: the picture's place in temporal layers, if there are any.
     """
 
     payloads: list[bytes]
@@ -84,6 +88,7 @@ class EncodedPayloads:
     target: int | None = None
     is_held: bool = False
     scale: float = 1.0
+    layered: LayeredPicture | None = None
 
 
 class StreamEncoder:
@@ -94,6 +99,7 @@ class StreamEncoder:
         target: the bitrate that it aims at, if it has one.
         rate_limit: how many pictures a second the other end takes, of the size of the last one; None for any.
         implementation, is_hardware: libav's name of the encoder, for statistics.
+        layers: temporal layers that it makes.
         warning: something that was not right and is mended; for who reports it, and takes it away.
     """
 
@@ -103,6 +109,7 @@ class StreamEncoder:
         self.rate_limit: float | None = None
         self.implementation: str = "libav"
         self.is_hardware: bool = False
+        self.layers: int = 1
         self.warning: OperationError | None = None
         self._pictures: PictureEncoder | None = None
         self._sound: SoundEncoder | None = None
@@ -129,7 +136,7 @@ class StreamEncoder:
         started = time.perf_counter()
         frame = request.frame
         if isinstance(frame, Packet):
-            result = self._pack(request.format, frame)
+            result = self._pack(request.format, frame, request.layers)
         elif isinstance(frame, VideoFrame):
             result = self._encode_video(request, frame)
         elif isinstance(frame, AudioFrame):
@@ -141,12 +148,20 @@ class StreamEncoder:
         return replace(result, seconds=time.perf_counter() - started, target=self.target)
 
     def pack(
-        self, form: PayloadFormat, data: bytes, time: int, time_base: Fraction, *, is_key: bool
+        self,
+        form: PayloadFormat,
+        data: bytes,
+        time: int,
+        time_base: Fraction,
+        *,
+        is_key: bool,
+        layered: LayeredPicture | None = None,
     ) -> EncodedPayloads | None:
         """Cut a frame that is encoded already into payloads; None if there is nothing in it.
 
         Args:
             time: presentation time in ticks of `time_base`.
+            layered: the picture's place in temporal layers, if there are any.
         """
         rate = form.clock_rate
         if time_base.denominator != rate or time_base.numerator != 1:
@@ -157,16 +172,17 @@ class StreamEncoder:
             payloads, times = [data], (time,)
         else:
             encoder = self._pictures_of(form)
-            encoder.is_key, encoder.size = is_key, (0, 0)
+            encoder.is_key, encoder.size, encoder.layered = is_key, (0, 0), layered
             payloads = encoder.packetize(data)
         if not payloads or not data:
             return None
         return EncodedPayloads(payloads, time, self.epoch, is_key, 0, 0, times=times)
 
-    def _pictures_of(self, form: PayloadFormat) -> PictureEncoder:
-        key = (form.name, form.codec.fmtp)
+    def _pictures_of(self, form: PayloadFormat, layers: int = 1) -> PictureEncoder:
+        key = (form.name, form.codec.fmtp, layers)
         if self._pictures is None or key != self._key:
             self._pictures = choice.make_encoder(form.codec)
+            self._pictures.layers = layers
             if self._is_ours:
                 self._pictures.registered = None
             self._key = key
@@ -181,10 +197,10 @@ class StreamEncoder:
             self.epoch += 1
         return self._sound
 
-    def _pack(self, form: PayloadFormat, packet: Packet[Any]) -> EncodedPayloads | None:
+    def _pack(self, form: PayloadFormat, packet: Packet[Any], layers: int) -> EncodedPayloads | None:
         """A packet that is encoded already: only cut it."""
         is_sound = form.name in sound.FORMATS
-        encoder = self._sound_of(form) if is_sound else self._pictures_of(form)
+        encoder = self._sound_of(form) if is_sound else self._pictures_of(form, layers)
         payloads, timestamp = encoder.pack(packet)
         if not payloads:
             return None
@@ -192,7 +208,7 @@ class StreamEncoder:
         return EncodedPayloads(payloads, timestamp, self.epoch, bool(packet.is_keyframe), 0, 0, times=times)
 
     def _encode_video(self, request: EncodeRequest, frame: VideoFrame) -> EncodedPayloads | None:
-        encoder = self._pictures_of(request.format)
+        encoder = self._pictures_of(request.format, request.layers)
         turns = quarter_turns(frame)
         if turns and not request.tells_turns:
             frame, turns = self._turner.turn(frame, turns), 0
@@ -200,6 +216,7 @@ class StreamEncoder:
         self._set_bitrate(encoder, request)
         payloads, timestamp = encoder.encode(picture, request.force_keyframe)
         self.rate_limit, self.implementation = encoder.rate_limit, encoder.implementation
+        self.layers = encoder.layers_in_use
         self.is_hardware = encoder.registered is not None and encoder.registered.is_hardware
         if encoder.warning is not None:
             self.warning, encoder.warning = encoder.warning, None
@@ -214,6 +231,7 @@ class StreamEncoder:
             turns,
             is_held=self._is_held(encoder, request),
             scale=encoder.scale,
+            layered=encoder.layered,
         )
 
     def _set_bitrate(self, encoder: PictureEncoder, request: EncodeRequest) -> None:

@@ -17,6 +17,7 @@ from rtcpeer.media.pacing import SoundPacer
 from rtcpeer.media.quality_limitation import QualityLimitation
 from rtcpeer.media.sound import PIECE_SECONDS
 from rtcpeer.media.source import TrackSource
+from rtcpeer.media.video.layering import layers_of
 from rtcpeer.media.video.pictures import FRAMERATE
 from rtcpeer.records import record
 from rtcpeer.rtp.fec import Protection
@@ -187,6 +188,7 @@ class SendStream:
             encoding.bitrate_limit,
             encoding.min_bitrate,
             encoding.max_framerate,
+            layers_of(encoding.scalability_mode),
             bool(self.packets.template.turned),
             self.bitrate_class,
         )
@@ -245,6 +247,8 @@ class SendStream:
                 firCount=self.packets.firs,
                 encoderImplementation=encoder.implementation,
                 powerEfficientEncoder=encoder.is_hardware,
+                # what is made, which may be less than what was asked for (webrtc-svc section 4.2.1)
+                scalabilityMode=f"L1T{encoder.layers}",
                 **self.limitation.stats(now),
             )
             if self.width:

@@ -34,6 +34,7 @@ from rtcpeer.media.sender_forwarding import SenderForwarding
 from rtcpeer.media.source import Track, TrackSource, TrackSubscription
 from rtcpeer.media.source_statistics import SourceNumbers
 from rtcpeer.media.transforms import FrameTransform
+from rtcpeer.media.video.layering import layers_of
 from rtcpeer.media.video.pictures import BITRATE_DEFAULT
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.audio_level import SILENCE_DBOV, level_to_dbov
@@ -49,6 +50,7 @@ FORWARDED = "forwarded"
 _OF_AN_ENCODER = (
     "hugeFramesSent",
     "powerEfficientEncoder",
+    "scalabilityMode",
     "qualityLimitationReason",
     "qualityLimitationDurations",
     "qualityLimitationResolutionChanges",
@@ -486,6 +488,7 @@ class MediaSender:
             tells_turns=bool(stream.packets.template.turned),
             bitrate_limit=encoding.bitrate_limit,
             min_bitrate=encoding.min_bitrate,
+            layers=layers_of(encoding.scalability_mode),
         )
         found = group.encode(number, request, now, member=stream.token, max_framerate=encoding.max_framerate)
         if found is None or found.job is None:

@@ -98,6 +98,9 @@ class RTCRtpEncodingParameters:
         scaleResolutionDownTo: the most pixels instead (webrtc-extensions): pictures are never made larger and keep
             their shape. For all active encodings or for none; then `scaleResolutionDownBy` counts for nothing.
         codec: which of the negotiated codecs to use; None for the first.
+        scalabilityMode: "L1T2" or "L1T3" for temporal layers, which a relay can take away from receivers whose path is
+            small (webrtc-svc). VP8 and VP9 are made with them; other codecs and spatial layers are not, whatever is
+            asked for: `scalabilityMode` of `outbound-rtp` statistics says what is made.
     """
 
     rid: str | None = None

@@ -61,6 +61,30 @@ async def test_video_goes_both_ways(mime_type: str) -> None:
     track.stop()
 
 
+@pytest.mark.parametrize("mime_type", ["video/VP8", "video/VP9"])
+async def test_temporal_layers_are_shown(mime_type: str) -> None:
+    track = synthetic_track("video", PICTURE)
+    async with calling() as call:
+        transceiver = call.pc.addTransceiver(
+            track, direction="sendonly", sendEncodings=[{"scalabilityMode": "L1T3"}]
+        )
+        transceiver.setCodecPreferences(codecs(mime_type, "video/rtx"))
+        await call.up()
+        await call.page.wait_for("videos[0]?.getVideoPlaybackQuality().totalVideoFrames > 60")
+
+        assert (await call.page.evaluate("pixels(0)"))["mean"] > 40
+        (there,) = await call.page.evaluate(
+            "pc.getStats().then(r => [...r.values()].filter(s => s.type === 'inbound-rtp'))"
+        )
+        (here,) = (await call.pc.getStats()).of_type("outbound-rtp")
+        assert here["scalabilityMode"] == "L1T3"
+        # nothing that it could not decode, and nothing that it asked for again
+        assert there["framesDropped"] <= 5
+        assert here["keyFramesEncoded"] - here["pliCount"] <= 1
+        assert there["framesDecoded"] >= there["framesReceived"] - 5
+    track.stop()
+
+
 @pytest.mark.parametrize("offerer", ["we", "page"])
 async def test_h264_in_packetization_mode_0_alone(monkeypatch: pytest.MonkeyPatch, offerer: str) -> None:
     """Each packet is a single NAL unit, both ways (RFC 6184 section 6.2)."""

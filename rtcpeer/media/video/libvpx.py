@@ -22,6 +22,7 @@ from av.packet import Packet
 from av.video.frame import PictureType
 
 from rtcpeer.errors import OperationError
+from rtcpeer.media.video.layering import PATTERNS, SHARES, Buffer, LayeredPicture, LayerSequence, Step
 
 # VPX_ENCODER_ABI_VERSION of the releases whose records were compared
 _VERSIONS = (39, 37, 36, 34, 30, 25, 24, 23)
@@ -30,6 +31,12 @@ _I420 = 0x102
 _CBR = 1
 _REALTIME = 1
 _FORCE_KEY, _IS_KEY = 1, 1
+# Flags of vp8cx.h: what a picture does not refer to, what it does not renew, and that it leaves the probabilities of
+# symbols as they are, which whoever misses it would not have.
+_NOT_USED = {Buffer.LAST: 1 << 16, Buffer.GOLDEN: 1 << 17}
+_NOT_RENEWED = {Buffer.LAST: 1 << 18, Buffer.GOLDEN: 1 << 22}
+_NO_ALTERNATE, _NO_ENTROPY = 1 << 21 | 1 << 23, 1 << 20
+_ERROR_RESILIENT = 1
 _FRAME_PACKET = 0
 # More than any version's records take, in bytes.
 _SPARE = 8192
@@ -43,6 +50,9 @@ _KEY_MAX = 900
 # Control ids of vp8cx.h
 CPU_USED, NOISE_SENSITIVITY, STATIC_THRESHOLD, TOKEN_PARTITIONS = 13, 15, 17, 18
 MAX_INTRA, AQ_MODE, ROW_MT = 26, 36, 55
+_VP8_LAYER, _VP9_SVC, _VP9_LAYER = 30, 39, 42
+# The layers are as the flags say.
+_BY_FLAGS = 1
 
 
 class _Buffer(ctypes.Structure):
@@ -68,8 +78,24 @@ class _Configuration(ctypes.Structure):
         *[(name, c_uint) for name in ("undershoot", "overshoot", "buffer", "buffer_first", "buffer_aim")],
         *[(name, c_uint) for name in ("bias", "section_min", "section_max", "complexity")],
         *[(name, c_uint) for name in ("key_mode", "key_distance_min", "key_distance_max")],
+        ("spatial_layers", c_uint),
+        ("spatial_alternate", c_int * 5),
+        ("spatial_bitrates", c_uint * 5),
+        ("temporal_layers", c_uint),
+        ("temporal_bitrates", c_uint * 5),
+        ("temporal_dividers", c_uint * 5),
+        ("temporal_period", c_uint),
+        ("temporal_pattern", c_uint * 16),
+        ("layer_bitrates", c_uint * 12),
+        ("temporal_mode", c_int),
         ("rest", ctypes.c_char * _SPARE),
     ]
+
+
+class _Layer(ctypes.Structure):
+    """vpx_svc_layer_id_t; newer versions have the temporal layers of all spatial ones."""
+
+    _fields_: ClassVar = [("spatial", c_int), ("temporal", c_int), ("temporal_of", c_int * 5)]
 
 
 class _Image(ctypes.Structure):
@@ -128,10 +154,18 @@ class LibvpxEncoder:
 
     Attributes:
         width, height, pix_fmt: of the pictures.
+        layers: how many temporal layers there are.
+        layered: the place in them of the picture encoded last; None if there is one layer.
     """
 
     def __init__(
-        self, library: ctypes.CDLL, context: Any, configuration: _Configuration, duration: int
+        self,
+        library: ctypes.CDLL,
+        context: Any,
+        configuration: _Configuration,
+        duration: int,
+        *,
+        is_vp9: bool = False,
     ) -> None:
         self.width: int = configuration.width
         self.height: int = configuration.height
@@ -140,6 +174,10 @@ class LibvpxEncoder:
         self._context = context
         self._configuration = configuration
         self._duration = duration
+        self.layers: int = configuration.temporal_layers
+        self.layered: LayeredPicture | None = None
+        self._sequence = LayerSequence(self.layers) if self.layers > 1 else None
+        self._is_vp9 = is_vp9
         self._image = _Image()
         library.vpx_img_wrap(byref(self._image), _I420, self.width, self.height, 1, byref(self._image))
         destroy = weakref.finalize(self, library.vpx_codec_destroy, context)
@@ -155,6 +193,7 @@ class LibvpxEncoder:
         kilobits = max(1, round(value / 1000))
         if kilobits != self._configuration.bitrate:
             self._configuration.bitrate = kilobits
+            _share(self._configuration)
             self._check(self._library.vpx_codec_enc_config_set(self._context, byref(self._configuration)))
 
     def encode(self, picture: VideoFrame) -> list[Packet[Any]]:
@@ -166,7 +205,10 @@ class LibvpxEncoder:
         image, library, context = self._image, self._library, self._context
         for index, plane in enumerate(picture.planes):
             image.planes[index], image.strides[index] = plane.buffer_ptr, plane.line_size
-        flags = _FORCE_KEY if picture.pict_type == PictureType.I else 0
+        is_forced = picture.pict_type == PictureType.I
+        flags = _FORCE_KEY if is_forced else 0
+        if self._sequence is not None:
+            flags |= self._begin_layered(self._sequence.next(is_forced=is_forced))
         self._check(
             library.vpx_codec_encode(context, byref(image), picture.pts, self._duration, flags, _REALTIME)
         )
@@ -179,7 +221,23 @@ class LibvpxEncoder:
                 packet.pts = picture.pts
                 packet.is_keyframe = bool(made.flags & _IS_KEY)
                 packets.append(packet)
+        if self._sequence is not None and packets:
+            self.layered = self._sequence.note(is_key=any(packet.is_keyframe for packet in packets))
         return packets
+
+    def _begin_layered(self, step: Step) -> int:
+        """Tell the rate control the layer of the next picture; gives the flags to encode it with."""
+        if self._is_vp9:
+            layer = _Layer(0, step.layer, (step.layer,))
+            self._check(self._library.vpx_codec_control_(self._context, _VP9_LAYER, byref(layer)))
+        else:
+            self._check(self._library.vpx_codec_control_(self._context, _VP8_LAYER, c_int(step.layer)))
+        used = {buffer for buffer, _age in step.uses}
+        flags = _NO_ALTERNATE | (_NO_ENTROPY if step.layer else 0)
+        for buffer in Buffer:
+            flags |= 0 if buffer in used else _NOT_USED[buffer]
+            flags |= 0 if buffer is step.renews else _NOT_RENEWED[buffer]
+        return flags
 
     @staticmethod
     def _check(code: int) -> None:
@@ -198,6 +256,7 @@ def open_encoder(
     time_base: fractions.Fraction,
     duration: int,
     controls: Mapping[int, int],
+    layers: int = 1,
 ) -> LibvpxEncoder | None:
     """Open an encoder for conversation: no delay, constant bitrate.
 
@@ -209,6 +268,7 @@ def open_encoder(
         key_distance: after so many pictures there is a key frame.
         duration: of a picture, in units of `time_base`.
         controls: values by the ids above.
+        layers: temporal layers, up to 3.
 
     Returns:
         None where libvpx cannot be called from here, or refuses.
@@ -231,6 +291,8 @@ def open_encoder(
     configuration.buffer, configuration.buffer_first = _BUFFER, _BUFFER_FIRST
     configuration.buffer_aim = _BUFFER_AIM
     configuration.key_distance_max = key_distance
+    if layers > 1:
+        _divide(configuration, layers)
     context = ctypes.create_string_buffer(_SPARE)
     code = _ABI_MISMATCH
     for version in _VERSIONS:
@@ -239,8 +301,33 @@ def open_encoder(
             break
     if code:
         return None
-    encoder = LibvpxEncoder(library, context, configuration, duration)
+    is_vp9 = interface == "vp9"
+    encoder = LibvpxEncoder(library, context, configuration, duration, is_vp9=is_vp9)
+    if layers > 1 and is_vp9 and library.vpx_codec_control_(context, _VP9_SVC, c_int(1)):
+        return None
     for name, value in {**controls, MAX_INTRA: _KEY_MAX}.items():
         # one that this version does not know makes no difference to what is sent
         library.vpx_codec_control_(context, name, c_int(value))
     return encoder
+
+
+def _divide(configuration: _Configuration, layers: int) -> None:
+    """Have temporal layers."""
+    # what follows a picture that was left out must not depend on its vectors either
+    configuration.error_resilient = _ERROR_RESILIENT
+    pattern = [step.layer for step in PATTERNS[layers]]
+    configuration.temporal_layers, configuration.temporal_mode = layers, _BY_FLAGS
+    configuration.temporal_period = len(pattern)
+    for place, layer in enumerate(pattern):
+        configuration.temporal_pattern[place] = layer
+    for layer in range(layers):
+        shown = sum(1 for other in pattern if other <= layer)
+        configuration.temporal_dividers[layer] = len(pattern) // shown
+    _share(configuration)
+
+
+def _share(configuration: _Configuration) -> None:
+    """Give each layer its part of the bitrate, if there are layers."""
+    for layer, share in enumerate(SHARES.get(configuration.temporal_layers, ())):
+        part = max(1, round(share * configuration.bitrate))
+        configuration.temporal_bitrates[layer] = configuration.layer_bitrates[layer] = part

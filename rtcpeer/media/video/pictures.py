@@ -23,6 +23,7 @@ from av.video.frame import PictureType
 from rtcpeer.errors import OperationError
 from rtcpeer.media import aiortc_adapter
 from rtcpeer.media.scheduling import ordinary_scheduling
+from rtcpeer.media.video.layering import LayeredPicture
 from rtcpeer.media.video.libvpx import LibvpxEncoder
 from rtcpeer.media.video.registered import RegisteredEncoder
 
@@ -84,6 +85,8 @@ class PictureEncoder(ABC):
         is_key: whether the picture encoded last can be decoded by itself.
         size: its width and height, as encoded; (0, 0) when they are not known.
         scale: below 1.0 where it had to be made smaller, for the codec or for what the other end takes.
+        layers: how many temporal layers are asked for, 1 to 3; it is set before the first picture.
+        layered: the place in them of the picture encoded last, where its encoder has them.
         registered: the program's own choice of an encoder, as long as it works.
         warning: why it is not used any more; for who reports it, and takes it away.
     """
@@ -98,6 +101,8 @@ class PictureEncoder(ABC):
         self.is_key: bool = False
         self.size: tuple[int, int] = (0, 0)
         self.scale: float = 1.0
+        self.layers: int = 1
+        self.layered: LayeredPicture | None = None
         self.registered: RegisteredEncoder | None = None
         self.warning: OperationError | None = None
         # pictures that the registered encoder has taken since it gave something
@@ -150,6 +155,11 @@ class PictureEncoder(ABC):
     def implementation(self) -> str:
         """Libav's name of the encoder in use."""
         return self.coder if self.registered is None else self.registered.name
+
+    @property
+    def layers_in_use(self) -> int:
+        """How many temporal layers the encoder in use makes."""
+        return self._codec.layers if isinstance(self._codec, LibvpxEncoder) else 1
 
     @property
     def bitrate_limit(self) -> int:
@@ -210,6 +220,7 @@ class PictureEncoder(ABC):
         data = b"".join([bytes(packet) for packet in packets])
         self.is_key = any(packet.is_keyframe for packet in packets)
         self.size = (picture.width, picture.height)
+        self.layered = codec.layered if isinstance(codec, LibvpxEncoder) else None
         if data:
             self._swallowed = 0
             return self.packetize(data)
@@ -242,7 +253,7 @@ class PictureEncoder(ABC):
     def pack(self, packet: Packet[Any]) -> tuple[list[bytes], int]:
         """Cut a picture that is encoded already: its payloads and its time in ticks."""
         self.is_key = bool(packet.is_keyframe)
-        self.size = (0, 0)
+        self.size, self.layered = (0, 0), None
         return self.packetize(bytes(packet)), ticks(packet.pts, packet.time_base)
 
     def _fit(self, frame: VideoFrame) -> VideoFrame:

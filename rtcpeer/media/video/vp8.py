@@ -11,6 +11,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from rtcpeer.media import aiortc_adapter
 from rtcpeer.media.video import libvpx
+from rtcpeer.media.video.layering import LayeredPicture
 from rtcpeer.media.video.pictures import (
     FRAMERATE,
     KEYFRAME_DISTANCE,
@@ -21,9 +22,9 @@ from rtcpeer.media.video.pictures import (
 
 # Payloads with the descriptor; above it stand at most 96 bytes of RTP, SRTP, UDP and IPv6.
 _PAYLOAD_MAX = 1300
-# The payload descriptor (section 4.2): X, S; I; a picture id of 15 bits (M)
-_EXTENDED, _STARTS, _HAS_PICTURE_ID, _LONG_ID = 0x80, 0x10, 0x80, 0x8000
-_DESCRIPTOR_SIZE = 4
+# The payload descriptor (section 4.2): X, N, S; I, L, T; a picture id of 15 bits (M); Y beside the temporal layer
+_EXTENDED, _DISCARDABLE, _STARTS, _LONG_ID = 0x80, 0x20, 0x10, 0x8000
+_HAS_PICTURE_ID, _HAS_BASE, _HAS_LAYER, _SYNC = 0x80, 0x40, 0x20, 0x20
 _START_CODE = b"\x9d\x01\x2a"
 _QUANTIZER = 2, 56
 # Libvpx's presets for conversation: the faster the lower.
@@ -37,20 +38,26 @@ def picture_size(data: bytes) -> tuple[int, int] | None:
     return int.from_bytes(data[6:8], "little") & 0x3FFF, int.from_bytes(data[8:10], "little") & 0x3FFF
 
 
-def packetize(data: bytes, picture_id: int) -> list[bytes]:
+def packetize(data: bytes, picture_id: int, layered: LayeredPicture | None = None) -> list[bytes]:
     """The payloads of one encoded picture.
 
     Args:
         data: the picture.
         picture_id: counts pictures, 15 bits.
+        layered: its place in temporal layers, if there are any.
     """
-    number = (picture_id & 0x7FFF | _LONG_ID).to_bytes(2, "big")
-    room = _PAYLOAD_MAX - _DESCRIPTOR_SIZE
-    head = bytes((_EXTENDED | _STARTS, _HAS_PICTURE_ID)) + number
+    octet, fields = _EXTENDED, _HAS_PICTURE_ID
+    tail = (picture_id & 0x7FFF | _LONG_ID).to_bytes(2, "big")
+    if layered is not None:
+        octet |= _DISCARDABLE if layered.is_discardable else 0
+        fields |= _HAS_BASE | _HAS_LAYER
+        tail += bytes((layered.base, layered.layer << 6 | (_SYNC if layered.is_sync else 0)))
+    room = _PAYLOAD_MAX - 2 - len(tail)
+    head = bytes((octet | _STARTS, fields)) + tail
     result = []
     for at in range(0, len(data), room):
         result.append(head + data[at : at + room])
-        head = bytes((_EXTENDED, _HAS_PICTURE_ID)) + number
+        head = bytes((octet, fields)) + tail
     return result
 
 
@@ -107,6 +114,7 @@ class Vp8Encoder(PictureEncoder):
                 libvpx.STATIC_THRESHOLD: 1,
                 libvpx.TOKEN_PARTITIONS: 0,
             },
+            layers=self.layers,
         )
 
     def adapt(self, codec: VideoCodecContext) -> None:
@@ -117,7 +125,7 @@ class Vp8Encoder(PictureEncoder):
     def packetize(self, data: bytes) -> list[bytes]:
         """Implements `PictureEncoder.packetize`."""
         self._picture_id = self._picture_id + 1 & 0x7FFF
-        return packetize(data, self._picture_id)
+        return packetize(data, self._picture_id, self.layered)
 
 
 class Vp8Decoder(PictureDecoder):

@@ -1,7 +1,7 @@
 """VP9: payload format (RFC 9628), encoder and decoder.
 
-We send flexible mode, where each picture names the one before it; that says all there is to say of a stream
-without layers. We receive both modes and spatial layers: the layers of a picture have one timestamp, and the
+We send flexible mode, where each picture names those that it refers to: the one before it, or what its temporal layer
+says. We receive both modes and spatial layers: the layers of a picture have one timestamp, and the
 decoder takes them by the index of a superframe.
 """
 
@@ -15,6 +15,7 @@ from av.frame import Frame
 from rtcpeer.media import aiortc_adapter
 from rtcpeer.media.video import libvpx
 from rtcpeer.media.video.bits import BitReader
+from rtcpeer.media.video.layering import LayeredPicture
 from rtcpeer.media.video.pictures import (
     FRAMERATE,
     KEYFRAME_DISTANCE,
@@ -27,8 +28,11 @@ from rtcpeer.media.video.pictures import (
 
 # The first octet of the descriptor (RFC 9628 section 4.2)
 _PICTURE_ID, _INTER, _LAYERS, _FLEXIBLE, _BEGIN, _END, _STRUCTURE = 0x80, 0x40, 0x20, 0x10, 0x08, 0x04, 0x02
-# Each picture refers to the one before it: P_DIFF 1, no more references.
-_REFERENCE = b"\x02"
+# Without layers each picture refers to the one before it.
+_BEFORE = (1,)
+# Beside the temporal layer: no picture behind this one refers to a higher layer in front of it, which is so in all
+# our patterns.
+_SWITCHING_UP = 0x10
 # Scalability structure of one spatial layer, with its resolution, without picture groups.
 _RESOLUTION = 0x10
 _REFERENCES_MAX = 3
@@ -40,7 +44,14 @@ _CPU_USED, _AQ_MODE = 8, 3
 _QUANTIZER = 2, 63
 
 
-def packetize(data: bytes, picture_id: int, *, is_key: bool, size: tuple[int, int]) -> list[bytes]:
+def packetize(
+    data: bytes,
+    picture_id: int,
+    *,
+    is_key: bool,
+    size: tuple[int, int],
+    layered: LayeredPicture | None = None,
+) -> list[bytes]:
     """The payloads of one picture.
 
     Args:
@@ -48,16 +59,23 @@ def packetize(data: bytes, picture_id: int, *, is_key: bool, size: tuple[int, in
         picture_id: 15 bits.
         is_key: whether it refers to no other.
         size: width and height, told with key frames; (0, 0) is not told.
+        layered: its place in temporal layers, if there are any.
     """
     number = (0x8000 | picture_id).to_bytes(2, "big")
     octet, tail = _PICTURE_ID | _FLEXIBLE, b""
+    ages: tuple[int, ...] = _BEFORE
+    if layered is not None:
+        octet |= _LAYERS
+        number += bytes((layered.layer << 5 | _SWITCHING_UP,))
+        ages = layered.ages
     if not is_key:
         octet |= _INTER
-        tail = _REFERENCE
+        # P_DIFF, and N where another one follows
+        tail = bytes([age << 1 | (place < len(ages) - 1) for place, age in enumerate(ages)])
     elif all(0 < side < 0x10000 for side in size):
         octet |= _STRUCTURE
         tail = bytes((_RESOLUTION,)) + b"".join([side.to_bytes(2, "big") for side in size])
-    room = PAYLOAD_MAX - 3 - len(tail)
+    room = PAYLOAD_MAX - 1 - len(number) - len(tail)
     payloads = []
     for at in range(0, len(data), room):
         begins, ends = at == 0, at + room >= len(data)
@@ -264,12 +282,13 @@ class Vp9Encoder(PictureEncoder):
             time_base=TIME_BASE,
             duration=TIME_BASE.denominator // FRAMERATE,
             controls={libvpx.CPU_USED: _CPU_USED, libvpx.AQ_MODE: _AQ_MODE, libvpx.ROW_MT: 1},
+            layers=self.layers,
         )
 
     def packetize(self, data: bytes) -> list[bytes]:
         """Implements `PictureEncoder.packetize`."""
         number, self._picture_id = self._picture_id, self._picture_id + 1 & 0x7FFF
-        return packetize(data, number, is_key=self.is_key, size=self.size)
+        return packetize(data, number, is_key=self.is_key, size=self.size, layered=self.layered)
 
 
 class Vp9Decoder(PictureDecoder):
