@@ -60,7 +60,8 @@ def _zero(packet: bytearray, at: int, end: int, identifier: int) -> None:
         at += 1
         if not head:
             continue
-        if head >> 4 == 15:
+        if not 0x10 <= head < 0xF0:
+            # what follows is not read
             return
         length = (head & 15) + 1
         if head >> 4 == identifier and at + length <= end:

@@ -94,11 +94,10 @@ def parse_rtp_untrusted(data: bytes, ids: ExtensionIds) -> RtpPacket:
         if size < position:
             raise ValueError("contributing sources are cut off")
         csrc = unpack_from(f"!{count}L", data, HEADER_SIZE)
-    extensions_at = -1
+    extensions_at = position
     if first & 0x10:
         if size < position + 4:
             raise ValueError("header extension is cut off")
-        extensions_at = position
         position += 4 + 4 * (data[position + 2] << 8 | data[position + 3])
         if size < position:
             raise ValueError("header extension is cut off")
@@ -113,7 +112,7 @@ def parse_rtp_untrusted(data: bytes, ids: ExtensionIds) -> RtpPacket:
         second & 0x7F, second >> 7, sequence_number, timestamp, ssrc, data[position:end], csrc, padding
     )
     packet.raw = data
-    if extensions_at >= 0:
+    if first & 0x10:
         _read_extensions(packet, data, extensions_at, position, ids.by_id)
     return packet
 
@@ -128,8 +127,8 @@ def _read_extensions(packet: RtpPacket, data: bytes, start: int, end: int, by_id
             if head == 0:
                 continue
             length = (head & 0x0F) + 1
-            if head >> 4 == 15:
-                # RFC 8285 section 4.2: stop reading
+            if not 0x10 <= head < 0xF0:
+                # RFC 8285 section 4.2: stop reading at an id of 15, and of 0 with a length
                 return
             uri = by_id.get(head >> 4)
             if uri is not None:
@@ -243,4 +242,5 @@ def unwrap_rtx(packet: RtpPacket, payload_type: int, ssrc: int) -> RtpPacket | N
         rid=packet.repaired_rid,
         audio_level=packet.audio_level,
         turns=packet.turns,
+        dependency=packet.dependency,
     )

@@ -162,8 +162,8 @@ def read_elements(data: bytes, start: int, end: int, uris: Mapping[int, str]) ->
             position += 1
             if not head:
                 continue
-            if head >= 0xF0:
-                # section 4.2: stop reading
+            if not 0x10 <= head < 0xF0:
+                # section 4.2: stop reading at an id of 15, and of 0 with a length
                 break
             value_end = position + (head & 0x0F) + 1
             uri = uris.get(head >> 4)

@@ -95,7 +95,8 @@ def read_number(data: bytes, identifier: int) -> int:
             at += 1
             continue
         if is_short:
-            if head >= 0xF0:
+            if not 0x10 <= head < 0xF0:
+                # RFC 8285 section 4.2: what follows is not read
                 return -1
             length = (head & 0x0F) + 1
             head >>= 4

@@ -99,6 +99,27 @@ def test_what_changes_on_the_way_is_zero():
     assert (read.payload_type, read.payload, read.mid, read.abs_send_time) == (96, b"x", "mid", 0)
 
 
+@pytest.mark.parametrize(
+    ("elements", "kept"),
+    [
+        (b"\x32abc\0\0\0\0", bytes((0x32, 0, 0, 0, 0, 0, 0, 0))),
+        (b"\0\x10a\x32abc\0", b"\0\x10a\x32\0\0\0\0"),
+        # RFC 8285 section 4.2: behind an id of 15, and of 0 with a length, nothing is read
+        (b"\xf0a\x32abc\0\0", None),
+        (b"\x01xx\x32abc\0", None),
+        # cut off
+        (b"\x10a\0\0\0\x32ab", None),
+        (b"\x10a\0\0\x32abc", b"\x10a\0\0\x32\0\0\0"),
+    ],
+)
+def test_where_the_time_of_sending_is_looked_for(elements, kept):
+    data = rtp.write_rtp(122, False, 1, 2, 7, b"\xbe\xde\0\2" + elements, b"\x60x")
+    assert protected(data)[16:24] == (elements if kept is None else kept)
+    # not in another profile
+    data = rtp.write_rtp(122, False, 1, 2, 7, b"\x10\0\0\2" + elements, b"\x60x")
+    assert protected(data)[16:24] == elements
+
+
 @pytest.mark.parametrize("data", [b"\x80\x7a" + bytes(10), b"\x90\x7a" + bytes(10), b"\x81\x7a" + bytes(14)])
 def test_a_packet_without_a_block_is_refused(data):
     with pytest.raises(ValueError):

@@ -147,6 +147,8 @@ def raw(first: int, *rest: bytes) -> bytes:
         (raw(0x81, b"abc"), None),
         (raw(0x81, b"abcd"), b""),
         (raw(0x90, b"abc"), None),
+        (raw(0x90, b"\xbe\xde\0\0"), b""),
+        (raw(0x90, b"\xbe\xde\0\1\x10a\0\0"), b""),
         (raw(0x90, b"\xbe\xde\0\1abc"), None),
     ],
 )
@@ -163,6 +165,8 @@ def test_versions_padding_and_lengths(ids, data, payload):
     [
         (b"\xbe\xde\0\1\x10a\0\0", "a"),
         (b"\xbe\xde\0\1\xf0x\x10a", None),  # RFC 8285 4.2: nothing is read behind an id of 15
+        (b"\xbe\xde\0\2\x01xx\x10a\0\0\0", None),  # and of 0 with a length
+        (b"\xbe\xde\0\1\x10a\x01\x10", "a"),
         (b"\xbe\xde\0\1\0\0\x10a", "a"),
         (b"\xbe\xde\0\1\x1fabc", "abc"),  # longer than the header: what is behind it is the payload
         (b"\x10\0\0\1\1\1a\0", "a"),
@@ -187,6 +191,92 @@ def test_a_repaired_packet_is_of_the_layer_that_was_repaired(ids):
         258,
         b"data",
     )
+
+
+def test_header_extensions_of_more_than_255_words():
+    """RFC 3550 section 5.3.1: the length has 16 bits."""
+    elements = rtp.write_extensions([(1, b"m")] + [(9, bytes(255))] * 4)
+    assert len(elements) > 4 + 4 * 255
+    data = rtp.write_rtp(96, False, 0x0909, 0x09090909, 0x09090909, elements, b"payload")
+    read = rtp.parse_rtp_untrusted(data, given({1: rtp.URI_MID}))
+    assert (read.mid, read.payload) == ("m", b"payload")
+    assert rtp.header_size(data) == 12 + len(elements)
+
+
+def given(uris: dict[int, str]) -> rtp.ExtensionIds:
+    result = rtp.ExtensionIds()
+    result.by_id.update(uris)
+    return result
+
+
+def test_what_looks_like_a_header_extension_is_none_without_its_bit():
+    # marker and payload type 62 with this number are the profile of the short form
+    data = rtp.write_rtp(62, True, 0xDE10, 0x10610000, 0x10610000, b"", b"payload")
+    read = rtp.parse_rtp_untrusted(data, given({1: rtp.URI_MID}))
+    assert (read.mid, read.payload, read.padding_size) == (None, b"payload", 0)
+
+
+@pytest.mark.parametrize(
+    ("uri", "value", "attribute", "expected"),
+    [
+        (rtp.URI_AUDIO_LEVEL, b"\x7f", "audio_level", (False, 127)),
+        (rtp.URI_AUDIO_LEVEL, b"\x80", "audio_level", (True, 0)),
+        (rtp.URI_AUDIO_LEVEL, b"", "audio_level", None),
+        (rtp.URI_ORIENTATION, b"", "turns", None),
+        # camera and flip are above the turns (3GPP TS 26.114 section 7.4.5)
+        (rtp.URI_ORIENTATION, b"\x0d", "turns", 1),
+        (rtp.URI_ORIENTATION, b"\x03", "turns", 3),
+        (rtp.URI_ABS_SEND_TIME, b"\1\2\3", "abs_send_time", 0x010203),
+        (rtp.URI_ABS_SEND_TIME, b"\1\2\3\4", "abs_send_time", None),
+        (rtp.URI_DEPENDENCY, b"abc", "dependency", b"abc"),
+        (rtp.URI_REPAIRED_RID, b"hi", "repaired_rid", "hi"),
+        (rtp.URI_MID, b"\xff", "mid", "\ufffd"),
+    ],
+)
+def test_values_of_header_extensions(uri, value, attribute, expected):
+    data = rtp.write_rtp(96, False, 1, 2, 3, rtp.write_extensions([(1, value)]), b"x")
+    assert getattr(rtp.parse_rtp_untrusted(data, given({1: uri})), attribute) == expected
+
+
+def test_a_retransmission_says_of_its_packet_what_the_packet_said():
+    """RFC 4588 section 4: header extensions and contributing sources are those of the original; so is the rest."""
+    uris = {1: rtp.URI_MID, 2: rtp.URI_AUDIO_LEVEL, 3: rtp.URI_ORIENTATION, 4: rtp.URI_DEPENDENCY}
+    uris[5] = rtp.URI_REPAIRED_RID
+    elements = rtp.write_extensions([(1, b"0"), (2, b"\x85"), (3, b"\2"), (4, b"structure"), (5, b"hi")])
+    written = bytearray(rtp.rewrap_rtx(rtp.write_rtp(96, True, 4711, 9, 8, elements, b""), 97, 5, 33))
+    written[0] |= 2
+    written[12:12] = b"\0\0\0\1\0\0\0\2"
+    packet = rtp.unwrap_rtx(rtp.parse_rtp_untrusted(bytes(written), given(uris)), 96, 8)
+    assert packet == rtp.RtpPacket(
+        96, 1, 4711, 9, 8, b"", (1, 2),
+        mid="0", rid="hi", audio_level=(True, 5), turns=2, dependency=b"structure",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("elements", [[], [(1, b"m")]])
+def test_padding_alone(elements):
+    """RFC 3550 section 5.1."""
+    extensions = rtp.write_extensions(elements)
+    for size in (1, 255):
+        read = rtp.parse_rtp_untrusted(
+            rtp.write_padding(97, 1, 2, 3, extensions, size), given({1: rtp.URI_MID})
+        )
+        assert (read.payload, read.padding_size, read.mid) == (b"", size, "m" if elements else None)
+        assert (read.payload_type, read.marker, read.sequence_number, read.timestamp, read.ssrc) == (
+            97,
+            0,
+            1,
+            2,
+            3,
+        )
+
+
+@pytest.mark.parametrize(("identifier", "profile"), [(1, b"\xbe\xde"), (14, b"\xbe\xde"), (15, b"\x10\0")])
+def test_ids_above_14_need_the_header_of_two_bytes(identifier, profile):
+    written = rtp.write_extensions([(identifier, b"a")])
+    assert written[:2] == profile
+    data = rtp.write_rtp(96, False, 1, 2, 3, written, b"x")
+    assert rtp.parse_rtp_untrusted(data, given({identifier: rtp.URI_MID})).mid == "a"
 
 
 @pytest.mark.parametrize(("size", "profile"), [(16, b"\xbe\xde"), (17, b"\x10\0"), (0, b"\x10\0")])

@@ -84,6 +84,8 @@ def test_padding_may_be_all():
         ("bede 0001 10a0 0050", [(URI_AUDIO_LEVEL, b"\xa0")]),
         # id 15 ends the reading (section 4.2)
         ("bede 0001 f0 10a0 00", []),
+        # and so does 0 with a length, which the value of another element may look like
+        ("bede 0002 50 61 01 0000 10a0 00", [("urn:five", b"a")]),
         # two bytes: any length and id, whatever the application's bits
         ("1000 0002 c8 00 01 01 a0 000000", [("urn:long", b""), (URI_AUDIO_LEVEL, b"\xa0")]),
         ("100f 0001 0501 6100", [("urn:five", b"a")]),

@@ -166,6 +166,13 @@ async def test_a_packet_in_parts_is_numbered_as_a_whole_one(beside: bytes) -> No
     assert parts.claim(0x90, b"\xbe\xde", 12) == (0, 0)
 
 
+def test_a_number_behind_the_end_of_the_elements_is_none() -> None:
+    """RFC 8285 section 4.2: an id of 15, and of 0 with a length, end the reading."""
+    for head, number in ((b"\x51", 0x1234), (b"\x01", -1), (b"\xf1", -1)):
+        extension = b"\xbe\xde\0\2" + head + b"xx" + b"\x41\x12\x34" + bytes(2)
+        assert read_number(write_rtp(96, True, 1, 2, 3, extension, b""), 4) == number
+
+
 def test_reading_numbers_survives_anything() -> None:
     draw = random.Random(3)
     good = write_rtp(96, True, 1, 2, 3, write_extensions([(5, b"abc"), (4, b"\x12\x34")]), b"")
