@@ -96,10 +96,11 @@ class FrameBuffer:
     _unwrapper: SequenceUnwrapper = field(default_factory=SequenceUnwrapper)
     # the next number to deliver; None before the first packet
     _next: int | None = None
-    # all of the frame that begins at _next is here, up to this number
+    # all of the frame that begins at _next is here, up to this number, which is not here
     _scan: int = 0
-    # since when _next has been missing although later ones are here
-    _gap_since: float | None = None
+    # the number whose absence is a gap, and since when it has been missing although later ones are here
+    _gap_at: int = -1
+    _gap_since: float = 0.0
     # the highest number when a packet came out of order last: those behind it came in order
     _disordered: int = -1
     # when the last packet came
@@ -118,8 +119,7 @@ class FrameBuffer:
         if last is not None and number != last + 1:
             self._disordered = max(number, last)
             if not -JUMP < number - last < JUMP or (silence > OUTAGE and number - last > OUTAGE_GAP):
-                self._restart(packet)
-                number = self._unwrapper.last or 0
+                number = self._restart(packet)
             elif number > last:
                 self.skipped = True
         if self._next is None:
@@ -130,30 +130,30 @@ class FrameBuffer:
             return []
         self._packets[number] = _Waiting(packet, now)
         frames = self._complete()
-        if self._next in self._packets or not self._packets:
-            self._gap_since = None
-        elif self._gap_since is None:
-            self._gap_since = now
-        if len(self._packets) > VIDEO_PACKETS_MAX or (self._has_waited(now)):
-            self._give_up(now)
-            frames += self._complete()
+        if number > self._scan or len(self._packets) > VIDEO_PACKETS_MAX:
+            # it is behind a gap, or of a frame without end
+            frames += self.expire(now)
         return frames
 
     def expire(self, now: float) -> list[EncodedFrame]:
-        """Give up the gap that has lasted too long, though nothing came; give the frames behind it."""
-        if not self._packets or not self._has_waited(now):
-            return []
-        self._give_up(now)
-        return self._complete()
+        """Give up the gaps that have lasted too long, though nothing came; give the frames behind them."""
+        frames: list[EncodedFrame] = []
+        while ((due := self.due) is not None and now > due) or len(self._packets) > VIDEO_PACKETS_MAX:
+            self._give_up()
+            frames += self._complete()
+        return frames
 
     @property
     def due(self) -> float | None:
         """When `expire` has something to give up; None if nothing is waited for."""
-        first, last = self._next, self._unwrapper.last
-        if first is None or last is None or last - first + 1 == len(self._packets):
+        last, gap = self._unwrapper.last, self._scan
+        if last is None or last <= gap:
             return None
-        since = self._packets[first].at if first in self._packets else self._gap_since
-        return None if since is None else since + self.wait
+        if gap != self._gap_at:
+            self._gap_at = gap
+            # packets are kept as they came
+            self._gap_since = next(waiting.at for n, waiting in self._packets.items() if n > gap)
+        return self._gap_since + self.wait
 
     @property
     def is_lacking(self) -> bool:
@@ -202,25 +202,15 @@ class FrameBuffer:
         found.reverse()
         return found
 
-    def _restart(self, packet: RtpPacket) -> None:
+    def _restart(self, packet: RtpPacket) -> int:
+        """Forget what came before; the number of the packet with which the stream begins anew."""
         self._packets.clear()
         self._unwrapper = SequenceUnwrapper()
-        self._unwrapper.unwrap(packet.sequence_number)
         self._next = None
-        self._gap_since = None
         self._given_up = GivenUp()
-        self._disordered = -1
+        self._gap_at = self._disordered = self._cut = -1
         self.lost = True
-
-    def _has_waited(self, now: float) -> bool:
-        # A frame whose end is missing waits as well: something later has come, the gap is behind _next.
-        if self._gap_since is not None:
-            return now - self._gap_since > self.wait
-        if self._packets and self._next is not None and self._scan not in self._packets:
-            last = self._unwrapper.last
-            first = self._packets.get(self._next)
-            return last is not None and last > self._scan and first is not None and now - first.at > self.wait
-        return False
+        return self._unwrapper.unwrap(packet.sequence_number)
 
     def _complete(self) -> list[EncodedFrame]:
         """Take the complete frames from the front."""
@@ -267,7 +257,7 @@ class FrameBuffer:
         self._scan = scan
         return None
 
-    def _give_up(self, now: float) -> None:
+    def _give_up(self) -> None:
         """Go on behind the gap, with the next beginning of a frame."""
         self.lost = True
         packets = self._packets
@@ -295,4 +285,3 @@ class FrameBuffer:
             del packets[number]
             self.discarded += 1
         self._next = self._scan = start
-        self._gap_since = now if packets and self._next not in packets else None

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcpeer.rtp.jitter_buffer import NACK_MAX, VIDEO_WAIT, FrameBuffer, SequenceUnwrapper
+from rtcpeer.rtp.jitter_buffer import (
+    JUMP,
+    NACK_MAX,
+    OUTAGE,
+    OUTAGE_GAP,
+    SILENCE,
+    VIDEO_PACKETS_MAX,
+    VIDEO_WAIT,
+    FrameBuffer,
+    SequenceUnwrapper,
+)
 from rtcpeer.rtp.packet import RtpPacket
 
 
@@ -140,15 +150,17 @@ def test_a_jump_begins_anew():
     assert buffer.lost
 
 
-def test_memory_is_bounded():
+@pytest.mark.parametrize("first", [1, 2], ids=["in order", "behind a gap"])
+def test_memory_is_bounded(first):
     buffer = FrameBuffer()
     buffer.add(packet(0, 0, last=True), 0.0)
 
-    for n in range(2, 30_000):
-        # one picture without end, behind a gap
+    # one picture without end
+    for n in range(first, 30_000):
         buffer.add(packet(n, 1), 0.0)
+        assert len(buffer._packets) <= VIDEO_PACKETS_MAX
 
-    assert len(buffer._packets) <= 2049
+    assert buffer.lost
 
 
 @settings(max_examples=60)
@@ -244,3 +256,224 @@ def test_what_waits_for_an_earlier_picture_was_together_before():
         frames += buffer.add(each, at)
 
     assert [frame.assembly for frame in frames] == [pytest.approx(0.9), pytest.approx(0.1)]
+
+
+# -- gaps: which are losses, how long they are waited for, what is asked for
+
+
+@pytest.mark.parametrize(("step", "is_loss"), [(JUMP - 1, True), (JUMP, False), (-JUMP, False)])
+def test_how_far_a_loss_reaches(step, is_loss):
+    buffer = FrameBuffer()
+    feed(buffer, [packet(5000, 0, last=True), packet(5000 + step, 3000, last=True)])
+
+    assert buffer.lost is not is_loss
+    assert buffer.is_lacking is is_loss
+    assert buffer.skipped is is_loss
+
+
+def test_what_is_far_behind_is_late_and_no_new_beginning():
+    buffer = FrameBuffer()
+    feed(buffer, pictures(2, first=5000))
+
+    assert feed(buffer, [packet(5005 - JUMP + 1, 0, last=True)]) == []
+    assert not buffer.lost
+
+
+@pytest.mark.parametrize(
+    ("silence", "gap", "is_outage"),
+    [
+        (OUTAGE, OUTAGE_GAP + 1, False),
+        (OUTAGE + 0.01, OUTAGE_GAP, False),
+        (OUTAGE + 0.01, OUTAGE_GAP + 1, True),
+        (0.01, 100, False),
+    ],
+)
+def test_an_outage_is_a_silence_and_a_gap(silence, gap, is_outage):
+    buffer = FrameBuffer()
+    # a call that is old
+    feed(buffer, pictures(3, 1), start=1000.0, step=0.0)
+    buffer.add(packet(2 + gap, 9000, last=True), 1000.0 + silence)
+
+    assert buffer.lost is is_outage
+    assert buffer.missing() == ([] if is_outage else list(range(3, 2 + gap)))
+
+
+def test_only_what_leaves_numbers_out_skips():
+    buffer = FrameBuffer()
+    first, second, third, fourth = pictures(4, 1, 65534)
+    feed(buffer, [first, second])
+    assert not buffer.skipped
+    buffer.add(fourth, 0.1)
+    assert buffer.skipped
+    buffer.skipped = False
+    for late in (third, fourth, second):
+        buffer.add(late, 0.2)
+    assert not buffer.skipped
+
+
+def test_a_gap_before_a_picture_ends_in_time_though_nothing_comes():
+    buffer = FrameBuffer()
+    packets = pictures(4, 2)
+    assert timestamps(feed(buffer, packets[:2], 10.0)) == [0]
+    assert buffer.due is None
+    assert buffer.expire(100.0) == []
+    feed(buffer, [packets[3]], 10.1)
+    feed(buffer, packets[4:], 10.2)
+    assert buffer.due == 10.1 + VIDEO_WAIT
+    assert buffer.missing() == [2]
+    assert buffer.expire(10.1 + VIDEO_WAIT) == []
+    assert not buffer.lost
+    assert timestamps(buffer.expire(10.11 + VIDEO_WAIT)) == [6000, 9000]
+    assert buffer.lost
+    assert (buffer.due, buffer.missing(), buffer.waiting(), buffer.is_lacking) == (None, [], [], False)
+    # its torn neighbour came for nothing, and what comes now is too late
+    assert buffer.discarded == 1
+    assert buffer.add(packets[2], 11.0) == []
+    assert buffer.discarded == 2
+
+
+def test_a_picture_that_is_torn_is_waited_for_from_when_that_is_known():
+    buffer = FrameBuffer()
+    first, _middle, last, *rest = pictures(3)
+    buffer.add(first, 1.0)
+    assert buffer.due is None
+    buffer.add(last, 1.2)
+    assert buffer.due == 1.2 + VIDEO_WAIT
+    assert buffer.waiting() == [first, last]
+    assert buffer.expire(1.2 + VIDEO_WAIT) == []
+    feed(buffer, rest[:-1], 1.3)
+    # the next packet that comes ends it too
+    assert timestamps(buffer.add(rest[-1], 1.21 + VIDEO_WAIT)) == [3000, 6000]
+    assert buffer.due is None
+    assert buffer.discarded == 2
+
+
+@pytest.mark.parametrize("late", [0.024, VIDEO_WAIT - 0.016])
+def test_in_a_picture_that_comes_slowly_a_packet_may_be_late(late):
+    """A key frame of 100 kB takes 1.6 s at 500 kbit/s: what is lost in its middle can be sent again."""
+    buffer, frames = FrameBuffer(), []
+    packets = [packet(n, 0, last=n == 99) for n in range(100)]
+    arrivals = [(0.016 * n + late * (n == 60), n) for n in range(100)]
+    for at, n in sorted(arrivals):
+        frames += buffer.add(packets[n], at)
+    assert [len(frame.packets) for frame in frames] == [100]
+    assert not buffer.lost
+
+
+def test_a_picture_that_comes_slowly_and_in_order_is_waited_for():
+    buffer = FrameBuffer()
+    first, middle, last = pictures(1)
+    for each, at in ((first, 1.0), (middle, 9.0)):
+        assert buffer.add(each, at) == []
+        assert buffer.due is None
+        assert buffer.expire(at + 100) == []
+    assert timestamps(buffer.add(last, 20.0)) == [0]
+    assert not buffer.lost
+
+
+def test_a_gap_that_is_filled_leaves_the_next_one_its_time():
+    buffer = FrameBuffer()
+    one, two, three, four, five = pictures(5, 1)
+    for each, at in ((one, 1.0), (three, 1.1), (five, 1.3), (two, 1.4)):
+        buffer.add(each, at)
+    # since something behind it came
+    assert buffer.due == 1.3 + VIDEO_WAIT
+    assert timestamps(buffer.add(four, 1.5)) == [9000, 12000]
+    assert buffer.due is None
+
+
+def test_each_gap_has_its_own_time():
+    buffer = FrameBuffer()
+    packets = pictures(7, 2)
+    feed(buffer, packets[:2], 1.0, 0.0)
+    # lost: the beginning of the second picture, and that of the sixth
+    feed(buffer, packets[3:10], 1.125, 0.0)
+    feed(buffer, packets[11:], 1.25, 0.0)
+    assert buffer.due == 1.125 + VIDEO_WAIT
+    assert timestamps(buffer.expire(1.75)) == [6000, 9000, 12000]
+    assert buffer.due == 1.25 + VIDEO_WAIT
+    assert buffer.missing() == [10]
+    assert timestamps(buffer.expire(1.76)) == [18000]
+    assert buffer.due is None
+
+
+def test_gaps_that_have_all_lasted_too_long_end_together():
+    buffer = FrameBuffer()
+    packets = pictures(7, 2)
+    feed(buffer, packets[:2] + packets[3:10] + packets[11:], 1.0, 0.0)
+    assert timestamps(buffer.expire(9.0)) == [6000, 9000, 12000, 18000]
+    assert buffer.due is None
+
+
+def test_of_one_picture_in_pieces_nothing_is_left_when_it_is_given_up():
+    buffer = FrameBuffer()
+    feed(buffer, [packet(0, 0, last=True), packet(2, 9), packet(4, 9)], 1.0, 0.0)
+    assert buffer.expire(2.0) == []
+    assert (buffer.discarded, buffer.waiting(), buffer.due) == (2, [], None)
+    assert timestamps(feed(buffer, [packet(5, 18, last=True)], 2.1)) == [18]
+
+
+def test_a_new_beginning_forgets_what_was_waited_for():
+    buffer = FrameBuffer()
+    feed(buffer, [packet(0, 0, last=True), packet(2, 3000)], 1.0, 0.0)
+    feed(buffer, [packet(30_000, 6000)], 1.1)
+    assert (buffer.due, buffer.missing(), len(buffer.waiting())) == (None, [], 1)
+    assert buffer.lost
+    assert timestamps(buffer.add(packet(30_001, 6000, last=True), 9.0)) == [6000]
+
+
+@pytest.mark.parametrize("first", [0, 4, 65535])
+def test_which_packets_are_lacking(first):
+    buffer = FrameBuffer()
+    assert not buffer.lacks(first)
+    assert not buffer.is_lacking
+    feed(buffer, [packet(first, 0, last=True), packet(first + 2, 3000)])
+    assert [n for n in range(-2, 5) if buffer.lacks(first + n & 0xFFFF)] == [1, 3, 4]
+    assert buffer.is_lacking
+    buffer.add(packet(first + 1, 3000), 1.0)
+    assert not buffer.is_lacking
+    # it is behind by half a cycle and more
+    assert not buffer.lacks(first + 2 + 0x8000 & 0xFFFF)
+    assert buffer.lacks(first + 2 + 0x7FFF & 0xFFFF)
+
+
+def test_in_a_silence_the_end_of_the_last_picture_is_missing():
+    buffer = FrameBuffer()
+    assert not buffer.note_silence(1.0)
+    first, second = pictures(1, 2), pictures(1, 2, 65535)
+    feed(buffer, first, 1.0, 0.0)
+    assert not buffer.note_silence(9.0)  # it is whole
+    buffer = FrameBuffer()
+    feed(buffer, [packet(65533, 1), packet(65534, 1, last=True), second[0]], 0.0, 0.0)
+    assert not buffer.note_silence(SILENCE)
+    assert not buffer.is_lacking
+    assert buffer.note_silence(SILENCE + 0.01)
+    assert buffer.is_lacking
+    assert buffer.missing() == [0]
+    # more of it comes, and its end is missing still
+    buffer.add(packet(0, 0), 2.0)
+    assert not buffer.is_lacking
+    assert buffer.missing() == []
+    assert buffer.note_silence(2.5)
+    assert buffer.missing() == [1]
+    buffer.add(packet(2, 3000), 3.0)
+    assert buffer.missing() == [1]
+
+
+def test_pictures_without_markers_or_padding_behind_them_have_no_end_that_could_be_missing():
+    buffer = FrameBuffer()
+    feed(buffer, [packet(0, 0), packet(1, 3000)])
+    assert not buffer.note_silence(9.0)
+    buffer = FrameBuffer()
+    feed(buffer, [packet(0, 0, last=True), packet(2, 3000), packet(3, 0, payload=b"")])
+    assert not buffer.note_silence(9.0)
+
+
+def test_together_are_the_packets_of_a_picture_also_behind_one_that_came_out_of_order():
+    buffer = FrameBuffer()
+    (a, b), (c, d), (e, f) = (pictures(3, 2)[n : n + 2] for n in (0, 2, 4))
+    frames = []
+    for each, at in ((a, 1.0), (c, 1.1), (b, 1.2), (d, 1.5), (e, 2.0), (f, 2.5)):
+        frames += buffer.add(each, at)
+    assert [frame.assembly for frame in frames] == [pytest.approx(t) for t in (0.2, 0.4, 0.5)]
+    assert [frame.received_at for frame in frames] == [1.0, 1.1, 2.0]
