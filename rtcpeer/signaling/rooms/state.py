@@ -142,7 +142,7 @@ class Member:
         received: the number of its last frame.
         seq: the number of the last frame for it.
         backlog: frames that it has not acknowledged.
-        backlog_bytes: their size.
+        backlog_bytes: their size, with what each costs besides.
     """
 
     id: str
@@ -158,7 +158,7 @@ class Member:
     def acknowledge(self, seq: int) -> None:
         """Forget what it has."""
         while self.backlog and self.backlog[0][0] <= seq:
-            self.backlog_bytes -= len(self.backlog.popleft()[1]) + OVERHEAD
+            self.backlog_bytes -= _size(self.backlog.popleft()[1])
 
 
 class Rooms:
@@ -333,7 +333,7 @@ class Rooms:
 
     def _push_message(self, other: Member, text: str, now: float) -> bool:
         """A message for a member; False: too much waits for it already."""
-        if other.backlog_bytes + len(text) + OVERHEAD <= self._limits.backlog:
+        if other.backlog_bytes + _size(text) <= self._limits.backlog:
             self._push(other, text)
             return True
         if other.attach:  # it does not read, or does not acknowledge
@@ -349,14 +349,15 @@ class Rooms:
         """An event for a member. It cannot be refused: who has far too much waiting is removed."""
         if member.id not in self._members:
             return
-        if member.backlog_bytes + len(text) > self._limits.backlog + EVENTS:
+        size = _size(text)
+        if member.backlog_bytes + size > self._limits.backlog + EVENTS:
             if member.attach:
                 self._sink.detach(member.id, member.attach, CLOSE_SLOW, "too much waits for this client")
             self._remove(member, "backlog")
             return
         member.seq += 1
         member.backlog.append((member.seq, text))
-        member.backlog_bytes += len(text) + OVERHEAD
+        member.backlog_bytes += size
         if member.attach:
             self._sink.deliver(member.id, member.seq, text)
 
@@ -389,6 +390,11 @@ class Rooms:
                 self._push_all(tuple(self._rooms.get(room, {}).values()), text)
         finally:
             self._is_telling = False
+
+
+def _size(text: str) -> int:
+    """What a frame that waits costs, in bytes."""
+    return (len(text) if text.isascii() else len(text.encode())) + OVERHEAD
 
 
 def _set_away(public: str, *, away: bool) -> str:

@@ -44,3 +44,48 @@ def test_pictures(frames, begins):
 )
 def test_sound(frames, begins):
     assert placed(frames, length=0.02) == begins
+
+
+@pytest.mark.parametrize(
+    ("frames", "begins"),
+    [
+        # a recording begins with its first frame or its beginning, whichever is later
+        ([(7.0, -0.5), (7.1, -0.4)], [0.0, 0.1]),
+        # a step of a second is a pause of the same line, a longer one another line
+        ([(7.0, 0.0), (8.0, 0.5)], [0.0, 1.0]),
+        ([(7.0, 0.0), (8.1, 0.5)], [0.0, 0.5]),
+        # two seconds before or behind the time that has passed is as far as the own line counts
+        ([(float(at), at / 2) for at in range(6)], [0.0, 1.0, 2.0, 3.0, 4.0, 4.001]),
+        ([(float(at), at * 2.0) for at in range(4)], [0.0, 1.0, 2.0, 6.0]),
+        # without a time of its own a picture is where it arrives, before and after one that has
+        ([(7.0, 0.0), (None, 0.7), (7.1, 0.9)], [0.0, 0.7, 0.9]),
+        # the file's line never stands or goes back
+        ([(None, 0.5), (None, 0.4), (None, 0.3)], [0.5, 0.501, 0.502]),
+    ],
+)
+def test_pictures_at_the_bounds(frames, begins):
+    assert placed(frames, step_min=0.001) == begins
+
+
+@pytest.mark.parametrize(
+    ("frames", "begins"),
+    [
+        # rounding: a beginning up to a millisecond before the end of what was before it follows that
+        ([(7.0, 0.0), (7.0195, 0.5)], [0.0, 0.02]),
+        ([(7.0, 0.0), (7.0185, 0.5)], [0.0, 0.5]),
+        # sound without times follows what was before it for a second
+        ([(None, 0.0), (None, 1.0), (None, 1.5)], [0.0, 0.02, 1.5]),
+        ([(7.0, 0.0), (None, 0.9), (7.5, 0.9)], [0.0, 0.02, 0.04]),
+        # what came behind the last end is measured from there
+        ([(7.0, 0.0), (7.52, 0.3), (7.54, 0.3)], [0.0, 0.52, 0.54]),
+    ],
+)
+def test_sound_at_the_bounds(frames, begins):
+    assert placed(frames, length=0.02) == begins
+
+
+def test_pieces_of_sound_of_any_length_lie_behind_each_other():
+    line = FileTime()
+    lengths = [0.02, 0.06, 0.01, 0.12]
+    places = [line.place(None, length, 0.0) for length in lengths]
+    assert [round(place, 3) for place in places] == [0.0, 0.02, 0.08, 0.09]

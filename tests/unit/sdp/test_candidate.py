@@ -68,6 +68,13 @@ def test_accepted(text: str) -> None:
         "candidate:1 1 udp 1 <address> 9 typ host",
         "candidate:1 1 tcp 1 192.0.2.1 9 typ host tcptype lazy",
         "candidate:1 1 udp 1 192.0.2.1 9 typ host\r\na=evil:1",
+        "candidate:1 1 udp 1 192.0.2.1 9 typ host x \x7f",
+        "candidate:1 1 udp 1 192.0.2.1 9 typ host x \x00",
+        "candidate:1 1 udp 1 192.0.2.1 9 typ",
+        "candidate:1 1 udp 1 [] 9 typ host",
+        "candidate:1 1 udp 1 " + "a" * 256 + " 9 typ host",
+        "candidate:1 x udp 1 192.0.2.1 9 typ host",
+        "candidate:1 1 udp 1 192.0.2.1 x typ host",
         "candidate:1 1 udp 1 192.0.2.1 9 typ host" + " x y" * MAX_CANDIDATE_LENGTH,
     ],
 )
@@ -104,3 +111,43 @@ def test_what_real_products_write(text: str, foundation: str, component: int, ad
     assert c.tcp_type is None
     assert c.related_port in (None, 0)
     assert parse_candidate_untrusted(candidate_to_text(c)) == c
+
+
+def test_the_largest_numbers() -> None:
+    """RFC 8839 section 5.1: component-id 1 to 256 (0 is written, too), priority 1 to 2**31 - 1, a port."""
+    c = parse_candidate_untrusted(
+        "candidate:1 256 udp 4294967295 192.0.2.1 65535 typ srflx raddr 192.0.2.2 rport 65535"
+    )
+    assert (c.component, c.priority, c.port, c.related_port) == (256, 4294967295, 65535, 65535)
+    c = parse_candidate_untrusted("candidate:1 0 udp 0 192.0.2.1 0 typ srflx raddr 192.0.2.2 rport 65536")
+    assert (c.component, c.priority, c.port, c.related_port) == (0, 0, 0, None)
+    host = "a" * 255
+    assert parse_candidate_untrusted(f"candidate:1 1 udp 1 {host} 9 typ host").address == host
+    text = "candidate:1 1 udp 1 192.0.2.1 9 typ host x "
+    assert parse_candidate_untrusted(text + "y" * (MAX_CANDIDATE_LENGTH - len(text))).extensions
+    with pytest.raises(RTCSyntaxError, match="too long"):
+        parse_candidate_untrusted(text + "y" * (MAX_CANDIDATE_LENGTH + 1 - len(text)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "candidate:1 1 udp 1 192.0.2.1 9 typ host",
+        "candidate:1 2 tcp 7 2001:db8::1 9 typ host tcptype active ufrag abcd",
+        "candidate:1 1 tcp 7 192.0.2.1 9 typ host tcptype so",
+        "candidate:1 1 tcp 7 192.0.2.1 9 typ relay raddr 192.0.2.2 rport 8 tcptype passive generation 0 network-id 3",
+        "candidate:1 1 udp 7 192.0.2.1 9 typ prflx raddr 192.0.2.2 x y",
+        "candidate:1 1 udp 7 192.0.2.1 9 typ srflx rport 0",
+    ],
+)
+def test_a_candidate_is_written_as_it_was_read(text: str) -> None:
+    assert candidate_to_text(parse_candidate_untrusted(text)) == text
+    assert candidate_to_text(parse_candidate_untrusted(f"a={text}\r\n")) == text
+
+
+def test_spaces_between_words_and_words_in_any_case() -> None:
+    c = parse_candidate_untrusted(
+        "CANDIDATE:1  1 TCP  7 192.0.2.1 9 TYP HOST  TCPTYPE SO UFRAG AbCd Generation 0"
+    )
+    assert (c.protocol, c.type, c.tcp_type, c.ufrag) == ("tcp", CandidateType.HOST, "so", "AbCd")
+    assert c.extensions == (("Generation", "0"),)

@@ -11,7 +11,7 @@ from rtcpeer.errors import RTCError
 from rtcpeer.sdp.attributes import MAX_CANDIDATES, MAX_CANDIDATES_IN_ALL
 from rtcpeer.sdp.building import LIMITS
 from rtcpeer.sdp.model import Msid, Setup, Simulcast, SimulcastStream
-from rtcpeer.sdp.text import parse_untrusted, write
+from rtcpeer.sdp.text import MAX_LENGTH, MAX_LINES, MAX_SECTIONS, parse_untrusted, write
 from rtcpeer.values import Direction, Feedback, Fingerprint, HeaderExtension
 from tests.unit.jsep.support import Peer, pair
 
@@ -204,6 +204,18 @@ def test_candidates_of_unknown_kinds_are_ignored() -> None:
         (HEAD + "m=audio 9 RTP/SAVPF 128\r\n", 6),
         (HEAD + "m=audio 9 RTP/SAVPF x\r\n", 6),
         (HEAD + "t=a b\r\n", 5),
+        (HEAD + "t=0\r\n", 5),
+        (HEAD + "t=0 0 0\r\n", 5),
+        (HEAD + "t=0 \u0661\r\n", 5),
+        (HEAD + "o=- 1 2 IN IP4 127.0.0.1\r\n", 5),
+        (HEAD + "=1\r\n", 5),
+        (HEAD + "a\r\n", 5),
+        (HEAD + "m=audio 65536 RTP/SAVPF 0\r\n", 5),
+        (HEAD + "b=AS:\u0661\r\n", 5),
+        ("c=IN IP4 192.0.2.1\r\n" + HEAD, 1),
+        ("b=AS:1\r\n" + HEAD, 1),
+        (HEAD + AUDIO + "t=0 0\r\n", 7),
+        (HEAD + AUDIO + "b=AS\r\n", 7),
         (HEAD + "c=IN\r\n", 5),
         (HEAD + "b=AS\r\n", 5),
         (HEAD + AUDIO + "v=0\r\n", 7),
@@ -341,3 +353,63 @@ def test_candidates_beyond_the_bounds_are_ignored() -> None:
     )
     counts = [len(m.candidates) for m in parse_untrusted(HEAD + section * 20).media]
     assert counts == [MAX_CANDIDATES] * (MAX_CANDIDATES_IN_ALL // MAX_CANDIDATES) + [0] * 10
+
+
+@pytest.mark.parametrize("letter", "vost")
+def test_what_a_description_must_have(letter: str) -> None:
+    """RFC 8866 section 5: v=, o=, s= and t=."""
+    lines = [line for line in HEAD.splitlines() if line[0] != letter]
+    with pytest.raises(RTCError) as caught:
+        parse_untrusted("\r\n".join([*lines, ""]))
+    assert caught.value.sdpLineNumber == (1 if letter == "v" else 4)
+
+
+def test_lines_in_another_order_than_the_grammar_has_them() -> None:
+    text = "v=0\r\nt=0 0\r\nb=AS:1\r\ns= \r\na=x\r\nc=IN IP4 192.0.2.1\r\no=- 1 2 IN IP4 127.0.0.1\r\n"
+    session = parse_untrusted(text)
+    assert session.connection is not None
+    assert (session.connection.address, session.bandwidth, session.name) == ("192.0.2.1", (("AS", 1),), "")
+
+
+def test_what_is_obsolete_is_read_and_not_written() -> None:
+    """RFC 8866 section 5.12: k=."""
+    session = parse_untrusted(HEAD + "k=prompt\r\n" + AUDIO + "k=clear:secret\r\n")
+    assert "secret" not in write(session)
+    assert write(session) == write(parse_untrusted(HEAD + AUDIO))
+
+
+def test_the_line_of_a_section() -> None:
+    media = parse_untrusted(HEAD + "m=AUDIO  65535/2  RTP/AVP  0  8 \t\r\n").media[0]
+    assert (media.kind, media.port, media.port_count, media.protocol) == ("audio", 65535, 2, "RTP/AVP")
+    assert (media.formats, media.line) == (("0", "8"), 5)
+    bare = parse_untrusted(HEAD + "m=" + "x" * 64 + " 0 y\r\n").media[0]
+    assert (bare.kind, bare.port, bare.port_count, bare.formats) == ("x" * 64, 0, None, ())
+
+
+@pytest.mark.parametrize(
+    ("digits", "read"), [("7", 7), ("0" * 5000 + "7", 10**18 - 1), ("9" * 5000, 10**18 - 1)]
+)
+def test_a_bandwidth_of_any_length(digits: str, read: int) -> None:
+    assert parse_untrusted(HEAD + f"b=AS:{digits}\r\n").bandwidth == (("AS", read),)
+
+
+def test_a_session_id_of_any_length() -> None:
+    """RFC 8866 section 9 sets no limit to numbers, so a parser must not fall over one (it has 4,300 digits at most)."""
+    for digits in ("1" * 600, "1" * 601, "1" * 5000):
+        session = parse_untrusted(HEAD.replace(" 1 2 ", f" {digits} {digits} "))
+        assert session.origin.session_id == session.origin.version >= 10**599
+        assert parse_untrusted(write(session)) == session
+
+
+def test_as_many_lines_and_sections_as_there_may_be() -> None:
+    parse_untrusted(HEAD + "\r\n" * (MAX_LINES - 4))
+    with pytest.raises(RTCError, match="lines"):
+        parse_untrusted(HEAD + "\r\n" * (MAX_LINES - 3))
+    section = "m=x 9 y\r\n"
+    assert len(parse_untrusted(HEAD + section * MAX_SECTIONS).media) == MAX_SECTIONS
+    with pytest.raises(RTCError, match="sections"):
+        parse_untrusted(HEAD + section * (MAX_SECTIONS + 1))
+    head = HEAD + "a=x:"
+    parse_untrusted(head + "x" * (MAX_LENGTH - len(head)))
+    with pytest.raises(RTCError, match="characters"):
+        parse_untrusted(head + "x" * (MAX_LENGTH + 1 - len(head)))

@@ -1,9 +1,11 @@
 """The state of rooms: numbers, acknowledgements, who is away, bounds. No socket."""
 
+import json
+
 import pytest
 
 from rtcpeer.signaling.rooms.link import MemberLink
-from rtcpeer.signaling.rooms.state import EVENTS, Submission
+from rtcpeer.signaling.rooms.state import EVENTS, Rooms, Submission, lost_text, public_text
 from rtcpeer.signaling.rooms.tokens import Identity, read_token_untrusted, sign_token
 from rtcpeer.signaling.rooms.wire import CLOSE_KICKED, CLOSE_SLOW, CLOSE_SUPERSEDED, RoomError
 from tests.unit.signaling.roomkit import entry, make_rooms, message
@@ -216,6 +218,193 @@ def test_metadata_is_seen_by_who_comes_later() -> None:
     assert told.of("b") == [{"seq": 1, "type": "metadata", "id": "a", "metadata": {"hand": "up"}}]
     rooms.lose("a", "socket-a", 0)
     assert rooms.enter(entry("c")).members[0] == public.replace("false", "true")
+
+
+# -- bounds, and who is meant
+
+
+def submitted(rooms: Rooms, sender: str, seq: int, to: str, text: str) -> None:
+    rooms.submit(sender, f"socket-{sender}", seq, Submission("message", to, text), 0)
+
+
+@pytest.mark.parametrize("text", ['{"type":"x"}', '{"type":"\u00e9\u2603"}'])
+def test_what_waits_is_counted_in_bytes_up_to_the_bound(text: str) -> None:
+    """The same numbers as in the script for Redis: a frame costs 100 bytes besides."""
+    cost = len(text.encode()) + 100
+    rooms, told = make_rooms(backlog=2 * cost)
+    rooms.enter(entry("b"))
+    rooms.enter(entry("a"))
+    rooms.acknowledge("b", "socket-b", 1)
+    assert rooms.backlog_bytes("b") == 0
+    submitted(rooms, "a", 1, "b", text)
+    submitted(rooms, "a", 2, "b", text)
+    assert rooms.backlog_bytes("b") == 2 * cost
+    assert told.of("a", "lost") == []
+    submitted(rooms, "a", 3, "b", text)
+    assert [f["number"] for f in told.of("a", "lost")] == [3]
+    assert rooms.resume("b", "lobby", "new", 2) is not None
+    assert rooms.backlog_bytes("b") == cost
+    rooms.acknowledge("b", "new", 3)
+    assert rooms.backlog_bytes("b") == 0
+    submitted(rooms, "a", 4, "b", text)
+    submitted(rooms, "a", 5, "b", text)
+    assert len(told.of("a", "lost")) == 1
+
+
+def test_events_are_kept_up_to_their_own_bound() -> None:
+    text = '{"type":"metadata","x":"' + "x" * 76 + '"}'  # 102 characters, so 202 bytes
+    changes = (1000 + EVENTS) // 202
+    rooms, told = make_rooms(backlog=1000)
+    rooms.enter(entry("b"))
+    rooms.enter(entry("a"))
+    rooms.acknowledge("b", "socket-b", 1)
+    for seq in range(1, changes + 1):
+        rooms.submit("a", "socket-a", seq, Submission("metadata", text=text, public=entry("a").public), 0)
+    assert rooms.presence("lobby") == 2
+    assert told.detached == []
+    rooms.submit("a", "socket-a", changes + 1, Submission("metadata", text=text, public=entry("a").public), 0)
+    assert told.detached == [("b", "socket-b", CLOSE_SLOW)]
+    assert [(f["id"], f["reason"]) for f in told.of("a", "left")] == [("b", "backlog")]
+    assert rooms.presence("lobby") == 1
+
+
+def test_only_the_socket_of_a_member_speaks_for_it() -> None:
+    rooms, told = make_rooms()
+    rooms.enter(entry("b"))
+    rooms.enter(entry("a"))
+    waiting = rooms.backlog_bytes("b")
+    rooms.acknowledge("b", "socket-a", 1)
+    rooms.acknowledge("b", "", 1)
+    rooms.acknowledge("nobody", "socket-b", 1)
+    assert rooms.backlog_bytes("b") == waiting > 0
+    for id, attach in (("b", "socket-a"), ("nobody", "socket-b"), ("b", "")):
+        rooms.lose(id, attach, 0)
+        rooms.leave(id, attach)
+        with pytest.raises(RoomError) as caught:
+            rooms.submit(id, attach, 1, message("a", "b"), 0)
+        assert caught.value.code == "superseded"
+    assert rooms.presence("lobby") == 2
+    assert [f["type"] for f in told.of("b")] == ["joined"]
+
+
+def test_who_is_away_already_is_not_lost_again() -> None:
+    rooms, told = make_rooms(grace=5)
+    rooms.enter(entry("a"))
+    rooms.enter(entry("b"))
+    rooms.lose("b", "socket-b", 0)
+    rooms.lose("b", "socket-b", 3)
+    rooms.lose("b", "", 3)
+    assert rooms.next_expiry == 5
+    assert len(told.of("a", "away")) == 1
+    rooms.expire(4.999)
+    assert rooms.presence("lobby") == 2
+    rooms.expire(5)
+    assert rooms.presence("lobby") == 1
+
+
+def test_who_is_back_is_not_removed_when_its_time_would_be_over() -> None:
+    rooms, told = make_rooms(grace=5)
+    rooms.enter(entry("a"))
+    rooms.enter(entry("b"))
+    rooms.submit("b", "socket-b", 1, message("a", "b"), 0)
+    rooms.lose("b", "socket-b", 0)
+    assert rooms.enter(entry("c")).members == [
+        entry("a").public,
+        entry("b").public.replace('"away":false', '"away":true'),
+    ]
+    back = rooms.resume("b", "lobby", "new", 0)
+    assert back is not None
+    assert (back.opened, back.received, back.seq) == (False, 1, 0)
+    assert [json.loads(text)["type"] for _, text in back.missed] == ["joined"]
+    assert rooms.enter(entry("d")).members[1] == entry("b").public
+    rooms.expire(100)
+    assert rooms.presence("lobby") == 4
+    # the same socket again: it is not its own successor
+    again = rooms.resume("b", "lobby", "new", 2)
+    assert again is not None
+    assert again.missed == []
+    assert told.detached == []
+    assert len(told.of("a", "back")) == 1
+
+
+@pytest.mark.parametrize(("received", "missed"), [(5, 25), (29, 1), (30, 0)])
+def test_a_resume_from_any_number_that_is_still_there(received: int, missed: int) -> None:
+    rooms, _ = make_rooms()
+    rooms.enter(entry("a"))
+    rooms.enter(entry("b"))
+    for number in range(1, 31):
+        rooms.submit("a", "socket-a", number, message("b", "a", number), 0)
+    rooms.acknowledge("b", "socket-b", 5)
+    back = rooms.resume("b", "lobby", "new", received)
+    assert back is not None
+    assert [seq for seq, _ in back.missed] == list(range(31 - missed, 31))
+
+
+def test_with_nothing_kept_only_the_last_number_can_be_resumed() -> None:
+    rooms, _ = make_rooms()
+    rooms.enter(entry("a"))
+    rooms.enter(entry("b"))
+    rooms.submit("a", "socket-a", 1, message("b", "a"), 0)
+    rooms.submit("a", "socket-a", 2, message("b", "a"), 0)
+    rooms.acknowledge("b", "socket-b", 2)
+    assert rooms.resume("b", "lobby", "new", 1) is None
+    assert rooms.resume("b", "lobby", "new", 3) is None
+    assert rooms.resume("b", "lobby", "new", 2) is not None
+
+
+def test_a_broadcast_reaches_all_others_and_names_those_it_did_not_reach() -> None:
+    rooms, told = make_rooms(backlog=400)
+    for id_ in "abc":
+        rooms.enter(entry(id_))
+    rooms.acknowledge("a", "socket-a", 2)
+    rooms.acknowledge("b", "socket-b", 1)
+    submitted(rooms, "a", 1, "b", '{"type":"' + "x" * 279 + '"}')
+    told.frames.clear()
+    rooms.submit("a", "socket-a", 2, Submission("broadcast", text='{"type":"hello"}'), 7)
+    assert [f["type"] for f in told.of("c")] == ["away", "hello"]
+    assert [(f["number"], f["to"]) for f in told.of("a", "lost")] == [(2, "b")]
+    assert told.of("a", "hello") == []
+    assert rooms.next_expiry == 7 + 30
+
+
+def test_kicking_from_outside() -> None:
+    rooms, told = make_rooms()
+    rooms.enter(entry("a"))
+    rooms.enter(entry("b"))
+    rooms.enter(entry("c"))
+    rooms.lose("c", "socket-c", 0)
+    assert not rooms.kick("other", "b", "")
+    assert not rooms.kick("lobby", "nobody", "")
+    assert rooms.kick("lobby", "b", "spam")
+    assert not rooms.kick("lobby", "b", "spam")
+    assert rooms.kick("lobby", "c", "spam")  # away: it has no socket that could be closed
+    assert told.detached == [("b", "socket-b", CLOSE_KICKED)]
+    assert [(f["id"], f["reason"]) for f in told.of("a", "left")] == [("b", "kicked"), ("c", "kicked")]
+    assert rooms.next_expiry is None
+    assert repr(rooms) == "<Rooms 1 rooms, 1 members, 0 away>"
+
+
+def test_the_room_may_be_closed_and_opened_again() -> None:
+    rooms, _ = make_rooms(max_rooms=1)
+    assert rooms.enter(entry("a")).opened
+    rooms.leave("a", "socket-a")
+    entered = rooms.enter(entry("b", "other", mode="open"))
+    assert (entered.opened, entered.members, entered.received, entered.seq, entered.missed) == (
+        True,
+        [],
+        0,
+        0,
+        [],
+    )
+
+
+def test_a_member_is_described_in_json() -> None:
+    assert public_text("m", None, {"a": [1, "\u00e9"]}, away=True) == (
+        '{"id":"m","name":null,"metadata":{"a":[1,"\\u00e9"]},"away":true}'
+    )
+    with pytest.raises(ValueError, match="JSON"):
+        public_text("m", "n", {"a": float("nan")})
+    assert json.loads(lost_text(3, 'no"body', "no-member"))["to"] == 'no"body'
 
 
 # -- the client's half
