@@ -274,9 +274,9 @@ class TurnClient:
 
     def send_data(self, now: float, data: bytes, peer: Address) -> None:
         """Send one datagram to a peer: in a channel, else in an indication, else after the permission."""
-        self._sent_at = now
         channel = self.channels.get(peer)
         if channel is not None and channel.bound:
+            self._sent_at = now
             size = len(data)
             self._send(
                 _HEADER.pack(channel.number, size) + data + (b"\0" * (-size & 3) if self._reliable else b"")
@@ -292,13 +292,14 @@ class TurnClient:
                 return
         permission.used = True
         if permission.granted:
-            self._indicate(data, peer)
+            self._indicate(now, data, peer)
         elif not permission.refused:
             if len(permission.queue) >= _QUEUE:
                 del permission.queue[0]
             permission.queue.append((data, peer))
 
-    def _indicate(self, data: bytes, peer: Address) -> None:
+    def _indicate(self, now: float, data: bytes, peer: Address) -> None:
+        self._sent_at = now
         transaction_id = self._transaction_id()
         body = stun.xor_address(stun.XOR_PEER_ADDRESS, peer, transaction_id) + stun.attribute(stun.DATA, data)
         self._send(stun.encode(stun.SEND_INDICATION, transaction_id, body, fingerprint=False))
@@ -420,7 +421,7 @@ class TurnClient:
         permission.refresh_at = now + _PERMISSION_REFRESH
         queue, permission.queue = permission.queue, []
         for data, peer in queue:
-            self._indicate(data, peer)
+            self._indicate(now, data, peer)
 
     def _on_error(self, now: float, request: Request, message: StunMessage) -> None:
         code, text = message.error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Self
 
 import pytest
 
@@ -70,7 +71,7 @@ class Server:
             for address in self.relayed:
                 body += stun.xor_address(stun.XOR_RELAYED_ADDRESS, address, transaction_id)
             body += stun.xor_address(stun.XOR_MAPPED_ADDRESS, ("192.0.2.1", 7), transaction_id)
-        if method in (stun.ALLOCATE, stun.REFRESH):
+        if method in (stun.ALLOCATE, stun.REFRESH) and self.lifetime:
             body += stun.u32(stun.LIFETIME, self.lifetime)
         return stun.encode(method | stun.SUCCESS, transaction_id, body, KEY)
 
@@ -88,7 +89,7 @@ class Server:
             self.pump()
         self.now = end
 
-    def allocated(self) -> Server:
+    def allocated(self) -> Self:
         self.client.allocate(self.now)
         self.pump()
         assert isinstance(self.client.events.pop(), Allocated)
