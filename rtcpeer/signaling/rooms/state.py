@@ -393,7 +393,7 @@ class Rooms:
 
 
 def _size(text: str) -> int:
-    """What a frame that waits costs, in bytes."""
+    """Bytes that a frame which waits costs."""
     return (len(text) if text.isascii() else len(text.encode())) + OVERHEAD
 
 
