@@ -222,12 +222,12 @@ class SourceStream:
                 raise
         else:
             packet.begins = True
-        if self.on_take is not None:
-            self.on_take(packet, codec_name, now)
         is_newest = number > self.highest
         if not self.history.add(packet):
             self.dropped += 1
             return
+        if self.on_take is not None:
+            self.on_take(packet, codec_name, now)
         self.packets += 1
         self.bytes += len(packet.payload)
         self.rate.add(len(packet.payload), now)

@@ -48,9 +48,10 @@ class HeaderPlan:
         self._key = (tuple(sorted(payload_types.items())), mid, tuple(sorted(ids.items())))
         self._types = dict(payload_types)
         self._fixed: list[tuple[int, bytes]] = []
-        if 0 < ids.get(URI_TRANSPORT_CC, 0) < 15:
+        wide = ids.get(URI_TRANSPORT_CC)
+        if is_numbered := wide is not None and 0 < wide < 15:
             # the first one, so that the transport finds it when the packet leaves
-            self._fixed.append((ids[URI_TRANSPORT_CC], bytes(2)))
+            self._fixed.append((wide, bytes(2)))
         name = mid.encode()
         # longer ones would need the two-byte header in every packet (RFC 8285 section 4.3)
         if 0 < len(name) <= 16 and URI_MID in ids:
@@ -58,8 +59,7 @@ class HeaderPlan:
         self._fixed_written = write_elements(self._fixed)
         self._passed = {uri: number for uri, number in ids.items() if uri not in HOP_BY_HOP}
         # who numbers packets for the transport knows itself when they left
-        numbered = 0 < ids.get(URI_TRANSPORT_CC, 0) < 15
-        self._send_time = 0 if numbered else ids.get(URI_ABS_SEND_TIME, 0)
+        self._send_time = 0 if is_numbered else ids.get(URI_ABS_SEND_TIME, 0)
         self.overhead: int = len(self._fixed_written)
 
     def __eq__(self, other: object) -> bool:

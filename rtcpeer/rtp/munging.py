@@ -63,11 +63,13 @@ class Renumbering:
         return extended - self._base & 0xFFFF
 
     def number(self, extended: int) -> int | None:
-        """The number of a packet that is forwarded; None if it is too old to tell."""
+        """The number of a packet that is forwarded; None if it is too old to tell, or was left out itself."""
         if extended >= self._numbers[-1]:
             return extended - self.shift
-        place = bisect_right(self._numbers, extended) - 1
-        return None if place < 0 else extended - self._shifts[place]
+        place = bisect_right(self._numbers, extended)
+        if not place or self._numbers[place] == extended + 1:
+            return None
+        return extended - self._shifts[place - 1]
 
     def leave_out(self, extended: int) -> bool:
         """Leave a packet out, so that nobody gets it; False if later ones have gone out already, and a gap stays."""

@@ -1,12 +1,11 @@
-"""Packets from one stream to its outputs: numbers, late packets, retransmissions, counters."""
+"""Packets from one stream to its outputs: numbers, late packets, counters."""
 
 import itertools
 import random
 
 import pytest
 
-from rtcpeer.rtp import forwarding, repeating
-from rtcpeer.rtp.congestion.repeats import RepeatBudget
+from rtcpeer.rtp import forwarding
 from rtcpeer.rtp.headers import HeaderPlan
 from rtcpeer.rtp.relay_packet import RelayPacket
 from rtcpeer.rtp.source import Source
@@ -159,6 +158,25 @@ def test_what_nobody_gets_and_comes_late_is_filled():
     assert subscriber.output.holes() == 0
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_nobody_gets_and_comes_twice_takes_no_others_place(count):
+    """Padding that a sender repeats; the packet behind it has the number that would have been its own."""
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(key=True)
+    padding = [RelayPacket(97, 0, publisher.number + n & 0xFFFF, 0, 1, b"") for n in range(count)]
+    publisher.number = publisher.number + count & 0xFFFF
+    for packet in (*padding, *padding):
+        publisher.stream.skip(packet.copy(), 0.0)
+    publisher.send()
+    for packet in padding:
+        publisher.stream.skip(packet.copy(), 0.0)
+    publisher.send()
+    assert subscriber.numbers == [500, 501, 502]
+    assert [packet.picture for packet in subscriber.sent] == [32701, 32702, 32703]
+    assert publisher.stream.dropped == 2 * count
+
+
 def test_a_jump_of_the_sources_numbers_leaves_one_number_out():
     publisher, subscriber = Publisher(), Subscriber()
     publisher.stream.join(subscriber.output, 0.0)
@@ -207,105 +225,6 @@ def test_a_thousand_switches_between_three_sources():
     assert len(begun) >= 1000
     assert all(subscriber.sent[index].is_key for index in begun)
     assert len(subscriber.output._segments) <= forwarding.SEGMENTS_MAX
-
-
-def test_ten_percent_loss_is_repaired_from_the_history():
-    publisher = Publisher()
-    publisher.stream.history = forwarding.History()
-    lost = random.Random(3)
-    subscribers = [Subscriber(rtx=(70 + n, {100: 101})) for n in range(5)]
-    got = [set() for _ in subscribers]
-    seen = [0 for _ in subscribers]
-    for subscriber in subscribers:
-        publisher.stream.join(subscriber.output, 0.0)
-    now = 0.0
-    for picture in range(2000):
-        now += 1 / 30
-        publisher.send(now, key=picture == 0, count=4)
-        for _round in range(4):
-            for index, subscriber in enumerate(subscribers):
-                for packet in subscriber.sent[seen[index] :]:
-                    if lost.random() < 0.9:
-                        number = packet.number
-                        if packet.payload_type == 101:
-                            assert packet.ssrc == 70 + index
-                            number = packet.body[0] << 8 | packet.body[1]
-                        got[index].add(number)
-                seen[index] = len(subscriber.sent)
-                highest = subscriber.output.next_number - 1
-                missing = [
-                    n & 0xFFFF
-                    for n in range(max(0x10000 + 500, highest - 30), highest)
-                    if n & 0xFFFF not in got[index]
-                ]
-                subscriber.repeats.repeat(missing, now + 0.02 * _round)
-    for subscriber, numbers in zip(subscribers, got, strict=True):
-        sent = subscriber.output.counts()[0]
-        assert sent == 8000
-        assert sent - len(numbers) < sent * 0.001
-        assert subscriber.repeats.repeated_packets < sent * 0.2
-    # the history and what an output remembers do not grow
-    assert publisher.stream.history.bytes <= 1024 * 40
-    assert all(len(s.repeats._repeated) <= repeating.REPEATS_MAX for s in subscribers)
-
-
-def test_a_retransmission_carries_the_payload_of_its_segment():
-    first, second, subscriber = Publisher(1), Publisher(2, picture=5), Subscriber()
-    first.stream.join(subscriber.output, 0.0)
-    first.send(0.0, key=True)
-    second.stream.join(subscriber.output, 0.01)
-    second.send(0.04, key=True)
-    second.send(0.07)
-    original = subscriber.sent[-1]
-    subscriber.repeats.repeat([original.number, 499, 600], 0.2)
-    (again,) = subscriber.sent[3:]
-    assert (again.number, again.timestamp, again.body) == (original.number, original.timestamp, original.body)
-    # and of the one before
-    subscriber.repeats.repeat([500], 0.2)
-    assert subscriber.sent[-1].body == subscriber.sent[0].body
-
-
-def test_of_slides_the_one_before_is_sent_again_when_its_loss_can_be_noticed():
-    publisher, subscriber = Publisher(), Subscriber()
-    publisher.stream.join(subscriber.output, 0.0)
-    for at in (0.0, 60.0, 120.0):
-        publisher.send(at, key=at == 0.0)
-    first, before, newest = (packet.number for packet in subscriber.sent)
-    assert subscriber.repeats.repeat([before], 120.9) is False
-    assert [packet.number for packet in subscriber.sent[3:]] == [before]
-    assert subscriber.repeats.repeat([first], 120.9) is True
-    assert subscriber.repeats.repeat([before], 121.5) is True, "by now the newest one is old too"
-    assert subscriber.repeats.repeat([newest], 121.5) is True
-    assert len(subscriber.sent) == 4
-
-
-def test_a_subscriber_cannot_make_the_relay_send_without_end():
-    publisher, subscriber = Publisher(), Subscriber()
-    publisher.stream.join(subscriber.output, 0.0)
-    publisher.send(0.0, key=True, count=900)
-    size = subscriber.output.counts()[1]
-    for round_ in range(300):
-        subscriber.repeats.repeat([n & 0xFFFF for n in range(65536)], 0.001 * round_)
-    assert subscriber.repeats.repeated_bytes <= size + repeating.REPEAT_BURST
-    # nor more than its path bears, all of its streams together
-    budget = RepeatBudget()
-    subscriber.repeats.may_repeat = lambda size, now: budget.take(size, 100_000, now)
-    before = subscriber.repeats.repeated_bytes
-    for second in range(10):
-        publisher.send(1.0 + second, count=900)
-        for part in range(10):
-            subscriber.repeats.repeat([n & 0xFFFF for n in range(65536)], 1.0 + second + part / 10)
-    assert subscriber.repeats.repeated_bytes - before <= 1.25 * 100_000 / 8 * 11
-
-
-def test_padding_is_counted():
-    publisher, subscriber = Publisher(), Subscriber(rtx=(70, {100: 101}))
-    assert subscriber.repeats.make_padding(100) is None
-    publisher.stream.join(subscriber.output, 0.0)
-    publisher.send(0.0, key=True)
-    padding = [subscriber.repeats.make_padding(size) for size in (100, 50)]
-    assert subscriber.repeats.padding_packets == 2
-    assert subscriber.repeats.padding_bytes == sum(map(len, padding))
 
 
 def test_pause_and_go_on():

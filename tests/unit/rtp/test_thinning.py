@@ -92,6 +92,25 @@ def test_layers_are_left_out_without_a_gap(temporal, found):
     assert subscriber.sent[0].is_key
 
 
+def test_packets_that_come_twice_take_no_others_place():
+    """Senders probe the path with packets that they have sent already (RFC 4588); half of those belong to layer 2."""
+    publisher = Layered()
+    subscriber = publisher.subscribe(1)
+    publisher.send(key=True)
+    for _ in range(40):
+        for packet in publisher.picture_packets():
+            for _ in range(2):
+                publisher.stream.take(packet.copy(), "VP8", publisher.now)
+    assert set(layers(subscriber)) == {0, 1}
+    assert_continuous(subscriber)
+    assert len(subscriber.sent) == 2 * 21
+    assert all(len(packet.body) > 20 for packet in subscriber.sent)
+    # nor do they count as what the layer costs
+    thinning = publisher.source._thinnings[publisher.stream]
+    bits = dict(thinning.bitrates(publisher.now))
+    assert bits[2] == pytest.approx(8 * 30 * 2 * len(subscriber.sent[0].body), rel=0.15)
+
+
 def test_layers_go_and_come_back_without_a_key_frame():
     publisher = Layered()
     subscriber = publisher.subscribe()
