@@ -5,10 +5,10 @@ Nothing here does anything. Names are snake_case below the face; W3C spelling ap
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import field
 from enum import StrEnum
 
-from rtcpeer.records import record
+from rtcpeer.records import record, replace
 
 
 class SignalingState(StrEnum):

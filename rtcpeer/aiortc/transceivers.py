@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -24,7 +23,7 @@ from rtcpeer.aiortc.transports import RTCDtlsTransport
 from rtcpeer.errors import InvalidModificationError
 from rtcpeer.peer import rtp as w3c
 from rtcpeer.peer.core.transceiver import TransceiverCore
-from rtcpeer.records import record
+from rtcpeer.records import record, replace
 from rtcpeer.values import Direction, MediaKind, SdpType
 
 

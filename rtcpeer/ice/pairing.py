@@ -7,13 +7,13 @@ becomes of a pair; that is `rtcpeer.ice.generation`'s.  No I/O, no clock; `now` 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from rtcpeer.ice.candidates import foundation, is_ipv6, priority
 from rtcpeer.ice.checklist import Checklist
 from rtcpeer.ice.context import IceContext
 from rtcpeer.ice.pair import Base, Local, Pair, Remote
 from rtcpeer.net.network import Address
+from rtcpeer.records import replace
 from rtcpeer.values import NEVER, Candidate, CandidateType
 
 _OPPOSITE_TCP = {"active": "passive", "passive": "active", "so": "so"}

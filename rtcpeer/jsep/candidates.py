@@ -5,7 +5,6 @@ Implements webrtc-pc 4.4.2 addIceCandidate (from "remoteDescription is null" on)
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from rtcpeer.errors import InvalidStateError, OperationError, RTCSyntaxError
@@ -13,6 +12,7 @@ from rtcpeer.jsep.descriptions import END_OF_CANDIDATES, Description, default_ca
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import AddRemoteCandidate, EndOfRemoteCandidates, LocalCandidate, Plan
 from rtcpeer.jsep.state import SessionState
+from rtcpeer.records import replace
 from rtcpeer.sdp.candidate import candidate_to_text, parse_candidate_untrusted
 from rtcpeer.values import Candidate, SdpType, SignalingState
 

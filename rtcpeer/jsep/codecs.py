@@ -7,9 +7,9 @@ allocation of payload types (RFC 8829 5.2.1, RFC 5761 4).  Pure functions over t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import lru_cache
 
+from rtcpeer.records import replace
 from rtcpeer.values import Codec, Direction, Feedback
 
 _AUXILIARY = frozenset(("rtx", "red", "ulpfec", "flexfec", "flexfec-03", "cn"))

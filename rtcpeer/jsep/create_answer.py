@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rtcpeer.errors import InvalidStateError
 from rtcpeer.jsep.create_offer import ICE_OPTIONS, basis, make_session
 from rtcpeer.jsep.draft import Draft
@@ -18,6 +16,7 @@ from rtcpeer.jsep.sections import (
 )
 from rtcpeer.jsep.state import Created, Transport
 from rtcpeer.jsep.transports import leaders, remote_credentials
+from rtcpeer.records import replace
 from rtcpeer.sdp.model import Group, Media, SdpSession, Setup
 from rtcpeer.values import BundlePolicy, DtlsRole, IceParameters, SdpType
 

@@ -6,7 +6,6 @@ Owns: assignment of m-lines (reuse, recycling), of mids, of BUNDLE groups, and o
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
 from rtcpeer.jsep.codecs import PayloadTypes
 from rtcpeer.jsep.descriptions import Description
@@ -21,7 +20,7 @@ from rtcpeer.jsep.sections import (
     with_transport,
 )
 from rtcpeer.jsep.state import Created, SessionState, Transceiver
-from rtcpeer.records import record
+from rtcpeer.records import record, replace
 from rtcpeer.sdp.model import Group, Media, Origin, SdpSession, Setup
 from rtcpeer.values import BundlePolicy, IceParameters, SdpType
 

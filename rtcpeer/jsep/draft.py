@@ -7,7 +7,6 @@ Owns the bookkeeping of a plan: what has changed so far and which effects follow
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from operator import is_
 from typing import Any
 
@@ -37,6 +36,7 @@ from rtcpeer.jsep.effects import (
     StopTransceiver,
 )
 from rtcpeer.jsep.state import Data, SessionState, Transceiver, Transport
+from rtcpeer.records import replace
 from rtcpeer.values import IceParameters, IceRole, MediaKind
 
 _PREPARE_ORDER: dict[type, int] = {CreateTransport: 0, CreateTransceiver: 1, CreateData: 2}

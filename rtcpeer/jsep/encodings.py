@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from rtcpeer.errors import InvalidModificationError, OperationError, RTCRangeError
 from rtcpeer.jsep.codecs import find, is_auxiliary, loose_match
+from rtcpeer.records import replace
 from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import Codec, MediaKind
 

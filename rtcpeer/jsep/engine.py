@@ -11,7 +11,6 @@ carried out stands at the head of `rtcpeer.jsep.effects`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from rtcpeer.errors import (
     InvalidModificationError,
@@ -39,6 +38,7 @@ from rtcpeer.jsep.rollback import apply_rollback
 from rtcpeer.jsep.state import Created, SessionState
 from rtcpeer.jsep.transitions import TRANSITIONS
 from rtcpeer.jsep.validation import check_remote, complete
+from rtcpeer.records import replace
 from rtcpeer.sdp.model import SdpSession
 from rtcpeer.values import (
     Candidate,

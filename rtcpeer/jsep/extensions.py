@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from rtcpeer.errors import InvalidModificationError
+from rtcpeer.records import replace
 from rtcpeer.values import Codec, Direction, HeaderExtension
 
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rtcpeer.jsep import codecs as codec_rules
 from rtcpeer.jsep import extensions as extension_rules
 from rtcpeer.jsep.draft import Draft
@@ -12,6 +10,7 @@ from rtcpeer.jsep.encodings import as_negotiated, within_codec
 from rtcpeer.jsep.inputs import PlanContext
 from rtcpeer.jsep.sections import wanted_extensions
 from rtcpeer.jsep.state import Transceiver
+from rtcpeer.records import replace
 from rtcpeer.rtp.parameters import ReceiveParameters, RemoteSource, SendEncoding, SendParameters
 from rtcpeer.sdp.model import Media
 from rtcpeer.values import Codec, DtlsRole, HeaderExtension

@@ -6,7 +6,6 @@ Descriptions and candidates are planned by `rtcpeer.jsep.engine`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from rtcpeer.errors import InvalidModificationError, InvalidStateError
 from rtcpeer.jsep import codecs, transceivers
@@ -17,6 +16,7 @@ from rtcpeer.jsep.extensions import check_wanted
 from rtcpeer.jsep.inputs import EngineSettings, Entropy, TransceiverInit
 from rtcpeer.jsep.sections import wanted_extensions
 from rtcpeer.jsep.state import Transceiver
+from rtcpeer.records import replace
 from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import Codec, Direction, HeaderExtension, SignalingState
 

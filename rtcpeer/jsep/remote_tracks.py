@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import AddRemoteTrack, ConfigureReceiver, FireTrack, MuteTrack, RemoveRemoteTrack
 from rtcpeer.jsep.state import Transceiver
+from rtcpeer.records import replace
 from rtcpeer.values import Direction
 
 

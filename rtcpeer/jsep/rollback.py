@@ -7,8 +7,6 @@ Current descriptions are not restored but kept: an offer never changes them, whi
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rtcpeer.jsep import transceivers
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import (
@@ -22,6 +20,7 @@ from rtcpeer.jsep.effects import (
 )
 from rtcpeer.jsep.remote_tracks import process_remote_tracks
 from rtcpeer.jsep.state import SessionState, Transceiver
+from rtcpeer.records import replace
 from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import SignalingState
 

@@ -7,7 +7,6 @@ Pure: records and capabilities in, `Media` out.  Which sections there are and in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from rtcpeer.jsep import codecs as codec_rules
 from rtcpeer.jsep import extensions as extension_rules
@@ -16,7 +15,7 @@ from rtcpeer.jsep.descriptions import connection, default_candidate
 from rtcpeer.jsep.extensions import ExtensionIdAllocator, intersect
 from rtcpeer.jsep.inputs import EngineSettings
 from rtcpeer.jsep.state import Transceiver
-from rtcpeer.records import record
+from rtcpeer.records import record, replace
 from rtcpeer.sdp.model import (
     Connection,
     Media,

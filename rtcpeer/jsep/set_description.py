@@ -6,8 +6,6 @@ Owns the walk over the sections of a description and what it does to transceiver
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rtcpeer.jsep import encodings as encoding_rules
 from rtcpeer.jsep import transceivers
 from rtcpeer.jsep.create_offer import bindings_for_offer
@@ -29,6 +27,7 @@ from rtcpeer.jsep.transports import (
     settle_data,
     start_transports,
 )
+from rtcpeer.records import replace
 from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.sdp.model import Media, SdpSession
 from rtcpeer.values import Direction, IceRole, MediaKind

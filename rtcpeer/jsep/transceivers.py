@@ -6,12 +6,12 @@ Pure functions from a draft and a record to the record that follows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import ConfigureReceiver, ConfigureSender, CreateTransceiver, StopTransceiver
 from rtcpeer.jsep.inputs import TransceiverInit
 from rtcpeer.jsep.state import Transceiver
+from rtcpeer.records import replace
 from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import Direction, MediaKind
 

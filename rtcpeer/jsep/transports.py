@@ -7,12 +7,12 @@ changes that an answer makes, on a `Draft`, come behind.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import AttachData, CloseData, SetRemoteIce, StartData, StartDtls
 from rtcpeer.jsep.inputs import PlanContext
+from rtcpeer.records import replace
 from rtcpeer.sdp.candidate import parse_candidate_untrusted
 from rtcpeer.sdp.model import Group, Media, SdpSession, Setup
 from rtcpeer.values import Candidate, DtlsRole, Fingerprint, IceParameters, IceRole

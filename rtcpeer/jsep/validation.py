@@ -8,11 +8,11 @@ Work is linear in the size of the description.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from rtcpeer.errors import InvalidAccessError, OperationError
 from rtcpeer.jsep.sections import is_supported
 from rtcpeer.jsep.transports import described_by, leaders
+from rtcpeer.records import replace
 from rtcpeer.sdp.model import Group, Media, SdpSession, Setup
 from rtcpeer.values import Direction, SdpType
 

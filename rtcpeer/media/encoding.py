@@ -7,7 +7,6 @@ Owns: the encoder and what it counted. Never: sends, waits.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -25,7 +24,7 @@ from rtcpeer.media.sound import SoundEncoder
 from rtcpeer.media.video import choice
 from rtcpeer.media.video.layering import LayeredPicture
 from rtcpeer.media.video.pictures import PictureEncoder
-from rtcpeer.records import record
+from rtcpeer.records import record, replace
 
 # RFC 7587 section 6.1 and aiortc's choice for Opus
 AUDIO_BITRATE = 96000

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rtcpeer.records import record
+from rtcpeer.records import record, replace
 
 
 def point(make: Callable[..., Any], **options: Any) -> Any:
@@ -175,3 +175,49 @@ def test_a_kept_init_is_compiled_once() -> None:
     assert (one.a, two.a) == (1, 2)
     assert Kept.__init__ is compiled
     assert compiled is not first
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_record_with_other_values_is_what_dataclasses_make_of_it(options: dict[str, bool]) -> None:
+    cls = point(record, **options)
+    a = cls(2, 3.0, "t", [4])
+    for changes in ({}, {"x": 7}, {"more": [], "y": 1.0}):
+        assert repr(replace(a, **changes)) == repr(dataclasses.replace(a, **changes))
+        assert replace(a, **changes).total == dataclasses.replace(a, **changes).total
+    assert replace(a) is not a
+    assert replace(a).more is a.more
+    for unknown in ("z", "total"):  # one that is no argument is none here either
+        with pytest.raises(TypeError, match=unknown):
+            replace(a, **{unknown: 1})
+
+
+def test_records_of_one_field_and_of_none_are_replaced() -> None:
+    @record(frozen=True, slots=True)
+    class One:
+        a: int
+
+    @record(frozen=True, slots=True)
+    class Empty:
+        pass
+
+    assert replace(One(1), a=2) == One(2)
+    assert replace(Empty()) == Empty()
+
+
+def test_an_object_of_a_class_below_a_frozen_record_is_one_of_its_own_class() -> None:
+    @record(frozen=True, slots=True)
+    class Base:
+        a: int
+        b: int = 2
+        c: int = 3
+        d: int = 4
+
+    class Sub(Base):
+        pass
+
+    for cls in (Base, Sub):
+        made = replace(cls(1), d=5)
+        assert type(made) is cls
+        assert (made.a, made.b, made.c, made.d) == (1, 2, 3, 5)
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            made.a = 2  # type: ignore[misc]

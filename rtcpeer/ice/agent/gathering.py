@@ -7,7 +7,6 @@ candidate is handed on the moment it exists; nothing waits for a server that doe
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,7 +25,7 @@ from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.pair import Base, Local
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Address, Family, Interface, Network
-from rtcpeer.records import record
+from rtcpeer.records import record, replace
 from rtcpeer.stun.query import Queries
 from rtcpeer.values import Candidate, CandidateType, IceTransportPolicy
 

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 
 from rtcpeer.ice.agent.tcp import Spawn
 from rtcpeer.ice.candidates import BLOCKED_PORTS, canonical_address, is_mdns_name, reach_of
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Network
+from rtcpeer.records import replace
 from rtcpeer.values import Candidate, IceTransportPolicy
 
 # Loopback and link-local candidates that wait for one of ours; the newest stay.
