@@ -3,9 +3,14 @@ from __future__ import annotations
 import pytest
 
 from rtcpeer.sctp.packets import (
+    BODY_MAX,
+    PACKET_MAX,
+    STREAMS_MAX,
+    Cause,
     ChunkType,
     Init,
     PacketHeader,
+    Parameter,
     chunks_untrusted,
     parameters_untrusted,
     read_init_untrusted,
@@ -195,3 +200,59 @@ def test_gap_blocks_stand_in_order(gaps, good):
     else:
         with pytest.raises(ValueError, match="gap block"):
             read_sack_untrusted(value)
+
+
+def test_numbers_of_the_registry():
+    """RFC 9260 sections 3.2 and 3.3, RFC 3758 section 3, RFC 6525 sections 3 and 4, RFC 5061."""
+    assert {kind.name: kind.value for kind in ChunkType} == {
+        "DATA": 0, "INIT": 1, "INIT_ACK": 2, "SACK": 3, "HEARTBEAT": 4, "HEARTBEAT_ACK": 5, "ABORT": 6, "SHUTDOWN": 7,
+        "SHUTDOWN_ACK": 8, "ERROR": 9, "COOKIE_ECHO": 10, "COOKIE_ACK": 11, "SHUTDOWN_COMPLETE": 14, "RE_CONFIG": 130,
+        "FORWARD_TSN": 192,
+    }  # fmt: skip
+    assert {kind.name: kind.value for kind in Parameter} == {
+        "STATE_COOKIE": 7, "UNRECOGNIZED": 8, "OUTGOING_RESET": 13, "INCOMING_RESET": 14, "TSN_RESET": 15,
+        "RESET_RESPONSE": 16, "ADD_OUTGOING": 17, "ADD_INCOMING": 18, "SUPPORTED_EXTENSIONS": 0x8008,
+        "FORWARD_TSN_SUPPORTED": 0xC000,
+    }  # fmt: skip
+    assert {cause.name: cause.value for cause in Cause} == {
+        "INVALID_STREAM": 1, "UNRECOGNIZED_CHUNK": 6, "USER_ABORT": 12, "PROTOCOL_VIOLATION": 13
+    }  # fmt: skip
+    # RFC 8832 section 5: 0 to 65534
+    assert STREAMS_MAX == 65535
+
+
+def test_a_full_packet_fits_wherever_ipv6_goes():
+    """RFC 8831 section 5: without discovery of the path a packet of IPv6 has at most 1280 bytes."""
+    packet = PacketHeader(5000, 5000, 7).seal(bytes(BODY_MAX))
+    # DTLS 1.2: header, explicit nonce, authentication tag
+    dtls = 13 + 8 + 16
+    assert len(packet) == PACKET_MAX
+    # chunks have multiples of four bytes
+    assert 1276 <= 40 + 8 + dtls + (PACKET_MAX + 3) <= 1280
+    assert PACKET_MAX % 4 == 0
+
+
+def test_an_init_says_by_default_that_it_knows_both_extensions():
+    [(_kind, _flags, value)] = chunks_untrusted(write_init(Init(7, 1, 1, 1, 1), ChunkType.INIT))
+    assert list(parameters_untrusted(value, 16)) == [(0xC000, b""), (0x8008, b"\xc0\x82")]
+
+
+@pytest.mark.parametrize("size", range(16))
+def test_an_init_or_a_sack_that_is_cut_off(size):
+    with pytest.raises(ValueError, match="cut off"):
+        read_init_untrusted(bytes(size))
+    if size < 12:
+        with pytest.raises(ValueError, match="cut off"):
+            read_sack_untrusted(bytes(size))
+
+
+@pytest.mark.parametrize("size", range(9))
+def test_chunks_and_parameters_say_their_length_without_the_padding(size):
+    """RFC 9260 sections 3.2 and 3.2.1."""
+    padding = bytes(-size % 4)
+    assert write_chunk(0x82, bytes(size), 5) == b"\x82\5\0" + bytes((4 + size,)) + bytes(size) + padding
+    assert write_parameter(0xC0A1, bytes(size)) == b"\xc0\xa1\0" + bytes((4 + size,)) + bytes(size) + padding
+    long = write_chunk(1, bytes(0x1234 - 4))
+    assert long[2:4] == b"\x12\x34"
+    assert write_parameter(1, bytes(0x1234 - 4))[2:4] == b"\x12\x34"
+    assert list(chunks_untrusted(long + write_chunk(11)))[1:] == [(11, 0, b"")]
