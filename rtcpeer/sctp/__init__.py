@@ -8,6 +8,7 @@ In reading order:
 - `reassembly`: from chunks to whole messages in their order.
 - `receive_queue`: what has arrived, what is kept, when it is acknowledged.
 - `congestion`: congestion window and retransmission timeout.
+- `reordering`: how late packets come on a path that changes their order, and which losses were none.
 - `outgoing`: one message that is sent, and one chunk of it.
 - `send_queue`: what is queued, on its way, sent again, given up.
 - `resets`: stream reconfiguration.

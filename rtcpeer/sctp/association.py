@@ -149,7 +149,8 @@ class Association:
 
     def _stop(self) -> None:
         self.state = State.CLOSED
-        self._repeated = self._repeat_at = self._outgoing.deadline = None
+        self._repeated = self._repeat_at = None
+        self._outgoing.stop()
         self._incoming.stop()
         self._ready.clear()
         self._control.clear()
@@ -287,7 +288,12 @@ class Association:
     def deadline(self) -> float | None:
         """When `expire` is to be called."""
         earliest = self._outgoing.deadline
-        for time in (self._incoming.deadline, self._repeat_at, self._resets.deadline):
+        for time in (
+            self._incoming.deadline,
+            self._outgoing.loss_deadline,
+            self._repeat_at,
+            self._resets.deadline,
+        ):
             if time is not None and (earliest is None or time < earliest):
                 earliest = time
         return earliest
@@ -299,6 +305,8 @@ class Association:
         if self._incoming.deadline is not None and now >= self._incoming.deadline:
             self._incoming.expire()
         outgoing = self._outgoing
+        if outgoing.loss_deadline is not None and now >= outgoing.loss_deadline:
+            outgoing.find_losses(now)
         if outgoing.deadline is not None and now >= outgoing.deadline:
             outgoing.expire(now)
         if self._resets.deadline is not None and now >= self._resets.deadline:
@@ -405,12 +413,13 @@ class Association:
         if self.state not in _RECEIVING:
             return
         try:
-            low, window, gaps = read_sack_untrusted(value)
+            low, window, gaps, duplicates = read_sack_untrusted(value)
         except ValueError:
             self.ignored += 1
             return
         outgoing = self._outgoing
-        if not outgoing.acknowledge(unwrap(low, outgoing.tsn), gaps, window, now):
+        copies = [unwrap(tsn, outgoing.tsn) for tsn in duplicates] if duplicates else ()
+        if not outgoing.acknowledge(unwrap(low, outgoing.tsn), gaps, window, now, copies):
             self.ignored += 1
 
     def _take_control_chunk(self, kind: int, flags: int, value: bytes, now: float) -> bool:

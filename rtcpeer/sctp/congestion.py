@@ -75,12 +75,14 @@ class CongestionWindow:
         recovery_end: the TSN with which fast recovery ends; None outside of it.
     """
 
-    __slots__ = ("_credit", "_partial", "recovery_end", "size", "threshold")
+    __slots__ = ("_before", "_credit", "_partial", "recovery_end", "size", "threshold")
 
     def __init__(self) -> None:
         self.size: int = CWND_INITIAL
         self.threshold: int = 1 << 32
         self.recovery_end: int | None = None
+        # size and threshold as they were before the last loss; None once it can not be taken back
+        self._before: tuple[int, int] | None = None
         # acknowledged beyond the last growth by one packet
         self._partial = 0
         # what acknowledgements since the last transmission let leave at once
@@ -132,10 +134,18 @@ class CongestionWindow:
         """Something is missing that was sent before what has arrived; True if that begins fast recovery (7.2.4)."""
         if self.recovery_end is not None:
             return False
+        self._before = self.size, self.threshold
         self.size = self.threshold = max(self.size // 2, CWND_MIN)
         self._partial = 0
         self.recovery_end = last_tsn
         return True
+
+    def take_back(self) -> None:
+        """All that the last loss began with has arrived late: nothing was lost (RFC 4015 section 3.2, step 5)."""
+        if self._before is not None:
+            size, threshold = self._before
+            self.size, self.threshold = max(self.size, size), max(self.threshold, threshold)
+            self._before = self.recovery_end = None
 
     def timed_out(self, *, first: bool) -> None:
         """The retransmission timer has ended (RFC 9260 section 7.2.3)."""
@@ -158,5 +168,5 @@ class CongestionWindow:
             self.size = max(self.size >> min(periods, 32), CWND_INITIAL)
 
     def _leave_recovery(self) -> None:
-        self.recovery_end = None
+        self.recovery_end = self._before = None
         self._partial = self._credit = 0

@@ -248,6 +248,7 @@ class Sack(NamedTuple):
     cumulative: int
     window: int
     gaps: list[tuple[int, int]]
+    duplicates: list[int]
 
 
 def write_sack(
@@ -278,8 +279,9 @@ def read_sack_untrusted(value: bytes) -> Sack:
     """
     if len(value) < _SACK_BODY.size:
         raise ValueError(f"a SACK of {len(value)} bytes is cut off")
-    cumulative, window, count, _duplicates = _SACK_BODY.unpack_from(value)
+    cumulative, window, count, copies = _SACK_BODY.unpack_from(value)
     gaps: list[tuple[int, int]] = []
+    duplicates: list[int] = []
     if count:
         if len(value) < _SACK_BODY.size + 4 * count:
             raise ValueError(f"a SACK with {count} gap blocks is cut off")
@@ -290,4 +292,9 @@ def read_sack_untrusted(value: bytes) -> Sack:
                 raise ValueError(f"gap block {start}-{end} after {last}")
             gaps.append((start, end))
             last = end
-    return Sack(cumulative, window, gaps)
+    if copies:
+        at = _SACK_BODY.size + 4 * count
+        if len(value) < at + 4 * copies:
+            raise ValueError(f"a SACK with {copies} duplicates is cut off")
+        duplicates = [int.from_bytes(value[n : n + 4]) for n in range(at, at + 4 * copies, 4)]
+    return Sack(cumulative, window, gaps, duplicates)

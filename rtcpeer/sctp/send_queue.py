@@ -11,7 +11,9 @@ looking for losses ends at the first chunk that is not lost.
 
 A chunk is lost when a packet that was sent three packets later has arrived. When each packet is acknowledged that
 is the rule of three missing reports (RFC 9260 section 7.2.4); it holds for acknowledgements of batches too, and for
-chunks that were sent again (RFC 9002 section 6.1.1 does the same).
+chunks that were sent again (RFC 9002 section 6.1.1 does the same). On a path that changes the order of packets it is
+lost only when it is later than packets there are (`reordering`), and what turns out to have been late takes the
+smaller window back.
 
 When the retransmission timer ends, one packet goes out and then nothing until something is heard or the timer, with
 twice the wait, ends again: a path that is dead costs a packet now and then, however much is waiting.
@@ -31,6 +33,7 @@ from rtcpeer.sctp.congestion import BURST, RTO_INITIAL, CongestionWindow, RoundT
 from rtcpeer.sctp.outgoing import DATA_HEADER_SIZE, Chunk, OutgoingMessage
 from rtcpeer.sctp.packets import BODY_MAX, PACKET_MAX
 from rtcpeer.sctp.reassembly import FIRST, LAST, UNORDERED
+from rtcpeer.sctp.reordering import Reordering
 
 __all__ = ["SendQueue"]
 
@@ -59,6 +62,7 @@ class SendQueue:
         flight: bytes on their way.
         queued: bytes that were not sent yet.
         deadline: when `expire` is to be called; None while nothing is on its way.
+        loss_deadline: when `find_losses` is to be called; None while nothing is later than usual.
     """
 
     def __init__(self, tsn: int) -> None:
@@ -68,6 +72,8 @@ class SendQueue:
         self.flight: int = 0
         self.queued: int = 0
         self.deadline: float | None = None
+        self.loss_deadline: float | None = None
+        self._reordering = Reordering()
         # the other end's window, less what is on its way; known when the association is there
         self._rwnd = 1 << 17
         self._queue: deque[OutgoingMessage] = deque()
@@ -92,6 +98,8 @@ class SendQueue:
         # number of the next packet, and of the newest one that has arrived
         self._order = 0
         self._newest = -1
+        # the round trip of that one, if it was sent once
+        self._newest_trip = 0.0
         self._sent_at = 0.0
         # whether the window was used up after the last transmission (RFC 9260 section 7.2.1)
         self._was_full = False
@@ -219,7 +227,18 @@ class SendQueue:
             self._probed_at = now
         return packets
 
-    def acknowledge(self, cumulative: int, gaps: Sequence[tuple[int, int]], window: int, now: float) -> bool:
+    def stop(self) -> None:
+        """The association is over: no timer runs any more."""
+        self.deadline = self.loss_deadline = None
+
+    def acknowledge(
+        self,
+        cumulative: int,
+        gaps: Sequence[tuple[int, int]],
+        window: int,
+        now: float,
+        duplicates: Sequence[int] = (),
+    ) -> bool:
         """A SACK (RFC 9260 section 6.2.1).
 
         Args:
@@ -227,6 +246,7 @@ class SendQueue:
             gaps: its gap blocks, in order: offsets from that.
             window: the other end's receiver window.
             now: the time.
+            duplicates: TSNs that have come more than once.
 
         Returns:
             False if it is older than another one, or speaks of what was never sent: it was ignored.
@@ -243,8 +263,13 @@ class SendQueue:
         if advanced or done:
             self.round_trip.backoff = 0
         self.window.acknowledged(done, cumulative=cumulative, advanced=advanced, was_full=self._was_full)
-        if done and (self._flying or self._repeated):
-            self._find_losses(now)
+        for tsn in duplicates:
+            if self._reordering.came_twice(tsn, self._usual_trip):
+                self.window.take_back()
+        if not (self._flying or self._repeated):
+            self.loss_deadline = None
+        elif done:
+            self.find_losses(now)
         self._rwnd = max(0, window - self.flight)
         if not (self._flying or self._repeated or self._again or self._held):
             self.deadline = None
@@ -409,7 +434,7 @@ class SendQueue:
             # Karn: only what was sent once (RFC 9260 section 6.3.1 C5)
             self.round_trip.measure(now - oldest.sent_at)
         if is_plain:
-            return self._take_run(first, cumulative)
+            return self._take_run(first, cumulative, now)
         done = 0
         for tsn in range(first, cumulative + 1):
             chunk = flying.pop(tsn, None)
@@ -421,19 +446,18 @@ class SendQueue:
                 continue
             chunk = self._again.pop(tsn, None)
             if chunk is not None:
-                # it was only late
                 done += chunk.size
-                self._note_newest(chunk, now)
+                self._note_late(chunk, now, certain=True)
             elif self._held.pop(tsn, None) is None:
                 self._abandoned.pop(tsn, None)
         return done
 
-    def _take_run(self, first: int, cumulative: int) -> int:
+    def _take_run(self, first: int, cumulative: int, now: float) -> int:
         """Take out acknowledged chunks that are all on their way for the first time."""
         flying = self._flying
         if cumulative == self.tsn - 1:
             done = self.flight
-            self._newest = flying[cumulative].order
+            last = flying[cumulative]
             flying.clear()
         else:
             done = 0
@@ -441,7 +465,8 @@ class SendQueue:
                 done += flying.pop(tsn).size
             last = flying.pop(cumulative)
             done += last.size
-            self._newest = last.order
+        self._newest = last.order
+        self._newest_trip = now - last.sent_at
         self.flight -= done
         return done
 
@@ -451,12 +476,27 @@ class SendQueue:
         self._note_newest(chunk, now)
 
     def _note_newest(self, chunk: Chunk, now: float) -> None:
-        if chunk.order <= self._newest:
+        if chunk.sent_count == 1:
+            if chunk.order > self._newest:
+                self._newest = chunk.order
+                self._newest_trip = now - chunk.sent_at
+            elif chunk.order < self._newest:
+                self._reordering.came_late(now - chunk.sent_at - self._newest_trip, self._usual_trip)
             return
-        # of one that was sent again it may be the first copy that has come
-        if chunk.sent_count > 1 and now - chunk.sent_at < (self.round_trip.smoothed or RTO_INITIAL) / 2:
-            return
-        self._newest = chunk.order
+        # it may be the first copy that has come
+        since = now - chunk.sent_at
+        self._note_late(chunk, now, certain=since < self._newest_trip / 2)
+        if chunk.order > self._newest and since >= (self.round_trip.smoothed or RTO_INITIAL) / 2:
+            self._newest = chunk.order
+
+    def _note_late(self, chunk: Chunk, now: float, *, certain: bool) -> None:
+        """A chunk that was taken for lost has arrived: its first copy, be that certain or possible."""
+        if self._reordering.answered(chunk.tsn, now, self._newest_trip, self._usual_trip, certain=certain):
+            self.window.take_back()
+
+    @property
+    def _usual_trip(self) -> float:
+        return self.round_trip.smoothed or self._newest_trip
 
     def _take_gaps(self, cumulative: int, gaps: Sequence[tuple[int, int]], now: float) -> int:
         """Take what has arrived behind gaps; gives how many bytes of it are news."""
@@ -493,18 +533,29 @@ class SendQueue:
                 chunk = self._again.pop(tsn, None)
                 if chunk is None:
                     continue
-                self._note_newest(chunk, now)
+                self._note_late(chunk, now, certain=True)
             done += chunk.size
             self._held[tsn] = chunk
         return done
 
-    def _find_losses(self, now: float) -> None:
-        """Find chunks that are missing although later packets have arrived (RFC 9260 section 7.2.4)."""
+    def find_losses(self, now: float) -> None:
+        """Find chunks that are missing although later packets have arrived (RFC 9260 section 7.2.4).
+
+        On a path that changes their order, those that are later than that explains (RFC 8985 section 6.2, step 5).
+        """
+        self.loss_deadline = None
         bound = self._newest - _REORDERING
+        tolerance = self._reordering.tolerance
+        patience = tolerance and self._newest_trip + tolerance
         lost: list[Chunk] = []
         for place in (self._flying, self._repeated):
             for chunk in place.values():
                 if chunk.order > bound:
+                    break
+                due = chunk.sent_at + patience
+                if due > now:
+                    if self.loss_deadline is None or due < self.loss_deadline:
+                        self.loss_deadline = due
                     break
                 lost.append(chunk)
         if not lost:
@@ -514,6 +565,9 @@ class SendQueue:
             self._lose(chunk, now)
         if self.window.lost(self.tsn - 1):
             self._free_packet = True
+            self._reordering.begin_recovery()
+        for chunk in lost:
+            self._reordering.lost(chunk.tsn, chunk.sent_at, chunk.sent_count)
         self._sort_again(last)
 
     # -- losses ------------------------------------------------------------------------------------
@@ -533,6 +587,8 @@ class SendQueue:
     def _lose_all(self, now: float) -> None:
         """All that has not arrived is to be sent again, or given up."""
         self._waits_for_answer = False
+        self.loss_deadline = None
+        self._reordering.forget()
         # the other end may take back what it has acknowledged (RFC 9260 section 6.2.1)
         starts = self._reported_starts = [start for start, _end in self._gaps]
         ends = self._reported_ends = [end for _start, end in self._gaps]

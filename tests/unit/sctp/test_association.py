@@ -840,6 +840,48 @@ def test_a_stream_is_reset_after_what_was_written(link):
     link.run(lambda: len(link.b.messages) == 2, 1)
 
 
+@pytest.mark.parametrize("reorder", [0.05, 0.5])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_path_that_changes_the_order_of_packets_is_not_taken_for_one_that_loses_them(seed, reorder):
+    """RFC 8985 section 6.2, RFC 3708: what is late is not sent again for long, nor does it keep the window small."""
+    link = Link(seed, delay=0.025, reorder=reorder).connect()
+    begin = link.now
+    for _ in range(16):
+        link.write(bytes(65536))
+    link.run(lambda: len(link.b.messages) == 16)
+
+    data = sum(number == 0 and packet[12] == ChunkType.DATA for number, _now, packet in link.sent)
+    assert data < 1.05 * 16 * 65536 / 1160
+    # 10 s with a window that each late packet halves, 0.6 s on a path that keeps the order
+    assert link.now - begin < 4
+
+
+def test_a_packet_that_may_be_late_is_lost_at_last_though_nothing_more_comes():
+    link = Link().connect()
+    held: list[bytes] = []
+
+    def deliver(number, packet):
+        hold = number == 0 and packet[12] == ChunkType.DATA and not held
+        if hold:
+            held.append(packet)
+        return not hold
+
+    link.deliver = deliver
+    link.write(bytes(8000))
+    link.settle(0.045)
+    # it comes after all, 25 ms late
+    link.b.association.receive(held[0], link.now)
+    link.settle(1)
+    assert len(link.b.messages) == 1
+
+    held.clear()
+    begin = link.now
+    link.write(bytes(8000))
+    link.run(lambda: len(link.b.messages) == 2)
+    # a round trip of 40 ms, as much as it may be late, and the way; the retransmission timer takes 0.4 s
+    assert 0.08 < link.now - begin < 0.2
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_resets_on_a_bad_path(seed):
     link = Link(seed, loss=0.2, duplicate=0.1, reorder=0.2)

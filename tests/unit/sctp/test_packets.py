@@ -171,7 +171,7 @@ def test_a_sack_there_and_back(count):
     [(kind, _flags, value)] = chunks_untrusted(write_sack(2**32 + 5, 1000, gaps, [7] * count))
 
     assert kind == ChunkType.SACK
-    assert read_sack_untrusted(value) == (5, 1000, gaps)
+    assert read_sack_untrusted(value) == (5, 1000, gaps, [7] * count)
 
 
 def test_copies_are_named_as_they_stand_on_the_wire():
@@ -256,3 +256,14 @@ def test_chunks_and_parameters_say_their_length_without_the_padding(size):
     assert long[2:4] == b"\x12\x34"
     assert write_parameter(1, bytes(0x1234 - 4))[2:4] == b"\x12\x34"
     assert list(chunks_untrusted(long + write_chunk(11)))[1:] == [(11, 0, b"")]
+    several = write_parameter(1, bytes(0x1234 - 4)) + write_parameter(7)
+    assert list(parameters_untrusted(several))[1:] == [(7, b"")]
+
+
+def test_duplicates_of_a_sack_are_whole_or_it_is_refused():
+    """RFC 9260 section 3.3.4: they stand behind the gap blocks."""
+    value = write_sack(5, 1000, [(2, 3)], [7, 0x01020304])[4:]
+    assert read_sack_untrusted(value).duplicates == [7, 0x01020304]
+    for size in range(16, len(value)):
+        with pytest.raises(ValueError, match="cut off"):
+            read_sack_untrusted(value[:size])

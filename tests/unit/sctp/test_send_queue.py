@@ -69,12 +69,19 @@ class Path:
         return self.packets
 
     def pass_time(self, seconds: float) -> list[list[bytes]]:
-        """Let time pass, and the timer end when it is due; what was sent."""
+        """Let time pass, and the timers end when they are due; what was sent."""
         del self.packets[:]
-        end = self.now + seconds
-        while self.queue.deadline is not None and self.queue.deadline <= end:
-            self.now = self.queue.deadline
-            self.queue.expire(self.now)
+        end, queue = self.now + seconds, self.queue
+        while True:
+            timeout, loss = queue.deadline, queue.loss_deadline
+            due = min((time for time in (timeout, loss) if time is not None), default=end + 1)
+            if due > end:
+                break
+            self.now = due
+            if due == loss:
+                queue.find_losses(due)
+            if due == timeout:
+                queue.expire(due)
             self.send()
         self.now = end
         return list(self.packets)
@@ -93,8 +100,8 @@ class Path:
         while self.cumulative + 1 in self.received:
             self.cumulative += 1
 
-    def acknowledge(self, cumulative: int, gaps=(), window: int = WINDOW) -> bool:
-        return self.queue.acknowledge(cumulative, gaps, window, self.now)
+    def acknowledge(self, cumulative: int, gaps=(), window: int = WINDOW, duplicates=()) -> bool:
+        return self.queue.acknowledge(cumulative, gaps, window, self.now, duplicates)
 
     def sack(self, window: int = WINDOW) -> None:
         """What the other end says now; the queue goes on with it."""
@@ -389,9 +396,11 @@ def test_after_an_outage_all_arrives_soon(path):
 def test_one_lost_packet_is_sent_again_without_waiting(path):
     path.write(b"x" * 1000, 12)
     first, *others = path.transmit()
+    path.now += 0.1
     for packet in others:
         path.arrive(packet)
         path.sack()
+    path.now += 0.1
     for packet in list(path.packets[4:]):
         path.arrive(packet)
         path.sack()
@@ -925,11 +934,13 @@ def test_three_packets_behind_it_are_enough(path):
     path.write(b"x" * 1000, 4)
     _first, *others = path.transmit()
     del path.packets[:]
+    path.now += 0.1
     for packet in others:
         path.arrive(packet)
     path.sack()
 
     assert tsns(path.packets) == [FIRST]
+    path.now += 0.1
     path.acknowledge(FIRST + 2)
     assert path.queue.window.recovery_end is not None
     path.acknowledge(FIRST + 3)
@@ -1118,3 +1129,158 @@ def test_one_packet_leaves_after_a_timeout_though_a_large_message_goes_on(path):
 
     path.acknowledge(FIRST - 1, [(2, 2)])
     assert len(path.transmit()) == 1
+
+
+# -- paths that change the order of packets ----------------------------------------------------------
+
+# the round trip of these tests
+TRIP = 0.1
+
+
+def send_and_hear(path, count, gaps):
+    """So many packets leave; after a round trip these of them are told to have arrived."""
+    first = path.queue.tsn
+    path.write(b"x" * 1100, count)
+    path.transmit()
+    path.now += TRIP
+    del path.packets[:]
+    path.acknowledge(first - 1, gaps)
+    path.send()
+    return first
+
+
+def make_late(path, lateness=0.04):
+    """A packet arrives so much later than its followers, and counts as lost meanwhile."""
+    first = send_and_hear(path, 8, [(2, 8)])
+    assert tsns(path.packets) == [first]
+    path.now += lateness
+    path.acknowledge(first + 7)
+    assert not path.queue.flight
+
+
+def test_what_was_late_makes_the_next_ones_be_waited_for(path):
+    """RFC 8985 section 6.2, steps 4 and 5: later packets alone are no loss on a path that changes their order."""
+    make_late(path)
+    first = send_and_hear(path, 8, [(2, 8)])
+
+    assert path.packets == []
+    assert path.queue.window.recovery_end is None
+    # as late as that one was, and a quarter of a round trip
+    assert path.pass_time(0.05) == []
+    assert tsns(path.pass_time(0.03)) == [first]
+    assert path.queue.window.recovery_end == path.queue.tsn - 1
+    assert path.queue.loss_deadline is None
+
+
+def test_what_is_late_within_the_tolerance_is_not_sent_again(path):
+    make_late(path)
+    first = send_and_hear(path, 8, [(2, 8)])
+    path.now += 0.04
+    path.acknowledge(first + 7)
+
+    assert path.queue.loss_deadline is path.queue.deadline is None
+    assert path.pass_time(5.0) == []
+
+
+def test_each_missing_packet_is_waited_for_by_itself(path):
+    make_late(path)
+    first = path.queue.tsn
+    for _ in range(2):
+        path.write(b"x" * 1100, 4)
+        path.send()
+        path.now += 0.02
+    path.now += TRIP - 0.02
+    del path.packets[:]
+    path.acknowledge(first - 1, [(2, 4), (6, 8)])
+    path.send()
+    assert path.packets == []
+
+    assert tsns(path.pass_time(0.046)) == [first]
+    assert tsns(path.pass_time(0.02)) == [first + 4]
+
+
+def shrunk(path, missing=(1,)):
+    """Eight packets are on their way and some of them are taken for lost; what the window was before, and the first."""
+    first = path.queue.tsn
+    path.write(b"x" * 1100, 8)
+    path.transmit()
+    before = path.queue.window.size, path.queue.window.threshold
+    path.now += TRIP
+    gaps = [(n, n) for n in range(1, 9) if n not in missing]
+    path.acknowledge(first - 1, gaps)
+    path.send()
+    assert path.queue.window.size < before[0]
+    return before, first
+
+
+def test_an_answer_that_comes_too_early_takes_the_smaller_window_back(path):
+    """RFC 4015: it is that of the first copy."""
+    before, first = shrunk(path)
+    path.now += 0.4 * TRIP
+    path.acknowledge(first + 7)
+    assert path.queue.window.recovery_end is None
+    assert path.queue.window.size >= before[0]
+    assert path.queue.window.threshold == before[1]
+
+
+def test_an_answer_that_comes_in_time_takes_nothing_back(path):
+    before, first = shrunk(path)
+    path.now += TRIP
+    path.acknowledge(first + 7)
+    assert path.queue.window.size < before[0]
+
+
+def test_a_duplicate_takes_the_smaller_window_back(path):
+    """RFC 3708 section 3: both copies have come, so the first was only late."""
+    before, first = shrunk(path)
+    path.now += 0.8 * TRIP
+    path.acknowledge(first + 7)
+    assert path.queue.window.size < before[0]
+    path.now += 0.2 * TRIP
+    path.acknowledge(first + 7, duplicates=[first + 1])
+    assert path.queue.window.size < before[0]
+    path.acknowledge(first + 7, duplicates=[first])
+    assert path.queue.window.size >= before[0]
+    assert path.queue.window.threshold == before[1]
+
+
+def test_the_window_is_not_taken_back_while_one_may_be_lost(path):
+    before, first = shrunk(path, missing=(1, 3))
+    path.now += 0.4 * TRIP
+    path.acknowledge(first + 1, [(2, 6)])
+    assert path.queue.window.size < before[0]
+    path.now += TRIP
+    path.acknowledge(first + 7)
+    assert path.queue.window.size < before[0]
+
+
+def test_what_comes_before_it_could_be_sent_again_takes_the_window_back(path):
+    before, first = shrunk(path, missing=(1, 2, 3))
+    # the window is full: one of three is on its way again
+    assert path.queue.outstanding == 3
+    path.now += 0.3 * TRIP
+    path.acknowledge(first + 7)
+    assert path.queue.window.size >= before[0]
+
+
+def test_after_a_timeout_the_window_is_not_taken_back(path):
+    """Nobody has heard of the path meanwhile."""
+    _before, first = shrunk(path)
+    path.pass_time(0.5)
+    size = path.queue.window.size
+    path.acknowledge(first + 7, duplicates=[first])
+    assert path.queue.window.size <= size + PACKET_MAX
+
+
+@pytest.mark.parametrize("end", ["timeout", "stop", "all has come"])
+def test_no_timer_for_late_packets_is_left_behind(path, end):
+    make_late(path)
+    first = send_and_hear(path, 8, [(2, 8)])
+    assert path.queue.loss_deadline is not None
+    if end == "timeout":
+        path.queue.expire(path.now)
+    elif end == "stop":
+        path.queue.stop()
+    else:
+        path.acknowledge(first + 7)
+    assert path.queue.loss_deadline is path.queue.deadline is None
