@@ -91,6 +91,22 @@ class Priority(StrEnum):
     MEDIUM = "medium"
     HIGH = "high"
 
+    @property
+    def weight(self) -> float:
+        """The part of what the path bears, in relation to others (webrtc-priority 4.1)."""
+        return _WEIGHTS[self]
+
+
+_WEIGHTS = {Priority.VERY_LOW: 0.5, Priority.LOW: 1.0, Priority.MEDIUM: 2.0, Priority.HIGH: 4.0}
+
+
+class DegradationPreference(StrEnum):
+    """RTCDegradationPreference (mst-content-hint section 5.1): what suffers when the path is too small."""
+
+    MAINTAIN_FRAMERATE = "maintain-framerate"
+    MAINTAIN_RESOLUTION = "maintain-resolution"
+    BALANCED = "balanced"
+
 
 class SdpType(StrEnum):
     """webrtc-pc 4.6.1."""

@@ -43,6 +43,7 @@ class EncodeRequest:
         disabled: the track is disabled: silence or black.
         scale_down_to: the most pixels of width and of height instead of ``scale_down_by``, whichever way it stands.
         layers: temporal layers that are asked for, 1 to 3.
+        divisor: what the sides of the picture are divided by besides, so that the path bears more pictures.
         tells_turns: the other end turns pictures itself when it is told; else they are sent upright.
     """
 
@@ -59,6 +60,7 @@ class EncodeRequest:
     scale_down_to: tuple[int, int] | None = None
     min_bitrate: int | None = None
     layers: int = 1
+    divisor: float = 1.0
 
 
 @record(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class EncodedPayloads:
         is_held: whether it would aim at more if the path bore more.
         scale: below 1.0 where the encoder has to make pictures smaller than they are asked for.
         layered: the picture's place in temporal layers, if there are any.
+        divisor: as it was asked for.
     """
 
     payloads: list[bytes]
@@ -88,6 +91,7 @@ class EncodedPayloads:
     is_held: bool = False
     scale: float = 1.0
     layered: LayeredPicture | None = None
+    divisor: float = 1.0
 
 
 class StreamEncoder:
@@ -231,6 +235,7 @@ class StreamEncoder:
             is_held=self._is_held(encoder, request),
             scale=encoder.scale,
             layered=encoder.layered,
+            divisor=request.divisor,
         )
 
     def _set_bitrate(self, encoder: PictureEncoder, request: EncodeRequest) -> None:
@@ -311,6 +316,9 @@ def prepare_picture(frame: VideoFrame, request: EncodeRequest) -> VideoFrame:
 
 def _sent_size(width: int, height: int, request: EncodeRequest) -> tuple[int, int]:
     """Width and height of a picture as the encoding asks for it: never larger, and of the same shape."""
+    if request.divisor > 1.0:
+        sent = _sent_size(width, height, replace(request, divisor=1.0))
+        return int(sent[0] / request.divisor), int(sent[1] / request.divisor)
     if request.scale_down_to is None:
         scale = request.scale_down_by
         return (int(width / scale), int(height / scale)) if scale > 1.0 else (width, height)

@@ -22,6 +22,7 @@ from av.frame import Frame
 from av.packet import Packet
 
 from rtcpeer.aio import wall_time
+from rtcpeer.media.degradation import Degradation
 from rtcpeer.media.encoding import EncodedPayloads, EncodeRequest, StreamEncoder
 from rtcpeer.media.frame_budget import FrameBudget
 from rtcpeer.media.quality_limitation import QualityLimitationReason
@@ -29,6 +30,7 @@ from rtcpeer.media.sound import FORMATS
 from rtcpeer.media.source import TrackSource
 from rtcpeer.media.video.pictures import BITRATE_MAX, BITRATE_MIN
 from rtcpeer.media.workers import CoderStuckError, Workers
+from rtcpeer.values import DegradationPreference
 
 # A key frame costs ten others; requests that come faster are answered together.
 KEYFRAME_INTERVAL = 0.2
@@ -101,7 +103,7 @@ class EncodingGroup:
         weakref.WeakKeyDictionary()
     )
 
-    def __init__(self, key: Hashable) -> None:
+    def __init__(self, key: Hashable, preference: DegradationPreference) -> None:
         self.encoder: StreamEncoder = StreamEncoder()
         self._key = key
         # the members (tokens: a member itself would keep its track alive, which keeps the group), and what their
@@ -118,6 +120,7 @@ class EncodingGroup:
         self._due = 0.0
         # of pictures, and what the path bears as it was told last
         self._budget = FrameBudget()
+        self._degradation = Degradation(preference)
         # whether it is the estimate that the budget is made of, and no lower rate that is asked for
         self._is_estimate_budget = False
         self._estimate: int | None = None
@@ -132,7 +135,12 @@ class EncodingGroup:
 
     @classmethod
     def join(
-        cls, source: TrackSource, key: Hashable, member: object, former: EncodingGroup | None
+        cls,
+        source: TrackSource,
+        key: Hashable,
+        member: object,
+        former: EncodingGroup | None,
+        preference: DegradationPreference = DegradationPreference.MAINTAIN_RESOLUTION,
     ) -> EncodingGroup:
         """The group with these parameters; a member that is alone in its former one takes its encoder along.
 
@@ -141,6 +149,7 @@ class EncodingGroup:
             key: the parameters.
             member: a token of who joins.
             former: its group until now, of the same source.
+            preference: what suffers when the path is too small; one of the parameters.
         """
         # jobs belong to a loop
         key = (weakref.ref(asyncio.get_running_loop()), key)
@@ -157,11 +166,13 @@ class EncodingGroup:
             del groups[former._key]
             group = groups[key] = former
             group._key = key
+            if group._degradation.preference is not preference:
+                group._degradation = Degradation(preference)
             return group
         if former is not None:
             former.leave(source, member)
         if group is None:
-            group = groups[key] = cls(key)
+            group = groups[key] = cls(key, preference)
         group._members[member] = None
         return group
 
@@ -230,7 +241,9 @@ class EncodingGroup:
             self._wants_key, self._key_at = False, now
         estimates = [estimate for estimate in self._members.values() if estimate is not None]
         self._estimate = min(estimates) if estimates else None
-        request = dataclasses.replace(request, force_keyframe=forced, estimate=self._estimate)
+        request = dataclasses.replace(
+            request, force_keyframe=forced, estimate=self._estimate, divisor=self._divisor(request, now)
+        )
         self._encoded += 1
         loop = asyncio.get_running_loop()
         previous = self._job
@@ -250,6 +263,17 @@ class EncodingGroup:
         job.add_done_callback(functools.partial(self._note_job, now))
         self._job = job
         return EncodeResult(job, self._encoded, is_forced=forced, first=first)
+
+    def _divisor(self, request: EncodeRequest, now: float) -> float:
+        """The divisor of the sides of a picture that lets the path bear more pictures."""
+        frame = request.frame
+        if not isinstance(frame, VideoFrame):
+            return 1.0
+        target = self.encoder.target
+        allowed = self._estimate if self._estimate is None or target is None else min(self._estimate, target)
+        pixels = round(frame.width * frame.height / request.scale_down_by**2)
+        self._degradation.settle(now, pixels=pixels, allowed=allowed)
+        return self._degradation.divisor
 
     async def _encode_after(
         self, previous: asyncio.Future[Any], request: EncodeRequest
@@ -280,6 +304,7 @@ class EncodingGroup:
             size = sum([len(payload) for payload in made.payloads])
             self._is_estimate_budget = self._estimate <= made.target
             self._budget.spend(size, min(self._estimate, made.target), now)
+            self._degradation.note_made(8 * size)
 
     def _left_out(
         self, frame: Frame | Packet[Any], now: float, max_framerate: float | None
@@ -296,11 +321,10 @@ class EncodingGroup:
         if not isinstance(frame, VideoFrame):
             return None
         if not self._budget.allows(now):
-            return (
-                QualityLimitationReason.BANDWIDTH
-                if self._is_estimate_budget
-                else QualityLimitationReason.NONE
-            )
+            if not self._is_estimate_budget:
+                return QualityLimitationReason.NONE
+            self._degradation.note_left_out()
+            return QualityLimitationReason.BANDWIDTH
         limit, able, reason = max_framerate, self.encoder.rate_limit, QualityLimitationReason.NONE
         if able is not None and (limit is None or able < limit):
             limit, reason = able, QualityLimitationReason.OTHER

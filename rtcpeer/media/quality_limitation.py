@@ -60,6 +60,7 @@ class QualityLimitation:
         is_held: bool,
         size: tuple[int, int],
         scale: float,
+        divisor: float = 1.0,
     ) -> None:
         """A picture was made.
 
@@ -68,13 +69,15 @@ class QualityLimitation:
             is_held: whether it would aim at more if the path bore it.
             size: of the picture.
             scale: below 1.0 where the encoder has to make pictures smaller than it is asked to.
+            divisor: above 1.0 where they are smaller so that the path bears more of them.
         """
         self._advance(now)
         self._measure(now, bits, target, is_held=is_held)
-        if self._is_held:
+        if self._is_held or divisor > 1.0:
             self._until[QualityLimitationReason.BANDWIDTH] = now + LASTING
         if scale < 1.0:
             self._until[QualityLimitationReason.OTHER] = now + LASTING
+        scale /= divisor
         if self._size is not None and self._size[0] != size and self._size[1] != scale:
             self.resolution_changes += 1
         self._size = (size, scale)

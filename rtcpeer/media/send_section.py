@@ -77,6 +77,16 @@ class SendSection:
         return [stream for stream in self.streams if stream.packets.encoding.active]
 
     @property
+    def weight(self) -> float:
+        """How much of what the path bears it gets, in relation to others: that of its highest priority."""
+        return max([stream.packets.encoding.priority.weight for stream in self.active], default=1.0)
+
+    def part_of(self, stream: SendStream, bitrate: int) -> int:
+        """The part of one stream of a bitrate for all of them, by their priorities."""
+        weights = sum([one.packets.encoding.priority.weight for one in self.active])
+        return int(bitrate * stream.packets.encoding.priority.weight / (weights or 1.0))
+
+    @property
     def is_connected(self) -> bool:
         """Whether packets can be sent."""
         return self.session is not None and self.session.connected

@@ -24,9 +24,22 @@ from rtcpeer.rtp.fec import Protection
 from rtcpeer.rtp.frame_rate import FrameRate
 from rtcpeer.rtp.outbound import OutboundStream
 from rtcpeer.rtp.red import Redundancy
+from rtcpeer.values import DegradationPreference
 
 # Frames of this many times the usual size are huge (webrtc-stats 8.4).
 _HUGE = 2.5
+# What statistics name as the encoder of a stream that is forwarded as it came.
+FORWARDED = "forwarded"
+# What is told of encoders alone: of what is forwarded the source's statistics tell it.
+_OF_AN_ENCODER = (
+    "hugeFramesSent",
+    "powerEfficientEncoder",
+    "scalabilityMode",
+    "qualityLimitationReason",
+    "qualityLimitationDurations",
+    "qualityLimitationResolutionChanges",
+    "targetBitrate",
+)
 
 
 @record(slots=True, eq=False)
@@ -161,6 +174,7 @@ class SendStream:
             is_held=encoded.is_held,
             size=(encoded.width, encoded.height),
             scale=encoded.scale,
+            divisor=encoded.divisor,
         )
 
     def mind_epoch(self, epoch: int) -> None:
@@ -175,7 +189,9 @@ class SendStream:
         self.packets.rebase()
         self.leave()
 
-    def join(self, source: TrackSource, estimate: int | None) -> EncodingGroup:
+    def join(
+        self, source: TrackSource, estimate: int | None, preference: DegradationPreference
+    ) -> EncodingGroup:
         """The group that encodes for this stream with its present parameters."""
         encoding, codec = self.packets.encoding, self.format.codec
         self.bitrate_class = bitrate_class(estimate, self.bitrate_class)
@@ -189,12 +205,13 @@ class SendStream:
             encoding.min_bitrate,
             encoding.max_framerate,
             layers_of(encoding.scalability_mode),
+            preference,
             bool(self.packets.template.turned),
             self.bitrate_class,
         )
         if source is not self._source:
             self.leave()
-        group = EncodingGroup.join(source, key, self.token, self.group)
+        group = EncodingGroup.join(source, key, self.token, self.group, preference)
         if group is not self.group:
             # other pictures, another time line
             self.epoch, self.number, self.is_synchronized = -1, -1, False
@@ -225,7 +242,9 @@ class SendStream:
         self.is_synchronized = True
         return True
 
-    def stats(self, kind: str, mid: str | None, index: int, now: float) -> list[dict[str, object]]:
+    def stats(
+        self, kind: str, mid: str | None, index: int, now: float, *, is_forwarded: bool = False
+    ) -> list[dict[str, object]]:
         """RTCOutboundRtpStreamStats, and RTCRemoteInboundRtpStreamStats once there was a report; without ids."""
         outbound = self.packets.stats(kind)
         outbound["mid"] = mid
@@ -253,5 +272,9 @@ class SendStream:
             )
             if self.width:
                 outbound.update(frameWidth=self.width, frameHeight=self.height)
+        if is_forwarded:
+            outbound["encoderImplementation"] = FORWARDED
+            for name in _OF_AN_ENCODER:
+                outbound.pop(name, None)
         remote = self.packets.remote_stats(kind)
         return [outbound] if remote is None else [outbound, remote]

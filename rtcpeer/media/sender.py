@@ -20,6 +20,7 @@ from av.packet import Packet
 from rtcpeer.aio import Gone, TaskSet, can_run, wall_time
 from rtcpeer.dtls.transport import DtlsTransport
 from rtcpeer.errors import InvalidStateError, OperationError
+from rtcpeer.media.degradation import preference_of
 from rtcpeer.media.dtmf import TonePlayer
 from rtcpeer.media.encoded_sending import EncodedSending, EncodedSource
 from rtcpeer.media.encoding import EncodedPayloads, EncodeRequest
@@ -39,23 +40,12 @@ from rtcpeer.media.video.pictures import BITRATE_DEFAULT
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.audio_level import SILENCE_DBOV, level_to_dbov
 from rtcpeer.rtp.parameters import SendParameters
+from rtcpeer.values import DegradationPreference
 
 logger = logging.getLogger(__name__)
 
 # A key frame that nobody asked for in so many words, because of packets that cannot be sent again, is rarer.
 REFRESH_INTERVAL = 1.0
-# What statistics name as the encoder of a stream that is forwarded as it came.
-FORWARDED = "forwarded"
-# What is told of encoders alone: of what is forwarded the source's statistics tell it.
-_OF_AN_ENCODER = (
-    "hugeFramesSent",
-    "powerEfficientEncoder",
-    "scalabilityMode",
-    "qualityLimitationReason",
-    "qualityLimitationDurations",
-    "qualityLimitationResolutionChanges",
-    "targetBitrate",
-)
 # So many kinds of failures are told; those that differ in a number only would never end.
 _FAILURES_MAX = 20
 # What sound takes where nothing else is said, with its headers, in bit/s.
@@ -74,6 +64,7 @@ class MediaSender:
         name: for logs.
 
     Attributes:
+        degradation: what suffers when the path is too small; None: nobody has said it.
         on_error: called once per kind of failure: a frame that the encoder cannot take, sound that came so fast that
             some was dropped. Sending goes on.
         encoded: the transform, and what is sent of a track of encoded frames.
@@ -83,6 +74,7 @@ class MediaSender:
     def __init__(self, kind: str, *, name: str = "") -> None:
         self.kind = kind
         self.on_error: Callable[[OperationError], None] | None = None
+        self.degradation: DegradationPreference | None = None
         self._name = name
         self._track: Track | None = None
         self._section = SendSection(kind)
@@ -222,12 +214,8 @@ class MediaSender:
         if relay is not None:
             relay.settle()
         for index, stream in enumerate(self._section.streams):  # as many as encodings, or none
-            told = stream.stats(self.kind, mid, index, now)
+            told = stream.stats(self.kind, mid, index, now, is_forwarded=stream is relayed)
             told[0]["totalPacketSendDelay"] = self._section.send_delay(stream)
-            if stream is relayed:
-                told[0]["encoderImplementation"] = FORWARDED
-                for name in _OF_AN_ENCODER:
-                    told[0].pop(name, None)
             result += told
         return result
 
@@ -401,6 +389,11 @@ class MediaSender:
             return 0
         return sum([s.packets.encoding.max_bitrate or BITRATE_DEFAULT for s in self._section.active])
 
+    @property
+    def weight(self) -> float:
+        """Implements `rtp.session.RtpSender.weight`."""
+        return self._section.weight
+
     def make_padding(self, size: int) -> bytes | None:
         """Implements `rtp.session.RtpSender.make_padding`."""
         stream = next(iter(self._section.active), None)
@@ -458,11 +451,9 @@ class MediaSender:
                 stream.pause()
             return
         for stream in active:
-            await self._send_by(stream, frame, number, len(active))
+            await self._send_by(stream, frame, number)
 
-    async def _send_by(
-        self, stream: SendStream, frame: Frame | Packet[Any], number: int, active: int
-    ) -> None:
+    async def _send_by(self, stream: SendStream, frame: Frame | Packet[Any], number: int) -> None:
         """Have a frame encoded, and send it in one stream."""
         track, now = self._track, wall_time()
         if track is None or stream not in self._section.streams:
@@ -471,10 +462,11 @@ class MediaSender:
         if isinstance(frame, Packet) and is_picture_packet and not self._takes_packet(stream, frame):
             return
         encoding, source = stream.packets.encoding, TrackSource.of(track)
-        bitrate = self._share if self.kind == "video" else None
-        estimate = None if bitrate is None else bitrate // active
+        share = self._share if self.kind == "video" else None
+        estimate = None if share is None else self._section.part_of(stream, share)
         enabled = bool(getattr(track, "enabled", True))
-        group = stream.join(source, estimate)
+        preference = preference_of(self.degradation, getattr(track, "contentHint", ""))
+        group = stream.join(source, estimate, preference)
         request = EncodeRequest(
             frame=frame,
             format=stream.format,
@@ -483,7 +475,7 @@ class MediaSender:
             scale_down_to=encoding.scale_resolution_down_to,
             max_bitrate=encoding.max_bitrate,
             estimate=estimate,
-            shared=source.is_shared or active > 1,
+            shared=source.is_shared or len(self._section.active) > 1,
             disabled=not enabled,
             tells_turns=bool(stream.packets.template.turned),
             bitrate_limit=encoding.bitrate_limit,

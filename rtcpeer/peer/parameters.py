@@ -98,6 +98,9 @@ class RTCRtpEncodingParameters:
         scaleResolutionDownTo: the most pixels instead (webrtc-extensions): pictures are never made larger and keep
             their shape. For all active encodings or for none; then `scaleResolutionDownBy` counts for nothing.
         codec: which of the negotiated codecs to use; None for the first.
+        priority: the part of what the path bears, in relation to other encodings: "very-low" half as much as "low",
+            "medium" twice, "high" four times (webrtc-priority).
+        networkPriority: kept and told; packets are not marked for routers.
         scalabilityMode: "L1T2" or "L1T3" for temporal layers, which a relay can take away from receivers whose path is
             small (webrtc-svc). VP8 and VP9 are made with them; other codecs and spatial layers are not, whatever is
             asked for: `scalabilityMode` of `outbound-rtp` statistics says what is made.
@@ -117,7 +120,14 @@ class RTCRtpEncodingParameters:
 
 @record(slots=True)
 class RTCRtpSendParameters:
-    """Parameters of a sender (webrtc-pc 5.2.3), as `getParameters` gives them and `setParameters` takes them back."""
+    """Parameters of a sender (webrtc-pc 5.2.3), as `getParameters` gives them and `setParameters` takes them back.
+
+    Attributes:
+        degradationPreference: what suffers when the path does not bear the pictures of a track at its worst quality
+            (mst-content-hint): "maintain-resolution", their number; "maintain-framerate", their size; "balanced",
+            first their number, down to two thirds, then their size. None: their size if the track's `contentHint` is
+            "motion", else their number.
+    """
 
     transactionId: str
     encodings: list[RTCRtpEncodingParameters]

@@ -20,7 +20,7 @@ from rtcpeer.peer.errors import w3c_errors
 from rtcpeer.peer.keywords import SetParameterKeywords
 from rtcpeer.peer.parameters import RTCRtpCapabilities, RTCRtpSendParameters, capabilities
 from rtcpeer.rtp.parameters import SendEncoding
-from rtcpeer.values import MediaKind
+from rtcpeer.values import DegradationPreference, MediaKind
 
 if TYPE_CHECKING:
     from rtcpeer.media.source import Track
@@ -142,6 +142,7 @@ class RTCRtpSender:
                 cname=self._core_.session.engine.state.cname or None, reducedSize=record.reduced_size_rtcp
             ),
             codecs=dictionaries.codec_parameters(record.send_codecs),
+            degradationPreference=self._core_.sender_media.degradation,
         )
         # 4
         self._returned_ = parameters
@@ -174,7 +175,8 @@ class RTCRtpSender:
 
         Args:
             parameters: what `getParameters` gave, with `encodings` changed: active, maxBitrate (bit/s),
-                maxFramerate (1/s), scaleResolutionDownBy, scaleResolutionDownTo, priority, codec.
+                maxFramerate (1/s), scaleResolutionDownBy, scaleResolutionDownTo, scalabilityMode, priority, codec;
+                or with `degradationPreference`.
             options: `encodingOptions` (also as keyword) is a list of mappings with `keyFrame`.
 
         Raises:
@@ -204,6 +206,7 @@ class RTCRtpSender:
             dictionaries.read_encoding(f"encodings[{i}]", e)
             for i, e in enumerate(webidl.sequence("encodings", given["encodings"]))
         )
+        degradation = _read_degradation(given)
         record = core.record
         # 4
         if record.stopping:
@@ -232,6 +235,7 @@ class RTCRtpSender:
                 raise InvalidStateError("the connection was closed")
             # 8.1.2; 8.2 (a hardware encoder that refuses) has no case: encoders report later, as `sendererror`
             core.session.carry_out(core.session.engine.operations.plan_set_encodings(core.id, encodings))
+            core.sender_media.degradation = degradation
         if any(key_frames):
             core.sender_media.request_keyframe()
 
@@ -313,6 +317,13 @@ class RTCRtpSender:
 
     def __repr__(self) -> str:
         return f"<RTCRtpSender {self._core_.kind} {self._core_.record.mid or 'unnegotiated'}>"
+
+
+def _read_degradation(given: Mapping[str, Any]) -> DegradationPreference | None:
+    wanted = given.get("degradationPreference")
+    if wanted is None:
+        return None
+    return webidl.enumeration("parameters.degradationPreference", wanted, DegradationPreference)
 
 
 def _describe_encodings(mid: str | None, encodings: Iterable[SendEncoding]) -> str:

@@ -86,6 +86,10 @@ class RtpSender(Protocol):
     def wanted(self) -> int:
         """Bit/s that it could send at once if the path bore them; 0 if it does not know."""
 
+    @property
+    def weight(self) -> float:
+        """How much of what the path bears it gets, in relation to others that take as much as there is."""
+
     def on_estimate(self, bitrate: int) -> None:
         """Take this part of what the path bears, in bit/s."""
 
@@ -603,8 +607,9 @@ class RtpSession:
                 takers.append(sender)
             else:
                 bitrate -= need
+        bitrate, weights = max(ESTIMATE_MIN, bitrate), sum([sender.weight for sender in takers])
         for sender in takers:
-            sender.on_estimate(max(ESTIMATE_MIN, bitrate) // len(takers))
+            sender.on_estimate(int(bitrate * sender.weight / weights))
 
     def _send_arrivals(self, write: Callable[[int], list[bytes]]) -> None:
         if not self.connected:

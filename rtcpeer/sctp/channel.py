@@ -29,7 +29,7 @@ _OPEN_HEADER = Struct("!BBHLHH")
 # RFC 8832 section 5: 65535 is not used
 MAX_CHANNEL_ID = 65534
 # RFC 8832 section 5.1 gives the numbers; the shares of channels follow them (RFC 8831 section 6.4)
-_PRIORITY_NUMBERS = {Priority.VERY_LOW: 128, Priority.LOW: 256, Priority.MEDIUM: 512, Priority.HIGH: 1024}
+_PRIORITY_NUMBERS = {priority: int(256 * priority.weight) for priority in Priority}
 
 
 @record(frozen=True, slots=True)

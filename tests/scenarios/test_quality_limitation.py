@@ -21,15 +21,16 @@ class Noise(MediaStreamTrack):
 
     kind = "video"
 
-    def __init__(self, width=160, height=120):
+    def __init__(self, width=160, height=120, part=1.0):
         super().__init__()
-        self.chance, self.number, self.size = random.Random(1), 0, (width, height)
+        self.chance, self.number, self.size, self.part = random.Random(1), 0, (width, height), part
 
     async def recv(self):
         await asyncio.sleep(1 / RATE)
         picture = av.VideoFrame(*self.size, "yuv420p")
         for plane in picture.planes:
-            plane.update(self.chance.randbytes(plane.buffer_size))
+            noise = int(self.part * plane.buffer_size)
+            plane.update(self.chance.randbytes(noise) + bytes(plane.buffer_size - noise))
         self.number += 1
         picture.pts, picture.time_base = self.number * 90000 // RATE, fractions.Fraction(1, 90000)
         return picture
@@ -77,6 +78,41 @@ async def test_a_path_that_narrows_and_widens(scene):
     assert 0.001 < (waited[1] - waited[0]) / sent < 0.2
     # it is the quality that suffers, and the rate: pictures keep their size
     assert again["qualityLimitationResolutionChanges"] == 0
+
+
+@pytest.mark.parametrize("prefers", ["maintain-framerate", None])
+@scenario
+async def test_the_size_suffers_where_the_program_prefers_many_pictures(scene, prefers):
+    sender, receiver = scene.network.add_host("sender"), scene.network.add_host("receiver")
+    path = sender.link._up
+    path.settings.queue, path.settings.bandwidth = 0.1, 4e6 / 8
+    async with PeerPair(hosts=(sender, receiver)) as pair:
+        noise = Noise(640, 368, part=0.15)
+        rtp_sender = pair.offerer.addTransceiver(noise, sendEncodings=[{"maxBitrate": 3_000_000}]).sender
+        parameters = rtp_sender.getParameters()
+        parameters.degradationPreference = prefers
+        await rtp_sender.setParameters(parameters)
+        await pair.connect()
+        await asyncio.sleep(20)
+        wide = await outbound(pair)
+        assert wide["frameWidth"] == 640
+        path.settings.bandwidth = 250e3 / 8
+        await asyncio.sleep(20)
+        narrow = await outbound(pair)
+        if prefers is None:
+            assert narrow["frameWidth"] == 640
+            assert narrow["framesPerSecond"] < 10
+            assert narrow["qualityLimitationResolutionChanges"] == 0
+            return
+        assert narrow["frameWidth"] in (480, 320)
+        assert narrow["framesPerSecond"] > 12
+        assert told(narrow) == "bandwidth"
+        assert narrow["qualityLimitationResolutionChanges"] > 0
+        path.settings.bandwidth = 4e6 / 8
+        await asyncio.sleep(30)
+        again = await outbound(pair)
+        assert again["frameWidth"] == 640
+        assert told(again) == "none"
 
 
 @scenario

@@ -254,6 +254,7 @@ async def test_parameters_as_a_mapping(pc):
         (lambda p: setattr(p.encodings[0], "maxFramerate", -1.0), RTCRangeError),
         (lambda p: setattr(p.encodings[0], "maxBitrate", "x"), TypeError),
         (lambda p: setattr(p, "encodings", None), TypeError),
+        (lambda p: setattr(p, "degradationPreference", "maintain-everything"), TypeError),
     ],
 )
 async def test_what_set_parameters_refuses(pc, other, change, error):
@@ -267,6 +268,18 @@ async def test_what_set_parameters_refuses(pc, other, change, error):
         await sender.setParameters(parameters)
     await asyncio.sleep(0.01)
     assert sender.getParameters().encodings == before.encodings
+    assert sender.getParameters().degradationPreference is None
+
+
+async def test_what_suffers_on_a_small_path_is_kept(pc, other):
+    """webrtc-extensions: a member of the parameters that only setParameters changes; it may be taken back."""
+    sender = pc.addTransceiver("video").sender
+    for preference in ("maintain-framerate", "balanced", "maintain-resolution", None):
+        parameters = sender.getParameters()
+        parameters.degradationPreference = preference
+        await sender.setParameters(parameters)
+        await negotiate(pc, other)
+        assert sender.getParameters().degradationPreference == preference
 
 
 async def test_a_stream_of_the_other_side_is_told_once_to_who_listens_for_it(pc, other):

@@ -36,7 +36,7 @@ class Sender:
 
     def __init__(self, kind):
         self.kind = kind
-        self.need, self.wanted = None, 0
+        self.need, self.wanted, self.weight = None, 0, 1.0
 
     def on_transport(self, connected):
         pass

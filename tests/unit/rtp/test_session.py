@@ -188,12 +188,12 @@ async def test_a_tap_comes_before_everything_else() -> None:
 class Forwarding(Sender):
     """Who sends what it gets, as much as there is."""
 
-    need = None
+    need: int | None = None
     wanted = 0
 
-    def __init__(self, ssrc: int, kind: str = "video") -> None:
+    def __init__(self, ssrc: int, kind: str = "video", weight: float = 1.0) -> None:
         super().__init__(ssrc)
-        self.kind = kind
+        self.kind, self.weight = kind, weight
 
     def on_estimate(self, bitrate: int) -> None:
         self.estimate = bitrate
@@ -209,6 +209,21 @@ def paced_session(estimate: int) -> tuple[RtpSession, list[tuple[float, bytes]]]
     session.add_sender(Forwarding(8, "audio"), "1", [8], extensions)  # type: ignore[arg-type]
     session._on_estimate(estimate)
     return session, gone
+
+
+async def test_senders_share_what_the_path_bears_by_their_priority() -> None:
+    """webrtc-priority 4.1; who needs a certain rate gets that first."""
+    session = RtpSession(Unprotected, lambda data: None)  # type: ignore[arg-type]
+    senders = [Forwarding(ssrc, weight=weight) for ssrc, weight in ((7, 1.0), (8, 0.5), (9, 4.0))]
+    sound = Forwarding(10, "audio")
+    sound.need = 50_000
+    for sender in (*senders, sound):
+        session.add_sender(sender, str(sender.ssrc), [sender.ssrc], ())  # type: ignore[arg-type]
+
+    session._on_estimate(1_150_000)
+
+    assert [sender.estimate for sender in senders] == [200_000, 100_000, 800_000]
+    session.on_closed()
 
 
 def test_forwarded_packets_that_come_too_fast_wait_and_keep_their_order() -> None:
