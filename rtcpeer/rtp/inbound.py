@@ -38,6 +38,10 @@ class CountedPacket(HeardPacket, Protocol):
         """Without padding."""
 
     @property
+    def header_size(self) -> int:
+        """With contributing sources and header extensions, in bytes."""
+
+    @property
     def padding_size(self) -> int:
         """The size of the padding in bytes."""
 
@@ -132,7 +136,7 @@ class InboundStream:
             self.first_packet_at = now
         self.packets_received += 1
         self.bytes_received += len(packet.payload)
-        self.header_bytes_received += 12 + 4 * len(packet.csrc) + packet.padding_size
+        self.header_bytes_received += packet.header_size + packet.padding_size
         self.last_packet_at = now
         last = self._unwrapper.last
         number = self._unwrapper.unwrap(packet.sequence_number)

@@ -50,6 +50,8 @@ class RtpPacket:
     turns: int | None = None
     # the AV1 dependency descriptor, which packets of any codec may have
     dependency: bytes = b""
+    # with contributing sources and header extensions, in bytes
+    header_size: int = HEADER_SIZE
     # as it came; empty for what was made here
     raw: bytes = b""
     _data: bytes = b""
@@ -111,6 +113,7 @@ def parse_rtp_untrusted(data: bytes, ids: ExtensionIds) -> RtpPacket:
     packet = RtpPacket(
         second & 0x7F, second >> 7, sequence_number, timestamp, ssrc, data[position:end], csrc, padding
     )
+    packet.header_size = position
     packet.raw = data
     if first & 0x10:
         _read_extensions(packet, data, extensions_at, position, ids.by_id)
@@ -243,4 +246,5 @@ def unwrap_rtx(packet: RtpPacket, payload_type: int, ssrc: int) -> RtpPacket | N
         audio_level=packet.audio_level,
         turns=packet.turns,
         dependency=packet.dependency,
+        header_size=packet.header_size,
     )

@@ -30,6 +30,7 @@ class RelayPacket:
         marker: 0x80 or 0, as it stands in the second byte of the header.
         csrc_bytes: the contributing sources; `csrc_count` of them.
         elements: the header extensions as (URI, value), those without a known id left out.
+        header_size: with contributing sources and header extensions, in bytes.
         padding_size: in bytes; they are not forwarded.
         at: when it arrived.
         begins: whether a key frame begins with it; for sound always.
@@ -42,6 +43,7 @@ class RelayPacket:
         "csrc_bytes",
         "csrc_count",
         "elements",
+        "header_size",
         "is_told_key",
         "marker",
         "number",
@@ -72,6 +74,7 @@ class RelayPacket:
         self.csrc_bytes: bytes = b""
         self.csrc_count: int = 0
         self.elements: list[tuple[str, bytes]] = []
+        self.header_size: int = HEADER_SIZE
         self.padding_size: int = 0
         self.number: int = 0
         self.at: float = 0.0
@@ -142,7 +145,7 @@ def read_packet_untrusted(data: bytes, uris: Mapping[int, str]) -> RelayPacket:
         if not padding or end < position:
             raise ValueError("wrong padding")
     packet = RelayPacket(second & 0x7F, second & 0x80, number, timestamp, ssrc, data[position:end])
-    packet.padding_size = padding
+    packet.header_size, packet.padding_size = position, padding
     if first & 0x0F:
         packet.csrc_count = first & 0x0F
         packet.csrc_bytes = data[HEADER_SIZE : HEADER_SIZE + 4 * packet.csrc_count]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import av
 import pytest
 from av import AudioFrame
 
 from rtcpeer.rtp import rtcp
 from rtcpeer.rtp.inbound import CONFIGURATION_MAX, InboundStream
-from rtcpeer.rtp.packet import RtpPacket
+from rtcpeer.rtp.jitter_buffer import EncodedFrame, FrameBuffer
+from rtcpeer.rtp.packet import ExtensionIds, RtpPacket, parse_rtp_untrusted, write_extensions, write_rtp
+from rtcpeer.rtp.relay_packet import read_packet_untrusted
 from rtcpeer.rtp.sound_buffer import SoundBuffer
+
+
+def video() -> InboundStream:
+    return InboundStream(1, FrameBuffer(), 90000)
 
 
 def stream(*numbers: int) -> InboundStream:
@@ -100,3 +107,171 @@ def test_the_processing_of_sound_is_counted_for_each_sample_that_came() -> None:
     inbound.take_decoded(piece, 8.5, 0.0)
 
     assert inbound.stats("audio", 9.0)["totalProcessingDelay"] == 0.25 * 960
+
+
+@pytest.mark.parametrize("elements", [[], [(1, b"mid"), (2, b"level")]])
+@pytest.mark.parametrize("sources", [0, 3])
+@pytest.mark.parametrize("padding", [b"", b"\0\0\3"])
+@pytest.mark.parametrize(
+    "read",
+    [lambda data: parse_rtp_untrusted(data, ExtensionIds()), lambda data: read_packet_untrusted(data, {})],
+)
+def test_header_and_other_bytes_are_all_there_are(elements, sources, padding, read) -> None:
+    """webrtc-stats: "headerBytesReceived + bytesReceived equals the number of bytes received"."""
+    data = bytearray(write_rtp(96, False, 1, 2, 3, write_extensions(elements), b"payload") + padding)
+    data[12:12] = bytes(4 * sources)
+    data[0] |= sources | 0x20 * bool(padding)
+    inbound = video()
+    for _ in range(2):
+        inbound.count(read(bytes(data)), 1.0)
+    told = inbound.stats("video", 1.0)
+    assert told["bytesReceived"] == 2 * len(b"payload")
+    assert told["headerBytesReceived"] == 2 * (len(data) - len(b"payload"))
+
+
+def test_a_stream_counts_from_its_first_packet_to_its_last_one() -> None:
+    inbound = stream()
+    assert (inbound.expected, inbound.extended_highest, inbound.jitter_seconds) == (0, 0, 0.0)
+    for place in range(3):
+        inbound.count(RtpPacket(96, 0, 7 + 2 * place, 0, 1, b"x"), 5.0 + place)
+    assert (inbound.first_packet_at, inbound.last_packet_at) == (5.0, 7.0)
+    told = inbound.stats("audio", 9.0)
+    assert (told["packetsReceived"], told["packetsLost"]) == (3, 2)
+    assert told["lastPacketReceivedTimestamp"] == 7000.0
+
+
+def test_jitter_is_of_one_packet_of_each_picture_in_their_order() -> None:
+    """RFC 3550 A.8: packets of one picture have one timestamp, and what comes out of order is no measure."""
+    inbound = video()
+    for number, timestamp, now in (
+        (1, 0, 1.0),
+        (2, 0, 1.9),
+        (4, 9000, 1.116),
+        (3, 0, 3.0),
+        (5, 18000, 1.216),
+    ):
+        inbound.count(RtpPacket(96, 0, number, timestamp, 1, b"x"), now)
+    # 16 ms late once, then in time
+    assert inbound.jitter_seconds == pytest.approx(0.016 / 16 * 15 / 16)
+    assert inbound.report(4.0).jitter == int(90000 * 0.016 / 16 * 15 / 16)
+
+
+def test_ten_seconds_are_a_new_time_line() -> None:
+    for late, jitter in ((9.5, 9.5 / 16), (10.0, 0.0)):
+        inbound = stream(0)
+        inbound.count(RtpPacket(96, 0, 1, 960, 1, b"x"), 0.02 + late)
+        assert inbound.jitter_seconds == pytest.approx(jitter)
+
+
+def test_each_report_is_about_its_interval() -> None:
+    """RFC 3550 6.4.1 and A.3: the fraction since the report before, the number since the beginning."""
+    inbound = stream(10, 12, 13, 14)
+    for numbers, fraction, lost in (((), 51, 1), ((), 0, 1), ((15, 16, 19, 20), 85, 3), ((17, 18), 0, 1)):
+        for number in numbers:
+            inbound.count(RtpPacket(96, 0, number, 0, 1, b"x"), 1.0)
+        report = inbound.report(1.0)
+        assert (report.ssrc, report.fraction_lost, report.packets_lost) == (1, fraction, lost)
+        assert (report.lsr, report.dlsr) == (0, 0)
+
+
+def test_more_packets_than_were_sent_are_a_negative_loss() -> None:
+    """RFC 3550 6.4.1: copies count."""
+    inbound = stream(1, 1, 1, 2)
+    report = inbound.report(1.0)
+    assert (report.packets_lost, report.fraction_lost) == (-2, 0)
+
+
+def test_timestamps_lie_on_a_line_that_begins_at_zero() -> None:
+    inbound = video()
+    line = [inbound.map_timestamp(t & 0xFFFFFFFF) for t in (-3000, 0, 3000, -6000, 0x7FFFFFFF - 6000)]
+    assert line == [0, 3000, 6000, -3000, 0x7FFFFFFF - 3000]
+
+
+@pytest.mark.parametrize(("step", "weight"), [(480, 480), (6000, 6000), (6001, 960), (0, 960), (-480, 960)])
+def test_delays_of_sound_are_those_of_its_samples(step, weight) -> None:
+    """webrtc-stats jitterBufferEmittedCount counts samples; 20 ms until two pieces tell, 125 ms at most."""
+    inbound = stream()
+    inbound.map_timestamp(48000)
+    inbound.map_timestamp(48000 + step)
+    frame = EncodedFrame(0, [], 10.0)
+    inbound.note_whole(frame, 10.5)
+    inbound.note_emitted(frame, 11.0, 0.25)
+    told = inbound.stats("audio", 12.0)
+    assert told["jitterBufferEmittedCount"] == weight
+    assert told["jitterBufferDelay"] == weight
+    assert told["jitterBufferTargetDelay"] == weight / 4
+    assert told["jitterBufferMinimumDelay"] == weight / 2
+
+
+def test_delays_of_pictures_are_those_of_each_one() -> None:
+    inbound = video()
+    inbound.map_timestamp(0)
+    inbound.map_timestamp(960)
+    frame = EncodedFrame(0, [], 10.0)
+    for now in (10.5, 9.0):
+        inbound.note_passed(frame, now)
+    assert (inbound.emitted, inbound.buffer_delay, inbound.minimum_delay) == (2, 0.5, 0.5)
+    # a clock that was set
+    for now in (10.5, 9.0):
+        inbound.note_whole(frame, now)
+        inbound.note_emitted(frame, now, 0.0)
+    assert (inbound.emitted, inbound.buffer_delay, inbound.minimum_delay) == (4, 1.0, 1.0)
+
+
+def test_what_the_decoder_gave() -> None:
+    inbound = video()
+    assert "frameWidth" not in inbound.stats("video", 1.0)
+    for number, assembly in ((0, None), (1, 0.25)):
+        inbound.take_decoded(av.VideoFrame(64, 48, "yuv420p"), 10.0 + number / 8, 9.5, assembly)
+    inbound.take_decoded(av.VideoFrame(64, 48, "yuv420p"), 9.0, 9.5)
+    told = inbound.stats("video", 10.125)
+    assert (told["framesDecoded"], told["frameWidth"], told["frameHeight"]) == (3, 64, 48)
+    assert told["totalProcessingDelay"] == 0.5 + 0.625
+    assert (told["framesAssembledFromMultiplePackets"], told["totalAssemblyTime"]) == (1, 0.25)
+    assert told["framesRendered"] == 3
+
+
+def test_what_was_heard() -> None:
+    inbound = stream()
+    loud = av.AudioFrame("s16", "mono", 24000)
+    loud.sample_rate = 48000
+    loud.planes[0].update(b"\0\x40" * 24000)
+    inbound.take_decoded(loud, 1.0, 0.5)
+    inbound.take_concealed(960, 480)
+    inbound.take_concealed(960, 0)
+    told = inbound.stats("audio", 1.0)
+    assert told["audioLevel"] == 0.5
+    assert (told["totalSamplesReceived"], told["totalSamplesDuration"]) == (24000, 0.5)
+    assert told["totalAudioEnergy"] == 0.5 * 0.5 * 0.5
+    assert (told["concealedSamples"], told["silentConcealedSamples"], told["concealmentEvents"]) == (
+        1920,
+        480,
+        2,
+    )
+
+
+def test_what_the_other_end_says_of_its_stream() -> None:
+    inbound = stream(1)
+    assert inbound.remote_stats("audio") is None
+    info = rtcp.SenderInfo(
+        ntp_timestamp=(2208988800 + 1000 << 32) + (1 << 31), rtp_timestamp=0, packet_count=3, octet_count=4
+    )
+    for now in (1.0, 2.0):
+        inbound.take_report(rtcp.SenderReport(ssrc=1, sender_info=info), now)
+    told = inbound.remote_stats("audio")
+    assert (told["packetsSent"], told["bytesSent"], told["reportsSent"]) == (3, 4, 2)
+    assert (told["timestamp"], told["remoteTimestamp"]) == (2000.0, 1000500.0)
+
+
+def test_a_delay_of_more_than_16_bits_of_seconds_cannot_be_told() -> None:
+    inbound = stream(1)
+    inbound.take_report(rtcp.SenderReport(ssrc=1, sender_info=rtcp.SenderInfo(1 << 16, 0, 1, 1)), 0.0)
+    assert inbound.report(65535.5).dlsr == 0xFFFF8000
+    assert inbound.report(65536.0).dlsr == 0
+
+
+def test_a_configuration_is_of_all_that_came_before_the_picture() -> None:
+    inbound = video()
+    for part in (b"a" * (CONFIGURATION_MAX - 1), b"b"):
+        inbound.keep_configuration(part)
+    assert inbound.take_configuration() == b"a" * (CONFIGURATION_MAX - 1) + b"b"

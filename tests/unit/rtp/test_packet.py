@@ -249,7 +249,7 @@ def test_a_retransmission_says_of_its_packet_what_the_packet_said():
     packet = rtp.unwrap_rtx(rtp.parse_rtp_untrusted(bytes(written), given(uris)), 96, 8)
     assert packet == rtp.RtpPacket(
         96, 1, 4711, 9, 8, b"", (1, 2),
-        mid="0", rid="hi", audio_level=(True, 5), turns=2, dependency=b"structure",
+        mid="0", rid="hi", audio_level=(True, 5), turns=2, dependency=b"structure", header_size=12 + 8 + len(elements),
     )  # fmt: skip
 
 
