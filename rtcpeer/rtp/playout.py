@@ -24,6 +24,8 @@ from rtcpeer.rtp.sound_buffer import Loss, SoundBuffer
 HELD_MAX = 256
 # How fast the quickest way is forgotten, per frame: clocks drift, paths change
 FORGET = 0.01
+# What timers are good for, in seconds
+_TIMER = 0.001
 
 
 class Playout:
@@ -95,8 +97,7 @@ class Playout:
         while held:
             stream, frame, at = held[0]
             wait = at + self._target - now
-            # a millisecond is what timers are good for
-            if self._target and wait > 0.001:
+            if self._target and wait > _TIMER:
                 self._timer = asyncio.get_running_loop().call_later(wait, self._release)
                 return
             held.popleft()
@@ -125,15 +126,19 @@ class SoundPlayout:
         # SSRC -> streams with something that is held
         self._waiting: dict[int, tuple[InboundStream, SoundBuffer]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        # the time for which that was set
+        self._due = 0.0
 
     def push(
         self, stream: InboundStream, buffer: SoundBuffer, packet: RtpPacket, now: float, *, is_made: bool
     ) -> None:
         """A packet of a stream, in the order in which it came; `is_made`: see `SoundBuffer.add`."""
         self._leave(stream, buffer, buffer.add(packet, now, is_made=is_made), now)
-        if buffer.due is not None:
+        due = buffer.due
+        if due is not None:
             self._waiting[stream.ssrc] = stream, buffer
-            if self._timer is None:
+            # another stream may be due before, or what was overtaken on its way
+            if self._timer is None or due < self._due - _TIMER:
                 self._arm(now)
 
     def refresh(self) -> None:
@@ -173,9 +178,11 @@ class SoundPlayout:
         self._arm(now)
 
     def _arm(self, now: float) -> None:
+        self._disarm()
         dues = [due for _stream, buffer in self._waiting.values() if (due := buffer.due) is not None]
         if dues:
-            wait = max(0.001, min(dues) - now)
+            self._due = min(dues)
+            wait = max(_TIMER, self._due - now)
             self._timer = asyncio.get_running_loop().call_later(wait, self._release)
 
     def _disarm(self) -> None:

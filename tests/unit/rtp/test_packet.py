@@ -198,12 +198,12 @@ def test_header_extensions_of_more_than_255_words():
     elements = rtp.write_extensions([(1, b"m")] + [(9, bytes(255))] * 4)
     assert len(elements) > 4 + 4 * 255
     data = rtp.write_rtp(96, False, 0x0909, 0x09090909, 0x09090909, elements, b"payload")
-    read = rtp.parse_rtp_untrusted(data, given({1: rtp.URI_MID}))
+    read = rtp.parse_rtp_untrusted(data, by_ids({1: rtp.URI_MID}))
     assert (read.mid, read.payload) == ("m", b"payload")
     assert rtp.header_size(data) == 12 + len(elements)
 
 
-def given(uris: dict[int, str]) -> rtp.ExtensionIds:
+def by_ids(uris: dict[int, str]) -> rtp.ExtensionIds:
     result = rtp.ExtensionIds()
     result.by_id.update(uris)
     return result
@@ -212,7 +212,7 @@ def given(uris: dict[int, str]) -> rtp.ExtensionIds:
 def test_what_looks_like_a_header_extension_is_none_without_its_bit():
     # marker and payload type 62 with this number are the profile of the short form
     data = rtp.write_rtp(62, True, 0xDE10, 0x10610000, 0x10610000, b"", b"payload")
-    read = rtp.parse_rtp_untrusted(data, given({1: rtp.URI_MID}))
+    read = rtp.parse_rtp_untrusted(data, by_ids({1: rtp.URI_MID}))
     assert (read.mid, read.payload, read.padding_size) == (None, b"payload", 0)
 
 
@@ -235,7 +235,7 @@ def test_what_looks_like_a_header_extension_is_none_without_its_bit():
 )
 def test_values_of_header_extensions(uri, value, attribute, expected):
     data = rtp.write_rtp(96, False, 1, 2, 3, rtp.write_extensions([(1, value)]), b"x")
-    assert getattr(rtp.parse_rtp_untrusted(data, given({1: uri})), attribute) == expected
+    assert getattr(rtp.parse_rtp_untrusted(data, by_ids({1: uri})), attribute) == expected
 
 
 def test_a_retransmission_says_of_its_packet_what_the_packet_said():
@@ -246,7 +246,7 @@ def test_a_retransmission_says_of_its_packet_what_the_packet_said():
     written = bytearray(rtp.rewrap_rtx(rtp.write_rtp(96, True, 4711, 9, 8, elements, b""), 97, 5, 33))
     written[0] |= 2
     written[12:12] = b"\0\0\0\1\0\0\0\2"
-    packet = rtp.unwrap_rtx(rtp.parse_rtp_untrusted(bytes(written), given(uris)), 96, 8)
+    packet = rtp.unwrap_rtx(rtp.parse_rtp_untrusted(bytes(written), by_ids(uris)), 96, 8)
     assert packet == rtp.RtpPacket(
         96, 1, 4711, 9, 8, b"", (1, 2),
         mid="0", rid="hi", audio_level=(True, 5), turns=2, dependency=b"structure", header_size=12 + 8 + len(elements),
@@ -259,7 +259,7 @@ def test_padding_alone(elements):
     extensions = rtp.write_extensions(elements)
     for size in (1, 255):
         read = rtp.parse_rtp_untrusted(
-            rtp.write_padding(97, 1, 2, 3, extensions, size), given({1: rtp.URI_MID})
+            rtp.write_padding(97, 1, 2, 3, extensions, size), by_ids({1: rtp.URI_MID})
         )
         assert (read.payload, read.padding_size, read.mid) == (b"", size, "m" if elements else None)
         assert (read.payload_type, read.marker, read.sequence_number, read.timestamp, read.ssrc) == (
@@ -276,7 +276,7 @@ def test_ids_above_14_need_the_header_of_two_bytes(identifier, profile):
     written = rtp.write_extensions([(identifier, b"a")])
     assert written[:2] == profile
     data = rtp.write_rtp(96, False, 1, 2, 3, written, b"x")
-    assert rtp.parse_rtp_untrusted(data, given({identifier: rtp.URI_MID})).mid == "a"
+    assert rtp.parse_rtp_untrusted(data, by_ids({identifier: rtp.URI_MID})).mid == "a"
 
 
 @pytest.mark.parametrize(("size", "profile"), [(16, b"\xbe\xde"), (17, b"\x10\0"), (0, b"\x10\0")])
