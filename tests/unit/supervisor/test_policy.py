@@ -149,6 +149,45 @@ def test_give_up() -> None:
     waits(seen, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("wish", "can_restart", "can_recreate", "action"),
+    [
+        ("restart", True, True, Action.RESTART),
+        ("restart", True, False, Action.RESTART),
+        ("restart", False, True, Action.RECREATE),
+        ("restart", False, False, Action.WAIT),
+        ("recreate", True, True, Action.RECREATE),
+        ("recreate", False, True, Action.RECREATE),
+        ("recreate", True, False, Action.RESTART),
+        ("recreate", False, False, Action.WAIT),
+        ("dtls", True, True, Action.RECREATE),
+        ("dtls", False, True, Action.RECREATE),
+        # no restart mends DTLS: the other side may begin anew
+        ("dtls", True, False, Action.WAIT),
+        ("dtls", False, False, Action.WAIT),
+    ],
+)
+def test_what_signaling_cannot_carry_is_replaced_by_what_it_can(
+    wish: str, can_restart: bool, can_recreate: bool, action: Action
+) -> None:
+    members: dict[str, Any] = {"can_restart": can_restart, "can_recreate": can_recreate}
+    if wish == "recreate":
+        members["was_connected"] = False
+    if wish == "dtls":
+        members["dtls"] = DtlsTransportState.FAILED
+    seen = trouble(C.FAILED, 20, **members)
+    assert decide(seen).action == action
+    # as long as it has to wait, the time to give up goes on
+    if action == Action.WAIT:
+        waits(seen, 100)
+
+
+def test_after_one_attempt_a_long_trouble_is_met_by_a_recreation() -> None:
+    seen = trouble(C.FAILED, 30, attempts=1, attempt_ended=NOW - 9, restarts=1)
+    assert decide(seen) == Decision(Action.RECREATE, Reason.POLICY)
+    assert decide(replace(seen, trouble_since=NOW - 29)).action == Action.RESTART
+
+
 def test_a_loop_that_stood_still_gets_a_moment() -> None:
     seen = trouble(C.FAILED, 3, stalled_at=NOW - 0.4)
     waits(seen, 0.6)
