@@ -166,7 +166,11 @@ class DataChannel:
         self._owner.schedule(self)
 
     def close(self) -> None:
-        """Close it: what is queued is sent first, then the streams are reset (RFC 8831 section 6.7)."""
+        """Close it: what is queued is sent first, then the streams are reset (RFC 8831 section 6.7).
+
+        It is closed once both are. An other end that never resets its own leaves it closing, as in browsers, until the
+        association ends: messages of that end may still come.
+        """
         if self.state in (DataChannelState.CONNECTING, DataChannelState.OPEN):
             self.state = DataChannelState.CLOSING
             self._owner.schedule_close(self)

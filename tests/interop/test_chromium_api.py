@@ -56,6 +56,9 @@ async def test_data_channels_of_all_kinds_from_both_sides() -> None:
         echo = pc.createDataChannel("echo", ordered=False, maxRetransmits=500, protocol="p")
         negotiated = pc.createDataChannel("both", negotiated=True, id=40)
         await page.evaluate("keep(pc.createDataChannel('both', {negotiated: true, id: 40})), 0")
+        # the last id that there is (webrtc-pc 6.2)
+        last = pc.createDataChannel("last", negotiated=True, id=65534)
+        await page.evaluate("keep(pc.createDataChannel('last', {negotiated: true, id: 65534})), 0")
         theirs: list[Any] = []
         pc.addEventListener("datachannel", lambda event: theirs.append(event.channel))
         await call.up()
@@ -75,9 +78,12 @@ async def test_data_channels_of_all_kinds_from_both_sides() -> None:
                 echo.send("ä" * (size // 4))
                 assert (await asyncio.wait_for(anext(messages), PATIENCE)).data == "ä" * (size // 4)
 
-        async with negotiated.events("message") as messages:
-            await page.evaluate("channels.both.send('from there')")
-            assert (await asyncio.wait_for(anext(messages), PATIENCE)).data == "from there"
+        for channel in (negotiated, last):
+            async with channel.events("message") as messages:
+                await page.evaluate(f"channels.{channel.label}.send('from there')")
+                assert (await asyncio.wait_for(anext(messages), PATIENCE)).data == "from there"
+            channel.send("from here")
+            await page.wait_for(f"heard.{channel.label}.includes('from here')")
 
         await page.evaluate(
             "keep(pc.createDataChannel('theirs', {maxPacketLifeTime: 500, protocol: 'q'})), 0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 import pytest
@@ -92,6 +93,20 @@ def test_a_message_has_the_payload_protocol_of_its_kind(message, protocol, body)
     [(stream, number, data, _options)] = written.messages
     assert (stream, number, data) == (4, protocol, body)
     assert size == len(body)
+
+
+def test_what_is_sent_is_as_it_was_when_send_was_called():
+    """webrtc-pc 6.2: a copy; of a view, the bytes and not the elements count."""
+    channel, _owner, _log = make()
+    written = Written()
+    data = bytearray(b"before")
+    channel.send(data)
+    data[:] = b"behind"
+    channel.send(memoryview(array("I", (1, 2))))
+    assert channel.buffered_amount == 6 + 8
+
+    channel.write_one(written, 0.0)
+    assert written.messages[0][2] == b"before"
 
 
 def test_numbers_of_what_is_sent_and_received_are_bytes_of_the_messages():

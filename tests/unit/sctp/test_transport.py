@@ -195,6 +195,29 @@ async def test_both_ends_close_at_once():
     await stop(a, b)
 
 
+async def test_a_channel_is_closing_until_the_other_end_has_reset_its_half_too():
+    """RFC 8831 section 6.7, webrtc-pc 6.2: what that end still sends arrives, and its stream is not used again."""
+    a, b = make_ends()
+    b.data.on_stream_closing = lambda stream_id: None  # a stack that never answers a reset
+    await connect_data(a, b)
+    channel, log, other, _ = await channel_pair(a, b)
+
+    channel.close()
+    await asyncio.sleep(60)
+    other.send("still here")
+    await until(lambda: log.messages)
+
+    assert channel.state is DataChannelState.CLOSING
+    assert log.messages == ["still here"]
+    assert a.data.open(ChannelParameters("next")).id != channel.id
+    # nothing is repeated meanwhile: our half is done
+    assert not a.data._association.is_waiting
+
+    await b.stop()
+    await until(lambda: channel.state is CLOSED)
+    await stop(a)
+
+
 async def test_a_channel_closed_before_the_association_is_there():
     a, b = make_ends()
     log = ChannelLog()
