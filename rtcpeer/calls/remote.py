@@ -15,7 +15,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from rtcpeer.media.event_target import fire
 from rtcpeer.media.track import MediaStreamTrack
+from rtcpeer.peer.events import RTCTrackEvent
 from rtcpeer.records import record
 from rtcpeer.supervisor.peer import SupervisedPeer
 
@@ -30,11 +32,13 @@ class _Arriving:
         track: what the application has.
         owner: id of the participant.
         name: under which the host knows it.
+        source: what its section carries, as far as the service tells.
     """
 
     track: MediaStreamTrack
     owner: str
     name: str
+    source: object
 
 
 class ArrivingTracks:
@@ -45,6 +49,8 @@ class ArrivingTracks:
         subscribe: called with a ``track`` event; tells the host and returns the participant's id and the name under
             which the host knows the track, or None where the track is to be left alone.
         unsubscribed: called with both when the track has ended.
+        source: what the section of a transceiver carries; None where that is not known. A section that goes on with
+            another source brings another track, although it was received all the time.
     """
 
     def __init__(
@@ -52,10 +58,12 @@ class ArrivingTracks:
         peer: SupervisedPeer,
         subscribe: Callable[[Any], tuple[str, str] | None],
         unsubscribed: Callable[[str, str], object],
+        source: Callable[[Any], object] = lambda _: None,
     ) -> None:
         self._peer = peer
         self._subscribe = subscribe
         self._unsubscribed = unsubscribed
+        self._source = source
         self._arriving: list[_Arriving] = []
         peer.addEventListener("track", self._on_track)
         peer.addEventListener("signalingstatechange", self._on_state)
@@ -64,29 +72,33 @@ class ArrivingTracks:
         track = event.track
         known = self._subscribe(event)
         if known is not None:
-            one = _Arriving(track, *known)
+            one = _Arriving(track, *known, self._source(event.transceiver))
             self._arriving.append(one)
             track.addEventListener("ended", lambda _: self._drop(one))
 
     def _on_state(self, _event: Any) -> None:
         pc = self._peer.pc
-        if self._arriving and pc is not None and str(pc.signalingState) == "stable":
+        if pc is not None and str(pc.signalingState) == "stable":
             # tracks of the same description are announced first
             asyncio.get_running_loop().call_soon(self.reconcile)
 
     def reconcile(self) -> None:
-        """End what the connection does not receive any more."""
+        """End what the connection does not receive any more; announce what has come in the place of something else."""
         pc = self._peer.pc
         if pc is None or str(pc.signalingState) == "closed":
             return
         for transceiver in pc.getTransceivers():
             receiver = transceiver.receiver
+            is_received = str(transceiver.currentDirection) in _RECEIVING
+            source = self._source(transceiver) if is_received else None
             one = next((a for a in self._arriving if a.track is receiver.track), None)
-            if one is None or str(transceiver.currentDirection) in _RECEIVING:
-                continue
-            self._replace(receiver)
-            self._drop(one)
-            one.track.stop()
+            if one is not None and (not is_received or one.source != source):
+                self._replace(receiver)
+                self._drop(one)
+                one.track.stop()
+                one = None
+            if one is None and source is not None:
+                fire(pc, _track_event(transceiver))
 
     def end(self, owner: str) -> None:
         """End all tracks of one participant."""
@@ -108,3 +120,9 @@ class ArrivingTracks:
         if one in self._arriving:
             self._arriving.remove(one)
             self._unsubscribed(one.owner, one.name)
+
+
+def _track_event(transceiver: Any) -> RTCTrackEvent:
+    """An event like that of a section that begins to be received."""
+    receiver = transceiver.receiver
+    return RTCTrackEvent("track", track=receiver.track, receiver=receiver, transceiver=transceiver)

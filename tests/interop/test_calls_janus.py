@@ -176,6 +176,7 @@ async def test_janus_is_started_again() -> None:
             await alice.publish(camera)
             await bob.publish(voice)
             before = (await heard_b.get(TrackSubscribed)).track
+            await heard_a.get(TrackSubscribed)
             await janus.restart()
             await heard_a.get(Reconnecting)
             await heard_b.get(TrackUnsubscribed)

@@ -20,20 +20,28 @@ import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from rtcpeer.calls.janus.session import JanusHandle
+from rtcpeer.calls.janus.session import JanusError, JanusHandle
 from rtcpeer.calls.queue_channel import QueueChannel
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
 from rtcpeer.records import record
 from rtcpeer.signaling.capabilities import ChannelCapabilities
 from rtcpeer.signaling.channel import Message, as_message
-from rtcpeer.signaling.glance import is_other_connection_untrusted
+from rtcpeer.signaling.glance import is_other_connection_untrusted, ufrags_untrusted
 from rtcpeer.supervisor.handover import MEMBER
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _HANGUP_TIME: Final = 2.0
+# Between Janus' word that a connection is closed and the next offer, in seconds. Another thread of Janus (1.1 to 1.4)
+# disposes of the handle's ICE agent a moment after that word: of the next connection's, if an offer has come by then.
+_DISPOSAL_TIME: Final = 0.2
+_NOT_PUBLISHED: Final = 435
+# The user fragment in Janus' answer where the agent is gone.
+_NOTHING: Final = "(null)"
 # Restarts of a subscriber that are asked for before another handle takes over.
 _RESTARTS: Final = 2
 _START: Final[Mapping[str, Any]] = {"request": "start"}
@@ -55,6 +63,11 @@ class _Origin:
         """The next description of the connection, with its o= line."""
         self._version += 1
         return _ORIGIN.sub(rf"o=\g<1> {self._id} {self._version} ", sdp, count=1)
+
+    def is_of(self, answer: Mapping[str, Any]) -> bool:
+        """Whether an answer is to a description of the connection; one that does not say is."""
+        said = answer.get("answerTo")
+        return not isinstance(said, str) or said.partition(" ")[0] == str(self._id)
 
 
 class HandleChannel(QueueChannel):
@@ -106,17 +119,18 @@ class PublisherChannel(HandleChannel):
 
     def __init__(self, handle: JanusHandle | None, describe: Callable[[], list[dict[str, Any]]]) -> None:
         self._describe = describe
-        self._offer = ""  # the one in force
+        self._offer = ""  # the newest one that Janus may have taken
+        self._is_broken = False  # its answer was of no use
         super().__init__(handle)
 
     def use(self, handle: JanusHandle) -> None:
         """Go on with another handle, which has published nothing yet."""
         super().use(handle)
-        self._offer = ""
+        self._offer, self._is_broken = "", False
 
     def hung_up(self) -> None:
         """Janus has closed the peer connection."""
-        self._offer = ""
+        self._offer, self._is_broken = "", False
         self._origin.begin_connection()
         self._hungup.set()
 
@@ -129,13 +143,16 @@ class PublisherChannel(HandleChannel):
         if init["type"] != "offer":
             raise InvalidStateError(f"a publisher of Janus sends offers, not {init['type']}")
         sdp = str(init["sdp"])
-        if self._offer and is_other_connection_untrusted(self._offer, sdp):
-            await self._take_back(handle)
+        if self._is_broken or (self._offer and is_other_connection_untrusted(self._offer, sdp)):
+            await self.take_back(handle)
         body = self._body(is_first=not self._offer)
+        self._offer = sdp  # before it is answered: Janus may have it although no answer comes
         _, answer = await _plain(handle.ask(body, {"type": "offer", "sdp": sdp}))
+        self._is_broken = answer is None or _NOTHING in ufrags_untrusted(answer["sdp"])
         if answer is None:
             raise NetworkError("Janus has taken the offer and not answered it", fault="remote")
-        self._offer = sdp
+        if self._is_broken:
+            raise NetworkError("Janus has answered for a connection that it had closed", fault="remote")
         said = {"type": str(answer.get("type")), "sdp": self._origin.write(answer["sdp"])}
         self.put(said | self._members())
 
@@ -149,9 +166,23 @@ class PublisherChannel(HandleChannel):
 
     async def _end_connection(self, handle: JanusHandle) -> None:
         """Ask for the end of the connection of the former offer."""
-        await _plain(handle.ask({"request": "unpublish"}))
+        try:
+            await _plain(handle.ask({"request": "unpublish"}))
+        except JanusError as error:
+            if error.code != _NOT_PUBLISHED:
+                raise
+            # the connection has never stood: the plugin knows of nothing, Janus' core has it
+            await _plain(handle.hang_up())
 
-    async def _take_back(self, handle: JanusHandle) -> None:
+    async def take_back(self, handle: JanusHandle) -> None:
+        """End the connection that Janus may have of an offer of ours.
+
+        Raises:
+            SignalingRefused, NetworkError: Janus refuses, or does not answer.
+            InvalidStateError: the handle is gone.
+        """
+        if not self._offer:
+            return
         self._hungup.clear()
         await self._end_connection(handle)
         try:
@@ -159,6 +190,7 @@ class PublisherChannel(HandleChannel):
                 await self._hungup.wait()
         except TimeoutError:
             logger.info("Janus has not hung up within %g s after unpublishing", _HANGUP_TIME)
+        await asyncio.sleep(_DISPOSAL_TIME)
         self.hung_up()
 
 
@@ -182,7 +214,7 @@ class EchoChannel(PublisherChannel):
         return self._settings()
 
     async def _end_connection(self, handle: JanusHandle) -> None:
-        await handle.hang_up()
+        await _plain(handle.hang_up())
 
 
 @record(frozen=True, slots=True)
@@ -193,7 +225,7 @@ class Stream:
         feed: id of the participant.
         mid: of the section in the participant's own connection.
         name: how the participant calls it; "" if it does not.
-        number: ours, the same for the same feed and mid on every connection.
+        number: ours, the same for the same publication on every connection; 0 where nobody publishes it any more.
     """
 
     feed: str
@@ -239,7 +271,7 @@ class SubscriberChannel(HandleChannel):
 
     def offer(self, sdp: str, sections: Mapping[str, Stream]) -> None:
         """An offer of Janus, and what its sections are."""
-        senders = {mid: stream.number for mid, stream in sections.items()}
+        senders = {mid: stream.number for mid, stream in sections.items() if stream.number}
         message = {
             "type": "offer",
             "sdp": self._origin.write(sdp),
@@ -267,6 +299,8 @@ class SubscriberChannel(HandleChannel):
             return
         if init["type"] != "answer":
             raise InvalidStateError(f"a subscriber of Janus sends answers, not {init['type']}")
+        if not self._origin.is_of(init):
+            return  # the offer was the former handle's: this one has another offer
         await _plain(handle.ask(self._start, {"type": "answer", "sdp": init["sdp"]}))
         former, self._former = self._former, []
         for old in former:
@@ -285,9 +319,7 @@ class SubscriberChannel(HandleChannel):
             handle.on_event({"restarted": True}, jsep)
 
 
-async def _plain(
-    asking: Awaitable[tuple[dict[str, Any], dict[str, Any] | None]],
-) -> tuple[dict[str, Any], dict[str, Any] | None]:
+async def _plain(asking: Awaitable[T]) -> T:
     """The answer; a refusal of the plugin is none for good, and a late answer is trouble of the network."""
     try:
         return await asking

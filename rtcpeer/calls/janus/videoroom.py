@@ -2,7 +2,7 @@
 
 Owns: the membership: one handle that has joined as publisher, one that subscribes to everybody, the two supervised
 peers on them, and the way back into the room when Janus has forgotten us. Never: the wire of Janus (`session`),
-how descriptions travel (`channels`).
+how descriptions travel (`channels`), what is missing and when it is asked for again (`subscriptions`).
 
 On data channels, where Janus mixes what all publishers send, a message says whose it is:
 ``{"from": ID, "to": [ID, ...], "text": "..."}`` or ``"bytes"`` in base64; without "to" it is for all. Each member says
@@ -19,13 +19,14 @@ import base64
 import binascii
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from rtcpeer.calls.events import EndReason
 from rtcpeer.calls.host import MESSAGE_MAX, CallHost
 from rtcpeer.calls.janus.channels import PublisherChannel, Stream, SubscriberChannel
 from rtcpeer.calls.janus.session import JanusError, JanusHandle, JanusSession
+from rtcpeer.calls.janus.subscriptions import Key, Subscriptions
 from rtcpeer.calls.participant import Participant, Publication
 from rtcpeer.calls.remote import ArrivingTracks
 from rtcpeer.calls.request import JoinRequest
@@ -48,8 +49,12 @@ _NO_SUCH_ROOM: Final = 426
 _ROOM_EXISTS: Final = 427
 _STREAMS_MAX: Final = 64
 # After somebody has come, in seconds: our state is told when their connection is likely to be there.
-_STATE_DELAYS: Final = (1.0, 4.0)
+_STATE_DELAYS: Final = (1.0, 4.0, 12.0, 30.0)
 _RETRY: Final = 1.0
+# Before a subscription whose request has failed is tried again; the last one repeats.
+_RETRIES: Final = (1.0, 1.0, 2.0, 4.0, 8.0, 15.0)
+# How long Janus may take to answer whether the subscription is still as we know it.
+_CHECK_TIME: Final = 4.0
 _LEAVE_TIME: Final = 2.0
 
 
@@ -88,6 +93,8 @@ class JanusRoom:
         self._publisher = _Publisher(self)
         self._subscriber = _Subscriber(self)
         self._joining: asyncio.Task[None] | None = None
+        self._catching_up: asyncio.Task[None] | None = None
+        self._tells_attendees = False  # whether the room announces those who publish nothing
         self._left = False
 
     def __repr__(self) -> str:
@@ -116,7 +123,9 @@ class JanusRoom:
 
     async def _join(self) -> None:
         handle = self._handle = await self.session.attach(PLUGIN)
-        handle.on_event = self._take_event
+        # what the room tells before our task has the answer is news that the answer may not know of
+        early: list[dict[str, Any]] = []
+        handle.on_event = lambda data, _: early.append(data)
         handle.on_hangup = self._publisher.hung_up
         body: dict[str, Any] = {"request": "join", "ptype": "publisher", "room": self.room}
         if self._host.name is not None:
@@ -133,7 +142,10 @@ class JanusRoom:
             raise NetworkError("Janus has answered the join with something else", fault="remote")
         self._private_id = joined.get("private_id")
         self._host.entered(str(joined["id"]))
-        self._take_event(joined, None)
+        self._tells_attendees = "attendees" in joined
+        handle.on_event = self._take_event
+        for data in (joined, *early):
+            self._take_event(data, None)
 
     async def _create_and_join(self, handle: JanusHandle, body: dict[str, Any]) -> dict[str, Any]:
         properties = self._create if isinstance(self._create, Mapping) else {}
@@ -190,12 +202,52 @@ class JanusRoom:
     # -- the way back ----------------------------------------------------------------------------------
 
     def _back(self, same: bool) -> None:
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+        is_joining = self._joining is not None and not self._joining.done()
+        if same and is_joining:
+            return  # as somebody new, who is told everything
         if same:
-            self._host.reconnected()
+            self._catching_up = self._host.spawn(self._catch_up(), "catch up", vital=True)
             return
         if self._joining is not None:
             self._joining.cancel()  # for a session that Janus has forgotten, too
         self._joining = self._host.spawn(self._join_again(self._joining), "join again", vital=True)
+
+    async def _catch_up(self) -> None:
+        """The session is the same: what Janus has said while there was no socket is lost, and is asked for."""
+        handle = self.handle
+        if handle is None:
+            self._host.reconnected()
+            return
+        try:
+            said, _ = await handle.ask({"request": "listparticipants", "room": self.room})
+        except JanusError as error:
+            if error.code == _NO_SUCH_ROOM:
+                self._host.ended(EndReason.ROOM_CLOSED)
+                return
+            self._host.ignored("participants refused", error)
+        except (NetworkError, RTCTimeoutError, InvalidStateError) as error:
+            self._host.ignored("catching up", error)  # it is lost again
+            return
+        else:
+            self._compare(said)
+        self._host.reconnected()
+        await self._subscriber.check()
+
+    def _compare(self, said: Mapping[str, Any]) -> None:
+        """Take the list of those who are in the room."""
+        there = {str(one["id"]): one for one in _dicts(said.get("participants")) if "id" in one}
+        for id_ in set(self._host.participants) - set(there):
+            self._go(id_, removed=False)
+        for id_, one in there.items():
+            if one.get("publisher"):
+                if self._come(one):
+                    self._subscriber.want_all(id_)
+            else:
+                self._subscriber.want(id_, [])
+                if self._tells_attendees:
+                    self._come(one)
 
     async def _join_again(self, former: asyncio.Task[None] | None) -> None:
         """Janus has forgotten us: those who are in the room now are others."""
@@ -213,6 +265,8 @@ class JanusRoom:
             self._host.participant_left(id_, EndReason.CONNECTION_LOST)
         await self._subscriber.close()
         self._subscriber = _Subscriber(self)
+        if self.handle is not None:
+            await self.handle.detach()  # an attempt whose answer did not come may have joined
         try:
             await self._join()
         except SignalingRefused as error:
@@ -307,8 +361,9 @@ class _Publisher:
         self._data: Any = None
         self._senders: dict[Publication, SupervisedSender] = {}
         self._publications: list[Publication] = []
-        self._telling: set[asyncio.TimerHandle] = set()
+        self._telling: list[asyncio.TimerHandle] = []
         self._wanted = False  # whether there was something to send
+        self._is_running = False  # there is a peer, or another one follows
         self._closed = False
 
     def add(self, publication: Publication) -> None:
@@ -342,12 +397,10 @@ class _Publisher:
 
     def tell_state_later(self) -> None:
         host = self._room.host
-        if (host.metadata or any(p.muted for p in self._publications)) and not self._telling:
+        if host.metadata or any(p.muted for p in self._publications):
+            self._tell_no_more()
             loop = asyncio.get_running_loop()
-            for delay in _STATE_DELAYS:
-                timer = loop.call_later(delay, lambda: self.tell_state())
-                self._telling.add(timer)
-                loop.call_later(delay, self._telling.discard, timer)
+            self._telling = [loop.call_later(delay, self.tell_state) for delay in _STATE_DELAYS]
 
     def hung_up(self, _reason: str) -> None:
         if self._channel is not None:
@@ -356,7 +409,10 @@ class _Publisher:
     async def begin_anew(self) -> None:
         """Publish by another handle than before."""
         handle = self._room.handle
-        if self._channel is not None and handle is not None and self._peer is not None:
+        if not self._is_running:
+            if self._wanted:  # since there was no handle
+                self._open()
+        elif self._channel is not None and handle is not None and self._peer is not None:
             self._channel.use(handle)
             if not self._peer.is_ended:
                 with contextlib.suppress(InvalidStateError, NetworkError):
@@ -364,18 +420,22 @@ class _Publisher:
 
     async def close(self) -> None:
         self._closed = True
-        for timer in self._telling:
-            timer.cancel()
-        self._telling.clear()
+        self._tell_no_more()
         if self._peer is not None:
             await self._peer.close()
+
+    def _tell_no_more(self) -> None:
+        for timer in self._telling:
+            timer.cancel()
+        self._telling = []
 
     def _open(self) -> bool:
         """Make the peer, unless there is one; whether it was made."""
         self._wanted = True
         handle = self._room.handle
-        if self._closed or handle is None or (self._peer is not None and not self._peer.is_ended):
+        if self._closed or handle is None or self._is_running:
             return False
+        self._is_running = True
         self._channel = PublisherChannel(handle, self._describe)
         self._peer = self._room.host.supervise(self._channel)
         self._peer.addEventListener("statechange", self._on_state)
@@ -387,7 +447,7 @@ class _Publisher:
         return True
 
     def _add_to_peer(self, publication: Publication) -> None:
-        if self._peer is not None and publication not in self._senders:
+        if self._peer is not None and not self._peer.is_ended and publication not in self._senders:
             init = {"direction": "sendonly"}
             sender = self._senders[publication] = self._peer.addTransceiver(publication.track, init)
             if publication.muted:
@@ -404,10 +464,11 @@ class _Publisher:
             await asyncio.sleep(_RETRY)
             while not self._closed and self._room.handle is None:  # noqa: ASYNC110 (the room joins again)
                 await asyncio.sleep(_RETRY)
-            if self._channel is not None:
-                with contextlib.suppress(NetworkError, RTCTimeoutError, InvalidStateError):
-                    assert self._room.handle is not None
-                    await self._room.handle.ask({"request": "unpublish"})
+            handle = self._room.handle
+            if self._channel is not None and handle is not None:
+                with contextlib.suppress(NetworkError, InvalidStateError):
+                    await self._channel.take_back(handle)
+            self._is_running = False
             self._open()
 
     def _describe(self) -> list[dict[str, Any]]:
@@ -426,35 +487,58 @@ class _Subscriber:
 
     def __init__(self, room: JanusRoom) -> None:
         self._room = room
-        self._wanted: dict[str, dict[str, str]] = {}  # feed -> mid -> name
-        self._subscribed: set[tuple[str, str]] = set()
-        self._numbers: dict[tuple[str, str], int] = {}
+        self._publications = Subscriptions()
         self._sections: Mapping[str, Stream] = {}  # by mid, as Janus has said last
         self._in_force: Mapping[str, Stream] = {}  # by mid, of the offer that was read last
         self._peer: SupervisedPeer | None = None
         self._tracks: ArrivingTracks | None = None
         self._channel: SubscriberChannel | None = None
         self._work: asyncio.Task[None] | None = None
+        self._changing = asyncio.Lock()  # one change of the subscription after the other
+        self._is_doubtful = False  # what the handle is subscribed to is not known any more
         self._dirty = asyncio.Event()
         self._closed = False
 
     def want(self, feed: str, streams: list[dict[str, Any]]) -> None:
         """Ask for these streams of a publisher, and for no others of it."""
-        wanted = {}
-        for stream in streams[:_STREAMS_MAX]:
-            if "mid" in stream and not stream.get("disabled"):
-                wanted[str(stream["mid"])] = str(stream.get("description") or "")
-        if wanted == self._wanted.get(feed, {}):
+        told = {
+            str(stream["mid"]): (str(stream.get("description") or ""), stream.get("type") != "data")
+            for stream in streams[:_STREAMS_MAX]
+            if "mid" in stream and not stream.get("disabled")
+        }
+        if not self._publications.tell(feed, told):
             return
-        if wanted:
-            self._wanted[feed] = wanted
-        else:
-            self._wanted.pop(feed, None)
-            if self._tracks is not None:
-                self._tracks.end(feed)
-        self._dirty.set()
-        if self._work is None:
-            self._work = self._room.host.spawn(self._follow(), "subscriber", vital=True)
+        if not told and self._tracks is not None:
+            self._tracks.end(feed)
+        self._touch()
+
+    def want_all(self, feed: str) -> None:
+        """Ask for all streams of a publisher, of which nothing is known."""
+        if not self._publications.has(feed):
+            self.want(feed, [{"mid": ""}])
+
+    async def check(self) -> None:
+        """Ask Janus for an offer, since others of it may be lost; where none comes, begin with another handle.
+
+        Each change of a subscription comes with an offer, and Janus makes no other one until that is answered, not
+        even where a restart of ICE is asked for: so its offer shows that nothing was lost.
+        """
+        async with self._changing:
+            handle = self._channel.handle if self._channel is not None else None
+            if handle is None or handle.is_gone:
+                return
+            try:
+                async with asyncio.timeout(_CHECK_TIME):
+                    data, jsep = await handle.ask({"request": "configure", "restart": True})
+            except (TimeoutError, JanusError):
+                jsep = None
+            except (NetworkError, InvalidStateError):
+                return  # it is lost again: who comes back asks again
+            if jsep is not None:
+                self._take_event(handle, data, jsep)
+                return
+            self._is_doubtful = True
+        self._touch()
 
     async def close(self, *, detach: bool = True) -> None:
         self._closed = True
@@ -468,110 +552,178 @@ class _Subscriber:
         if detach and self._channel is not None and self._channel.handle is not None:
             await self._channel.handle.detach()
 
+    def _touch(self) -> None:
+        self._dirty.set()
+        if self._work is None:
+            self._work = self._room.host.spawn(self._follow(), "subscriber", vital=True)
+
     async def _follow(self) -> None:
-        """Bring what is subscribed to in line with what is wanted, one change after the other."""
+        """Bring what is subscribed to in line with what is published, one change after the other."""
+        failures = 0
         while not self._closed:
-            await self._dirty.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._publications.next_due()):
+                    await self._dirty.wait()
             self._dirty.clear()
             try:
-                await self._update()
-            except JanusError as error:
-                # a publisher who has just gone; the room says so
-                self._room.host.ignored("subscription refused", error)
-                await asyncio.sleep(_RETRY)
-                self._dirty.set()
-            except (NetworkError, RTCTimeoutError, InvalidStateError):
-                await asyncio.sleep(_RETRY)
+                async with self._changing:
+                    await self._update()
+                failures = 0
+            except (NetworkError, RTCTimeoutError, InvalidStateError) as error:
+                if isinstance(error, JanusError):
+                    self._room.host.ignored("subscription refused", error)
+                await asyncio.sleep(_RETRIES[min(failures, len(_RETRIES) - 1)])
+                failures += 1
                 self._dirty.set()
 
     async def _update(self) -> None:
-        wanted = {(feed, mid) for feed, mids in self._wanted.items() for mid in mids}
+        publications, now = self._publications, self._now()
         if self._peer is None or self._peer.is_ended:
-            if wanted:
+            publications.begin_handle()
+            if publications.missing(now):
                 await self._begin()
             return
         assert self._channel is not None
         handle = self._channel.handle
-        if handle is None and wanted:  # beginning has failed
-            await self._renew()
+        if handle is None or self._is_doubtful:
+            if publications.wanted(now):
+                await self._renew_now()
             return
-        more, less = wanted - self._subscribed, self._subscribed - wanted
-        if handle is None or not (more or less):
+        missing, superfluous = publications.missing(now), publications.superfluous()
+        if not missing and not superfluous:
             return
+        try:
+            await self._ask_for(handle, missing, superfluous)
+        except JanusError:
+            # one of them has just gone, or is not there yet, and Janus has done nothing of it all
+            if superfluous:
+                await self._ask_each(handle, {}, superfluous)
+            for key, number in missing.items():
+                await self._ask_each(handle, {key: number}, set())
+
+    async def _ask_each(self, handle: JanusHandle, missing: dict[Key, int], superfluous: set[Key]) -> None:
+        try:
+            await self._ask_for(handle, missing, superfluous)
+        except JanusError as error:
+            self._room.host.ignored("subscription refused", error)
+            self._publications.accepted({}, superfluous)  # Janus has ended it by itself
+            for key in missing:
+                self._publications.refused(key, self._now())
+
+    async def _ask_for(self, handle: JanusHandle, missing: dict[Key, int], superfluous: set[Key]) -> None:
         body: dict[str, Any] = {"request": "update"}
-        if more:
-            body["subscribe"] = self._said(more)
-        if less:
-            body["unsubscribe"] = self._said(less)
+        if missing:
+            body["subscribe"] = _said(missing)
+        if superfluous:
+            body["unsubscribe"] = _said(superfluous)
         try:
             data, jsep = await handle.ask(body)
-        finally:
-            self._subscribed = wanted
-        if jsep is not None:
-            self._take_event(handle, data, jsep)
+        except JanusError:
+            raise
+        except BaseException:
+            self._is_doubtful = True  # Janus may have done it: a second time would be another section
+            raise
+        self._publications.accepted(missing, superfluous)
+        self._take_event(handle, data, jsep)
 
     async def _begin(self) -> None:
         channel = self._channel = SubscriberChannel(self._renew, self._negotiated)
         peer = self._peer = self._room.host.supervise(channel)
-        self._tracks = ArrivingTracks(peer, self._subscribe, self._room.host.track_unsubscribed)
+        self._tracks = ArrivingTracks(
+            peer, self._subscribe, self._room.host.track_unsubscribed, source=self._source
+        )
         peer.addEventListener("statechange", self._on_state)
         peer.addEventListener("datachannel", lambda event: self._listen(event.channel))
         # Janus sends data to those alone who have opened a channel
         self._listen(peer.createDataChannel(LABEL))
         self._room.host.spawn(self._run(peer), "subscriber's connection")
-        await self._renew()
+        await self._renew_now()
 
     async def _renew(self) -> None:
         """Subscribe with another handle."""
+        async with self._changing:
+            await self._renew_now()
+
+    async def _renew_now(self) -> None:
         assert self._channel is not None
         handle = await self._room.session.attach(PLUGIN)
         try:
             handle.on_event = lambda data, jsep: self._take_event(handle, data, jsep)
             handle.on_hangup = lambda reason: self._hung_up(handle, reason)
-            wanted = {(feed, mid) for feed, mids in self._wanted.items() for mid in mids}
-            body: dict[str, Any] = {
-                "request": "join",
-                "ptype": "subscriber",
-                "room": self._room.room,
-                "streams": self._said(wanted),
-            }
-            if self._room.private_id is not None:
-                body["private_id"] = self._room.private_id
-            data, jsep = await handle.ask(body)
+            joined, data, jsep = await self._join(handle)
         except BaseException:
             if not self._closed:  # else it goes with the session, which may not answer any more
                 await asyncio.shield(handle.detach())
             raise
-        self._subscribed = wanted
+        self._is_doubtful = False
+        self._publications.begin_handle()
+        self._publications.accepted(joined)
         self._channel.take_over(handle)
         self._take_event(handle, data, jsep)
+        self._dirty.set()  # what has come meanwhile, and what was refused
+
+    async def _join(self, handle: JanusHandle) -> tuple[dict[Key, int], dict[str, Any], Any]:
+        """Subscribe to all, or where Janus refuses that to one of them: what it is, and the answer."""
+        wanted = self._publications.wanted(self._now())
+        body: dict[str, Any] = {"request": "join", "ptype": "subscriber", "room": self._room.room}
+        if self._room.private_id is not None:
+            body["private_id"] = self._room.private_id
+        try:
+            return wanted, *await handle.ask({**body, "streams": _said(wanted)})
+        except JanusError as error:
+            refusal = error
+        for key, number in wanted.items():
+            try:
+                if len(wanted) > 1:
+                    return {key: number}, *await handle.ask({**body, "streams": _said([key])})
+            except JanusError as error:
+                refusal = error
+            self._publications.refused(key, self._now())
+        raise refusal
 
     def _take_event(self, handle: JanusHandle, data: dict[str, Any], jsep: Any) -> None:
         if self._channel is None or handle is not self._channel.handle:
             return
         if isinstance(data.get("streams"), list):
-            self._sections = self._read(data["streams"])
+            self._read(data["streams"])
         if jsep is not None and jsep.get("type") == "offer":
             self._channel.offer(jsep["sdp"], self._sections)
 
-    def _read(self, streams: list[Any]) -> dict[str, Stream]:
-        sections = {}
-        for one in _dicts(streams):
-            if "mid" not in one or "feed_id" not in one or one.get("active") is False:
-                continue
-            key = (str(one["feed_id"]), str(one.get("feed_mid")))
-            number = self._numbers.setdefault(key, len(self._numbers) + 1)
-            name = str(one.get("feed_description") or self._wanted.get(key[0], {}).get(key[1]) or "")
-            sections[str(one["mid"])] = Stream(*key, name, number)
-        return sections
+    def _read(self, streams: list[Any]) -> None:
+        """Take Janus' list of what the handle is subscribed to."""
+        listed = [
+            (str(one["mid"]), (str(one["feed_id"]), str(one.get("feed_mid"))), one)
+            for one in _dicts(streams)
+            if "mid" in one and "feed_id" in one and one.get("active") is not False
+        ]
+        names = {key: str(one.get("feed_description") or "") for _, key, one in listed}
+        if self._publications.listed(names, self._now()):
+            self._touch()
+        sections, seen = {}, set()
+        for mid, key, _ in listed:
+            published = self._publications.find(key)
+            # a section of what is not published any more will be empty soon
+            number = published.number if published is not None and key not in seen else 0
+            name = names[key] or (published.name if published is not None else "")
+            sections[mid] = Stream(*key, name, number)
+            seen.add(key)
+        self._sections = sections
 
     def _negotiated(self, sections: Mapping[str, Stream]) -> None:
         self._in_force = sections
+
+    def _source(self, transceiver: Any) -> int | None:
+        """The publication that a section carries; None: one that is over."""
+        stream = self._in_force.get(str(transceiver.mid))
+        published = None if stream is None else self._publications.find((stream.feed, stream.mid))
+        is_it = stream is not None and published is not None and published.number == stream.number
+        return published.number if published is not None and is_it else None
 
     def _subscribe(self, event: Any) -> tuple[str, str] | None:
         stream = self._in_force.get(str(event.transceiver.mid))
         if stream is None:
             self._room.host.ignored("section of nobody", event.transceiver.mid)
+        if stream is None or self._source(event.transceiver) is None:
             return None
         name = self._room.host.track_subscribed(stream.feed, stream.name or event.track.kind, event.track)
         return None if name is None else (stream.feed, name)
@@ -590,7 +742,7 @@ class _Subscriber:
 
     def _hung_up(self, handle: JanusHandle, _reason: str) -> None:
         if self._channel is not None and handle is self._channel.handle and not self._closed:
-            self._subscribed = set()
+            self._is_doubtful = True
             if self._peer is not None and self._peer.is_ended:
                 self._dirty.set()
 
@@ -604,8 +756,14 @@ class _Subscriber:
                 await self._channel.handle.detach()
             self._dirty.set()
 
-    def _said(self, streams: set[tuple[str, str]]) -> list[dict[str, Any]]:
-        return [{"feed": int(f) if f.isdecimal() else f, "mid": mid} for f, mid in sorted(streams)]
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _said(keys: Iterable[Key]) -> list[dict[str, Any]]:
+    """Streams as the requests of the plugin name them; all of a feed by its name alone."""
+    feeds = ((int(feed) if feed.isdecimal() else feed, mid) for feed, mid in sorted(keys))
+    return [{"feed": feed, "mid": mid} if mid else {"feed": feed} for feed, mid in feeds]
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from aiohttp import WSMsgType, web
 
 from rtcpeer.calls.events import Ended, ParticipantJoined, ParticipantLeft, Reconnected
 from rtcpeer.calls.janus.channels import PublisherChannel, Stream, SubscriberChannel
-from rtcpeer.calls.janus.session import JanusSession
+from rtcpeer.calls.janus.session import JanusError, JanusSession
 from rtcpeer.calls.joining import join
 from rtcpeer.calls.queue_channel import UNREAD_MAX
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
@@ -30,6 +30,7 @@ class FakeJanus:
     def __init__(self, change=lambda step, answer: [answer]):
         self.change = change
         self.steps = []
+        self.asked = []  # the bodies of messages
         self.sockets = []
         self.numbers = 0
 
@@ -43,6 +44,7 @@ class FakeJanus:
             asked = json.loads(message.data)
             step = asked["body"]["request"] if asked["janus"] == "message" else asked["janus"]
             self.steps.append(step)
+            self.asked.append(asked.get("body", {}))
             try:
                 for answer in self.change(step, self.answer(step, asked)):
                     await socket.send_str(answer if isinstance(answer, str) else json.dumps(answer))
@@ -50,6 +52,17 @@ class FakeJanus:
                 break
         await socket.close()
         return socket
+
+    async def wait_for(self, *steps):
+        """Until it was asked these things, among others, in this order; the body of the last one."""
+        async with asyncio.timeout(20):
+            while True:
+                found = 0
+                for step, body in zip(self.steps, self.asked, strict=True):
+                    found += found < len(steps) and step == steps[found]
+                    if found == len(steps):
+                        return body
+                await asyncio.sleep(0.01)
 
     def answer(self, step, asked):
         self.numbers += 1
@@ -253,10 +266,206 @@ async def test_a_subscription_that_was_refused_is_tried_again(monkeypatch):
     await diary.task
 
 
+def publishing(id, *mids):
+    return {"id": id, "streams": [{"type": "audio", "mid": mid} for mid in mids or ("0",)]}
+
+
+def refusal(answer, feed):
+    return {**answer, "plugindata": {"data": {"error_code": 428, "error": f"No such feed ({feed})"}}}
+
+
+def listing(answer, *feeds):
+    """An answer that lists what is subscribed to."""
+    streams = [{"mid": str(n), "active": True, "feed_id": f, "feed_mid": "0"} for n, f in enumerate(feeds)]
+    return {**answer, "plugindata": {"data": {"videoroom": "updated", "streams": streams}}}
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr("rtcpeer.calls.janus.videoroom._RETRY", 0.02)
+    monkeypatch.setattr("rtcpeer.calls.janus.videoroom._RETRIES", (0.02,))
+    monkeypatch.setattr("rtcpeer.calls.janus.videoroom._CHECK_TIME", 0.1)
+    monkeypatch.setattr("rtcpeer.calls.janus.subscriptions.PAUSES", (0.02,))
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_publisher_who_is_gone_and_back_while_something_else_is_asked():
+    """Same feed, same mid: for Janus the subscription is over all the same."""
+    held = []
+
+    def change(step, answer):
+        if step == "update" and not held:
+            held.append(answer)
+            return []
+        return [answer]
+
+    janus = FakeJanus(change)
+    async with served(janus.serve) as port, join(f"janus+ws://127.0.0.1:{port}/?room=1"):
+        await janus.tell({"videoroom": "event", "publishers": [publishing(5)]})
+        await janus.wait_for("join", "join")
+        await janus.tell({"videoroom": "event", "publishers": [publishing(6)]})
+        await janus.wait_for("update")
+        await janus.tell({"videoroom": "event", "unpublished": 5})
+        await janus.tell({"videoroom": "event", "publishers": [publishing(5)]})
+        await janus.sockets[-1].send_str(json.dumps(held[0]))
+        body = await janus.wait_for("update", "update")
+        assert body["subscribe"] == [{"feed": 5, "mid": "0"}]
+
+
+@pytest.mark.parametrize("step", ["join", "update"])
+@pytest.mark.usefixtures("impatient")
+async def test_one_who_has_just_gone_takes_nobody_along(step):
+    """Janus refuses what names somebody who is not there as a whole. The others are asked for each alone."""
+    janus = FakeJanus()
+
+    def feeds(body):
+        return [s["feed"] for s in body.get("streams", body.get("subscribe", []))]
+
+    janus.change = lambda _, answer: [refusal(answer, 5) if 5 in feeds(janus.asked[-1]) else answer]
+    async with served(janus.serve) as port, join(f"janus+ws://127.0.0.1:{port}/?room=1"):
+        if step == "update":
+            await janus.tell({"videoroom": "event", "publishers": [publishing(4)]})
+            await janus.wait_for("join", "join")
+        await janus.tell({"videoroom": "event", "publishers": [publishing(5), publishing(6)]})
+
+        def asked():
+            return [feeds(body) for body in janus.asked if feeds(body)]
+
+        async with asyncio.timeout(20):
+            while asked().count([5]) < 3:  # noqa: ASYNC110 (it may be there soon; what changes has no event)
+                await asyncio.sleep(0.01)
+        assert [5, 6] in asked()
+        assert asked().count([6]) == 1
+        await janus.tell({"videoroom": "event", "unpublished": 5})
+        await asyncio.sleep(0.1)
+        before = len(asked())
+        await asyncio.sleep(0.1)
+        assert len(asked()) == before
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_janus_has_accepted_and_not_done_is_asked_again():
+    janus = FakeJanus()
+    lists = iter([(6,), (6, 5)])
+
+    def change(step, answer):
+        is_subscriber = janus.asked[-1].get("ptype") == "subscriber"
+        return [listing(answer, *next(lists)) if step == "update" or is_subscriber else answer]
+
+    janus.change = change
+    async with served(janus.serve) as port, join(f"janus+ws://127.0.0.1:{port}/?room=1"):
+        await janus.tell({"videoroom": "event", "publishers": [publishing(5), publishing(6)]})
+        body = await janus.wait_for("join", "join", "update")
+        assert body == {"request": "update", "subscribe": [{"feed": 5, "mid": "0"}]}
+        await asyncio.sleep(0.1)
+        assert janus.steps.count("update") == 1
+
+
+async def test_news_that_overtake_the_answer_to_join():
+    """The answer says who was there when Janus wrote it; what was told since then counts."""
+
+    def change(step, answer):
+        if step != "join":
+            return [answer]
+        about = {"janus": "event", "sender": answer["sender"]}
+        data = {**answer["plugindata"]["data"], "publishers": [{"id": 5, "display": "Eve"}], "attendees": []}
+        gone = {**about, "plugindata": {"data": {"videoroom": "event", "leaving": 5}}}
+        come = {**about, "plugindata": {"data": {"videoroom": "event", "joining": {"id": 6}}}}
+        return [gone, come, {**answer, "plugindata": {"data": data}}]
+
+    async with served(FakeJanus(change).serve) as port, join(f"janus+ws://127.0.0.1:{port}/?room=1") as call:
+        assert set(call.participants) == {"6"}
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_was_told_while_there_was_no_socket():
+    """The session is claimed. Janus has dropped its events, an offer perhaps among them."""
+    janus = FakeJanus()
+    there = [
+        {"id": 77, "publisher": False},
+        {"id": 5, "publisher": False},
+        {"id": 7, "publisher": True, "display": "Zoe"},
+        {"id": 8, "publisher": False},
+    ]
+
+    def change(step, answer):
+        if step == "listparticipants":
+            data = {"videoroom": "participants", "participants": there}
+            return [{**answer, "janus": "success", "plugindata": {"data": data}}]
+        if step == "configure":
+            return []  # it waits for the answer to an offer that we have not heard
+        if step == "join" and janus.asked[-1]["ptype"] == "subscriber":
+            return [listing(answer, *(s["feed"] for s in janus.asked[-1]["streams"]))]
+        return [answer]
+
+    janus.change = change
+    async with served(janus.serve) as port, join(f"janus+ws://127.0.0.1:{port}/?room=1") as call:
+        diary = Diary(call)
+        await janus.tell({"videoroom": "event", "publishers": [publishing(5), publishing(6)]})
+        await janus.wait_for("join", "join")
+        await janus.sockets[-1].close()
+        await diary.get(Reconnected)
+        assert set(call.participants) == {"5", "7"}  # the room announces nobody who publishes nothing
+        assert call.participants["7"].name == "Zoe"
+        body = await janus.wait_for("claim", "listparticipants", "configure", "join")
+        assert body["streams"] == [{"feed": 7}]
+        await asyncio.sleep(0.1)
+        assert janus.steps.count("join") == 3
+    await diary.task
+
+
+async def test_the_first_track_is_published_while_janus_has_forgotten_us():
+    held, attached = [], []
+
+    def change(step, answer):
+        attached.extend([step] if step == "attach" else [])
+        if step == "attach" and len(attached) == 2:
+            held.append(answer)
+            return []
+        return [answer]
+
+    janus, voice = FakeJanus(change), synthetic_track("audio")
+    async with served(janus.serve) as port, join(f"janus+ws://127.0.0.1:{port}/?room=1") as call:
+        await janus.sockets[-1].send_str('{"janus": "timeout", "session_id": 1}')
+        await janus.wait_for("join", "attach")
+        await call.publish(voice)
+        await janus.sockets[-1].send_str(json.dumps(held[0]))
+        await janus.wait_for("join", "join", "publish")
+    voice.stop()
+
+
+async def test_our_state_is_told_to_each_who_comes(monkeypatch):
+    """The telling for the one before is not over: it begins again."""
+    monkeypatch.setattr("rtcpeer.calls.janus.videoroom._STATE_DELAYS", (0.05, 0.1))
+    janus, told = FakeJanus(), []
+    async with (
+        served(janus.serve) as port,
+        join(f"janus+ws://127.0.0.1:{port}/?room=1", metadata={"hat": "red"}) as call,
+    ):
+        room = call.service
+        monkeypatch.setattr(room._publisher, "say", told.append)
+        diary = Diary(call)
+        await janus.tell({"videoroom": "event", "joining": {"id": 5}})
+        async with asyncio.timeout(20):
+            while not told:  # noqa: ASYNC110 (what changes has no event)
+                await asyncio.sleep(0.01)
+        await janus.tell({"videoroom": "event", "joining": {"id": 6}})
+        await diary.get(ParticipantJoined, 2)
+        told.clear()
+        async with asyncio.timeout(20):
+            while len(told) < 2:  # noqa: ASYNC110 (what changes has no event)
+                await asyncio.sleep(0.01)
+        assert all(said == {"state": {"muted": [], "metadata": {"hat": "red"}}} for said in told)
+    await diary.task
+
+
 class FakeHandle:
     def __init__(self, *answers):
         self.id, self.is_gone, self.asked, self.answers = 1, False, [], list(answers)
         self.told = []
+
+    async def hang_up(self):
+        self.asked.append(("hangup", None))
 
     async def ask(self, body, jsep=None):
         self.asked.append((body["request"], jsep and jsep["type"]))
@@ -300,6 +509,78 @@ async def test_a_publisher_channel_keeps_the_session_of_one_connection():
     await channel.close()
     with pytest.raises(InvalidStateError, match="closed"):
         await channel.send({"type": "offer", "sdp": sdp(1)})
+
+
+@pytest.fixture
+def no_pauses(monkeypatch):
+    monkeypatch.setattr("rtcpeer.calls.janus.channels._HANGUP_TIME", 0.01)
+    monkeypatch.setattr("rtcpeer.calls.janus.channels._DISPOSAL_TIME", 0.01)
+
+
+NOTHING = sdp(1) + "a=ice-ufrag:(null)\r\na=ice-pwd:(null)\r\n"
+
+
+@pytest.mark.usefixtures("no_pauses")
+async def test_a_connection_that_has_never_stood_is_taken_back_all_the_same():
+    """The plugin says that nothing is published; the core of Janus has the half of a connection."""
+    answer = ({}, {"type": "answer", "sdp": sdp(5)})
+    handle = FakeHandle(answer, JanusError(435, "Can't unpublish, not published"), answer)
+    channel = PublisherChannel(handle, list)
+    await channel.send({"type": "offer", "sdp": sdp(1)})
+    await channel.send({"type": "offer", "sdp": sdp(2)})
+    assert [kind for kind, _ in handle.asked] == ["publish", "unpublish", "hangup", "publish"]
+    handle.answers.append(JanusError(426, "No such room"))
+    with pytest.raises(JanusError):
+        await channel.send({"type": "offer", "sdp": sdp(3)})
+
+
+@pytest.mark.usefixtures("no_pauses")
+async def test_an_answer_without_credentials_is_none():
+    """Janus has disposed of the new connection's agent in place of the former one's."""
+    handle = FakeHandle(
+        ({}, {"type": "answer", "sdp": NOTHING}),
+        JanusError(435, "Can't unpublish, not published"),
+        ({}, {"type": "answer", "sdp": sdp(5)}),
+    )
+    channel = PublisherChannel(handle, list)
+    with pytest.raises(NetworkError, match="had closed"):
+        await channel.send({"type": "offer", "sdp": sdp(1)})
+    await channel.send({"type": "offer", "sdp": sdp(1)})  # as the negotiator repeats it
+    assert [kind for kind, _ in handle.asked] == ["publish", "unpublish", "hangup", "publish"]
+    assert (await anext(channel))["type"] == "answer"
+
+
+@pytest.mark.usefixtures("no_pauses")
+async def test_an_offer_whose_answer_was_lost_may_be_in_force():
+    """So the same offer again is a change, and that of another connection takes it back."""
+    answer = ({}, {"type": "answer", "sdp": sdp(5)})
+    lost = RTCTimeoutError("no answer")
+    handle = FakeHandle(lost, answer, answer, lost, answer, answer)
+    channel = PublisherChannel(handle, list)
+    with pytest.raises(NetworkError):
+        await channel.send({"type": "offer", "sdp": sdp(1)})
+    await channel.send({"type": "offer", "sdp": sdp(1)})
+    with pytest.raises(NetworkError):
+        await channel.send({"type": "offer", "sdp": sdp(2)})
+    await channel.send({"type": "offer", "sdp": sdp(3)})
+    asked = [kind for kind, _ in handle.asked]
+    assert asked == ["publish", "configure", "unpublish", "publish", "unpublish", "publish"]
+
+
+async def test_an_answer_to_the_former_handle_is_not_given_to_the_next_one():
+    channel = SubscriberChannel(lambda: None)
+    old, new = FakeHandle(), FakeHandle()
+    channel.take_over(old)
+    channel.offer(sdp(1), {})
+    before = await anext(channel)
+    channel.take_over(new)
+    channel.offer(sdp(1), {})
+    after = await anext(channel)
+    for offer in (before, after):
+        session, version = origin_untrusted(offer["sdp"])
+        await channel.send({"type": "answer", "sdp": sdp(3), "answerTo": f"{session} {version}"})
+    assert (old.asked, new.asked) == ([], [("start", "answer")])
+    assert old.is_gone
 
 
 async def test_a_subscriber_channel_renews_when_restarts_do_not_help():
