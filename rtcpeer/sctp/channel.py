@@ -346,7 +346,7 @@ def free_id(
 
     `limit` is how many streams the association has, once it is known. Of `resting` ones it is the last resort.
     """
-    last = min(limit or MAX_CHANNEL_ID + 1, MAX_CHANNEL_ID + 1) - 1
+    last = MAX_CHANNEL_ID if limit is None else min(limit - 1, MAX_CHANNEL_ID)
     for passed in (resting, ()):
         number = 1 if role is DtlsRole.SERVER else 0
         while number in taken or number in passed:

@@ -202,7 +202,7 @@ def test_a_lifetime_begins_with_send(lifetime, flushed, now, expiry):
 
     channel.write_one(written, now)
 
-    assert written.messages[0][3]["expiry"] == (None if expiry is None else pytest.approx(expiry))
+    assert written.messages[0][3]["expiry"] == (None if expiry is None else pytest.approx(expiry, abs=1e-6))
 
 
 # -- states ------------------------------------------------------------------------------------------
@@ -210,6 +210,11 @@ def test_a_lifetime_begins_with_send(lifetime, flushed, now, expiry):
 
 def test_it_opens_once_and_tells_so():
     channel, _owner, log = make(is_open=False)
+    assert (channel.state, channel.buffered_amount, channel.buffered_amount_low_threshold) == (
+        CONNECTING,
+        0,
+        0,
+    )
     channel.opened(tell=True)
     channel.opened(tell=True)
     assert (channel.state, log.events) == (OPEN, ["open"])
