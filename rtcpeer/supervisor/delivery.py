@@ -22,6 +22,8 @@ _HEALTHY_DOUBT = 1.0
 # The record is compared with what is acknowledged at the first when it has so many messages, and when it has doubled
 _PRUNE_AT = 64
 _UNTRACKED_MAX = 10_000
+# The member of channels that say what is acknowledged
+_COUNT = "unacknowledgedMessages"
 
 
 @record(frozen=True, slots=True)
@@ -142,7 +144,8 @@ class DeliveryRecord:
 
     @staticmethod
     def _can_tell(channel: Any) -> bool:
-        return hasattr(channel, "unacknowledgedMessages")
+        # of ours it is a property, which counts what is queued: its class says that it is there, without counting
+        return hasattr(type(channel), _COUNT) or hasattr(channel, _COUNT)
 
     def _keep_newest(self, count: int) -> None:
         while len(self._kept) > count:

@@ -232,3 +232,101 @@ async def test_channels_of_an_earlier_connection_are_not_resumed() -> None:
     a.channels.remove(ours[1])
     a.handover.hear(b.say("offer"))
     assert len(a.say("answer")[MEMBER]["resumes"]) == len(ours) - 1
+
+
+@virtual
+async def test_what_descriptions_say() -> None:
+    a, b = Side("A", polite=True), Side("B", polite=False)
+    assert a.say("offer")[MEMBER] == {"peer": "A"}
+    a.senders = {"0": 3}
+    channel = a.channel("x", ours=False)
+    a.channel("y", ours=True)
+    channel.delivery.received = 2
+    # of whom nobody has heard nothing was counted
+    assert a.say("offer")[MEMBER] == {"peer": "A", "senders": {"0": 3}}
+
+    a.handover.hear(b.say("offer"))
+    answer = a.say("answer")[MEMBER]
+    assert answer["of"] == "B"
+    assert answer["received"] == {}  # it is another program than before: both begin again
+    assert answer["resumes"] == {"impolite 1 x": 1, "polite 1 y": 1}
+    channel.delivery.received = 2
+    offer = a.say("offer")[MEMBER]
+    assert offer == {"peer": "A", "senders": {"0": 3}, "of": "B", "received": {"impolite 1 x": 2}}
+    assert "resumes" in a.say("pranswer")[MEMBER]
+
+
+@virtual
+async def test_both_peers_name_a_channel_alike() -> None:
+    a, b = Side("A", polite=True), Side("B", polite=False)
+    for side, polite in ((a, True), (b, False)):
+        side.channel("x", ours=polite)
+        side.channel("x", ours=polite)
+        side.channel("n", ours=True, negotiated=True, id=9)
+        side.channel("x", ours=not polite)
+    names = ["polite 1 x", "polite 2 x", "id 9", "impolite 1 x"]
+    assert list(a.handover._keys()) == list(b.handover._keys()) == names
+
+
+@virtual
+async def test_who_says_nothing_is_nobody_from_then_on() -> None:
+    a, b, _ours, _ = pair()
+    assert a.say("offer")[MEMBER]["of"] == "B"
+    a.begin()
+    a.handover.hear({"type": "offer", "sdp": ""})
+    said = a.say("answer")[MEMBER]
+    assert said == {"peer": "A"}
+    # and the same program, once it speaks again, is another one
+    a.begin()
+    a.handover.hear(b.say("offer"))
+    assert a.say("answer")[MEMBER]["of"] == "B"
+
+
+def test_a_sender_is_found_by_its_section() -> None:
+    a, b = Side("A", polite=True), Side("B", polite=False)
+    assert a.handover.sender_of("0") is None
+    b.senders = {"0": 3, "1": 0}
+    a.handover.hear(b.say("offer"))
+    assert [a.handover.sender_of(mid) for mid in ("0", "1", "2")] == [3, 0, None]
+
+
+@virtual
+async def test_an_answer_that_does_not_say_where_a_channel_goes_on_changes_no_count() -> None:
+    a, b, ours, _ = pair()
+    ours[0].delivery.received = 4
+    a.begin()
+    a.say("offer")
+    answer = b.say("answer")
+    answer[MEMBER]["resumes"] = {"polite 2 x": 3}
+    a.handover.hear(answer)
+    a.handover.settle()
+    assert [channel.delivery.received for channel in ours] == [4, 2, 0]
+
+
+@virtual
+async def test_numbers_in_an_offer_do_not_resume() -> None:
+    """Only an answer says where its channels go on: the counts in an offer may still grow."""
+    a, b, ours, _ = pair()
+    ours[0].delivery.received = 4
+    a.begin()
+    offer = b.say("offer")
+    offer[MEMBER]["resumes"] = {"polite 1 x": 3}
+    a.handover.hear(offer)
+    a.say("answer")
+    assert ours[0].delivery.note_received()
+    assert ours[0].delivery.received == 5
+
+
+def test_the_largest_report_that_is_taken() -> None:
+    counts: dict[Any, Any] = {str(number): number for number in range(4094)} | {"n": 2**53 - 1, "z": 0}
+    report = read_report_untrusted(
+        {MEMBER: {"peer": "x" * 64, "received": counts, "senders": {"a": 2**53, 7: 7, "b": 1}}}
+    )
+    assert report is not None
+    assert (report.peer, report.of) == ("x" * 64, "")
+    assert report.received == counts
+    assert report.senders == {"b": 1}
+    counts["one more"] = 1
+    report = read_report_untrusted({MEMBER: {"peer": "x", "received": counts}})
+    assert report is not None
+    assert report.received == {}
