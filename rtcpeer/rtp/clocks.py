@@ -31,10 +31,8 @@ class RemoteClock:
         """A report says when it was sent, by the other clock, in seconds; gives the offset to use for it."""
         seen = now - sent_at
         offset = self.offset
-        if offset is None or seen < offset - FOREIGN:
-            # a first report, or a clock that was set: what was known is worth nothing
-            self.offset = seen
-        elif seen < offset:
+        if offset is None or seen < offset:
+            # a first report, a quicker way, or a clock that was set
             self.offset = seen
         elif seen < offset + FOREIGN:
             self.offset = offset + (seen - offset) * FORGET

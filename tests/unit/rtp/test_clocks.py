@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtcpeer.rtp.clocks import RemoteClock, StreamClock
+from rtcpeer.rtp.clocks import FOREIGN_MAX, RemoteClock, StreamClock
 
 NTP = 2208988800
 
@@ -78,3 +78,56 @@ def test_a_report_with_an_absurd_time_is_forgotten():
         sound.note(ntp(at - 0.01), 48000 * second, at)
         video.note(ntp(at - 0.21), round(90000 * (second - 0.2)), at)
     assert sound.timestamp_at(1020.0) / 48000 == pytest.approx(video.timestamp_at(1020.0) / 90000, abs=0.03)
+
+
+def test_the_least_delay_counts_and_is_forgotten_slowly():
+    remote = RemoteClock()
+    assert remote.note(100.0, 110.0) == remote.offset == 10.0
+    assert remote.note(101.0, 110.5) == remote.offset == 9.5
+    # a hundredth of what a report is later
+    assert remote.note(102.0, 112.0) == remote.offset == 9.505
+    assert remote.note(103.0, 12.0) == remote.offset == -91.0
+
+
+@pytest.mark.parametrize(("late", "is_foreign"), [(0.99, False), (1.0, True)])
+def test_what_disagrees_by_a_second_has_a_clock_of_its_own(late, is_foreign):
+    remote = RemoteClock()
+    remote.note(0.0, 10.0)
+    assert (remote.note(0.0, 10.0 + late) == 10.0 + late) is is_foreign
+    assert (remote.offset == 10.0) is is_foreign
+
+
+def test_it_is_the_first_one_that_was_wrong_if_eight_in_a_row_disagree():
+    remote = RemoteClock()
+    remote.note(0.0, 10.0)
+    for _ in range(2):
+        for late in range(FOREIGN_MAX - 1):
+            assert remote.note(0.0, 12.0 + late) == 12.0 + late
+            assert remote.offset == 10.0
+        assert remote.note(0.0, 10.0) == 10.0
+    for late in reversed(range(FOREIGN_MAX)):
+        remote.note(0.0, 12.0 + late)
+    assert remote.offset == 12.0
+    # and these are forgotten
+    for late in range(FOREIGN_MAX - 1):
+        remote.note(0.0, 14.0 + late)
+    assert remote.offset == 12.0
+
+
+def test_timestamps_begin_anew():
+    """RFC 3550 section 5.1: 32 bits."""
+    clock = StreamClock(RemoteClock(), 90000)
+    clock.note(ntp(1000.0), 0xFFFFFFFF, 1000.0)
+    assert clock.timestamp_at(1001.0) == 89999
+    assert clock.timestamp_at(999.0) == 0xFFFFFFFF - 90000
+
+
+def test_a_stream_that_agrees_again_has_the_common_clock():
+    remote = RemoteClock()
+    one, other = StreamClock(remote, 90000), StreamClock(remote, 90000)
+    one.note(ntp(1000.0), 0, 1000.0)
+    other.note(ntp(500.0), 0, 1000.0)
+    other.note(ntp(1001.0), 90000, 1001.0)
+    one.note(ntp(1000.5), 45000, 1000.0)
+    # the way is quicker by half a second: for both
+    assert other.timestamp_at(1001.0) == pytest.approx(135000, abs=1)

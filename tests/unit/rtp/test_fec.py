@@ -147,6 +147,65 @@ def test_any_corrections_give_packets_or_are_refused(parts):
         assert all(len(m) <= 12 + 60 for m in made)
 
 
+CORRECTION = bytes.fromhex("0000 0005 00000000 0003 0002 c000 017a")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        CORRECTION[:11],
+        CORRECTION[:13],
+        CORRECTION[:-1],
+        b"\x80" + CORRECTION[1:],  # the extension flag: "MUST be 0" (RFC 5109 section 7.3)
+        b"\x40" + CORRECTION[1:],  # a mask of 48 bits does not fit
+        CORRECTION[:12] + bytes(2) + CORRECTION[14:],
+    ],
+    ids=bytes.hex,
+)
+def test_corrections_that_are_malformed_are_refused(payload):
+    recovery = fec.Recovery(7, 3)
+    assert recovery.add_correction(CORRECTION) == []
+    with pytest.raises(ValueError):
+        recovery.add_correction(payload)
+
+
+def test_what_a_correction_has_behind_its_end_is_not_part_of_it():
+    """RFC 5109 section 7.4: the protection length."""
+    sent = [packet(i, b"data", extensions=()) for i in (65535, 0)]
+    (correction,) = fec.correct([protected(p) for p in sent], 1)
+    recovery = fec.Recovery(7, 3)
+    recovery.add_media(sent[0], 96)
+    assert recovery.add_correction(correction + b"more") == [protected(sent[1])]
+
+
+def test_contributing_sources_are_protected():
+    data = bytearray(packet(5, b"data"))
+    data[12:12] = bytes(range(8))
+    data[0] |= 2
+    whole = protected(bytes(data))
+    assert (whole[0], whole[1], whole[12:20], whole[-4:]) == (0x92, 96, bytes(range(8)), b"data")
+    other = packet(6, b"x")
+    (correction,) = fec.correct([whole, protected(other)], 1)
+    recovery = fec.Recovery(7, 3)
+    recovery.add_media(other, 96)
+    assert recovery.add_correction(correction) == [whole]
+
+
+def test_masks_of_sixteen_and_of_more_places():
+    whole = [protected(packet(i, b"x")) for i in range(49)]
+    for count, size, flag in ((16, 2, 0), (17, 6, 0x40), (48, 6, 0x40)):
+        first, second = fec.correct(whole[:count], 2)
+        for payload, place in ((first, 0), (second, 1)):
+            mask = int.from_bytes(payload[12 : 12 + size], "big")
+            assert payload[0] & 0x40 == flag
+            assert [n for n in range(8 * size) if mask >> 8 * size - 1 - n & 1] == list(
+                range(place, count, 2)
+            )
+    # no more corrections than packets
+    assert len(fec.correct(whole[:2], 5)) == 2
+
+
 def test_what_is_kept_is_bounded():
     recovery = fec.Recovery(7, 3)
     sent = [packet(i, b"x") for i in range(1000)]
@@ -173,7 +232,18 @@ def test_a_packet_that_would_be_longer_than_what_protects_it_is_none(flipped, ma
 
 @pytest.mark.parametrize(
     ("packets", "loss", "count"),
-    [(10, 0.0, 0), (10, 0.005, 0), (10, 0.05, 1), (10, 0.2, 4), (10, 0.9, 5), (1, 0.02, 1), (60, 0.5, 0)],
+    [
+        (10, 0.0, 0),
+        (10, 0.005, 0),
+        (10, 0.01, 1),
+        (10, 0.05, 1),
+        (10, 0.2, 4),
+        (10, 0.9, 5),
+        (1, 0.02, 1),
+        (48, 0.5, 24),
+        (49, 0.5, 0),
+        (60, 0.5, 0),
+    ],
 )
 def test_how_much_is_protected(packets, loss, count):
     assert fec.Protection(122, 124, 3).corrections(packets, loss) == count
