@@ -7,8 +7,9 @@ import random
 
 import pytest
 
+from rtcpeer.rtp.jitter_buffer import JUMP, EncodedFrame
 from rtcpeer.rtp.packet import RtpPacket
-from rtcpeer.rtp.sound_buffer import PACKETS_MAX, TARGET_MAX, DelayTarget, Loss, SoundBuffer
+from rtcpeer.rtp.sound_buffer import PACKETS_MAX, TARGET_MAX, DelayShift, DelayTarget, Loss, SoundBuffer
 
 TICKS = 960
 
@@ -324,3 +325,191 @@ def test_stalls_of_the_path_are_jitter():
     play(buffer, arrivals)
 
     assert 0.06 < buffer.target < 0.13
+
+
+# -- the delay that is aimed at
+
+
+def delay_target(*lates):
+    target = DelayTarget()
+    for late in lates:
+        target.note(late)
+    return target.seconds
+
+
+@pytest.mark.parametrize(
+    ("lates", "seconds"),
+    [
+        ([0.012] * 9, 0.0),  # it is looked at after ten
+        ([0.012] * 10, 0.015),  # a class of 5 ms ends there
+        ([0.0049] * 10, 0.0),  # what timers do
+        ([0.0051] * 10, 0.01),
+        ([0.0] * 96 + [0.1] * 4, 0.0),  # nineteen of twenty are there in time
+        ([0.0] * 92 + [0.1] * 8, 0.105),
+        ([9.0] * 10, TARGET_MAX),
+    ],
+)
+def test_the_target_is_what_nearly_all_need(lates, seconds):
+    assert delay_target(*lates) == pytest.approx(seconds)
+
+
+def test_it_sinks_slowly():
+    target, seen = DelayTarget(), []
+    for late in (*[0.1] * 100, *[0.0] * 2000):
+        target.note(late)
+        seen.append(target.seconds)
+    falls = {n: a - b for n, (a, b) in enumerate(itertools.pairwise(seen), 2) if b < a}
+    # 2.5 ms each ten packets, and to the end
+    assert len(falls) == 105 / 2.5
+    assert all(n % 10 == 0 for n in falls)
+    assert list(falls.values()) == [pytest.approx(0.0025)] * len(falls)
+
+
+def test_what_came_lately_counts_more():
+    """A part of 1 / 250 is forgotten per packet: after 700 packets a sixteenth is left."""
+    assert delay_target(*[0.1] * 1000, *[0.0] * 700) == pytest.approx(0.105)
+    assert delay_target(*[0.1] * 1000, *[0.0] * 800) < 0.105
+
+
+# -- steps of the delay
+
+
+def test_a_step_is_one_from_25_ms_on_against_the_packet_before():
+    shift = DelayShift()
+    assert [shift.is_open(late) for late in (0.0, 0.0249, 0.025)] == [False, False, True]
+    shift.before = 0.5
+    assert [shift.is_open(late) for late in (0.5, 0.525)] == [False, True]
+
+
+@pytest.mark.parametrize(("interval", "count"), [(0.02, 10), (0.01, 16), (0.0625, 10)])
+def test_a_step_stays_if_ten_packets_in_150_ms_have_it(interval, count):
+    shift = DelayShift()
+    lates = [0.125, *[0.1328125, 0.109375] * 20]
+    for n in range(count - 1):
+        assert shift.note(lates[n], n * interval) == (0.0, [])
+        assert shift.is_open(lates[n])
+    last = lates[count - 1]
+    # as far as all have it; the rest is jitter
+    assert shift.note(last, (count - 1) * interval) == (
+        0.109375,
+        [late - 0.109375 for late in lates[:count]],
+    )
+    assert shift.before == last - 0.109375
+    assert not shift.is_open(shift.before)
+
+
+def test_a_stall_that_is_made_up_by_half_is_jitter():
+    shift = DelayShift()
+    for n, late in enumerate((0.125, 0.09375, 0.0625)):
+        assert shift.note(late, n / 50) == (0.0, [])
+    assert shift.note(0.0624, 0.08) == (0.0, [0.125, 0.09375, 0.0625, 0.0624])
+    assert not shift.is_open(0.0624)
+
+
+def test_half_of_a_step_is_counted_from_the_packet_before_it():
+    shift = DelayShift()
+    shift.before = 0.25
+    assert shift.note(0.5, 0.0) == (0.0, [])
+    # half of 0.25 above nothing: the least of all is far above that
+    assert shift.note(0.125, 0.02) == (0.0, [])
+    assert shift.note(0.1249, 0.04)[1] == [0.5, 0.125, 0.1249]
+
+
+def test_a_step_behind_another_settles_that():
+    shift = DelayShift()
+    for n in range(3):
+        assert shift.note(0.125, n / 50) == (0.0, [])
+    assert shift.note(0.1875, 0.06) == (0.125, [0.0, 0.0, 0.0])
+    # beside what is settled
+    assert shift.before == 0.0625
+    for n in range(4, 12):
+        assert shift.note(0.0625, n / 50) == (0.0, [])
+    assert shift.note(0.0625, 0.24) == (0.0625, [0.0] * 10)
+
+
+def test_a_stall_of_three_seconds_at_most_is_waited_for():
+    shift = DelayShift()
+    for n in range(128):
+        assert shift.note(3.0, 0.001 * n) == (0.0, [])
+    assert shift.note(3.0, 0.128) == (0.0, [3.0] * 129)
+
+
+def test_another_line_of_timestamps_has_no_step_yet():
+    shift = DelayShift()
+    shift.note(0.125, 0.0)
+    shift.clear()
+    assert not shift.is_open(0.0)
+    assert shift.before == 0.0
+
+
+# -- packets one by one
+
+
+def test_what_is_held_is_due_by_its_place_and_not_by_its_arrival():
+    buffer = SoundBuffer(48000, 0.125)
+    assert buffer.due is None
+    assert buffer.add(packet(0), 1.0) == []
+    assert buffer.due == 1.125
+    assert buffer.add(packet(2), 1.0625) == []
+    assert buffer.due == pytest.approx(1.125, abs=1e-4)
+    # a timer may come a millisecond early
+    assert buffer.take(1.1239) == []
+    assert [one.packets for one in buffer.take(1.1241)] == [[packet(0)]]
+    loss, frame = buffer.take(1.17)
+    assert loss == Loss(TICKS, TICKS, 1)
+    assert (frame.packets, frame.received_at, frame.timestamp) == ([packet(2)], 1.0625, 2 * TICKS)
+    assert buffer.due is None
+    # that one comes too late, once
+    assert buffer.add(packet(1), 1.18) == buffer.add(packet(1), 1.19) == []
+    assert buffer.discarded == 1
+
+
+@pytest.mark.parametrize("first", [0, 65535])
+def test_what_a_buffer_can_still_use(first):
+    buffer = SoundBuffer(48000, 0.125)
+    assert not buffer.lacks(first)
+    for number in (0, 2):
+        buffer.add(packet(first + number, TICKS * number), 1.0 + number / 50)
+    assert [n for n in range(-3, 6) if buffer.lacks(first + n & 0xFFFF)] == [1, 3, 4, 5]
+    buffer.take(1.13)
+    assert [n for n in range(-3, 6) if buffer.lacks(first + n & 0xFFFF)] == [1, 3, 4, 5]
+    buffer.take(1.2)
+    assert [n for n in range(-3, 6) if buffer.lacks(first + n & 0xFFFF)] == [3, 4, 5]
+    buffer.clear()
+    assert not buffer.lacks(first + 3)
+
+
+@pytest.mark.parametrize(("step", "gap"), [(480, 480), (5760, 5760), (5761, 960), (0, 960)])
+def test_a_loss_is_as_long_as_packets_are(step, gap):
+    """120 ms is the longest packet of Opus (RFC 6716 section 2.1.4); 20 ms until two packets tell."""
+    buffer = SoundBuffer(48000, 0.0)
+    buffer.add(packet(0, 0), 1.0)
+    buffer.add(packet(1, step), 1.0 + step / 48000)
+    found = buffer.add(packet(3, 48000), 2.0)
+    assert found[0] == Loss(step + gap, gap, 1)
+
+
+def test_a_loss_is_no_longer_than_the_time_it_was_in():
+    """What has no room is a pause of another kind: nothing is to be made up."""
+    buffer = SoundBuffer(48000, 0.0)
+    buffer.add(packet(0, 0xFFFFFFFF), 1.0)
+    loss, _frame = buffer.add(packet(3, TICKS + 99), 1.04)
+    assert loss == Loss(TICKS - 1, 100, 2)
+    assert [type(one) for one in buffer.add(packet(5, 2 * TICKS + 99), 1.06)] == [EncodedFrame]
+
+
+def test_before_the_first_packet_nothing_was_lost():
+    buffer = SoundBuffer(48000, 0.125)
+    buffer.add(packet(5), 1.0)
+    buffer.clear()
+    assert [type(one) for one in (*buffer.add(packet(9), 1.1), *buffer.take(2.0))] == [EncodedFrame]
+
+
+@pytest.mark.parametrize(("step", "is_loss"), [(JUMP - 1, True), (JUMP, False), (-JUMP, False)])
+def test_how_far_a_loss_of_sound_reaches(step, is_loss):
+    buffer = SoundBuffer(48000, 0.0)
+    for number, now in ((5000, 1.0), (5000 + step, 30.0)):
+        found = buffer.add(packet(number, 48000 * int(now)), now)
+    assert [type(one) for one in found] == [Loss] * is_loss + [EncodedFrame]
+    if is_loss:
+        assert found[0] == Loss(48000 + TICKS, 48000, JUMP - 2)
