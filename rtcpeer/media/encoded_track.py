@@ -100,7 +100,7 @@ class EncodedTrack(MediaStreamTrack):
         if not (frame.mimeType or self._mime_type_):
             raise ValueError("the frame has no mimeType, and the track was made without one")
         if isinstance(frame, RTCEncodedVideoFrame) and frame.type == "key":
-            self._requests_.seen(wall_time())
+            self._requests_.seen()
         if self._enabled_:
             for sink in tuple(self._sinks_):
                 sink(frame)

@@ -252,7 +252,7 @@ class SourceStream:
 
     def _on_beginning(self, packet: RelayPacket, now: float, is_newest: bool) -> None:
         if self.is_video:
-            self.keyframes.seen(now)
+            self.keyframes.seen()
             key = self._key
             # several packets of one picture look like its beginning: parameter sets, and each slice
             is_same = key is not None and self._are_of_one_picture(key, packet)

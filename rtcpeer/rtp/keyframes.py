@@ -6,6 +6,8 @@ A key frame costs its sender ten others, and one serves everybody; so requests a
 
 from __future__ import annotations
 
+from math import inf
+
 # No two requests upstream are closer than this, in seconds.
 INTERVAL = 0.5
 # So often a request is repeated; a sender that does not answer those has nothing to send.
@@ -20,12 +22,11 @@ class KeyframeRequests:
         sent: how many requests were sent.
     """
 
-    __slots__ = ("_pending", "_repeats", "_seen_at", "_sent_at", "asked", "sent")
+    __slots__ = ("_pending", "_repeats", "_sent_at", "asked", "sent")
 
     def __init__(self) -> None:
         self._pending = False
-        self._sent_at: float | None = None
-        self._seen_at: float | None = None
+        self._sent_at = -inf
         self._repeats = 0
         self.asked: int = 0
         self.sent: int = 0
@@ -42,10 +43,8 @@ class KeyframeRequests:
             Whether to send a request now; if not, `poll` says so later.
         """
         self.asked += 1
-        if not self._pending:
+        if not self._pending or self._repeats >= REPEATS_MAX:
             self._pending = True
-            self._repeats = 0
-        elif self._repeats >= REPEATS_MAX:
             self._repeats = 0
         return self.poll(now)
 
@@ -53,7 +52,7 @@ class KeyframeRequests:
         """Whether to send a request now: it is pending and the last one is old enough."""
         if not self._pending or self._repeats >= REPEATS_MAX:
             return False
-        if self._sent_at is not None and now - self._sent_at < INTERVAL:
+        if now - self._sent_at < INTERVAL:
             return False
         self._sent_at = now
         self._repeats += 1
@@ -64,9 +63,8 @@ class KeyframeRequests:
         """When to call `poll` next; None while nothing is pending."""
         if not self._pending or self._repeats >= REPEATS_MAX:
             return None
-        return 0.0 if self._sent_at is None else self._sent_at + INTERVAL
+        return self._sent_at + INTERVAL
 
-    def seen(self, now: float) -> None:
+    def seen(self) -> None:
         """A key frame has begun to arrive."""
         self._pending = False
-        self._seen_at = now

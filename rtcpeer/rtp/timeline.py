@@ -71,7 +71,6 @@ class TrackTimeline:
 
     def _change_clock(self, clock_rate: int) -> None:
         if self._clock_rate:
-            self._presentation = self._presentation * clock_rate // self._clock_rate
             self._latest = self._latest * clock_rate // self._clock_rate
             self._step = self._step * clock_rate // self._clock_rate
             # its timestamps are another line

@@ -93,6 +93,9 @@ def test_what_is_too_old_to_tell_has_no_number():
     newest = line.highest
     assert line.number(newest - 2) == newest - 2 - (2 * SHIFTS_MAX - 2)
     assert line.number(newest - 20) == newest - 20 - (2 * SHIFTS_MAX - 11)
+    oldest = first + 2 * SHIFTS_MAX + 1
+    assert line.number(oldest) == oldest - SHIFTS_MAX
+    assert line.number(oldest - 2) is None
 
 
 @pytest.mark.parametrize(
@@ -183,15 +186,16 @@ def test_the_first_picture_of_a_source_has_the_next_numbers(payload, moved):
     descriptor = read_vp8_untrusted(payload)
     last.align(segment, payload, descriptor)
     assert move_pictures(payload, descriptor, segment) == moved
+    assert segment.rewrites_pictures is not payload.startswith(moved)
 
 
 def test_what_went_out_in_a_segment_is_what_the_next_source_goes_on_from():
     last, segment = PictureNumbers(), OffsetSegment(None, 0, 0, 0)
     last.note(LAST, read_vp8_untrusted(LAST))
-    segment.picture, segment.layer, segment.key = 0x4003, 0x83, 0x13
+    segment.picture, segment.layer, segment.key = 0x4104, 0x84, 0x14
     went_out = move_pictures(LAST, read_vp8_untrusted(LAST), segment)
     moved = last.moved(segment)
-    assert (moved.picture, moved.layer, moved.key) == numbers_of(went_out) == (0x4002, 0x82, 0x12)
+    assert (moved.picture, moved.layer, moved.key) == numbers_of(went_out) == (0x4103, 0x83, 0x13)
     assert (last.picture, last.layer, last.key) == (0x7FFF, 0xFF, 0x1F)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtcpeer.rtp.payloads import begins_keyframe_untrusted, read_vp8_untrusted
+from rtcpeer.rtp.payloads import begins_keyframe_untrusted, is_configuration, read_vp8_untrusted
 
 
 @pytest.mark.parametrize(
@@ -145,3 +145,89 @@ def ap(*units):
 )
 def test_beginnings_among_other_units(codec, payload, begins):
     assert begins_keyframe_untrusted(codec, payload) is begins
+
+
+@pytest.mark.parametrize("reserved", [0x00, 0x0F])
+def test_reserved_bits_of_a_vp8_descriptor_say_nothing(reserved):
+    for flags, size in ((0x00, 2), (0x80, 3), (0x40, 3), (0x20, 3), (0x10, 3), (0xF0, 5)):
+        data = bytes((0x90, flags | reserved)) + b"\x05\x06\x07"
+        assert read_vp8_untrusted(data)[0] == size
+        assert read_vp8_untrusted(data)[6] == flags & 0x30
+
+
+def test_where_a_vp8_picture_begins_by_its_first_octet():
+    """RFC 7741 section 4.2: S with partition 0; X asks for one octet more, R and N say nothing here."""
+    for first in range(256):
+        payload = bytes((first,)) + (b"\0" if first & 0x80 else b"")
+        begins = first & 0x10 and not first & 0x07
+        assert begins_keyframe_untrusted("VP8", payload + b"\x00") is bool(begins), hex(first)
+        assert not begins_keyframe_untrusted("VP8", payload + b"\x01"), hex(first)
+
+
+def test_where_a_vp9_picture_begins_by_its_first_octet():
+    """RFC 9628 section 4.2: I P L F B E V Z; of spatial layers the lowest, whatever its temporal layer, U and D."""
+    for first in range(256):
+        picture = b"\x05" if first & 0x80 else b""
+        long = b"\x85\x05" if first & 0x80 else b""
+        for layer in (*range(16), 0xF0, 0xF1):
+            begins = first & 0x08 and not first & 0x40 and (not first & 0x20 or layer & 0x0E == 0)
+            for head in (picture, long):
+                payload = bytes((first,)) + head + bytes((layer,))
+                assert begins_keyframe_untrusted("VP9", payload) is bool(begins), payload.hex()
+
+
+def test_where_an_av1_sequence_begins_by_its_first_octet():
+    """AV1 RTP section 4.4: Z Y W W N and three reserved bits."""
+    for first in range(256):
+        begins = first & 0x08 and not first & 0x80
+        assert begins_keyframe_untrusted("AV1", bytes((first,))) is bool(begins), hex(first)
+
+
+# RFC 6184 table 1 and H.264 table 7-1: an IDR slice, or the parameter set in front of it
+H264_BEGINS = {5, 7}
+# messages, parameter sets, delimiters, extensions of parameter sets
+H264_AROUND = {6, 7, 8, 9, 13}
+# RFC 7798 and H.265 table 7-1: pictures of random access, video and sequence parameter sets
+H265_BEGINS = {16, 17, 18, 19, 20, 21, 32, 33}
+# parameter sets, delimiters, messages in front of a picture and behind it
+H265_AROUND = {32, 33, 34, 35, 39, 40}
+
+
+@pytest.mark.parametrize("importance", [0x00, 0x60])
+def test_units_of_h264_by_their_kind(importance):
+    for kind in range(24):
+        unit = bytes((importance | kind,)) + b"ab"
+        for payload in (unit, unit[:1], stap(unit), stap(AUD, unit), stap(AUD + bytes(300), unit)):
+            assert begins_keyframe_untrusted("H264", payload) is (kind in H264_BEGINS), payload[:8].hex()
+            assert is_configuration("H264", payload) is (kind in H264_AROUND), payload[:8].hex()
+        assert is_configuration("H264", stap(unit, SLICE)) is False
+        for header in (0x80, 0x00, 0x40):
+            # the first, another and the last fragment of a slice (section 5.8)
+            payload = bytes((importance | 28, header | kind)) + b"ab"
+            assert begins_keyframe_untrusted("H264", payload) is (header == 0x80 and kind == 5)
+            assert not is_configuration("H264", payload)
+
+
+@pytest.mark.parametrize("layer", [0x00, 0x01])
+def test_units_of_h265_by_their_kind(layer):
+    """The lowest bit of the first octet belongs to the layer id (section 1.1.4)."""
+    for kind in range(48):
+        unit = bytes((kind << 1 | layer, 1)) + b"abc"
+        aud = h265(35)
+        for payload in (unit, unit[:3], ap(unit), ap(aud, unit), ap(aud + bytes(300), unit)):
+            assert begins_keyframe_untrusted("H265", payload) is (kind in H265_BEGINS), payload[:8].hex()
+            assert is_configuration("H265", payload) is (kind in H265_AROUND), payload[:8].hex()
+        assert is_configuration("H265", ap(unit, h265(1))) is False
+        for header in (0x80, 0x00, 0x40):
+            payload = bytes((49 << 1 | layer, 1, header | kind)) + b"ab"
+            assert begins_keyframe_untrusted("H265", payload) is (header == 0x80 and kind in H265_BEGINS)
+            assert not is_configuration("H265", payload)
+    for size in range(3):
+        assert not is_configuration("H265", h265(33)[:size])
+
+
+@pytest.mark.parametrize("codec", ["VP8", "VP9", "AV1", "OPUS", "H264", "H265"])
+def test_only_h264_and_h265_send_what_configures_a_picture_by_itself(codec):
+    assert is_configuration(codec, b"") is False
+    assert is_configuration(codec, SPS) is (codec == "H264")
+    assert is_configuration(codec, h265(33)) is (codec == "H265")

@@ -109,3 +109,76 @@ def test_clocks_that_differ(drift):
     times = [line.map(1, STEP * n & 0xFFFFFFFF, RATE, 3 + n / 30 * drift) for n in range(30 * 3600)]
 
     assert times == [STEP * n for n in range(30 * 3600)]
+
+
+def test_timestamps_are_followed_to_the_tick():
+    line = TrackTimeline()
+
+    assert [line.map(1, 7 + 961 * n, 48000, 3 + n / 50) for n in range(50)] == [961 * n for n in range(50)]
+
+
+@pytest.mark.parametrize(
+    ("leap", "is_followed"), [(-0.45, True), (-0.55, False), (1.9, True), (2.1, False), (0.0, True)]
+)
+def test_what_is_a_leap(leap, is_followed):
+    """Back by more than pictures are reordered, or forward by more than a packet seems early."""
+    line = TrackTimeline()
+    for n in range(30):
+        last = line.map(1, STEP * n, RATE, 1 + n / 30)
+    found = line.map(1, 29 * STEP + int(leap * RATE), RATE, 1 + 29 / 30)
+
+    assert found == last + (int(leap * RATE) if is_followed else STEP)
+
+
+def after(order, step):
+    """How many ticks behind the latest frame another stream begins that comes at the same moment."""
+    line, end = TrackTimeline(), max(order)
+    times = [line.map(1, 50 + step * n, RATE, 1 + min(i, end) * step / RATE) for i, n in enumerate(order)]
+    return line.map(2, 900_000, RATE, 1 + end * step / RATE) - max(times)
+
+
+@pytest.mark.parametrize(
+    ("order", "step", "ticks"),
+    [
+        (range(30), STEP, STEP),
+        # what comes before the latest one, or with it, is no step
+        ([*range(28), 30, 29, 28], STEP, 3 * STEP),
+        ([*range(30), 29, 29], STEP, STEP),
+        # slides say nothing of what comes next; nor do frames of a few ticks
+        (range(5), 20 * STEP, RATE // 10),
+        (range(5), 11, RATE // 100),
+    ],
+)
+def test_another_stream_begins_one_step_behind_the_latest_frame(order, step, ticks):
+    assert after(order, step) == ticks
+
+
+def test_one_late_frame_does_not_delay_what_comes_behind_it():
+    """The quickest way is what counts: another stream a second later is a second later."""
+    line = TrackTimeline()
+    for n in range(30):
+        last = line.map(1, STEP * n, RATE, 1 + n / 30 + (0.3 if n == 29 else 0))
+
+    assert line.map(2, 5, RATE, 1 + 29 / 30 + 1) - last == pytest.approx(RATE, abs=0.01 * RATE)
+
+
+def test_a_way_that_became_longer_is_learned():
+    line = TrackTimeline()
+    for n in range(1200):
+        last = line.map(1, STEP * n, RATE, 1 + n / 30 + (1 if n > 30 else 0))
+
+    assert line.map(2, 5, RATE, 1 + 1199 / 30 + 1 + 1) - last == pytest.approx(RATE, abs=0.01 * RATE)
+
+
+@pytest.mark.parametrize("ssrc", [0, 1])
+@pytest.mark.parametrize("rates", [(48000, 8000), (8000, 48000)])
+def test_the_line_goes_on_in_ticks_of_the_other_clock(ssrc, rates):
+    """One step behind the latest frame, however its own timestamps stand to those of before."""
+    old, new = rates
+    line = TrackTimeline()
+    for n in range(50):
+        line.map(ssrc, old // 50 * n, old, 5 + n / 50)
+    first = line.map(ssrc, old // 50 * 49 + new, new, 5 + 49 / 50)
+
+    assert first == new
+    assert line.map(ssrc, old // 50 * 49 + new + 160, new, 5 + 49 / 50) == new + 160
