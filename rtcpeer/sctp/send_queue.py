@@ -252,6 +252,9 @@ class SendQueue:
             False if it is older than another one, or speaks of what was never sent: it was ignored.
         """
         if cumulative < self._acked or cumulative >= self.tsn:
+            if cumulative < self.tsn:
+                # on a path that changes the order of packets it may be late itself, and tells of each duplicate once
+                self._note_duplicates(duplicates)
             return False
         if gaps and cumulative + gaps[-1][1] >= self.tsn:
             return False
@@ -263,9 +266,7 @@ class SendQueue:
         if advanced or done:
             self.round_trip.backoff = 0
         self.window.acknowledged(done, cumulative=cumulative, advanced=advanced, was_full=self._was_full)
-        for tsn in duplicates:
-            if self._reordering.came_twice(tsn, self._usual_trip):
-                self.window.take_back()
+        self._note_duplicates(duplicates)
         if not (self._flying or self._repeated):
             self.loss_deadline = None
         elif done:
@@ -493,6 +494,11 @@ class SendQueue:
         """A chunk that was taken for lost has arrived: its first copy, be that certain or possible."""
         if self._reordering.answered(chunk.tsn, now, self._newest_trip, self._usual_trip, certain=certain):
             self.window.take_back()
+
+    def _note_duplicates(self, duplicates: Sequence[int]) -> None:
+        for tsn in duplicates:
+            if self._reordering.came_twice(tsn, self._usual_trip):
+                self.window.take_back()
 
     @property
     def _usual_trip(self) -> float:

@@ -852,8 +852,8 @@ def test_a_path_that_changes_the_order_of_packets_is_not_taken_for_one_that_lose
 
     data = sum(number == 0 and packet[12] == ChunkType.DATA for number, _now, packet in link.sent)
     assert data < 1.05 * 16 * 65536 / 1160
-    # 10 s with a window that each late packet halves, 0.6 s on a path that keeps the order
-    assert link.now - begin < 4
+    # 5 to 10 s with a window that each late packet halves, 0.7 s on a path that keeps the order
+    assert link.now - begin < 1.5
 
 
 def test_a_packet_that_may_be_late_is_lost_at_last_though_nothing_more_comes():

@@ -60,3 +60,9 @@ def test_a_chunk_as_it_stands_on_the_wire(size):
     assert chunk.size == len(chunk.body)
     assert (chunk.tsn, chunk.message) == (2**32 + 7, message)
     assert (chunk.sent_at, chunk.sent_count, chunk.order) == (12.5, 1, 40)
+
+
+def test_an_unordered_message_has_no_number():
+    """RFC 9260 section 3.3.1: the other end ignores what stands there."""
+    chunk = Chunk(1, make_message(4, order=4), 3, b"abcd", 0.0, 0)
+    assert chunk.body[10:12] == bytes(2)

@@ -1244,6 +1244,27 @@ def test_a_duplicate_takes_the_smaller_window_back(path):
     assert path.queue.window.threshold == before[1]
 
 
+def test_a_duplicate_counts_though_its_report_is_late_itself(path):
+    """Each is told once (RFC 9260 section 3.3.4), and the path changes the order of reports too."""
+    before, first = shrunk(path)
+    path.now += 0.8 * TRIP
+    path.acknowledge(first + 7)
+    path.write(b"x" * 1100)
+    path.send()
+    path.acknowledge(first + 8)
+    path.now += 0.2 * TRIP
+    assert not path.acknowledge(first + 7, duplicates=[first])
+    assert path.queue.window.size >= before[0]
+
+
+def test_a_report_of_what_was_never_sent_takes_nothing_back(path):
+    before, first = shrunk(path)
+    path.now += 0.8 * TRIP
+    path.acknowledge(first + 7)
+    assert not path.acknowledge(path.queue.tsn, duplicates=[first])
+    assert path.queue.window.size < before[0]
+
+
 def test_the_window_is_not_taken_back_while_one_may_be_lost(path):
     before, first = shrunk(path, missing=(1, 3))
     path.now += 0.4 * TRIP
