@@ -390,7 +390,7 @@ class Generation:
         if pair.base is not base or pair.address != address:
             # RFC 8445 7.2.5.2.1: not symmetric.  It fails the pair; ignoring it lets the real response win.
             return True
-        self._checks.take(message)
+        self._checks.drop(check)
         pair.responses_received += 1
         pair.consented_at = now
         self._hear(now, pair)
@@ -414,7 +414,7 @@ class Generation:
             return None
         if check.pair.base is not base or check.pair.address != address:
             return None
-        self._checks.take(message)
+        self._checks.drop(check)
         pair = check.pair
         if message.error[0] == 487:
             self.checklist.settle(pair, PairStatus.SUCCEEDED if pair.is_valid else PairStatus.WAITING)

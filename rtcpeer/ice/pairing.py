@@ -16,7 +16,7 @@ from rtcpeer.net.network import Address
 from rtcpeer.records import replace
 from rtcpeer.values import NEVER, Candidate, CandidateType
 
-_OPPOSITE_TCP = {"active": "passive", "passive": "active", "so": "so"}
+_OPPOSITE_TCP = {"active": "passive", "passive": "active"}
 
 
 def can_pair(local: Local, base: Base, remote: Remote) -> bool:

@@ -16,9 +16,9 @@ _PROBE_LIFE = 6.0
 
 
 class Transactions:
-    """Open requests, by transaction id."""
+    """Open requests, by transaction id; single-shot ones stand apart, as they are forgotten."""
 
-    __slots__ = ("_context", "_open", "_probes", "_remote_key", "_rto", "_username")
+    __slots__ = ("_checks", "_context", "_probes", "_remote_key", "_rto", "_username")
 
     def __init__(self, context: IceContext) -> None:
         self._context = context
@@ -26,11 +26,11 @@ class Transactions:
         self._rto = context.settings.check_rto
         self._remote_key = b""
         self._username = b""
-        self._open: dict[bytes, Check] = {}
-        self._probes = 0
+        self._checks: dict[bytes, Check] = {}
+        self._probes: dict[bytes, Check] = {}
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._checks) + len(self._probes)
 
     def know(self, local: IceParameters, remote: IceParameters) -> None:
         """Set the credentials that requests carry."""
@@ -50,39 +50,33 @@ class Transactions:
         check = Check(
             pair, data, now, self._rto, nominate=nominate, controlling=context.controlling, probe=probe
         )
-        self._open[transaction_id] = check
-        if probe:
-            self._probes += 1
+        self._kind(check)[transaction_id] = check
         return check
+
+    def _kind(self, check: Check) -> dict[bytes, Check]:
+        return self._probes if check.probe else self._checks
 
     def find(self, message: StunMessage) -> Check | None:
         """The check that a message is the response to; None when there is none, or it is not authentic."""
-        check = self._open.get(message.transaction_id)
+        check = self._checks.get(message.transaction_id) or self._probes.get(message.transaction_id)
         return check if check is not None and message.authentic(self._remote_key) else None
 
-    def take(self, message: StunMessage) -> None:
-        """Take a response as the answer; no second one counts."""
-        check = self._open.pop(message.transaction_id)
-        if check.probe:
-            self._probes -= 1
-
     def drop(self, check: Check) -> None:
-        """Take no response to this check any more."""
-        if self._open.pop(check.data[8:20], None) is not None and check.probe:
-            self._probes -= 1
+        """Take no response to this check any more: it has its answer, or nobody waits for one."""
+        self._kind(check).pop(check.data[8:20], None)
 
     def forget(self, now: float) -> None:
         """Probes, and checks that others have replaced, are not waited for longer than this."""
         if not self._probes:
             return
-        for transaction_id, check in list(self._open.items()):
-            if check.probe and now - check.sent_at > _PROBE_LIFE:
-                del self._open[transaction_id]
-                self._probes -= 1
-            elif not check.probe and check.pair.check is not check and now - check.last_at > _PROBE_LIFE:
-                del self._open[transaction_id]
+        for transaction_id, check in list(self._probes.items()):
+            if now - check.sent_at > _PROBE_LIFE:
+                del self._probes[transaction_id]
+        for transaction_id, check in list(self._checks.items()):
+            if check.pair.check is not check and now - check.last_at > _PROBE_LIFE:
+                del self._checks[transaction_id]
 
     def clear(self) -> None:
         """Take no response to any check any more."""
-        self._open.clear()
-        self._probes = 0
+        self._checks.clear()
+        self._probes.clear()

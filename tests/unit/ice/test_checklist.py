@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtcpeer.ice.checklist import Checklist
-from rtcpeer.ice.pair import Check, Local, Pair, PairStatus, Remote, rank_of
+from rtcpeer.ice.pair import Check, Local, Pair, PairStatus, Remote
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.values import NEVER, CandidateType
 from tests.unit.ice.support import FakeBase, Wire, candidate
@@ -51,7 +51,7 @@ def test_after_nomination_only_improvements_are_checked() -> None:
     checks = Checklist(10)
     nominated = pair(1, 5, CandidateType.SRFLX)
     better, same = pair(2, 1), pair(3, 9, CandidateType.SRFLX)
-    for entry in (nominated, better, same):
+    for entry in (nominated, same, better):
         checks.add(entry)
     checks.settle(nominated, PairStatus.SUCCEEDED)
     assert checks.next_pair(nominated) is better
@@ -209,33 +209,3 @@ def test_hope_and_exhaustion() -> None:
     assert checks.hope_above(one.rank + 1)
     checks.settle(one, PairStatus.SUCCEEDED)
     assert not checks.hope_above(one.rank + 1)
-
-
-def test_ranks() -> None:
-    host = candidate()
-    srflx = candidate(kind=CandidateType.SRFLX)
-    relay = candidate(kind=CandidateType.RELAY)
-    over_tls = candidate(kind=CandidateType.RELAY, relay_protocol="tls")
-    tcp = candidate(protocol="tcp", tcp_type="active")
-    order = [(host, host), (host, srflx), (tcp, host), (relay, host), (over_tls, host), (relay, relay)]
-    ranks = [rank_of(a, b) for a, b in order]
-    assert ranks == sorted(set(ranks))
-    assert rank_of(host, relay) == rank_of(relay, host)
-
-
-def test_the_reported_candidate_is_what_the_other_side_sees() -> None:
-    made = pair(1)
-    assert made.local_candidate.type is CandidateType.HOST
-    made.valid_local = Local("L2", candidate(kind=CandidateType.SRFLX), None)
-    made.grade()
-    assert made.local_candidate.type is CandidateType.SRFLX
-    assert made.rank == 1
-
-
-def test_priority_depends_on_the_role() -> None:
-    made = pair(1)
-    made.remote.candidate = candidate(priority=50)
-    made.set_priority(True)
-    ours = made.priority
-    made.set_priority(False)
-    assert ours == made.priority + 1

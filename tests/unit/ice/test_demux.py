@@ -46,3 +46,6 @@ def test_a_disowned_generation_gets_nothing_until_it_is_the_one_to_talk_to_again
     assert base.routes == {}
     routes.reclaim()
     assert base.routes == {THERE: pair}
+    base.routes.clear()
+    routes.claim(pair)
+    assert base.routes == {THERE: pair}
