@@ -15,7 +15,7 @@ from rtcpeer.jsep.sections import (
     with_transport,
 )
 from rtcpeer.jsep.state import Created, Transport
-from rtcpeer.jsep.transports import leaders, remote_credentials
+from rtcpeer.jsep.transports import credentials_of, leaders
 from rtcpeer.records import replace
 from rtcpeer.sdp.model import Group, Media, SdpSession, Setup
 from rtcpeer.values import BundlePolicy, DtlsRole, IceParameters, SdpType
@@ -118,8 +118,7 @@ def _with_answer_transports(
                     fingerprints=context.fingerprints,
                     setup=_answer_setup(offer, head, transport),
                     candidates=reused.candidates if reused is not None and owner else (),
-                    gathered=reused is not None and reused.gathered,
-                    owner=owner,
+                    gathered=reused is not None and owner and reused.gathered,
                 ),
             )
         )
@@ -137,7 +136,7 @@ def _answer_credentials(offer: SdpSession, head: str, transport: Transport | Non
     """The credentials in use, or None when new ones are needed (first time, or the offer restarts ICE)."""
     if transport is None or transport.local is None or transport.remote is None:
         return None
-    remote = remote_credentials(offer, head)
+    remote = credentials_of(offer, head)
     if remote is not None and (remote.ufrag, remote.pwd) != (transport.remote.ufrag, transport.remote.pwd):
         return None
     return transport.local

@@ -238,8 +238,7 @@ def _offer_transports(
             fingerprints=context.fingerprints,
             setup=Setup.ACTPASS,
             candidates=transport.candidates if transport is not None and owner else (),
-            gathered=transport is not None and transport.gathered,
-            owner=owner,
+            gathered=transport is not None and owner and transport.gathered,
             bundle_only=slot.mid in plan.bundle_only,
         )
     return parts

@@ -21,8 +21,8 @@ def configure_offered(draft: Draft, record: Transceiver, offered: Media) -> None
 
     That is so only where DTLS runs already: a section added to a bundle, or codecs added to a section.
     """
-    transport = draft.transports.get(record.transport) if record.transport is not None else None
-    if transport is None or transport.dtls_role is DtlsRole.AUTO or record.stopping:
+    assert record.transport is not None
+    if draft.transports[record.transport].dtls_role is DtlsRole.AUTO or record.stopping:
         return
     if not offered.direction.receives or (
         record.current_direction is not None and not record.current_direction.receives

@@ -15,8 +15,8 @@ def process_remote_tracks(
     """Process remote tracks; ``direction`` is ours, None = never negotiated (rollback)."""
     before = len(draft.additions)
     # 1
+    fired = record.announced
     record = set_associated_streams(draft, record, msids)
-    fired = record.fired_direction is not None and record.fired_direction.receives
     receives = direction is not None and direction.receives
     # 2
     if receives and (not fired or len(draft.additions) > before):

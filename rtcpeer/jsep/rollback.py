@@ -15,7 +15,6 @@ from rtcpeer.jsep.effects import (
     CloseTransport,
     ConfigureReceiver,
     ConfigureSender,
-    CreateData,
     RollbackIce,
 )
 from rtcpeer.jsep.remote_tracks import process_remote_tracks
@@ -38,13 +37,11 @@ def apply_rollback(draft: Draft, stable: SessionState) -> None:
         else:
             _restore(draft, record, before, remote=remote)
     # 4.7.12.2
-    if stable.data is None:
-        if draft.data is not None:
+    if draft.data is not None:  # an offer ends no association that there was
+        if stable.data is None:
             draft.start.append(CloseData(rolled_back=True))
-    elif draft.data is None:
-        draft.prepare.append(CreateData(stable.data.transport))
-    elif draft.data.transport != stable.data.transport:
-        draft.start.append(AttachData(stable.data.transport))
+        elif draft.data.transport != stable.data.transport:
+            draft.start.append(AttachData(stable.data.transport))
     draft.data = stable.data
 
 
@@ -71,7 +68,7 @@ def _created_since(draft: Draft, record: Transceiver, *, remote: bool) -> None:
         record = process_remote_tracks(draft, record, record.current_direction, ())
     # 4.7.12.3.7
     if record.created_by_remote and not record.used_add_track:
-        record = transceivers.stop(draft, record) if not record.stopped else record
+        transceivers.stop(draft, record)
         draft.remove(record.id)
         return
     if record.transport is not None:
@@ -94,9 +91,7 @@ def _created_since(draft: Draft, record: Transceiver, *, remote: bool) -> None:
             receive_parameters=None,
             encodings=encodings,
             parameters_revision=_revision(record, encodings),
-            created_by_remote=False,
-            made_by_add_track=record.used_add_track
-            and (record.created_by_remote or record.made_by_add_track),
+            made_by_add_track=record.made_by_add_track or record.created_by_remote,
         )
     )
 
@@ -111,7 +106,7 @@ def _restore(draft: Draft, record: Transceiver, before: Transceiver, *, remote: 
         record = process_remote_tracks(draft, record, record.current_direction, before.remote_stream_ids)
     encodings = record.encodings
     # 4.7.12.3.3
-    ridless = len(before.encodings) == 1 and before.encodings[0].rid is None
+    ridless = all(e.rid is None for e in before.encodings)
     if ridless and any(e.rid is not None for e in encodings):
         encodings = before.encodings
     # 4.7.12.3.5

@@ -53,7 +53,7 @@ class TransportPart:
     """The transport attributes of a section.
 
     Attributes:
-        owner: this section speaks for the transport: it carries the candidates.
+        candidates, gathered: of the transport, in the one section that speaks for it.
     """
 
     ice: IceParameters
@@ -61,7 +61,6 @@ class TransportPart:
     setup: Setup
     candidates: tuple[Candidate, ...] = ()
     gathered: bool = False
-    owner: bool = True
     bundle_only: bool = False
 
 
@@ -76,8 +75,8 @@ def with_transport(media: Media, part: TransportPart) -> Media:
         ice=part.ice,
         fingerprints=part.fingerprints,
         setup=part.setup,
-        candidates=part.candidates if part.owner else (),
-        end_of_candidates=part.gathered and part.owner,
+        candidates=part.candidates,
+        end_of_candidates=part.gathered,
     )
 
 

@@ -91,15 +91,16 @@ def _close_unstable(draft: Draft) -> None:
 def rename_implied(draft: Draft, previous: SdpSession, session: SdpSession) -> None:
     """A section that had no mid before and has one now is the same section under its new name."""
     for before, now in zip(previous.media, session.media, strict=False):
-        if not before.mid_implied or before.mid == now.mid or before.mid is None or now.mid is None:
+        if not before.mid_implied:
             continue
-        record = draft.by_mid(before.mid)
+        old, new = before.mid or "", now.mid or ""
+        record = draft.by_mid(old)
         if record is not None:
-            draft.put(replace(record, mid=now.mid, jsep_mid=now.mid))
-        if before.mid in draft.bindings:
-            draft.bindings[now.mid] = draft.bindings.pop(before.mid)
-        if draft.data is not None and draft.data.mid == before.mid:
-            draft.data = replace(draft.data, mid=now.mid)
+            draft.put(replace(record, mid=new, jsep_mid=new))
+        if old in draft.bindings:
+            draft.bindings[new] = draft.bindings.pop(old)
+        if draft.data is not None and draft.data.mid == old:
+            draft.data = replace(draft.data, mid=new)
 
 
 def apply_remote_offer(context: PlanContext, draft: Draft, description: Description) -> None:
@@ -110,9 +111,8 @@ def apply_remote_offer(context: PlanContext, draft: Draft, description: Descript
         mid = media.mid or ""
         if media.is_data:
             if not media.rejected and is_supported(media):
-                port = media.sctp_port or 5000
                 # 4.7.7
-                _bind_data(draft, mid, draft.bindings[mid], port)
+                _bind_data(draft, mid, draft.bindings[mid])
             continue
         if not media.is_rtp:
             continue
@@ -132,7 +132,7 @@ def apply_remote_offer(context: PlanContext, draft: Draft, description: Descript
         direction = Direction.INACTIVE if media.rejected else media.direction.reversed
         record = process_remote_tracks(draft, record, direction, _msids(context, media, direction))
         # 4.7.11.2.15
-        if media.rejected and not record.stopped:
+        if media.rejected:
             transceivers.stop(draft, record)
 
 
@@ -192,7 +192,7 @@ def _propose_encodings(context: PlanContext, draft: Draft, record: Transceiver, 
     """An offer to receive simulcast makes a unicast sender ready for it (webrtc-pc 4.4.1.5, proposedSendEncodings)."""
     if media.simulcast is None or not media.simulcast.recv or record.kind is not MediaKind.VIDEO:
         return record
-    if len(record.encodings) != 1 or record.encodings[0].rid is not None:
+    if any(e.rid is not None for e in record.encodings):
         return record
     rids = list(dict.fromkeys(s.rid for s in media.simulcast.recv))[: context.settings.max_send_encodings]
     proposed = encoding_rules.scaled([SendEncoding(rid=rid) for rid in rids])
@@ -202,7 +202,6 @@ def _propose_encodings(context: PlanContext, draft: Draft, record: Transceiver, 
             encodings=tuple(
                 [transceivers.with_ssrcs(e, record.kind, context.entropy.ssrc) for e in proposed]
             ),
-            parameters_revision=record.parameters_revision + 1,
         )
     )
 
@@ -220,11 +219,11 @@ def _msids(context: PlanContext, media: Media, direction: Direction) -> tuple[st
     return tuple(dict.fromkeys(said)) or (context.state.default_stream,)
 
 
-def _bind_data(draft: Draft, mid: str, transport: int, port: int = 5000) -> None:
+def _bind_data(draft: Draft, mid: str, transport: int) -> None:
     """Bind data to its section: the association exists from now on, or moves with the section."""
     data = draft.data
     if data is None:
-        draft.data = Data(mid, transport, port)
+        draft.data = Data(mid, transport)
         draft.prepare.append(CreateData(transport))
     elif (data.mid, data.transport) != (mid, transport):
         if data.transport != transport:
@@ -292,7 +291,7 @@ def _agree(
     if from_remote:
         record = process_remote_tracks(draft, record, direction, _msids(context, theirs, direction))
     else:
-        if not direction.receives and record.fired_direction is not None and record.fired_direction.receives:
+        if not direction.receives and record.announced:
             record = withdraw_track(draft, record)
         record = replace(record, fired_direction=direction)
     # 4.7.11.1.7.4 and 4.7.11.2.14.2
@@ -303,19 +302,13 @@ def _agree(
 
 def _reject(draft: Draft, record: Transceiver, *, from_remote: bool, final: bool) -> None:
     """A rejected section: its tracks go, and with a final answer its transceiver stops."""
-    if from_remote:
-        record = process_remote_tracks(draft, record, Direction.INACTIVE, ())
-    elif record.fired_direction is not None and record.fired_direction.receives:
-        record = withdraw_track(draft, record)
-        record = draft.put(replace(record, fired_direction=Direction.INACTIVE))
-    if (final or from_remote) and not record.stopped:
-        record = transceivers.stop(draft, record)
+    record = process_remote_tracks(draft, record, Direction.INACTIVE, ())
+    if final or from_remote:
+        transceivers.stop(draft, record)
 
 
 def _prune_encodings(draft: Draft, record: Transceiver, ours: Media, theirs: Media) -> Transceiver:
     """Layers that were not agreed on leave [[SendEncodings]] (webrtc-pc 4.4.1.5)."""
-    if len(record.encodings) < 2:
-        return record
     agreed = {s.rid for s in theirs.simulcast.recv} if theirs.simulcast else set()
     if ours.simulcast is not None:
         agreed &= {s.rid for s in ours.simulcast.send}
@@ -324,9 +317,7 @@ def _prune_encodings(draft: Draft, record: Transceiver, ours: Media, theirs: Med
     else:
         return record  # not sending now: the envelope waits
     kept = tuple([e for e in record.encodings if e.rid in agreed]) or record.encodings[:1]
-    if kept == record.encodings:
-        return draft.put(replace(record, simulcast_negotiated=True))
-    return draft.put(replace(record, encodings=kept, simulcast_negotiated=len(kept) > 1))
+    return draft.put(replace(record, encodings=kept))
 
 
 def drop_stopped(draft: Draft, local: SdpSession, remote: SdpSession, *, by_us: bool) -> None:
@@ -341,16 +332,14 @@ def drop_stopped(draft: Draft, local: SdpSession, remote: SdpSession, *, by_us: 
     known = {t.id: t for t in draft.base.transceivers}
     for record in draft.transceivers:
         if record.stopping and record.jsep_mid is None:
-            if not record.stopped:
-                transceivers.stop(draft, record)
             draft.remove(record.id)
             continue
         index = record.mline_index
-        if not record.stopped or record.jsep_mid is None or index is None:
+        if not record.stopped or index is None:
             continue
         before = known.get(record.id)
         if by_us and before is not None and not before.stopped:
             continue
-        sections = [s.media[index] for s in (local, remote) if index < len(s.media)]
+        sections = local.media[index], remote.media[index]
         if any(m.mid != record.jsep_mid or m.rejected for m in sections):  # rejected, or reused already
             draft.remove(record.id)

@@ -67,7 +67,6 @@ class Transceiver:
         has_sent: [[CurrentDirection]] was once sendrecv or sendonly.
         stream_ids: the sender's [[AssociatedMediaStreamIds]]; None is not used, empty = no stream.
         encodings: [[SendEncodings]].
-        simulcast_negotiated: the simulcast envelope is established.
         parameters_revision: rises whenever [[LastReturnedParameters]] is to become null: what getParameters gave
             under another revision cannot be set any more.
         remote_stream_ids: ids of [[AssociatedRemoteMediaStreams]], in order.
@@ -99,7 +98,6 @@ class Transceiver:
     has_sent: bool = False
     stream_ids: tuple[str, ...] = ()
     encodings: tuple[SendEncoding, ...] = ()
-    simulcast_negotiated: bool = False
     parameters_revision: int = 0
     remote_stream_ids: tuple[str, ...] = ()
     remote_track_id: str | None = None
@@ -112,6 +110,11 @@ class Transceiver:
     receive_parameters: ReceiveParameters | None = None
     transport: int | None = None
     created_by_remote: bool = False
+
+    @property
+    def announced(self) -> bool:
+        """Whether the receiver's track was announced, and not taken back since (by [[FiredDirection]])."""
+        return self.fired_direction is not None and self.fired_direction.receives
 
     @property
     def shown_direction(self) -> Direction:

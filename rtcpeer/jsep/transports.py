@@ -47,7 +47,7 @@ def described_by(session: SdpSession, head: str) -> Media | None:
     return (session.speaker_of(group) if group is not None else None) or session.media[index]
 
 
-def remote_credentials(session: SdpSession, head: str) -> IceParameters | None:
+def credentials_of(session: SdpSession, head: str) -> IceParameters | None:
     """The ICE credentials that a description gives for a transport."""
     media = described_by(session, head)
     return media.ice if media is not None else None
@@ -59,13 +59,10 @@ def remote_fingerprints(session: SdpSession, head: str) -> tuple[Fingerprint, ..
     return media.fingerprints if media is not None else ()
 
 
-def candidates_of(description: Description, mid: str | None) -> tuple[tuple[Candidate, ...], bool]:
+def candidates_of(description: Description, mid: str) -> tuple[tuple[Candidate, ...], bool]:
     """All candidates of a section: those in the text and those that came later; and whether that is all."""
-    if mid is None:
-        return (), False
     index = description.session.find(mid)
-    if index is None:
-        return (), False
+    assert index is not None
     media = description.session.media[index]
     found = list(media.candidates)
     end = media.end_of_candidates
@@ -105,14 +102,13 @@ def start_transports(
     """ICE and DTLS of every transport that the answer uses."""
     for head in dict.fromkeys(heads.values()):
         id = draft.bindings[head]
-        ours = local.session.media[local.session.find(head) or 0]
-        remote_ice = remote_credentials(remote.session, head)
-        if ours.ice is None or remote_ice is None:
-            continue
+        local_ice, remote_ice = credentials_of(local.session, head), credentials_of(remote.session, head)
+        assert local_ice is not None
+        assert remote_ice is not None  # or the description was refused
         lite = remote.session.ice_lite
         controlling = lite or from_remote
         draft.set_role(id, IceRole.CONTROLLING if controlling else IceRole.CONTROLLED)
-        draft.start_generation(id, ours.ice)
+        draft.start_generation(id, local_ice)
         candidates, end = candidates_of(remote, head)
         if not candidates:  # some servers list them in any section of the bundle
             for member in [m for m, its_head in heads.items() if its_head == head]:
@@ -140,8 +136,6 @@ def _start_dtls(
     answerer_is_client = setup is not Setup.PASSIVE
     role = DtlsRole.CLIENT if answerer_is_client is not from_remote else DtlsRole.SERVER
     fingerprints = remote_fingerprints(remote.session, head)
-    if transport.dtls_role is role and transport.fingerprints == fingerprints:
-        return
     known = transport.dtls_role is not DtlsRole.AUTO
     changed = known and set(transport.fingerprints) != set(fingerprints)
     if known and not changed:

@@ -8,6 +8,7 @@ Work is linear in the size of the description.
 from __future__ import annotations
 
 import re
+from itertools import count
 
 from rtcpeer.errors import InvalidAccessError, OperationError
 from rtcpeer.jsep.sections import is_supported
@@ -44,8 +45,9 @@ def complete(session: SdpSession, offer: SdpSession | None, previous: SdpSession
     if offer is not None:
         session = _rejected_as_offered(session, offer)
     if any(m.bundle_only for m in session.media):
-        settled = [_with_bundle_only_settled(session, m, answer=offer is not None) for m in session.media]
-        session = replace(session, media=tuple(settled))
+        session = replace(
+            session, media=tuple([_with_bundle_only_settled(session, m) for m in session.media])
+        )
     if all(m.mid is not None for m in session.media):
         return session
     taken = {m.mid for m in session.media}
@@ -53,37 +55,31 @@ def complete(session: SdpSession, offer: SdpSession | None, previous: SdpSession
     for index, section in enumerate(session.media):
         if section.mid is None:
             if offer is not None and index < len(offer.media):
-                mid = offer.media[index].mid or str(index)
+                mid = offer.media[index].mid
             elif (
                 previous is not None
                 and index < len(previous.media)
                 and not previous.media[index].rejected
                 and (before := previous.media[index].mid) not in taken
             ):
-                mid = before or str(index)
+                mid = before
             else:
-                number = index
-                mid = f"_{number}"
-                while mid in taken:
-                    number += 1
-                    mid = f"_{number}"
+                mid = next(name for name in map("_{}".format, count(index)) if name not in taken)
             taken.add(mid)
             section = replace(section, mid=mid, mid_implied=True)
         media.append(section)
     return replace(session, media=tuple(media))
 
 
-def _with_bundle_only_settled(session: SdpSession, media: Media, *, answer: bool) -> Media:
+def _with_bundle_only_settled(session: SdpSession, media: Media) -> Media:
     """The section with ``a=bundle-only`` where it means that port zero is no rejection, and nowhere else.
 
     Outside a group it is ignored (RFC 9143 6).  In an answer a rejected section is in no group (7.3.3), so port zero
     in the group with that line is what RFC 8843 wrote for an accepted section.
     """
-    if not media.bundle_only:
-        return media
-    if session.bundle_of(media.mid) is None:
+    if media.bundle_only and session.bundle_of(media.mid) is None:
         return replace(media, bundle_only=False)
-    return replace(media, bundle_only=False, port=media.port or 9) if answer else media
+    return media
 
 
 def _without_remains(session: SdpSession) -> SdpSession:
@@ -112,9 +108,7 @@ def _rejected_as_offered(session: SdpSession, offer: SdpSession) -> SdpSession:
     if not dead:
         return session
     media = [
-        replace(m, port=0, bundle_only=False, direction=Direction.INACTIVE, candidates=())
-        if m.mid in dead
-        else m
+        replace(m, port=0, direction=Direction.INACTIVE, candidates=()) if m.mid in dead else m
         for m in session.media
     ]
     groups = [replace(g, mids=tuple([m for m in g.mids if m not in dead])) for g in session.groups]
@@ -199,10 +193,8 @@ def _check_section(session: SdpSession, media: Media) -> None:
 
 def _check_extensions(media: Media) -> None:
     """Check that one id is one URI; an inherited tuple is the same in many sections, and looked at once."""
-    by_id: dict[int, str] = {}
+    by_id: dict[int | None, str] = {}
     for extension in media.header_extensions:
-        if extension.id is None:
-            continue
         if by_id.setdefault(extension.id, extension.uri) != extension.uri:
             raise _bad(f"section {media.mid!r} maps header extension id {extension.id} twice")
 
@@ -216,7 +208,7 @@ def _check_bundled(session: SdpSession) -> None:
     for group in session.groups:
         if group.semantics != "BUNDLE":
             continue
-        ids: dict[int, str] = {}
+        ids: dict[int | None, str] = {}
         seen: set[int] = set()  # of extensions: what is inherited is one tuple for all
         for mid in group.mids:
             media = session.media[session.find(mid) or 0]
@@ -226,17 +218,17 @@ def _check_bundled(session: SdpSession) -> None:
                 continue
             seen.add(id(media.header_extensions))
             for extension in media.header_extensions:
-                if extension.id is not None and ids.setdefault(extension.id, extension.uri) != extension.uri:
+                if ids.setdefault(extension.id, extension.uri) != extension.uri:
                     raise _bad(f"header extension id {extension.id} stands for two URIs in one bundle")
 
 
 def _check_transports(session: SdpSession) -> None:
     """Each transport costs sockets on every interface: a stranger may not ask for any number of them."""
     accepted = [m.mid or "" for m in session.media if not m.rejected and is_supported(m)]
-    count = len(set(leaders(accepted, session.groups).values()))
-    if count > MAX_TRANSPORTS:
+    wanted = len(set(leaders(accepted, session.groups).values()))
+    if wanted > MAX_TRANSPORTS:
         raise OperationError(
-            f"the description asks for {count} transports; at most {MAX_TRANSPORTS} are made", fault="remote"
+            f"the description asks for {wanted} transports; at most {MAX_TRANSPORTS} are made", fault="remote"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,8 +12,8 @@ from rtcpeer.jsep.effects import CloseTransport, SetRemoteIce
 from rtcpeer.jsep.negotiated import _sources
 from rtcpeer.sdp.model import Media, Ssrc, SsrcGroup
 from rtcpeer.sdp.text import parse_untrusted
-from rtcpeer.values import BundlePolicy, SdpType
-from tests.unit.jsep.support import SETTINGS, Peer, negotiate, pair
+from rtcpeer.values import BundlePolicy, IceRole, SdpType
+from tests.unit.jsep.support import SETTINGS, Peer, host, negotiate, pair
 
 
 def peer(name: str, policy: BundlePolicy) -> Peer:
@@ -93,6 +94,8 @@ def test_max_bundle_takes_only_the_first_of_an_unbundled_offer() -> None:
     a.transceiver("video")
     negotiate(a, b)
     assert b.state.transceiver(second) is None
+    # what reuses its m-line is another section
+    assert [(m.mid, m.rejected) for m in b.state.current_local.session.media] == [("0", False), ("2", False)]  # type: ignore[union-attr]
 
 
 def test_a_bundle_only_section_outside_of_any_group_is_rejected() -> None:
@@ -163,6 +166,7 @@ def test_a_section_that_leaves_the_bundle_gets_its_own_transport() -> None:
     assert len(b.objects.transports) == 2
     a.remote(SdpType.ANSWER, answer)
     assert len(a.objects.transports) == 2
+    assert {t.ice_role for t in a.state.transports} == {IceRole.CONTROLLING}  # who has offered
 
 
 def test_an_answer_may_not_bundle_what_was_not_offered_together() -> None:
@@ -308,3 +312,136 @@ def test_credentials_do_not_make_a_new_transport_the_old_one() -> None:
     b.local()
     assert b.objects.transports == {1}
     assert b.objects.remote[1] == old
+
+
+def test_a_new_tagged_section_of_a_negotiated_bundle_shares_its_transport() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    a.track("video", "s")
+    negotiate(a, b)
+    a.want_data()
+    b.remote(SdpType.OFFER, a.local().replace("BUNDLE 0 1 2", "BUNDLE 2 0 1"))
+    assert b.objects.transports == {0}
+    # but not that of a section outside
+    b.remote(SdpType.ROLLBACK, "")
+    b.remote(SdpType.OFFER, a.state.local_description.text.replace("BUNDLE 0 1 2", "BUNDLE 0 1"))  # type: ignore[union-attr]
+    assert b.state.transport_of("0") == b.state.transport_of("1") == 0
+    assert b.state.transport_of("2") not in (0, None)
+
+
+def test_a_data_section_that_is_over_stays_so_in_our_offers() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    b.want_data()
+    negotiate(b, a)
+    a.remote(SdpType.OFFER, b.local())
+    text = a.local().replace("m=application 9", "m=application 0").replace("BUNDLE 0", "BUNDLE")
+    b.remote(SdpType.ANSWER, re.sub("a=group:BUNDLE\r\n", "", text))
+    assert b.state.data is None
+    assert "m=application" in b.local()
+
+
+def test_every_live_section_of_an_offer_has_its_credentials_gathered_for() -> None:
+    """Also behind sections that are over, or that another transport has."""
+    a, b = pair()
+    a.track("audio", "s")
+    a.track("video", "s")
+    negotiate(a, b)
+    a.carry_out(a.engine.operations.plan_stop(0))
+    negotiate(a, b)
+    text = a.local(SdpType.OFFER, a.offer(ice_restart=True))
+    (live,) = [m for m in parse_untrusted(text).media if not m.rejected]
+    assert a.objects.generations[0][-1] == live.ice
+    assert len(a.objects.generations[0]) == 2
+
+
+def test_each_transport_of_an_answer_gathers_with_the_credentials_of_its_section() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    a.track("video", "s")
+    a.want_data()
+    b.remote(SdpType.OFFER, without_bundle(a.local()))
+    text = b.local()
+    for number, media in enumerate(parse_untrusted(text).media):
+        assert b.objects.generations[number] == [media.ice]
+    a.remote(SdpType.ANSWER, text)
+    theirs = [m.ice for m in parse_untrusted(text).media]
+    assert len(set(theirs)) == 3
+    assert [a.objects.remote[a.state.transport_of(mid) or 0] for mid in ("0", "1", "2")] == theirs
+
+
+def test_groups_of_other_kinds_bundle_nothing() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    a.track("video", "s")
+    text = a.local()
+    b.remote(SdpType.OFFER, text.replace("a=group:BUNDLE 0 1", "a=group:LS 0 1\r\na=group:BUNDLE 0 1"))
+    assert len(b.objects.transports) == 1
+    b.remote(SdpType.OFFER, text.replace("a=group:BUNDLE 0 1", "a=group:LS 0 1"))
+    assert len(b.objects.transports) == 2
+
+
+def test_what_becomes_of_a_sender_whose_section_is_stopped_before_the_offer_is_set() -> None:
+    """The others of the offer get their transport all the same."""
+    a, b = pair()
+    a.track("audio", "s")
+    a.track("video", "s")
+    offer = a.offer()
+    b.transceiver("audio")
+    theirs = b.local()
+    a.remote(SdpType.OFFER, theirs)
+    assert a.record(0).mid == "0"
+    a.remote(SdpType.OFFER, theirs.replace("m=audio 9", "m=audio 0").replace("a=group:BUNDLE 0\r\n", ""))
+    assert a.record(0).stopped
+    a.remote(SdpType.ROLLBACK, "")
+    a.local(SdpType.OFFER, offer)
+    assert [t.mid for t in a.state.transceivers] == ["0", "1"]
+    assert [t.transport is None for t in a.state.transceivers] == [True, False]
+
+
+def test_a_section_that_our_answer_has_rejected_can_be_offered_anew_by_us() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    a.track("video", "s")
+    b.remote(SdpType.OFFER, a.local().replace("VP8/", "XX8/").replace("H264/", "X264/"))
+    a.remote(SdpType.ANSWER, b.local())
+    rejected = b.record(1)
+    assert (rejected.mid, rejected.stopped) == ("1", True)
+    new = b.transceiver("video")
+    a.remote(SdpType.OFFER, b.local())
+    b.remote(SdpType.ANSWER, a.local())
+    assert b.record(new).mline_index == rejected.mline_index
+    assert [t.id for t in b.state.transceivers] == [0, new]
+
+
+def test_stopped_transceivers_leave_together() -> None:
+    """webrtc-pc 4.4.1.5; what our own answer has just stopped leaves the next time."""
+    a, b = pair()
+    for kind in ("audio", "audio", "video"):
+        a.transceiver(kind)
+    for id in (0, 1):
+        a.carry_out(a.engine.operations.plan_stop(id))
+    negotiate(a, b)
+    assert [t.id for t in a.state.transceivers] == [2]
+    a, b = pair()
+    for kind in ("video", "audio"):
+        a.track(kind, "s")
+    negotiate(a, b)
+    a.carry_out(a.engine.operations.plan_stop(1))
+    text = a.local().replace("VP8/", "XX8/").replace("H264/", "X264/")
+    b.remote(SdpType.OFFER, text)
+    b.local()
+    assert [(t.id, t.stopped) for t in b.state.transceivers] == [(0, True)]
+
+
+def test_candidates_that_come_with_a_later_answer_are_told_though_nothing_else_is_new() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    negotiate(a, b)
+    b.remote(SdpType.OFFER, a.local())
+    b.local()
+    b.found(0, host())
+    text = b.state.local_description.text  # type: ignore[union-attr]
+    (effect,) = [e for e in a.engine.plan_remote(SdpType.ANSWER, text).start if isinstance(e, SetRemoteIce)]
+    assert [c.address for c in effect.candidates] == ["192.0.2.1"]
+    assert not effect.end_of_candidates

@@ -251,3 +251,16 @@ def test_a_candidate_for_a_section_that_only_the_newest_description_has() -> Non
         b.engine.plan_remote_candidate(TEXT, None, 1, "stranger")
     with pytest.raises(OperationError):
         b.engine.plan_remote_candidate(TEXT, None, 2, ufrag)
+
+
+def test_the_end_of_candidates_that_comes_before_our_answer_waits_for_it() -> None:
+    a, b = two_sections()
+    b.remote(SdpType.OFFER, a.local())
+    b.carry_out(b.engine.plan_remote_candidate(TEXT, "0"))
+    assert [e.end_of_candidates for e in b.engine.plan_local().start if isinstance(e, SetRemoteIce)] == [
+        False
+    ]
+    b.carry_out(b.engine.plan_remote_candidate("", "0"))
+    (ice,) = [e for e in b.engine.plan_local().start if isinstance(e, SetRemoteIce)]
+    assert ice.end_of_candidates
+    assert len(ice.candidates) == 1

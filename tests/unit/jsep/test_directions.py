@@ -8,6 +8,7 @@ import pytest
 
 from rtcpeer.errors import InvalidAccessError
 from rtcpeer.jsep import engine as engine_module
+from rtcpeer.jsep.effects import MuteTrack, RemoveRemoteTrack
 from rtcpeer.values import Direction, MediaKind, SdpType
 from tests.unit.jsep.support import negotiate, pair
 
@@ -123,3 +124,42 @@ def test_our_own_offer_takes_back_at_once_and_a_rollback_gives_back() -> None:
     a.local(SdpType.ROLLBACK)
     assert a.record(0).send_parameters == before.send_parameters
     assert a.record(0).receive_parameters == before.receive_parameters
+
+
+def test_an_answer_that_does_not_receive_takes_the_track_back() -> None:
+    """webrtc-pc 4.4.1.5: the track that the offer announced is muted and leaves its streams; so it can come again."""
+    a, b = pair()
+    a.track("audio", "s")
+    offer = a.local()
+    b.remote(SdpType.OFFER, offer)
+    b.carry_out(b.engine.operations.plan_set_direction(0, Direction.INACTIVE))
+    plan = b.carry_out(b.engine.plan_local())
+    assert [x for x in plan.announce if isinstance(x, MuteTrack | RemoveRemoteTrack)] == [
+        MuteTrack(0),
+        RemoveRemoteTrack(0, "s"),
+    ]
+    assert b.record(0).remote_stream_ids == ()
+    a.remote(SdpType.ANSWER, b.state.local_description.text)  # type: ignore[union-attr]
+    b.carry_out(b.engine.operations.plan_set_direction(0, Direction.RECVONLY))
+    plan = b.carry_out(b.engine.plan_remote(SdpType.OFFER, a.local()))
+    assert len(b.tracks()) == 2
+    plan = b.carry_out(b.engine.plan_local())
+    assert not [x for x in plan.announce if isinstance(x, MuteTrack | RemoveRemoteTrack)]
+
+
+def test_an_answer_that_rejects_takes_the_track_back_and_stops_when_it_is_final() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    a.track("video", "s")
+    b.remote(SdpType.OFFER, a.local().replace("VP8/", "XX8/").replace("H264/", "X264/"))
+    assert len(b.tracks()) == 2
+    plan = b.carry_out(b.engine.plan_local(SdpType.PRANSWER))
+    assert [x for x in plan.announce if isinstance(x, MuteTrack | RemoveRemoteTrack)] == [
+        MuteTrack(1),
+        RemoveRemoteTrack(1, "s"),
+    ]
+    assert not b.record(1).stopped
+    plan = b.carry_out(b.engine.plan_local(SdpType.ANSWER))
+    assert not [x for x in plan.announce if isinstance(x, MuteTrack | RemoveRemoteTrack)]
+    assert b.record(1).stopped
+    assert not b.record(0).stopped

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from rtcpeer.jsep.effects import ConfigureReceiver
 from rtcpeer.jsep.encodings import as_negotiated
 from rtcpeer.jsep.inputs import EngineSettings
+from rtcpeer.jsep.negotiated import _sources
 from rtcpeer.rtp.parameters import Capabilities, SendEncoding
-from rtcpeer.values import Codec, Feedback
-from tests.unit.jsep.support import AUDIO, MID, RID, RTX, SETTINGS, Peer, negotiate
+from rtcpeer.sdp.model import Media, Ssrc, SsrcGroup
+from rtcpeer.values import Codec, Direction, Feedback, SdpType
+from tests.unit.jsep.support import AUDIO, H264, MID, RID, RTX, SETTINGS, Peer, negotiate, pair
 
 VP8 = Codec("video/VP8", 90000, payload_type=96)
 
@@ -98,3 +103,94 @@ def test_red_is_received_where_the_answer_has_left_it_out():
     # who answers has said what may come
     (theirs,) = b.state.transceivers
     assert "video/red" not in {c.mime_type for c in theirs.receive_parameters.codecs}
+
+
+def test_nothing_is_received_before_anybody_could_have_sent():
+    """Before DTLS nobody can: what a first offer says is for the answer to settle."""
+    a, b = pair()
+    a.track("audio", "s")
+    plan = a.carry_out(a.engine.plan_local())
+    assert not [effect for effect in plan.start if isinstance(effect, ConfigureReceiver)]
+    b.remote(SdpType.OFFER, a.state.local_description.text)
+    a.remote(SdpType.ANSWER, b.local())
+    # later offers are otherwise, but for what was stopped after the offer was made
+    id = a.transceiver("audio")
+    offer = a.offer()
+    a.carry_out(a.engine.operations.plan_stop(id))
+    plan = a.carry_out(a.engine.plan_local(SdpType.OFFER, offer))
+    assert not [effect for effect in plan.start if isinstance(effect, ConfigureReceiver)]
+    b.remote(SdpType.OFFER, offer)
+    a.remote(SdpType.ANSWER, b.local())
+    assert a.objects.receivers.get(id) is a.objects.senders.get(id) is None
+
+
+def test_who_only_sends_has_no_receiver_to_set_up():
+    a, b = pair()
+    a.transceiver("audio", Direction.SENDONLY)
+    negotiate(a, b)
+    assert a.objects.senders[0].mid == "0"
+    assert 0 not in a.objects.receivers
+    assert b.objects.receivers[0].mid == "0"
+    assert 0 not in b.objects.senders
+
+
+@pytest.mark.parametrize("without", ["", "a", "b"])
+def test_rtcp_has_a_reduced_size_where_both_sides_take_it(without: str):
+    """RFC 5506 5.1."""
+    a, b = pair()
+    a.transceiver("audio")
+
+    def said(text: str, by: str) -> str:
+        return text.replace("a=rtcp-rsize\r\n", "") if by == without else text
+
+    b.remote(SdpType.OFFER, said(a.local(), "a"))
+    a.remote(SdpType.ANSWER, said(b.local(), "b"))
+    assert a.record(0).reduced_size_rtcp is (without == "")
+    assert b.record(0).reduced_size_rtcp is (without != "a")
+
+
+def test_an_answer_voids_parameters_that_were_read():
+    """webrtc-pc 5.2: [[LastReturnedParameters]] is null once what they say may have changed."""
+    a, b = pair()
+    id = a.track("video", "s")
+    b.remote(SdpType.OFFER, a.local())
+    before = [a.record(id).parameters_revision, b.record(0).parameters_revision]
+    a.remote(SdpType.ANSWER, b.local())
+    assert a.record(id).parameters_revision > before[0]
+    assert b.record(0).parameters_revision > before[1]
+
+
+def test_an_encoding_keeps_its_codec_while_it_is_negotiated():
+    """webrtc-pc 4.4.1.5: it goes back to the default where it is not any more."""
+    a, b = pair()
+    id = a.track("video", "s")
+    negotiate(a, b)
+    (encoding,) = a.record(id).encodings
+    a.carry_out(a.engine.operations.plan_set_encodings(id, [replace(encoding, codec=H264)]))
+    negotiate(a, b)
+    assert a.record(id).encodings[0].codec == H264
+    b.carry_out(b.engine.operations.plan_set_codec_preferences(0, [VP8_PLAIN]))
+    negotiate(a, b)
+    assert a.record(id).encodings[0].codec is None
+
+
+VP8_PLAIN = Codec("video/VP8", 90000)
+
+
+def test_the_mode_of_the_first_negotiated_codec_is_made():
+    vp9 = Codec("video/VP9", 90000)
+    able = Capabilities((vp9, RTX, VP8_PLAIN), (vp9, RTX, VP8_PLAIN), (MID, RID))
+    a, b = pair(EngineSettings({"audio": AUDIO, "video": able}.__getitem__))
+    id = a.transceiver("video", encodings=(SendEncoding(scalability_mode="L3T3"),))
+    negotiate(a, b)
+    assert a.record(id).encodings[0].scalability_mode == "L3T3"
+
+
+def test_sources_of_corrections_are_no_streams():
+    """RFC 5956: of a group FEC-FR the first source is the stream."""
+    media = Media(
+        "video",
+        ssrcs=tuple([Ssrc(n, (("cname", "x"),)) for n in (1, 2, 3, 4)]),
+        ssrc_groups=(SsrcGroup("FEC-FR", (1, 2)), SsrcGroup("SIM", (3, 4))),
+    )
+    assert [s.ssrc for s in _sources(media)] == [1, 3, 4]

@@ -287,3 +287,99 @@ def test_an_extension_id_that_we_never_took_may_move() -> None:
     a.remote(SdpType.ANSWER, b.local())
     b.remote(SdpType.OFFER, a.local())
     assert "urn:ietf:params:rtp-hdrext:sdes:mid" in b.local()
+
+
+@pytest.mark.parametrize(
+    ("said", "streams"),
+    [
+        (["msid:one x"], ("one",)),
+        (["msid:one x", "cname:c", "msid:two x", "msid:one y"], ("one", "two")),
+        (["cname:c"], None),
+        (["msid: "], None),
+    ],
+)
+def test_streams_that_only_the_sources_name(said: list[str], streams: tuple[str, ...] | None) -> None:
+    """GStreamer writes a=ssrc:... msid: without a=msid, as browsers did before RFC 8830."""
+    text = re.sub(
+        r"a=(msid|ssrc).*\r\n", "", offer_text().split("m=video")[0].replace("BUNDLE 0 1 2", "BUNDLE 0")
+    )
+    b = accepted(text + "".join([f"a=ssrc:{n} {value}\r\n" for n, value in enumerate(said, 1)]))
+    (event,) = b.tracks()
+    assert event.stream_ids == (streams or (b.state.default_stream,))
+    assert b.record(0).remote_stream_ids == event.stream_ids
+
+
+@pytest.mark.parametrize("words", ["0 UDP/DTLS/SCTP", "9 UDP/NOPE/SCTP"])
+def test_a_data_section_that_nobody_can_use_is_rejected_and_makes_nothing(words: str) -> None:
+    text = offer_text().replace("m=application 9 UDP/DTLS/SCTP", f"m=application {words}")
+    b = Peer("b")
+    b.remote(SdpType.OFFER, text.replace("BUNDLE 0 1 2", "BUNDLE 0 1"))
+    assert b.state.data is None
+    assert re.findall(r"^m=(\w+ \d+)", b.local(), re.MULTILINE) == ["audio 9", "video 9", "application 0"]
+    assert b.state.data is None
+
+
+def test_sections_that_are_rejected_or_of_an_unknown_kind_are_passed_over() -> None:
+    text = re.sub(r"a=group:.*\r\n", "", offer_text())
+    head, audio, video, data = re.split(r"(?=^m=)", text, flags=re.M)
+    audio = re.sub("^m=audio 9", "m=audio 0", audio)
+    unicorns = "m=unicorns 9 UDP/FOO bar\r\na=mid:u\r\n"
+    a, b = Peer("a"), Peer("b")
+    b.remote(SdpType.OFFER, head + audio + unicorns + video + data)
+    answer = b.local()
+    assert re.findall(r"^m=(\w+ \d+)", answer, re.M) == ["audio 0", "unicorns 0", "video 9", "application 9"]
+    assert [(t.kind, t.current_direction) for t in b.state.transceivers] == [("video", "recvonly")]
+    assert b.state.data is not None
+    assert b.state.data.started
+    # and the other way round
+    a.transceiver("audio")
+    a.transceiver("video")
+    a.want_data()
+    b = Peer("b")
+    b.remote(SdpType.OFFER, a.local().replace("opus/", "xpus/").replace("PCM", "XCM").replace(" 0 8", ""))
+    a.remote(SdpType.ANSWER, b.local())
+    assert [(t.kind, t.current_direction) for t in a.state.transceivers] == [("video", "sendonly")]
+
+
+@pytest.mark.parametrize("unnamed", [{"0", "1", "2"}, {"2"}, {"1"}])
+def test_a_section_that_gets_a_mid_later_is_the_same_section(unnamed: set[str]) -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    a.want_data()
+    a.local()
+    a.track("video", "s")
+    text = re.sub(r"a=group:.*\r\n", "", a.local())
+    first = text
+    for mid in unnamed:
+        first = first.replace(f"a=mid:{mid}\r\n", "")
+    b.remote(SdpType.OFFER, first)
+    b.local()
+    before = b.state
+    assert before.data is not None
+    plan = b.carry_out(b.engine.plan_remote(SdpType.OFFER, text))
+    assert plan.prepare == ()
+    b.local()
+    assert [t.mid for t in b.state.transceivers] == ["0", "2"]
+    assert [(t.id, t.transport) for t in b.state.transceivers] == [
+        (t.id, t.transport) for t in before.transceivers
+    ]
+    assert b.state.data is not None
+    assert b.state.data.transport == before.data.transport
+    assert {t.id for t in b.state.transports} == {t.id for t in before.transports}
+    assert {mid for mid, _ in b.state.bindings} == {"0", "1", "2"}
+
+
+def test_a_rejected_section_that_had_no_mid_gets_one_later() -> None:
+    text = re.sub(r"a=(group|mid):.*\r\n", "", offer_text()).replace("VP8/", "XX8/").replace("H264/", "X264/")
+    b = accepted_in_part(text)
+    b.remote(SdpType.OFFER, re.sub(r"a=group:.*\r\n", "", offer_text()).replace("m=video 9", "m=video 0"))
+    b.local()
+    assert [t.mid for t in b.state.transceivers] == ["0"]
+
+
+def accepted_in_part(text: str) -> Peer:
+    """A peer that has answered; some sections are rejected."""
+    b = Peer("b")
+    b.remote(SdpType.OFFER, text)
+    assert re.findall(r"^m=\w+ 0 ", b.local(), re.MULTILINE)
+    return b

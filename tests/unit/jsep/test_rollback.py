@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from rtcpeer.jsep.effects import CloseData, CloseTransport, RemoveTransceiver, StopTransceiver
+from dataclasses import replace
+
+import pytest
+
+from rtcpeer.jsep.effects import (
+    AddRemoteTrack,
+    AttachData,
+    CloseData,
+    CloseTransport,
+    RemoveTransceiver,
+    StopTransceiver,
+)
+from rtcpeer.rtp.parameters import SendEncoding
 from rtcpeer.values import Direction, SdpType
-from tests.unit.jsep.support import negotiate, pair
+from tests.unit.jsep.support import Peer, negotiate, pair
 
 
 def test_local_offer() -> None:
@@ -152,9 +164,10 @@ def test_a_stopped_section_of_a_rolled_back_offer_stays_stopped() -> None:
     negotiate(a, b)
     a.carry_out(a.engine.operations.plan_stop(0))
     b.remote(SdpType.OFFER, a.local())
-    b.remote(SdpType.ROLLBACK, "")
+    plan = b.carry_out(b.engine.plan_remote(SdpType.ROLLBACK, ""))
     assert b.record(0).stopped
     assert b.record(0).mid == "0"
+    assert not [x for x in plan.announce if isinstance(x, AddRemoteTrack)]
     negotiate(b, a)
     assert b.state.transceivers == ()
 
@@ -191,3 +204,125 @@ def test_a_version_that_was_rolled_back_is_not_given_to_another_description() ->
     a.local(SdpType.ROLLBACK)
     a.local()
     assert version() in (answered + 3, answered + 4)
+
+
+def test_what_a_second_offer_of_the_round_has_added_is_as_if_it_had_never_been_offered() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    negotiate(a, b)
+    a.local()
+    new = a.transceiver("video")
+    a.local()
+    assert a.record(new).transport == 0
+    assert a.objects.receivers[new].active  # DTLS runs already: pictures may come before the answer
+    a.local(SdpType.ROLLBACK)
+    record = a.record(new)
+    assert (record.mid, record.transport, record.receive_codecs) == (None, None, ())
+    assert a.objects.receivers[new] is None
+
+
+def test_data_that_an_offer_takes_to_another_transport_goes_back() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    a.want_data()
+    negotiate(a, b)
+    text = a.local()
+    b.remote(SdpType.OFFER, text.replace("BUNDLE 0 1", "BUNDLE 0"))
+    assert b.objects.data == 1
+    b.remote(SdpType.ROLLBACK, "")
+    assert b.objects.data == 0
+    b.remote(SdpType.OFFER, text)
+    plan = b.carry_out(b.engine.plan_remote(SdpType.ROLLBACK, ""))
+    assert not [x for x in plan.start if isinstance(x, AttachData | CloseData)]
+
+
+def limited(peer: Peer, id: int) -> list[SendEncoding]:
+    """The encodings after the program has set a bitrate for each."""
+    peer.carry_out(
+        peer.engine.operations.plan_set_encodings(
+            id, [replace(e, max_bitrate=5) for e in peer.record(id).encodings]
+        )
+    )
+    return list(peer.record(id).encodings)
+
+
+def test_what_a_program_sets_meanwhile_stays_set() -> None:
+    """webrtc-pc 4.4.1.5 restores [[SendEncodings]] only where the offer had proposed others."""
+    a, b = pair()
+    a.track("video", "s")
+    b.remote(SdpType.OFFER, a.local())
+    b.track("video", "t")
+    kept = limited(b, 0)
+    b.remote(SdpType.ROLLBACK, "")
+    assert list(b.record(0).encodings) == kept
+    b.remote(SdpType.OFFER, a.state.local_description.text)  # type: ignore[union-attr]
+    b.carry_out(b.engine.operations.plan_set_encodings(0, [replace(kept[0], max_bitrate=6)]))
+    b.remote(SdpType.ROLLBACK, "")
+    assert b.record(0).encodings == (replace(kept[0], max_bitrate=6),)
+
+
+@pytest.mark.parametrize("left", ["q;f", "f"])
+def test_layers_that_a_program_sets_meanwhile_stay_set(left: str) -> None:
+    a, b = pair()
+    layers = tuple([SendEncoding(rid=rid) for rid in ("q", "f")])
+    id = a.transceiver("video", encodings=layers)
+    b.remote(SdpType.OFFER, a.local())
+    a.remote(SdpType.ANSWER, b.local().replace("simulcast:recv q;f", f"simulcast:recv {left}"))
+    assert [e.rid for e in a.record(id).encodings] == left.split(";")
+    a.remote(SdpType.OFFER, b.local())
+    kept = limited(a, id)
+    a.remote(SdpType.ROLLBACK, "")
+    assert list(a.record(id).encodings) == kept
+
+
+def test_layers_of_a_transceiver_that_is_made_meanwhile_stay() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    b.remote(SdpType.OFFER, a.local())
+    layers = tuple([SendEncoding(rid=rid) for rid in ("q", "f")])
+    id = b.transceiver("video", encodings=layers)
+    before = b.record(id)
+    b.remote(SdpType.ROLLBACK, "")
+    assert b.record(id) == before
+
+
+def offer_to_receive_two(b: Peer) -> str:
+    b.transceiver("video", Direction.RECVONLY)
+    return b.local() + "a=rid:foo recv\r\na=rid:bar recv\r\na=simulcast:recv foo;bar\r\n"
+
+
+@pytest.mark.parametrize("made_by_the_offer", [True, False])
+def test_one_encoding_is_left_of_layers_that_an_offer_has_proposed(made_by_the_offer: bool) -> None:
+    a, b = pair()
+    if not made_by_the_offer:
+        a.track("video", "s")
+    a.remote(SdpType.OFFER, offer_to_receive_two(b))
+    if made_by_the_offer:
+        a.track("video", "s")
+    first = a.record(0).encodings[0]
+    revision = a.record(0).parameters_revision
+    before = a.state.stable.transceiver(0) if a.state.stable is not None else None
+    a.remote(SdpType.ROLLBACK, "")
+    (left,) = a.record(0).encodings
+    expected = first if before is None else before.encodings[0]
+    assert (left.rid, left.ssrc, left.rtx_ssrc) == (None, expected.ssrc, expected.rtx_ssrc)
+    assert left.scale_resolution_down_by == 1.0
+    # what the program has read of them before is nothing that could be set now
+    assert a.record(0).parameters_revision > revision
+
+
+@pytest.mark.parametrize("pairs", [True, False])
+@pytest.mark.parametrize("used", [True, False])
+def test_whether_a_remote_section_finds_a_transceiver_outlives_a_rollback(pairs: bool, used: bool) -> None:
+    """Those of addTrack are found (RFC 8829 5.10); by aiortc's conventions those of addTransceiver as well."""
+    a, b = pair()
+    a.transceiver("video")
+    b.remote(SdpType.OFFER, a.local())
+    mine = b.transceiver("audio", pairs_with_remote=pairs)
+    if used:
+        assert b.track("audio", "s") == mine
+    b.remote(SdpType.ROLLBACK, "")
+    c = Peer("c")
+    c.transceiver("audio")
+    b.remote(SdpType.OFFER, c.local())
+    assert (b.record(mine).mid is not None) is pairs

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from rtcpeer.errors import InvalidAccessError, OperationError, RTCError, RtcPeerError
+from rtcpeer.jsep.validation import MAX_TRANSPORTS, check_remote
+from rtcpeer.sdp.model import Group
+from rtcpeer.sdp.text import parse_untrusted
 from rtcpeer.values import SdpType
 from tests.unit.jsep.support import Peer, negotiate, pair
 
@@ -37,7 +41,45 @@ OFFERS = {
     "bundled twice": lambda t: t.replace("BUNDLE 0 1", "BUNDLE 0 1 1"),
     "extension id twice in a section": lambda t: t.replace("extmap:2 ", "extmap:1 "),
     "extension id twice in a bundle": lambda t: t.replace("extmap:3 ", "extmap:2 "),
+    "extension id twice in a section of no bundle": lambda t: drop(t, "a=group").replace(
+        "extmap:2 ", "extmap:1 "
+    ),
+    "no rtcp-mux in the tagged section": lambda t: re.sub(
+        r"a=rtcp-mux\r\na=rtcp-mux-only\r\n", "", t, count=1
+    ),
+    "a bundle of strangers behind another group": lambda t: t.replace(
+        "a=group:BUNDLE 0 1", "a=group:LS 0 1\r\na=group:BUNDLE 0 7"
+    ),
+    "extension id twice in a bundle behind another group": lambda t: t.replace(
+        "a=group", "a=group:LS 0 1\r\na=group"
+    ).replace("extmap:3 ", "extmap:2 "),
+    "extension id twice behind a rejected section": lambda t: more(
+        t.replace("m=audio 9", "m=audio 0"), "3 urn:other"
+    ),
 }
+
+
+def more(text: str, extension: str = "") -> str:
+    """The offer with a third section, of video, in the bundle; one line about an extension may be another."""
+    section = text[text.index("m=video") :].replace("a=mid:1", "a=mid:2")
+    section = re.sub(r"a=(msid|ssrc).*\r\n", "", section)
+    if extension:
+        section = re.sub(r"a=extmap:3 .*\r\n", f"a=extmap:{extension}\r\n", section)
+    return text.replace("BUNDLE 0 1", "BUNDLE 0 1 2") + section
+
+
+def inheriting(text: str) -> str:
+    """The offer with one extension, for all sections at once; and with a place for another one in the bundle."""
+    text = drop(text, "a=extmap:").replace("t=0 0\r\n", "t=0 0\r\na=extmap:1 urn:one\r\n")
+    return text.replace("BUNDLE 0 1", "BUNDLE 0 1 3").replace(
+        "a=ice-options", transport_lines(text) + "a=ice-options"
+    )
+
+
+def transport_lines(text: str) -> str:
+    """The lines about ICE and DTLS of the first section."""
+    start = ("a=ice-ufrag", "a=ice-pwd", "a=fingerprint", "a=setup")
+    return "".join([x for x in text.splitlines(True) if x.startswith(start)][:4])
 
 
 @pytest.mark.parametrize("name", OFFERS)
@@ -51,6 +93,24 @@ def test_offers_that_are_refused(name: str) -> None:
     assert b.state is before
 
 
+def test_rtcp_mux_of_the_tagged_section_is_that_of_its_bundle() -> None:
+    """RFC 9143 7.1.3."""
+    head, mux, tail = offer_text().rpartition("a=rtcp-mux\r\na=rtcp-mux-only\r\n")
+    assert mux
+    Peer("b").remote(SdpType.OFFER, head + tail)
+
+
+def test_the_extensions_of_a_rejected_section_are_in_no_packet() -> None:
+    text = more(offer_text(), "1 urn:other")
+    with pytest.raises(InvalidAccessError):
+        Peer("b").engine.plan_remote(SdpType.OFFER, text)
+    head, middle, last = text.split("m=video")
+    Peer("b").remote(SdpType.OFFER, "m=video".join([head, middle, last.replace(" 9 ", " 0 ", 1)]))
+    Peer("b").remote(
+        SdpType.OFFER, "m=video".join([head, middle, last.replace("UDP/TLS/RTP", "UDP/NOPE/RTP", 1)])
+    )
+
+
 @pytest.mark.parametrize("number", [63, 96])
 def test_payload_types_beside_those_of_rtcp_are_taken(number: int) -> None:
     text = offer_text().replace(" 96 ", f" {number} ").replace(":96 ", f":{number} ")
@@ -62,6 +122,19 @@ def test_a_doubled_msid_is_an_operation_error() -> None:
     section = text[text.index("m=video") :].replace("a=mid:1", "a=mid:unique").replace("a=ssrc", "a=x-ssrc")
     with pytest.raises(OperationError):
         Peer("b").engine.plan_remote(SdpType.OFFER, text + section)
+
+
+@pytest.mark.parametrize("before", ["a rejected section", "a stream without a track"])
+def test_a_doubled_msid_is_found_behind_others(before: str) -> None:
+    text = more(offer_text())
+    doubled = re.findall(r"a=msid:.*\r\n", text)[1]
+    if before == "a rejected section":
+        text = text.replace("m=audio 9", "m=audio 0").replace("BUNDLE 0 ", "BUNDLE ")
+    else:
+        doubled = "a=msid:alone\r\n" + doubled
+        text = text.replace("a=mid:1\r\n", "a=mid:1\r\na=msid:alone\r\n")
+    with pytest.raises(OperationError):
+        Peer("b").engine.plan_remote(SdpType.OFFER, text + doubled)
 
 
 def test_a_doubled_track_without_a_stream_is_an_operation_error_too() -> None:
@@ -123,6 +196,13 @@ def test_many_transports_are_refused_and_many_bundled_sections_are_not() -> None
     b.remote(SdpType.OFFER, head + group + "".join(sections))
     b.local()
     assert b.objects.transports == {0}
+    limit = Peer("b")
+    with pytest.raises(OperationError):
+        limit.engine.plan_remote(SdpType.OFFER, head + "".join(sections[: MAX_TRANSPORTS + 1]))
+    limit.remote(SdpType.OFFER, head + "".join(sections[:MAX_TRANSPORTS]))
+    # in a long call there are many that are over, and each of them costs nothing
+    over = [section.replace("m=audio 9", "m=audio 0") for section in sections[1:]]
+    Peer("b").remote(SdpType.OFFER, head + "".join([sections[0], *over]))
 
 
 def test_mediasoup_like_credentials_are_taken() -> None:
@@ -152,7 +232,16 @@ ANSWERS = {
     "extension moved": lambda t: t.replace(
         "extmap:2 urn:ietf:params:rtp-hdrext:ssrc-audio-level", "extmap:1 urn:x"
     ),
+    "extension replaced": lambda t: t.replace(
+        "extmap:2 urn:ietf:params:rtp-hdrext:ssrc-audio-level", "extmap:2 urn:x"
+    ),
     "unknown protocol": lambda t: t.replace("m=video 9 UDP/TLS/RTP/SAVPF", "m=video 9 RTP/NOPE"),
+    "unknown protocol behind a rejected section": lambda t: (
+        t.replace("m=audio 9", "m=audio 0")
+        .replace("BUNDLE 0 1", "BUNDLE 1")
+        .replace("m=video 9 UDP/TLS/RTP/SAVPF", "m=video 9 RTP/NOPE")
+    ),
+    "too many sections, without mids": lambda t: drop(drop(t + t[t.index("m=video") :], "a=mid"), "a=group"),
 }
 
 
@@ -253,3 +342,91 @@ def test_a_later_offer_without_mids_has_its_old_sections_and_new_ones() -> None:
     assert b.record(0).mid == first
     assert len(b.state.transceivers) == 2
     assert b.record(1).mid not in (first, None)
+
+
+def test_an_answer_without_mids_answers_the_sections_in_their_order() -> None:
+    a, text = answers()
+    a.remote(SdpType.ANSWER, drop(drop(text, "a=mid"), "a=group"))
+    assert [t.current_direction for t in a.state.transceivers] == ["sendonly", "sendonly"]
+    assert [m.mid for m in a.state.current_remote.session.media] == ["0", "1"]  # type: ignore[union-attr]
+
+
+def test_a_mid_that_is_made_up_is_nobody_elses_and_is_not_told() -> None:
+    text = drop(offer_text(), "a=group").replace("a=mid:0\r\n", "a=mid:_1\r\n").replace("a=mid:1\r\n", "")
+    b = Peer("b")
+    b.remote(SdpType.OFFER, text + re.sub(r"a=(msid|ssrc).*\r\n", "", text[text.index("m=video") :]))
+    mids = [t.mid for t in b.state.transceivers]
+    assert mids[0] == "_1"
+    assert len(set(mids)) == 3
+    assert None not in mids
+    assert re.findall(r"a=mid:(.*)\r\n", b.local()) == ["_1"]
+
+
+def test_a_section_without_a_mid_in_the_place_of_a_rejected_one_is_another_one() -> None:
+    text = drop(drop(offer_text(), "a=group"), "a=mid")
+    b = Peer("b")
+    b.remote(SdpType.OFFER, text)
+    b.local()
+    first, second = b.state.transceivers
+    b.remote(SdpType.OFFER, text.replace("m=video 9", "m=video 0"))
+    b.local()
+    assert b.state.transceivers == (b.record(first.id),)
+    b.remote(SdpType.OFFER, text)
+    b.local()
+    kept, fresh = b.state.transceivers
+    assert (kept.id, kept.mid) == (first.id, first.mid)
+    assert fresh.id != second.id
+    assert fresh.current_direction == "recvonly"
+
+
+def test_an_answered_bundle_is_within_one_that_was_offered() -> None:
+    """RFC 9143 7.3; groups of other kinds are not looked at."""
+    a, text = answers()
+    offer = a.state.pending_local.session  # type: ignore[union-attr]
+    answer = parse_untrusted(text)
+
+    def check(*offered: tuple[str, ...]) -> None:
+        groups = tuple([Group("BUNDLE", mids) for mids in offered])
+        check_remote(
+            replace(answer, groups=(Group("LS", ("0", "1")), *answer.groups)),
+            SdpType.ANSWER,
+            previous=None,
+            answered=None,
+            offer=replace(offer, groups=groups),
+        )
+
+    check(("0", "1"))
+    check(("1", "0"))
+    for offered in ((), (("0",),), (("0",), ("1",))):
+        with pytest.raises(InvalidAccessError, match="did not bundle"):
+            check(*offered)
+
+
+def test_a_section_that_is_rejected_now_may_be_called_anything() -> None:
+    a, b = pair()
+    for kind in ("audio", "video", "video"):
+        a.track(kind, "s")
+    negotiate(a, b)
+    text = (
+        a.local()
+        .replace("m=audio 9", "m=audio 0")
+        .replace("a=mid:0", "a=mid:over")
+        .replace("BUNDLE 0 ", "BUNDLE ")
+    )
+    # but it hides nothing of those behind it
+    with pytest.raises(InvalidAccessError, match="m-line 2"):
+        b.engine.plan_remote(SdpType.OFFER, text.replace("mid:2", "mid:5").replace("1 2", "1 5"))
+    b.remote(SdpType.OFFER, text)
+
+
+def test_an_offer_that_replaces_one_with_a_new_section() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    negotiate(a, b)
+    a.track("video", "s")
+    text = a.local()
+    b.remote(SdpType.OFFER, text)
+    b.remote(SdpType.OFFER, text)
+    moved = text.replace("a=extmap:3 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id", "a=extmap:3 urn:other")
+    with pytest.raises(InvalidAccessError, match="is now urn:other"):
+        b.engine.plan_remote(SdpType.OFFER, moved)
