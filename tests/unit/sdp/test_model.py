@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
+from rtcpeer.sdp import model
 from rtcpeer.sdp.model import Connection, Group, Media, Msid, Origin, Rid, SdpSession, SimulcastStream, Ssrc
 from rtcpeer.values import IceParameters
 
@@ -110,3 +112,28 @@ def test_sections_by_mid_and_by_bundle() -> None:
     assert session.data_index == 4
     assert SdpSession(Origin(1, 1), media[:4]).data_index is None
     assert dataclasses.replace(session, groups=()).bundle_of("a") is None
+
+
+RECORDS = [
+    kind
+    for kind in vars(model).values()
+    if dataclasses.is_dataclass(kind) and kind.__module__ == model.__name__
+]
+
+
+@pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
+def test_a_description_never_changes(kind: Any) -> None:
+    """Plans, statistics and the sections of a session share its parts."""
+    values: dict[str, Any] = {f.name: None for f in dataclasses.fields(kind) if f.init}
+    if kind is SdpSession:
+        values |= {"media": (), "groups": ()}
+    part = kind(**values)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(part, next(iter(values)), 1)
+    assert not hasattr(part, "__dict__")
+    assert hash(part) == hash(kind(**values))
+
+
+def test_what_is_computed_once_is_not_shown() -> None:
+    shown = repr(SdpSession(Origin(1, 1), (Media("audio", mid="a"),), groups=(Group("BUNDLE", ("a",)),)))
+    assert not any(name in shown for name in ("_places", "_bundles", "_speakers", "mid_implied", "line"))
