@@ -239,13 +239,18 @@ class Handshake:
             self._anew(attempt)
         elif self._anew_timer is None:
             # The server may be connected already, and this a forgery: it gets the time of some repetitions to say so.
-            self._anew_timer = self._loop.call_later(4 * self._first_rto(), self._begin_anew)
+            self._begin_after(4 * self._first_rto())
 
     def _begin_later(self) -> None:
         """A client begins anew, once what is on its way to it for the attempt before has passed."""
         self._given_up += 1
         wait = min(self._first_rto() / 4 * 2 ** min(self._given_up, 10), ANEW_WAIT_MAX)
-        self._anew_timer = self._loop.call_later(wait, self._begin_anew)
+        self._begin_after(wait)
+
+    def _begin_after(self, seconds: float) -> None:
+        if self._anew_timer is not None:
+            self._anew_timer.cancel()
+        self._anew_timer = self._loop.call_later(seconds, self._begin_anew)
 
     def _begin_anew(self) -> None:
         self._anew_timer = None
