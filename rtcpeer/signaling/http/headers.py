@@ -95,7 +95,7 @@ def read_retry_after_untrusted(value: str | None, now: datetime | None = None) -
         return min(float(text), MAX_WAIT)
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or a zone of twenty digits is the latter
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

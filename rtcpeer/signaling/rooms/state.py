@@ -393,8 +393,8 @@ class Rooms:
 
 
 def _size(text: str) -> int:
-    """Bytes that a frame which waits costs."""
-    return (len(text) if text.isascii() else len(text.encode())) + OVERHEAD
+    """Bytes that a frame which waits costs; frames are ASCII (`write_frame`)."""
+    return len(text) + OVERHEAD
 
 
 def _set_away(public: str, *, away: bool) -> str:

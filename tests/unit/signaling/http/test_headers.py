@@ -90,6 +90,15 @@ def test_unreadable_links_are_no_obstacle() -> None:
         ("soon", None),
         ("-1", None),
         ("1e9", None),
+        ("3600.5", 3600.0),
+        ("2.25", 2.25),
+        ("1234567890", None),
+        ("Mon, 30 Nov 2026 13:00:01 GMT", 3600.0),
+        ("Mon, 30 Nov 2026 13:00:30 +0100", 30.0),
+        ("Mon, 30 Nov 2026 12:00:30 -0000", 30.0),
+        ("Mon, 30 Nov 99999999999999999999 12:00:30 GMT", None),
+        ("Mon, 30 Nov 2026 12:00:30 +99999999999999999999", None),
+        ("Mon, 99 Nov 2026 12:00:30 GMT", None),
     ],
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:
