@@ -117,11 +117,10 @@ class DeliveryRecord:
             is_final: whether nothing more can have arrived since it counted: then the next message gets the number
                 that follows its count. Otherwise the other peer will be told the number (`resume`).
         """
-        first = self.sent - len(self._kept) + 1
         if arrived >= self.sent:
             self._keep_newest(0)
         elif is_ordered:
-            self._keep_newest(min(len(self._kept), self.sent - max(arrived, first - 1)))
+            self._keep_newest(self.sent - arrived)
         self.sent = min(arrived, self.sent) if is_final else self.sent - len(self._kept)
 
     def take(self) -> tuple[tuple[Any, ...], int]:
