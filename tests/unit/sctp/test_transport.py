@@ -250,6 +250,137 @@ async def test_negotiated_channels():
     await stop(a, b)
 
 
+async def test_a_transport_that_was_taken_back_is_exchanged_for_another():
+    """A rollback (RFC 9429 section 4.1.10.2): channels wait for the next one."""
+    a, b = make_ends()
+    channel = a.data.open(ChannelParameters("x"))
+    a.data.attach(a.dtls)
+    a.data.detach()
+    assert a.data.dtls is None
+    # nobody hears of the first one any more
+    a.data.on_dtls_connected = lambda: pytest.fail("a transport that was taken back")  # type: ignore[method-assign]
+    await connect(a, b)
+    del a.data.on_dtls_connected
+
+    a.data.attach(a.dtls)
+    for end in (a, b):
+        end.data.attach(end.dtls)
+        end.data.start(5000)
+    # once it is agreed on it stays
+    a.data.detach()
+    assert a.data.dtls is a.dtls
+    await until(lambda: channel.state is OPEN)
+    await stop(a, b)
+    a.data.attach(b.dtls)
+    assert a.data.dtls is a.dtls
+
+
+async def test_to_start_again_changes_the_message_size_alone():
+    a, b = make_ends()
+    assert a.data.max_message_size == 65536
+    a.data.start(5000, 1000, role=DtlsRole.SERVER)
+    assert a.data.max_message_size == 1000
+    a.data.start(7000, 0, local_port=7000, role=DtlsRole.CLIENT)
+    assert a.data.max_message_size is None
+    assert a.data.open(ChannelParameters("x")).id == 1
+    await connect_data(a, b)
+    await stop(a, b)
+
+
+async def test_an_association_with_few_streams(monkeypatch):
+    """RFC 8831 section 6.2: there are as many as both ends have said."""
+    monkeypatch.setattr("rtcpeer.sctp.association.STREAMS_MAX", 10)
+    a, b = make_ends()
+    logs = {number: ChannelLog() for number in (9, 10)}
+    channels = {
+        number: a.data.open(ChannelParameters("x", negotiated=True, id=number), log)
+        for number, log in logs.items()
+    }
+    assert a.data.max_channels is None
+    await connect_data(a, b)
+
+    assert a.data.max_channels == 10
+    assert (channels[9].state, channels[10].state) == (OPEN, CLOSED)
+    assert logs[9].events == ["open"]
+    [(told, error)] = logs[10].events
+    assert (told, error.errorDetail) == ("closed", "data-channel-failure")
+    assert a.data.channels == [channels[9]]
+    with pytest.raises(OperationError, match="10 is larger"):
+        a.data.open(ChannelParameters("y", negotiated=True, id=10))
+    for number in (1, 3, 5, 7):
+        assert a.data.open(ChannelParameters("y")).id == number
+    with pytest.raises(OperationError, match="no id"):
+        a.data.open(ChannelParameters("y"))
+    await stop(a, b)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "events"), [(0, ["open", "low"]), (9, ["open", "low"]), (10, ["open"]), (11, ["open"])]
+)
+async def test_the_buffered_amount_is_low_when_it_falls_to_the_threshold(threshold, events):
+    """webrtc-pc 6.2: from above it to it or below."""
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, log, _, other = await channel_pair(a, b)
+    channel.buffered_amount_low_threshold = threshold
+    channel.send(b"0123456789")
+    await until(lambda: other.messages)
+    assert log.events == events
+    await stop(a, b)
+
+
+async def test_an_idle_path_that_is_back_is_left_alone():
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, _, log = await channel_pair(a, b)
+    await asyncio.sleep(5)
+    sent = []
+    a.dtls.send_messages = sent.append
+    a.data.on_dtls_wake()
+    await asyncio.sleep(0.01)
+    assert sent == []
+    channel.send("lost")
+    await asyncio.sleep(0.01)
+    assert len(sent) == 1
+    a.data.on_dtls_wake()
+    assert len(sent) == 2
+    del a.dtls.send_messages
+    a.data.on_dtls_wake()
+    await until(lambda: log.messages == ["lost"], 0.05)
+    await stop(a, b)
+
+
+async def test_messages_to_nobody_are_dropped():
+    a, b = make_ends()
+    await connect_data(a, b)
+    _, _, other, log = await channel_pair(a, b)
+    for protocol in (50, 51, 53, 56, 57):
+        b.data.on_message(30, protocol, b"x")
+    for protocol in (0, 52, 54, 55):
+        b.data.on_message(other.id, protocol, b"x")
+    assert log.messages == []
+    assert other.stats()["messagesReceived"] == 0
+    for protocol, message in ((51, "x"), (53, b"x"), (56, ""), (57, b"")):
+        b.data.on_message(other.id, protocol, b"x")
+        assert log.messages.pop() == message
+    assert (other.stats()["messagesReceived"], other.stats()["bytesReceived"]) == (4, 2)
+    await stop(a, b)
+
+
+async def test_before_there_is_a_transport_nothing_is_under_way():
+    a, _b = make_ends()
+    channel = a.data.open(ChannelParameters("x"))
+    assert channel.unacknowledged == 0
+    a.data.on_dtls_data(b"x")
+    a.data.on_dtls_run([b"x"])
+    a.data.on_dtls_wake()
+    a.data.on_established()
+    assert (a.data.stats(), a.data.max_channels, channel.state) == ({}, None, DataChannelState.CONNECTING)
+    assert a.data.channels == [channel]
+    await a.stop()
+    assert (a.data.channels, channel.state) == ([], CLOSED)
+
+
 async def test_ids_that_cannot_be():
     a, b = make_ends()
     a.data.open(ChannelParameters("x", negotiated=True, id=3))

@@ -330,3 +330,33 @@ def test_the_largest_report_that_is_taken() -> None:
     report = read_report_untrusted({MEMBER: {"peer": "x", "received": counts}})
     assert report is not None
     assert report.received == {}
+
+
+@virtual
+async def test_a_channel_that_the_answer_does_not_count_has_got_nothing() -> None:
+    a, b, (channel, *_), _ = pair()
+    a.begin()
+    a.say("offer")
+    answer = b.say("answer")
+    answer[MEMBER]["received"] = {}
+    a.handover.hear(answer)
+    a.handover.settle()
+    assert channel.delivery.sent == 0
+    inner = Telling()
+    channel.attach(inner, 2)
+    channel.flush()
+    assert inner.sent == [f"x {number}" for number in range(5)]
+    assert channel.delivery.sent == 5
+
+
+@virtual
+async def test_counts_of_later_descriptions_of_a_connection_say_nothing() -> None:
+    a, b, (channel, *_), _ = pair()
+    b.channels[0].delivery.received = 5
+    a.begin()
+    b.begin()
+    introduce(a, b)
+    channel.attach(Telling(), 2)
+    channel.send("x 5")
+    introduce(a, b)  # an ICE restart: what is on its way is not counted yet
+    assert channel.delivery.sent == 6
