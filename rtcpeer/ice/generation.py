@@ -178,6 +178,7 @@ class Generation:
         """A base has stopped working (allocation lost, address vanished): do not wait for silence."""
         for pair in self.checklist.pairs.values():
             if pair.base is base:
+                self.nomination.withdraw(pair)
                 self.checklist.settle(
                     pair, PairStatus.SUCCEEDED if pair is self.selected else PairStatus.FAILED
                 )
@@ -316,7 +317,7 @@ class Generation:
             if not self.checklist.pairs and not self._is_unpaired and self.gathered:
                 wanted = min(wanted, self._told_at + _UNPAIRED_AFTER)
         else:
-            wanted = min(wanted, self.consent.next_time(now, selected), self.nomination.next_time())
+            wanted = min(wanted, self.consent.next_time(now, selected), self.nomination.next_time(now))
         return min(wanted, self.checklist.next_retry(selected))
 
     def shift(self, amount: float) -> None:
@@ -380,16 +381,15 @@ class Generation:
         return self._early.has(base, address)
 
     def on_response(self, now: float, base: Base, address: Address, message: StunMessage) -> bool:
-        """A success response; False when it belongs to no check of ours (RFC 8445 7.2.5)."""
+        """A success response; False when it changes nothing here (RFC 8445 7.2.5)."""
         check = self._checks.find(message)
         if check is None:
             return False
         pair = check.pair
-        if self.checklist.find(pair.base, pair.address) is not pair:
-            return True  # it had to make room for others
-        if pair.base is not base or pair.address != address:
+        if self.checklist.find(base, address) is not pair:
             # RFC 8445 7.2.5.2.1: not symmetric.  It fails the pair; ignoring it lets the real response win.
-            return True
+            # Or the pair had to make room for others.
+            return False
         self._checks.drop(check)
         pair.responses_received += 1
         pair.consented_at = now
@@ -410,9 +410,7 @@ class Generation:
     def on_error(self, now: float, base: Base, address: Address, message: StunMessage) -> Check | None:
         """An authentic error response: gives its check, so that the core can see to role conflicts."""
         check = self._checks.find(message)
-        if check is None:
-            return None
-        if check.pair.base is not base or check.pair.address != address:
+        if check is None or self.checklist.find(base, address) is not check.pair:
             return None
         self._checks.drop(check)
         pair = check.pair

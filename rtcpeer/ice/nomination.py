@@ -64,11 +64,12 @@ class Nomination:
         """
         if self.pending is not None:
             return None
-        best = self._checklist.best_valid()
         current = self.nominated
-        if current is not None and current.is_valid and self._is_quiet(now, current):
+        if current is None or (current.is_valid and self._is_quiet(now, current)):
             # Its silence may end; a pair that answers now is better than one that does not.
             best = self._best_heard(now)
+        else:
+            best = self._checklist.best_valid()
         if best is None or best is current or (failed and self._is_quiet(now, best)):
             return None
         if current is None:
@@ -82,11 +83,11 @@ class Nomination:
         self.pending = best
         return best
 
-    def next_time(self) -> float:
+    def next_time(self, now: float) -> float:
         """When `propose` will have waited long enough; infinity when it does not wait for time to pass."""
         if not self._context.controlling or self.nominated is not None or self.pending is not None:
             return NEVER
-        best = self._checklist.best_valid()
+        best = self._best_heard(now)
         return self._acceptable_at(best) if best is not None else NEVER
 
     def _acceptable_at(self, pair: Pair) -> float:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+
 import pytest
 
 from rtcpeer.ice.candidates import new_credentials
-from rtcpeer.ice.generation import Generation
+from rtcpeer.ice.consent import Liveness
+from rtcpeer.ice.generation import Generation, LocalSide
 from rtcpeer.ice.pair import PairStatus
 from rtcpeer.net.network import Address
 from rtcpeer.stun import message as stun
@@ -216,10 +220,10 @@ def test_few_other_pairs_are_asked_while_the_selected_one_is_silent() -> None:
 def test_in_silence_pairs_that_had_failed_are_tried_again_within_two_seconds() -> None:
     wire, _, _, first, _ = connected_pair(addresses=2)
     far, near, never = list(first.checklist.pairs.values())[1:4]
-    for pair, at in ((far, wire.now + 2.5), (near, wire.now + 1), (never, wire.now + 2)):
+    for pair, at in ((far, wire.now + 2.5), (near, wire.now + 1.5), (never, wire.now + 2)):
         pair.state, pair.retry_at = PairStatus.FAILED, at
     first.look_for_backups(wire.now)
-    assert [p.retry_at - wire.now for p in (far, near, never)] == pytest.approx([2, 1, 2])
+    assert [p.retry_at - wire.now for p in (far, near, never)] == pytest.approx([2, 1.5, 2])
 
 
 def test_the_round_trip_is_counted_from_the_last_transmission() -> None:
@@ -352,3 +356,348 @@ def test_the_best_of_the_others_are_asked_when_the_selected_pair_is_quiet() -> N
     assert len(asked) == 8
     assert {(pair.base, pair.address) for pair in best} == set(asked)
     assert {(each, address) for each in left.bases for address in each.prepared} >= set(asked)
+
+
+@pytest.mark.parametrize("which", ["the selected pair", "a better one"])
+def test_a_base_that_goes_takes_the_nomination_on_its_way_along(which: str) -> None:
+    """Nobody answers it any more; of the pairs that are left one is nominated."""
+    wire = Wire()
+    left, right = Side(wire, True), Side(wire, False)
+    first, second = left.start(), right.start()
+    for number in range(2):
+        left.offer_base(first, left.base("192.0.2.1", 1000 + number), priority=200 - number)
+    right.offer_base(second, right.base("192.0.2.2", 2000))
+    exchange(left, right, first, second)
+    if which == "a better one":
+        wire.run(1)
+        first.nomination.pending = next(p for p in first.checklist.pairs.values() if p is not first.nominated)
+        first.checklist.settle(first.nomination.pending, PairStatus.SUCCEEDED)
+        wire.dark.add(first.nomination.pending.base.address)
+        first._send_check(wire.now, first.nomination.pending, nominate=True)
+    else:
+        wire.run(0.021)
+    pending = first.nomination.pending
+    assert pending is not None
+    wire.dark.add(pending.base.address)
+    left.core.lose_base(wire.now, pending.base)
+    wire.run(1)
+    assert first.nomination.pending is None
+    assert first.nominated is not None
+    assert first.nominated.base is not pending.base
+    assert second.nominated is not None
+    assert second.nominated.address == first.nominated.base.address
+    assert left.core.state == right.core.state == "completed"
+
+
+# -- the schedule of checks ------------------------------------------------------------------------
+
+
+def sent_at(wire: Wire, since: float = 100.0) -> list[float]:
+    """When each request left, counted from then."""
+    return [round(at - since, 3) for at, data, _, _ in wire.log if data[:2] == b"\0\1" and at >= since]
+
+
+def test_a_check_is_repeated_after_timeouts_that_double_to_a_bound() -> None:
+    """RFC 8445 14.3; while nothing else works there is nothing better to do than going on."""
+    wire, side, generation = alone()
+    (pair,) = generation.checklist.pairs.values()
+    wire.run(7.8)
+    assert sent_at(wire) == pytest.approx([0, 0.1, 0.3, 0.7, 1.5, 3.1, 4.7, 6.3])
+    assert not pair.exhausted
+    assert side.core.state == "checking"
+    wire.run(4)
+    assert sent_at(wire)[8:] == pytest.approx([7.9, 9.5, 11.1])
+    assert pair.requests_sent == 11
+    assert pair.exhausted
+    assert pair.state is PairStatus.IN_PROGRESS
+
+
+def test_where_a_pair_works_another_has_failed_after_so_many_transmissions() -> None:
+    wire, left, _, first, _ = connected_pair()
+    address = ("192.0.2.99", 9)
+    left.core.add_remote(wire.now, candidate(*address), address)
+    pair = first.checklist.find(left.bases[0], address)
+    assert pair is not None
+    first.checklist.trigger(pair)
+    began = wire.now
+    wire.run(7.8)
+    assert pair.state is PairStatus.IN_PROGRESS
+    wire.run(0.2)
+    assert pair.state is PairStatus.FAILED
+    assert pair.requests_sent == left.context.settings.check_tries
+    # and its next chance is a while after
+    assert pair.retry_at == pytest.approx(began + 7.9 + left.context.settings.retry_interval)
+    assert first.selected is not pair
+
+
+def test_checks_leave_one_after_the_other_and_the_best_first() -> None:
+    """RFC 8445 14.2: paced by Ta."""
+    wire = Wire()
+    side = Side(wire, True)
+    generation = side.start()
+    side.offer_base(generation, side.base("192.0.2.1", 1))
+    side.core.set_remote(wire.now, new_credentials())
+    for port in (7, 8, 9):
+        side.core.add_remote(wire.now, candidate("192.0.2.9", port, priority=port), ("192.0.2.9", port))
+    wire.run(0.05)
+    pacing = side.context.settings.pacing
+    assert sent_at(wire) == pytest.approx([0, pacing, 2 * pacing])
+    # the first one was alone when it was there
+    assert [target[1] for _, _, _, target in wire.log] == [7, 9, 8]
+
+
+def test_a_path_that_the_network_refuses_is_not_waited_for() -> None:
+    wire, side, generation = alone()
+    (pair,) = generation.checklist.pairs.values()
+    side.core.fail_path(wire.now, pair.base, ("192.0.2.9", 10))
+    assert pair.state is PairStatus.IN_PROGRESS
+    side.core.fail_path(wire.now, pair.base, pair.address)
+    assert pair.state is PairStatus.FAILED
+    assert side.core.state == "disconnected"
+    assert pair.retry_at == wire.now + side.context.settings.retry_interval
+    before = pair.requests_sent
+    wire.run(side.context.settings.retry_interval)
+    assert pair.requests_sent == before + 1
+
+
+# -- what comes in ---------------------------------------------------------------------------------
+
+
+def test_an_early_check_that_is_refused_does_not_hold_up_those_behind_it() -> None:
+    wire = Wire()
+    side = Side(wire, True)
+    side.context.accepts_remote = lambda told: told.port != 8
+    generation = side.start()
+    base = side.base("192.0.2.1", 1)
+    side.offer_base(generation, base)
+    for port in (7, 8, 9):
+        assert generation.admit(wire.now, base, ("192.0.2.9", port), port)
+        generation.on_request(wire.now, base, ("192.0.2.9", port), port, False)
+    side.core.set_remote(wire.now, new_credentials())
+    found = [(remote.address[1], remote.candidate.priority) for remote in generation.remotes]
+    assert found == [(7, 7), (9, 9)]
+    assert [pair.requests_received for pair in generation.checklist.pairs.values()] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("silence", "selected", "woken"), [(1.5, True, True), (1.4, True, False), (1.5, False, False)]
+)
+def test_the_selected_pair_wakes_up_when_it_is_heard_after_silence(
+    silence: float, selected: bool, woken: bool
+) -> None:
+    _, left, _, first, _ = connected_pair(addresses=2)
+    pair = next(p for p in first.checklist.pairs.values() if (p is left.core.route) is selected)
+    pair.heard_at = 100.0
+    first.on_request(100.0 + silence, pair.base, pair.address, 99, False)
+    assert first.woken is (pair if woken else None)
+    assert pair.heard_at == 100.0 + silence
+
+
+def nominated_unheard() -> tuple[Wire, Side, Generation]:
+    """A side that controls and has nominated a pair whose other end has sent no check."""
+    wire, side, generation = alone()
+    for _ in range(2):
+        sent = side.bases[0].sent[-1][1]
+        body = stun.xor_address(stun.XOR_MAPPED_ADDRESS, ("192.0.2.1", 1), sent[8:20])
+        answer(wire, side, generation, sent, stun.BINDING_SUCCESS, body, ("192.0.2.9", 9))
+    assert generation.nominated is not None
+    return wire, side, generation
+
+
+def test_a_nomination_is_said_again_once_when_the_other_side_begins_to_ask() -> None:
+    """It may have dropped what it got before it knew our credentials."""
+    wire, side, generation = nominated_unheard()
+    assert generation.remote is not None
+    assert not generation.is_agreed
+    packet = request(generation.local, generation.remote.ufrag)
+    said = []
+    for _ in range(2):
+        side.bases[0].sent.clear()
+        side.core.on_stun_untrusted(wire.now, side.bases[0], packet, ("192.0.2.9", 9))
+        said.append(
+            [
+                stun.USE_CANDIDATE in message.attributes
+                for _, data, _ in side.bases[0].sent
+                if (message := stun.parse_untrusted(data)).kind == stun.BINDING_REQUEST
+            ]
+        )
+    assert said == [[True], []]
+    assert generation.is_agreed
+
+
+def test_an_end_that_is_lite_knows_of_the_nomination_without_a_check_of_its_own() -> None:
+    """RFC 8445 2.5: it sends none."""
+    _, _, generation = nominated_unheard()
+    assert generation.remote is not None
+    generation.remote = replace(generation.remote, lite=True)
+    assert generation.is_agreed
+    generation.nomination.nominated = None
+    assert not generation.is_agreed
+
+
+@pytest.mark.parametrize("is_lite", [False, True])
+def test_requests_for_consent_nominate_only_for_a_lite_end(is_lite: bool) -> None:
+    wire, left, right, first, second = connected_pair()
+    assert first.remote is not None
+    assert second.remote is not None
+    first.remote, second.remote = replace(first.remote, lite=is_lite), replace(second.remote, lite=is_lite)
+    for side in (left, right):
+        side.bases[0].sent.clear()
+    wire.run(20)
+    for side in (left, right):
+        asked = [stun.parse_untrusted(data) for _, data, _ in side.bases[0].sent]
+        said = [
+            stun.USE_CANDIDATE in message.attributes
+            for message in asked
+            if message.kind == stun.BINDING_REQUEST
+        ]
+        assert len(said) >= 3
+        # who is controlled nominates nothing whatever the other one is
+        assert set(said) == {is_lite and side is left}
+
+
+# -- loss, failure and what comes after ------------------------------------------------------------
+
+
+def test_a_base_that_goes_is_silence_at_once() -> None:
+    wire, left, _, first, _ = connected_pair()
+    pair = left.core.route
+    assert pair is not None
+    wire.dark.add(pair.base.address)
+    left.core.lose_base(wire.now, pair.base)
+    assert left.core.state == "disconnected"
+    assert pair.is_silent
+    assert pair.is_valid
+    # a path that is silent already is not heard of by that
+    pair.heard_at = wire.now - 20
+    left.core.lose_base(wire.now, pair.base)
+    assert pair.heard_at == wire.now - 20
+    assert first.selected is pair
+
+
+def test_time_that_the_loop_stood_still_is_silence_of_no_pair() -> None:
+    wire, left, _, first, _ = connected_pair(addresses=2)
+    before = [(p.heard_at, p.consented_at) for p in first.checklist.pairs.values()]
+    first.shift(12)
+    after = [(p.heard_at, p.consented_at) for p in first.checklist.pairs.values()]
+    assert after == [(heard + 12, consented + 12) for heard, consented in before]
+    first.give_up(wire.now)
+    first.shift(12)
+    assert [(p.heard_at, p.consented_at) for p in first.checklist.pairs.values()] == after
+    assert left.core.route is first.selected
+
+
+def test_after_the_failure_the_path_is_asked_ever_more_slowly() -> None:
+    wire, left, right, first, _ = connected_pair()
+    wire.dark.add(("192.0.2.2", 2000))
+    failed_after(wire, left)
+    assert first.failed
+    assert first.level(wire.now) is Liveness.EXPIRED
+    since = wire.now
+    left.bases[0].sent.clear()
+    wire.run(100)
+    times = [at - since for at, _, _ in left.bases[0].sent]
+    gaps = [b - a for a, b in itertools.pairwise(times)]
+    assert gaps[:5] == pytest.approx([0.5] * 5, abs=0.01)
+    assert gaps[-1] == pytest.approx(4)
+    assert [round(gap, 6) for gap in gaps] == sorted(round(gap, 6) for gap in gaps)
+    wire.dark.clear()
+    wire.run(4.5)
+    assert left.core.state == right.core.state == "completed"
+
+
+def test_a_failed_generation_withdraws_what_was_on_its_way() -> None:
+    wire, _, generation = alone()
+    (pair,) = generation.checklist.pairs.values()
+    generation.nomination.pending = pair
+    generation.give_up(wire.now)
+    assert generation.nomination.pending is None
+    assert pair.state is PairStatus.FAILED
+    assert pair.check is None
+    assert not generation.checklist.is_busy
+
+
+def test_a_mapping_is_needed_until_a_pair_is_nominated_or_there_is_no_hope() -> None:
+    """RFC 8445 5.1.1.4: keepalives of the candidates that a check may still come through."""
+    wire, side, generation = alone()
+    half = generation.half
+    fork = Generation(side.context, half)
+    assert (generation.needs_mappings, half.needs_mappings) == (True, True)
+    for generation_or_fork in (generation, fork):
+        assert half.needs_mappings
+        generation_or_fork.give_up(wire.now)
+        assert not generation_or_fork.needs_mappings
+    assert not half.needs_mappings
+    generation.failed = False
+    assert half.needs_mappings
+    generation.retired_until = wire.now + 1
+    assert not half.needs_mappings
+    generation.retired_until = None
+    generation.nomination.nominated = next(iter(generation.checklist.pairs.values()))
+    assert not half.needs_mappings
+
+
+def test_what_is_retired_waits_for_its_end_alone() -> None:
+    wire, side, generation = alone()
+    generation.retired_until = wire.now + 3
+    assert generation.next_time(wire.now) == wire.now + 3
+    sent = len(side.bases[0].sent)
+    generation.tick(wire.now + 2)
+    generation.decide(wire.now + 50)
+    assert len(side.bases[0].sent) == sent
+    assert not generation.failed
+    (pair,) = generation.checklist.pairs.values()
+    assert generation.admit(wire.now, pair.base, pair.address, 1)
+    assert not generation.admit(wire.now, pair.base, ("192.0.2.9", 10), 1)
+
+
+def test_a_generation_is_known_by_our_half_and_both_of_the_remote_credentials() -> None:
+    _, side, generation = alone()
+    remote = generation.remote
+    assert remote is not None
+    assert generation.is_between(generation.half, replace(remote, lite=True))
+    assert not generation.is_between(generation.half, replace(remote, ufrag="other"))
+    assert not generation.is_between(generation.half, replace(remote, pwd="o" * 24))
+    other = Generation(side.context, LocalSide(generation.local))
+    assert not generation.is_between(other.half, remote)
+    assert not other.is_between(other.half, remote)
+
+
+def test_all_is_at_rest_when_a_pair_is_nominated_and_nothing_is_on_its_way() -> None:
+    _, left, _, first, _ = connected_pair()
+    pair = left.core.route
+    assert pair is not None
+    assert first.is_completed
+    assert first.is_at_rest(pair)
+    first.nomination.pending = pair
+    assert not first.is_at_rest(pair)
+    first.nomination.pending = None
+    first.checklist.trigger(pair)
+    assert not first.is_at_rest(pair)
+    first.checklist.settle(pair, PairStatus.SUCCEEDED)
+    assert first.is_at_rest(pair)
+    first.failed = True
+    assert not first.is_at_rest(pair)
+    first.failed = False
+    pair.state = PairStatus.FAILED
+    assert not first.is_at_rest(pair)
+    # a later look at pairs that failed is no step back
+    assert first.is_completed
+
+
+def test_nothing_is_left_to_find_when_both_have_ended_and_no_better_pair_is_outstanding() -> None:
+    wire, side, generation = nominated_unheard()
+    assert not generation.is_completed
+    side.core.set_gathered(wire.now, generation)
+    assert not generation.is_completed
+    generation.remote_ended = True
+    generation.nomination.nominated, kept = None, generation.nominated
+    assert not generation.is_completed
+    generation.nomination.nominated = kept
+    better = generation.pairing.learn_remote(wire.now, side.bases[0], ("192.0.2.8", 8), 1, None)
+    assert kept is not None
+    assert better is not None
+    better.rank, kept.rank = 0, 1
+    assert not generation.is_completed
+    better.state = PairStatus.FAILED
+    assert generation.is_completed

@@ -157,12 +157,12 @@ def test_a_pair_waits_for_better_ones_as_long_as_its_worse_end(
     lab = Lab()
     pair = lab.pair(kind, remote=remote, heard=NOW + 2)
     lab.pair(state=PairStatus.WAITING)
-    assert lab.nomination.next_time() == NOW + wait
+    assert lab.nomination.next_time(NOW) == NOW + wait
     if wait:
         assert lab.propose(NOW + wait - 0.01) is None
     # a timer is never exactly on time
     assert lab.propose(NOW + wait - SLACK) is pair
-    assert lab.nomination.next_time() == NEVER
+    assert lab.nomination.next_time(NOW) == NEVER
 
 
 def test_the_wait_ends_when_nothing_better_can_come() -> None:
@@ -185,14 +185,14 @@ def test_a_pair_of_the_same_rank_is_not_waited_for() -> None:
 
 def test_next_time_is_never_without_a_choice_to_make() -> None:
     lab = Lab()
-    assert lab.nomination.next_time() == NEVER
+    assert lab.nomination.next_time(NOW) == NEVER
     pair = lab.pair(SRFLX)
-    assert lab.nomination.next_time() == NOW + 0.5
+    assert lab.nomination.next_time(NOW) == NOW + 0.5
     lab.nominate(pair)
-    assert lab.nomination.next_time() == NEVER
+    assert lab.nomination.next_time(NOW) == NEVER
     controlled = Lab(controlling=False)
     controlled.pair(SRFLX)
-    assert controlled.nomination.next_time() == NEVER
+    assert controlled.nomination.next_time(NOW) == NEVER
 
 
 def test_a_better_rank_takes_over_a_better_priority_does_not() -> None:
@@ -242,14 +242,29 @@ def test_a_quiet_nominated_pair_is_replaced_by_the_best_one_that_is_heard() -> N
     assert lab.propose() is relay
 
 
-def test_a_failed_generation_nominates_only_what_is_heard() -> None:
+@pytest.mark.parametrize("failed", [True, False])
+def test_the_first_pair_that_is_nominated_is_one_that_is_heard(failed: bool) -> None:
+    """The better one may have lost its base meanwhile."""
     lab = Lab()
+    pair = lab.pair(heard=NOW - QUIET)
+    assert lab.propose(failed=failed) is None
+    assert lab.nomination.next_time(NOW) == NEVER
+    other = lab.pair(SRFLX)
+    assert lab.nomination.next_time(NOW) == NOW + 0.5
+    assert lab.propose(NOW + 0.5, failed=failed) is other
+    lab.nomination.withdraw()
+    pair.heard_at = NOW
+    assert lab.propose(failed=failed) is pair
+
+
+def test_a_failed_generation_puts_no_quiet_pair_in_the_place_of_one_that_failed() -> None:
+    lab = Lab()
+    failed = lab.pair()
+    lab.nominate(failed)
+    failed.state = PairStatus.FAILED
     pair = lab.pair(heard=NOW - QUIET)
     assert lab.propose(failed=True) is None
     assert lab.propose(failed=False) is pair
-    lab.nomination.withdraw()
-    pair.heard_at = NOW
-    assert lab.propose(failed=True) is pair
 
 
 def test_a_failed_generation_without_a_valid_pair_nominates_none() -> None:
