@@ -203,7 +203,6 @@ class RecoveryRecord:
         self.attempt_ended = now
         self.trouble_since = None
         self._restarts = 0
-        self._was_healthy = self._moved = False
 
     def stalled(self, lost: float, now: float) -> None:
         """The loop stood still: no time has passed for those who wait for packets."""

@@ -144,11 +144,14 @@ def test_attempts_are_counted_by_who_made_them_and_how() -> None:
         (Action.RESTART, True),
         (Action.RECREATE, False),
         (Action.RECREATE, True),
+        (Action.RECREATE, False),
+        (Action.RECREATE, False),
+        (Action.RESTART, False),
         (Action.RESTART, False),
     ):
         book.begin(action, Reason.NETWORK, 1, NOW, remote=remote)
     seen = book.observation(NOW)
-    assert (seen.attempts, seen.restarts, seen.recreates) == (5, 2, 1)
+    assert (seen.attempts, seen.restarts, seen.recreates) == (8, 3, 3)
 
 
 def test_an_attempt_answers_what_was_asked_for() -> None:
@@ -178,6 +181,9 @@ def test_an_attempt_that_failed_at_once_keeps_its_error() -> None:
     book.end_attempt(NOW + 3)
     assert [attempt.error for attempt in book.attempts] == [error, None]
     assert str(book.attempts[1]) == "recreate (generation 2, policy)"
+    book.begin(Action.RECREATE, Reason.POLICY, 2, NOW + 4)
+    book.end_attempt(NOW + 5, error)
+    assert [attempt.error for attempt in book.attempts] == [error, None, error]
 
 
 def test_the_error_of_the_first_attempt_is_none_of_the_episode() -> None:
