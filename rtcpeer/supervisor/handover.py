@@ -122,7 +122,7 @@ class Handover:
                 if channel.delivery.received
             }
             if is_answer:
-                said["resumes"] = self._resumes
+                said["resumes"] = dict(self._resumes)
         description[MEMBER] = said
 
     def sender_of(self, mid: str) -> int | None:
