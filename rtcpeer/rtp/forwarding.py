@@ -270,7 +270,7 @@ class SourceStream:
             output.count(packet)
             if not is_newest:
                 # it came late: what is behind it has passed already
-                self._replay(output, packet.number + 1, now)
+                self._replay(output, packet, packet.number + 1, now)
 
     def _are_of_one_picture(self, key: RelayPacket, packet: RelayPacket) -> bool:
         """Whether two packets belong to one key frame; its parameter sets may have a timestamp of their own."""
@@ -296,7 +296,7 @@ class SourceStream:
         waiting, self.waiting = self.waiting, ()
         for output in waiting:
             output.begin(self, key, now)
-            self._replay(output, key.number, now)
+            self._replay(output, key, key.number, now)
 
     def _has_end(self, key: RelayPacket) -> bool:
         """Whether the frame that begins with this packet is here, up to its last one."""
@@ -364,7 +364,7 @@ class SourceStream:
         key = self._key
         if key is not None and output.may_replay(key) and now - key.at <= REPLAY_AGE and self._is_whole(key):
             output.begin(self, key, now)
-            self._replay(output, key.number, now)
+            self._replay(output, key, key.number, now)
             return
         self.waiting = (*self.waiting, output)
 
@@ -400,12 +400,15 @@ class SourceStream:
             return False
         return all(self.history.get(n) is not None for n in range(key.number, self.highest + 1))
 
-    def _replay(self, output: Output, start: int, now: float) -> None:
+    def _replay(self, output: Output, first: RelayPacket, start: int, now: float) -> None:
+        """Send what there is from a number on, behind or with the packet that the output has begun with."""
+        timestamp = first.timestamp
         for number in range(start, self.highest + 1):
             packet = self.history.get(number)
             written = None if packet is None else output.plan.write(packet, now)
             if packet is not None and written is not None and output.send_late(self, packet, written):
-                output.count(packet)
+                output.count(packet, pictures=int(packet.timestamp != timestamp))
+                timestamp = packet.timestamp
 
 
 class Output:
@@ -602,10 +605,15 @@ class Output:
             frames += self.stream.frames - self._base[2]
         return packets, size, frames
 
-    def count(self, packet: RelayPacket, times: int = 1) -> None:
-        """A packet went out that the stream has counted without us; -1: one did not that it has counted for us."""
+    def count(self, packet: RelayPacket, times: int = 1, *, pictures: int = 0) -> None:
+        """A packet went out that the stream has counted without us; -1: one did not that it has counted for us.
+
+        Args:
+            pictures: 1 if it is the first one of a picture that the stream has counted without us, too.
+        """
         self._packets += times
         self._bytes += times * len(packet.payload)
+        self._frames += pictures
 
     def holes(self) -> int:
         """How many numbers went by without a packet: the source never gave it to us."""

@@ -87,8 +87,6 @@ def choose(
         for stream in alive:
             if stream.rid == wanted:
                 return stream
-    if len(alive) == 1:
-        return alive[0]
     if all(stream.rid is None for stream in alive):
         # a new SSRC of the same picture, not layers: the one that began last, but no hopping to and fro
         return current if current in alive else max(alive, key=lambda s: s.last_at)

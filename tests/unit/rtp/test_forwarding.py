@@ -360,3 +360,305 @@ def test_a_key_frame_without_an_end_costs_the_same_with_each_packet(monkeypatch)
     assert subscriber.output.stream is first.stream
     second.take(packets[-1], 0.02)
     assert subscriber.output.stream is second.stream
+
+
+def test_bytes_per_second_are_those_of_the_last_whole_second():
+    rate = forwarding.Rate()
+    assert rate.current(10.0) == 0.0
+    rate.add(1000, 10.0)
+    # of the second that has begun, but not of a moment
+    assert (rate.current(10.1), rate.current(10.5)) == (5000, 2000)
+    rate.add(500, 10.5)
+    rate.add(100, 11.0)
+    assert rate.current(11.0) == rate.current(11.9) == 1500
+    rate.add(300, 12.5)
+    assert rate.current(12.6) == 100 / 1.5
+    assert rate.current(14.5) == 100 / 1.5
+    assert rate.current(14.6) == 0.0
+    rate.add(700, 20.0)
+    assert rate.current(20.1) == 300 / 7.5
+
+
+@pytest.mark.parametrize(("is_video", "kept"), [(True, 1024), (False, forwarding.AUDIO_HISTORY)])
+def test_sound_is_asked_for_again_at_once_or_not_at_all(is_video, kept):
+    publisher, subscriber = Publisher(is_video=is_video), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(key=True, count=1100)
+    last = subscriber.output.next_number - 1
+    assert [subscriber.output.find(last - behind)[1] is not None for behind in (0, kept - 1, kept)] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_what_a_stream_has_counted():
+    publisher, skipped, taken = Publisher(), [], []
+    stream = publisher.stream
+    assert stream.origin is stream
+    assert stream.temporal == 7
+    stream.on_take = lambda packet, codec, now: taken.append((packet.sequence_number, codec, now))
+    stream.on_skip = lambda packet, now: skipped.append((packet.sequence_number, now))
+    packets = publisher.picture_packets(key=True, count=3)
+    for packet in packets:
+        publisher.take(packet, 1.0)
+    padding = RelayPacket(97, 0, publisher.number, 0, 1, b"pad")
+    publisher.number += 1
+    stream.skip(padding, 2.0)
+    assert (stream.last_at, padding.at) == (2.0, 2.0)
+    publisher.send(3.0, count=2)
+    publisher.take(packets[1], 4.0)
+    assert (stream.packets, stream.frames, stream.dropped, stream.last_at) == (5, 2, 1, 4.0)
+    assert stream.bytes == 5 * len(packets[0].payload)
+    assert (stream.timestamp, stream.timestamp_at) == (publisher.timestamp, 3.0)
+    assert [number for number, *_ in taken] == [n & 0xFFFF for n in (65000, 65001, 65002, 65004, 65005)]
+    assert taken[0][1:] == ("VP8", 1.0)
+    assert skipped == [(65003, 2.0)]
+
+
+def test_a_late_packet_is_not_the_newest():
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(0.0, key=True)
+    late, newest = publisher.picture_packets(count=1)[0], publisher.picture_packets(count=1)[0]
+    publisher.take(newest, 1.0)
+    publisher.take(late, 2.0)
+    stream = publisher.stream
+    assert (stream.timestamp, stream.timestamp_at) == (newest.timestamp, 1.0)
+    assert stream.pictures.picture == publisher.picture
+    assert subscriber.output.last_timestamp == (newest.timestamp, 1.0)
+    assert stream.frames == 2
+
+
+def test_what_nobody_could_get_is_counted():
+    """Padding in front of everything else that comes late has no payload type to be filled with."""
+    publisher = Publisher()
+    publisher.stream.skip(RelayPacket(97, 0, 100, 0, 1, b""), 0.0)
+    publisher.stream.skip(RelayPacket(97, 0, 90, 0, 1, b""), 0.0)
+    assert (publisher.stream.dropped, publisher.stream.packets) == (1, 0)
+
+
+def test_a_filler_is_kept_like_a_packet():
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(key=True)
+    late = RelayPacket(97, 0x80, publisher.number, publisher.timestamp, 1, b"correction")
+    publisher.number += 1
+    publisher.send()
+    publisher.stream.skip(late.copy(), 0.0)
+    publisher.stream.skip(late.copy(), 0.0)
+    assert subscriber.numbers == [500, 502, 501]
+    assert (publisher.stream.packets, publisher.stream.dropped) == (3, 1)
+    assert subscriber.output.find(0x10000 + 501)[1].payload == b""
+
+
+@pytest.mark.parametrize(
+    ("age", "behind", "lost", "is_replayed"),
+    [
+        (forwarding.REPLAY_AGE, 0, None, True),
+        (forwarding.REPLAY_AGE + 0.01, 0, None, False),
+        (0.1, forwarding.REPLAY_PACKETS - 1, None, True),
+        (0.1, forwarding.REPLAY_PACKETS, None, False),
+        (0.1, 10, 9, False),
+        (0.1, 10, 1, False),
+    ],
+)
+def test_which_key_frame_is_replayed_to_who_joins(age, behind, lost, is_replayed):
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.send(1.0, key=True)
+    for index in range(1, behind + 1):
+        (packet,) = publisher.picture_packets()
+        if index != lost:
+            publisher.take(packet, 1.0)
+    publisher.stream.join(subscriber.output, 1.0 + age)
+    assert len(subscriber.sent) == (behind + 1 if is_replayed else 0)
+    assert publisher.stream.is_used
+    if is_replayed:
+        assert subscriber.output.counts() == (
+            behind + 1,
+            sum(len(p.body) for p in subscriber.sent),
+            behind + 1,
+        )
+
+
+def test_who_has_sent_something_since_gets_nothing_from_before():
+    """Its numbers and times would go back."""
+    publisher = Publisher()
+    publisher.send(1.0, key=True)
+    later, earlier = Subscriber(timestamp=5, sent_at=1.1), Subscriber(timestamp=5, sent_at=1.0)
+    publisher.stream.join(later.output, 1.2)
+    publisher.stream.join(earlier.output, 1.2)
+    assert (len(later.sent), len(earlier.sent)) == (0, 1)
+
+
+@pytest.mark.parametrize(("pause", "ticks"), [(0.0, 1), (0.5, 45000), (2.0, 180000)])
+def test_times_go_on_from_what_was_sent_before(pause, ticks):
+    publisher = Publisher()
+    subscriber = Subscriber(timestamp=2**32 - 10, sent_at=1.0)
+    begun = []
+    subscriber.output.on_begin = lambda: begun.append(subscriber.output.begun)
+    publisher.stream.join(subscriber.output, 1.0)
+    publisher.send(1.0 + pause, key=True)
+    publisher.send(1.1 + pause)
+    assert [packet.timestamp for packet in subscriber.sent] == [
+        ticks - 10 & 0xFFFFFFFF,
+        ticks - 10 + 3000 & 0xFFFFFFFF,
+    ]
+    assert begun == [False]
+    assert subscriber.output.begun
+
+
+def test_who_takes_over_from_an_encoder_goes_on_behind_it():
+    """Until the key frame is whole the encoder sends."""
+    publisher, subscriber = Publisher(), Subscriber()
+    output = subscriber.output
+    output.is_filled = True
+    output.on_begin = lambda: output.go_on_from(0x10000 + 700, 1000, 4.9)
+    publisher.stream.join(output, 0.0)
+    packets = publisher.picture_packets(key=True, count=3)
+    for packet in packets[:2]:
+        publisher.take(packet, 5.0)
+    assert subscriber.sent == []
+    publisher.take(packets[2], 5.0)
+    assert subscriber.numbers == [700, 701, 702]
+    assert len({packet.timestamp for packet in subscriber.sent}) == 1
+    assert subscriber.sent[0].timestamp == pytest.approx(1000 + 9000, abs=1)
+    assert output.holes() == 0
+    assert output.next_number == 0x10000 + 703
+
+
+class Clock:
+    """What the sender reports of a stream say: its timestamp at any moment."""
+
+    def __init__(self, at_zero):
+        self.at_zero = at_zero
+
+    def timestamp_at(self, now):
+        return None if self.at_zero is None else round(self.at_zero + now * 90000) & 0xFFFFFFFF
+
+
+@pytest.mark.parametrize(
+    ("late", "clocks", "ticks"),
+    [
+        # both were captured by one clock: the delays of their ways say nothing
+        (0.1, (7, 9), 9000),
+        (0.29, (7, 9), 9000),
+        # the reports say something else than arrival does by far: two clocks
+        (0.31, (7, 9), 9000 + 27900),
+        # there are none
+        (0.1, (None, 9), 18000),
+        (0.1, (7, None), 18000),
+        (0.1, None, 18000),
+    ],
+)
+def test_another_stream_of_the_same_clock_is_aligned_by_sender_reports(late, clocks, ticks):
+    """A tenth of a second after the last picture of the one the first of the other was captured; it comes late."""
+    first, second, subscriber = Publisher(1), Publisher(2), Subscriber()
+    if clocks is not None:
+        first.stream.clock, second.stream.clock = (Clock(at_zero) for at_zero in clocks)
+    first.stream.join(subscriber.output, 1.0)
+    first.timestamp = (clocks or (7, 9))[0] or 7
+    first.timestamp += 90000 - 3000
+    first.send(1.0, key=True)
+    second.stream.join(subscriber.output, 1.0)
+    second.timestamp = ((clocks or (7, 9))[1] or 9) + 99000 - 3000
+    second.send(1.1 + late, key=True)
+    assert steps([packet.timestamp for packet in subscriber.sent], 32) == [pytest.approx(ticks, abs=1)]
+
+
+def test_a_stream_that_began_before_the_last_picture_does_not_go_back():
+    first, second, subscriber = Publisher(1), Publisher(2), Subscriber()
+    first.stream.clock, second.stream.clock = Clock(7), Clock(9)
+    first.stream.join(subscriber.output, 1.0)
+    first.timestamp = 7 + 90000 - 3000
+    first.send(1.0, key=True)
+    second.stream.join(subscriber.output, 1.0)
+    second.timestamp = 9 + 89000 - 3000
+    second.send(1.05, key=True)
+    assert steps([packet.timestamp for packet in subscriber.sent], 32) == [4500]
+
+
+def test_who_leaves_gets_nothing_and_the_others_go_on():
+    publisher = Publisher()
+    one, two, three = Subscriber(), Subscriber(), Subscriber(plan=HeaderPlan({96: 101}, "0", {}))
+    for subscriber in (one, two, three):
+        publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(key=True)
+    assert [len(group.outputs) for group in publisher.stream.groups] == [2, 1]
+    one.output.detach()
+    publisher.send()
+    three.output.detach()
+    publisher.send()
+    two.output.detach()
+    publisher.send()
+    assert [len(subscriber.sent) for subscriber in (one, two, three)] == [1, 3, 2]
+    assert [subscriber.output.counts()[0] for subscriber in (one, two, three)] == [1, 3, 2]
+    assert not publisher.stream.is_used
+    assert one.output.stream is None
+    one.output.detach()
+    assert one.output.counts()[0] == 1
+
+
+def test_who_waits_or_is_about_to_get_a_stream_may_leave():
+    publisher, waiting, moving, stays = Publisher(), Subscriber(), Subscriber(), Subscriber()
+    for subscriber in (waiting, stays):
+        publisher.stream.join(subscriber.output, 0.0)
+    for subscriber in (moving, stays):
+        subscriber.output.move(publisher.stream)
+    assert publisher.stream.is_used
+    publisher.stream.leave(waiting.output)
+    publisher.stream.leave(moving.output)
+    publisher.send(key=True)
+    assert (waiting.sent, moving.sent) == ([], [])
+    assert stays.sent
+
+
+def test_counts_and_holes_go_on_over_pauses():
+    publisher, subscriber = Publisher(), Subscriber()
+    output = subscriber.output
+    assert output.holes() == 0
+    assert output.counts() == (0, 0, 0)
+    for at in (0.0, 1.0):
+        publisher.stream.join(output, at)
+        publisher.send(at, key=True, count=2)
+        publisher.picture_packets()
+        publisher.send(at + 0.1)
+        output.detach()
+        publisher.send(at + 0.2, count=3)
+    size = sum(len(packet.body) for packet in subscriber.sent)
+    assert output.counts() == (6, size, 4)
+    assert output.holes() == 2
+    assert output.next_number == 0x10000 + 500 + 8
+
+
+def test_of_what_went_out_long_ago_nothing_is_found():
+    """So many changes of the source are remembered, and nothing from before the first packet."""
+    publishers, subscriber = [Publisher(1), Publisher(2)], Subscriber()
+    for index in range(forwarding.SEGMENTS_MAX + 2):
+        publisher = publishers[index % 2]
+        publisher.stream.join(subscriber.output, float(index))
+        publisher.send(float(index), key=True)
+    found = [subscriber.output.find(0x10000 + 500 + n) for n in range(-1, forwarding.SEGMENTS_MAX + 3)]
+    assert [one is not None for one in found] == [False] * 3 + [True] * (forwarding.SEGMENTS_MAX + 1)
+    assert found[-1][1] is None, "what has not gone out yet is in the last one"
+    assert [one[1].ssrc for one in found[3:-1]] == [1, 2] * (forwarding.SEGMENTS_MAX // 2)
+
+
+def test_what_comes_late_from_before_a_pause_has_its_place_or_none():
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(0.0, key=True)
+    before = publisher.picture_packets(count=2)
+    publisher.take(before[1], 0.1)
+    subscriber.output.detach()
+    pause = publisher.picture_packets(count=2)
+    publisher.take(pause[1], 0.2)
+    publisher.stream.join(subscriber.output, 0.3)
+    publisher.send(0.4, key=True)
+    publisher.take(pause[0], 0.5)
+    publisher.take(before[0], 0.5)
+    assert subscriber.numbers == [500, 502, 503, 501]
+    assert subscriber.sent[3].body[2:] == before[0].payload[2:]
+    assert subscriber.output.counts()[0] == 4
+    assert subscriber.output.counts()[1] == sum(len(packet.body) for packet in subscriber.sent)
+    assert subscriber.output.holes() == 0

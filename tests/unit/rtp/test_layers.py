@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from rtcpeer.rtp.forwarding import SourceStream
-from rtcpeer.rtp.layers import SILENCE, choose, choose_temporal, wanted_bitrate
+from rtcpeer.rtp.layers import (
+    HOLD,
+    HOLD_MAX,
+    LASTED,
+    SILENCE,
+    Damping,
+    choose,
+    choose_temporal,
+    wanted_bitrate,
+)
 from rtcpeer.rtp.temporal import ALL
 
 
@@ -29,6 +38,13 @@ def chosen(wanted: str | None = None, estimate: int | None = None, current: Sour
 
 def test_the_layer_that_was_asked_for_whatever_the_estimate():
     assert chosen(wanted="h", estimate=1) is MIDDLE
+
+
+def test_one_that_is_hardly_better_is_not_worth_a_key_frame():
+    for size, expected in ((59_000, MIDDLE), (61_000, None)):
+        better = stream("f", size)
+        found = choose([better, MIDDLE], wanted=None, estimate=None, current=MIDDLE, now=10.0)
+        assert found is (expected or better)
 
 
 def test_without_an_estimate_the_best_one():
@@ -81,3 +97,61 @@ def test_the_wanted_bitrate_is_that_of_the_layer_with_the_margin_to_move_up():
     assert wanted_bitrate(LAYERS, wanted=None, now=10.0) == pytest.approx(1_840_000, abs=1)
     assert wanted_bitrate(LAYERS, wanted="unknown", now=10.0) == pytest.approx(1_840_000, abs=1)
     assert wanted_bitrate(LAYERS, wanted=None, now=99.0) == 0
+
+
+def waits(damping, now):
+    """How long the estimate has to bear more from now on, until the output may move up; it moves then."""
+    damping.stay()
+    for step in range(1000):
+        if damping.may_rise(now + step / 10):
+            return step / 10
+    raise AssertionError("it never may")
+
+
+def test_who_has_never_moved_down_moves_up_at_once():
+    damping = Damping()
+    assert waits(damping, 1.0) == 0
+    assert waits(damping, 1.0) == 0
+
+
+def test_behind_a_move_down_the_estimate_has_to_bear_more_for_a_while_on_end():
+    damping = Damping()
+    damping.fall(1.0)
+    assert not damping.may_rise(5.0)
+    damping.stay()
+    assert waits(damping, 5.0) == HOLD
+    damping.fall(50.0)
+    assert not damping.may_rise(60.0)
+    damping.fall(61.0)
+    assert not damping.may_rise(60.1 + HOLD), "what it bore before the move down says nothing"
+
+
+def test_the_waits_double_up_to_a_bound_and_begin_anew_behind_what_lasted():
+    damping, now, found = Damping(), 100.0, []
+    damping.fall(now)
+    for lasts in (1.0, 1.0, 1.0, 1.0, 1.0, LASTED, 1.0):
+        found.append(waits(damping, now))
+        now += found[-1] + lasts
+        damping.fall(now)
+    found.append(waits(damping, now))
+    assert found == [HOLD, 2 * HOLD, 4 * HOLD, 8 * HOLD, HOLD_MAX, HOLD_MAX, HOLD, 2 * HOLD]
+
+
+def test_further_down_is_the_same_failure_and_later_another_one():
+    damping = Damping()
+    damping.fall(50.0)
+    damping.fall(50.0 + waits(damping, 50.0) + 1)
+    damping.fall(55.0)
+    assert waits(damping, 55.0) == 2 * HOLD
+    # it has moved up then; that lasted, and what follows is no failure of it
+    damping.fall(100.0)
+    damping.fall(101.0)
+    assert waits(damping, 101.0) == HOLD
+
+
+def test_a_fall_long_after_another_one_is_the_first_again():
+    damping = Damping()
+    damping.fall(50.0)
+    damping.fall(50.0 + waits(damping, 50.0) + 1)
+    damping.fall(53.0 + LASTED)
+    assert waits(damping, 70.0) == HOLD

@@ -2,7 +2,7 @@
 
 import itertools
 
-from rtcpeer.rtp.layers import HOLD, HOLD_MAX, LASTED, Damping
+from rtcpeer.rtp.layers import HOLD, HOLD_MAX, LASTED
 from rtcpeer.rtp.source import Source
 from tests.unit.rtp.packets import Publisher, Subscriber
 
@@ -110,16 +110,7 @@ def test_an_output_whose_estimate_falls_with_each_better_layer_tries_it_less_and
     assert subscriber.output.stream.rid == "f"
 
 
-def test_further_down_is_one_failure_and_what_the_program_wants_comes_at_once():
-    damping = Damping()
-    assert damping.may_rise(1.0)
-    damping.fall(2.0)
-    damping.fall(3.0)
-    assert not damping.may_rise(3.0)
-    assert not damping.may_rise(3.0 + HOLD / 2)
-    damping.stay()
-    assert not damping.may_rise(3.1 + HOLD)
-    assert damping.may_rise(3.1 + 2 * HOLD)
+def test_what_the_program_wants_comes_at_once():
     layers, subscriber = Layers(), Subscriber()
     layers.run(2)
     subscriber.output.estimate = 2_500_000
