@@ -12,6 +12,7 @@ from rtcpeer.jsep.descriptions import END_OF_CANDIDATES, Description, default_ca
 from rtcpeer.jsep.draft import Draft
 from rtcpeer.jsep.effects import AddRemoteCandidate, EndOfRemoteCandidates, LocalCandidate, Plan
 from rtcpeer.jsep.state import SessionState
+from rtcpeer.jsep.transports import credentials_of
 from rtcpeer.records import replace
 from rtcpeer.sdp.candidate import candidate_to_text, parse_candidate_untrusted
 from rtcpeer.values import Candidate, SdpType, SignalingState
@@ -56,7 +57,7 @@ def _local_section(
 ) -> int | None:
     """The first section of a description that speaks for this generation of this transport."""
     for index, media in enumerate(description.session.media):
-        if media.rejected or media.bundle_only or media.ice is None or media.ice.ufrag != ufrag:
+        if media.bundle_only or media.ice is None or media.ice.ufrag != ufrag:
             continue
         if bindings.get(media.mid or "") == transport:
             return index
@@ -88,12 +89,12 @@ def plan_remote(
     draft = Draft(state)
     # of a section that is rejected or stopped nothing is expected, and nothing refused
     needless = False
-    if len(sections) == 1 and not (mid is None and mline_index is None):
-        name = remote.session.media[sections[0]].mid
-        record = draft.by_mid(name) if name is not None else None
-        living = _living(state, remote, sections[0])
-        needless = living != sections[0] or (record is not None and record.stopped)
-        if needless and living == sections[0]:
+    if mid is not None or mline_index is not None:
+        (named,) = sections
+        record = draft.by_mid(remote.session.media[named].mid or "")
+        living = _living(state, remote, named)
+        needless = living != named or (record is not None and record.stopped)
+        if needless and living == named:
             return draft.finish()
         sections = [living]
     parsed: Candidate | None = None
@@ -190,12 +191,8 @@ def _has_ufrag(state: SessionState, index: int, ufrag: str) -> bool:
 
 def _ufrag_at(description: Description, index: int) -> str | None:
     """The username fragment of a section, or of the one that speaks for its bundle."""
-    media = description.session.media[index]
-    if media.ice is not None:
-        return media.ice.ufrag
-    group = description.session.bundle_of(media.mid)
-    speaker = description.session.speaker_of(group) if group is not None else None
-    return speaker.ice.ufrag if speaker is not None and speaker.ice is not None else None
+    ice = credentials_of(description.session, description.session.media[index].mid or "")
+    return None if ice is None else ice.ufrag
 
 
 def _hand_over(
@@ -208,10 +205,10 @@ def _hand_over(
 ) -> None:
     """Tell the transport, if it knows this generation already; else the candidate waits in the description."""
     mid = remote.session.media[index].mid
-    id = draft.bindings.get(mid or "")
-    transport = draft.transports.get(id) if id is not None else None
-    if id is None or transport is None or transport.remote is None or transport.remote.ufrag != ufrag:
+    transport = draft.transports.get(draft.bindings.get(mid or "", -1))
+    if transport is None or transport.remote is None or transport.remote.ufrag != ufrag:
         return
+    id = transport.id
     if not _speaks(remote, draft.bindings, id, mid):
         return
     effect: Any

@@ -374,7 +374,7 @@ def _h264_answer(ours: Codec, theirs: Codec) -> tuple[tuple[str, str | None], ..
     asymmetric = (
         ours.parameter("level-asymmetry-allowed") == theirs.parameter("level-asymmetry-allowed") == "1"
     )
-    if asymmetric or mine is None or other is None or len(mine) != 6 or len(other) != 6:
+    if asymmetric or mine is None or other is None:
         return ours.fmtp
     level = min(mine[4:].lower(), other[4:].lower())
     return tuple([(n, other[:4] + level if n == "profile-level-id" else v) for n, v in ours.fmtp])

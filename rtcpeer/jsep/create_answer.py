@@ -99,8 +99,7 @@ def _with_answer_transports(
             media.append(section)
             continue
         head = heads[mid]
-        bound = draft.bindings.get(head)
-        transport = draft.transports.get(bound) if bound is not None else None
+        transport = draft.transports[draft.bindings[head]]
         local = _answer_credentials(offer, head, transport)
         if local is None:
             if head not in fresh:
@@ -132,9 +131,9 @@ def _with_answer_transports(
     )
 
 
-def _answer_credentials(offer: SdpSession, head: str, transport: Transport | None) -> IceParameters | None:
+def _answer_credentials(offer: SdpSession, head: str, transport: Transport) -> IceParameters | None:
     """The credentials in use, or None when new ones are needed (first time, or the offer restarts ICE)."""
-    if transport is None or transport.local is None or transport.remote is None:
+    if transport.remote is None:
         return None
     remote = credentials_of(offer, head)
     if remote is not None and (remote.ufrag, remote.pwd) != (transport.remote.ufrag, transport.remote.pwd):
@@ -142,9 +141,9 @@ def _answer_credentials(offer: SdpSession, head: str, transport: Transport | Non
     return transport.local
 
 
-def _answer_setup(offer: SdpSession, head: str, transport: Transport | None) -> Setup:
+def _answer_setup(offer: SdpSession, head: str, transport: Transport) -> Setup:
     """RFC 8842 5.3: a role in use stays; else we are active unless the offerer wants to be."""
-    if transport is not None and transport.dtls_role is not DtlsRole.AUTO:
+    if transport.dtls_role is not DtlsRole.AUTO:
         return Setup.ACTIVE if transport.dtls_role is DtlsRole.CLIENT else Setup.PASSIVE
     index = offer.find(head)
     offered = offer.media[index].setup if index is not None else None

@@ -35,7 +35,6 @@ class _Slot:
     mid: str
     previous: Media | None = None  # the section with this mid in our last description
     record: Transceiver | None = None
-    data: bool = False
     dead: Media | None = None  # stays rejected; what it looked like
 
 
@@ -111,37 +110,27 @@ def _slots(draft: Draft, state: SessionState) -> list[_Slot]:
     has_data = False
     if base is not None:
         for index, media in enumerate(base.session.media):
-            mid = media.mid or str(index)
+            mid = media.mid or ""
             record = draft.by_mid(mid)
             if media.is_data and draft.data is not None and draft.data.mid == mid and not media.rejected:
-                slots.append(_Slot(mid, media, data=True))
+                slots.append(_Slot(mid, media))
                 has_data = True
-            elif record is not None and not record.stopping and not _rejected_now(state, index):
+            elif record is not None and not record.stopping:
                 slots.append(_Slot(mid, media, record))
             else:
                 slots.append(_Slot(mid, dead=media))
                 if _rejected_now(state, index):
                     recyclable.append(index)
     mids = _fresh_mids(state)
-    placed = {slot.record.id for slot in slots if slot.record is not None}
     if state.data_wanted and state.data_first and not has_data:
-        _place(slots, recyclable, _Slot(next(mids), data=True))
+        _place(slots, recyclable, _Slot(next(mids)))
         has_data = True
     for record in draft.transceivers:
-        if (
-            record.id in placed
-            or record.stopping
-            or (record.jsep_mid is not None and _has_mid(base, record.jsep_mid))
-        ):
-            continue
-        _place(slots, recyclable, _Slot(record.jsep_mid or next(mids), record=record))
+        if not record.stopping and record.jsep_mid is None:
+            _place(slots, recyclable, _Slot(next(mids), record=record))
     if state.data_wanted and not has_data:
-        _place(slots, recyclable, _Slot(next(mids), data=True))
+        _place(slots, recyclable, _Slot(next(mids)))
     return slots
-
-
-def _has_mid(description: Description | None, mid: str) -> bool:
-    return description is not None and description.session.find(mid) is not None
 
 
 def _rejected_now(state: SessionState, index: int) -> bool:
@@ -269,14 +258,14 @@ def bindings_for_offer(
     keys: dict[str, int | str] = {mid: bound[mid] for mid, _ in live if mid in bound}
     bundle_only: set[str] = set()
     seen_kinds: set[str] = set()
+    pending = () if state.pending_local is None else state.pending_local.session.media
+    waiting = {media.mid for media in pending if media.bundle_only}
     if group and group[0] not in keys:
         keys[group[0]] = established if established is not None else group[0]
     for mid, kind in live:
         first_of_kind = kind not in seen_kinds
         seen_kinds.add(kind)
-        pending = state.pending_local.session if state.pending_local is not None else None
-        again = None if pending is None else pending.find(mid)
-        if again is not None and pending is not None and pending.media[again].bundle_only:
+        if mid in waiting:
             bundle_only.add(mid)  # still the same first offer
         if mid in keys:
             continue

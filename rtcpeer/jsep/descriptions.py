@@ -53,11 +53,9 @@ def render(description: Description) -> str:
 
 
 def _with_default(part: str, default: tuple[str, int]) -> str:
-    """Put the default candidate into ``m=`` and ``c=`` (RFC 8829 5.2.2); sections with port 0 stay."""
+    """Put the default candidate into ``m=`` and ``c=`` (RFC 8829 5.2.2)."""
     lines = part.split("\n")
     words = lines[0].split(" ", 2)
-    if len(words) < 3 or words[1] == "0":
-        return part
     words[1] = str(default[1])
     lines[0] = " ".join(words)
     for i, line in enumerate(lines):

@@ -64,7 +64,7 @@ def check_new(
     if kind is MediaKind.VIDEO and all(e.scale_resolution_down_by is None for e in result):
         result = scaled(result)
     if len(result) == 1:
-        result = [replace(result[0], rid=None)]
+        result = [replace(e, rid=None) for e in result]
     return tuple(result)
 
 

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from rtcpeer.errors import (
     InvalidModificationError,
     InvalidStateError,
-    OperationError,
 )
 from rtcpeer.jsep import candidates, codecs, transceivers
 from rtcpeer.jsep import set_description as applying
@@ -203,13 +202,6 @@ class Engine:
 
     def _local_offer(self, draft: Draft, created: Created, description: Description) -> Plan:
         state = self.state
-        for index, media in enumerate(created.session.media):
-            id = created.transceivers[index]
-            record = draft.get(id) if id is not None else None
-            if id is not None and (record is None or record.jsep_mid not in (None, media.mid)):
-                raise OperationError(
-                    "setLocalDescription: the offer no longer fits the transceivers; create it again"
-                )
         if state.signaling is SignalingState.STABLE:
             draft.fields["stable"] = state
         applying.apply_local_offer(self._context(), draft, created)

@@ -18,20 +18,11 @@ def negotiation_needed(state: SessionState) -> bool:
     # 4
     if state.data_wanted:
         sections = [m for m in local.session.media if m.is_data] if local is not None else []
-        # a data section that the other side rejected does not ask again and again
-        if all(m.rejected for m in sections) and not (sections and _rejected_by_peer(state)):
+        # our own description: a data section that the other side rejected does not ask again and again
+        if all(m.rejected for m in sections):
             return True
     # 5
     return any(_transceiver_needs(state, local, record) for record in state.transceivers)
-
-
-def _rejected_by_peer(state: SessionState) -> bool:
-    """Whether the last data section was offered by us and rejected by them."""
-    local, remote = state.current_local, state.current_remote
-    if local is None or remote is None or local.type is not SdpType.OFFER:
-        return False
-    index = local.session.data_index
-    return index is not None and index < len(remote.session.media) and remote.session.media[index].rejected
 
 
 def _section(description: Description | None, record: Transceiver) -> Media | None:
@@ -50,9 +41,8 @@ def _transceiver_needs(state: SessionState, local: Description | None, record: T
     theirs = _section(state.current_remote, record)
     # 5.4
     if record.stopped:
-        if ours is None and theirs is None:
-            return False
-        return not ((ours is not None and ours.rejected) or (theirs is not None and theirs.rejected))
+        known = [section for section in (ours, theirs) if section is not None]
+        return bool(known) and not any(section.rejected for section in known)
     # 5.2
     if ours is None or local is None:
         return True

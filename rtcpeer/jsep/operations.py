@@ -207,7 +207,7 @@ class Operations:
             ]
         )
         parameters = record.send_parameters
-        if parameters is not None and not record.stopping:
+        if parameters is not None:
             told = as_negotiated(kept, parameters.codecs, parameters.max_bitrate)
             parameters = replace(parameters, encodings=told)
             draft.start.append(ConfigureSender(record.id, parameters))

@@ -240,10 +240,6 @@ class SessionState:
         """The record with this id, or None when it was removed."""
         return next((t for t in self.transceivers if t.id == id), None)
 
-    def transceiver_by_mid(self, mid: str) -> Transceiver | None:
-        """The record associated with this mid."""
-        return next((t for t in self.transceivers if t.jsep_mid == mid), None)
-
     def transport(self, id: int) -> Transport | None:
         """The transport with this id, or None when it is gone."""
         return next((t for t in self.transports if t.id == id), None)

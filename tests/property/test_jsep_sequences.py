@@ -108,7 +108,7 @@ def agree(a: Peer, b: Peer) -> None:
         for record in mine.state.transceivers:
             if record.mid is None or record.stopping:
                 continue
-            other = theirs.state.transceiver_by_mid(record.mid)
+            other = next((t for t in theirs.state.transceivers if t.jsep_mid == record.mid), None)
             assert other is not None
             assert other.kind is record.kind
             if not other.stopping:

@@ -87,12 +87,15 @@ def test_max_bundle_takes_only_the_first_of_an_unbundled_offer() -> None:
     second = b.state.transceivers[1].id
     answer = b.local()
     assert "m=video 0 " in answer
+    assert "m=audio 9 " in answer
     assert b.record(second).stopped  # and it stays in the set until the next round, as in browsers
     assert second in b.objects.ended
     a.remote(SdpType.ANSWER, answer)
     assert not b.engine.negotiation_needed()
     a.transceiver("video")
-    negotiate(a, b)
+    b.remote(SdpType.OFFER, a.local())
+    assert b.record(second).mid is None  # its m-line is used for another section now
+    a.remote(SdpType.ANSWER, b.local())
     assert b.state.transceiver(second) is None
     # what reuses its m-line is another section
     assert [(m.mid, m.rejected) for m in b.state.current_local.session.media] == [("0", False), ("2", False)]  # type: ignore[union-attr]
@@ -445,3 +448,25 @@ def test_candidates_that_come_with_a_later_answer_are_told_though_nothing_else_i
     (effect,) = [e for e in a.engine.plan_remote(SdpType.ANSWER, text).start if isinstance(e, SetRemoteIce)]
     assert [c.address for c in effect.candidates] == ["192.0.2.1"]
     assert not effect.end_of_candidates
+
+
+def test_max_bundle_takes_the_first_section_that_it_can() -> None:
+    a, b = peer("a", BundlePolicy.MAX_COMPAT), peer("b", BundlePolicy.MAX_BUNDLE)
+    for kind in ("audio", "audio", "video"):
+        a.transceiver(kind)
+    text = without_bundle(a.local()).replace("m=audio 9", "m=audio 0", 1)
+    b.remote(SdpType.OFFER, text)
+    assert [m.rejected for m in parse_untrusted(b.local()).media] == [True, False, True]
+
+
+def test_a_section_whose_transceiver_is_stopped_is_rejected() -> None:
+    """webrtc-pc 5.4: what was stopped never starts again; the section may be used by another one."""
+    a, b = pair()
+    a.track("audio", "s")
+    a.track("video", "s")
+    text = a.local()
+    b.remote(SdpType.OFFER, text)
+    b.remote(SdpType.OFFER, text.replace("m=video 9", "m=video 0").replace("BUNDLE 0 1", "BUNDLE 0"))
+    assert b.record(1).stopped
+    b.remote(SdpType.OFFER, text)
+    assert [m.rejected for m in parse_untrusted(b.local()).media] == [False, True]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from rtcpeer.errors import InvalidStateError, OperationError
-from rtcpeer.jsep.candidates import check_candidate_init
+from rtcpeer.jsep.candidates import MAX_ADDED, check_candidate_init
+from rtcpeer.jsep.descriptions import default_candidate
 from rtcpeer.jsep.effects import AddRemoteCandidate, EndOfRemoteCandidates, SetRemoteIce
 from rtcpeer.sdp.text import parse_untrusted
-from rtcpeer.values import CandidateType, SdpType
-from tests.unit.jsep.support import Peer, host, negotiate, pair
+from rtcpeer.values import BundlePolicy, CandidateType, SdpType
+from tests.unit.jsep.support import SETTINGS, Peer, host, negotiate, pair
 
 TEXT = "candidate:1 1 udp 2113929471 203.0.113.100 10100 typ host"
 
@@ -58,8 +60,6 @@ def test_the_default_candidate_is_the_best_reachable() -> None:
     a, _ = two_sections()
     a.local()
     a.found(0, host(1, protocol="udp") if False else host(1))
-    from dataclasses import replace
-
     a.found(0, replace(host(2), type=CandidateType.RELAY))
     a.found(0, replace(host(3), type=CandidateType.SRFLX))
     a.found(0, replace(host(4), address="x.local"))
@@ -78,6 +78,13 @@ def test_candidates_of_an_old_generation_go_to_the_old_description() -> None:
     assert len(plan.announce) == 1
     assert "192.0.2.7" in a.state.current_local.text  # type: ignore[union-attr]
     assert "192.0.2.7" not in a.state.pending_local.text  # type: ignore[union-attr]
+    assert a.state.transports[0].candidates == ()  # those are of the newest generation
+    (new,) = a.carry_out(
+        a.engine.plan_local_candidate(0, a.state.transports[0].local.ufrag, host(8))
+    ).announce  # type: ignore[union-attr]
+    assert "192.0.2.8" in a.state.pending_local.text  # type: ignore[union-attr]
+    assert "192.0.2.8" not in a.state.current_local.text  # type: ignore[union-attr]
+    assert new.text.endswith(f" ufrag {new.ufrag}")  # type: ignore[union-attr]
 
 
 def test_candidates_in_the_answer_and_after() -> None:
@@ -201,8 +208,14 @@ def test_candidates_of_both_generations_of_a_remote_restart() -> None:
     assert old != new
     plan = b.carry_out(b.engine.plan_remote_candidate(TEXT, "0", None, old))
     assert [type(e) for e in plan.start] == [AddRemoteCandidate]
+    assert b.state.pending_remote.added[0] == ()  # type: ignore[union-attr]
     plan = b.carry_out(b.engine.plan_remote_candidate(TEXT, "0", None, new))
     assert plan.start == ()
+    # without the argument the candidate says itself of which it is; if it is of none, it is of the newest
+    plan = b.engine.plan_remote_candidate(TEXT + f" ufrag {old}", "0")
+    assert [type(e) for e in plan.start] == [AddRemoteCandidate]
+    assert b.engine.plan_remote_candidate(TEXT + f" ufrag {old}", "0", None, new).start == ()
+    assert b.engine.plan_remote_candidate(TEXT + " ufrag nobody", "0").start == ()
     plan = b.carry_out(b.engine.plan_remote_candidate(TEXT.replace("203", "206") + f" ufrag {new}", "0"))
     plan = b.carry_out(b.engine.plan_local())
     ice = next(e for e in plan.start if isinstance(e, SetRemoteIce))
@@ -216,6 +229,7 @@ def test_text_with_bare_newlines_keeps_them() -> None:
     b.carry_out(b.engine.plan_remote_candidate(TEXT, "1"))
     text = b.state.remote_description.text  # type: ignore[union-attr]
     assert "\r" not in text
+    assert "\n\n" not in text
     assert text.count("\na=" + TEXT + "\n") == 2
     assert len(parse_untrusted(text).media) == 2
 
@@ -264,3 +278,79 @@ def test_the_end_of_candidates_that_comes_before_our_answer_waits_for_it() -> No
     (ice,) = [e for e in b.engine.plan_local().start if isinstance(e, SetRemoteIce)]
     assert ice.end_of_candidates
     assert len(ice.candidates) == 1
+
+
+def test_what_is_found_after_the_answer_enters_the_current_description() -> None:
+    a, b = two_sections()
+    negotiate(a, b)
+    found = a.found(0, host(5))
+    assert found is not None
+    assert "192.0.2.5" in a.state.current_local.text  # type: ignore[union-attr]
+    assert a.found(0, None) is not None
+    assert a.state.transports[0].gathered
+    assert parse_untrusted(a.offer()).media[0].end_of_candidates
+
+
+def test_local_candidates_are_those_of_the_tagged_section() -> None:
+    """RFC 9143 7.2: a section that waits for its bundle has none, though it may stand first."""
+    a = Peer("a", replace(SETTINGS, bundle_policy=BundlePolicy.MAX_BUNDLE))
+    a.track("audio", "s")
+    a.carry_out(a.engine.operations.plan_want_data(first=True))
+    a.local()
+    found = a.found(0, host())
+    assert found is not None
+    assert (found.mid, found.mline_index) == (a.record(0).mid, 1)
+    a.transceiver("video")
+    session = parse_untrusted(a.local())
+    assert [m.kind for m in session.media] == ["application", "audio", "video"]
+    assert [len(m.candidates) for m in session.media] == [0, 1, 0]
+    assert [m.bundle_only for m in session.media] == [True, False, True]
+
+
+@pytest.mark.parametrize("bare", [0, 1])
+def test_candidates_of_a_section_that_leaves_its_transport_to_the_bundle(bare: int) -> None:
+    a, b = two_sections()
+    head, *sections = re.split(r"^(?=m=)", a.local(), flags=re.M)
+    sections[bare] = re.sub(r"^a=(ice|fingerprint|setup).*\r\n", "", sections[bare], flags=re.M)
+    b.remote(SdpType.OFFER, "".join([head, *sections]))
+    ufrag = a.state.transports[0].local.ufrag  # type: ignore[union-attr]
+    for mid in ("0", "1"):
+        b.carry_out(b.engine.plan_remote_candidate(TEXT, mid, None, ufrag))
+        with pytest.raises(OperationError, match="usernameFragment"):
+            b.engine.plan_remote_candidate(TEXT, mid, None, "nobody")
+    assert [len(lines) for lines in b.state.pending_remote.added] == [1, 1]  # type: ignore[union-attr]
+
+
+def test_the_end_of_all_candidates_concerns_no_section_that_is_over() -> None:
+    a, b = two_sections()
+    text = re.sub("a=group.*\r\n", "", a.local())
+    head, first, second = re.split(r"^(?=m=)", text, flags=re.M)
+    second = re.sub(r"^a=(ice|fingerprint|setup).*\r\n", "", second, flags=re.M).replace(
+        "m=video 9", "m=video 0"
+    )
+    b.remote(SdpType.OFFER, head + first + second)
+    b.local()
+    plan = b.carry_out(b.engine.plan_remote_candidate(""))
+    assert [type(e) for e in plan.start] == [EndOfRemoteCandidates]
+
+
+def test_a_description_keeps_a_bounded_number_of_candidates() -> None:
+    a, b = two_sections()
+    negotiate(a, b)
+    for number in range(MAX_ADDED + 1):
+        plan = a.carry_out(a.engine.plan_remote_candidate(TEXT.replace("10100", str(10000 + number)), "0"))
+        assert len(plan.start) == 1
+    assert len(a.state.remote_description.added[0]) == MAX_ADDED  # type: ignore[union-attr]
+
+
+def test_what_an_endpoint_without_ice_could_not_reach_is_no_default_candidate() -> None:
+    """RFC 8445 5.1.4; of equals it is the first, so that it stays."""
+    best = host(1)
+    others = (
+        replace(host(2), type=CandidateType.RELAY, protocol="tcp"),
+        replace(host(3), type=CandidateType.RELAY, component=2),
+        replace(host(4), type=CandidateType.RELAY, address="x.local"),
+        host(5),
+    )
+    assert default_candidate((*others[:3], best, others[3])) == ("192.0.2.1", 5001)
+    assert default_candidate(others[:3]) is None

@@ -11,6 +11,8 @@ from rtcpeer.jsep.codecs import (
     h264_profile,
     identity,
     in_order_of,
+    is_auxiliary,
+    is_rtx,
     keys_of,
     loose_match,
     numbered,
@@ -18,11 +20,10 @@ from rtcpeer.jsep.codecs import (
     receivable,
     sendable,
     supported,
+    wrappers_left_out,
 )
-from rtcpeer.jsep.extensions import ExtensionIdAllocator
-from rtcpeer.jsep.extensions import answered as answered_extensions
-from rtcpeer.values import Codec, Direction, HeaderExtension
-from tests.unit.jsep.support import H264, LEVEL, MID, OPUS, PCMA, PCMU, RTX, VP8
+from rtcpeer.values import Codec, Direction
+from tests.unit.jsep.support import H264, OPUS, PCMA, PCMU, RTX, VP8
 
 
 def h264(profile: str, mode: str = "1", **more: str) -> Codec:
@@ -43,6 +44,7 @@ def h264(profile: str, mode: str = "1", **more: str) -> Codec:
         ("f4001f", "high-444"),
         (None, "constrained-baseline"),
         ("zzz", "zzz"),
+        ("zzzzzz", "zzzzzz"),
         ("ffffff", "ff-ff"),
     ],
 )
@@ -61,9 +63,16 @@ def test_same_codec() -> None:
     assert not dictionary_match(H264, replace(H264, fmtp=()))
     assert not dictionary_match(h264("42e01f"), h264("42e00b"))
     assert not dictionary_match(OPUS, replace(OPUS, channels=None))
+    assert dictionary_match(h264("42e01f"), h264("42E01F"))
+    assert dictionary_match(
+        Codec("audio/x", 8000, fmtp=(("0-16", None),)), Codec("audio/x", 8000, fmtp=(("0-16", None),))
+    )
     for name, default in (("VP9", "profile-id"), ("AV1", "profile"), ("H265", "profile-id")):
         plain = Codec(f"video/{name}", 90000)
         assert identity(plain) != identity(replace(plain, fmtp=((default, "7"),)))
+        unsaid = "1" if name == "H265" else "0"  # RFC 7798 7.1, RFC 9628 6, AV1 RTP specification 7.2.1
+        assert identity(plain) == identity(replace(plain, fmtp=((default, unsaid),)))
+    assert identity(PCMU) == identity(replace(PCMU, channels=None)) != identity(replace(PCMU, channels=2))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +103,7 @@ def test_what_one_side_says_of_itself_alone_makes_no_other_codec(
 
 @pytest.mark.parametrize(
     ("ours", "theirs", "level"),
-    [("93", "30", "30"), ("93", "150", "93"), ("93", None, "93"), ("93", "x", "93")],
+    [("93", "30", "30"), ("93", "150", "93"), ("93", None, "93"), ("93", "x", "93"), ("150", "123", "123")],
 )
 def test_the_level_of_h265_is_the_lower_one(ours: str, theirs: str | None, level: str) -> None:
     def h265(level: str | None) -> Codec:
@@ -231,6 +240,9 @@ def test_h264_levels() -> None:
     offer = replace(h264("42c00b"), payload_type=100)
     (symmetric,) = answered([offer], (), [h264("42e01f")], [h264("42e01f")], Direction.SENDRECV)
     assert symmetric.parameter("profile-level-id") == "42c00b"
+    above = replace(h264("42e034"), payload_type=100)
+    (symmetric,) = answered([above], (), [h264("42e01f")], [h264("42e01f")], Direction.SENDRECV)
+    assert symmetric.parameter("profile-level-id") == "42e01f"
     asymmetric = h264("42e01f", **{"level-asymmetry-allowed": "1"})
     (result,) = answered(
         [replace(h264("42c00b", **{"level-asymmetry-allowed": "1"}), payload_type=100)],
@@ -247,36 +259,92 @@ def test_send_codecs_have_the_receivers_parameters() -> None:
     (codec,) = sendable(remote, (VP8, RTX))
     assert codec.fmtp == remote[0].fmtp
     assert sendable(remote, (VP8, RTX), agreed=()) == ()
-    assert receivable(numbered([VP8, H264, RTX], PayloadTypes(()), {}), remote)[0].payload_type == 96
-
-
-def test_extension_ids() -> None:
-    ids = ExtensionIdAllocator(((3, MID.uri),))
-    assert [e.id for e in ids.numbered((MID, LEVEL), ())] == [3, 1]
-    assert [e.id for e in ids.numbered((LEVEL,), (HeaderExtension(LEVEL.uri, 9),))] == [9]
-    many = [HeaderExtension(f"urn:{i}") for i in range(300)]
-    given = [e.id for e in ExtensionIdAllocator(()).numbered(many, ())]
-    assert given[:15] == [*range(1, 15), 16]
-    assert len(given) == 254
-
-
-def test_extensions_in_an_answer() -> None:
-    offer = (
-        HeaderExtension(MID.uri, 17),
-        HeaderExtension(MID.uri, 18),
-        HeaderExtension(LEVEL.uri, 2, Direction.SENDONLY),
-        HeaderExtension("urn:bogus", 3),
-        HeaderExtension("urn:zero", 0),
-    )
-    assert answered_extensions(offer, (MID, LEVEL, HeaderExtension("urn:zero"))) == (
-        HeaderExtension(MID.uri, 17),
-        HeaderExtension(LEVEL.uri, 2, Direction.RECVONLY),
-    )
-    only_send = (replace(LEVEL, direction=Direction.SENDONLY),)
-    assert answered_extensions(offer[2:3], only_send) == ()
+    ours = numbered([VP8, H264, RTX], PayloadTypes(()), {})
+    assert [c.payload_type for c in receivable(ours, remote)] == [96, 97]
+    # their number for VP8 is our number for H.264
+    assert [c.payload_type for c in receivable(ours, [replace(remote[0], payload_type=98)])] == [96, 97]
 
 
 def test_what_was_agreed_on_comes_first() -> None:
     agreed = (replace(PCMA, payload_type=120), replace(OPUS, fmtp=()), replace(PCMA, payload_type=8))
     assert in_order_of(agreed, (OPUS, PCMU, PCMA)) == (PCMA, OPUS, PCMU)
     assert in_order_of((), (OPUS, PCMU, PCMA)) == (OPUS, PCMU, PCMA)
+
+
+def test_auxiliary_formats_in_any_case() -> None:
+    assert [is_auxiliary(Codec(name, 90000)) for name in ("audio/CN", "video/RTX", "video/ulpfec")] == [
+        True
+    ] * 3
+    assert not is_auxiliary(VP8)
+    assert [is_rtx(Codec(name, 90000)) for name in ("video/rtx", "Video/RTX", "audio/rtx")] == [True] * 3
+
+
+def test_a_preference_has_the_static_number_of_what_it_is() -> None:
+    (same,) = preferred([replace(PCMU, payload_type=None)], [PCMU], [PCMU], Direction.SENDRECV)
+    assert same.payload_type == 0
+    (other,) = preferred(
+        [replace(PCMU, payload_type=None, fmtp=(("x", "1"),))], [PCMU], [PCMU], Direction.SENDRECV
+    )
+    assert other.payload_type is None
+
+
+def test_numbers_that_are_known_are_kept_though_smaller_ones_are_free() -> None:
+    known = keys_of([replace(VP8, payload_type=120), replace(H264, payload_type=110)])
+    in_session = PayloadTypes([(number, key) for key, number in known.items()])
+    assert [c.payload_type for c in numbered([VP8, H264], in_session, {})] == [120, 110]
+    assert [c.payload_type for c in numbered([VP8, H264], PayloadTypes(()), known)] == [120, 110]
+
+
+def test_a_section_keeps_a_number_for_the_same_codec_with_other_parameters_only() -> None:
+    numbers = PayloadTypes([(98, "video/x/90000/1|a=1")])
+    same, other = "video/x/90000/1|a=2", "video/y/90000/1|a=1"
+    assert numbers.number(same, None, {same: 98}, set()) == 98
+    assert numbers.number(other, None, {other: 98}, set()) == 96
+
+
+def test_a_retransmission_has_the_next_number_where_that_is_one_to_give_out() -> None:
+    for wish, rtx in ((100, 101), (127, 96), (63, 96), (34, 35)):
+        codecs = numbered([replace(VP8, payload_type=wish), RTX], PayloadTypes(()), {})
+        assert [c.payload_type for c in codecs] == [wish, rtx]
+
+
+def test_what_has_a_number_is_offered_when_there_are_no_others_left() -> None:
+    full = tuple((n, "x") for n in (*range(96, 128), *range(35, 64)))
+    assert [c.name for c in numbered([OPUS, PCMU], PayloadTypes(full), {})] == ["PCMU"]
+
+
+def test_a_retransmission_of_a_large_number_is_understood() -> None:
+    offer = (replace(VP8, payload_type=120), Codec("video/rtx", 90000, None, (("apt", "120"),), (), 121))
+    result = answered(offer, (), (VP8, RTX), (VP8, RTX), Direction.SENDRECV)
+    assert [c.payload_type for c in result] == [120, 121]
+
+
+def test_of_formats_of_which_nothing_is_said_the_first_counts() -> None:
+    both = [h264("42e01f"), h264("42e01f", "0")]
+    offer = [Codec("video/H264", 90000, payload_type=number) for number in (102, 103)]
+    assert [c.payload_type for c in answered(offer, (), both, both, Direction.SENDRECV)] == [102]
+
+
+def test_preferences_that_leave_nothing_leave_the_order_to_the_offerer() -> None:
+    """RFC 9429 5.3.1."""
+    offer = [replace(PCMA, payload_type=8), replace(PCMU, payload_type=0)]
+    able = [PCMU, PCMA]
+    assert [c.name for c in answered(offer, [OPUS], able, able, Direction.SENDRECV)] == ["PCMA", "PCMU"]
+    assert [
+        c.name for c in answered(offer, [PCMU, PCMA], [OPUS, *able], [OPUS, *able], Direction.SENDRECV)
+    ] == [
+        "PCMU",
+        "PCMA",
+    ]
+
+
+def test_wrappers_that_an_answer_leaves_out_are_themselves_and_their_retransmissions() -> None:
+    red, ulpfec = Codec("video/red", 90000), Codec("video/ulpfec", 90000)
+    ours = numbered([VP8, RTX, red, ulpfec, H264], PayloadTypes(()), {})
+    answer = [c for c in ours if c.payload_type in (96, 97)]
+    assert [(c.name, c.payload_type) for c in wrappers_left_out(ours, answer)] == [
+        ("red", 98),
+        ("rtx", 99),
+        ("ulpfec", 100),
+    ]
+    assert wrappers_left_out(ours, ours) == ()

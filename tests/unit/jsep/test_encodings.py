@@ -134,3 +134,21 @@ def test_negotiation_tells_which_mode_is_made() -> None:
     assert a.state.transceivers[0].encodings[0].scalability_mode == "L3T3"
     negotiate(a, b)
     assert a.state.transceivers[0].encodings[0].scalability_mode == "L1T3"
+
+
+def test_the_smallest_numbers_that_are_taken() -> None:
+    least = SendEncoding(scale_resolution_down_by=1.0, scale_resolution_down_to=(1, 1))
+    assert check_new(VIDEO, [least], (), 3) == (least,)
+    assert check_update(VIDEO, [SendEncoding()], [least], (), ()) == (least,)
+
+
+def test_a_mode_stays_as_it_was_chosen_while_no_codec_is_negotiated() -> None:
+    wanted = SendEncoding(scalability_mode="L3T3")
+    assert check_update(VIDEO, [SendEncoding()], [wanted], (), (VP8,))[0].scalability_mode == "L3T3"
+
+
+def test_the_encoding_of_who_was_given_none() -> None:
+    """webrtc-pc 5.1: video is not scaled, and sound knows no scale."""
+    a, _ = pair()
+    assert [e.scale_resolution_down_by for e in a.record(a.transceiver("video")).encodings] == [1.0]
+    assert [e.scale_resolution_down_by for e in a.record(a.transceiver("audio")).encodings] == [None]

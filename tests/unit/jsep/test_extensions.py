@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from rtcpeer.errors import InvalidModificationError
-from rtcpeer.jsep.extensions import MID, TRANSPORT_CC, with_feedback
+from rtcpeer.jsep.extensions import MID, TRANSPORT_CC, ExtensionIdAllocator, with_feedback
+from rtcpeer.jsep.extensions import answered as answered_extensions
 from rtcpeer.jsep.sections import wanted_extensions
 from rtcpeer.media.codecs import capabilities
 from rtcpeer.sdp.text import parse_untrusted
@@ -177,3 +178,54 @@ def test_what_is_not_offered_by_ourselves_is_answered_unless_it_was_stopped() ->
         choose(b, LEVEL, Direction.SENDRECV, id)
     a.remote(SdpType.ANSWER, b.local())
     assert negotiated(b, quiet.uri) is Direction.STOPPED
+
+
+def test_extension_ids() -> None:
+    ids = ExtensionIdAllocator(((3, support.MID.uri),))
+    assert [e.id for e in ids.numbered((support.MID, support.LEVEL), ())] == [3, 1]
+    assert [e.id for e in ids.numbered((support.LEVEL,), (HeaderExtension(LEVEL, 9),))] == [9]
+    many = [HeaderExtension(f"urn:{i}") for i in range(300)]
+    given = [e.id for e in ExtensionIdAllocator(()).numbered(many, ())]
+    assert given[:15] == [*range(1, 15), 16]
+    assert len(given) == 254
+
+
+def test_extensions_in_an_answer() -> None:
+    offer = (
+        HeaderExtension(support.MID.uri, 17),
+        HeaderExtension(support.MID.uri, 18),
+        HeaderExtension(LEVEL, 2, Direction.SENDONLY),
+        HeaderExtension("urn:bogus", 3),
+        HeaderExtension("urn:zero", 0),
+    )
+    assert answered_extensions(offer, (support.MID, support.LEVEL, HeaderExtension("urn:zero"))) == (
+        HeaderExtension(support.MID.uri, 17),
+        HeaderExtension(LEVEL, 2, Direction.RECVONLY),
+    )
+    only_send = (replace(support.LEVEL, direction=Direction.SENDONLY),)
+    assert answered_extensions(offer[2:3], only_send) == ()
+
+
+def test_an_id_that_is_known_is_kept_though_there_are_no_others_left() -> None:
+    known = [(number, f"urn:{number}") for number in (*range(1, 15), *range(16, 256))]
+    wanted = [HeaderExtension("urn:new"), HeaderExtension("urn:7")]
+    assert [(e.uri, e.id) for e in ExtensionIdAllocator(known).numbered(wanted, ())] == [("urn:7", 7)]
+
+
+def test_an_answer_takes_ids_of_one_byte_and_each_extension_once() -> None:
+    """RFC 8285 4.2 and 4.3: 0 is padding, 255 the last."""
+    ours = [HeaderExtension(f"urn:{name}") for name in "abcde"]
+    offered = [
+        HeaderExtension("urn:unknown", 1),
+        HeaderExtension("urn:a", 0),
+        HeaderExtension("urn:b", 256),
+        HeaderExtension("urn:c", 255),
+        HeaderExtension("urn:d", 2),
+        HeaderExtension("urn:d", 3),
+        HeaderExtension("urn:e", 4),
+    ]
+    assert [(e.uri, e.id) for e in answered_extensions(offered, ours)] == [
+        ("urn:c", 255),
+        ("urn:d", 2),
+        ("urn:e", 4),
+    ]

@@ -103,3 +103,59 @@ def test_stopping() -> None:
     negotiate(b, a)
     assert not a.engine.negotiation_needed()
     assert not b.engine.negotiation_needed()
+
+
+def test_a_channel_of_who_has_offered_an_old_data_section_as_over_asks() -> None:
+    """What was over in our own offer nobody has rejected since."""
+    a, b = pair()
+    a.want_data()
+    a.track("audio", "s")
+    b.remote(SdpType.OFFER, a.local().replace("UDP/DTLS/SCTP", "UDP/NOPE/SCTP"))
+    a.remote(SdpType.ANSWER, b.local())
+    assert not a.engine.negotiation_needed()  # they have rejected ours
+    b.track("video", "t")
+    a.remote(SdpType.OFFER, b.local())
+    b.want_data()
+    b.remote(SdpType.ANSWER, a.local())
+    assert b.engine.negotiation_needed()
+    negotiate(b, a)
+    assert not b.engine.negotiation_needed()
+    assert b.state.data is not None
+
+
+def test_a_new_transceiver() -> None:
+    a, _ = agreed()
+    a.transceiver("video", Direction.RECVONLY)
+    assert a.engine.negotiation_needed()
+
+
+def test_a_direction_that_the_offer_would_have_allowed() -> None:
+    """webrtc-pc 4.7.3, 5.3.3: an answerer compares with what was offered, not with what it has answered."""
+    a, b = pair()
+    a.transceiver("audio")
+    b.remote(SdpType.OFFER, a.local())
+    b.carry_out(b.engine.operations.plan_set_direction(0, Direction.INACTIVE))
+    a.remote(SdpType.ANSWER, b.local())
+    assert not b.engine.negotiation_needed()
+    b.carry_out(b.engine.operations.plan_set_direction(0, Direction.RECVONLY))
+    assert b.engine.negotiation_needed()
+
+
+def test_a_stopped_transceiver_that_no_description_knows() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    b.transceiver("audio")
+    theirs = b.local()
+    a.remote(SdpType.OFFER, theirs)
+    a.remote(SdpType.OFFER, theirs.replace("m=audio 9", "m=audio 0").replace("a=group:BUNDLE 0\r\n", ""))
+    a.remote(SdpType.ROLLBACK, "")
+    assert (a.record(0).stopped, a.record(0).mid) == (True, None)
+    assert not a.engine.negotiation_needed()
+
+
+def test_a_stopped_transceiver_whose_section_their_answer_has_rejected() -> None:
+    a, b = agreed()
+    b.remote(SdpType.OFFER, a.local().replace("opus/", "xpus/").replace("PCM", "XCM"))
+    b.local()
+    assert b.record(0).stopped
+    assert not b.engine.negotiation_needed()
