@@ -86,7 +86,7 @@ class Redundancy:
         if self._before is not None:
             age = timestamp - self._before[0] & 0xFFFFFFFF
             data = self._before[1]
-            if 0 < age < _OFFSET_MAX and len(data) < min(_LENGTH_MAX, _REPEATED_MAX):
+            if 0 < age < _OFFSET_MAX and len(data) <= _REPEATED_MAX:
                 blocks.insert(0, Block(self.inner, age, data))
         self._before = (timestamp, payload)
         return write(blocks)

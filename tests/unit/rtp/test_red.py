@@ -76,6 +76,33 @@ def test_each_packet_repeats_the_one_before():
     assert red.read(redundancy.wrap(b"five", 49920)) == [Block(111, 0, b"five")]
 
 
+@pytest.mark.parametrize(
+    ("age", "is_told"), [(1, True), ((1 << 14) - 1, True), (1 << 14, False), (0, False), (-1, False)]
+)
+def test_what_the_header_can_say_of_the_packet_before(age, is_told):
+    """RFC 2198 section 3: 14 bits, unsigned."""
+    redundancy = Redundancy(63, 111)
+    redundancy.wrap(b"one", 5000)
+    blocks = red.read(redundancy.wrap(b"two", 5000 + age))
+    assert blocks == [Block(111, age, b"one")] * is_told + [Block(111, 0, b"two")]
+
+
+def test_what_was_before_another_one_is_not_repeated():
+    redundancy = Redundancy(63, 111)
+    redundancy.wrap(b"one", 5000)
+    redundancy.forget()
+    assert redundancy.wrap(b"two", 5960) == b"\x6ftwo"
+    assert red.read(redundancy.wrap(b"three", 6920)) == [Block(111, 960, b"two"), Block(111, 0, b"three")]
+
+
+def test_the_fields_of_a_block():
+    payload = b"\xff\xff\xff\xff\x6f" + bytes(1023)
+    assert red.read(payload + b"new") == [Block(127, (1 << 14) - 1, bytes(1023)), Block(111, 0, b"new")]
+    assert red.read(payload)[1].data == b""
+    with pytest.raises(ValueError):
+        red.read(payload[:-1])
+
+
 def form(name, payload_type, line=None, rate=48000):
     fmtp = ((line, None),) if line is not None else ()
     return payload_format(Codec(f"audio/{name}", rate, 2, fmtp, payload_type=payload_type))
