@@ -74,7 +74,7 @@ class Playout:
         self._held.append((stream, frame, at + quickest))
         if len(self._held) > HELD_MAX:
             self._leave(*self._held.popleft()[:2], now)
-        if self._timer is None or len(self._held) == 1:
+        if self._timer is None:
             self._release()
 
     def held(self, stream: InboundStream) -> list[RtpPacket]:

@@ -168,6 +168,17 @@ def test_counts_of_what_is_held_and_of_what_passes():
     run_virtual(main())
 
 
+def test_what_comes_after_all_was_forgotten_waits_for_nothing_of_it():
+    async def test(out, push):
+        out.target = 2.0
+        push(0)
+        out.clear()
+        out.target = 0.1
+        push(1)
+
+    assert run(test) == [(1, pytest.approx(0.1))]
+
+
 # -- sound
 
 
