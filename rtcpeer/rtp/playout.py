@@ -155,7 +155,7 @@ class SoundPlayout:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is held."""
-        return not self._waiting and self._timer is None
+        return not self._waiting
 
     def _leave(
         self, stream: InboundStream, buffer: SoundBuffer, due: list[EncodedFrame | Loss], now: float
