@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from rtcpeer.errors import RTCError, RTCSyntaxError
+from rtcpeer.errors import RTCError
 from rtcpeer.sdp.attributes import RTP_ATTRIBUTES, SECTION_READERS, SESSION_READERS, known, read_digits
 from rtcpeer.sdp.building import BadValue, Inherited, SectionReader, SessionReader
 from rtcpeer.sdp.model import Connection, Media, Origin, SdpSession
@@ -91,8 +91,6 @@ def parse_untrusted(text: str) -> SdpSession:
             raise BadValue("v=, o=, s= and t= are required")
         return _finish(session, sections)
     except BadValue as bad:
-        raise _error(number, f"{bad} (line {number})") from None
-    except RTCSyntaxError as bad:
         raise _error(number, f"{bad} (line {number})") from None
 
 

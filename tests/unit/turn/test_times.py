@@ -77,9 +77,9 @@ def test_a_permission_that_nobody_uses_lapses_unless_there_is_a_channel_to_that_
     server.client.bind(0, (PEER[0], 1))
     server.client.prepare(0, OTHER)
     server.pump()
-    server.run(239)
+    server.run(241)  # each was used when it was asked for
     assert server.client.permitted_hosts == {PEER[0], OTHER[0]}
-    server.run(242)  # each was used when it was asked for, and then no more
+    server.run(240)
     assert server.client.permitted_hosts == {PEER[0]}
     assert server.client.next_time() < float("inf")
 
@@ -351,3 +351,74 @@ def test_what_a_client_does_before_it_is_told() -> None:
     assert client.next_time() == float("inf")
     client.tick(1000)
     assert client.events == []
+
+
+def test_each_request_is_repeated_at_its_own_times() -> None:
+    server = Timed().allocated()
+    server.silent = True
+    server.client.prepare(0, PEER)
+    server.run(0.3)
+    server.client.bind(server.now, OTHER)
+    server.run(3)
+    assert server.times_of(stun.CREATE_PERMISSION) == [0, 0.5, 1.5]
+    assert server.times_of(stun.CHANNEL_BIND) == [0.3, 0.8, 1.8]
+
+
+def test_a_request_that_is_sent_anew_has_its_whole_time_again() -> None:
+    server = Timed().allocated()
+    server.errors = {stun.CREATE_PERMISSION: 500}
+    server.client.send_data(0, b"x", PEER)
+    server.run(0.4)
+    server.silent = True
+    server.run(8)
+    assert server.times_of(stun.CREATE_PERMISSION) == [0, 0.5, 1, 2, 4, 8]
+
+
+def test_a_permission_whose_refresh_is_not_heard_is_asked_for_again() -> None:
+    server = Timed().allocated()
+    server.client.prepare(0, PEER)
+    server.pump()
+    server.run(239)
+    server.silent = True
+    server.run(8.7)
+    assert server.client.permitted_hosts == {PEER[0]}  # it stands for another minute
+    server.silent = False
+    server.run(10)
+    assert server.times_of(stun.CREATE_PERMISSION) == [0, 240, 240.5, 241.5, 243.5, 247.5, 248]
+    assert server.client.permitted_hosts == {PEER[0]}
+
+
+def test_what_stands_is_kept_when_the_allocation_is_verified() -> None:
+    server = Server().allocated()
+    server.client.bind(0, PEER)
+    server.client.prepare(0, OTHER)
+    server.pump()
+    server.client.verify(0)
+    server.pump()
+    assert set(server.client.channels) == {PEER}
+    assert server.client.permitted_hosts == {PEER[0], OTHER[0]}
+
+
+def test_what_data_cost_on_the_way() -> None:
+    """RFC 8656 sections 11.1 and 12.4: 36 bytes in an indication, 4 in a channel."""
+    server = Server().allocated()
+    server.client.prepare(0, PEER)
+    server.pump()
+    server.client.send_data(0, b"data", PEER)
+    assert len(server.raw[-1]) == 36 + 4
+    server.client.bind(0, PEER)
+    server.pump()
+    server.client.send_data(0, b"data", PEER)
+    assert len(server.raw[-1]) == 4 + 4
+
+
+def test_channels_of_all_numbers_are_heard() -> None:
+    """RFC 8656 section 12: 0x4000 to 0x4FFF."""
+    server = Server().allocated()
+    for number in (0x4000, 0x4001, 0x4100, 0x4FFF):
+        server.client._next_channel = number
+        peer = ("198.51.100.9", number)
+        server.client.bind(0, peer)
+        server.pump()
+        server.client.receive_untrusted(0, number.to_bytes(2) + b"\0\1x")
+        assert server.data[-1] == (b"x", peer)
