@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from rtcpeer.stun import message as stun
 from rtcpeer.stun.query import Queries
 
@@ -127,3 +129,13 @@ def test_a_server_is_given_up_with_all_queries_to_it_and_no_others() -> None:
     assert asker.answers == [(None, (701, "unreachable"))] * 2
     assert others == []
     assert asker.queries.next_time() == 1
+
+
+def test_a_query_that_is_not_due_does_not_hold_up_one_that_is() -> None:
+    asker = Asker()
+    sent: list[str] = []
+    for name, now in (("late", 0.3), ("early", 0.0)):
+        send = functools.partial(lambda name, _data, _to: sent.append(name), name)
+        asker.queries.ask(now, SERVER, send, lambda _mapped, _error: None, rto=0.5, timeout=4)
+    asker.queries.tick(0.5)
+    assert sent == ["late", "early", "early"]
