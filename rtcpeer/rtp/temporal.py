@@ -102,7 +102,7 @@ class TemporalReader:
                     for target in range(structure.targets)
                 ]
             )
-            self._highest = max(self._targets, default=0)
+            self._highest = max(self._targets)
         return found
 
     def _of_descriptor(self, found: Descriptor) -> FrameLayer:
@@ -130,8 +130,10 @@ def _of_vp8(payload: bytes, vp8: Vp8Descriptor) -> FrameLayer:
 
 def _of_vp9(payload: bytes) -> FrameLayer:
     """RFC 9628 section 4.2: T, and U for a picture behind which higher layers need nothing from before."""
-    if len(payload) < 2 or not payload[0] & 0x20:
-        return _PLAIN._replace(starts=bool(payload) and bool(payload[0] & 0x08))
+    if len(payload) < 2:
+        return FrameLayer(0, starts=False)
+    if not payload[0] & 0x20:
+        return _PLAIN._replace(starts=bool(payload[0] & 0x08))
     at = 1
     if payload[0] & 0x80:
         at += 2 if payload[1] & 0x80 else 1

@@ -47,13 +47,15 @@ def structure(
     offset: int = 0,
     targets: int = 2,
     chains: int = 0,
+    indications: list[list[int]] | None = None,
     differences: list[list[int]] | None = None,
     resolutions: list[tuple[int, int]] | None = None,
 ) -> Bits:
     """A structure; `layers` are the steps from one template to the next: 0 the same, 1 temporal, 2 spatial."""
     bits.put((offset, 6), (targets - 1, 5), *((step, 2) for step in layers), (3, 2))
     count = len(layers) + 1
-    bits.put(*((target % 4, 2) for _ in range(count) for target in range(targets)))
+    for own in indications or [[target % 4 for target in range(targets)] for _ in range(count)]:
+        bits.put(*((one, 2) for one in own))
     for own in differences or [[] for _ in range(count)]:
         for one in own:
             bits.put((1, 1), (one - 1, 4))
