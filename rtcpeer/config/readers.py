@@ -223,7 +223,8 @@ def usable_servers(servers: Sequence[Any]) -> tuple[tuple[RTCIceServer, ...], tu
 
 def _is_usable(url: Any, dropped: list[str]) -> bool:
     if not isinstance(url, str):
-        return True  # the conversion says what is wrong with it
+        dropped.append("a URL of an ICE server is no text")
+        return False
     try:
         parse_server_url(url)
     except RTCSyntaxError as error:

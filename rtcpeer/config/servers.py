@@ -171,7 +171,7 @@ def _host(url: str, text: str) -> str:
     if _is_number(labels[-1]):
         return _ipv4(url, labels)
     # RFC 1035 section 2.3.4: the URL Standard lets longer ones pass, no resolver does
-    if len(text) > 254 or any(not 0 < len(label) < 64 for label in labels):
+    if len(text.removesuffix(".")) > 253 or any(not 0 < len(label) < 64 for label in labels):
         _refuse(url, "the host is no domain name: a label has 1 to 63 characters, the name at most 253")
     return text
 
@@ -203,11 +203,12 @@ def _ipv4(url: str, parts: list[str]) -> str:
 
 
 def _number(part: str) -> int:
-    if len(part) > 16:
+    base = 16 if part.startswith("0x") else 8 if part.startswith("0") else 10
+    digits = part.removeprefix("0x").lstrip("0")
+    # int() takes signs and underscores, and no more than 4,300 digits; 32 bits have 11 at most
+    if len(digits) > 11 or _HEX.fullmatch(digits) is None:
         raise ValueError(part)
-    if part.startswith("0x"):
-        return int(part[2:] or "0", 16)
-    return int(part, 8 if len(part) > 1 and part.startswith("0") else 10)
+    return int(digits or "0", base)
 
 
 def shown_url(url: str) -> str:
