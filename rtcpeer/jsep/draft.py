@@ -77,9 +77,7 @@ class Draft:
         self._records: dict[int, Transceiver] = {t.id: t for t in base.transceivers}
         self._mids: dict[str, int] = {t.jsep_mid: t.id for t in base.transceivers if t.jsep_mid is not None}
         self._lines: dict[int, int] = {
-            t.mline_index: t.id
-            for t in reversed(base.transceivers)
-            if t.jsep_mid is not None and t.mline_index is not None
+            t.mline_index: t.id for t in reversed(base.transceivers) if t.mline_index is not None
         }
         self._waiting: dict[MediaKind, deque[int]] | None = None
         self.transports: dict[int, Transport] = {t.id: t for t in base.transports}
@@ -116,9 +114,7 @@ class Draft:
     def at_line(self, index: int) -> Transceiver | None:
         """The record that is associated with the m-line of this index."""
         record = self._records.get(self._lines.get(index, -1))
-        if record is None or record.mline_index != index or record.jsep_mid is None:
-            return None
-        return record
+        return record if record is not None and record.mline_index == index else None
 
     def waiting(self, kind: MediaKind) -> Transceiver | None:
         """The first record that addTrack made and that no section has yet (RFC 8829 5.10)."""
@@ -142,16 +138,12 @@ class Draft:
             self._mids.pop(old.jsep_mid, None)
         if record.jsep_mid is not None:
             self._mids[record.jsep_mid] = record.id
-            if record.mline_index is not None:
-                self._lines[record.mline_index] = record.id
         self._records[record.id] = record
         return record
 
     def remove(self, id: int) -> None:
         """Take a record out of the set."""
-        record = self._records.pop(id)
-        if record.jsep_mid is not None and self._mids.get(record.jsep_mid) == id:
-            del self._mids[record.jsep_mid]
+        del self._records[id]
         self.start.append(RemoveTransceiver(id))
 
     # --- transports ---
@@ -190,10 +182,7 @@ class Draft:
         used = set(self.bindings.values())
         for id in [i for i in self.transports if i not in used]:
             del self.transports[id]
-            if id < self.base.next_transport:
-                self.start.append(CloseTransport(id))
-            else:
-                self.prepare.remove(CreateTransport(id))
+            self.start.append(CloseTransport(id))
 
     # --- the end ---
 

@@ -354,3 +354,25 @@ def test_what_an_endpoint_without_ice_could_not_reach_is_no_default_candidate() 
     )
     assert default_candidate((*others[:3], best, others[3])) == ("192.0.2.1", 5001)
     assert default_candidate(others[:3]) is None
+
+
+def test_each_section_has_the_default_candidate_of_its_own_transport() -> None:
+    """RFC 9429 5.2.2, whichever is found first; what comes late for an older generation changes nothing of it."""
+    a, _ = two_sections()
+    a.local()
+    a.found(1, replace(host(2), address="2001:db8::2"))
+    a.found(0, host(1))
+    text = a.state.local_description.text  # type: ignore[union-attr]
+    assert re.findall("m=([a-z]+ [0-9]+) .*\r\nc=IN (.*)\r\n", text) == [
+        ("audio 5001", "IP4 192.0.2.1"),
+        ("video 5002", "IP6 2001:db8::2"),
+    ]
+    a.local(SdpType.ROLLBACK)
+    a, b = two_sections()
+    negotiate(a, b)
+    a.found(0, host(1))
+    old = a.state.transports[0].local
+    assert old is not None
+    a.local(SdpType.OFFER, a.offer(ice_restart=True))
+    a.carry_out(a.engine.plan_local_candidate(0, old.ufrag, host(7)))
+    assert "m=audio 5001 " in a.state.current_local.text  # type: ignore[union-attr]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rtcpeer.errors import InvalidModificationError, InvalidStateError
@@ -14,15 +16,17 @@ from rtcpeer.jsep.effects import (
     MuteTrack,
     RemoveRemoteTrack,
     SetIceRole,
+    SignalingStateChanged,
     StalePlan,
     StartData,
     StartDtls,
     StopTransceiver,
+    UpdateNegotiationNeeded,
 )
 from rtcpeer.jsep.inputs import TransceiverInit
 from rtcpeer.sdp.text import parse_untrusted
-from rtcpeer.values import Direction, DtlsRole, IceRole, MediaKind, SdpType
-from tests.unit.jsep.support import Peer, negotiate, pair
+from rtcpeer.values import Direction, DtlsRole, IceRole, MediaKind, SdpType, SignalingState
+from tests.unit.jsep.support import MID, SETTINGS, Peer, negotiate, pair
 
 
 def full_call() -> tuple[Peer, Peer]:
@@ -84,7 +88,11 @@ def test_the_order_of_effects_and_announcements() -> None:
         "StartDtls",
         "StartData",
     ]
-    assert [type(e).__name__ for e in plan.announce] == ["UpdateNegotiationNeeded", "SignalingStateChanged"]
+    # with an answer the flag is cleared first, and asked for anew
+    assert plan.announce == (
+        UpdateNegotiationNeeded(clear=True),
+        SignalingStateChanged(SignalingState.STABLE),
+    )
 
 
 def test_a_plan_of_an_older_state_is_stale() -> None:
@@ -557,8 +565,6 @@ def test_the_answerers_preferences_decide_the_order() -> None:
 
 
 def test_set_encodings_reaches_the_sender_and_keeps_ssrcs() -> None:
-    from dataclasses import replace
-
     a, _b = full_call()
     current = a.record(1).encodings
     plan = a.carry_out(
@@ -659,3 +665,86 @@ def test_mids_of_the_other_side_are_kept_in_our_offers(mid: str) -> None:
     assert len(mids[1] or "") < 3
     b.transceiver("video")
     assert len({m.mid for m in parse_untrusted(b.local()).media}) == 3
+
+
+def test_a_rollback_asks_anew_whether_negotiation_is_needed() -> None:
+    a, _ = pair()
+    a.transceiver()
+    a.local()
+    plan = a.engine.plan_local(SdpType.ROLLBACK)
+    assert plan.announce == (
+        UpdateNegotiationNeeded(clear=True),
+        SignalingStateChanged(SignalingState.STABLE),
+    )
+
+
+def test_trickling_is_possible_when_it_is_said_anywhere() -> None:
+    """RFC 8840 4.1.1: at session level, which may be all there is, or in a section."""
+    a, b = pair()
+    b.remote(SdpType.OFFER, a.local())
+    assert b.state.can_trickle is True
+    a.transceiver()
+    text = a.local().replace("a=ice-options:trickle ice2\r\n", "")
+    b.remote(SdpType.OFFER, text + "a=ice-options:trickle\r\n")
+    assert b.state.can_trickle is True
+    b.remote(SdpType.OFFER, text)
+    assert b.state.can_trickle is False
+
+
+def test_what_a_number_has_meant_it_means_for_life() -> None:
+    """RFC 9429 5.2.1, RFC 8285 5: also when the section is over in which it was used."""
+    quiet = replace(
+        SETTINGS, capabilities=lambda kind: replace(SETTINGS.capabilities(kind), header_extensions=(MID,))
+    )
+    a, b = Peer("a"), Peer("b", quiet)
+    a.transceiver("audio")
+    negotiate(a, b)
+    before = parse_untrusted(a.offer()).media[0]
+    a.carry_out(a.engine.operations.plan_stop(0))
+    negotiate(a, b)
+    a.transceiver("video")
+    (media,) = parse_untrusted(a.offer()).media
+    assert not {c.payload_type for c in media.codecs} & {c.payload_type for c in before.codecs}
+    names = {e.id: e.uri for e in before.header_extensions}
+    assert len(names) == len(media.header_extensions) == 2
+    assert [names.get(e.id) for e in media.header_extensions] == [MID.uri, None]
+
+
+def test_a_remote_section_finds_the_first_transceiver_that_waits() -> None:
+    """RFC 8829 5.10: made by addTrack, not stopped, and of no other section."""
+    a, b = pair()
+    for _ in range(2):
+        a.transceiver("audio")
+    stopped, first, other = (b.track("audio", "s") for _ in range(3))
+    b.carry_out(b.engine.operations.plan_stop(stopped))
+    head, second = a.local().rsplit("m=audio", 1)
+    b.remote(SdpType.OFFER, head.replace("BUNDLE 0 1", "BUNDLE 0"))
+    assert [b.record(id).mid for id in (stopped, first, other)] == [None, "0", None]
+    b.remote(SdpType.OFFER, f"{head}m=audio{second}")
+    assert [b.record(id).mid for id in (stopped, first, other)] == [None, "0", "1"]
+    c = Peer("c")
+    waiting = c.track("audio", "s")
+    c.remote(SdpType.OFFER, f"{head}m=audio{second}")
+    assert [t.mid for t in c.state.transceivers] == ["0", "1"]
+    assert c.record(waiting).mid == "0"
+
+
+def test_a_name_that_a_used_section_has_lost_may_be_that_of_a_new_one() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    a.track("video", "s")
+    b.remote(SdpType.OFFER, a.local().replace("VP8/", "XX8/").replace("H264/", "X264/"))
+    b.local()
+    over = b.record(1)
+    assert (over.mid, over.stopped) == ("1", True)
+    a.track("video", "t")
+    text = (
+        a.local()
+        .replace("a=mid:1", "a=mid:x")
+        .replace("a=mid:2", "a=mid:1")
+        .replace("BUNDLE 0 1 2", "BUNDLE 0 1 x")
+    )
+    b.remote(SdpType.OFFER, text)
+    assert b.record(1).mid is None
+    assert "m=video 0" not in b.local()
+    assert [t.mid for t in b.state.transceivers] == ["0", "x", "1"]

@@ -8,7 +8,7 @@ from rtcpeer.errors import InvalidAccessError
 from rtcpeer.jsep.effects import RollbackIce, SetIceRole, SetRemoteIce, StartDtls, StartIceGeneration
 from rtcpeer.sdp.text import parse_untrusted
 from rtcpeer.values import DtlsRole, IceRole, SdpType
-from tests.unit.jsep.support import Peer, negotiate, pair
+from tests.unit.jsep.support import Peer, host, negotiate, pair
 
 
 def connected() -> tuple[Peer, Peer]:
@@ -236,3 +236,14 @@ def test_can_trickle() -> None:
     b.remote(SdpType.OFFER, text.replace("a=ice-options:trickle ice2\r\n", ""))
     assert b.state.can_trickle is False
     assert "trickle" not in b.local()
+
+
+def test_a_new_generation_has_gathered_nothing_yet() -> None:
+    a, _b = connected()
+    a.found(0, host())
+    a.found(0, None)
+    assert "a=end-of-candidates" in a.offer()
+    a.local(SdpType.OFFER, a.offer(ice_restart=True))
+    (transport,) = a.state.transports
+    assert (transport.candidates, transport.gathered) == ((), False)
+    assert "candidate" not in a.local()
