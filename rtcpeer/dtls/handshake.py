@@ -42,6 +42,8 @@ PATIENCE = 30.0
 # The same, counted from the first sign of a reason without progress since.
 PATIENCE_IN_DOUBT = 5.0
 _TICK = 0.5
+# OpenSSL takes what it reads at once for one datagram: no more than fits into its buffer, the largest record at least
+_TOGETHER_MAX = 16384
 
 
 @record(frozen=True, slots=True)
@@ -177,14 +179,26 @@ class Handshake:
             self._attempts.remove(attempt)
 
     def _feed(self, attempt: HandshakeAttempt, steps: Iterator[bytes | BeginsAnew]) -> None:
+        records = b""
         for step in steps:
             self._is_answered = True
             if isinstance(step, BeginsAnew):
-                self._follow(attempt, step.hello)
+                if self._give(attempt, records):
+                    self._follow(attempt, step.hello)
                 return
-            attempt.connection.bio_write(step)
-            if not self._shake(attempt):
-                return
+            if len(records) + len(step) > _TOGETHER_MAX and records:
+                if not self._give(attempt, records):
+                    return
+                records = b""
+            records += step
+        self._give(attempt, records)
+
+    def _give(self, attempt: HandshakeAttempt, records: bytes) -> bool:
+        """Let OpenSSL read these records, as if they were one datagram; False when this attempt reads no more."""
+        if not records:
+            return True
+        attempt.connection.bio_write(records)
+        return self._shake(attempt)
 
     def _shake(self, attempt: HandshakeAttempt) -> bool:
         """Let OpenSSL go on; False when this attempt reads no more."""

@@ -106,7 +106,7 @@ class HandshakeFilter:
     def take(self, datagram: bytes) -> Iterator[bytes | BeginsAnew]:
         """The records to give to OpenSSL, one after the other, for a datagram from the other end.
 
-        Each is given on before the next is asked for.  After `BeginsAnew` nothing more is asked for.
+        After `BeginsAnew` nothing more is asked for.
         """
         at, size = 0, len(datagram)
         while at + RECORD_HEADER <= size:

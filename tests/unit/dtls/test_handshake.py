@@ -375,3 +375,21 @@ def disturb(pipe, rng: random.Random) -> None:
         deliver(data)
 
     pipe.receiver = receive
+
+
+@pytest.mark.parametrize("together", [1, 16384])
+async def test_openssl_reads_what_came_in_one_datagram_at_once(monkeypatch, together):
+    # more than fits into OpenSSL's buffer is read in parts
+    monkeypatch.setattr("rtcpeer.dtls.handshake._TOGETHER_MAX", together)
+    steps = []
+    monkeypatch.setattr(
+        SSL.Connection,
+        "do_handshake",
+        lambda connection, do=SSL.Connection.do_handshake: (steps.append(connection), do(connection))[1],
+    )
+    a, b = make_ends()
+    start(a, b)
+    await until(lambda: a.dtls.is_connected and b.dtls.is_connected, 3)
+    # to say hello, and once for each of the four flights (RFC 6347 section 4.2.4)
+    assert (len(steps) == 5) is (together > 1)
+    await assert_usable(a, b)
