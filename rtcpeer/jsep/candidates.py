@@ -9,8 +9,14 @@ from typing import Any
 
 from rtcpeer.errors import InvalidStateError, OperationError, RTCSyntaxError
 from rtcpeer.jsep.descriptions import END_OF_CANDIDATES, Description, default_candidate, with_line
-from rtcpeer.jsep.draft import Draft
-from rtcpeer.jsep.effects import AddRemoteCandidate, EndOfRemoteCandidates, LocalCandidate, Plan
+from rtcpeer.jsep.effects import (
+    AddRemoteCandidate,
+    Announce,
+    EndOfRemoteCandidates,
+    LocalCandidate,
+    Plan,
+    Start,
+)
 from rtcpeer.jsep.state import SessionState
 from rtcpeer.jsep.transports import credentials_of
 from rtcpeer.records import replace
@@ -23,8 +29,8 @@ MAX_ADDED = 500
 
 def plan_local(state: SessionState, transport: int, ufrag: str, candidate: Candidate | None) -> Plan:
     """Put a local candidate, or the end of a generation, where it belongs."""
-    draft = Draft(state)
-    record = draft.transports.get(transport)
+    members: dict[str, Any] = {}
+    record = state.transport(transport)
     default: tuple[str, int] | None = None
     plain = None if candidate is None else candidate.in_generation(None)
     if record is not None and record.local is not None and record.local.ufrag == ufrag:
@@ -33,7 +39,7 @@ def plan_local(state: SessionState, transport: int, ufrag: str, candidate: Candi
         else:
             record = replace(record, candidates=(*record.candidates, plain))
         default = default_candidate(record.candidates)
-        draft.transports[transport] = record
+        members["transports"] = tuple(record if t.id == transport else t for t in state.transports)
     line = END_OF_CANDIDATES if plain is None else "a=" + candidate_to_text(plain)
     announcement: LocalCandidate | None = None
     stable = state.stable if state.stable is not None else state
@@ -44,12 +50,22 @@ def plan_local(state: SessionState, transport: int, ufrag: str, candidate: Candi
         index = _local_section(description, dict(bindings), transport, ufrag)
         if index is None:
             continue
-        draft.fields[name] = with_line(description, index, line, default)
+        members[name] = with_line(description, index, line, default)
         if announcement is None:
             text = "" if candidate is None else candidate_to_text(candidate.in_generation(ufrag))
             mid = description.session.media[index].mid
             announcement = LocalCandidate(text, mid or "", index, ufrag, candidate)
-    return draft.finish((announcement,) if announcement is not None else ())
+    return _plan(state, members, announce=(announcement,) if announcement is not None else ())
+
+
+def _plan(
+    state: SessionState,
+    members: dict[str, Any],
+    start: tuple[Start, ...] = (),
+    announce: tuple[Announce, ...] = (),
+) -> Plan:
+    """A plan without a `Draft`: a candidate changes little, and there are many of them."""
+    return Plan(state, state.with_members(members), (), start, announce)
 
 
 def _local_section(
@@ -86,16 +102,16 @@ def plan_remote(
         raise InvalidStateError("addIceCandidate: there is no remote description yet")
     ufrag = ufrag or None  # "" says as little as nothing, and browsers take it so
     sections = _sections(remote, mid, mline_index)
-    draft = Draft(state)
     # of a section that is rejected or stopped nothing is expected, and nothing refused
     needless = False
     if mid is not None or mline_index is not None:
         (named,) = sections
-        record = draft.by_mid(remote.session.media[named].mid or "")
+        name = remote.session.media[named].mid
+        record = next((t for t in state.transceivers if name is not None and t.jsep_mid == name), None)
         living = _living(state, remote, named)
         needless = living != named or (record is not None and record.stopped)
         if needless and living == named:
-            return draft.finish()
+            return _plan(state, {})
         sections = [living]
     parsed: Candidate | None = None
     if candidate:
@@ -103,16 +119,18 @@ def plan_remote(
             parsed = parse_candidate_untrusted(candidate)
         except RTCSyntaxError as error:
             if needless:
-                return draft.finish()
+                return _plan(state, {})
             raise OperationError(f"addIceCandidate: {error}", fault="remote") from None
     known = False
+    members: dict[str, Any] = {}
+    start: list[Start] = []
     for index in sections:
-        known |= _add(state, draft, remote, index, candidate, parsed, ufrag)
+        known |= _add(state, members, start, remote, index, candidate, parsed, ufrag)
     if not known and sections and not needless:  # the end of no candidates is as good as any
         raise OperationError(
             f"addIceCandidate: no remote description has usernameFragment {ufrag!r} there", fault="remote"
         )
-    return draft.finish()
+    return _plan(state, members, tuple(start))
 
 
 def _sections(remote: Description, mid: str | None, mline_index: int | None) -> list[int]:
@@ -155,7 +173,8 @@ def _living(state: SessionState, remote: Description, index: int) -> int:
 
 def _add(
     state: SessionState,
-    draft: Draft,
+    members: dict[str, Any],
+    start: list[Start],
     remote: Description,
     index: int,
     text: str,
@@ -173,12 +192,12 @@ def _add(
         return False
     line = "a=" + text.removeprefix("a=").strip() if candidate is not None else END_OF_CANDIDATES
     for name in ("pending_remote", "current_remote"):
-        description: Description | None = draft.fields.get(name, getattr(state, name))
+        description: Description | None = members[name] if name in members else getattr(state, name)
         if description is None or index >= len(description.session.media):
             continue
         if _ufrag_at(description, index) == wanted and len(description.added[index]) < MAX_ADDED:
-            draft.fields[name] = with_line(description, index, line)
-    _hand_over(state, draft, remote, index, candidate, wanted)
+            members[name] = with_line(description, index, line)
+    _hand_over(state, start, remote, index, candidate, wanted)
     return True
 
 
@@ -197,7 +216,7 @@ def _ufrag_at(description: Description, index: int) -> str | None:
 
 def _hand_over(
     state: SessionState,
-    draft: Draft,
+    start: list[Start],
     remote: Description,
     index: int,
     candidate: Candidate | None,
@@ -205,22 +224,24 @@ def _hand_over(
 ) -> None:
     """Tell the transport, if it knows this generation already; else the candidate waits in the description."""
     mid = remote.session.media[index].mid
-    transport = draft.transports.get(draft.bindings.get(mid or "", -1))
+    id = state.transport_of(mid or "")
+    transport = None if id is None else state.transport(id)
     if transport is None or transport.remote is None or transport.remote.ufrag != ufrag:
         return
-    id = transport.id
-    if not _speaks(remote, draft.bindings, id, mid):
+    if not _speaks(remote, state.bindings, transport.id, mid):
         return
     effect: Any
     if candidate is None:
-        effect = EndOfRemoteCandidates(id, ufrag)
+        effect = EndOfRemoteCandidates(transport.id, ufrag)
     else:
-        effect = AddRemoteCandidate(id, candidate.in_generation(ufrag))
-    if effect not in draft.start:
-        draft.start.append(effect)
+        effect = AddRemoteCandidate(transport.id, candidate.in_generation(ufrag))
+    if effect not in start:
+        start.append(effect)
 
 
-def _speaks(remote: Description, bindings: dict[str, int], transport: int, mid: str | None) -> bool:
+def _speaks(
+    remote: Description, bindings: tuple[tuple[str, int], ...], transport: int, mid: str | None
+) -> bool:
     """Whether candidates of this section are for this transport.
 
     An offerer that has not heard of our bundling yet sends candidates for each of its sections; those of sections
@@ -231,4 +252,5 @@ def _speaks(remote: Description, bindings: dict[str, int], transport: int, mid: 
     group = remote.session.bundle_of(mid)
     if group is None:
         return True
-    return mid == next((m for m in group.mids if bindings.get(m) == transport), mid)
+    of_transport = {m for m, id in bindings if id == transport}
+    return mid == next((m for m in group.mids if m in of_transport), mid)
