@@ -6,6 +6,7 @@ an effect on a transport: whoever applies a `Change` reads its `difference` and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from rtcpeer.config.configuration import (
     check_certificates,
     convert_configuration,
     copy_configuration,
+    read_configuration,
     validate_servers,
 )
 from rtcpeer.config.servers import IceServerEntry
@@ -71,7 +73,7 @@ class ConfigurationManager:
     """Keeps the configuration of one connection.
 
     Args:
-        configuration: as for `read_configuration`.
+        configuration, members: as for `read_configuration`.
         now: an aware datetime against which the certificates' expiry is checked; the present when None.
 
     Raises:
@@ -81,10 +83,15 @@ class ConfigurationManager:
 
     __slots__ = ("_current", "_entries")
 
-    def __init__(self, configuration: Any = None, *, now: datetime | None = None) -> None:
-        converted = convert_configuration(configuration)
+    def __init__(
+        self,
+        configuration: Any = None,
+        members: Mapping[str, Any] | None = None,
+        *,
+        now: datetime | None = None,
+    ) -> None:
+        converted = read_configuration(configuration, **(members or {}))
         check_certificates(converted, now)
-        validate_servers(converted)
         self._current = converted
         self._entries = converted.entries
 

@@ -11,9 +11,8 @@ from rtcpeer.aio import Closing
 from rtcpeer.config.configuration import (
     CONFIGURATION_MEMBERS,
     RTCConfiguration,
-    check_certificates,
-    read_configuration,
 )
+from rtcpeer.config.manager import ConfigurationManager
 from rtcpeer.jsep.descriptions import Description
 from rtcpeer.jsep.inputs import TransceiverInit
 from rtcpeer.media.event_target import Event, handler
@@ -63,7 +62,7 @@ from rtcpeer.peer.rtp import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from rtcpeer.peer.session.diagnosis import Finding, take_snapshot
 from rtcpeer.peer.session.explain import explain
 from rtcpeer.peer.session.session import PeerSession
-from rtcpeer.peer.settings import PeerSettings
+from rtcpeer.peer.settings import DEFAULT_SETTINGS, PeerSettings
 from rtcpeer.peer.transports import RTCSctpTransport
 from rtcpeer.values import (
     IceGatheringState,
@@ -127,9 +126,8 @@ class RTCPeerConnection(PeerConnectionEvents):
         settings: PeerSettings | None = None,
         **members: Unpack[ConfigurationKeywords],
     ) -> None:
-        read = read_configuration(configuration, **members)
-        check_certificates(read)
-        self._session_ = PeerSession(self, read, settings or PeerSettings())
+        manager = ConfigurationManager(configuration, members)
+        self._session_ = PeerSession(self, manager, settings or DEFAULT_SETTINGS)
         self._descriptions_ = ShownDescriptions()
 
     # --- descriptions -----------------------------------------------------------------------------

@@ -43,3 +43,7 @@ class PeerSettings:
             check_setting(f"PeerSettings: {name}", getattr(self, name))
         for side in self.max_picture_size:
             check_setting("PeerSettings: max_picture_size", side)
+
+
+# of connections that name none: made, and checked, once
+DEFAULT_SETTINGS = PeerSettings()

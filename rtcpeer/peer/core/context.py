@@ -15,7 +15,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rtcpeer.config.configuration import RTCConfiguration
 from rtcpeer.config.manager import ConfigurationManager
 from rtcpeer.dtls.certificates import Certificate
 from rtcpeer.errors import InvalidStateError
@@ -46,7 +45,7 @@ class ConnectionContext:
 
     Args:
         target: the object that events are fired at.
-        configuration: validated.
+        manager: of its configuration.
         settings: what W3C has no word for.
 
     Attributes:
@@ -59,16 +58,16 @@ class ConnectionContext:
     collect_stats: Callable[[Any], RTCStatsReport]
     aggregates: Aggregates
 
-    def __init__(self, target: EventTarget, configuration: RTCConfiguration, settings: PeerSettings) -> None:
+    def __init__(self, target: EventTarget, manager: ConfigurationManager, settings: PeerSettings) -> None:
         self.target = target
         self.name: str = f"pc-{secrets.token_hex(3)}"
-        self.manager: ConfigurationManager = ConfigurationManager(configuration)
+        self.manager: ConfigurationManager = manager
         self.settings = settings
         self.network: Network = settings.network or current_network.get()
         self.engine: Engine = Engine(
             EngineSettings(
                 capabilities=engine_capabilities,
-                bundle_policy=BundlePolicy(configuration.bundlePolicy),
+                bundle_policy=BundlePolicy(manager.current.bundlePolicy),
                 max_message_size=settings.max_message_size,
             ),
             SystemEntropy(),

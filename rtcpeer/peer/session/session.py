@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from rtcpeer.aio import Closing
-from rtcpeer.config.configuration import RTCConfiguration
 from rtcpeer.config.manager import ConfigurationManager
 from rtcpeer.errors import InvalidStateError
 from rtcpeer.jsep.effects import Plan
@@ -50,12 +49,12 @@ class PeerSession:
 
     Args:
         target: the object that events are fired at.
-        configuration: validated.
+        manager: of its configuration.
         settings: what W3C has no word for.
     """
 
-    def __init__(self, target: EventTarget, configuration: RTCConfiguration, settings: PeerSettings) -> None:
-        self.context: ConnectionContext = ConnectionContext(target, configuration, settings)
+    def __init__(self, target: EventTarget, manager: ConfigurationManager, settings: PeerSettings) -> None:
+        self.context: ConnectionContext = ConnectionContext(target, manager, settings)
         context = self.context
         self.name: str = context.name
         self.settings: PeerSettings = context.settings
