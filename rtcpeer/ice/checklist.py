@@ -18,6 +18,10 @@ from rtcpeer.net.network import Address
 from rtcpeer.values import NEVER
 
 
+def _ignore(_pair: Pair) -> None:
+    """Nobody asks about pairs that go."""
+
+
 class Checklist:
     """The pairs of one generation and the order in which they are checked."""
 
@@ -26,11 +30,20 @@ class Checklist:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         # Called with a pair that is about to go.
-        self.on_discard: Callable[[Pair], None] = lambda pair: None
+        self.on_discard: Callable[[Pair], None] = _ignore
         # (base identity, remote address) -> pair; a dict keeps the order in which they were formed.
         self.pairs: dict[tuple[int, Address], Pair] = {}
         self.in_progress: list[Pair] = []
         self._triggered: deque[Pair] = deque()
+
+    def release(self) -> None:
+        """Closed for good: forget all pairs, and who asked about them."""
+        self.on_discard = _ignore
+        for pair in self.pairs.values():
+            pair.owner = None
+        self.pairs.clear()
+        self.in_progress.clear()
+        self._triggered.clear()
 
     def find(self, base: Base, address: Address) -> Pair | None:
         """The pair with this base and remote address."""

@@ -239,9 +239,10 @@ class IceCore:
         """Everything is over; the caller closes the bases."""
         for generation in (*self.generations, *self.retired):
             generation.routes.forget()
+            generation.release()
         self.generations.clear()
         self.retired.clear()
-        self.carrying = self.route = None
+        self.carrying = self.route = self._announced = None
         self.state = IceTransportState.CLOSED
         self.events.clear()
 

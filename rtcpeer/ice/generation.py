@@ -331,6 +331,12 @@ class Generation:
         self._ended_at += amount
         self._told_at += amount
 
+    def release(self) -> None:
+        """Closed for good: let go of what knows this generation, so that it does not wait for the garbage collector."""
+        self.half.users.clear()
+        self.checklist.release()
+        self.pairing.release()
+
     # -- checks in ---------------------------------------------------------------------------------
 
     def admit(self, now: float, base: Base, address: Address, prio: int) -> bool:

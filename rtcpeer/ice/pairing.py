@@ -124,6 +124,10 @@ class Pairing:
         self.wants_active = False
         self._reflexive_number = 0
 
+    def release(self) -> None:
+        """Closed for good: no pair is formed any more."""
+        del self._owner
+
     def pair_local(self, now: float, local: Local) -> None:
         """Pair a new local candidate; one with a base is paired with all that is known."""
         if local.base is not None:

@@ -13,6 +13,7 @@ and another one of these), a graceful shutdown of our own (RFC 8831 section 6.2 
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 from rtcpeer.sctp.congestion import RTO_INITIAL
@@ -125,7 +126,7 @@ class Association:
             first,
             self._incoming,
             self._outgoing,
-            send=self._say,
+            send=partial(_say, self._control),
             on_closing=user.on_stream_closing,
             on_closed=user.on_stream_closed,
         )
@@ -278,10 +279,6 @@ class Association:
         self._control.clear()
         return bodies
 
-    def _say(self, chunk: bytes) -> None:
-        if len(self._control) < _CONTROL_MAX:
-            self._control.append(chunk)
-
     # -- time --------------------------------------------------------------------------------------
 
     @property
@@ -398,7 +395,7 @@ class Association:
         verdict = self._incoming.take_data(body, at, end)
         if verdict:
             if verdict is ChunkVerdict.NO_SUCH_STREAM:
-                self._say(_invalid_stream(body[at + 8 : at + 10]))
+                _say(self._control, _invalid_stream(body[at + 8 : at + 10]))
             self.ignored += verdict is not ChunkVerdict.REPEATED
         if self._resets.waits_for_data:
             self._resets.on_received()
@@ -425,7 +422,7 @@ class Association:
     def _take_control_chunk(self, kind: int, flags: int, value: bytes, now: float) -> bool:
         """Any other chunk; False if the rest of the packet is not to be looked at."""
         if kind == ChunkType.HEARTBEAT:
-            self._say(write_chunk(ChunkType.HEARTBEAT_ACK, value))
+            _say(self._control, write_chunk(ChunkType.HEARTBEAT_ACK, value))
         elif kind == ChunkType.ABORT:
             self._take_abort(value)
             return False
@@ -457,7 +454,7 @@ class Association:
         if kind & 0x40 and self.state in _RECEIVING:
             told = write_chunk(kind, value[:64], flags)
             cause = Cause.UNRECOGNIZED_CHUNK.to_bytes(2) + (4 + len(told)).to_bytes(2) + told
-            self._say(write_chunk(ChunkType.ERROR, cause))
+            _say(self._control, write_chunk(ChunkType.ERROR, cause))
         return bool(kind & 0x80)
 
     def _take_init(self, value: bytes) -> None:
@@ -510,10 +507,10 @@ class Association:
             self.ignored += 1
             return False
         if self.state in (State.COOKIE_WAIT, State.COOKIE_ECHOED):
-            self._say(write_chunk(ChunkType.COOKIE_ACK))
+            _say(self._control, write_chunk(ChunkType.COOKIE_ACK))
             self._establish(theirs)
         elif self._theirs is not None and self._theirs.tag == theirs.tag:
-            self._say(write_chunk(ChunkType.COOKIE_ACK))
+            _say(self._control, write_chunk(ChunkType.COOKIE_ACK))
         return self.state is not State.CLOSED
 
     def _take_abort(self, value: bytes) -> None:
@@ -569,6 +566,12 @@ class Association:
             unacknowledged=self._outgoing.outstanding,
             ignored=self.ignored,
         )
+
+
+def _say(control: list[bytes], chunk: bytes) -> None:
+    """Have a control chunk sent with the next packets."""
+    if len(control) < _CONTROL_MAX:
+        control.append(chunk)
 
 
 def _invalid_stream(stream: bytes) -> bytes:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections import Counter
 from typing import Any
 
+from rtcpeer import RTCPeerConnection
 from rtcpeer.dtls.records import describe_untrusted
 from rtcpeer.testing import PeerPair, VirtualNetwork
 from rtcpeer.testing.clock import run_virtual
@@ -88,5 +91,41 @@ def test_nothing_is_sent_twice_when_a_pair_is_set_up() -> None:
         assert set(sent.values()) == {1}, sent
         # SCTP: INIT, INIT ACK, COOKIE ECHO and COOKIE ACK of both ends, the channel, acknowledgements, ABORT
         assert data <= 14
+
+    run_virtual(main())
+
+
+def test_the_parts_of_a_closed_connection_do_not_wait_for_the_garbage_collector() -> None:
+    async def main() -> None:
+        pair = PeerPair(network=VirtualNetwork(seed=1, delay=0.0))
+        pair.offerer.createDataChannel("x")
+        await pair.connect()
+        parts: dict[str, weakref.ref[Any]] = {}
+        for name, end in (("offerer", pair.offerer), ("answerer", pair.answerer)):
+            (link,) = end._session_.executor.transports.values()
+            (generation,) = link.agent.core.generations
+            association = end._session_.executor.data.transport._association
+            for part in (link.agent.pool, generation, association):
+                parts[f"{type(part).__name__} of the {name}"] = weakref.ref(part)
+        del end, link, generation, association, part
+        # connections that nobody else holds
+        with VirtualNetwork(seed=1).add_host("a").active():
+            alone = RTCPeerConnection()
+        alone.createDataChannel("x")
+        await alone.setLocalDescription()
+        parts |= {
+            "context": weakref.ref(alone._session_.context),
+            "transport": weakref.ref(alone._session_.executor.transports[0]),
+        }
+        gc.collect()
+        gc.disable()
+        try:
+            await pair.close()
+            await alone.close()
+            del alone
+            await asyncio.sleep(1)
+            assert [name for name, part in parts.items() if part() is not None] == []
+        finally:
+            gc.enable()
 
     run_virtual(main())

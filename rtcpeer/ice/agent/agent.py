@@ -372,6 +372,12 @@ class IceAgent:
         self._check_closed()
         return asyncio.shield(self._closed)
 
+    def release(self) -> None:
+        """Closed for good: its parts let go of each other and do not wait for the garbage collector. It can be read."""
+        self.context.accepts_remote = _accepts_none
+        self._sessions.release()
+        del self._alarm, self._candidate_filter, self._parts, self._pipe, self.pool
+
     def _check_closed(self) -> None:
         if self._closed is None or self._closed.done() or self._tasks or self.pool.releasing:
             return
@@ -517,3 +523,8 @@ class IceAgent:
         self.core.network_changed(now)
         self.tell(self._listener.on_network_change)
         self.flush()
+
+
+def _accepts_none(_candidate: Candidate) -> bool:
+    """The filter of remote candidates of an agent that is closed."""
+    return False

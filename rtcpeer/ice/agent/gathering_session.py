@@ -92,6 +92,7 @@ class GatheringSession:
         if self._is_over():
             return
         self._sessions.remove(self)
+        del self.gathering  # it knows this session: neither waits for the garbage collector
         parts.log.gathered(len(self.generation.locals))
         self._sessions.announce(self, IceGatheringState.COMPLETE)
         parts.core.set_gathered(parts.clock(), self.generation)
@@ -178,6 +179,10 @@ class GatheringSessions:
         """Want none any more; their tasks are ended by who has spawned them."""
         self.is_closed = True
         self._wanted.clear()
+
+    def release(self) -> None:
+        """Closed for good: let go of the agent, so that it does not wait for the garbage collector."""
+        del self._parts
 
     def on_stun_untrusted(self, data: bytes, address: Address) -> bool:
         """Whether a datagram was the answer of a server that one of them has asked."""

@@ -171,6 +171,7 @@ class BasePool:
         self._mappings.clear()
         for base in self.sockets.values():
             base.close()
+            base.users.clear()
         self.sockets.clear()
         for _, withdraw in self._names.values():
             if withdraw is not None:

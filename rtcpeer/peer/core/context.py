@@ -269,8 +269,14 @@ class ConnectionContext:
             loop.call_exception_handler(context)
 
     def release(self) -> None:
-        """Let go of the face, so that a closed connection does not wait for the garbage collector."""
+        """Let go of what knows this object, so that a closed connection does not wait for the garbage collector."""
+        self.watchers.failed = _log_failure
         del self.target
+
+
+def _log_failure(what: str, error: BaseException) -> None:
+    """A part of a connection that is gone failed."""
+    logger.error("rtcpeer: %s", what, exc_info=error)
 
 
 class SystemEntropy:

@@ -31,14 +31,14 @@ class Watcher(Protocol):
 class Watchers:
     """The watchers of one connection.
 
-    Args:
+    Attributes:
         failed: told what failed, and of the exception.
     """
 
-    __slots__ = ("_failed", "_watchers")
+    __slots__ = ("_watchers", "failed")
 
     def __init__(self, failed: Callable[[str, BaseException], None]) -> None:
-        self._failed = failed
+        self.failed = failed
         self._watchers: tuple[Watcher, ...] = ()
 
     def add(self, watcher: Watcher) -> None:
@@ -80,4 +80,4 @@ class Watchers:
         try:
             step(*arguments)
         except Exception as error:
-            self._failed(f"{step.__qualname__} of a watcher failed", error)
+            self.failed(f"{step.__qualname__} of a watcher failed", error)

@@ -149,6 +149,8 @@ class PeerTransport:
     def release(self) -> None:
         """Cut all ties: nobody below or above knows this transport any more, and no cycle waits for the collector."""
         self._listener.release()
+        self._dtls_listener.release()
+        self.agent.release()
         self.ice.release()
         self.dtls.release()
         del self._session
