@@ -212,7 +212,8 @@ class DataTransport:
             for stream_id in self._by_id:
                 self._association.open_stream(stream_id)
             self._association.connect(self.time())
-            self._send()
+            # the server was connected before: its INIT often comes with the end of the handshake
+            (self._look_soon if self.dtls.role is DtlsRole.CLIENT else self._send)()
 
     def _abort(self) -> None:
         """End the association, telling the other end."""
@@ -418,6 +419,7 @@ class DataTransport:
         if association is None:
             return
         now = self.time()
+        is_setup = not association.is_established
         self._receiving = True
         try:
             association.receive(data, now)
@@ -426,8 +428,8 @@ class DataTransport:
         heard_at, self._heard_at = self._heard_at, now
         if self._scheduled is not None or self._association is None:
             return
-        if self._ready and now - heard_at > _IN_A_ROW and association.is_established:
-            # the answer of a handler; a turn of the loop later it would be no better
+        if is_setup or (self._ready and now - heard_at > _IN_A_ROW):
+            # a step of the set-up, or the answer of a handler; a turn of the loop later it would be no better
             self._send()
         else:
             self._look_soon()
