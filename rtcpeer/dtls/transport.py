@@ -225,6 +225,7 @@ class DtlsTransport:
             self._rtp = RtpSession(
                 self._make_srtp,
                 self._departures.take,
+                send_alone=self._departures.take_alone,
                 has_route=self._has_route,
                 round_trip=self._round_trip,
                 name=self._name,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from rtcpeer.aio import wall_time
+from rtcpeer.aio import running_loop, wall_time
 from rtcpeer.errors import OperationError
 from rtcpeer.media.codecs import PayloadFormat
 from rtcpeer.media.encoded_frames import (
@@ -25,6 +25,7 @@ from rtcpeer.media.encoded_frames import (
 from rtcpeer.media.encoding import EncodedPayloads
 from rtcpeer.media.send_section import SendSection
 from rtcpeer.media.send_stream import SendStream
+from rtcpeer.media.sound import FORMATS
 from rtcpeer.media.transforms import FrameTransform
 from rtcpeer.media.video import choice
 from rtcpeer.media.video.layering import LayeredPicture
@@ -92,6 +93,8 @@ class EncodedSending:
         self._counter = 0
         self._written = 0
         self._source: EncodedSource | None = None
+        # which frames are written in
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._release: Callable[[], None] | None = None
         # streams that wait for a first key frame
         self._waiting: set[int] = set()
@@ -112,6 +115,7 @@ class EncodedSending:
         if source is not None:
             self._waiting = {stream.packets.encoding.ssrc for stream in self._section.active}
             self._release = source.add_sink(self._take)
+            self._loop = running_loop()
             source.request_keyframe()
 
     def request_keyframe(self) -> bool:
@@ -130,7 +134,7 @@ class EncodedSending:
         if form is None:
             self._refuse(mime_type)
             return
-        now = wall_time()
+        now = wall_time(self._loop)
         is_key = isinstance(frame, RTCEncodedVideoFrame) and frame.type == "key"
         if not self._section.has_route:
             for stream in self._section.active:
@@ -147,6 +151,9 @@ class EncodedSending:
                 self._waiting.discard(ssrc)
             if stream.format is not form:
                 stream.use_format(form)
+            if form.name in FORMATS:
+                self._take_sound(stream, form, frame, now)
+                continue
             try:
                 encoded = stream.packer.pack(form, frame.data, frame.time, frame.time_base, is_key=is_key)
             except (OperationError, ValueError) as exc:
@@ -159,10 +166,18 @@ class EncodedSending:
             stream.frames += 1
             stream.key_frames += is_key
             stream.mind_epoch(encoded.epoch)
-            if self.kind == "video":
-                self.send_picture(stream, encoded, now, frame.data)
-            else:
-                self.send_sound(stream, frame.data, encoded.timestamp, now, SILENCE_DBOV)
+            self.send_picture(stream, encoded, now, frame.data)
+
+    def _take_sound(
+        self, stream: SendStream, form: PayloadFormat, frame: EncodedMediaFrame, now: float
+    ) -> None:
+        data, packer = frame.data, stream.packer
+        if not data:
+            return
+        time = packer.time_sound(form, frame.time, frame.time_base)
+        stream.frames += 1
+        stream.mind_epoch(packer.epoch)
+        self.send_sound(stream, data, time, now, SILENCE_DBOV)
 
     def _refuse(self, mime_type: str) -> None:
         if mime_type not in self._refused:

@@ -63,6 +63,9 @@ class EncodedTrack(MediaStreamTrack):
         self.kind = kind
         self.label: str = label or f"encoded {kind}"
         self._mime_type_ = mimeType
+        # of all packets: frames give copies of their metadata
+        self._picture_ = RTCEncodedVideoFrameMetadata(mimeType=mimeType)
+        self._sound_ = RTCEncodedAudioFrameMetadata(mimeType=mimeType)
         self._sinks_: list[Sink] = []
         self._requests_ = KeyframeRequests()
         self._timer_: asyncio.TimerHandle | None = None
@@ -112,13 +115,12 @@ class EncodedTrack(MediaStreamTrack):
         if self.kind == "video":
             return RTCEncodedVideoFrame.make(
                 bytes(packet),
-                RTCEncodedVideoFrameMetadata(mimeType=self._mime_type_),
+                self._picture_,
                 is_key=bool(packet.is_keyframe),
                 time=packet.pts,
                 time_base=time_base,
             )
-        metadata = RTCEncodedAudioFrameMetadata(mimeType=self._mime_type_)
-        return RTCEncodedAudioFrame.make(bytes(packet), metadata, time=packet.pts, time_base=time_base)
+        return RTCEncodedAudioFrame.make(bytes(packet), self._sound_, time=packet.pts, time_base=time_base)
 
     async def recv(self) -> Any:
         """Raises: its frames are written, and not decoded; a sender takes them by itself.

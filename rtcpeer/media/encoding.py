@@ -94,6 +94,12 @@ class EncodedPayloads:
     divisor: float = 1.0
 
 
+def _in_ticks(form: PayloadFormat, time: int, time_base: Fraction) -> int:
+    """A time in ticks of the codec's clock."""
+    parts, rate = time_base.denominator, form.clock_rate
+    return time if parts == rate and time_base.numerator == 1 else time * time_base.numerator * rate // parts
+
+
 class StreamEncoder:
     """The encoder of one stream. `encode` is called by one thread at a time.
 
@@ -166,20 +172,26 @@ class StreamEncoder:
             time: presentation time in ticks of `time_base`.
             layered: the picture's place in temporal layers, if there are any.
         """
-        rate = form.clock_rate
-        if time_base.denominator != rate or time_base.numerator != 1:
-            time = time * time_base.numerator * rate // time_base.denominator
         times: tuple[int, ...] = ()
         if form.name in sound.FORMATS:
-            self._sound_of(form)
+            time = self.time_sound(form, time, time_base)
             payloads, times = [data], (time,)
         else:
+            time = _in_ticks(form, time, time_base)
             encoder = self._pictures_of(form)
             encoder.is_key, encoder.size, encoder.layered = is_key, (0, 0), layered
             payloads = encoder.packetize(data)
         if not payloads or not data:
             return None
         return EncodedPayloads(payloads, time, self.epoch, is_key, 0, 0, times=times)
+
+    def time_sound(self, form: PayloadFormat, time: int, time_base: Fraction) -> int:
+        """The time of a piece of sound that is encoded already, in ticks of the codec's clock; it belongs to `epoch`.
+
+        The piece is its one payload, as it is: nothing else has to be known of it.
+        """
+        self._sound_of(form)
+        return _in_ticks(form, time, time_base)
 
     def _pictures_of(self, form: PayloadFormat, layers: int = 1) -> PictureEncoder:
         key = (form.name, form.codec.fmtp, layers)

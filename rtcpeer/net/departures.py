@@ -76,6 +76,16 @@ class Departures:
             self._turn.add(self)
         waiting.append(datagram)
 
+    def take_alone(self, datagram: bytes) -> None:
+        """Send a datagram that no other follows in this turn: now, unless there are some before it.
+
+        To wait for the end of the turn costs as much as to send it.
+        """
+        if self._waiting:
+            self._waiting.append(datagram)
+        else:
+            self._send(datagram)
+
     def flush(self) -> None:
         """Send what waits, now."""
         waiting, self._waiting = self._waiting, []

@@ -131,6 +131,7 @@ class RtpSession:
     Args:
         make_srtp: gives the keyed sessions once DTLS is connected, None if there are none.
         send: sends one datagram.
+        send_alone: sends one that no other follows soon; None: as others.
         has_route: whether there is a path now.
         round_trip: of that path, in seconds; None while unknown.
         name: for logs.
@@ -151,6 +152,7 @@ class RtpSession:
         make_srtp: Callable[[], SrtpSessions | None],
         send: Callable[[bytes], None],
         *,
+        send_alone: Callable[[bytes], None] | None = None,
         has_route: Callable[[], bool] = lambda: True,
         round_trip: Callable[[], float | None] = lambda: None,
         name: str = "",
@@ -165,6 +167,7 @@ class RtpSession:
         self.round_trip = round_trip
         self._make_srtp = make_srtp
         self._send = send
+        self._send_alone = send_alone or send
         self.send_protected: Callable[[bytes], None] = send
         self._name = name
         self._srtp: SrtpSessions | None = None
@@ -293,10 +296,14 @@ class RtpSession:
         if self._pacer is not None:
             self._pacer.take(packet)
         else:
-            self.release(packet)
+            self.release(packet, alone=True)
 
-    def release(self, packet: bytes) -> None:
-        """Protect and send an RTP packet now, past the pacer; dropped unless connected."""
+    def release(self, packet: bytes, *, alone: bool = False) -> None:
+        """Protect and send an RTP packet now, past the pacer; dropped unless connected.
+
+        Args:
+            alone: no other follows soon, as the packets of a picture do.
+        """
         srtp = self._srtp
         if srtp is None:
             srtp = self._key()
@@ -310,7 +317,7 @@ class RtpSession:
         except (pylibsrtp.Error, ValueError) as exc:
             self.not_protected(exc)
             return
-        self._send(protected)
+        (self._send_alone if alone else self._send)(protected)
 
     def send_parts(
         self,

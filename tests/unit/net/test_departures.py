@@ -55,6 +55,18 @@ async def test_what_is_alone_or_of_many_sizes_leaves_by_itself() -> None:
     assert (path.calls, path.datagrams[1:]) == (5, sizes)
 
 
+async def test_what_nothing_follows_leaves_at_once_but_not_before_what_waits() -> None:
+    path = Path()
+    waiting = departures(path)
+    waiting.take_alone(b"sound")
+    assert path.datagrams == [b"sound"]
+    waiting.take(b"picture")
+    waiting.take_alone(b"more")
+    assert path.datagrams == [b"sound"]
+    await asyncio.sleep(0)
+    assert path.datagrams == [b"sound", b"picture", b"more"]
+
+
 async def test_a_first_packet_that_is_longer_does_not_hinder_the_others() -> None:
     path = Path()
     waiting = departures(path)

@@ -147,6 +147,17 @@ async def test_a_pacer_gets_every_packet_of_media_and_lets_it_go() -> None:
     assert len(Pacer.held) == 2
 
 
+async def test_sound_does_not_wait_for_other_packets_of_its_turn() -> None:
+    gone: list[bytes] = []
+    alone: list[bytes] = []
+    session = RtpSession(Unprotected, gone.append, send_alone=alone.append)  # type: ignore[arg-type]
+    session.on_connected()
+    picture, sound = b"\x80" + bytes(20), b"\x80" + bytes(30)
+    session.send_rtp(picture)
+    session.send_sound(sound)
+    assert (gone, alone) == ([picture], [sound])
+
+
 async def test_a_packet_that_cannot_be_protected_is_counted() -> None:
     class Failing(Unprotected):
         def protect_parts(self, *parts: Any) -> bytes:
