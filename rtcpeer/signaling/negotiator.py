@@ -13,12 +13,17 @@ Implements: webrtc-pc 10.7 ("perfect negotiation"), and beyond it what an unreli
 - a description says in members of its own how new it is ("number") and which offer it answers ("answerTo"):
   what is older than what was applied, or answers an older offer, is dropped. Browsers ignore these members,
   and paths may drop them: then the version in the ``o=`` line has to do;
-- a candidate that arrives before its description waits for it, one of an old generation is dropped.
+- a candidate that arrives before its description waits for it, one of an old generation is dropped;
+- an offer that the other side has not taken is taken back, also by the impolite side. A polite browser that has another
+  offer for us, and no answer, has rolled back its former one and refused ours (Firefox refuses a restart of ICE then);
+  it would do so again and again, and both would wait for ever. So its newest offer is taken after a while.
 
 What the channel cannot do (`signaling.capabilities`) is obeyed: nothing is repeated on a reliable one, a description
 waits for its candidates where none may follow, no offer is made where the other side alone makes them, and where
 only one exchange is possible a change that needs another one raises at the call.
 """
+
+# Longer than 600 lines: what is said and what is heard are judged by the same few facts about one exchange.
 
 from __future__ import annotations
 
@@ -55,6 +60,8 @@ _RESENDS = 5
 # each wait before a repetition is so much longer than the one before, and at most so many times the first one
 _RESEND_GROWTH = 1.5
 _RESEND_LIMIT = 4.0
+# how long an answer may still be on its way when the other side has made another offer, in seconds
+_GIVE_WAY_AFTER = 2.0
 
 
 class _Asking(Protocol):
@@ -107,6 +114,8 @@ class Negotiator:
         self._add_members = sign
         self._making_offer = False  # from the event on until the offer stands in localDescription
         self._ignored_offer = False  # the last remote offer was ignored: its candidates may be unknown
+        self._ignored: list[str] = []  # the essence of each that was, since our offer was made
+        self._giving_way: asyncio.TimerHandle | None = None
         self._answer_pending = False  # setRemoteDescription(answer) is under way
         self._applying = False  # a remote offer is being applied and answered
         self._describing = 0  # setLocalDescription calls under way: candidates wait for the description
@@ -174,6 +183,7 @@ class Negotiator:
         self._closed = True
         self._outbox.close()
         self._cancel_resend()
+        self._forget_ignored()
         if self._started:
             self.pc.removeEventListener("negotiationneeded", self._on_negotiation_needed)
             self.pc.removeEventListener("icecandidate", self._on_candidate)
@@ -351,6 +361,7 @@ class Negotiator:
         elif not again:
             self._told = []
             self._resends = self._repeated = 0
+            self._forget_ignored()
             self._arm_resend()
         self._outbox.put(message)
 
@@ -451,10 +462,15 @@ class Negotiator:
         )
         self._ignored_offer = not self.polite and kind == "offer" and not ready
         if self._ignored_offer:
+            self._ignore(description, essence)
             return
         if kind in ("answer", "pranswer") and self.pc.signalingState in ("stable", "have-remote-offer"):
             self.notices.add("unexpected answer", "an answer arrived that nobody waits for")
             return
+        await self._apply(description, essence)
+
+    async def _apply(self, description: Message, essence: str) -> None:
+        kind, sdp = description["type"], description.get("sdp", "")
         self._answer_pending = kind == "answer"
         self._applying = kind == "offer"
         try:
@@ -467,6 +483,52 @@ class Negotiator:
         finally:
             self._answer_pending = self._applying = False
         await self._add_early()
+
+    def _ignore(self, offer: Message, essence: str) -> None:
+        """Ignore an offer, since ours goes first; the second one of a browser shows that ours was not taken.
+
+        Ends that number their descriptions, as we do, refuse nothing that they have rolled back for, and may repeat
+        themselves on a path that loses answers.
+        """
+        if self.pc.signalingState != "have-local-offer" or _NUMBER in offer:
+            return
+        if essence not in self._ignored:
+            self._ignored.append(essence)
+        if len(self._ignored) > 1:
+            self._cancel_resend()  # it would be refused as before
+            self._give_way_later(offer, essence)
+
+    def _give_way_later(self, offer: Message, essence: str) -> None:
+        if self._giving_way is not None:
+            self._giving_way.cancel()
+        self._giving_way = asyncio.get_running_loop().call_later(
+            _GIVE_WAY_AFTER, lambda: self._spawn(self._give_way(offer, essence), "giving way")
+        )
+
+    async def _give_way(self, offer: Message, essence: str) -> None:
+        """Take the other side's offer in place of ours; what ours was for is offered again after that."""
+        async with self._receiving:
+            is_last = self._ignored[-1:] == [essence]
+            if self._closed or not is_last or self.pc.signalingState != "have-local-offer":
+                return
+            if self._outbox.has_offer:  # it may get there yet, and undo theirs
+                self._give_way_later(offer, essence)
+                return
+            self.notices.add("offer not taken", "the other side makes others and does not answer ours")
+            self._forget_ignored()
+            self._ignored_offer = False
+            try:
+                await self._apply(offer, essence)
+            except Exception as error:
+                if not self._is_over(error):
+                    self.notices.add("refused description", f"{type(error).__name__}: {error}")
+                self._report(error)
+
+    def _forget_ignored(self) -> None:
+        self._ignored = []
+        if self._giving_way is not None:
+            self._giving_way.cancel()
+            self._giving_way = None
 
     async def _receive_again(self, kind: str, sdp: str) -> None:
         """A description that is in force already: our answer may have been lost, or candidates of it."""
@@ -505,6 +567,7 @@ class Negotiator:
         return other
 
     def _applied(self, description: Message, essence: str, known: frozenset[str]) -> None:
+        self._forget_ignored()
         self._remote = (description["type"], essence)
         self._remote_origin = origin_untrusted(essence)
         number = description.get(_NUMBER)

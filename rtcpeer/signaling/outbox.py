@@ -56,6 +56,11 @@ class Outbox:
         self._queue.append(message)
         self._filled.set()
 
+    @property
+    def has_offer(self) -> bool:
+        """Whether an offer waits, or is on its way to the channel."""
+        return any(message.get("type") == "offer" for message in self._queue)
+
     def close(self) -> None:
         """Send nothing more, and forget what waits."""
         self._closed = True

@@ -255,6 +255,44 @@ async def test_both_sides_call_at_the_same_time(firefox: Any, polite: bool, dela
             assert [str(t.currentDirection) for t in call.pc.getTransceivers()] == ["sendrecv", "sendrecv"]
 
 
+async def test_firefox_refuses_a_restart_after_its_own_rollback_and_the_call_goes_on(firefox: Any) -> None:
+    """Its next offer, and no answer, tells us so: we give way, restart after that, and nothing is lost."""
+    async with calling(firefox) as call:
+        pc, page = call.pc, call.page
+        echo = pc.createDataChannel("echo")
+        await call.up()
+        await echo.opened(PATIENCE)
+        before = ufrags(pc)
+        back: list[str] = []
+        echo.onmessage = lambda message: back.append(message.data)
+        # its offer stays there until ours has met it, and what it refuses is its own affair
+        await page.evaluate("""
+            var late = [], tell = say, listen = hear, refused = [];
+            say = message => late.push(message);
+            hear = message => listen(message).catch(error => { refused.push(String(error)); });
+            0
+        """)
+        await page.evaluate("""(async () => {
+            const made = new Promise(done => pc.addEventListener("signalingstatechange", done, {once: true}));
+            pc.addTransceiver("audio");
+            await made;
+        })()""")
+        pc.restartIce()
+        await page.wait_for("late.filter(m => m.type === 'offer').length > 1", what="ours is refused")
+        await page.evaluate("say = tell, late.forEach(say)")
+        for number in range(100):
+            echo.send(str(number))
+            await asyncio.sleep(0.01)
+        await until(lambda: pc.signalingState == "stable" and not before & ufrags(pc))
+        assert len(pc.getTransceivers()) == 1
+        await page.wait_for("pc.signalingState === 'stable'")
+        await until(lambda: back == [str(number) for number in range(100)])
+        assert call.states == ["connecting", "connected"]
+        refused = [error for error in await page.evaluate("refused") if "Unknown ufrag" not in error]
+        assert len(refused) == 1, "the offer; else candidates of it alone"
+        assert "did not request ICE restart" in refused[0]
+
+
 async def test_a_call_grows_swaps_holds_stops_and_grows_again(firefox: Any) -> None:
     async with calling(firefox) as call:
         pc, page = call.pc, call.page

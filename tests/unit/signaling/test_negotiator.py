@@ -1,6 +1,7 @@
 import asyncio
 import random
 from typing import Any, Self
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -252,6 +253,117 @@ async def test_the_impolite_side_ignores_an_offer_and_its_candidates() -> None:
     errors().clear()
     await negotiator.close()
     pc.close()
+
+
+class Refusing:
+    """The other end of an impolite negotiator: a browser that rolls back its offer and then refuses ours."""
+
+    def __init__(self, world: World) -> None:
+        self.pc, self.version = FakePC(world), 1
+        self.channel, self.end = memory_pair()
+        self.ours = FakePC(world)
+        self.negotiator = Negotiator(self.ours, self.channel, polite=False)
+        self.said: list[dict[str, Any]] = []
+
+    async def __aenter__(self) -> Self:
+        self.negotiator.start(read=False)
+        self.reading = asyncio.create_task(self._read())
+        self.ours.createDataChannel("x")
+        await asyncio.sleep(0.1)
+        await self.negotiator.receive({"type": "answer", "sdp": self.pc.sdp()})
+        self.ours.restartIce()
+        await asyncio.sleep(0.1)
+        assert self.ours.signalingState == "have-local-offer"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.negotiator.close()
+        await self.channel.close()
+        await self.reading
+        self.ours.close()
+        self.pc.close()
+
+    async def _read(self) -> None:
+        async for message in self.end:
+            if "type" in message:
+                self.said.append(message)
+
+    async def offer(self, **members: Any) -> None:
+        self.pc.version += 1
+        await self.negotiator.receive({"type": "offer", "sdp": self.pc.sdp(), **members})
+
+    def kinds(self) -> list[str]:
+        return [message["type"] for message in self.said]
+
+
+@virtual
+async def test_the_impolite_side_gives_way_when_its_offer_is_not_taken() -> None:
+    """Both would wait for ever: the browser refuses our restart each time that it has rolled back its own offer."""
+    async with Refusing(World()) as there:
+        await there.offer()
+        await asyncio.sleep(60)
+        assert there.ours.signalingState == "have-local-offer", "one offer is glare, whose answer may be slow"
+        await there.offer()
+        await asyncio.sleep(1)
+        assert there.ours.signalingState == "have-local-offer", "the answer may be on its way"
+        await asyncio.sleep(1.5)
+        assert there.kinds() == ["offer", "offer", "answer", "offer"], (
+            "what our offer was for is offered again"
+        )
+        assert there.negotiator.notices.counts["offer not taken"] == 1
+        await there.negotiator.receive({"type": "answer", "sdp": there.pc.sdp()})
+        assert there.ours.signalingState == "stable"
+
+
+@virtual
+async def test_no_way_is_given_to_an_offer_that_an_answer_follows() -> None:
+    async with Refusing(World()) as there:
+        await there.offer()
+        await there.offer()
+        await asyncio.sleep(1)
+        await there.negotiator.receive({"type": "answer", "sdp": there.pc.sdp()})
+        assert there.ours.signalingState == "stable"
+        await asyncio.sleep(10)
+        assert there.kinds() == ["offer", "offer"]
+
+
+@virtual
+async def test_no_way_is_given_while_our_offer_may_still_get_there() -> None:
+    async with Refusing(World()) as there:
+        there.negotiator._outbox.put({"type": "offer", "sdp": "x"})
+        sending, there.channel.send = there.channel.send, AsyncMock(side_effect=OSError("not at present"))
+        await there.offer()
+        await there.offer()
+        await asyncio.sleep(5)
+        assert there.ours.signalingState == "have-local-offer"
+        there.channel.send = sending
+        await asyncio.sleep(10)
+        assert there.kinds()[-2:] == ["answer", "offer"]
+
+
+@virtual
+async def test_no_way_is_given_to_copies_and_to_ends_that_take_our_offers() -> None:
+    async with Refusing(World()) as there:
+        for _ in range(3):
+            there.pc.version = 1
+            await there.offer()
+        await asyncio.sleep(10)
+        assert there.ours.signalingState == "have-local-offer"
+        for number in (7, 8, 9):
+            await there.offer(number=number)
+        await asyncio.sleep(10)
+        assert there.kinds() == ["offer", "offer"]
+
+
+@virtual
+async def test_an_offer_that_cannot_be_taken_is_reported() -> None:
+    async with Refusing(World()) as there:
+        await there.offer()
+        await there.negotiator.receive({"type": "offer", "sdp": "x"})
+        await asyncio.sleep(3)
+        assert there.negotiator.notices.counts["refused description"] == 1
+        assert len(errors()) == 1
+        errors().clear()
 
 
 @virtual

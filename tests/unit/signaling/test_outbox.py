@@ -56,6 +56,20 @@ async def test_an_offer_supersedes_what_waits_but_for_answers(virtual_time):
     assert [message for _, message in sent] == [ANSWER, {**OFFER, "sdp": "new"}]
 
 
+async def test_an_offer_is_there_until_it_has_left_or_is_given_up(virtual_time):
+    channel = Channel(OSError("no"))
+    outbox = Outbox(channel, failed=lambda *_: None, refused=lambda _: None)
+    running = asyncio.create_task(outbox.run())
+    outbox.put(candidate(1))
+    assert not outbox.has_offer
+    outbox.put(OFFER)
+    await asyncio.sleep(0.1)
+    assert outbox.has_offer
+    await asyncio.sleep(0.2)
+    assert not outbox.has_offer
+    running.cancel()
+
+
 async def test_candidates_go_together_where_the_channel_takes_them_so(virtual_time):
     sent, _, _ = await sent_by(Batching(), candidate(1), candidate(2), ANSWER, candidate(3))
     assert sent == [(0.02, [candidate(1), candidate(2)]), (0.02, ANSWER), (0.04, [candidate(3)])]
