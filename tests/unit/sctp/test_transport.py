@@ -7,7 +7,7 @@ import pytest
 
 from rtcpeer.errors import InvalidStateError, OperationError
 from rtcpeer.sctp.channel import ChannelParameters, read_open_untrusted, write_open
-from rtcpeer.sctp.packets import ChunkType, write_chunk
+from rtcpeer.sctp.packets import ChunkType, Parameter, chunks_untrusted, write_chunk
 from rtcpeer.sctp.transport import DataTransport
 from rtcpeer.values import DataChannelState, DtlsRole, Priority, SctpTransportState
 from tests.unit.media.pipes import lossy, until
@@ -180,6 +180,35 @@ async def test_an_id_is_used_again_after_the_close():
         assert channel.id == number
         channel.close()
         await until(lambda c=channel, o=other: c.state is o.state is CLOSED)
+    await stop(a, b)
+
+
+async def test_an_id_is_used_again_though_the_answer_to_the_reset_was_lost():
+    """RFC 8831 section 6.7: the end that performs the last reset knows first that a stream is free."""
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, other, other_log = await channel_pair(a, b)
+    send = a.dtls.send_messages
+
+    def answers_reset(packet):
+        return any(
+            kind == ChunkType.RE_CONFIG and value[:2] == Parameter.RESET_RESPONSE.to_bytes(2)
+            for kind, _flags, value in chunks_untrusted(packet[12:])
+        )
+
+    a.dtls.send_messages = lambda packets: send([p for p in packets if not answers_reset(p)])
+    channel.close()
+    await until(lambda: channel.state is CLOSED)
+    assert other.state is DataChannelState.CLOSING
+
+    again = a.data.open(ChannelParameters("again"))
+    assert again.id == channel.id
+    await until(lambda: len(b.channels) == 2, 0.05)
+    assert other.state is CLOSED
+    assert other_log.events == ["closing", ("closed", None)]
+    again.send("x")
+    await until(lambda: b.logs[1].messages == ["x"])
+    del a.dtls.send_messages
     await stop(a, b)
 
 
@@ -711,7 +740,7 @@ async def test_packets_that_came_together_are_acknowledged_together():
     b.dtls.send_messages = answers.extend
 
     b.data.on_dtls_run(packets)
-    await until(lambda: answers)
+    await asyncio.sleep(0)  # the next turn of the loop
 
     assert log.messages == [bytes((n,)) * 1000 for n in range(7)]
     # inside the batch after the second and the fourth, and at its end
