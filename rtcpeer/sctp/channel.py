@@ -263,11 +263,11 @@ class DataChannel:
         """The other end has answered the OPEN."""
         self._acknowledged = True
 
-    def opened(self, *, tell: bool) -> None:
+    def opened(self) -> None:
         """Announce it as open (webrtc-pc 6.1.1.2)."""
         if self.state is DataChannelState.CONNECTING:
             self.state = DataChannelState.OPEN
-            if tell and self.listener is not None:
+            if self.listener is not None:
                 self.listener.on_open()
 
     def closing(self) -> None:

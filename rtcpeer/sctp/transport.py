@@ -285,7 +285,7 @@ class DataTransport:
     def _open_late(self, channel: DataChannel) -> None:
         if channel.state is DataChannelState.CONNECTING and channel.id in self._by_id:
             self.schedule(channel)
-            channel.opened(tell=True)
+            channel.opened()
 
     def _register(self, channel: DataChannel, number: int) -> None:
         channel.id = number
@@ -476,7 +476,7 @@ class DataTransport:
                 self._forget(channel, RTCError("data-channel-failure", message))
             elif channel.state is DataChannelState.CONNECTING:
                 self._ready.add(channel)
-                channel.opened(tell=True)
+                channel.opened()
 
     def on_message(self, stream_id: int, protocol: int, data: bytes) -> None:
         """Implements `AssociationUser.on_message`."""
@@ -527,7 +527,7 @@ class DataTransport:
             self._register(channel, stream_id)
             channel.queue_control(bytes((DCEP_ACK,)))
             self._ready.add(channel)
-            channel.opened(tell=False)
+            channel.opened()
             self._listener.on_channel(channel)
 
     def on_stream_closing(self, stream_id: int) -> None:

@@ -63,7 +63,7 @@ def make(*, is_open: bool = True, **options: Any) -> tuple[DataChannel, Owner, C
     owner, log = Owner(), ChannelLog()
     channel = DataChannel(owner, ChannelParameters("x", **{"id": 4, **options}), log)
     if is_open:
-        channel.opened(tell=True)
+        channel.opened()
     return channel, owner, log
 
 
@@ -215,16 +215,12 @@ def test_it_opens_once_and_tells_so():
         0,
         0,
     )
-    channel.opened(tell=True)
-    channel.opened(tell=True)
+    channel.opened()
+    channel.opened()
     assert (channel.state, log.events) == (OPEN, ["open"])
 
-    quiet, _owner, log = make(is_open=False)
-    quiet.opened(tell=False)
-    assert (quiet.state, log.events) == (OPEN, [])
-
     nobody = DataChannel(Owner(), ChannelParameters("x", id=0), None)
-    nobody.opened(tell=True)
+    nobody.opened()
     nobody.receive("x", 1)
     nobody.closing()
     nobody.closed(None)
@@ -237,7 +233,7 @@ def test_a_close_is_carried_out_once(state):
     channel.close()
     channel.close()
     assert (channel.state, owner.asked) == (CLOSING, ["close"])
-    channel.opened(tell=True)
+    channel.opened()
     channel.closing()
     assert channel.state is CLOSING
     assert "closing" not in log.events

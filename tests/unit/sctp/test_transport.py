@@ -212,6 +212,35 @@ async def test_an_id_is_used_again_though_the_answer_to_the_reset_was_lost():
     await stop(a, b)
 
 
+async def test_unordered_messages_are_so_once_the_other_end_has_taken_the_channel():
+    """RFC 8832 section 6: until its ACK a message could overtake the OPEN."""
+    a, b = make_ends()
+    await connect_data(a, b)
+    sent = []
+    send = a.dtls.send_messages
+    a.dtls.send_messages = lambda packets: (sent.extend(packets), send(packets))
+
+    def flags():
+        chunks = [chunk for packet in sent for chunk in chunks_untrusted(packet[12:])]
+        sent.clear()
+        return [
+            bool(flags & 4) for kind, flags, value in chunks if kind == ChunkType.DATA and value[-1:] == b"x"
+        ]
+
+    log = ChannelLog()
+    log.on_open = lambda: channel.send("x")
+    channel = a.data.open(ChannelParameters("label", ordered=False), log)
+    await until(lambda: b.logs and b.logs[0].messages)
+    assert flags() == [False]
+    await asyncio.sleep(1)
+    channel.send("x")
+    b.channels[0].send("x")
+    await until(lambda: len(b.logs[0].messages) == 2)
+    assert flags() == [True]
+    del a.dtls.send_messages
+    await stop(a, b)
+
+
 async def test_both_ends_close_at_once():
     a, b = make_ends()
     await connect_data(a, b)
