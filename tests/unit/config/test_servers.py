@@ -34,6 +34,7 @@ from rtcpeer.errors import RTCSyntaxError
         ("stun:2130706433", "stun", "127.0.0.1", 3478, "udp"),
         ("stun:0x", "stun", "0.0.0.0", 3478, "udp"),
         ("stun:0", "stun", "0.0.0.0", 3478, "udp"),
+        (" stun:example.org! ", "stun", "example.org!", 3478, "udp"),
         ("stun:00.0.00.0x0", "stun", "0.0.0.0", 3478, "udp"),
         ("stun:255.255.255.255", "stun", "255.255.255.255", 3478, "udp"),
         ("stun:255.16777215", "stun", "255.255.255.255", 3478, "udp"),

@@ -147,6 +147,8 @@ def test_what_is_read_or_forgotten_makes_place():
     for _ in range(5):
         frames.push(sound(1000), 0.0)
     assert frames.dropped == 0
+    frames.push(sound(1000), 0.0)
+    assert frames.dropped == 1
 
 
 def test_a_piece_that_does_not_say_how_long_it_is():
@@ -198,9 +200,10 @@ def test_a_loss_is_followed_by_few_waiting_pictures_until_thirty_came_without_on
     for n in range(1, 5):
         frames.push(n, 1.0)
     assert drain(frames) == [2, 3, 4]
-    for n in range(RECOVERED - 1):
-        frames.push(n, 2.0)
-        frames.pop()
-    for n in range(4):
-        frames.push(n, 2.0)
-    assert drain(frames) == [0, 1, 2, 3]
+    for before, kept in ((RECOVERED - 5, [1, 2, 3]), (RECOVERED - 4, [0, 1, 2, 3])):
+        for n in range(before):
+            frames.push(n, 2.0)
+            frames.pop()
+        for n in range(4):
+            frames.push(n, 2.0)
+        assert drain(frames) == kept

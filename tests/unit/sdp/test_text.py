@@ -173,9 +173,9 @@ def test_line_endings_and_blank_lines() -> None:
 
 
 def test_static_payload_types_need_no_rtpmap() -> None:
-    media = parse_untrusted(HEAD + "m=audio 9 RTP/AVP 0 8 13 77\r\n").media[0]
+    media = parse_untrusted(HEAD + "m=audio 9 RTP/AVP 0 77 8 13\r\n").media[0]
     assert [c.name for c in media.codecs] == ["PCMU", "PCMA", "CN"]
-    assert media.formats == ("0", "8", "13", "77")
+    assert media.formats == ("0", "77", "8", "13")
 
 
 def test_candidates_of_unknown_kinds_are_ignored() -> None:
