@@ -32,6 +32,6 @@ def test_after_ten_seconds_a_source_is_not_shown():
 
 def test_the_table_is_bounded_whatever_the_other_end_sends():
     sources = ContributingSources()
-    for ssrc in range(10_000):
+    for ssrc in range(500):
         sources.note(packet(ssrc, csrc=tuple(range(ssrc, ssrc + 2))), 100.0)
         assert len(sources.recent(100.0)) <= SOURCES_MAX

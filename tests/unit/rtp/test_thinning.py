@@ -6,6 +6,7 @@ import pytest
 
 from rtcpeer.rtp.relay_packet import RelayPacket
 from rtcpeer.rtp.source import Source
+from rtcpeer.rtp.thinning import MEASURED, NEEDED
 from tests.unit.rtp.packets import Subscriber, vp8
 from tests.unit.rtp.test_forwarding import steps
 
@@ -307,3 +308,136 @@ def test_an_estimate_leaves_streams_without_temporal_layers_whole(monkeypatch):
     # two packets a picture
     assert len(publisher.subscriber.sent) - before == 2 * 4 * 30
     assert publisher.subscriber.output.stream is publisher.stream
+
+
+class Short(Layered):
+    """The same with picture ids of seven bits, which wrap every 128 pictures (RFC 7741 section 4.2, M)."""
+
+    def picture_packets(self, **options):
+        packets = super().picture_packets(**options)
+        for packet in packets:
+            payload = packet.payload
+            packet.payload = payload[:2] + bytes((self.picture & 0x7F,)) + payload[4:]
+        return packets
+
+
+def test_picture_ids_of_seven_bits_go_on_over_what_is_left_out():
+    publisher = Short()
+    subscriber = publisher.subscribe(0)
+    publisher.send(key=True)
+    publisher.send(1000)
+    pictures = [packet.body[2] for packet in subscriber.sent if packet.body[0] & 0x10]
+    assert len(pictures) == 251
+    assert set(steps(pictures, 7)) == {1}
+    assert max(pictures) < 128
+
+
+def test_pictures_that_are_lost_leave_a_gap_in_their_ids():
+    """The subscriber sees by that that it has missed something."""
+    publisher = Layered()
+    subscriber = publisher.subscribe(1)
+    publisher.send(key=True)
+    for index in range(1, 41):
+        packets = publisher.picture_packets()
+        for packet in packets if index != 22 else ():
+            publisher.stream.take(packet, "VP8", publisher.now)
+    pictures = [packet.picture for packet in subscriber.sent if packet.body[0] & 0x10]
+    assert sorted(steps(pictures, 15)) == [1] * (len(pictures) - 2) + [2]
+
+
+def test_streams_without_picture_ids_are_thinned_by_their_packets_alone():
+    publisher = Layered()
+    subscriber = publisher.subscribe(0)
+    for index in range(40):
+        temporal = PATTERN[index % 8][0]
+        # X, then TID and Y
+        payload = bytes((0x90, 0x20, temporal << 6, index > 0)) + bytes(20)
+        publisher.stream.take(RelayPacket(96, 0x80, index, 3000 * index, 1, payload), "VP8", index / 30)
+    assert set(steps(subscriber.numbers)) == {1}
+    assert [packet.body[:3] for packet in subscriber.sent] == [bytes((0x90, 0x20, 0))] * 10
+
+
+def test_what_a_subscriber_gets_is_known_before_it_changes():
+    publisher = Layered()
+    subscriber, other = publisher.subscribe(), publisher.subscribe(0)
+    publisher.send(key=True)
+    publisher.send(8)
+    thinning = publisher.source._thinnings[publisher.stream]
+    assert (thinning.limit_of(subscriber.output), thinning.limit_of(other.output)) == (7, 0)
+    publisher.want(subscriber, 1)
+    assert thinning.limit_of(subscriber.output) == 1
+    assert subscriber.output.stream is publisher.stream, "not before the next picture of layer 0 or 1"
+    publisher.want(subscriber, None)
+    assert thinning.limit_of(subscriber.output) == 7
+    publisher.send(8)
+    assert subscriber.output.stream is publisher.stream
+    assert thinning.stream(7) is publisher.stream
+    assert thinning.stream(0) is other.output.stream
+
+
+def test_who_leaves_while_moving_is_forgotten():
+    publisher = Layered()
+    subscriber, other = publisher.subscribe(), publisher.subscribe(0)
+    publisher.send(key=True)
+    thinning = publisher.source._thinnings[publisher.stream]
+    publisher.want(subscriber, 0)
+    publisher.source.remove(subscriber.output)
+    publisher.source.remove(other.output)
+    assert not thinning.is_used
+    publisher.send(8)
+    assert publisher.stream.on_take is None
+    assert len(subscriber.sent) == 2
+
+
+def test_bitrates_of_layers_are_measured_while_somebody_asks():
+    publisher = Layered()
+    everything = publisher.subscribe()
+    publisher.send(key=True)
+    thinning = publisher.source._thin(publisher.stream)
+    assert thinning.bitrates(publisher.now) == []
+    publisher.send(round(30 * MEASURED) - 1)
+    assert thinning.bitrates(publisher.now) == []
+    publisher.send(60)
+    found = thinning.bitrates(publisher.now)
+    size = 8 * len(everything.sent[0].body) * 2 * 30
+    assert [temporal for temporal, _ in found] == [0, 1, 2]
+    # of four pictures one is in layer 0, one in layer 1, two in layer 2: each with all below
+    assert [bits for _, bits in found] == [pytest.approx(size * part, rel=0.1) for part in (0.25, 0.5, 1)]
+    assert thinning.is_needed(publisher.now + NEEDED - 0.1)
+    assert not thinning.is_needed(publisher.now + NEEDED)
+    assert not thinning.is_used
+    publisher.send(round(30 * NEEDED) + 2)
+    assert publisher.stream.on_take is None
+
+
+def test_what_is_not_forwarded_is_not_in_the_thinned_streams():
+    publisher = Layered()
+    subscriber = publisher.subscribe(0)
+    publisher.send(key=True)
+    for _ in range(8):
+        publisher.stream.skip(RelayPacket(97, 0, publisher.number & 0xFFFF, 0, 1, b"padding"), publisher.now)
+        publisher.number += 1
+        publisher.send()
+    assert_continuous(subscriber)
+    assert len(subscriber.sent) == 2 * 3
+
+
+# what opens at a picture of layer 1: with TSA all above, with STSA that layer alone (RFC 7798, H.265 table 7-1)
+@pytest.mark.parametrize(("kind", "layers_behind"), [(2, {0, 1, 2}), (4, {0, 1}), (1, {0})])
+def test_higher_layers_come_where_they_can_be_decoded(kind, layers_behind):
+    """Kinds of the pictures of layer 1; those of layer 2 open nothing."""
+    publisher = Layered()
+    subscriber = publisher.subscribe(0)
+    got = []
+    for index in range(24):
+        temporal = (0, 2, 1, 2)[index % 4]
+        unit = 19 if index == 0 else (0, kind, 1)[temporal]
+        payload = bytes((unit << 1, temporal + 1)) + bytes(20)
+        if index == 8:
+            publisher.want(subscriber, None)
+        before = len(subscriber.sent)
+        publisher.stream.take(RelayPacket(96, 0x80, index, 3000 * index, 1, payload), "H265", index / 30)
+        if len(subscriber.sent) > before and index >= 12:
+            got.append(temporal)
+    assert set(got) == layers_behind
+    assert set(steps(subscriber.numbers)) == {1}
