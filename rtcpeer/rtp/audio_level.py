@@ -15,11 +15,13 @@ def audio_level(frame: AudioFrame) -> float:
         return 0.0
     code, size, middle, loudest = form
     channels = 1 if frame.format.is_planar else len(frame.layout.channels)
-    samples = memoryview(frame.planes[0])[: frame.samples * channels * size].cast("B").cast(code)
-    count = len(samples)
+    planes = frame.planes
+    count = frame.samples * channels
     # an odd step walks over all channels and phases
-    step = max(1, count // _LEVEL_SAMPLES) | 1
-    picked = samples[::step].tolist()
+    step = count * len(planes) // _LEVEL_SAMPLES | 1
+    picked: list[float] = []
+    for plane in planes:
+        picked += memoryview(plane)[: count * size].cast("B").cast(code)[::step].tolist()
     energy = math.fsum([(sample - middle) ** 2 for sample in picked]) / len(picked)
     level = math.sqrt(energy) / loudest
     # a program's arithmetic may have gone wrong

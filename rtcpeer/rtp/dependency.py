@@ -142,7 +142,8 @@ class DescriptorReader:
         if own_chains:
             chains = tuple([bits.read(8) for _ in template.chains])
         resolution = None
-        if structure.resolutions and template.spatial_id < len(structure.resolutions):
+        if structure.resolutions:
+            # there is one for each spatial layer of the templates
             resolution = structure.resolutions[template.spatial_id]
         if found is not None:
             self._structure = found

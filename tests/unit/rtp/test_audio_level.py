@@ -42,6 +42,33 @@ def test_half_of_the_samples():
     assert audio_level(made) == pytest.approx(0.5 / math.sqrt(2), rel=0.05)
 
 
+@pytest.mark.parametrize("form", ["s16", "s16p", "fltp"])
+@pytest.mark.parametrize("loud", [0, 1])
+def test_each_channel_counts(form, loud):
+    """Who speaks on one side of a stereo picture of sound speaks."""
+    full, packed = FULL[form.removesuffix("p")], not form.endswith("p")
+    made = frame(form, bytes(len(full)), "stereo")
+    if packed:
+        made.planes[0].update((full + bytes(2) if not loud else bytes(2) + full) * 960)
+    else:
+        made.planes[loud].update(full * (made.planes[loud].buffer_size // len(full)))
+    assert audio_level(made) == pytest.approx(1 / math.sqrt(2), rel=0.02)
+
+
+@pytest.mark.parametrize("form", ["s16", "s16p"])
+@pytest.mark.parametrize("halves", [b"\0\0\0\x80", b"\0\x80\0\0"])
+def test_all_of_a_frame_counts(form, halves):
+    made = frame(form, bytes(2), "stereo", samples=900)
+    for plane in made.planes:
+        count = plane.buffer_size // 4
+        plane.update(halves[:2] * count + halves[2:] * count)
+    assert audio_level(made) == pytest.approx(1 / math.sqrt(2), rel=0.03)
+
+
+def test_a_frame_of_nothing():
+    assert audio_level(AudioFrame(format="s16", layout="mono", samples=0)) == 0.0
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_program_whose_arithmetic_went_wrong(value):
     made = frame("flt", pack("<f", value))

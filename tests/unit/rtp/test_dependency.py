@@ -180,6 +180,8 @@ def test_a_frame_that_needs_too_many_others():
     more = flags(head(1), differences=1).put(*[(1, 2), (0, 4)] * 65, (0, 2))
     with pytest.raises(ValueError, match="too many others"):
         reader.read_untrusted(more.data)
+    template = structure(flags(head(0), structure=1), [], differences=[[1] * 64])
+    assert len(reader.read_untrusted(template.data).differences) == 64
     template = structure(flags(head(0), structure=1), [], differences=[[1] * 65])
     with pytest.raises(ValueError, match="too many frames"):
         reader.read_untrusted(template.data)
@@ -188,6 +190,24 @@ def test_a_frame_that_needs_too_many_others():
 def test_where_key_frames_begin():
     assert begins_keyframe(key_frame())
     assert not begins_keyframe(structure(flags(head(0, starts=0), structure=1), [1]).data)
+    assert not begins_keyframe(structure(flags(head(1, starts=0), structure=1), [1]).data)
     assert not begins_keyframe(flags(head(0), active=1).data)
+    assert not begins_keyframe(flags(head(0), active=1).put((0b111, 3)).data)
     assert not begins_keyframe(head(0).data)
     assert not begins_keyframe(b"")
+
+
+def test_four_octets_may_say_which_targets_are_sent():
+    reader = DescriptorReader()
+    reader.read_untrusted(key_frame(targets=3))
+    data = flags(head(1), active=1).put((0b101, 3)).data
+    assert len(data) == 4
+    assert reader.read_untrusted(data).active_targets == 0b101
+
+
+def test_the_last_field_may_end_with_the_last_octet():
+    reader = DescriptorReader()
+    reader.read_untrusted(key_frame(targets=3, chains=2))
+    bits = flags(head(1), active=1, chains=1).put((0b111, 3), (0xAB, 8), (0xCD, 8))
+    assert len(bits.text) % 8 == 0
+    assert reader.read_untrusted(bits.data).chains == (0xAB, 0xCD)
