@@ -476,3 +476,13 @@ def test_sequence_numbers_begin_in_the_lower_half():
         stream = OutboundStream(SendEncoding(1, 2), print, HeaderTemplate((), "", None))
         assert stream.sequence_number < 0x8000
         assert stream.rtx_sequence_number < 0x8000
+
+
+@pytest.mark.parametrize("mid", ["", "m", "mid", "middle"])
+def test_what_never_changes_is_written_as_any_other_header_extensions(mid):
+    made, _read = template(rtp.URI_MID, rtp.URI_RID, mid=mid, rid="hi")
+    elements = [(1, mid.encode())] * bool(mid) + [(2, b"hi")]
+    assert made.write(5.0, 33) == rtp.write_extensions(elements)
+    made, _read = template(rtp.URI_RID, rtp.URI_AUDIO_LEVEL, mid=mid, rid="hi")
+    assert made.write(5.0, 33) == rtp.write_extensions([(1, b"hi"), (2, b"\x21")])
+    assert HeaderTemplate((), mid, "hi").write(5.0, 33) == b""

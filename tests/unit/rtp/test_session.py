@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pylibsrtp
 import pytest
 
 from rtcpeer.aio import wall_time
 from rtcpeer.rtp import rtcp
+from rtcpeer.rtp.congestion import feedback
 from rtcpeer.rtp.packet import URI_MID, URI_TRANSPORT_CC
 from rtcpeer.rtp.relay_packet import HEADER
 from rtcpeer.rtp.rtcp import PayloadFeedback, ReceiverInfo, ReceiverReport, SenderReport
@@ -767,3 +769,153 @@ def test_packets_that_leave_are_numbered_and_what_arrives_is_told_until_the_end(
         assert gone == []
 
     run_virtual(main())
+
+
+async def test_without_transport_wide_numbers_packets_have_none() -> None:
+    numbers: list[tuple[int, ...]] = []
+
+    class Numbering(Unprotected):
+        def protect(self, packet: bytes, *number: int) -> bytes:
+            numbers.append(number)
+            return packet
+
+        def protect_parts(self, *parts: Any) -> bytes:
+            numbers.append(parts[-2:])
+            return b""
+
+    session = RtpSession(Numbering, lambda data: None)  # type: ignore[arg-type]
+    session.on_connected()
+    session.release(HEADER.pack(0x90, 96, 2, 2, 7) + b"\xbe\xde\0\1\x41\0\0\0x")
+    session.send_parts(0x90, 96, 1, 2, 7, b"\xbe\xde\0\1\x41\0\0\0x")
+    assert numbers == [(0, 0), (0, 0)]
+    session.on_closed()
+
+
+def test_how_long_packets_waited_is_known_of_our_own_pacer() -> None:
+    """webrtc-stats totalPacketSendDelay."""
+
+    async def main() -> None:
+        session, _gone = paced_session(100_000)
+        assert RtpSession(Unprotected, lambda data: None).send_delay(7) == 0.0  # type: ignore[arg-type]
+        for number in range(4):
+            session.send_rtp(HEADER.pack(0x80, 96, number, 2, 7) + bytes(1000))
+        await asyncio.sleep(1)
+        waited = session.send_delay(7, None, 99)
+        assert waited is not None
+        assert waited > 0.03
+        session.pacer = type("Pacer", (), {"take": lambda self, packet: None})()
+        assert session.send_delay(7) is None
+        session.on_closed()
+
+    run_virtual(main())
+
+
+def test_what_is_overwritten_in_a_packet_is_so_when_it_has_waited() -> None:
+    async def main() -> None:
+        session, gone = paced_session(100_000)
+        for number in range(4):
+            session.send_parts(0x80, 96, number, 2, 7, bytes(1000), 4, b"abc")
+        assert len(gone) < 4
+        await asyncio.sleep(1)
+        media = [data for _at, data in gone if data[1] == 96]
+        assert [data[12:] for data in media] == [bytes(4) + b"abc" + bytes(993)] * 4
+        session.on_closed()
+
+    run_virtual(main())
+
+
+class Refusing(Readable):
+    """SRTP that cannot decrypt what ends with a word, for that reason."""
+
+    reasons = (b"authentication failure", b"index too old", b"bad index")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.searched: list[bytes] = []
+
+    def unprotect(self, packet: bytes) -> bytes:
+        for reason in self.reasons:
+            if packet.endswith(reason):
+                raise pylibsrtp.Error(reason.decode())
+        return packet
+
+    unprotect_rtcp = unprotect
+
+    def recover(self, data: bytes) -> bytes:
+        self.searched.append(data)
+        return data[:-1]
+
+
+async def test_failures_of_known_streams_count_until_one_packet_is_decrypted() -> None:
+    """Copies are none, and what nobody knows or RTCP says nothing of a stream."""
+    srtp = Refusing()
+    session = RtpSession(lambda: srtp, lambda data: None)  # type: ignore[arg-type,return-value]
+    session.on_connected()
+    ssrc = 0x87654321
+    receiver = listen(session, "a", [ssrc], [96])
+    good = HEADER.pack(0x80, 96, 1, 2, ssrc) + b"good"
+    forged = HEADER.pack(0x80, 96, 1, 2, ssrc) + b"authentication failure"
+    for data, counted in (
+        (forged, 1),
+        (HEADER.pack(0x80, 96, 1, 2, ssrc) + b"index too old", 2),
+        (HEADER.pack(0x80, 96, 1, 2, ssrc) + b"bad index", 2),
+        (HEADER.pack(0x80, 96, 1, 2, ssrc ^ 1) + b"authentication failure", 2),
+        (HEADER.pack(0x80, 200, 1, 2, ssrc) + b"authentication failure", 2),
+        (HEADER.pack(0x80, 223, 1, 2, ssrc) + b"authentication failure", 2),
+        (HEADER.pack(0x80, 0x80 | 96, 1, 2, ssrc) + b"authentication failure", 3),
+    ):
+        session.receive(data)
+        assert session.undecrypted == counted
+    assert session._watch.runs
+    assert receiver.ssrcs == []
+    session.receive(good)
+    assert not session._watch.runs
+    # ten in a row: the count of cycles is looked for, and the packet is taken as it is found
+    for _ in range(10):
+        assert len(srtp.searched) == 0
+        session.receive(forged)
+    assert srtp.searched == [forged]
+    assert receiver.ssrcs == [ssrc, ssrc]
+    session.on_closed()
+
+
+async def test_what_stands_beside_transport_wide_feedback_is_read(routing) -> None:
+    """In one compound packet (RFC 3550 section 6.1)."""
+    sender = Line(7)
+    routing.add_sender(sender, "0", [7], ())
+    told, _count = feedback.write(99, 7, 0, 1, [4, 5])
+    # nobody asked for it
+    routing.receive(told)
+    routing.receive(rtcp.write_receiver_report(99, [block(7)]) + told + rtcp.write_pli(99, 7))
+    assert sender.heard == [(7, ReceiverReport), (7, PayloadFeedback)]
+
+
+async def test_feedback_becomes_an_estimate_and_perhaps_a_probe(routing) -> None:
+    class Control:
+        estimate: int | None = None
+
+        def __init__(self) -> None:
+            self.told: list[bytes] = []
+
+        def on_feedback(self, packet: bytes) -> None:
+            self.told.append(packet)
+
+    class Prober:
+        wanted: list[int] = []
+
+        def consider(self, wanted: int) -> None:
+            self.wanted.append(wanted)
+
+        def close(self) -> None: ...
+
+    sender, control, prober = Line(7, wanted=900_000), Control(), Prober()
+    routing.add_sender(sender, "0", [7], ())
+    routing.control, routing._prober = control, prober
+    packets = [feedback.write(99, 7, index, index, [4, 5])[0] for index in range(2)]
+    routing.receive(rtcp.write_receiver_report(99, []) + b"".join(packets))
+    assert control.told == packets
+    assert not hasattr(sender, "estimate")
+    control.estimate = 400_000
+    routing.receive(packets[0])
+    assert sender.estimate == 400_000
+    assert prober.wanted == [900_000, 900_000]
