@@ -201,6 +201,9 @@ def test_delays_of_sound_are_those_of_its_samples(step, weight) -> None:
     assert told["jitterBufferDelay"] == weight
     assert told["jitterBufferTargetDelay"] == weight / 4
     assert told["jitterBufferMinimumDelay"] == weight / 2
+    inbound.note_passed(frame, 10.25)
+    assert (inbound.emitted, inbound.buffer_delay) == (2 * weight, 1.25 * weight)
+    assert inbound.minimum_delay == 0.75 * weight
 
 
 def test_delays_of_pictures_are_those_of_each_one() -> None:
@@ -275,3 +278,12 @@ def test_a_configuration_is_of_all_that_came_before_the_picture() -> None:
     for part in (b"a" * (CONFIGURATION_MAX - 1), b"b"):
         inbound.keep_configuration(part)
     assert inbound.take_configuration() == b"a" * (CONFIGURATION_MAX - 1) + b"b"
+
+
+@pytest.mark.parametrize("kind", ["audio", "video"])
+def test_a_stream_of_which_nothing_came_counts_nothing(kind) -> None:
+    inbound = video() if kind == "video" else stream()
+    told = inbound.stats(kind, 1.0)
+    words = {"type", "ssrc", "kind", "payloadType", "decoderImplementation"}
+    assert {value for name, value in told.items() if name not in words} == {0}
+    assert (told["payloadType"], inbound.fec_discarded, inbound.presentation) == (-1, 0, 0)

@@ -340,6 +340,40 @@ def test_what_is_sent_again_is_the_packet_itself_where_nothing_else_was_negotiat
     assert {p.payload for p in packets} == {number.to_bytes(2, "big") + b"a"}
 
 
+def test_of_what_is_asked_for_all_is_sent_that_can_be(stream, sent, clock):
+    old, young = send(stream, [b"a"], 1), None
+    clock.now += 60
+    for timestamp in (2, 3):
+        young = send(stream, [b"b" * 9], timestamp)
+    clock.now += 0.1
+    count = len(sent)
+    # not sent yet, too old, never sent, and one that can be sent
+    assert stream.repeat([young[0] + 1 & 0xFFFF, *old, old[0] - 9 & 0xFFFF, *young], clock.now) is True
+    assert len(sent) == count + 1
+    # sent again just now, and another one
+    other = send(stream, [b"c"], 4)
+    clock.now += 0.1
+    stream.repeat(young, clock.now)
+    assert stream.repeat([*young, *other], clock.now + 0.001) is False
+    assert len(sent) == count + 4
+
+
+def test_a_stream_that_sent_nothing_counts_nothing(stream):
+    told = stream.stats("video")
+    assert {
+        value
+        for name, value in told.items()
+        if name not in ("type", "ssrc", "kind", "rid", "rtxSsrc", "active")
+    } == {0}
+    assert (stream.frames_sent, stream.plis, stream.firs, stream.send_delay_before) == (0, 0, 0, 0.0)
+    assert (stream.round_trips, stream.round_trip_total, stream.round_trip, stream.remote) == (
+        0,
+        0.0,
+        None,
+        None,
+    )
+
+
 def test_nothing_is_kept_for_who_cannot_ask(stream, sent, clock):
     (number,) = send(stream, [b"a"])
     stream.keep_history(True)
@@ -379,7 +413,7 @@ def test_padding_needs_a_stream_of_retransmissions_and_a_packet_before_it(stream
     send(stream, [b"a"], 77)
     stream.timestamp = 77
     stream.rtx_sequence_number = 0xFFFF
-    for number in (0xFFFF, 0):
+    for number in (0xFFFF, 0, 1):
         padding = stream.make_padding(50)
         packet = rtp.parse_rtp_untrusted(padding, rtp.ExtensionIds())
         assert (packet.payload_type, packet.ssrc, packet.sequence_number, packet.timestamp) == (
@@ -389,7 +423,7 @@ def test_padding_needs_a_stream_of_retransmissions_and_a_packet_before_it(stream
             77,
         )
         assert (packet.payload, packet.padding_size) == (b"", 50)
-    assert (stream.padding_packets, stream.padding_bytes) == (2, 2 * 62)
+    assert (stream.padding_packets, stream.padding_bytes) == (3, 3 * 62)
     stream.rtx_payload_types = {}
     assert stream.make_padding(50) is None
     stream.rtx_payload_types = {96: 97}
