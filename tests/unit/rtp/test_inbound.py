@@ -287,3 +287,9 @@ def test_a_stream_of_which_nothing_came_counts_nothing(kind) -> None:
     words = {"type", "ssrc", "kind", "payloadType", "decoderImplementation"}
     assert {value for name, value in told.items() if name not in words} == {0}
     assert (told["payloadType"], inbound.fec_discarded, inbound.presentation) == (-1, 0, 0)
+
+
+def test_sound_without_a_rate_of_its_own_is_of_48_khz() -> None:
+    inbound = stream()
+    inbound.take_decoded(av.AudioFrame("s16", "mono", 480), 1.0, 0.5)
+    assert inbound.samples_duration == 0.01

@@ -184,6 +184,10 @@ def test_unwrapping():
     line = [unwrapper.unwrap(number) for number in numbers]
 
     assert [n - line[0] for n in line] == [0, 5, 8, 4, 9]
+    # packets from before the first one have numbers above 0
+    assert line[0] == 65530 + SequenceUnwrapper.OFFSET
+    assert unwrapper.unwrap(3 + 0x8000) == line[-1] - 0x8000
+    assert unwrapper.unwrap(3 + 0x7FFF) == line[-1] + 0x7FFF
 
 
 def test_after_an_outage_video_goes_on_at_once():
