@@ -56,8 +56,8 @@ class CreateTransceiver:
 
     transceiver: int
     kind: MediaKind
-    by_remote: bool = True
-    track_id: str | None = None
+    by_remote: bool
+    track_id: str | None
 
 
 @record(frozen=True, slots=True)
@@ -110,8 +110,8 @@ class SetRemoteIce:
 
     transport: int
     remote: IceParameters
-    candidates: tuple[Candidate, ...] = ()
-    end_of_candidates: bool = False
+    candidates: tuple[Candidate, ...]
+    end_of_candidates: bool
 
 
 @record(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class StartDtls:
     transport: int
     role: DtlsRole
     fingerprints: tuple[Fingerprint, ...]
-    restart: bool = False
+    restart: bool
 
 
 @record(frozen=True, slots=True)

@@ -320,7 +320,7 @@ def test_a_section_keeps_a_number_for_the_same_codec_with_other_parameters_only(
 
 
 def test_a_retransmission_has_the_next_number_where_that_is_one_to_give_out() -> None:
-    for wish, rtx in ((100, 101), (127, 96), (63, 96), (34, 35)):
+    for wish, rtx in ((100, 101), (126, 127), (127, 96), (63, 96), (34, 35)):
         codecs = numbered([replace(VP8, payload_type=wish), RTX], PayloadTypes(()), {})
         assert [c.payload_type for c in codecs] == [wish, rtx]
 

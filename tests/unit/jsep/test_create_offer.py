@@ -166,3 +166,13 @@ def test_the_version_counts_by_one_what_differs() -> None:
     settled = version()
     assert version() == settled
     assert first <= later < settled
+
+
+def test_what_was_offered_for_the_first_time_and_stopped_is_over_in_the_next_offer() -> None:
+    a, b = pair()
+    a.transceiver("audio")
+    negotiate(a, b)
+    new = a.transceiver("video")
+    a.local()
+    a.carry_out(a.engine.operations.plan_stop(new))
+    assert sections(a) == [("0", "audio", False), ("1", "video", True)]

@@ -53,6 +53,15 @@ OFFERS = {
     "extension id twice in a bundle behind another group": lambda t: t.replace(
         "a=group", "a=group:LS 0 1\r\na=group"
     ).replace("extmap:3 ", "extmap:2 "),
+    "extension id twice behind sections that inherit theirs": lambda t: (
+        inheriting(t)
+        + "".join(
+            [
+                f"m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:{mid}\r\na=extmap:2 urn:{mid}\r\na=rtcp-mux\r\n"
+                for mid in (3, 4)
+            ]
+        )
+    ),
     "extension id twice behind a rejected section": lambda t: more(
         t.replace("m=audio 9", "m=audio 0"), "3 urn:other"
     ),
@@ -69,9 +78,9 @@ def more(text: str, extension: str = "") -> str:
 
 
 def inheriting(text: str) -> str:
-    """The offer with one extension, for all sections at once; and with a place for another one in the bundle."""
+    """The offer with one extension, for all sections at once; and with places for two others in the bundle."""
     text = drop(text, "a=extmap:").replace("t=0 0\r\n", "t=0 0\r\na=extmap:1 urn:one\r\n")
-    return text.replace("BUNDLE 0 1", "BUNDLE 0 1 3").replace(
+    return text.replace("BUNDLE 0 1", "BUNDLE 0 1 3 4").replace(
         "a=ice-options", transport_lines(text) + "a=ice-options"
     )
 
@@ -109,6 +118,14 @@ def test_the_extensions_of_a_rejected_section_are_in_no_packet() -> None:
     Peer("b").remote(
         SdpType.OFFER, "m=video".join([head, middle, last.replace("UDP/TLS/RTP", "UDP/NOPE/RTP", 1)])
     )
+
+
+def test_what_is_said_once_for_all_sections_is_taken() -> None:
+    text = inheriting(offer_text()).replace("BUNDLE 0 1 3 4", "BUNDLE 0 1")
+    b = Peer("b")
+    b.remote(SdpType.OFFER, text)
+    extensions = [m.header_extensions for m in b.state.pending_remote.session.media]  # type: ignore[union-attr]
+    assert [[(e.id, e.uri) for e in own] for own in extensions] == [[(1, "urn:one")]] * 2
 
 
 @pytest.mark.parametrize("number", [63, 96])
@@ -363,19 +380,20 @@ def test_a_mid_that_is_made_up_is_nobody_elses_and_is_not_told() -> None:
 
 
 def test_a_section_without_a_mid_in_the_place_of_a_rejected_one_is_another_one() -> None:
-    text = drop(drop(offer_text(), "a=group"), "a=mid")
+    named = drop(offer_text(), "a=group")
     b = Peer("b")
-    b.remote(SdpType.OFFER, text)
+    b.remote(SdpType.OFFER, named)
     b.local()
     first, second = b.state.transceivers
-    b.remote(SdpType.OFFER, text.replace("m=video 9", "m=video 0"))
+    b.remote(SdpType.OFFER, named.replace("m=video 9", "m=video 0"))
     b.local()
     assert b.state.transceivers == (b.record(first.id),)
-    b.remote(SdpType.OFFER, text)
+    b.remote(SdpType.OFFER, drop(named, "a=mid"))
     b.local()
     kept, fresh = b.state.transceivers
     assert (kept.id, kept.mid) == (first.id, first.mid)
     assert fresh.id != second.id
+    assert fresh.mid not in (None, second.mid)
     assert fresh.current_direction == "recvonly"
 
 
@@ -388,7 +406,7 @@ def test_an_answered_bundle_is_within_one_that_was_offered() -> None:
     def check(*offered: tuple[str, ...]) -> None:
         groups = tuple([Group("BUNDLE", mids) for mids in offered])
         check_remote(
-            replace(answer, groups=(Group("LS", ("0", "1")), *answer.groups)),
+            replace(answer, groups=(Group("LS", ("9",)), *answer.groups)),
             SdpType.ANSWER,
             previous=None,
             answered=None,
