@@ -296,3 +296,28 @@ def test_a_call_is_answered_after_a_quarter_of_an_hour():
             await asyncio.gather(caller.close(), callee.close())
 
     run_virtual(main())
+
+
+@scenario
+async def test_a_close_that_waits_no_longer_for_a_silent_server_ends_without_a_fault(scene):
+    """By then timers and datagrams of the release are under way; they find what they need."""
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: failures.append(context))
+    settings = PeerSettings(close_timeout=0.2, ice=IceSettings(release_timeout=5.0))
+    async with scene.server("turn.example") as server:
+        servers = [{**server.ice_server("udp"), "urls": server.turn_url}]
+        with scene.network.add_host("a").active():
+            pc = RTCPeerConnection({"iceServers": servers}, settings=settings)
+        pc.createDataChannel("x")
+        await pc.setLocalDescription()
+        await pc.gathered()
+        assert " relay " in pc.localDescription.sdp
+        server.faults.silent = True
+        began = scene.now()
+        await pc.close()
+        assert scene.now() - began < 1
+        # a late answer, and what is due when the server is not waited for any longer
+        await asyncio.sleep(1)
+        server.faults.silent = False
+        await asyncio.sleep(10)
+    assert failures == []

@@ -373,7 +373,12 @@ class IceAgent:
         return asyncio.shield(self._closed)
 
     def release(self) -> None:
-        """Closed for good: its parts let go of each other and do not wait for the garbage collector. It can be read."""
+        """Closed for good: its parts let go of each other and do not wait for the garbage collector. It can be read.
+
+        Where a server has not confirmed a release, and nobody waits for it any longer, they still need each other.
+        """
+        if self._closed is None or not self._closed.done():
+            return
         self.context.accepts_remote = _accepts_none
         self._sessions.release()
         del self._alarm, self._candidate_filter, self._parts, self._pipe, self.pool
