@@ -240,6 +240,8 @@ class RtcmcService:
         await self._enter_room(self._mode)
         self._entered = True
         host.entered(self.userid)
+        if not self._socket.is_open:
+            await self._disconnected()  # while we entered, when nobody came back for it
 
     def _query(self) -> dict[str, Any]:
         return {
@@ -303,6 +305,8 @@ class RtcmcService:
             try:
                 await self._socket.open(self.url, self._query())
                 await self._enter_room("openOrJoin")
+                if not self._socket.is_open:  # lost since, when that was nobody's business but ours
+                    raise NetworkError("the connection to the server is lost again", fault="network")
             except SignalingRefused as error:
                 self._host.ended(EndReason.REFUSED, error)
                 return

@@ -40,6 +40,11 @@ class SocketIoLink:
         """Call a coroutine function or function at each such event, "disconnect" included."""
         self._handlers[event] = handler
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection at present."""
+        return self._client is not None and bool(self._client.connected)
+
     async def open(self, url: str, query: Mapping[str, Any]) -> None:
         """Connect; a connection that there was is dropped.
 

@@ -5,6 +5,7 @@ Owns: what we publish and what the server calls it; the table of layers. Never: 
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import field
@@ -13,10 +14,12 @@ from typing import Any
 from rtcpeer.calls.livekit.media import LiveKitMedia
 from rtcpeer.calls.livekit.requests import Requests
 from rtcpeer.calls.participant import Publication
-from rtcpeer.errors import NetworkError, RtcPeerError
+from rtcpeer.errors import NetworkError, RtcPeerError, SignalingRefused
 from rtcpeer.records import record
 from rtcpeer.signaling.livekit.messages import models, rtc
 
+# Seconds before a track that nobody has answered for is published again in a new session.
+_PAUSES = (1.0, 2.0, 5.0, 10.0)
 # (rid, quality, how many times smaller, bit/s)
 _LAYERS = (
     ("q", models.VideoQuality.LOW, 4, 150_000),
@@ -111,16 +114,28 @@ class Publications:
         await media.offer()
 
     async def publish_again(self, ignored: Callable[[str, object], object]) -> None:
-        """Publish everything in a new session.
+        """Publish everything in a new session; where nobody answers, again after growing pauses.
 
         Args:
             ignored: called where a track is not taken.
         """
-        for publication in list(self._published):
-            try:
-                await self._publish(publication)
-            except RtcPeerError as error:
-                ignored("publishing again", error)
+        media, left = self._media, list(self._published)
+        for pause in (*_PAUSES, None):
+            for publication in tuple(left):
+                if publication not in self._published or media is not self._media:
+                    left.remove(publication)  # taken out, or left to the next session
+                    continue
+                try:
+                    await self._publish(publication)
+                except SignalingRefused as error:
+                    ignored("publishing again", error)
+                except RtcPeerError as error:
+                    ignored("publishing again", error)
+                    continue
+                left.remove(publication)
+            if not left or pause is None:
+                return
+            await asyncio.sleep(pause)
 
     async def unpublish(self, publication: Publication) -> None:
         """Publish a track no longer."""

@@ -87,6 +87,9 @@ class LiveKitRoom:
         self._token = request.token or _own_token(request, taken.get("room"))
         self._auto_subscribe = bool(request.options.get("auto_subscribe", True))
         self._wanted: set[tuple[str, str]] = set()  # (identity, name) of what was subscribed to
+        self._waiting: set[tuple[str, str]] = (
+            set()
+        )  # of those, what was not there when the session began anew
         self._regions: list[str] = []  # where the server has said to begin anew
         self.sid: str = ""
         self.info: models.Room = models.Room()
@@ -273,8 +276,8 @@ class LiveKitRoom:
         self._requests.abandon()
         await self._join()
         self.renewals += 1
-        for identity, name in tuple(self._wanted):
-            await self._ask_for(identity, name, wanted=True)
+        self._waiting = set(self._wanted)
+        await self._ask_for_waiting()
         self._host.spawn(self._publications.publish_again(self._host.ignored), "LiveKit: publish again")
 
     async def _confirm(self) -> None:
@@ -311,6 +314,7 @@ class LiveKitRoom:
     async def _on_update(self, update: rtc.ParticipantUpdate) -> None:
         for info in update.participants:
             self._state.update(info)
+        await self._ask_for_waiting()
 
     async def _on_published(self, published: rtc.TrackPublishedResponse) -> None:
         self._requests.answer(published.cid, published.track)
@@ -460,10 +464,17 @@ class LiveKitRoom:
         Raises:
             InvalidStateError: the participant publishes no such track.
         """
+        self._waiting.discard((participant.id, name))
         (self._wanted.add if wanted else self._wanted.discard)((participant.id, name))
         if not await self._ask_for(participant.id, name, wanted=wanted):
             self._wanted.discard((participant.id, name))
             raise InvalidStateError(f"{participant.id} publishes no track {name!r}")
+
+    async def _ask_for_waiting(self) -> None:
+        """Subscribe again to what is there; who publishes it may come into a new session after us."""
+        for identity, name in tuple(self._waiting & self._wanted):
+            if await self._ask_for(identity, name, wanted=True):
+                self._waiting.discard((identity, name))
 
     async def _ask_for(self, identity: str, name: str, *, wanted: bool) -> bool:
         sid = self._state.sid_of_track(identity, name)

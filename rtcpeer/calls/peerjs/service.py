@@ -166,6 +166,8 @@ class PeerJSService:
         if other.data is connection:
             other.data = next((c for c in other.connections if isinstance(c, PeerJSData)), None)
         other.senders = {p: (s, call) for p, (s, call) in other.senders.items() if call is not connection}
+        if reason is EndReason.CONNECTION_LOST:
+            self._changed.set()  # nobody has hung up: what went by it goes by another call
         if not other.connections and self._others.get(other.id) is other:
             del self._others[other.id]
             if other.sending is not None:

@@ -13,7 +13,7 @@ from rtcpeer.calls.livekit.requests import Requests
 from rtcpeer.calls.livekit.room import LiveKitRoom
 from rtcpeer.calls.participant import Publication
 from rtcpeer.calls.request import JoinRequest
-from rtcpeer.errors import NetworkError, SignalingRefused
+from rtcpeer.errors import NetworkError, RTCTimeoutError, SignalingRefused
 from rtcpeer.signaling.livekit.messages import models, rtc
 
 
@@ -167,6 +167,59 @@ async def test_everything_is_published_again_but_what_is_refused():
     server.refuses = True
     await server.publications.publish_again(lambda what, error: told.append(what))
     assert told == ["publishing again", "publishing again"]
+
+
+async def test_what_nobody_has_answered_for_is_published_again(monkeypatch):
+    monkeypatch.setattr("rtcpeer.calls.livekit.publishing._PAUSES", (0.0, 0.0))
+    server = Server()
+    await server.published("voice")
+    await server.published("face", Track("video"))
+    server.publications.begin(fresh := Media())  # type: ignore[arg-type]
+    asking, failures = server.requests.ask, [RTCTimeoutError("no answer"), NetworkError("lost")]
+
+    async def ask(key: Any, sending: Any, what: str) -> Any:
+        if failures and what == "publishing a track" and not fresh.added:
+            sending.close()
+            raise failures.pop()
+        return await asking(key, sending, what)
+
+    monkeypatch.setattr(server.requests, "ask", ask)
+    told: list[Any] = []
+    await server.publications.publish_again(lambda what, error: told.append(what))
+    assert sorted(one.track.kind for one in fresh.added) == ["audio", "video"]
+    assert told == ["publishing again", "publishing again"]
+
+
+async def test_what_is_published_again_is_left_to_the_next_session(monkeypatch):
+    monkeypatch.setattr("rtcpeer.calls.livekit.publishing._PAUSES", (0.0, 0.0))
+    server = Server()
+    await server.published("voice")
+    server.publications.begin(None)
+    told: list[Any] = []
+
+    def ignored(what: str, _error: object) -> None:
+        told.append(what)
+        server.publications.begin(Media())  # type: ignore[arg-type]
+
+    await server.publications.publish_again(ignored)
+    assert told == ["publishing again"]
+
+
+async def test_what_was_subscribed_to_may_come_into_a_new_session_after_us(monkeypatch):
+    room = LiveKitRoom(JoinRequest("http://example.org/", token="t"))
+    asked: list[str] = []
+
+    async def ask_for(_identity: str, name: str, *, wanted: bool) -> bool:
+        asked.append(name)
+        return len(asked) > 2
+
+    monkeypatch.setattr(room, "_ask_for", ask_for)
+    room._state_or_none = SimpleNamespace(update=lambda _: None)  # type: ignore[assignment]
+    room._wanted.add(("eve", "camera"))
+    room._waiting = set(room._wanted)
+    for _ in range(5):
+        await room._on_update(rtc.ParticipantUpdate())
+    assert asked == ["camera"] * 3, "until it is there, and then no more"
 
 
 async def test_a_moderator_mutes_one_track():
