@@ -1199,6 +1199,25 @@ def test_each_missing_packet_is_waited_for_by_itself(path):
     assert tsns(path.pass_time(0.02)) == [first + 4]
 
 
+def test_what_was_sent_again_is_waited_for_beside_what_was_not(path):
+    make_late(path)
+    first = send_and_hear(path, 8, [(2, 8)])
+    again_at = path.queue.loss_deadline
+    assert tsns(path.pass_time(0.08)) == [first]
+    path.now = again_at + 0.02
+    path.write(b"x" * 1100, 4)
+    for _ in range(3):  # two packets at a time
+        path.send()
+    assert path.queue.tsn == first + 12
+    path.now += TRIP
+    path.acknowledge(first - 1, [(2, 8), (10, 12)])
+
+    # that of the earlier one comes first, then that of the later one
+    assert path.queue.loss_deadline == pytest.approx(again_at + TRIP + 0.065)
+    path.queue.find_losses(path.queue.loss_deadline)
+    assert path.queue.loss_deadline == pytest.approx(again_at + 0.02 + TRIP + 0.065)
+
+
 def shrunk(path, missing=(1,)):
     """Eight packets are on their way and some of them are taken for lost; what the window was before, and the first."""
     first = path.queue.tsn

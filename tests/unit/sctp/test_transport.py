@@ -241,6 +241,18 @@ async def test_unordered_messages_are_so_once_the_other_end_has_taken_the_channe
     await stop(a, b)
 
 
+async def test_a_transport_that_stops_in_the_same_turn_as_a_close():
+    a, _b = make_ends()
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: failures.append(context))
+    channel = a.data.open(ChannelParameters("x", negotiated=True, id=3))
+    channel.close()
+    await a.stop()
+    await asyncio.sleep(0)
+    assert channel.state is CLOSED
+    assert failures == []
+
+
 async def test_both_ends_close_at_once():
     a, b = make_ends()
     await connect_data(a, b)
