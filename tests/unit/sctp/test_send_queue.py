@@ -1172,6 +1172,18 @@ def test_what_was_late_makes_the_next_ones_be_waited_for(path):
     assert path.queue.loss_deadline is None
 
 
+def test_a_packet_that_was_overtaken_teaches_though_it_did_not_count_as_lost(path):
+    first = send_and_hear(path, 3, [(2, 3)])
+    assert path.packets == []
+    path.now += 0.01
+    path.acknowledge(first + 2)
+
+    send_and_hear(path, 8, [(2, 8)])
+    assert path.packets == []
+    # 10 ms, and a quarter of the 0.11 s that were measured
+    assert path.queue.loss_deadline == pytest.approx(path.now + 0.01 + 0.0275)
+
+
 def test_what_is_late_within_the_tolerance_is_not_sent_again(path):
     make_late(path)
     first = send_and_hear(path, 8, [(2, 8)])
