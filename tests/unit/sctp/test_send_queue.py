@@ -412,6 +412,28 @@ def test_one_lost_packet_is_sent_again_without_waiting(path):
     assert FIRST not in tsns(path.transmit())
 
 
+def test_a_repetition_that_is_lost_is_found_by_later_repetitions(path):
+    """Without waiting for the timer, as by packets that are sent for the first time (RFC 9002 section 6.1.1)."""
+    path.write()
+    path.transmit()
+    path.now += 0.1
+    path.acknowledge(FIRST)
+    path.write(b"x" * 1000, 10)
+    path.transmit()
+    path.now += 0.1
+    del path.packets[:]
+    path.acknowledge(FIRST, [(7, 10)])
+    for _ in range(4):
+        path.send()
+    repeated = tsns(path.packets)
+    assert repeated[:4] == [FIRST + 1, FIRST + 2, FIRST + 3, FIRST + 4]
+    path.now += 0.1
+    del path.packets[:]
+    path.acknowledge(FIRST, [(2, len(repeated)), (7, 10)])
+    path.send()
+    assert tsns(path.packets)[0] == FIRST + 1
+
+
 def test_what_is_taken_back_is_sent_again(path):
     path.write(b"x" * 1000, 4)
     path.transmit()
