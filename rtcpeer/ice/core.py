@@ -447,7 +447,6 @@ class IceCore:
             ):
                 self.carrying = carrying = generation
                 generation.routes.claim_all()
-                self._forgets_loss = False
                 break
         if carrying is not None and carrying.nominated is not None:
             position = self.generations.index(carrying)

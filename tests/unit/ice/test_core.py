@@ -8,13 +8,14 @@ from dataclasses import replace
 import pytest
 
 from rtcpeer.ice.candidates import new_credentials
+from rtcpeer.ice.core import IceCore
 from rtcpeer.ice.early_checks import EarlyChecks
-from rtcpeer.ice.events import GenerationDropped, Woken
+from rtcpeer.ice.events import ActiveWanted, GenerationDropped, Woken
 from rtcpeer.ice.pair import Base
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Address
 from rtcpeer.stun import message as stun
-from rtcpeer.values import CandidateType, IceRole, IceTransportPolicy
+from rtcpeer.values import NEVER, CandidateType, IceRole, IceTransportPolicy
 from tests.unit.ice.support import Side, Wire, candidate, connected_pair, exchange, request
 
 
@@ -656,3 +657,262 @@ def test_a_short_silence_is_told_when_it_ends_and_an_idle_path_is_left_alone() -
     wire.run(0.6)
     assert left.events.count(Woken()) == 1
     assert left.core.state == right.core.state == "completed"
+
+
+# -- commands --------------------------------------------------------------------------------------
+
+
+def test_the_role_is_unknown_until_it_is_set_and_says_whose_priority_counts() -> None:
+    wire = Wire()
+    side = Side(wire, True)
+    side.core = IceCore(side.context, role_known=False)
+    assert side.core.role is IceRole.UNKNOWN
+    assert side.core.newest is None
+    generation = side.start()
+    assert side.core.newest is generation
+    side.offer_base(generation, side.base("192.0.2.1", 1), priority=7)
+    side.core.set_role(wire.now, IceRole.CONTROLLING)
+    assert side.core.role is IceRole.CONTROLLING
+    side.core.set_remote(wire.now, new_credentials())
+    side.core.add_remote(wire.now, candidate("192.0.2.9", 9, priority=5), ("192.0.2.9", 9))
+    (pair,) = generation.checklist.pairs.values()
+    before = pair.priority
+    side.core.set_role(wire.now, IceRole.CONTROLLED)
+    assert side.core.role is IceRole.CONTROLLED
+    assert pair.priority == before - 1
+    assert side.roles == []
+    side.core.set_role(wire.now, IceRole.UNKNOWN)
+    assert side.core.role is IceRole.UNKNOWN
+
+
+def test_a_candidate_belongs_to_the_generation_that_its_ufrag_names() -> None:
+    wire, left, right, first, second = connected_pair()
+    assert left.core.knows_remote(second.local.ufrag)
+    assert left.core.knows_remote(None)
+    assert not left.core.knows_remote("other")
+    left.core.note_remote(wire.now, "other")
+    wire.delay = 0.1
+    new_first, new_second = left.start(), right.start()
+    assert left.core.generation_of_remote(None) is first  # the newer one has no remote end yet
+    left.core.set_remote(wire.now, new_second.local)
+    assert left.core.generation_of_remote(None) is new_first
+    assert left.core.generation_of_remote(second.local.ufrag) is first
+    told = candidate("192.0.2.98", 9, ufrag=second.local.ufrag)
+    left.core.add_remote(wire.now, told, ("192.0.2.98", 9))
+    assert ("192.0.2.98", 9) in [remote.address for remote in first.remotes]
+    assert new_first.remotes == []
+    left.core.end_of_remote(wire.now, new_second.local.ufrag)
+    assert new_first.remote_ended
+
+
+def test_a_core_without_generations_takes_what_comes_late() -> None:
+    wire = Wire()
+    side = Side(wire, True)
+    base = side.base("192.0.2.1", 1)
+    side.core.rollback(wire.now)
+    side.core.network_changed(wire.now)
+    side.core.lose_base(wire.now, base)
+    side.core.lagged(3)
+    side.core.add_remote(wire.now, candidate(), ("192.0.2.9", 9))
+    side.core.end_of_remote(wire.now, None)
+    side.core.note_remote(wire.now, None)
+    assert not side.core.knows_remote(None)
+    assert side.core.next_time(wire.now) == NEVER
+    assert side.core.state == "new"
+
+
+def test_the_candidates_that_cannot_be_paired_are_waited_for_from_the_last_one_on() -> None:
+    wire = Wire()
+    side = Side(wire, True)
+    side.base("192.0.2.1", 1)
+    generation = side.start()
+    side.core.set_remote(wire.now, new_credentials())
+    side.core.set_gathered(wire.now, generation)
+    side.core.add_remote(wire.now, candidate(), ("192.0.2.9", 9))
+    wire.run(0.4)
+    side.core.note_remote(wire.now, None)
+    wire.run(0.4)
+    assert side.core.state == "checking"
+    wire.run(0.2)
+    assert side.core.state == "disconnected"
+
+
+def test_active_connections_are_asked_for_once_when_somebody_listens_on_tcp() -> None:
+    wire, left, _, first, _ = connected_pair()
+    assert not any(isinstance(event, ActiveWanted) for event in left.events)
+    for port in (8, 9):
+        told = candidate("192.0.2.9", port, protocol="tcp", tcp_type="passive")
+        left.core.add_remote(wire.now, told, ("192.0.2.9", port))
+        left.core.tick(wire.now)
+        left.drain()
+    assert left.events.count(ActiveWanted(first)) == 2
+
+
+def test_selected_pairs_are_counted() -> None:
+    """webrtc-stats: `selectedCandidatePairChanges`."""
+    wire, left, right, _, _ = connected_pair()
+    assert Side(wire, True).core.selected_pair_changes == 0
+    assert left.core.selected_pair_changes == len(left.selections) == 1
+    restart(left, right)
+    wire.run(0.5)
+    assert left.core.selected_pair_changes == len(left.selections) == 2
+
+
+# -- what comes in ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("controlling", "ours", "theirs", "refused"),
+    [
+        (True, 5, 5, True),
+        (True, 6, 5, True),
+        (True, 5, 6, False),
+        (False, 5, 5, False),
+        (False, 6, 5, False),
+        (False, 5, 6, True),
+    ],
+)
+def test_who_gives_way_when_both_have_one_role(
+    controlling: bool, ours: int, theirs: int, refused: bool
+) -> None:
+    """RFC 8445 7.3.1.1: who has the larger tie-breaker, or an equal one, is controlling afterwards."""
+    wire = Wire()
+    side = Side(wire, controlling)
+    side.context.tie_breaker = ours
+    generation = side.start()
+    base = side.base("192.0.2.1", 1)
+    side.offer_base(generation, base)
+    role = stun.ICE_CONTROLLING if controlling else stun.ICE_CONTROLLED
+    extra = stun.attribute(role, theirs.to_bytes(8, "big"))
+    side.core.on_stun_untrusted(wire.now, base, request(generation.local, extra=extra), ("192.0.2.9", 9))
+    side.drain()
+    answer = stun.parse_untrusted(base.sent[0][1])
+    assert answer.authentic(generation.local_key)
+    if refused:
+        assert (answer.kind, answer.error[0]) == (stun.BINDING_ERROR, 487)
+        assert side.roles == []
+        assert side.core.role is (IceRole.CONTROLLING if controlling else IceRole.CONTROLLED)
+    else:
+        assert answer.kind == stun.BINDING_SUCCESS
+        assert side.roles == ["controlled" if controlling else "controlling"]
+
+
+def test_an_error_that_is_no_conflict_changes_no_role() -> None:
+    wire = Wire()
+    side = Side(wire, True)
+    generation = side.start()
+    base = side.base("192.0.2.1", 1)
+    side.offer_base(generation, base)
+    remote = new_credentials()
+    side.core.set_remote(wire.now, remote)
+    side.core.add_remote(wire.now, candidate("192.0.2.9", 9), ("192.0.2.9", 9))
+    tie_breaker = side.context.tie_breaker
+    body = stun.error_code(400, "Bad Request")
+    data = stun.encode(stun.BINDING_ERROR, base.sent[0][1][8:20], body, remote.pwd.encode())
+    side.core.on_stun_untrusted(wire.now, base, data, ("192.0.2.9", 9))
+    assert side.core.role is IceRole.CONTROLLING
+    assert side.context.tie_breaker == tie_breaker
+
+
+def test_a_check_without_a_priority_is_answered() -> None:
+    wire, left, _, first, second = connected_pair()
+    body = stun.attribute(stun.USERNAME, f"{first.local.ufrag}:{second.local.ufrag}".encode())
+    data = stun.encode(stun.BINDING_REQUEST, b"x" * 12, body, first.local_key)
+    base = left.bases[0]
+    base.sent.clear()
+    left.core.on_stun_untrusted(wire.now, base, data, ("203.0.113.9", 99))
+    answer = stun.parse_untrusted(base.sent[0][1])
+    assert (answer.kind, answer.mapped_address) == (stun.BINDING_SUCCESS, ("203.0.113.9", 99))
+    assert first.remotes[-1].candidate.priority == 0
+
+
+def test_silence_that_ends_is_told_once_though_there_may_be_more_to_find() -> None:
+    wire = Wire()
+    left, right = Side(wire, True), Side(wire, False)
+    first, second = left.start(), right.start()
+    left.offer_base(first, left.base("192.0.2.1", 1000))
+    right.offer_base(second, right.base("192.0.2.2", 2000))
+    left.core.set_remote(wire.now, second.local)
+    left.core.add_remote(wire.now, second.locals[0].candidate, ("192.0.2.2", 2000))
+    right.core.set_remote(wire.now, first.local)
+    wire.run(1)
+    assert left.core.state == "connected"
+    wire.dark.add(("192.0.2.2", 2000))
+    wire.run(4)
+    wire.dark.clear()
+    assert Woken() not in left.events
+    wire.run(1)
+    assert left.events.count(Woken()) == 1
+    assert first.woken is None
+
+
+def test_what_is_heard_without_a_silence_before_it_wakes_nobody() -> None:
+    wire, left, _, first, second = connected_pair()
+    assert left.core.route is not None
+    packet = request(first.local, second.local.ufrag)
+    left.core.on_stun_untrusted(wire.now, left.bases[0], packet, left.core.route.address)
+    left.drain()
+    assert Woken() not in left.events
+
+
+def test_only_the_pair_that_carries_data_wakes_up() -> None:
+    wire, left, _, first, _ = connected_pair(addresses=2)
+    other = next(pair for pair in first.checklist.pairs.values() if pair is not left.core.route)
+    left.core.woken(wire.now, other)
+    left.drain()
+    assert Woken() not in left.events
+    assert left.core.route is not None
+    left.core.woken(wire.now, left.core.route)
+    left.drain()
+    assert left.events.count(Woken()) == 1
+
+
+# -- generations -----------------------------------------------------------------------------------
+
+
+def test_a_restart_takes_over_though_another_was_offered_meanwhile() -> None:
+    wire, left, right, _, _ = connected_pair()
+    wire.delay = 0.1
+    settled, _ = restart(left, right)
+    pending = left.start()
+    wire.run(1)
+    assert left.core.route is not None
+    assert left.core.route.owner is settled
+    assert left.core.generations == [settled, pending]
+
+
+def test_a_restart_of_the_other_side_without_a_candidate_gives_a_silent_path_up() -> None:
+    """It has nothing any more; while the old path works it is kept."""
+    wire, left, right, first, _ = connected_pair()
+    fresh, answer = left.start(), right.start()
+    left.offer_base(fresh, left.bases[0])
+    exchange(left, right, fresh, answer)
+    wire.run(16)
+    assert fresh.failed
+    assert left.core.state == "completed"
+    assert left.core.route is not None
+    while wire.now - left.core.route.heard_at > 0.1:
+        wire.run(0.05)
+    wire.dark.add(("192.0.2.2", 2000))
+    wire.run(4)
+    assert left.core.state == "completed"
+    wire.run(2.5)
+    assert first.failed
+    assert left.core.state == "failed"
+
+
+def test_what_was_replaced_answers_as_long_as_it_lingers() -> None:
+    wire, left, right, first, second = connected_pair()
+    restart(left, right)
+    while first not in left.core.retired:
+        wire.run(0.01)
+    retired_at = wire.now
+    linger = left.context.settings.linger
+    wire.run(linger - 0.1)
+    assert left.core.retired == [first]
+    assert left.core.next_time(wire.now) <= retired_at + linger
+    wire.run(0.2)
+    assert left.core.retired == []
+    assert left.events.count(GenerationDropped(first)) == 1
+    assert first.half.users == []
+    assert first.half.left == {second.local.ufrag}

@@ -311,6 +311,8 @@ def test_what_is_counted_and_kept_of_a_pair_while_it_is_asked() -> None:
     pair = left.core.route
     assert pair is not None
     since, asked = pair.first_valid_at, pair.consent_requests_sent
+    # a round trip after the beginning
+    assert since == pytest.approx(100.02)
     pair.exhausted = True
     wire.run(20)
     assert pair.first_valid_at == since
@@ -556,6 +558,30 @@ def test_requests_for_consent_nominate_only_for_a_lite_end(is_lite: bool) -> Non
         assert set(said) == {is_lite and side is left}
 
 
+@pytest.mark.parametrize("controlling", [True, False])
+def test_while_data_flows_consent_is_asked_for_four_to_six_seconds_after_the_selection_and_each_request(
+    controlling: bool,
+) -> None:
+    """RFC 7675 5.1."""
+    wire, left, right, _, _ = connected_pair()
+    side = left if controlling else right
+    pair = side.core.route
+    assert pair is not None
+    before = len(side.bases[0].sent)
+    for _ in range(200):
+        for each in (left, right):
+            assert each.core.route is not None
+            each.core.route.heard_at = wire.now
+        wire.run(0.1)
+    times = [
+        100.02,
+        *(at for at, data, _ in side.bases[0].sent[before:] if data[:2] == b"\0\1"),
+    ]
+    gaps = [b - a for a, b in itertools.pairwise(times)]
+    assert len(gaps) >= 3
+    assert all(3.95 <= gap <= 6.05 for gap in gaps)
+
+
 # -- loss, failure and what comes after ------------------------------------------------------------
 
 
@@ -563,6 +589,7 @@ def test_a_base_that_goes_is_silence_at_once() -> None:
     wire, left, _, first, _ = connected_pair()
     pair = left.core.route
     assert pair is not None
+    assert not pair.is_silent
     wire.dark.add(pair.base.address)
     left.core.lose_base(wire.now, pair.base)
     assert left.core.state == "disconnected"
