@@ -51,3 +51,4 @@ def test_what_is_fine() -> None:
         port_range=(5000, 5000), revive_for=float("inf"), failed_after=0, bind_addresses=()
     )
     assert settings.port_range == (5000, 5000)
+    assert IceSettings(port_range=(1, 65535)).port_range == (1, 65535)
