@@ -216,7 +216,7 @@ def unwrap_red_untrusted(packet: RelayPacket) -> None:
             raise ValueError("a RED header is cut off")
         skipped += (payload[at + 2] & 0x03) << 8 | payload[at + 3]
         at += 4
-    if at >= len(payload) or at + 1 + skipped > len(payload):
+    if at + 1 + skipped > len(payload):
         raise ValueError("a RED payload is cut off")
     packet.payload_type = payload[at]
     packet.payload = payload[at + 1 + skipped :]

@@ -6,7 +6,9 @@ import random
 import pytest
 
 from rtcpeer.rtp import forwarding
+from rtcpeer.rtp.forwarding import SourceStream
 from rtcpeer.rtp.headers import HeaderPlan
+from rtcpeer.rtp.packet import URI_DEPENDENCY
 from rtcpeer.rtp.relay_packet import RelayPacket
 from rtcpeer.rtp.source import Source
 from tests.unit.rtp.packets import PLAN, Publisher, Subscriber, vp8
@@ -548,6 +550,8 @@ class Clock:
         # there are none
         (0.1, (None, 9), 18000),
         (0.1, (7, None), 18000),
+        (0.1, (7, ...), 18000),
+        (0.1, (..., 9), 18000),
         (0.1, None, 18000),
     ],
 )
@@ -555,13 +559,14 @@ def test_another_stream_of_the_same_clock_is_aligned_by_sender_reports(late, clo
     """A tenth of a second after the last picture of the one the first of the other was captured; it comes late."""
     first, second, subscriber = Publisher(1), Publisher(2), Subscriber()
     if clocks is not None:
-        first.stream.clock, second.stream.clock = (Clock(at_zero) for at_zero in clocks)
+        first.stream.clock, second.stream.clock = (
+            None if at_zero is ... else Clock(at_zero) for at_zero in clocks
+        )
     first.stream.join(subscriber.output, 1.0)
-    first.timestamp = (clocks or (7, 9))[0] or 7
-    first.timestamp += 90000 - 3000
+    first.timestamp = 7 + 90000 - 3000
     first.send(1.0, key=True)
     second.stream.join(subscriber.output, 1.0)
-    second.timestamp = ((clocks or (7, 9))[1] or 9) + 99000 - 3000
+    second.timestamp = 9 + 99000 - 3000
     second.send(1.1 + late, key=True)
     assert steps([packet.timestamp for packet in subscriber.sent], 32) == [pytest.approx(ticks, abs=1)]
 
@@ -599,18 +604,86 @@ def test_who_leaves_gets_nothing_and_the_others_go_on():
     assert one.output.counts()[0] == 1
 
 
-def test_who_waits_or_is_about_to_get_a_stream_may_leave():
-    publisher, waiting, moving, stays = Publisher(), Subscriber(), Subscriber(), Subscriber()
-    for subscriber in (waiting, stays):
-        publisher.stream.join(subscriber.output, 0.0)
-    for subscriber in (moving, stays):
-        subscriber.output.move(publisher.stream)
+@pytest.mark.parametrize("how", ["waits", "is about to get it"])
+def test_who_waits_for_a_stream_may_leave(how):
+    publisher, leaves, stays = Publisher(), Subscriber(), Subscriber()
+    for subscriber in (leaves, stays):
+        if how == "waits":
+            publisher.stream.join(subscriber.output, 0.0)
+        else:
+            subscriber.output.move(publisher.stream)
     assert publisher.stream.is_used
-    publisher.stream.leave(waiting.output)
-    publisher.stream.leave(moving.output)
+    publisher.stream.leave(leaves.output)
     publisher.send(key=True)
-    assert (waiting.sent, moving.sent) == ([], [])
-    assert stays.sent
+    assert leaves.sent == []
+    assert stays.numbers == [500]
+
+
+def test_who_moves_to_a_stream_of_the_same_pictures_keeps_its_times():
+    """Streams with fewer temporal layers: nothing is aligned, and no key frame is waited for."""
+    whole, fewer, subscriber = Publisher(1), Publisher(1), Subscriber(timestamp=77, sent_at=0.0)
+    fewer.stream.origin = whole.stream
+    whole.stream.join(subscriber.output, 0.0)
+    for publisher in (whole, fewer):
+        publisher.send(1.0, key=True, count=2)
+    offset = subscriber.sent[0].timestamp - whole.timestamp
+    subscriber.output.move(fewer.stream)
+    for publisher in (whole, fewer):
+        publisher.send(5.0, count=2)
+    assert subscriber.output.stream is fewer.stream
+    assert subscriber.numbers == [500, 501, 502, 503]
+    assert subscriber.sent[-1].timestamp - whole.timestamp & 0xFFFFFFFF == offset & 0xFFFFFFFF
+    assert subscriber.output.counts() == (4, sum(len(packet.body) for packet in subscriber.sent), 2)
+    assert not whole.stream.is_used
+
+
+def test_outputs_of_three_kinds():
+    """Who joins later joins its kind, and takes nobody's place."""
+    plans = [HeaderPlan({96: number}, "0", {}) for number in (100, 101, 102)]
+    publisher, subscribers = Publisher(), [Subscriber(plan=plan) for plan in (*plans, *plans)]
+    publisher.send(0.0, key=True)
+    for subscriber in subscribers:
+        publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(0.1)
+    assert [[packet.payload_type for packet in s.sent] for s in subscribers] == [
+        [number] * 2 for number in (100, 101, 102) * 2
+    ]
+    assert len(publisher.stream.groups) == 3
+
+
+def test_the_first_payload_type_is_one_like_others():
+    """PCMU is 0 (RFC 3551 section 6): what came late and is not forwarded is filled there, too."""
+    publisher, subscriber = Publisher(is_video=False, number=10), Subscriber(plan=HeaderPlan({0: 0}, "0", {}))
+    stream = publisher.stream
+    stream.join(subscriber.output, 0.0)
+    for number in (10, 12):
+        stream.take(RelayPacket(0, 0, number, 160 * number, 1, b"sound"), "PCMU", 0.0)
+    stream.skip(RelayPacket(13, 0, 11, 160 * 11, 1, b"noise"), 0.0)
+    assert subscriber.numbers == [500, 502, 501]
+
+
+def test_a_packet_with_the_number_of_what_was_left_out_is_dropped():
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(key=True)
+    (packet,) = publisher.picture_packets()
+    publisher.stream.skip(packet.copy(), 0.0)
+    publisher.take(packet)
+    publisher.send()
+    assert subscriber.numbers == [500, 501]
+    assert publisher.stream.dropped == 1
+
+
+def test_the_structure_of_a_key_frame_is_kept_for_who_comes_later():
+    """Of the dependency descriptor; the payload may be encrypted."""
+    stream = SourceStream(1, is_video=True, clock_rate=90000)
+    for number, is_key, value in ((1, True, b"structure"), (2, False, b"frame"), (3, False, b"another")):
+        packet = RelayPacket(96, 0x80, number, 3000 * number, 1, b"\x00")
+        packet.elements, packet.is_told_key = [(URI_DEPENDENCY, value)], is_key
+        stream.take(packet, "AV1", 0.0)
+        assert stream.structure == b"structure"
+    stream.take(RelayPacket(96, 0x80, 4, 12000, 1, b"\x08"), "AV1", 0.0)
+    assert stream.structure == b"structure", "one that says it by its payload brings none"
 
 
 def test_counts_and_holes_go_on_over_pauses():

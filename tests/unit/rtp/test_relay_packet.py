@@ -53,6 +53,7 @@ def test_everything_a_header_may_have():
         (b"\x81" + FIXED[1:] + bytes(3), "cut off"),
         (b"\x90" + FIXED[1:] + bytes(3), "cut off"),
         (b"\x90" + FIXED[1:] + bytes.fromhex("bede 0001 000000"), "cut off"),
+        (b"\x90" + FIXED[1:] + bytes.fromhex("bede 0001"), "cut off"),
         (b"\xa0" + FIXED[1:] + b"payload\x00", "wrong padding"),
         (b"\xa0" + FIXED[1:] + b"x\x03", "wrong padding"),
     ],
@@ -82,8 +83,12 @@ def test_padding_may_be_all():
         ("bede 0001 30ff 10a0", [(URI_AUDIO_LEVEL, b"\xa0")]),
         ("bede 0001 10a0 5361", [(URI_AUDIO_LEVEL, b"\xa0")]),
         ("bede 0001 10a0 0050", [(URI_AUDIO_LEVEL, b"\xa0")]),
+        # id 14 with all of the octets that there can be
+        ("bede 0005 ef" + "11" * 16 + "10a0 00", [(URI_AUDIO_LEVEL, b"\xa0")]),
         # id 15 ends the reading (section 4.2)
         ("bede 0001 f0 10a0 00", []),
+        ("bede 0001 f0 00 10a0", []),
+        ("bede 0005 0f" + "00" * 16 + "10a0 00", []),
         # and so does 0 with a length, which the value of another element may look like
         ("bede 0002 50 61 01 0000 10a0 00", [("urn:five", b"a")]),
         # two bytes: any length and id, whatever the application's bits
@@ -91,6 +96,7 @@ def test_padding_may_be_all():
         ("100f 0001 0501 6100", [("urn:five", b"a")]),
         ("1000 0001 00 0501 61", [("urn:five", b"a")]),
         ("1000 0001 0301 6105", []),
+        ("1000 0001 0000 c800", [("urn:long", b"")]),
         ("1000 0001 0503 6161", []),
         # another profile
         ("1234 0001 10a0 0000", []),
@@ -175,3 +181,50 @@ def test_the_primary_block_of_red(payload, payload_type, primary):
 def test_red_that_is_cut_off(payload):
     with pytest.raises(ValueError, match="RED"):
         unwrap_red_untrusted(packet(bytes.fromhex(payload)))
+
+
+@pytest.mark.parametrize("payload_type", [0, 35, 96, 127])
+@pytest.mark.parametrize("marker", [0, 0x80])
+def test_marker_and_payload_type(payload_type, marker):
+    read = read_packet_untrusted(bytes((0x80, marker | payload_type)) + FIXED[2:], URIS)
+    assert (read.payload_type, read.marker) == (payload_type, marker)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 15])
+def test_contributing_sources_go_on_as_they_came(count):
+    sources = b"".join(number.to_bytes(4, "big") for number in range(1, count + 1))
+    read = read_packet_untrusted(bytes((0x80 | count,)) + FIXED[1:] + sources + b"payload", URIS)
+    assert (read.csrc_count, read.csrc_bytes, read.payload) == (count, sources, b"payload")
+    assert read.csrc == tuple(range(1, count + 1))
+
+
+def test_a_long_header_extension():
+    """Its length is 16 bits of words (RFC 3550 section 5.3.1)."""
+    elements = write_elements([(200, bytes(250))] * 5)
+    assert elements[2:4] == b"\x01\x3b"
+    read = read_packet_untrusted(with_extensions(elements), URIS)
+    assert read.elements == [("urn:long", bytes(250))] * 5
+    assert read.payload == b"payload"
+
+
+def test_without_the_bit_for_them_there_are_no_extensions():
+    """Whatever the other fields would mean as such."""
+    data = bytes.fromhex("80 bede 01 0010a000 0000000a") + b"payload"
+    assert read_packet_untrusted(data, URIS).elements == []
+
+
+@pytest.mark.parametrize(
+    ("value", "level"),
+    [(b"\x00", (False, 0)), (b"\x7f", (False, 127)), (b"\x80", (True, 0)), (b"\xff", (True, 127))],
+)
+@pytest.mark.parametrize("more", [b"", b"\x55"])
+def test_audio_levels(value, level, more):
+    """RFC 6464 section 3: V and seven bits; in the two-byte form an octet may follow."""
+    one = packet()
+    one.elements = [(URI_AUDIO_LEVEL, value + more)]
+    assert one.audio_level == level
+
+
+def test_no_key_frame_is_told_where_none_is():
+    read = read_packet_untrusted(FIXED, URIS)
+    assert (read.is_told_key, read.begins, read.vp8) == (False, False, None)
