@@ -138,6 +138,20 @@ async def test_order_and_volume_with_back_pressure():
     await stop(a, b)
 
 
+async def test_what_the_path_does_not_take_yet_stays_with_the_channel():
+    """webrtc-pc 6.2: the buffered amount is what has not been handed to the network; a lifetime ends it there."""
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, _, _, other = await channel_pair(a, b)
+    for _ in range(100):
+        channel.send(bytes(30_000))
+    await asyncio.sleep(0)
+    assert 2_900_000 <= channel.buffered_amount < 3_000_000
+    await until(lambda: len(other.messages) == 100)
+    assert channel.buffered_amount == 0
+    await stop(a, b)
+
+
 async def test_close_sends_what_is_queued_and_closes_both():
     a, b = make_ends()
     await connect_data(a, b)
