@@ -1328,6 +1328,37 @@ def test_the_window_is_not_taken_back_while_one_may_be_lost(path):
     assert path.queue.window.size < before[0]
 
 
+def test_what_is_lost_later_in_a_recovery_belongs_to_it(path):
+    before, first = shrunk(path, missing=(1, 5, 6, 7, 8))
+    path.now += 0.01
+    path.acknowledge(first - 1, [(2, 4), (6, 8)])
+    path.send()
+    path.now += 0.01
+    # the fifth was only late, the first one is still missing
+    path.acknowledge(first - 1, [(2, 8)])
+    assert path.queue.window.size < before[0]
+    path.now += 0.02
+    path.acknowledge(first + 7)
+    assert path.queue.window.size >= before[0]
+
+
+def test_one_packet_leaves_beyond_the_smaller_window(path):
+    """RFC 9260 section 7.2.4, step 3: the first that is sent again, and no more of them."""
+    path.write(b"x" * 1100, 10)
+    path.transmit()
+    path.now += TRIP
+    del path.packets[:]
+    path.acknowledge(FIRST - 1, [(3, 5)])
+    path.send()
+    assert path.queue.flight > path.queue.window.size
+    assert tsns(path.packets) == [FIRST]
+    # what is lost behind it has to wait for room
+    del path.packets[:]
+    path.acknowledge(FIRST - 1, [(3, 5)])
+    path.send()
+    assert tsns(path.packets) == []
+
+
 def test_what_comes_before_it_could_be_sent_again_takes_the_window_back(path):
     before, first = shrunk(path, missing=(1, 2, 3))
     # the window is full: one of three is on its way again

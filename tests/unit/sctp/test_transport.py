@@ -359,6 +359,22 @@ async def test_a_transport_that_was_taken_back_is_exchanged_for_another():
     assert a.data.dtls is a.dtls
 
 
+async def test_a_transport_that_was_taken_back_when_connected_says_nothing_of_the_next():
+    a, b = make_ends()
+    other, _ = make_ends()
+    await connect(a, b)
+    a.data.attach(a.dtls)
+    a.data.detach()
+    sent = []
+    other.dtls.send_messages = sent.extend
+
+    a.data.attach(other.dtls)
+    a.data.start(5000)
+    await asyncio.sleep(1)
+    assert sent == []
+    await stop(a, b, other)
+
+
 async def test_to_start_again_changes_the_message_size_alone():
     a, b = make_ends()
     assert a.data.max_message_size == 65536
@@ -691,6 +707,20 @@ async def test_malformed_control_messages(message):
 
     assert b.data.state is SctpTransportState.CONNECTED
     assert len(b.channels) == 1
+    await stop(a, b)
+
+
+async def test_an_open_message_that_makes_no_sense_has_its_stream_reset():
+    """RFC 8832 section 6: the other end learns that there is no channel; one that there is lives on."""
+    a, b = make_ends()
+    await connect_data(a, b)
+    channel, *_ = await channel_pair(a, b)
+    resets = []
+    b.data._association.reset_stream = resets.append
+    for stream in (9, channel.id):
+        b.data.on_message(stream, 50, b"\3\x7f" + bytes(10))
+    assert resets == [9]
+    del b.data._association.reset_stream
     await stop(a, b)
 
 
