@@ -1348,13 +1348,14 @@ def test_one_packet_leaves_beyond_the_smaller_window(path):
     path.transmit()
     path.now += TRIP
     del path.packets[:]
-    path.acknowledge(FIRST - 1, [(3, 5)])
-    path.send()
+    path.acknowledge(FIRST - 1, [(4, 4)])
     assert path.queue.flight > path.queue.window.size
+    path.send()
     assert tsns(path.packets) == [FIRST]
     # what is lost behind it has to wait for room
     del path.packets[:]
-    path.acknowledge(FIRST - 1, [(3, 5)])
+    path.acknowledge(FIRST - 1, [(4, 5)])
+    assert path.queue.outstanding == 8
     path.send()
     assert tsns(path.packets) == []
 
