@@ -335,7 +335,7 @@ def drop_stopped(draft: Draft, local: SdpSession, remote: SdpSession, *, by_us: 
             draft.remove(record.id)
             continue
         index = record.mline_index
-        if not record.stopped or index is None:
+        if index is None:
             continue
         before = known.get(record.id)
         if by_us and before is not None and not before.stopped:

@@ -164,6 +164,6 @@ def settle_data(
         draft.start.append(AttachData(transport))
     size = MAX_MESSAGE_SIZE_DEFAULT if theirs.max_message_size is None else theirs.max_message_size
     port = theirs.sctp_port or 5000
-    if not data.started or (data.remote_port, data.max_message_size) != (port, size):
+    if (data.remote_port, data.max_message_size) != (port, size):  # none, before an answer has accepted it
         draft.start.append(StartData(transport, context.settings.sctp_port, port, size))
     draft.data = replace(data, transport=transport, remote_port=port, max_message_size=size, started=True)

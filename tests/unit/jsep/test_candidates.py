@@ -354,6 +354,13 @@ def test_what_an_endpoint_without_ice_could_not_reach_is_no_default_candidate() 
     )
     assert default_candidate((*others[:3], best, others[3])) == ("192.0.2.1", 5001)
     assert default_candidate(others[:3]) is None
+    # relays are reached by most, whatever ICE prefers; of one kind it is IPv4
+    relay = replace(host(7), type=CandidateType.RELAY, priority=1)
+    reflexive = replace(host(8), type=CandidateType.SRFLX, priority=10)
+    six = replace(host(9), address="2001:db8::9", priority=best.priority + 1)
+    assert default_candidate((best, relay, reflexive)) == ("192.0.2.7", 5007)
+    assert default_candidate((best, reflexive)) == ("192.0.2.8", 5008)
+    assert default_candidate((six, best)) == ("192.0.2.1", 5001)
 
 
 def test_each_section_has_the_default_candidate_of_its_own_transport() -> None:
@@ -376,3 +383,15 @@ def test_each_section_has_the_default_candidate_of_its_own_transport() -> None:
     a.local(SdpType.OFFER, a.offer(ice_restart=True))
     a.carry_out(a.engine.plan_local_candidate(0, old.ufrag, host(7)))
     assert "m=audio 5001 " in a.state.current_local.text  # type: ignore[union-attr]
+
+
+def test_candidates_of_a_section_that_nobody_has_taken_reach_no_transport() -> None:
+    """Its credentials may be those of the others, as where they stand at session level."""
+    a, b = two_sections()
+    text = a.local()
+    foreign = text[text.index("m=video") :].replace("m=video", "m=unicorns").replace("a=mid:1", "a=mid:u")
+    text = re.sub("a=group.*\r\n", "", text) + re.sub("a=(msid|ssrc|rid|simulcast).*\r\n", "", foreign)
+    b.remote(SdpType.OFFER, text)
+    b.local()
+    assert b.engine.plan_remote_candidate(TEXT, "u").start == ()
+    assert [e.transport for e in b.engine.plan_remote_candidate(TEXT, "1").start] == [1]  # type: ignore[union-attr]

@@ -52,6 +52,7 @@ def h264(profile: str, mode: str = "1", **more: str) -> Codec:
         ("4d811f", "4d-81"),
         ("58f01f", "constrained-baseline"),
         ("58c11f", "58-c1"),
+        ("58811f", "58-81"),
         ("58b01f", "baseline"),
         ("4d501f", "main"),
         ("4d011f", "4d-1"),
@@ -169,6 +170,7 @@ def test_payload_types_are_kept_and_never_given_twice() -> None:
     assert numbered([OPUS], PayloadTypes(taken), {})[0].payload_type == 35
     full = (*taken, *((n, "x") for n in range(35, 64)))
     assert numbered([OPUS], PayloadTypes(full), {}) == ()
+    assert numbered([OPUS], PayloadTypes(full[:-1]), {})[0].payload_type == 63
 
 
 def test_a_number_of_an_offer_that_was_taken_back_may_belong_to_another_codec_now() -> None:

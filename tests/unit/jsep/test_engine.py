@@ -179,6 +179,11 @@ def test_ice_options() -> None:
         assert f"\r\na=ice-options:{answered}\r\n" in b.answer()
     b.remote(SdpType.OFFER, offer.replace("a=ice-options:trickle ice2\r\n", ""))
     assert "ice-options" not in b.answer()
+    b.remote(SdpType.OFFER, offer.replace("a=ice-options:trickle ice2\r\n", "") + "a=ice-options:ice2\r\n")
+    assert "\r\na=ice-options:ice2\r\n" in b.answer()
+    empty = Peer("c")
+    empty.remote(SdpType.OFFER, pair()[0].local())
+    assert "\r\na=ice-options:trickle ice2\r\n" in empty.answer()
 
 
 def test_renegotiation_from_the_other_side_keeps_transport_and_roles() -> None:

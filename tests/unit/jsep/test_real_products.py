@@ -7,7 +7,7 @@ import re
 import pytest
 
 from rtcpeer.errors import InvalidAccessError
-from rtcpeer.jsep.effects import AddRemoteCandidate, SetRemoteIce
+from rtcpeer.jsep.effects import AddRemoteCandidate, CloseData, SetRemoteIce
 from rtcpeer.values import Direction, DtlsRole, SdpType
 from tests.unit.jsep.support import Peer, negotiate, pair
 
@@ -383,3 +383,17 @@ def accepted_in_part(text: str) -> Peer:
     b.remote(SdpType.OFFER, text)
     assert re.findall(r"^m=\w+ 0 ", b.local(), re.MULTILINE)
     return b
+
+
+def test_a_data_section_that_gets_a_mid_when_it_is_over_ends_its_association() -> None:
+    a, b = pair()
+    a.track("audio", "s")
+    a.want_data()
+    text = re.sub(r"a=group:.*\r\n", "", a.local())
+    b.remote(SdpType.OFFER, text.replace("a=mid:1\r\n", ""))
+    b.local()
+    assert b.state.data is not None
+    b.remote(SdpType.OFFER, text.replace("m=application 9", "m=application 0"))
+    plan = b.carry_out(b.engine.plan_local())
+    assert CloseData() in plan.start
+    assert b.state.data is None

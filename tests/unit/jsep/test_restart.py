@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from rtcpeer.errors import InvalidAccessError
-from rtcpeer.jsep.effects import RollbackIce, SetIceRole, SetRemoteIce, StartDtls, StartIceGeneration
+from rtcpeer.jsep.effects import (
+    RollbackIce,
+    SetIceRole,
+    SetRemoteIce,
+    StartData,
+    StartDtls,
+    StartIceGeneration,
+)
 from rtcpeer.sdp.text import parse_untrusted
 from rtcpeer.values import DtlsRole, IceRole, SdpType
 from tests.unit.jsep.support import Peer, host, negotiate, pair
@@ -247,3 +254,32 @@ def test_a_new_generation_has_gathered_nothing_yet() -> None:
     (transport,) = a.state.transports
     assert (transport.candidates, transport.gathered) == ((), False)
     assert "candidate" not in a.local()
+
+
+def test_the_role_of_a_running_association_stays_whatever_an_answer_says() -> None:
+    """RFC 8842 5.5; with another certificate there is another association, and the role is that of the answer."""
+    a, b = connected()
+    b.remote(SdpType.OFFER, a.local())
+    text = b.local().replace("a=setup:active", "a=setup:passive")
+    plan = a.engine.plan_remote(SdpType.ANSWER, text)
+    assert not [e for e in plan.start if isinstance(e, StartDtls)]
+    assert [t.dtls_role for t in plan.next.transports] == [DtlsRole.SERVER]
+    plan = a.engine.plan_remote(SdpType.ANSWER, text.replace("AB:AB", "CD:CD"))
+    assert [e.role for e in plan.start if isinstance(e, StartDtls)] == [DtlsRole.CLIENT]
+    assert [t.dtls_role for t in plan.next.transports] == [DtlsRole.CLIENT]
+
+
+@pytest.mark.parametrize(("line", "port"), [("", 5000), ("a=sctp-port:6000\r\n", 6000)])
+def test_data_goes_to_the_port_of_the_other_side(line: str, port: int) -> None:
+    """RFC 8841 5.2: without a=sctp-port it is 5000; RFC 8841 6: another limit of messages may come at any time."""
+    a, b = pair()
+    a.want_data()
+    text = a.local().replace("a=sctp-port:5000\r\n", line)
+    b.remote(SdpType.OFFER, text)
+    plan = b.carry_out(b.engine.plan_local())
+    assert [e.remote_port for e in plan.start if isinstance(e, StartData)] == [port]
+    for size in (262144, 1000):
+        b.remote(SdpType.OFFER, text.replace("max-message-size:262144", f"max-message-size:{size}"))
+        plan = b.carry_out(b.engine.plan_local())
+        again = [] if size == 262144 else [(port, size)]
+        assert [(e.remote_port, e.max_message_size) for e in plan.start if isinstance(e, StartData)] == again
