@@ -22,6 +22,7 @@ from rtcpeer.calls import (
     TrackUnsubscribed,
     join,
 )
+from rtcpeer.calls.janus.session import JanusSession
 from rtcpeer.cli.demo.observer import MediaObserver
 from rtcpeer.errors import SignalingRefused
 from rtcpeer.testing import no_leaks, synthetic_track
@@ -189,6 +190,44 @@ async def test_janus_is_started_again() -> None:
         assert heard_a.of(Ended)[0].reason == "left"
         # of this Janus: the former one was killed with its handles
         await until(lambda: "Destroying session" in janus.log.rpartition("Starting Meetecho")[2], 20)
+
+
+async def test_what_was_published_while_the_socket_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Janus drops what it has to say to a session without a socket: we ask for it when we have claimed ours."""
+    gate, connect = asyncio.Event(), JanusSession._connect
+    async with Janus(reclaim=30) as janus, sources() as (camera, voice):
+        async with (
+            join(url_of(janus), name="alice", create=ROOM) as alice,
+            join(url_of(janus), name="bob") as bob,
+            contextlib.AsyncExitStack() as later,
+        ):
+            heard = Diary(bob)
+            await alice.publish(voice, name="voice")
+            await heard.get(TrackSubscribed)
+
+            async def connect_late(session: JanusSession) -> None:
+                if session is bob.service.session:
+                    await gate.wait()
+                await connect(session)
+
+            monkeypatch.setattr(JanusSession, "_connect", connect_late)
+            await bob.service.session._socket.close()
+            await heard.get(Reconnecting)
+            await alice.publish(camera, name="camera")
+            carol = await later.enter_async_context(join(url_of(janus), name="carol"))
+            await carol.publish(voice, name="song")
+            heard_a, heard_c = Diary(alice), Diary(carol)
+            await heard_a.get(TrackSubscribed)
+            await heard_c.get(TrackSubscribed, 2)
+            assert len(heard.of(TrackSubscribed)) == 1
+            gate.set()
+            await heard.get(TrackSubscribed, 3)
+            there = {p.name: set(p.tracks) for p in bob.participants.values()}
+            assert there == {"alice": {"voice", "camera"}, "carol": {"song"}}
+            for participant in bob.participants.values():
+                for track in participant.tracks.values():
+                    await flowing(track)
+        await asyncio.gather(heard.task, heard_a.task, heard_c.task)
 
 
 async def test_fifty_others_come_and_go() -> None:

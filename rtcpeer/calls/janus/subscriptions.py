@@ -74,6 +74,15 @@ class Subscriptions:
                 known.name, known.failures, known.due_at = name, 0, -math.inf
         return changed
 
+    def tell_media(self, feed: str, names: Mapping[str, str]) -> bool:
+        """A subscription to all of a publisher lists these streams, by mid with the names; data are not listed."""
+        data = {
+            key[1]: (one.name, False)
+            for key, one in self._published.items()
+            if key[0] == feed and not one.is_media
+        }
+        return self.tell(feed, {**{mid: (name, True) for mid, name in names.items()}, **data})
+
     def find(self, key: Key) -> PublishedStream | None:
         """The publication that a stream is, if it is still published."""
         return self._published.get(key)

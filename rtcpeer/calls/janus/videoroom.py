@@ -231,23 +231,31 @@ class JanusRoom:
             self._host.ignored("catching up", error)  # it is lost again
             return
         else:
-            self._compare(said)
+            publishers = self._compare(said)
+            try:
+                await self._subscriber.look_at(publishers)
+            except (NetworkError, RTCTimeoutError, InvalidStateError) as error:
+                self._host.ignored(
+                    "looking at publishers", error
+                )  # one of them has gone; or it is lost again
         self._host.reconnected()
         await self._subscriber.check()
 
-    def _compare(self, said: Mapping[str, Any]) -> None:
-        """Take the list of those who are in the room."""
+    def _compare(self, said: Mapping[str, Any]) -> list[str]:
+        """Take the list of those who are in the room; who of them publishes something."""
+        publishers = []
         there = {str(one["id"]): one for one in _dicts(said.get("participants")) if "id" in one}
         for id_ in set(self._host.participants) - set(there):
             self._go(id_, removed=False)
         for id_, one in there.items():
             if one.get("publisher"):
                 if self._come(one):
-                    self._subscriber.want_all(id_)
+                    publishers.append(id_)
             else:
                 self._subscriber.want(id_, [])
                 if self._tells_attendees:
                     self._come(one)
+        return publishers
 
     async def _join_again(self, former: asyncio.Task[None] | None) -> None:
         """Janus has forgotten us: those who are in the room now are others."""
@@ -512,10 +520,42 @@ class _Subscriber:
             self._tracks.end(feed)
         self._touch()
 
-    def want_all(self, feed: str) -> None:
-        """Ask for all streams of a publisher, of which nothing is known."""
-        if not self._publications.has(feed):
-            self.want(feed, [{"mid": ""}])
+    async def look_at(self, feeds: list[str]) -> None:
+        """Find out what these publish now, and ask for it.
+
+        Janus lists the streams of a publisher to those alone who are there when they change, and to a subscriber. So a
+        subscription to all of them is made, which is not answered.
+
+        Raises:
+            SignalingRefused: one of them is not there any more.
+            NetworkError, RTCTimeoutError, InvalidStateError: nobody answers.
+        """
+        known = [feed for feed in feeds if self._publications.has(feed)]
+        for feed in set(feeds) - set(known):
+            self.want(feed, [{"mid": ""}])  # all of it
+        if not known:
+            return
+        handle = await self._room.session.attach(PLUGIN)
+        try:
+            data, _ = await handle.ask(
+                {**self._subscription(), "streams": _said((feed, "") for feed in known)}
+            )
+        finally:
+            if not self._closed:
+                await asyncio.shield(handle.detach())
+        names: dict[str, dict[str, str]] = {feed: {} for feed in known}
+        for _, (feed, mid), one in _listed(data.get("streams")):
+            if feed in names:
+                names[feed][mid] = str(one.get("feed_description") or "")
+        for feed, found in names.items():
+            if self._publications.tell_media(feed, found):
+                self._touch()
+
+    def _subscription(self) -> dict[str, Any]:
+        body: dict[str, Any] = {"request": "join", "ptype": "subscriber", "room": self._room.room}
+        if self._room.private_id is not None:
+            body["private_id"] = self._room.private_id
+        return body
 
     async def check(self) -> None:
         """Ask Janus for an offer, since others of it may be lost; where none comes, begin with another handle.
@@ -665,9 +705,7 @@ class _Subscriber:
     async def _join(self, handle: JanusHandle) -> tuple[dict[Key, int], dict[str, Any], Any]:
         """Subscribe to all, or where Janus refuses that to one of them: what it is, and the answer."""
         wanted = self._publications.wanted(self._now())
-        body: dict[str, Any] = {"request": "join", "ptype": "subscriber", "room": self._room.room}
-        if self._room.private_id is not None:
-            body["private_id"] = self._room.private_id
+        body = self._subscription()
         try:
             return wanted, *await handle.ask({**body, "streams": _said(wanted)})
         except JanusError as error:
@@ -691,11 +729,7 @@ class _Subscriber:
 
     def _read(self, streams: list[Any]) -> None:
         """Take Janus' list of what the handle is subscribed to."""
-        listed = [
-            (str(one["mid"]), (str(one["feed_id"]), str(one.get("feed_mid"))), one)
-            for one in _dicts(streams)
-            if "mid" in one and "feed_id" in one and one.get("active") is not False
-        ]
+        listed = _listed(streams)
         names = {key: str(one.get("feed_description") or "") for _, key, one in listed}
         if self._publications.listed(names, self._now()):
             self._touch()
@@ -764,6 +798,15 @@ def _said(keys: Iterable[Key]) -> list[dict[str, Any]]:
     """Streams as the requests of the plugin name them; all of a feed by its name alone."""
     feeds = ((int(feed) if feed.isdecimal() else feed, mid) for feed, mid in sorted(keys))
     return [{"feed": feed, "mid": mid} if mid else {"feed": feed} for feed, mid in feeds]
+
+
+def _listed(streams: Any) -> list[tuple[str, Key, dict[str, Any]]]:
+    """The streams that Janus lists as subscribed to: the mid of the section, the stream, and all that is said of it."""
+    return [
+        (str(one["mid"]), (str(one["feed_id"]), str(one.get("feed_mid"))), one)
+        for one in _dicts(streams)
+        if "mid" in one and "feed_id" in one and one.get("active") is not False
+    ]
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:

@@ -414,6 +414,37 @@ async def test_what_was_told_while_there_was_no_socket():
     await diary.task
 
 
+@pytest.mark.usefixtures("impatient")
+async def test_a_publisher_who_has_published_more_while_there_was_no_socket():
+    """Janus lists its streams to a subscriber alone: one is made for that, and given back."""
+    janus = FakeJanus()
+
+    def change(step, answer):
+        streams = janus.asked[-1].get("streams")
+        if step == "listparticipants":
+            data = {"videoroom": "participants", "participants": [{"id": 5, "publisher": True}]}
+            return [{**answer, "janus": "success", "plugindata": {"data": data}}]
+        if step == "configure":
+            return [{**answer, "jsep": {"type": "offer", "sdp": sdp(1)}}]
+        if streams == [{"feed": 5}]:
+            found = [{"mid": m, "feed_id": 5, "feed_mid": m, "feed_description": f"n{m}"} for m in "02"]
+            return [{**answer, "plugindata": {"data": {"videoroom": "attached", "streams": found}}}]
+        return [answer]
+
+    janus.change = change
+    chat = {"type": "data", "mid": "1"}
+    async with served(janus.serve) as port, join(f"janus+ws://127.0.0.1:{port}/?room=1") as call:
+        diary = Diary(call)
+        eve = publishing(5)
+        await janus.tell({"videoroom": "event", "publishers": [{**eve, "streams": [*eve["streams"], chat]}]})
+        await janus.wait_for("join", "join")
+        await janus.sockets[-1].close()
+        await diary.get(Reconnected)
+        body = await janus.wait_for("claim", "listparticipants", "join", "detach", "update")
+        assert body == {"request": "update", "subscribe": [{"feed": 5, "mid": "2"}]}
+    await diary.task
+
+
 async def test_the_first_track_is_published_while_janus_has_forgotten_us():
     held, attached = [], []
 
