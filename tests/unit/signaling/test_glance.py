@@ -48,6 +48,9 @@ def test_origin() -> None:
         # aiortc: the time, twice, in every description
         (sdp(3, 3), sdp(4, 4), False),
         (sdp(3, 3), sdp(4, 4, "CD"), True),
+        # one of the two alone may have such numbers by chance
+        (sdp(3, 3), sdp(8, 2), True),
+        (sdp(8, 2), sdp(3, 3), True),
         (sdp(3, 3), "nonsense", False),
         ("", "", False),
     ],
@@ -84,7 +87,7 @@ def test_candidates() -> None:
             "usernameFragment": "common",
         },
     ]
-    assert candidates_untrusted("m=x\na=candidate:1\n") == [{"candidate": "candidate:1", "sdpMLineIndex": 0}]
+    assert candidates_untrusted("m=x\na=candidate:1 \n") == [{"candidate": "candidate:1", "sdpMLineIndex": 0}]
 
 
 def test_candidate_ufrag() -> None:
@@ -92,3 +95,24 @@ def test_candidate_ufrag() -> None:
     assert candidate_ufrag_untrusted(line) == "abcd"
     assert candidate_ufrag_untrusted(line.replace(" network-id 1", "")) == "abcd"
     assert candidate_ufrag_untrusted("candidate:1 1 udp 1 192.0.2.1 5 typ host") is None
+
+
+def test_ufrags_have_4_to_256_characters() -> None:
+    """RFC 8839 section 5.4."""
+    line = "candidate:1 1 udp 1 192.0.2.1 5 typ host ufrag "
+    for size, known in ((3, False), (4, True), (256, True), (257, False)):
+        ufrag = "u" * size
+        assert ufrags_untrusted(f"a=ice-ufrag:{ufrag}\r\n") == ({ufrag} if known else frozenset())
+        assert candidate_ufrag_untrusted(line + ufrag) == (ufrag if known else None)
+
+
+def test_an_origin_with_a_user_name() -> None:
+    """RFC 8866 section 5.2."""
+    assert origin_untrusted("v=0\r\no=alice 7 3 IN IP4 192.0.2.1\r\n") == ("7", 3)
+
+
+def test_where_rtcp_goes_is_no_matter_of_essence() -> None:
+    gathered = SDP.replace("a=rtcp:9 IN IP4 0.0.0.0", "a=rtcp:54401 IN IP4 192.0.2.1")
+    assert gathered != SDP
+    assert essence_untrusted(gathered) == essence_untrusted(SDP)
+    assert essence_untrusted(SDP.replace("a=mid:0", "a=mid:2")) != essence_untrusted(SDP)
