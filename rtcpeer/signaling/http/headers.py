@@ -36,8 +36,6 @@ def matches(if_match: str, etag: str) -> bool:
     while found := _ETAG.match(if_match, position):
         if found[1].strip('"') == etag.strip('"') and not found[0].lstrip().startswith("W/"):
             return True
-        if found.end() == len(if_match):
-            break
         position = found.end()
     return False
 

@@ -6,6 +6,7 @@ from rtcpeer.errors import RTCSyntaxError
 from rtcpeer.sdp.text import parse_untrusted
 from rtcpeer.signaling.http.fragment import (
     MAX_CANDIDATES,
+    MAX_SIZE,
     Fragment,
     FragmentCandidate,
     fragment_of,
@@ -152,3 +153,57 @@ def test_an_answer_that_rejects_a_section() -> None:
     assert rejects_sections(OFFER, OFFER.partition("m=video")[0])
     stopped = OFFER.replace("a=bundle-only\r\n", "")  # the offer itself has stopped it
     assert not rejects_sections(stopped, stopped)
+
+
+def test_candidates_belong_to_the_section_that_they_stand_in() -> None:
+    """RFC 8840 section 9: a section without a=mid is known by its number."""
+    fragment = read_fragment_untrusted(
+        f"a=ice-ufrag:{UFRAG}\na={HOST}\nm=audio 9 X 0\na=mid:a\na={HOST}\nm=video 9 X 0\na={HOST}\nm=x 9 y\na={HOST}"
+    )
+    assert [(c.mid, c.index) for c in fragment.candidates] == [(None, None), ("a", 0), (None, 1), (None, 2)]
+    assert [m.get("sdpMid", m.get("sdpMLineIndex")) for m in fragment.messages()] == [0, "a", 1, 2]
+
+
+def test_as_much_as_there_may_be() -> None:
+    """RFC 8839 section 5.4: 4 to 256 characters, and 22 to 256."""
+    for ufrag, pwd in (("u" * 4, "p" * 22), ("u" * 256, "p" * 256)):
+        fragment = read_fragment_untrusted(
+            f"a=ice-ufrag:{ufrag}\na=ice-pwd:{pwd}\n" + f"a={HOST}\n" * MAX_CANDIDATES
+        )
+        assert (fragment.ufrag, fragment.pwd, len(fragment.candidates)) == (ufrag, pwd, MAX_CANDIDATES)
+    for ufrag, pwd in (("u" * 4, "p" * 21), ("u" * 4, "p" * 257), ("u" * 3, "p" * 22), ("u" * 257, "p" * 22)):
+        with pytest.raises(RTCSyntaxError, match="malformed ICE credentials"):
+            read_fragment_untrusted(f"a=ice-ufrag:{ufrag}\na=ice-pwd:{pwd}\n")
+    text = f"a=ice-ufrag:{UFRAG}\n"
+    assert read_fragment_untrusted(text + "\n" * (MAX_SIZE - len(text))).ufrag == UFRAG
+    with pytest.raises(RTCSyntaxError, match="longer"):
+        read_fragment_untrusted(text + "\n" * (MAX_SIZE + 1 - len(text)))
+
+
+def test_the_section_of_a_fragment() -> None:
+    assert write_fragment(Fragment(UFRAG, PWD)) == f"a=ice-ufrag:{UFRAG}\r\na=ice-pwd:{PWD}\r\n"
+    assert "a=mid:7\r\n" in write_fragment(Fragment(UFRAG, PWD), mid="7")
+    found = (FragmentCandidate(""), FragmentCandidate(HOST, "3"))
+    assert write_fragment(Fragment(candidates=found)) == (
+        f"m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:3\r\na=end-of-candidates\r\na={HOST}\r\n"
+    )
+
+
+def test_the_ice_part_of_other_descriptions() -> None:
+    head, audio, video = (
+        OFFER.partition("m=audio")[0],
+        OFFER[OFFER.index("m=audio") : OFFER.index("m=video")],
+        "m=video",
+    )
+    video += OFFER.partition("m=video")[2]
+    # without a bundle the first section in use
+    alone = head.replace("a=group:BUNDLE 0 1\r\n", "")
+    assert fragment_of(alone + video + audio)[1:] == ("audio", "0")
+    assert fragment_of(alone + video)[1:] == ("video", "1")
+    ended = fragment_of(OFFER.replace(f"a={HOST}\r\n", f"a={HOST}\r\n" * 300 + "a=end-of-candidates\r\n"))[0]
+    assert [c.line for c in ended.candidates] == [HOST] * MAX_CANDIDATES + [""]
+    # what stands at session level is of all sections (RFC 8840 section 4.4)
+    session = head + f"a=ice-ufrag:{UFRAG}\r\na=ice-pwd:{PWD}\r\na=end-of-candidates\r\nm=audio 9 X 0\r\n"
+    assert fragment_of(session)[0] == Fragment(UFRAG, PWD, (FragmentCandidate(""),))
+    assert with_candidates(session.rstrip(), [HOST]) == session + f"a={HOST}\r\n"
+    assert with_candidates(session + "m=video 9 X 0\r\n", [HOST]).endswith(f"a={HOST}\r\nm=video 9 X 0\r\n")

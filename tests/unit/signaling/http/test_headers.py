@@ -114,3 +114,12 @@ def test_tokens() -> None:
     assert same_token(None, None)
     assert not same_token("a", None)
     assert not same_token("a", "é")
+
+
+def test_no_field_is_injected_through_credentials() -> None:
+    server = RTCIceServer("turn:turn.example.net", 'u\r\nX-Evil: 1\x00"', "p\nw")
+    (field,) = write_ice_servers([server])
+    assert field.isprintable()
+    assert 'username="uX-Evil: 1\\""; credential="pw"; credential-type="password"' in field
+    (bare,) = write_ice_servers([RTCIceServer("stun:stun.example.net")])
+    assert "username" not in bare
