@@ -183,6 +183,7 @@ def test_the_session_level() -> None:
         ("a=max-message-size:1073741823", "max_message_size", 1073741823),
         ("a=sctpmap:5001 webrtc-datachannel 1024", "sctp_port", 5001),
         ("a=fmtp:tk x=1", "attributes", (("fmtp", "tk x=1"),)),
+        ("a=fmtp:0096 x=1", "attributes", (("fmtp", "0096 x=1"),)),
     ],
 )
 def test_a_line_of_a_section(line: str, field: str, value: Any) -> None:
