@@ -51,6 +51,13 @@ def test_retry_after_is_obeyed_where_waiting_helps() -> None:
     assert refuse(409, "9") == (False, 9.0)
     assert refuse(401, "17") == (True, None)
     assert refuse(503, "17", restart=True) == (False, 17.0)
+    # a server that fails in a way of its own, and says when to come again; what it does not do it will never do
+    assert refuse(507, "9") == (False, 9.0)
+    assert refuse(599, "9") == (False, 9.0)
+    assert refuse(507) == (False, None)
+    assert refuse(505, "9") == (True, None)
+    assert refuse(600, "9") == (True, None)
+    assert refuse(304, "9") == (True, None)
 
 
 @pytest.mark.parametrize(
