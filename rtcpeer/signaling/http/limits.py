@@ -12,7 +12,7 @@ from collections import OrderedDict
 def client_key(address: str) -> str:
     """Under which key requests of an address are counted: itself, or the /64 of IPv6 that one client has for itself."""
     try:
-        known = ipaddress.ip_address(address.partition("%")[0])
+        known = ipaddress.ip_address(address)
     except ValueError:
         return address
     if isinstance(known, ipaddress.IPv4Address):
