@@ -134,7 +134,7 @@ class Association:
     # -- set-up and end ----------------------------------------------------------------------------
 
     def connect(self, now: float) -> None:
-        """Begin: send INIT (RFC 9260 section 5.1 A). Both ends may; who has theirs before ours has left, answers it."""
+        """Begin: send INIT (RFC 9260 section 5.1 A). Both ends do (RFC 8841 section 9.3)."""
         self.state = State.COOKIE_WAIT
         header = PacketHeader(*self._ports, 0)
         self._repeat(header.seal(write_init(self._ours, ChunkType.INIT)), now)
@@ -479,9 +479,6 @@ class Association:
             unrecognized=theirs.unrecognized,
         )
         header = PacketHeader(*self._ports, theirs.tag)
-        if self.state is State.COOKIE_WAIT and self._repeated in self._ready:
-            # one association needs one INIT: ours, which has not left yet, is sent if nothing comes of theirs in time
-            self._ready.remove(self._repeated)
         if len(self._ready) < _CONTROL_MAX:
             self._ready.append(header.seal(write_init(answer, ChunkType.INIT_ACK)))
 

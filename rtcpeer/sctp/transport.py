@@ -212,8 +212,7 @@ class DataTransport:
             for stream_id in self._by_id:
                 self._association.open_stream(stream_id)
             self._association.connect(self.time())
-            # the server was connected before: its INIT often comes with the end of the handshake
-            (self._look_soon if self.dtls.role is DtlsRole.CLIENT else self._send)()
+            self._send()
 
     def _abort(self) -> None:
         """End the association, telling the other end."""

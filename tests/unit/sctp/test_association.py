@@ -65,35 +65,6 @@ def test_both_ends_connect_at_once():
     assert link.a.association.max_channels == 65535
 
 
-def test_an_init_that_came_before_ours_has_left_is_answered_and_ours_stays():
-    link = Link()
-    a, b = link.a.association, link.b.association
-    a.connect(link.now)
-    b.connect(link.now)
-    for init in a.packets(link.now):
-        b.receive(init, link.now)
-
-    answers = b.packets(link.now)
-    assert [kinds(packet) for packet in answers] == [[ChunkType.INIT_ACK]]
-    for answer in answers:
-        a.receive(answer, link.now)
-    link.run(lambda: a.is_established and b.is_established)
-    assert all(ChunkType.INIT not in kinds(packet) for _, _, packet in link.sent)
-
-
-def test_an_init_that_has_stayed_is_sent_when_nothing_follows_the_answer():
-    link = Link()
-    a, b = link.a.association, link.b.association
-    a.connect(link.now)
-    b.connect(link.now)
-    for init in a.packets(link.now):
-        b.receive(init, link.now)
-    b.packets(link.now)  # the answer is lost, and so is all that the other end says
-    assert b.deadline is not None
-    b.expire(b.deadline)
-    assert [kinds(packet) for packet in b.packets(b.deadline)] == [[ChunkType.INIT]]
-
-
 def test_one_end_alone_connects():
     link = Link()
     link.b.association.connect(link.now)
