@@ -224,3 +224,11 @@ def test_a_receiver_report_and_a_farewell() -> None:
         rtcp.ReceiverReport(ssrc=5, reports=[BLOCK])
     ]
     assert rtcp.parse_rtcp_untrusted(rtcp.write_bye([5, 6])) == [rtcp.Bye(sources=[5, 6])]
+
+
+def test_reports_ask_for_nothing() -> None:
+    for packet in rtcp.parse_rtcp_untrusted(REPORT + rtcp.write_receiver_report(5, [BLOCK])):
+        assert not isinstance(packet, rtcp.Bye)
+        assert rtcp.lost_packets(packet) is None
+        assert rtcp.is_keyframe_request(packet) is None
+        assert rtcp.estimated_bitrate(packet) is None
