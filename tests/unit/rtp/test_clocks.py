@@ -131,3 +131,10 @@ def test_a_stream_that_agrees_again_has_the_common_clock():
     one.note(ntp(1000.5), 45000, 1000.0)
     # the way is quicker by half a second: for both
     assert other.timestamp_at(1001.0) == pytest.approx(135000, abs=1)
+
+
+def test_of_a_stream_without_reports_nothing_is_known_though_its_neighbours_have_some():
+    remote = RemoteClock()
+    one, other = StreamClock(remote, 90000), StreamClock(remote, 90000)
+    one.note(ntp(1000.0), 0, 1000.0)
+    assert other.timestamp_at(1001.0) is None

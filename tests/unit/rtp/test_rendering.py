@@ -78,3 +78,18 @@ def test_a_clock_that_goes_back_gives_no_negative_delay() -> None:
     rendering = shown(*STEADY)
     rendering.take(50.0)
     assert rendering.delay == pytest.approx(1.6)
+
+
+def test_thirty_delays_are_usual_and_the_one_before_them_is_forgotten() -> None:
+    assert shown(1.0, *[0.04] * 29, 0.2).freezes == 0
+    assert shown(1.0, *[0.04] * 30, 0.2).freezes == 1
+    assert shown(1.0, *[0.04] * 60, 0.2).freezes == 1
+
+
+def test_three_times_the_usual_delay_is_a_freeze() -> None:
+    """webrtc-stats freezeCount: "equal to or greater"."""
+    assert shown(*[0.25] * 40, 0.75).freezes == 1
+
+
+def test_what_is_just_above_five_seconds_is_a_pause() -> None:
+    assert shown(*STEADY, 5.01).pauses == 1
