@@ -282,3 +282,9 @@ def test_ids_above_14_need_the_header_of_two_bytes(identifier, profile):
 @pytest.mark.parametrize(("size", "profile"), [(16, b"\xbe\xde"), (17, b"\x10\0"), (0, b"\x10\0")])
 def test_long_and_empty_values_need_the_header_of_two_bytes(size, profile):
     assert rtp.write_extensions([(1, bytes(size))])[:2] == profile
+
+
+@pytest.mark.parametrize("marker", [False, True])
+def test_a_retransmission_has_the_marker_of_its_packet(marker):
+    repair = rtp.rewrap_rtx(rtp.write_rtp(96, marker, 1, 2, 3, b"", b"data"), 97, 5, 33)
+    assert repair[1] == 97 | 0x80 * marker
