@@ -142,7 +142,7 @@ class Stream:
         self.number = 0
 
     def packet(self, number):
-        return HEADER.pack(0x80, 96, number & 0xFFFF, 7, 9) + number.to_bytes(4, "big")
+        return HEADER.pack(0x80, 96, number & 0xFFFF, 7, 0xF1000009) + number.to_bytes(4, "big")
 
     def protect(self, number):
         while self.number < number - 30_000:

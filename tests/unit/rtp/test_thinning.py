@@ -441,3 +441,37 @@ def test_higher_layers_come_where_they_can_be_decoded(kind, layers_behind):
             got.append(temporal)
     assert set(got) == layers_behind
     assert set(steps(subscriber.numbers)) == {1}
+
+
+def test_higher_layers_come_back_with_a_whole_picture():
+    """Not with the second packet of one, though who has the lowest layer could go on from it."""
+    publisher = Layered()
+    subscriber = publisher.subscribe(0)
+    publisher.send(key=True)
+    publisher.send(1)
+    first, second = publisher.picture_packets()
+    publisher.stream.take(first, "VP8", publisher.now)
+    publisher.want(subscriber, 1)
+    publisher.stream.take(second, "VP8", publisher.now)
+    assert len(subscriber.sent) == 2
+    publisher.send(16)
+    assert {0, 1} == set(layers(subscriber))
+    whole = [packet.body[0] & 0x10 for packet in subscriber.sent]
+    assert whole == [0x10, 0] * (len(whole) // 2)
+
+
+def test_what_was_lost_is_not_waited_for_for_ever():
+    """Then a subscriber that misses it needs a key frame."""
+    publisher = Layered()
+    subscriber = publisher.subscribe(0)
+    publisher.send(key=True)
+    publisher.send(3)
+    lost, there = publisher.picture_packets()
+    publisher.stream.take(there, "VP8", publisher.now)
+    missing = subscriber.numbers[-1] - 1
+    assert missing not in subscriber.numbers
+    assert subscriber.repeats.repeat([missing], publisher.now) is False
+    publisher.send(60)
+    assert subscriber.repeats.repeat([missing], publisher.now) is True
+    publisher.stream.take(lost, "VP8", publisher.now)
+    assert missing in subscriber.numbers
