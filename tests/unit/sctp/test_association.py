@@ -856,6 +856,20 @@ def test_a_path_that_changes_the_order_of_packets_is_not_taken_for_one_that_lose
     assert link.now - begin < 1.5
 
 
+def test_the_smallest_answer_carries_the_acknowledgement(link):
+    """RFC 9260 section 6.2: a SACK goes with data that go the other way."""
+    link.write(b"x")
+    link.run(lambda: len(link.b.messages) == 1)
+    link.sent.clear()
+    link.write(b"y", source=1)
+    link.flush()
+    [packet] = [packet for number, _now, packet in link.sent if number == 1]
+    assert [kind for kind, _flags, _value in chunks_untrusted(packet[12:])] == [
+        ChunkType.SACK,
+        ChunkType.DATA,
+    ]
+
+
 def test_a_packet_that_may_be_late_is_lost_at_last_though_nothing_more_comes():
     link = Link().connect()
     held: list[bytes] = []
