@@ -23,6 +23,23 @@ STOP_TIMEOUT = 2.0
 T = TypeVar("T")
 
 
+def start_task(coroutine: Coroutine[Any, Any, T], *, name: str | None = None) -> asyncio.Task[T]:
+    """A task of the running loop that begins in the next turn, also where the loop starts its tasks eagerly.
+
+    An eager task (Python 3.12) runs before its creator has it, and may end before its creator has kept it. Another task
+    factory of the program is used as it is.
+    """
+    loop = asyncio.get_running_loop()
+    if _is_eager(loop.get_task_factory()):
+        return asyncio.Task(coroutine, loop=loop, name=name)
+    return loop.create_task(coroutine, name=name)
+
+
+def _is_eager(factory: object) -> bool:
+    # whatever class of tasks it was made for
+    return getattr(factory, "__qualname__", "").startswith("create_eager_task_factory.")
+
+
 class Inbox(Generic[T]):
     """Items between a producer that never waits and readers that do; in order, and with an end.
 
@@ -166,7 +183,7 @@ class TaskSet:
             on_error: called with the exception of a task that its owner cannot do without.
         """
         full = None if name is None else f"rtcpeer {self._name}: {name}"
-        task = asyncio.get_running_loop().create_task(coroutine, name=full)
+        task = start_task(coroutine, name=full)
         self._tasks.add(task)
         task.add_done_callback(self._done)
         if on_error is not None:
@@ -222,7 +239,7 @@ class Ending:
     async def run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do the work, or wait for the one who is doing it. The work itself may call this as well."""
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(work(), name=self._name)
+            self._task = start_task(work(), name=self._name)
         if asyncio.current_task() is not self._task:
             await asyncio.shield(self._task)
 

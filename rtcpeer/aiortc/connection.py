@@ -16,6 +16,7 @@ from aiortc.exceptions import InternalError
 from aiortc.sdp import SessionDescription
 from aiortc.stats import RTCStatsReport
 
+from rtcpeer.aio import start_task
 from rtcpeer.aiortc import codec_limits, reports, values
 from rtcpeer.aiortc.channel import RTCDataChannel
 from rtcpeer.aiortc.emitter import Emitter
@@ -539,7 +540,7 @@ class RTCPeerConnection(PrivateNames, Emitter, w3c.RTCPeerConnection):
             and not self._session_.closed
             and self._closing_task_ is None
         ):
-            self._closing_task_ = asyncio.get_running_loop().create_task(self.close())
+            self._closing_task_ = start_task(self.close())
 
     def _open_transports_(self) -> list[Emitter]:
         """The transports that are about to close."""

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Generator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Self
 
+from rtcpeer.aio import start_task
 from rtcpeer.calls.events import CallEvent, Ended, EndReason
 from rtcpeer.calls.host import MESSAGE_MAX, CallHost, free_name
 from rtcpeer.calls.participant import Participant, Publication
@@ -226,7 +227,7 @@ class Call:
 
     def _over(self, _end: Ended) -> None:
         self._ended.set()
-        self._leaving = asyncio.get_running_loop().create_task(self._leave(), name="rtcpeer call: leave")
+        self._leaving = start_task(self._leave(), name="rtcpeer call: leave")
 
     async def _leave(self) -> None:
         try:

@@ -8,6 +8,8 @@ import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from rtcpeer.aio import start_task
+
 T = TypeVar("T")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -32,7 +34,7 @@ def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T | None:
 
 async def _until_told(main: Coroutine[Any, Any, T]) -> T | None:
     loop = asyncio.get_running_loop()
-    task = loop.create_task(main)
+    task = start_task(main)
     told = False
 
     def stop() -> None:

@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self
 
+from rtcpeer.aio import start_task
 from rtcpeer.config.configuration import RTCIceServer
 from rtcpeer.config.readers import IceServerGrant, read_ice_servers, usable_servers
 from rtcpeer.config.rest import expiry_of
@@ -294,7 +295,7 @@ class IceServerProvider:
         if self._task is None:
             self._cancel_timer()
             self._state = "fetching"
-            self._task = self._loop.create_task(self._run(self._loop), name="rtcpeer ice servers")
+            self._task = start_task(self._run(self._loop), name="rtcpeer ice servers")
         return self._task
 
     async def _run(self, loop: asyncio.AbstractEventLoop) -> None:

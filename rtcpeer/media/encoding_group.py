@@ -21,7 +21,7 @@ from av import VideoFrame
 from av.frame import Frame
 from av.packet import Packet
 
-from rtcpeer.aio import wall_time
+from rtcpeer.aio import start_task, wall_time
 from rtcpeer.media.degradation import Degradation
 from rtcpeer.media.encoding import EncodedPayloads, EncodeRequest, StreamEncoder
 from rtcpeer.media.frame_budget import FrameBudget
@@ -259,7 +259,7 @@ class EncodingGroup:
             job = self._workers.run(self.encoder.encode, request)
         else:
             # an encoder is used by one thread at a time
-            job = loop.create_task(self._encode_after(previous, request))
+            job = start_task(self._encode_after(previous, request))
         job.add_done_callback(functools.partial(self._note_job, now))
         self._job = job
         return EncodeResult(job, self._encoded, is_forced=forced, first=first)

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from typing import Any, ClassVar, Generic, Self, TypedDict, TypeVar, Unpack, overload
 
 from rtcpeer import webidl
-from rtcpeer.aio import Inbox
+from rtcpeer.aio import Inbox, start_task
 from rtcpeer.errors import InvalidStateError
 
 logger = logging.getLogger(__name__)
@@ -353,7 +353,7 @@ class EventTarget:
 
     def _own_(self, coroutine: Coroutine[Any, Any, Any], event: Event, callback: Any) -> None:
         try:
-            task = asyncio.get_running_loop().create_task(coroutine)
+            task = start_task(coroutine)
         except RuntimeError as exc:
             coroutine.close()
             self._report_(event, callback, exc)

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from rtcpeer.aio import quiet
+from rtcpeer.aio import quiet, start_task
 from rtcpeer.media.aiortc_adapter import MediaStreamError
 from rtcpeer.media.file_source import FileSource, Piece
 from rtcpeer.media.track import MediaStreamTrack
@@ -136,7 +136,7 @@ class MediaPlayer:
     def _read_on_(self) -> asyncio.Task[None]:
         """Have the thread read the next pieces; one at a time."""
         if self._reading_ is None or self._reading_.done():
-            self._reading_ = asyncio.get_running_loop().create_task(self._read_(), name="rtcpeer player")
+            self._reading_ = start_task(self._read_(), name="rtcpeer player")
             quiet(self._reading_)
         return self._reading_
 

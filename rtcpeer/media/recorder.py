@@ -21,7 +21,7 @@ import av
 from av import AudioFrame, VideoFrame
 from av.container import OutputContainer
 
-from rtcpeer.aio import TaskSet
+from rtcpeer.aio import TaskSet, start_task
 from rtcpeer.errors import InvalidStateError, NotSupportedError, OperationError
 from rtcpeer.media.encoded_frames import EncodedFrameReader, EncodedMediaFrame, RTCEncodedVideoFrame
 from rtcpeer.media.file_streams import TrackWriter, check_kind, make_writer
@@ -177,7 +177,7 @@ class MediaRecorder:
             return
         self._started_ = True
         self._timer_ = asyncio.get_running_loop().call_later(self._wait_, self._begin_)
-        self._writer_ = asyncio.get_running_loop().create_task(self._write_all_(), name="rtcpeer recorder")
+        self._writer_ = start_task(self._write_all_(), name="rtcpeer recorder")
         for one in self._inputs_:
             self._tasks_.start(self._pull_(one))
 
@@ -193,7 +193,7 @@ class MediaRecorder:
         if self._finishing_ is None:
             assert self._container_ is not None
             self._stopping_ = True
-            self._finishing_ = asyncio.get_running_loop().create_task(
+            self._finishing_ = start_task(
                 self._finish_all_(self._container_), name="rtcpeer recorder, finishing"
             )
         cancellation = None

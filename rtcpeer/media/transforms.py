@@ -13,7 +13,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Protocol, Self
 
-from rtcpeer.aio import Inbox
+from rtcpeer.aio import Inbox, start_task
 from rtcpeer.errors import InvalidStateError
 from rtcpeer.media.encoded_frames import EncodedMediaFrame, RTCEncodedVideoFrame
 from rtcpeer.media.event_target import Event, EventTarget, fire, handler, has_listeners
@@ -229,7 +229,7 @@ class RTCRtpScriptTransform:
             raise InvalidStateError("a transform belongs to one sender or receiver: make another one")
         self._owner = owner
         self._transformer.bind(owner)
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task = start_task(self._run())
 
     def detach(self) -> asyncio.Future[Any] | None:
         """Implements `FrameTransform.detach`."""

@@ -33,6 +33,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, Self, cast
 
+from rtcpeer.aio import start_task
 from rtcpeer.errors import InvalidStateError, NotSupportedError, RTCSyntaxError, SignalingRefused
 from rtcpeer.peer.negotiator_link import NegotiatorLink
 from rtcpeer.protocols import NegotiableConnection, SessionDescriptionLike
@@ -613,7 +614,7 @@ class Negotiator:
     # -- inside ------------------------------------------------------------------------------------
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine, name=f"rtcpeer {name}")
+        task = start_task(coroutine, name=f"rtcpeer {name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -25,6 +25,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from rtcpeer.aio import start_task
 from rtcpeer.config.configuration import RTCConfiguration
 from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.config.readers import IceServerGrant
@@ -609,7 +610,7 @@ class Controller:
                 task.cancel()
         close_events(self._target)
         self._wake.set()
-        self._finishing = asyncio.get_running_loop().create_task(self._end(connections, tasks))
+        self._finishing = start_task(self._end(connections, tasks))
 
     async def _end(self, connections: list[Any], tasks: list[asyncio.Task[Any]]) -> None:
         async def done(waiting: Any) -> None:
@@ -653,7 +654,7 @@ class Controller:
         return asyncio.get_running_loop().time()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine, name=f"rtcpeer supervisor: {name}")
+        task = start_task(coroutine, name=f"rtcpeer supervisor: {name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from rtcpeer.aio import start_task
 from rtcpeer.net.current import current_network
 from rtcpeer.net.network import Network
 from rtcpeer.testing.net.host import Host
@@ -177,7 +178,7 @@ class _Side:
         self._pair.messages.append((self._name, message))
         other = self.other
         if other._task is None:
-            other._task = asyncio.get_running_loop().create_task(other._receive())
+            other._task = start_task(other._receive())
         if self._pair._delay:
             asyncio.get_running_loop().call_later(self._pair._delay, other._inbox.put_nowait, message)
         else:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from rtcpeer.aio import Ending, Inbox, TaskSet, wall_time
+from rtcpeer.aio import Ending, Inbox, TaskSet, start_task, wall_time
 
 
 async def turn():
@@ -187,3 +187,47 @@ async def test_an_ending_is_done_once_at_a_time_even_if_who_waits_is_cancelled()
     assert done == ["work"]
     await ending.run(work)
     assert done == ["work", "work"]
+
+
+@pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="Python 3.11 has no eager tasks")
+async def test_a_task_begins_in_the_next_turn_where_the_program_has_eager_ones():
+    """A program may say so for its whole loop; an eager task may be over before its creator has it."""
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+    begun = []
+
+    async def work():
+        begun.append(asyncio.current_task())
+
+    task = start_task(work(), name="work")
+    assert begun == []
+    await task
+    assert begun == [task]
+    assert task.get_name() == "work"
+
+
+async def test_a_task_factory_of_the_program_makes_the_tasks():
+    made = []
+
+    def factory(loop, coroutine, **options):
+        made.append(coroutine)
+        return asyncio.Task(coroutine, loop=loop, **options)
+
+    asyncio.get_running_loop().set_task_factory(factory)
+    coroutine = asyncio.sleep(0)
+
+    await start_task(coroutine)
+
+    assert made == [coroutine]
+
+
+@pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="Python 3.11 has no eager tasks")
+async def test_an_end_that_is_reached_without_a_pause_is_reached_once():
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+    ending, times = Ending("end"), []
+
+    async def work():
+        times.append(1)
+        await ending.run(work)
+
+    await ending.run(work)
+    assert times == [1]

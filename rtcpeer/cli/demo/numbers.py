@@ -12,6 +12,8 @@ import contextlib
 from dataclasses import dataclass
 from typing import Any
 
+from rtcpeer.aio import start_task
+
 # Beyond this the sender waits: a path that is away must not make us keep megabytes.
 MAX_BUFFERED = 64 * 1024
 
@@ -95,7 +97,7 @@ class NumberedStream:
 
     def _begin(self) -> None:
         if self._task is None:
-            self._task = self._loop.create_task(self._count())
+            self._task = start_task(self._count())
 
     async def _count(self) -> None:
         start = self._loop.time()

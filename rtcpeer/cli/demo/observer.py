@@ -12,6 +12,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rtcpeer.aio import start_task
 from rtcpeer.media.track import MediaStreamError
 
 # Measuring every picture would cost as much as decoding it
@@ -41,7 +42,7 @@ class MediaObserver:
     def watch(self, track: Any) -> None:
         """Begin to read a track."""
         reader = self._look if track.kind == "video" else self._listen
-        task = asyncio.get_running_loop().create_task(reader(track))
+        task = start_task(reader(track))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from rtcpeer.aio import start_task
 from rtcpeer.cli.relay.upstream import LOOKING, Pull, Upstream
 from rtcpeer.errors import SignalingRefused
 from rtcpeer.media.stream import MediaStream
@@ -234,7 +235,7 @@ class Broadcasts:
         self._spawn(broadcast.pull.close())
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = asyncio.get_running_loop().create_task(work, name="rtcpeer relay pull")
+        task = start_task(work, name="rtcpeer relay pull")
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from rtcpeer.aio import start_task
 from rtcpeer.cli.relay.broadcast import Broadcast, Broadcasts
 from rtcpeer.cli.report import printable
 
@@ -53,7 +54,7 @@ class RelayTable:
         """Show these from now on."""
         self._broadcasts = broadcasts
         if self._wanted:
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="rtcpeer relay table")
+            self._task = start_task(self._run(), name="rtcpeer relay table")
 
     async def close(self) -> None:
         """Show nothing more; the last table stays."""

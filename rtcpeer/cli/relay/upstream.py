@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
+from rtcpeer.aio import start_task
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCTimeoutError, SignalingRefused
 from rtcpeer.peer.forwarder import Forwarder
 from rtcpeer.signaling.http.whip_client import WhepClient
@@ -91,7 +92,7 @@ class Pull:
         for kind in _KINDS:
             self._peer.addTransceiver(kind, {"direction": "recvonly"})
         await self._peer.start()
-        connected = asyncio.create_task(self._peer.connected())
+        connected = start_task(self._peer.connected())
         try:
             await _first(connected, self._over)
             if not connected.done():
@@ -109,7 +110,7 @@ class Pull:
 
     async def ended(self) -> str:
         """Wait for its end; says why: "closed" by the other side, or "lost"."""
-        closed = asyncio.create_task(self._peer.closed())
+        closed = start_task(self._peer.closed())
         try:
             await _first(closed, self._over)
         finally:

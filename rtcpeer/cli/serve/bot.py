@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any
 
 from rtcpeer import MediaStream, RTCPeerConnection
+from rtcpeer.aio import start_task
 from rtcpeer.cli.demo.numbers import NumberedStream
 from rtcpeer.cli.demo.observer import MediaObserver
 from rtcpeer.cli.demo.party import STATES, ice_transport_of, ufrag_of
@@ -106,7 +107,7 @@ class Bot:
         """End the call and everything that belongs to it. Idempotent, and done even if whoever waits is cancelled."""
         if self._closing is None:
             self.closed = True
-            self._closing = asyncio.get_running_loop().create_task(self._close())
+            self._closing = start_task(self._close())
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
@@ -132,7 +133,7 @@ class Bot:
                 await server.close()
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = start_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
+from rtcpeer.aio import start_task
 from rtcpeer.cli.picture import uplot
 from rtcpeer.cli.report import Reporter, refuse_address
 from rtcpeer.cli.running import say, settle, stop_event
@@ -115,7 +116,7 @@ class Site:
                 raise RoomError("full", f"{MAX_CALLS} calls are up already")
             # the address the browser reached us at is one it can reach our STUN and TURN servers at
             at = request.transport.get_extra_info("sockname") if request.transport else None
-            task = asyncio.get_running_loop().create_task(self._call(room, at or ("127.0.0.1", 80)))
+            task = start_task(self._call(room, at or ("127.0.0.1", 80)))
             self._calls[room] = task
         return Permit(user="browser")
 

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from rtcpeer.aio import Alarm, quiet
+from rtcpeer.aio import Alarm, quiet, start_task
 from rtcpeer.ice.agent.gathering import open_active
 from rtcpeer.ice.agent.gathering_session import GatheringSessions
 from rtcpeer.ice.agent.listener import IceCandidateError, IceListener, SelectedPair
@@ -489,7 +489,7 @@ class IceAgent:
     # -- gathering ---------------------------------------------------------------------------------
 
     def _spawn(self, work: Any) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = self._loop.create_task(work)
+        task: asyncio.Task[None] = start_task(work)
         quiet(task)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)

@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from rtcpeer.aio import Closing
+from rtcpeer.aio import Closing, start_task
 from rtcpeer.config.manager import ConfigurationManager
 from rtcpeer.errors import InvalidStateError
 from rtcpeer.jsep.effects import Plan
@@ -301,7 +301,7 @@ class PeerSession:
         if loop is None or loop.is_closed():
             self._let_go()
         else:
-            self._closing = loop.create_task(self._finish(waits), name=f"{self.name} close")
+            self._closing = start_task(self._finish(waits), name=f"{self.name} close")
 
     async def _finish(self, waits: list[Awaitable[Any]]) -> None:
         """Wait, within bounds, until all is released; what fails is reported, never raised."""

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from rtcpeer.aio import Inbox
+from rtcpeer.aio import Inbox, start_task
 from rtcpeer.errors import InvalidStateError
 from rtcpeer.signaling.capabilities import ChannelCapabilities
 from rtcpeer.signaling.channel import Message, as_message
@@ -113,9 +113,7 @@ class HttpSdpClient:
             return
         if self._posting is not None:
             self._posting.cancel()
-        task = self._posting = asyncio.get_running_loop().create_task(
-            self._post(value["sdp"]), name="rtcpeer http offer"
-        )
+        task = self._posting = start_task(self._post(value["sdp"]), name="rtcpeer http offer")
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
-from rtcpeer.aio import Ending
+from rtcpeer.aio import Ending, start_task
 from rtcpeer.config.configuration import RTCIceServer, read_configuration
 from rtcpeer.config.provider import IceServerProvider
 from rtcpeer.errors import RtcPeerError, SignalingRefused
@@ -398,7 +398,7 @@ class SessionServer:
             response.headers["Access-Control-Max-Age"] = "600"
 
     def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        task = asyncio.get_running_loop().create_task(work, name=f"rtcpeer whip {name}")
+        task = start_task(work, name=f"rtcpeer whip {name}")
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task

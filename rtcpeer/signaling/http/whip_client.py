@@ -23,7 +23,7 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
-from rtcpeer.aio import Inbox
+from rtcpeer.aio import Inbox, start_task
 from rtcpeer.config.configuration import RTCIceServer
 from rtcpeer.errors import InvalidStateError, NetworkError, RTCSyntaxError, RTCTimeoutError, SignalingRefused
 from rtcpeer.signaling.capabilities import ChannelCapabilities
@@ -190,7 +190,7 @@ class WhipClient:
         if self._closing is None:
             self._closed = True
             self._inbox.end()
-            self._closing = asyncio.get_running_loop().create_task(self._end(), name="rtcpeer whip close")
+            self._closing = start_task(self._end(), name="rtcpeer whip close")
         await asyncio.shield(self._closing)
 
     # -- the session -------------------------------------------------------------------------------
@@ -380,7 +380,7 @@ class WhipClient:
             raise
 
     def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        task = asyncio.get_running_loop().create_task(work, name=f"rtcpeer whip {name}")
+        task = start_task(work, name=f"rtcpeer whip {name}")
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task

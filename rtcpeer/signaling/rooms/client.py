@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-from rtcpeer.aio import Ending
+from rtcpeer.aio import Ending, start_task
 from rtcpeer.config.configuration import RTCIceServer
 from rtcpeer.config.readers import read_ice_servers
 from rtcpeer.errors import (
@@ -202,9 +202,7 @@ class Room(EventTarget):
         task, self._task = self._task, None
         if task is not None:
             closing = self._farewell(task)
-            self._closing = asyncio.get_running_loop().create_task(
-                closing, name=f"rtcpeer room {self.name} close"
-            )
+            self._closing = start_task(closing, name=f"rtcpeer room {self.name} close")
         if self._closing is not None:
             await asyncio.shield(self._closing)
 
@@ -229,9 +227,7 @@ class Room(EventTarget):
     async def enter(self, mode: Mode) -> None:
         """Connect and enter."""
         self._socket = socket = await self._connect(mode)
-        self._task = asyncio.get_running_loop().create_task(
-            self._run(socket), name=f"rtcpeer room {self.name}"
-        )
+        self._task = start_task(self._run(socket), name=f"rtcpeer room {self.name}")
 
     def put(self, frame: Mapping[str, Any], *, always: bool = False) -> None:
         """Send a numbered frame, now or when the server can be reached again.
@@ -312,9 +308,7 @@ class Room(EventTarget):
         """Read and write until the socket is lost."""
         self._socket = socket
         wire = socket.get_extra_info("socket")
-        writer = asyncio.get_running_loop().create_task(
-            self._write(socket), name=f"rtcpeer room {self.name}, writer"
-        )
+        writer = start_task(self._write(socket), name=f"rtcpeer room {self.name}, writer")
         code = 0
         try:
             code = await self._read(socket)

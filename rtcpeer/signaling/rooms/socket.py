@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from rtcpeer.aio import quiet
+from rtcpeer.aio import quiet, start_task
 from rtcpeer.signaling.rooms.statistics import RoomStatistics
 from rtcpeer.signaling.rooms.wire import CLOSE_SLOW, MAX_FRAME, with_number, write_frame
 
@@ -97,7 +97,7 @@ class RoomSocket:
 
     def start(self) -> None:
         """Begin to write; the socket is prepared."""
-        self._writer = self._loop.create_task(self._write_all(), name="rtcpeer room writer")
+        self._writer = start_task(self._write_all(), name="rtcpeer room writer")
 
     def send(self, frame: dict[str, Any]) -> None:
         """Send a frame without a number."""
@@ -157,7 +157,7 @@ class RoomSocket:
     def close_later(self, code: int, reason: str) -> None:
         """Close the socket, whatever the client does."""
         if self._closing is None:
-            self._closing = self._loop.create_task(self._close(code, reason), name="rtcpeer room closing")
+            self._closing = start_task(self._close(code, reason), name="rtcpeer room closing")
 
     async def close(self, code: int, reason: str) -> None:
         """Close the socket, and wait until it is closed."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
 
+from rtcpeer.aio import start_task
 from rtcpeer.errors import RtcPeerError
 from rtcpeer.peer.forwarder import Forwarder
 from rtcpeer.signaling.livekit.messages import MessageError, models, read_message_untrusted, rtc
@@ -172,7 +173,7 @@ class ServerParticipant:
             await former.close()
         outgoing: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._outgoing = outgoing
-        sender = self._sending = asyncio.create_task(self._send_all(ws, outgoing))
+        sender = self._sending = start_task(self._send_all(ws, outgoing))
         self.send(first)
         if request.reconnect:  # whoever is not in this list has left meanwhile
             there = self.room.participants.values()

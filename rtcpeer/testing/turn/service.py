@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
+from rtcpeer.aio import start_task
 from rtcpeer.net.network import Address, Network
 from rtcpeer.testing.turn.allocation import CHANNEL_HEADER, Allocation, ClientPath
 from rtcpeer.testing.turn.auth import Authenticator, Refusal
@@ -248,7 +249,7 @@ class TurnService:
             raise refusal
         self._pending[key] = request.transaction_id
         allocation = Allocation(path, username, signing_key, self._counters, self._faults)
-        task = self._loop.create_task(self._open(key, path, request, allocation, family, even is not None))
+        task = start_task(self._open(key, path, request, allocation, family, even is not None))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return None

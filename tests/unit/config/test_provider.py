@@ -453,3 +453,20 @@ async def test_the_pace_is_as_before_when_lives_are_long_again() -> None:
     assert [round(gap) for gap in gaps[:6]] == [1, 2, 4, 8, 16, 32]
     assert all(40 <= gap <= 80 for gap in gaps[6:])
     await servers.close()
+
+
+@pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="Python 3.11 has no eager tasks")
+@virtual
+async def test_a_loop_with_eager_tasks_fetches_again_and_again():
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+    calls = []
+
+    def fetch() -> IceServerGrant:
+        calls.append(1)
+        return IceServerGrant((RTCIceServer([f"stun:{len(calls)}.example"]),), 100.0)
+
+    async with IceServerProvider(fetch) as provider:
+        for number in (1, 2, 3):
+            (server,) = await provider.servers()
+            assert server.urls == [f"stun:{number}.example"]
+            await asyncio.sleep(1000)
