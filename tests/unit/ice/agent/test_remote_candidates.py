@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from rtcpeer.ice.agent.agent import IceAgent, new_credentials
 from rtcpeer.ice.agent.allocation import _may_follow
-from rtcpeer.ice.candidates import reach_of
+from rtcpeer.ice.agent.remote_candidates import RemoteCandidateFilter
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.testing import TurnServer, VirtualNetwork, run_virtual
 from rtcpeer.values import Candidate, CandidateType, IceRole, IceTransportPolicy
@@ -20,29 +21,19 @@ from tests.unit.ice.agents import Recorder, Two, entry
 from tests.unit.ice.support import candidate
 
 HOUSE = [
-    ("127.0.0.1", "loopback"),
-    ("127.9.9.9", "loopback"),
-    ("::1", "loopback"),
-    ("::ffff:127.0.0.1", "loopback"),
-    ("::127.0.0.1", "loopback"),
-    ("64:ff9b::7f00:1", "loopback"),
-    ("2002:7f00:1::5", "loopback"),
-    ("0.0.0.0", "loopback"),
-    ("::", "loopback"),
-    ("169.254.169.254", "link-local"),
-    ("::ffff:169.254.169.254", "link-local"),
-    ("fe80::1", "link-local"),
-    ("192.168.1.1", None),
-    ("10.0.0.1", None),
-    ("2001:db8::1", None),
-    ("64:ff9b::c000:201", None),
-    ("example", None),
+    "127.0.0.1",
+    "127.9.9.9",
+    "::1",
+    "::ffff:127.0.0.1",
+    "::127.0.0.1",
+    "64:ff9b::7f00:1",
+    "2002:7f00:1::5",
+    "0.0.0.0",
+    "::",
+    "169.254.169.254",
+    "::ffff:169.254.169.254",
+    "fe80::1",
 ]
-
-
-@pytest.mark.parametrize(("address", "reach"), HOUSE)
-def test_where_an_address_leads(address: str, reach: str | None) -> None:
-    assert reach_of(address) == reach
 
 
 async def taken(
@@ -70,7 +61,7 @@ def take(*args: Any, **how: Any) -> list[str]:
     return run_virtual(taken(*args, **how))
 
 
-@pytest.mark.parametrize("address", [a for a, reach in HOUSE if reach is not None])
+@pytest.mark.parametrize("address", HOUSE)
 def test_nobody_makes_us_probe_our_own_host_or_link(address: str) -> None:
     assert take(IceSettings(), candidate(address), candidate("198.51.100.7")) == ["198.51.100.7"]
 
@@ -328,3 +319,69 @@ def test_the_guide_for_bots_runs() -> None:
         assert not names["is_public"](candidate("192.168.1.1"))
 
     run_virtual(main())
+
+
+# -- the filter alone ------------------------------------------------------------------------------
+
+
+async def handed_on(
+    settings: IceSettings, *told: Candidate, found: tuple[str, ...] = (), known: bool = True
+) -> tuple[list[tuple[str, int]], list[str]]:
+    """Addresses that the filter hands on, and the names that were looked up; each twice, one after the other."""
+    looked_up: list[str] = []
+
+    class Names:
+        async def resolve(self, name: str, _family: object) -> list[str]:
+            looked_up.append(name)
+            await asyncio.sleep(1)
+            if not found:
+                raise OSError("nobody of that name")
+            return list(found)
+
+    network: Any = Names()
+    taken: list[tuple[str, int]] = []
+    way_in = RemoteCandidateFilter(
+        network,
+        lambda work: asyncio.ensure_future(work),
+        lambda ufrag: known,
+        lambda candidate: True,
+        lambda candidate, address: taken.append((address, candidate.port)),
+        lambda ufrag: None,
+    )
+    for _ in range(2):
+        for one in told:
+            way_in.take(one, settings)
+        await asyncio.sleep(2)
+    return taken, looked_up
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65536, 70000])
+def test_a_port_that_is_none_is_refused(port: int) -> None:
+    told = (candidate(port=port), candidate(port=1), candidate(port=65535))
+    taken, _ = run_virtual(handed_on(IceSettings(), *told))
+    assert [port for _, port in taken] == [1, 65535] * 2
+
+
+@pytest.mark.parametrize("component", [0, 2, 256])
+def test_a_candidate_of_another_component_is_refused(component: int) -> None:
+    """There is one, as RTP and RTCP share it (RFC 8829 4.1.1)."""
+    told = replace(candidate(), component=component)
+    assert run_virtual(handed_on(IceSettings(), told)) == ([], [])
+
+
+def test_so_many_names_are_looked_up_at_a_time_and_others_when_these_are_done() -> None:
+    names = [candidate(f"name{number}.local") for number in range(3)]
+    for found, expected in (((), []), (("198.51.100.7",), [("198.51.100.7", 1000)] * 4)):
+        settings = IceSettings(max_remote_candidates=2)
+        taken, looked_up = run_virtual(handed_on(settings, *names, found=found))
+        assert looked_up == ["name0.local", "name1.local"] * 2
+        assert taken == expected
+
+
+def test_a_name_is_one_candidate_and_looked_up_only_if_it_may_be_of_use() -> None:
+    name = candidate("name.local")
+    several = ("198.51.100.7", "198.51.100.8")
+    taken, _ = run_virtual(handed_on(IceSettings(), name, found=several))
+    assert taken == [("198.51.100.7", 1000)] * 2
+    for settings, known in ((IceSettings(resolve_mdns=False), True), (IceSettings(), False)):
+        assert run_virtual(handed_on(settings, name, found=several, known=known)) == ([], [])
