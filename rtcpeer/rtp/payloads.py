@@ -103,7 +103,8 @@ def _opens_h265(kind: int) -> bool:
 def _configures_h264(payload: bytes) -> bool:
     # RFC 6184 table 1, H.264 table 7-1: messages, parameter sets and delimiters
     if payload and payload[0] & 0x1F == 24:
-        return all(payload[at] & 0x1F in _H264_AROUND for at in _aggregated(payload, 1))
+        kinds = [payload[at] & 0x1F for at in _aggregated(payload, 1)]
+        return bool(kinds) and _H264_AROUND.issuperset(kinds)
     return bool(payload) and payload[0] & 0x1F in _H264_AROUND
 
 
@@ -112,7 +113,8 @@ def _configures_h265(payload: bytes) -> bool:
         return False
     kind = payload[0] >> 1 & 0x3F
     if kind == 48:
-        return all(payload[at] >> 1 & 0x3F in _H265_AROUND for at in _aggregated(payload, 2))
+        kinds = [payload[at] >> 1 & 0x3F for at in _aggregated(payload, 2)]
+        return bool(kinds) and _H265_AROUND.issuperset(kinds)
     return kind in _H265_AROUND
 
 

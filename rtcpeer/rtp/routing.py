@@ -71,6 +71,8 @@ class RoutingTable(Generic[_Receiver]):
         return tuple(self._learned)
 
     def _learn(self, ssrc: int, receiver: _Receiver) -> None:
+        # learned again: no stream more, and now the newest
+        self._learned.pop(ssrc, None)
         if len(self._learned) >= LEARNED_SSRCS_MAX:
             oldest = next(iter(self._learned))
             del self._learned[oldest]

@@ -231,3 +231,12 @@ def test_only_h264_and_h265_send_what_configures_a_picture_by_itself(codec):
     assert is_configuration(codec, b"") is False
     assert is_configuration(codec, SPS) is (codec == "H264")
     assert is_configuration(codec, h265(33)) is (codec == "H265")
+
+
+@pytest.mark.parametrize(
+    ("codec", "payload"),
+    [("H264", stap()), ("H264", stap() + b"\0\2"), ("H265", ap() + b"\0"), ("H265", ap() + b"\0\2")],
+)
+def test_an_aggregation_packet_without_units_configures_nothing(codec, payload):
+    """RFC 6184 section 5.7, RFC 7798 section 4.4.2: there is at least one, or two, in each."""
+    assert not is_configuration(codec, payload)

@@ -56,3 +56,15 @@ def test_what_is_announced_later_is_not_forgotten_with_what_was_learned(table):
     assert len(table.learned) == LEARNED_SSRCS_MAX
     assert table.learned[0] == 105
     assert 104 not in table.by_ssrc
+
+
+def test_what_is_learned_again_pushes_nothing_out(table):
+    """RFC 9143 section 9.2: a MID moves an SSRC to another section; that is no SSRC more."""
+    ssrcs = range(100, 100 + LEARNED_SSRCS_MAX)
+    for ssrc in ssrcs:
+        table.find(ssrc, "1", 96)
+    for ssrc in (ssrcs[0], ssrcs[-1], ssrcs[5]):
+        table.find(ssrc, "0", 111)
+    assert sorted(table.learned) == list(ssrcs)
+    assert table.learned[-3:] == (ssrcs[0], ssrcs[-1], ssrcs[5])
+    assert {ssrc for ssrc in ssrcs if table.by_ssrc.get(ssrc) != "picture"} == {ssrcs[0], ssrcs[-1], ssrcs[5]}
