@@ -115,7 +115,8 @@ class Negotiator:
         self._add_members = sign
         self._making_offer = False  # from the event on until the offer stands in localDescription
         self._ignored_offer = False  # the last remote offer was ignored: its candidates may be unknown
-        self._ignored: list[str] = []  # the essence of each that was, since our offer was made
+        # the newest that was, since our offer was made, with its essence
+        self._ignored: tuple[Message, str] | None = None
         self._giving_way: asyncio.TimerHandle | None = None
         self._answer_pending = False  # setRemoteDescription(answer) is under way
         self._applying = False  # a remote offer is being applied and answered
@@ -493,29 +494,36 @@ class Negotiator:
         """
         if self.pc.signalingState != "have-local-offer" or _NUMBER in offer:
             return
-        if essence not in self._ignored:
-            self._ignored.append(essence)
-        if len(self._ignored) > 1:
+        former = self._ignored
+        if former is None:
+            self._ignored = offer, essence
+            return
+        before, now = origin_untrusted(former[1]), origin_untrusted(essence)
+        is_old = before is not None and now is not None and before[0] == now[0] and now[1] < before[1]
+        if essence == former[1] or is_old:
+            return  # a copy
+        self._ignored = offer, essence
+        if self._giving_way is None:
             self._cancel_resend()  # it would be refused as before
-            self._give_way_later(offer, essence)
+            self._give_way_later()
 
-    def _give_way_later(self, offer: Message, essence: str) -> None:
-        if self._giving_way is not None:
-            self._giving_way.cancel()
-        self._giving_way = asyncio.get_running_loop().call_later(
-            _GIVE_WAY_AFTER, lambda: self._spawn(self._give_way(offer, essence), "giving way")
-        )
+    def _give_way_later(self) -> None:
+        def due() -> None:
+            self._giving_way = None
+            self._spawn(self._give_way(), "giving way")
 
-    async def _give_way(self, offer: Message, essence: str) -> None:
-        """Take the other side's offer in place of ours; what ours was for is offered again after that."""
+        self._giving_way = asyncio.get_running_loop().call_later(_GIVE_WAY_AFTER, due)
+
+    async def _give_way(self) -> None:
+        """Take the other side's newest offer in place of ours; what ours was for is offered again after that."""
         async with self._receiving:
-            is_last = self._ignored[-1:] == [essence]
-            if self._closed or not is_last or self.pc.signalingState != "have-local-offer":
+            if self._closed or self._ignored is None or self.pc.signalingState != "have-local-offer":
                 return
             if self._outbox.has_offer:  # it may get there yet, and undo theirs
-                self._give_way_later(offer, essence)
+                self._give_way_later()
                 return
             self.notices.add("offer not taken", "the other side makes others and does not answer ours")
+            offer, essence = self._ignored
             self._forget_ignored()
             self._ignored_offer = False
             try:
@@ -523,10 +531,12 @@ class Negotiator:
             except Exception as error:
                 if not self._is_over(error):
                     self.notices.add("refused description", f"{type(error).__name__}: {error}")
+                    if self.pc.signalingState == "have-local-offer":
+                        self._arm_resend()  # ours is in force as before
                 self._report(error)
 
     def _forget_ignored(self) -> None:
-        self._ignored = []
+        self._ignored = None
         if self._giving_way is not None:
             self._giving_way.cancel()
             self._giving_way = None

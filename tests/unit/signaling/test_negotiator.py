@@ -258,12 +258,13 @@ async def test_the_impolite_side_ignores_an_offer_and_its_candidates() -> None:
 class Refusing:
     """The other end of an impolite negotiator: a browser that rolls back its offer and then refuses ours."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, resend_after: float | None = None) -> None:
         self.pc, self.version = FakePC(world), 1
         self.channel, self.end = memory_pair()
         self.ours = FakePC(world)
-        self.negotiator = Negotiator(self.ours, self.channel, polite=False)
+        self.negotiator = Negotiator(self.ours, self.channel, polite=False, resend_after=resend_after)
         self.said: list[dict[str, Any]] = []
+        self.offered: list[str] = []
 
     async def __aenter__(self) -> Self:
         self.negotiator.start(read=False)
@@ -290,7 +291,8 @@ class Refusing:
 
     async def offer(self, **members: Any) -> None:
         self.pc.version += 1
-        await self.negotiator.receive({"type": "offer", "sdp": self.pc.sdp(), **members})
+        self.offered.append(self.pc.sdp())
+        await self.negotiator.receive({"type": "offer", "sdp": self.offered[-1], **members})
 
     def kinds(self) -> list[str]:
         return [message["type"] for message in self.said]
@@ -353,6 +355,44 @@ async def test_no_way_is_given_to_copies_and_to_ends_that_take_our_offers() -> N
             await there.offer(number=number)
         await asyncio.sleep(10)
         assert there.kinds() == ["offer", "offer"]
+
+
+@virtual
+async def test_a_stream_of_offers_does_not_put_off_the_way_that_is_given() -> None:
+    """The newest of them is taken."""
+    async with Refusing(World()) as there:
+        for _ in range(3):
+            await there.offer()
+            await asyncio.sleep(1.5)
+        assert there.kinds() == ["offer", "offer", "answer", "offer"]
+        taken = there.ours.remoteDescription
+        assert taken is not None
+        assert taken.sdp == there.offered[-1]
+
+
+@virtual
+async def test_a_late_copy_of_an_older_offer_changes_nothing() -> None:
+    async with Refusing(World()) as there:
+        await there.offer()
+        await there.offer()
+        await there.negotiator.receive({"type": "offer", "sdp": there.offered[0]})
+        await asyncio.sleep(3)
+        assert there.kinds() == ["offer", "offer", "answer", "offer"]
+        taken = there.ours.remoteDescription
+        assert taken is not None
+        assert taken.sdp == there.offered[-1]
+
+
+@virtual
+async def test_our_offer_is_repeated_where_theirs_cannot_be_taken() -> None:
+    """Ours is in force as before, and may have been lost."""
+    async with Refusing(World(), resend_after=30.0) as there:
+        await there.offer()
+        await there.negotiator.receive({"type": "offer", "sdp": "x"})
+        await asyncio.sleep(60)
+        assert there.ours.signalingState == "have-local-offer"
+        assert there.kinds() == ["offer"] * 3
+        errors().clear()
 
 
 @virtual
