@@ -36,6 +36,7 @@ from rtcpeer.calls.request import JoinRequest
 from rtcpeer.config.configuration import RTCConfiguration, RTCIceServer, read_configuration
 from rtcpeer.media.track import MediaStreamTrack
 from rtcpeer.supervisor.peer import SupervisedPeer
+from rtcpeer.supervisor.policy import PeerState
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,8 @@ TRACKS_MAX: Final = 64
 TEXT_MAX: Final = 256
 METADATA_MAX: Final = 64
 MESSAGE_MAX: Final = 1 << 20
+# The states of a supervised peer of which a call says that it is reconnecting.
+MENDING: Final = (PeerState.DISCONNECTED, PeerState.RESUMING, PeerState.RECREATING)
 # Events that one reader may leave unread, and bytes of messages; then messages are dropped, the oldest first.
 UNREAD_MAX: Final = 10_000
 UNREAD_BYTES_MAX: Final = 32 << 20

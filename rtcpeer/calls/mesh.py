@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from rtcpeer.calls.events import EndReason
-from rtcpeer.calls.host import CallHost
+from rtcpeer.calls.host import MENDING, CallHost
 from rtcpeer.calls.participant import Participant, Publication
 from rtcpeer.calls.remote import ArrivingTracks
 from rtcpeer.errors import InvalidStateError, NotSupportedError, RtcPeerError
@@ -40,7 +40,6 @@ STREAM_PREFIX: Final = "rtcpeer."
 MESSAGES: Final = "messages"
 CONTROL: Final = "control"
 _CONTROL_MAX: Final = 65_536
-_MENDING: Final = (PeerState.DISCONNECTED, PeerState.RESUMING, PeerState.RECREATING)
 _REASONS: Final = {
     Reason.REMOTE_CLOSED: EndReason.LEFT,
     Reason.SIGNALING_ENDED: EndReason.LEFT,
@@ -142,7 +141,7 @@ class MeshMember:
         return None if known is None else (self.id, known)
 
     def _on_state(self, event: Any) -> None:
-        if event.state in _MENDING:
+        if event.state in MENDING:
             self._mesh.host.reconnecting(event.reason, self.id)
         elif event.state == PeerState.CONNECTED:
             self._mesh.host.reconnected(self.id)

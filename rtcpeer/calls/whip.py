@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from rtcpeer.calls.events import EndReason
-from rtcpeer.calls.host import CallHost
+from rtcpeer.calls.host import MENDING, CallHost
 from rtcpeer.calls.participant import Participant, Publication
 from rtcpeer.calls.remote import ArrivingTracks
 from rtcpeer.calls.request import JoinRequest
@@ -25,7 +25,6 @@ from rtcpeer.supervisor.policy import PeerState
 
 # How long more tracks are waited for before the offer, in seconds.
 _TOGETHER: Final = 0.1
-_MENDING: Final = (PeerState.DISCONNECTED, PeerState.RESUMING, PeerState.RECREATING)
 PUBLISHER: Final = "publisher"
 
 
@@ -88,7 +87,7 @@ class _Endpoint:
         self._host.spawn(self._until_closed(peer), "end of the session", vital=True)
 
     def _on_state(self, event: Any) -> None:
-        if event.state in _MENDING:
+        if event.state in MENDING:
             self._host.reconnecting(event.reason)
         elif event.state == PeerState.CONNECTED:
             self._host.reconnected()

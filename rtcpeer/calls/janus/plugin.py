@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from rtcpeer.calls.events import EndReason
-from rtcpeer.calls.host import CallHost
+from rtcpeer.calls.host import MENDING, CallHost
 from rtcpeer.calls.janus.channels import HandleChannel
 from rtcpeer.calls.janus.session import JanusError, JanusHandle, JanusSession
 from rtcpeer.calls.participant import Participant, Publication
@@ -28,7 +28,6 @@ from rtcpeer.supervisor.policy import PeerState
 
 # The label of Janus' data channels.
 LABEL: Final = "JanusDataChannel"
-_MENDING: Final = (PeerState.DISCONNECTED, PeerState.RESUMING, PeerState.RECREATING)
 _RETRY: Final = 1.0
 
 
@@ -154,7 +153,7 @@ class JanusPlugin:
             self.host.ended(reason, error)
 
     def _on_state(self, event: Any) -> None:
-        if event.state in _MENDING:
+        if event.state in MENDING:
             self.host.reconnecting(event.reason)
         elif event.state == PeerState.CONNECTED:
             self.connected()

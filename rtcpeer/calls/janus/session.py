@@ -422,3 +422,8 @@ def _id(message: Mapping[str, Any]) -> int:
 
 def _number(value: Any) -> int:
     return value if isinstance(value, int) else 0
+
+
+def dicts(value: Any) -> list[dict[str, Any]]:
+    """The objects in a list of Janus; none where it is no list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

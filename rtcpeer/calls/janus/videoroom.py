@@ -1,16 +1,14 @@
 """A VideoRoom of Janus as a call: "janus+ws://host:8188/?room=1234".
 
-Owns: the membership: one handle that has joined as publisher, one that subscribes to everybody, the two supervised
-peers on them, and the way back into the room when Janus has forgotten us. Never: the wire of Janus (`session`),
-how descriptions travel (`channels`), what is missing and when it is asked for again (`subscriptions`).
+Owns: the membership: the handle that has joined as publisher, the supervised peer on it, and the way back into the
+room when Janus has forgotten us. Never: the wire of Janus (`session`), how descriptions travel (`channels`), what is
+received from the others (`subscriber`).
 
 On data channels, where Janus mixes what all publishers send, a message says whose it is:
 ``{"from": ID, "to": [ID, ...], "text": "..."}`` or ``"bytes"`` in base64; without "to" it is for all. Each member says
 its state the same way, when somebody has come: ``{"from": ID, "state": {"muted": [NAME, ...], "metadata": {...}}}``.
 The name of a track is the stream's "description" at Janus; without one it is called by its kind.
 """
-
-# Longer than 600 lines: the room, its publisher and its subscriber lose and replace the same handles together.
 
 from __future__ import annotations
 
@@ -19,16 +17,15 @@ import base64
 import binascii
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rtcpeer.calls.events import EndReason
-from rtcpeer.calls.host import MESSAGE_MAX, CallHost
-from rtcpeer.calls.janus.channels import PublisherChannel, Stream, SubscriberChannel
-from rtcpeer.calls.janus.session import JanusError, JanusHandle, JanusSession
-from rtcpeer.calls.janus.subscriptions import Key, Subscriptions
+from rtcpeer.calls.host import MENDING, MESSAGE_MAX, CallHost
+from rtcpeer.calls.janus.channels import PublisherChannel
+from rtcpeer.calls.janus.session import JanusError, JanusHandle, JanusSession, dicts
+from rtcpeer.calls.janus.subscriber import LABEL, PLUGIN, Subscriber
 from rtcpeer.calls.participant import Participant, Publication
-from rtcpeer.calls.remote import ArrivingTracks
 from rtcpeer.calls.request import JoinRequest
 from rtcpeer.errors import (
     InvalidStateError,
@@ -42,19 +39,11 @@ from rtcpeer.supervisor.intents import SupervisedSender
 from rtcpeer.supervisor.peer import SupervisedPeer
 from rtcpeer.supervisor.policy import PeerState
 
-PLUGIN: Final = "janus.plugin.videoroom"
-LABEL: Final = "JanusDataChannel"
-_MENDING: Final = (PeerState.DISCONNECTED, PeerState.RESUMING, PeerState.RECREATING)
 _NO_SUCH_ROOM: Final = 426
 _ROOM_EXISTS: Final = 427
-_STREAMS_MAX: Final = 64
 # After somebody has come, in seconds: our state is told when their connection is likely to be there.
 _STATE_DELAYS: Final = (1.0, 4.0, 12.0, 30.0)
 _RETRY: Final = 1.0
-# Before a subscription whose request has failed is tried again; the last one repeats.
-_RETRIES: Final = (1.0, 1.0, 2.0, 4.0, 8.0, 15.0)
-# How long Janus may take to answer whether the subscription is still as we know it.
-_CHECK_TIME: Final = 4.0
 _LEAVE_TIME: Final = 2.0
 
 
@@ -91,7 +80,7 @@ class JanusRoom:
         self._handle: JanusHandle | None = None
         self._private_id: Any = None
         self._publisher = _Publisher(self)
-        self._subscriber = _Subscriber(self)
+        self._subscriber = Subscriber(self)
         self._joining: asyncio.Task[None] | None = None
         self._catching_up: asyncio.Task[None] | None = None
         self._tells_attendees = False  # whether the room announces those who publish nothing
@@ -164,14 +153,14 @@ class JanusRoom:
         if kind == "destroyed":
             self._host.ended(EndReason.ROOM_CLOSED)
             return
-        for one in _dicts(data.get("attendees")):
+        for one in dicts(data.get("attendees")):
             self._come(one)
         joining = data.get("joining")
         if isinstance(joining, dict):
             self._come(joining)
-        for publisher in _dicts(data.get("publishers")):
+        for publisher in dicts(data.get("publishers")):
             if self._come(publisher):
-                self._subscriber.want(str(publisher["id"]), _dicts(publisher.get("streams")))
+                self._subscriber.want(str(publisher["id"]), dicts(publisher.get("streams")))
         if "unpublished" in data and data["unpublished"] != "ok":
             self._subscriber.want(str(data["unpublished"]), [])
         for member in ("leaving", "kicked"):
@@ -244,7 +233,7 @@ class JanusRoom:
     def _compare(self, said: Mapping[str, Any]) -> list[str]:
         """Take the list of those who are in the room; who of them publishes something."""
         publishers = []
-        there = {str(one["id"]): one for one in _dicts(said.get("participants")) if "id" in one}
+        there = {str(one["id"]): one for one in dicts(said.get("participants")) if "id" in one}
         for id_ in set(self._host.participants) - set(there):
             self._go(id_, removed=False)
         for id_, one in there.items():
@@ -272,7 +261,7 @@ class JanusRoom:
             self._subscriber.want(id_, [])
             self._host.participant_left(id_, EndReason.CONNECTION_LOST)
         await self._subscriber.close()
-        self._subscriber = _Subscriber(self)
+        self._subscriber = Subscriber(self)
         if self.handle is not None:
             await self.handle.detach()  # an attempt whose answer did not come may have joined
         try:
@@ -484,330 +473,7 @@ class _Publisher:
         return [{"mid": mid, "description": name} for mid, name in sections if mid is not None]
 
     def _on_state(self, event: Any) -> None:
-        if event.state in _MENDING:
+        if event.state in MENDING:
             self._room.host.reconnecting(f"publisher {event.reason}")
         elif event.state == PeerState.CONNECTED and self._room.handle is not None:
             self._room.host.reconnected()
-
-
-class _Subscriber:
-    """The receiving half of a room: one supervised peer for all streams of everybody."""
-
-    def __init__(self, room: JanusRoom) -> None:
-        self._room = room
-        self._publications = Subscriptions()
-        self._sections: Mapping[str, Stream] = {}  # by mid, as Janus has said last
-        self._in_force: Mapping[str, Stream] = {}  # by mid, of the offer that was read last
-        self._peer: SupervisedPeer | None = None
-        self._tracks: ArrivingTracks | None = None
-        self._channel: SubscriberChannel | None = None
-        self._work: asyncio.Task[None] | None = None
-        self._changing = asyncio.Lock()  # one change of the subscription after the other
-        self._is_doubtful = False  # what the handle is subscribed to is not known any more
-        self._dirty = asyncio.Event()
-        self._closed = False
-
-    def want(self, feed: str, streams: list[dict[str, Any]]) -> None:
-        """Ask for these streams of a publisher, and for no others of it."""
-        told = {
-            str(stream["mid"]): (str(stream.get("description") or ""), stream.get("type") != "data")
-            for stream in streams[:_STREAMS_MAX]
-            if "mid" in stream and not stream.get("disabled")
-        }
-        if not self._publications.tell(feed, told):
-            return
-        if not told and self._tracks is not None:
-            self._tracks.end(feed)
-        self._touch()
-
-    async def look_at(self, feeds: list[str]) -> None:
-        """Find out what these publish now, and ask for it.
-
-        Janus lists the streams of a publisher to those alone who are there when they change, and to a subscriber. So a
-        subscription to all of them is made, which is not answered.
-
-        Raises:
-            SignalingRefused: one of them is not there any more.
-            NetworkError, RTCTimeoutError, InvalidStateError: nobody answers.
-        """
-        known = [feed for feed in feeds if self._publications.has(feed)]
-        for feed in set(feeds) - set(known):
-            self.want(feed, [{"mid": ""}])  # all of it
-        if not known:
-            return
-        handle = await self._room.session.attach(PLUGIN)
-        try:
-            data, _ = await handle.ask(
-                {**self._subscription(), "streams": _said((feed, "") for feed in known)}
-            )
-        finally:
-            if not self._closed:
-                await asyncio.shield(handle.detach())
-        names: dict[str, dict[str, str]] = {feed: {} for feed in known}
-        for _, (feed, mid), one in _listed(data.get("streams")):
-            if feed in names:
-                names[feed][mid] = str(one.get("feed_description") or "")
-        for feed, found in names.items():
-            if self._publications.tell_media(feed, found):
-                self._touch()
-
-    def _subscription(self) -> dict[str, Any]:
-        body: dict[str, Any] = {"request": "join", "ptype": "subscriber", "room": self._room.room}
-        if self._room.private_id is not None:
-            body["private_id"] = self._room.private_id
-        return body
-
-    async def check(self) -> None:
-        """Ask Janus for an offer, since others of it may be lost; where none comes, begin with another handle.
-
-        Each change of a subscription comes with an offer, and Janus makes no other one until that is answered, not
-        even where a restart of ICE is asked for: so its offer shows that nothing was lost.
-        """
-        async with self._changing:
-            handle = self._channel.handle if self._channel is not None else None
-            if handle is None or handle.is_gone:
-                return
-            try:
-                async with asyncio.timeout(_CHECK_TIME):
-                    data, jsep = await handle.ask({"request": "configure", "restart": True})
-            except (TimeoutError, JanusError):
-                jsep = None
-            except (NetworkError, InvalidStateError):
-                return  # it is lost again: who comes back asks again
-            if jsep is not None:
-                self._take_event(handle, data, jsep)
-                return
-            self._is_doubtful = True
-        self._touch()
-
-    async def close(self, *, detach: bool = True) -> None:
-        self._closed = True
-        work = self._work if self._work is not asyncio.current_task() else None
-        if work is not None:
-            work.cancel()
-        if self._peer is not None:
-            await self._peer.close()
-        if work is not None:
-            await asyncio.wait([work])
-        if detach and self._channel is not None and self._channel.handle is not None:
-            await self._channel.handle.detach()
-
-    def _touch(self) -> None:
-        self._dirty.set()
-        if self._work is None:
-            self._work = self._room.host.spawn(self._follow(), "subscriber", vital=True)
-
-    async def _follow(self) -> None:
-        """Bring what is subscribed to in line with what is published, one change after the other."""
-        failures = 0
-        while not self._closed:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(self._publications.next_due()):
-                    await self._dirty.wait()
-            self._dirty.clear()
-            try:
-                async with self._changing:
-                    await self._update()
-                failures = 0
-            except (NetworkError, RTCTimeoutError, InvalidStateError) as error:
-                if isinstance(error, JanusError):
-                    self._room.host.ignored("subscription refused", error)
-                await asyncio.sleep(_RETRIES[min(failures, len(_RETRIES) - 1)])
-                failures += 1
-                self._dirty.set()
-
-    async def _update(self) -> None:
-        publications, now = self._publications, self._now()
-        if self._peer is None or self._peer.is_ended:
-            publications.begin_handle()
-            if publications.missing(now):
-                await self._begin()
-            return
-        assert self._channel is not None
-        handle = self._channel.handle
-        if handle is None or self._is_doubtful:
-            if publications.wanted(now):
-                await self._renew_now()
-            return
-        missing, superfluous = publications.missing(now), publications.superfluous()
-        if not missing and not superfluous:
-            return
-        try:
-            await self._ask_for(handle, missing, superfluous)
-        except JanusError:
-            # one of them has just gone, or is not there yet, and Janus has done nothing of it all
-            if superfluous:
-                await self._ask_each(handle, {}, superfluous)
-            for key, number in missing.items():
-                await self._ask_each(handle, {key: number}, set())
-
-    async def _ask_each(self, handle: JanusHandle, missing: dict[Key, int], superfluous: set[Key]) -> None:
-        try:
-            await self._ask_for(handle, missing, superfluous)
-        except JanusError as error:
-            self._room.host.ignored("subscription refused", error)
-            self._publications.accepted({}, superfluous)  # Janus has ended it by itself
-            for key in missing:
-                self._publications.refused(key, self._now())
-
-    async def _ask_for(self, handle: JanusHandle, missing: dict[Key, int], superfluous: set[Key]) -> None:
-        body: dict[str, Any] = {"request": "update"}
-        if missing:
-            body["subscribe"] = _said(missing)
-        if superfluous:
-            body["unsubscribe"] = _said(superfluous)
-        try:
-            data, jsep = await handle.ask(body)
-        except JanusError:
-            raise
-        except BaseException:
-            self._is_doubtful = True  # Janus may have done it: a second time would be another section
-            raise
-        self._publications.accepted(missing, superfluous)
-        self._take_event(handle, data, jsep)
-
-    async def _begin(self) -> None:
-        channel = self._channel = SubscriberChannel(self._renew, self._negotiated)
-        peer = self._peer = self._room.host.supervise(channel)
-        self._tracks = ArrivingTracks(
-            peer, self._subscribe, self._room.host.track_unsubscribed, source=self._source
-        )
-        peer.addEventListener("statechange", self._on_state)
-        peer.addEventListener("datachannel", lambda event: self._listen(event.channel))
-        # Janus sends data to those alone who have opened a channel
-        self._listen(peer.createDataChannel(LABEL))
-        self._room.host.spawn(self._run(peer), "subscriber's connection")
-        await self._renew_now()
-
-    async def _renew(self) -> None:
-        """Subscribe with another handle."""
-        async with self._changing:
-            await self._renew_now()
-
-    async def _renew_now(self) -> None:
-        assert self._channel is not None
-        handle = await self._room.session.attach(PLUGIN)
-        try:
-            handle.on_event = lambda data, jsep: self._take_event(handle, data, jsep)
-            handle.on_hangup = lambda reason: self._hung_up(handle, reason)
-            joined, data, jsep = await self._join(handle)
-        except BaseException:
-            if not self._closed:  # else it goes with the session, which may not answer any more
-                await asyncio.shield(handle.detach())
-            raise
-        self._is_doubtful = False
-        self._publications.begin_handle()
-        self._publications.accepted(joined)
-        self._channel.take_over(handle)
-        self._take_event(handle, data, jsep)
-        self._dirty.set()  # what has come meanwhile, and what was refused
-
-    async def _join(self, handle: JanusHandle) -> tuple[dict[Key, int], dict[str, Any], Any]:
-        """Subscribe to all, or where Janus refuses that to one of them: what it is, and the answer."""
-        wanted = self._publications.wanted(self._now())
-        body = self._subscription()
-        try:
-            return wanted, *await handle.ask({**body, "streams": _said(wanted)})
-        except JanusError as error:
-            refusal = error
-        for key, number in wanted.items():
-            try:
-                if len(wanted) > 1:
-                    return {key: number}, *await handle.ask({**body, "streams": _said([key])})
-            except JanusError as error:
-                refusal = error
-            self._publications.refused(key, self._now())
-        raise refusal
-
-    def _take_event(self, handle: JanusHandle, data: dict[str, Any], jsep: Any) -> None:
-        if self._channel is None or handle is not self._channel.handle:
-            return
-        if isinstance(data.get("streams"), list):
-            self._read(data["streams"])
-        if jsep is not None and jsep.get("type") == "offer":
-            self._channel.offer(jsep["sdp"], self._sections)
-
-    def _read(self, streams: list[Any]) -> None:
-        """Take Janus' list of what the handle is subscribed to."""
-        listed = _listed(streams)
-        names = {key: str(one.get("feed_description") or "") for _, key, one in listed}
-        if self._publications.listed(names, self._now()):
-            self._touch()
-        sections, seen = {}, set()
-        for mid, key, _ in listed:
-            published = self._publications.find(key)
-            # a section of what is not published any more will be empty soon
-            number = published.number if published is not None and key not in seen else 0
-            name = names[key] or (published.name if published is not None else "")
-            sections[mid] = Stream(*key, name, number)
-            seen.add(key)
-        self._sections = sections
-
-    def _negotiated(self, sections: Mapping[str, Stream]) -> None:
-        self._in_force = sections
-
-    def _source(self, transceiver: Any) -> int | None:
-        """The publication that a section carries; None: one that is over."""
-        stream = self._in_force.get(str(transceiver.mid))
-        published = None if stream is None else self._publications.find((stream.feed, stream.mid))
-        is_it = stream is not None and published is not None and published.number == stream.number
-        return published.number if published is not None and is_it else None
-
-    def _subscribe(self, event: Any) -> tuple[str, str] | None:
-        stream = self._in_force.get(str(event.transceiver.mid))
-        if stream is None:
-            self._room.host.ignored("section of nobody", event.transceiver.mid)
-        if stream is None or self._source(event.transceiver) is None:
-            return None
-        name = self._room.host.track_subscribed(stream.feed, stream.name or event.track.kind, event.track)
-        return None if name is None else (stream.feed, name)
-
-    def _listen(self, channel: Any) -> None:
-        channel.addEventListener("message", lambda message: self._room.take_data(message.data))
-
-    def _on_state(self, event: Any) -> None:
-        if event.state in _MENDING:
-            self._room.host.reconnecting(f"subscriber {event.reason}")
-        elif event.state == PeerState.CONNECTED:
-            if self._channel is not None:
-                self._channel.connected()
-            if self._room.handle is not None:
-                self._room.host.reconnected()
-
-    def _hung_up(self, handle: JanusHandle, _reason: str) -> None:
-        if self._channel is not None and handle is self._channel.handle and not self._closed:
-            self._is_doubtful = True
-            if self._peer is not None and self._peer.is_ended:
-                self._dirty.set()
-
-    async def _run(self, peer: SupervisedPeer) -> None:
-        with contextlib.suppress(GaveUp, InvalidStateError):
-            await peer.start()
-            await peer.closed()
-        await peer.close()
-        if not self._closed and self._room.host.end is None and peer is self._peer:
-            if self._channel is not None and self._channel.handle is not None:
-                await self._channel.handle.detach()
-            self._dirty.set()
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
-
-
-def _said(keys: Iterable[Key]) -> list[dict[str, Any]]:
-    """Streams as the requests of the plugin name them; all of a feed by its name alone."""
-    feeds = ((int(feed) if feed.isdecimal() else feed, mid) for feed, mid in sorted(keys))
-    return [{"feed": feed, "mid": mid} if mid else {"feed": feed} for feed, mid in feeds]
-
-
-def _listed(streams: Any) -> list[tuple[str, Key, dict[str, Any]]]:
-    """The streams that Janus lists as subscribed to: the mid of the section, the stream, and all that is said of it."""
-    return [
-        (str(one["mid"]), (str(one["feed_id"]), str(one.get("feed_mid"))), one)
-        for one in _dicts(streams)
-        if "mid" in one and "feed_id" in one and one.get("active") is not False
-    ]
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

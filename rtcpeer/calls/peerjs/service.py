@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from rtcpeer.calls.events import EndReason
-from rtcpeer.calls.host import CallHost
+from rtcpeer.calls.host import MENDING, CallHost
 from rtcpeer.calls.participant import Participant, Publication
 from rtcpeer.calls.peerjs.connections import PeerJSCall, PeerJSConnection, PeerJSData
 from rtcpeer.calls.peerjs.peer import PeerJS
@@ -29,7 +29,6 @@ from rtcpeer.supervisor.policy import PeerState
 # How long more tracks are waited for before a call, in seconds.
 _TOGETHER: Final = 0.1
 _OUTBOX_MAX: Final = 1000
-_MENDING: Final = (PeerState.DISCONNECTED, PeerState.RESUMING, PeerState.RECREATING)
 _SERIALIZATIONS: Final = ("binary", "binary-utf8", "json", "raw")
 
 
@@ -138,7 +137,7 @@ class PeerJSService:
         host = self._host
 
         def on_state(event: Any) -> None:
-            if event.state in _MENDING:
+            if event.state in MENDING:
                 host.reconnecting(event.reason, other.id)
             elif event.state == PeerState.CONNECTED:
                 self._joined(other, None)
