@@ -71,11 +71,15 @@ class Source:
         if stream is None:
             return
         self._thinnings.pop(stream, None)
-        for output in [o for o, awaited in self._awaited.items() if awaited is stream]:
-            self._stop_waiting(output)
         for output in list(self.outputs):
-            if output.stream is not None and output.stream.origin is stream:
+            awaited = self._awaited.get(output)
+            waits = awaited is not None and awaited.origin is stream
+            if waits:
+                self._stop_waiting(output)
+            gets = output.stream is not None and output.stream.origin is stream
+            if gets:
                 output.detach()
+            if waits or gets:
                 self._choose(output, now)
 
     @property

@@ -99,6 +99,18 @@ def test_a_retransmission_names_the_number_that_it_repeats():
     assert [packet.number for packet in (first, second)] == [0xFFFF, 0]
 
 
+def test_a_retransmission_has_the_marker_and_the_type_of_its_packet():
+    """RFC 4588 section 8.6: a type for each that is repeated."""
+    publisher, subscriber = (
+        Publisher(),
+        Subscriber(plan=HeaderPlan({96: 101}, "0", {}), rtx=(70, {100: 104, 101: 106})),
+    )
+    publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(0.0, key=True, count=2)
+    subscriber.repeats.repeat([500, 501], 0.5)
+    assert [(packet.payload_type, packet.marker) for packet in subscriber.sent[2:]] == [(106, 0), (106, 1)]
+
+
 def test_a_retransmission_of_a_picture_whose_numbers_were_moved():
     first, second, subscriber = Publisher(1), Publisher(2, picture=5), Subscriber(rtx=(70, {100: 101}))
     first.stream.join(subscriber.output, 0.0)
@@ -131,6 +143,8 @@ def test_what_never_went_out_is_not_sent():
     _publisher, subscriber = begun()
     assert subscriber.repeats.repeat([499, 501, 0xFFFF], 0.5) is False
     assert len(subscriber.sent) == 1
+    assert subscriber.repeats.repeat([499, 501, 500], 0.5) is False
+    assert subscriber.numbers == [500, 500]
 
 
 def test_what_the_source_lacks_may_still_come():

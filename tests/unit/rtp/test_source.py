@@ -2,8 +2,11 @@
 
 import itertools
 
+import pytest
+
 from rtcpeer.rtp.layers import HOLD, HOLD_MAX, LASTED
-from rtcpeer.rtp.source import Source
+from rtcpeer.rtp.source import CHOICE_INTERVAL, Source
+from rtcpeer.rtp.thinning import NEEDED
 from tests.unit.rtp.packets import Publisher, Subscriber
 
 
@@ -203,3 +206,150 @@ def test_a_new_ssrc_takes_over_when_the_old_one_is_silent():
     source.poll(1.1)
     new.send(1.2, key=True)
     assert subscriber.output.stream is new.stream
+
+
+class Watch:
+    """A source of streams that send when they are told to, and what it asked for."""
+
+    def __init__(self, count, kind="video"):
+        self.asked, self.woken = [], 0
+        self.source = Source(kind, lambda stream: self.asked.append(stream.ssrc), self.wake)
+        self.publishers = [
+            Publisher(index + 1, number=1000 * index, is_video=kind == "video") for index in range(count)
+        ]
+        for publisher in self.publishers:
+            publisher.stream.rid = f"r{publisher.stream.ssrc}"
+            self.source.streams[publisher.stream.ssrc] = publisher.stream
+
+    def wake(self):
+        self.woken += 1
+
+    def send(self, now, *, key=False):
+        for publisher in self.publishers:
+            publisher.send(now, key=key)
+
+    def subscribe(self, rid, now):
+        subscriber = Subscriber()
+        self.source.add(subscriber.output, rid, now)
+        return subscriber
+
+
+@pytest.mark.parametrize("temporal", [None, 0])
+def test_who_waits_for_a_stream_that_ends_is_given_another(temporal):
+    watch = Watch(2)
+    watch.send(10.0)
+    first, second, other = (watch.subscribe(rid, 10.1) for rid in ("r1", "r1", "r2"))
+    watch.source.limit(second.output, temporal, 10.1)
+    gone, left = (publisher.stream for publisher in watch.publishers)
+
+    def awaited():
+        return [watch.source.awaited(subscriber.output).origin for subscriber in (first, second, other)]
+
+    watch.source.remove_stream(9, 10.2)
+    assert awaited() == [gone, gone, left]
+    watch.source.remove_stream(1, 10.2)
+    assert gone.waiting == ()
+    assert awaited() == [left, left, left]
+    watch.publishers[1].send(10.3, key=True)
+    assert [len(subscriber.sent) for subscriber in (first, second, other)] == [1, 1, 1]
+
+
+def test_who_gets_another_stream_than_the_one_that_ends_keeps_it():
+    watch = Watch(2)
+    watch.send(10.0, key=True)
+    one, other = watch.subscribe("r1", 10.1), watch.subscribe("r2", 10.1)
+    watch.source.remove_stream(1, 10.2)
+    for at in (10.3, 10.4):
+        watch.publishers[1].send(at)
+    assert other.output.stream is watch.publishers[1].stream
+    assert len(other.sent) == 3
+    assert one.output.stream is watch.publishers[1].stream, "its last key frame, and what was behind it"
+
+
+def test_who_wants_another_layer_leaves_those_alone_who_wait_with_it():
+    watch = Watch(2)
+    watch.send(10.0)
+    one, other = watch.subscribe("r1", 10.1), watch.subscribe("r1", 10.1)
+    watch.source.prefer(one.output, "r2", 10.2)
+    watch.source.prefer(other.output, "r1", 10.2)
+    assert watch.asked == [1, 2], "what is waited for already is not asked for again"
+    assert [publisher.stream.waiting for publisher in watch.publishers] == [(other.output,), (one.output,)]
+    watch.send(10.3, key=True)
+    assert [s.output.stream.ssrc for s in (one, other)] == [2, 1]
+    assert [len(s.sent) for s in (one, other)] == [1, 1]
+
+
+def test_who_is_no_subscriber_is_given_nothing():
+    watch, stranger = Watch(1), Subscriber()
+    watch.send(10.0, key=True)
+    watch.source.choose_output(stranger.output, 10.1)
+    watch.source.prefer(stranger.output, "r1", 10.1)
+    watch.source.remove(stranger.output)
+    watch.source.request_keyframe(stranger.output, 10.1)
+    assert watch.source.wanted(stranger.output, 10.1) == 0
+    assert (stranger.output.stream, watch.source.outputs, watch.asked) == (None, {}, [])
+
+
+def test_sound_has_no_key_frames_to_ask_for():
+    watch = Watch(1, "audio")
+    subscriber = watch.subscribe(None, 10.0)
+    watch.source.request_keyframe(subscriber.output, 10.0)
+    watch.send(10.1)
+    watch.source.request_keyframe(subscriber.output, 10.2)
+    assert subscriber.output.stream is watch.publishers[0].stream
+    assert watch.asked == []
+
+
+def test_the_kind_of_streams_is_that_of_their_source():
+    for kind in ("audio", "video"):
+        source = Source(kind, lambda stream: None, lambda: None)
+        stream = source.add_stream(1, clock_rate=48000, rid=None, clock=None, now=10.0)
+        assert stream.is_video is (kind == "video")
+
+
+def test_when_streams_are_chosen_anew():
+    watch = Watch(2)
+    watch.send(10.0, key=True)
+    assert watch.source.poll(10.0) is None, "there is nobody to choose for"
+    subscriber = watch.subscribe("r1", 10.0)
+    watch.source.choose_all(10.1)
+    assert watch.source.poll(10.3) == 10.1 + CHOICE_INTERVAL
+    assert watch.source.poll(10.59) == 10.1 + CHOICE_INTERVAL
+    watch.publishers[1].send(10.61)
+    assert watch.source.poll(10.61) == 10.61 + CHOICE_INTERVAL
+    assert watch.source.awaited(subscriber.output).ssrc == 2, "the other one is silent"
+    watch.publishers[1].send(10.62, key=True)
+    watch.source.remove_stream(1, 10.7)
+    assert watch.source.poll(20.0) is None, "there is nothing to choose"
+
+
+def test_key_frames_are_asked_for_again_of_all_that_are_waited_for_and_of_no_others():
+    watch = Watch(3)
+    watch.send(10.0)
+    subscribers = [watch.subscribe(f"r{ssrc}", 10.0) for ssrc in (1, 2, 3)]
+    streams = [publisher.stream for publisher in watch.publishers]
+    assert watch.asked == [1, 2, 3]
+    watch.source.remove(subscribers[1].output)
+    assert [watch.source.is_used(stream) for stream in streams] == [True, False, True]
+    assert watch.source.poll(10.4) == 10.0 + CHOICE_INTERVAL
+    watch.send(10.4)
+    watch.source.poll(10.6)
+    assert watch.asked == [1, 2, 3, 1, 3]
+    watch.send(10.7, key=True)
+    assert [watch.source.is_used(stream) for stream in streams] == [True, False, True]
+    watch.source.poll(11.5)
+    assert watch.asked == [1, 2, 3, 1, 3]
+
+
+def test_packets_are_looked_at_for_their_layer_where_somebody_asks_for_layers():
+    watch = Watch(1)
+    watch.send(10.0, key=True)
+    stream = watch.publishers[0].stream
+    subscriber = watch.subscribe(None, 10.0)
+    assert stream.on_take is None
+    watch.source.limit(subscriber.output, 0, 10.1)
+    assert stream.on_take is not None
+    assert watch.source.poll(10.2) == 10.2 + NEEDED
+    watch.source.remove(subscriber.output)
+    watch.source.poll(10.3)
+    assert stream.on_take is None

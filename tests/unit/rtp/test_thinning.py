@@ -4,8 +4,10 @@ import random
 
 import pytest
 
+from rtcpeer.rtp.layers import HOLD
 from rtcpeer.rtp.relay_packet import RelayPacket
 from rtcpeer.rtp.source import Source
+from rtcpeer.rtp.temporal import ALL
 from rtcpeer.rtp.thinning import MEASURED, NEEDED
 from tests.unit.rtp.packets import Subscriber, vp8
 from tests.unit.rtp.test_forwarding import steps
@@ -288,6 +290,40 @@ def test_an_estimate_chooses_temporal_layers_where_the_program_has_not():
     assert publisher.bear(1.3 * full, 4) == {0, 1, 2}
     assert publisher.stream.on_take is None
     assert_continuous(publisher.subscriber)
+
+
+def test_temporal_layers_that_did_not_last_come_back_later():
+    """A way that bears more for a moment only, again and again, is no reason to go up and down with it."""
+    publisher = Estimated()
+    publisher.bear(10e6, 3)
+    full = publisher.bitrate
+    assert publisher.bear(0.3 * full, 3) == {0}
+    assert publisher.bear(10e6, 0.8 * HOLD) == {0}
+    assert publisher.bear(0.3 * full, 0.5) == {0}
+    assert publisher.bear(10e6, 0.8 * HOLD) == {0}, "what is borne counts from its beginning"
+    assert publisher.bear(10e6, HOLD) == {0, 1, 2}
+    # it does not last: twice as long next time
+    assert publisher.bear(0.3 * full, 3) == {0}
+    assert publisher.bear(10e6, 1.8 * HOLD) == {0}
+    assert publisher.bear(10e6, 1.2 * HOLD) == {0, 1, 2}
+
+
+def test_who_waits_for_fewer_layers_waits_for_all_when_its_way_bears_a_good_deal_more():
+    publisher = Estimated()
+    publisher.bear(10e6, 3)
+    full, subscriber = publisher.bitrate, Subscriber()
+    publisher.bear(0.5 * full, 2)
+    publisher.stream.waiting = ()
+    publisher.send(60)  # the last key frame is too old to begin with
+    subscriber.output.estimate = int(0.3 * full)
+    publisher.source.add(subscriber.output, None, publisher.now)
+    for borne, expected in ((0.3, 0), (0.95, 1), (1.3, ALL), (0.95, ALL)):
+        publisher.send(90)
+        subscriber.output.estimate = int(borne * full)
+        publisher.source.choose_output(subscriber.output, publisher.now)
+        publisher.send(90)
+        publisher.source.choose_output(subscriber.output, publisher.now)
+        assert publisher.source.awaited(subscriber.output).temporal == expected, borne
 
 
 @pytest.mark.parametrize("what", ["temporal", "layer"])
