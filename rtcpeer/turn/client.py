@@ -35,7 +35,7 @@ class Allocated:
 
 @record(frozen=True, slots=True)
 class Refused:
-    """A refused allocation: a STUN error code, or 701 for silence.
+    """A refused allocation, or a refused refresh of one that stands: a STUN error code, or 701 for silence.
 
     Attributes:
         code, text: the server's, or ours for silence.
@@ -169,6 +169,9 @@ class TurnClient:
         keepalive: silence after which the server gets a binding indication, so that no NAT on the way forgets
             us.  Streams are remembered longer: there it is four times as much.
         timeout: after which the server counts as unreachable.
+
+    Attributes:
+        problem: why the allocation is gone, or will end, as (code, text); None while all is well.
     """
 
     def __init__(
@@ -206,6 +209,9 @@ class TurnClient:
         self._ask = "both" if ipv6 else "ipv4"
         self._refresh_at = NEVER
         self._expires_at = NEVER
+        self.problem: tuple[int, str] | None = None
+        # The server does not prolong it: it ends when it expires.
+        self._is_ending = False
         self._permissions: dict[str, Permission] = {}
         self.channels: dict[Address, Channel] = {}
         self._peer_of_channel: dict[int, Address] = {}
@@ -226,13 +232,17 @@ class TurnClient:
         self._start(now, stun.ALLOCATE, body)
 
     def verify(self, now: float) -> None:
-        """Refresh now: whether the allocation still stands is answered by `Allocated` or `Lost`.
+        """Refresh now: whether the allocation still stands is answered by `Allocated`, `Refused` or `Lost`.
 
         Whoever asks wants to use it from now on: what the server refused before is asked for again.
         """
         if self.phase == "allocated":
             self._permissions = {h: p for h, p in self._permissions.items() if not p.refused}
             self.channels = {peer: c for peer, c in self.channels.items() if not c.refused}
+            self._refresh(now)
+
+    def _refresh(self, now: float) -> None:
+        if not any(r.method == stun.REFRESH for r in (*self._requests.values(), *self._waiting)):
             self._start(now, stun.REFRESH, stun.u32(stun.LIFETIME, _LIFETIME))
 
     def release(self, now: float) -> None:
@@ -411,6 +421,8 @@ class TurnClient:
                 self._grant(now, request.peer[0])
 
     def _live(self, now: float, message: StunMessage) -> None:
+        self.problem = None
+        self._is_ending = False
         lifetime = message.number(stun.LIFETIME) or _LIFETIME
         self._expires_at = now + lifetime
         self._refresh_at = now + max(lifetime - 60, lifetime / 2)
@@ -435,18 +447,29 @@ class TurnClient:
             if self.phase == "releasing":
                 self.phase = "gone"
                 self.events.append(Released())
-            else:
+            elif code == 437 or code >= 500:
                 self._lose(code, text)
+            else:
+                self._on_refresh_refused(code, text)
         elif code == 437:
             self._lose(code, text)
         elif request.peer is not None:
-            self._on_peer_error(request.method, request.peer)
+            self._on_peer_error(request.method, request.peer, (code, text))
 
-    def _on_peer_error(self, method: int, peer: Address) -> None:
+    def _on_refresh_refused(self, code: int, text: str) -> None:
+        """The server does not prolong the allocation: until it expires it stands (RFC 8656 8; only 437 denies it)."""
+        self.problem = code, text
+        self._is_ending = True
+        self._refresh_at = NEVER
+        self.events.append(Refused(code, text))
+
+    def _on_peer_error(self, method: int, peer: Address, problem: tuple[int, str]) -> None:
         """A permission or a channel was refused (403 and the like): that is final for this generation of ICE."""
         if method == stun.CREATE_PERMISSION:
             permission = self._permissions.get(peer[0])
             if permission is not None:
+                if permission.granted:
+                    self.problem = problem
                 permission.granted = False
                 permission.refused = True
                 permission.queue.clear()
@@ -506,6 +529,7 @@ class TurnClient:
     def _lose(self, code: int, text: str) -> None:
         released = self.phase == "releasing"
         self.phase = "gone"
+        self.problem = code, text
         self._forget_requests()
         self.channels.clear()
         self._refresh_at = NEVER
@@ -524,7 +548,7 @@ class TurnClient:
         """When `tick` wants to be called; infinity for never."""
         times = [request.next_at for request in (*self._requests.values(), *self._waiting)]
         if self.phase == "allocated":
-            times.append(self._refresh_at)
+            times.append(self._expires_at if self._is_ending else self._refresh_at)
             times.append(self._sent_at + self._keepalive)
             times.extend(p.refresh_at for p in self._permissions.values())
             times.extend(c.refresh_at for c in self.channels.values())
@@ -552,9 +576,12 @@ class TurnClient:
             self._transmit(now, request)
         if self.phase != "allocated":
             return
+        if self._is_ending and self._expires_at <= due and self.problem is not None:
+            self._lose(*self.problem)
+            return
         if self._refresh_at <= due:
             self._refresh_at = NEVER
-            self._start(now, stun.REFRESH, stun.u32(stun.LIFETIME, _LIFETIME))
+            self._refresh(now)
         for host, permission in list(self._permissions.items()):
             if permission.refresh_at <= due:
                 if permission.used or any(peer[0] == host for peer in self.channels):

@@ -321,3 +321,54 @@ async def test_a_close_that_waits_no_longer_for_a_silent_server_ends_without_a_f
         server.faults.silent = False
         await asyncio.sleep(10)
     assert failures == []
+
+
+@pytest.mark.parametrize(("transport", "words"), [("udp", "(437)"), ("tcp", "closed the connection")])
+@scenario
+async def test_a_server_that_was_started_anew_is_named_and_a_restart_mends_it(scene, transport, words):
+    """Over UDP nobody tells of it: whoever finds the path silent asks."""
+    async with scene.server(transports=("udp", "tcp")) as server:
+        configuration = {"iceServers": [server.ice_server(transport)], "iceTransportPolicy": "relay"}
+        async with PeerPair(configuration, hosts=scene.behind("symmetric")) as pair:
+            await pair.connect()
+            await asyncio.sleep(30)
+            server.kill()
+            await asyncio.sleep(1)
+            await server.start()
+            await asyncio.sleep(6)
+            for connection in (pair.offerer, pair.answerer):
+                assert connection.connectionState == "disconnected"
+                (finding,) = [f for f in connection.explain() if f.code == "relay-lost"]
+                assert words in str(finding)
+            await pair.restart_ice()
+            assert not [f for f in pair.offerer.explain() if f.level == "problem"]
+        await server.released()
+
+
+@pytest.mark.parametrize("code", [403, 441, 486])
+@scenario
+async def test_a_restart_that_the_server_hinders_takes_nothing_from_the_path_in_use(scene, code):
+    """Only 437 says that an allocation is gone: what refuses to prolong it goes on to relay until it expires."""
+    async with scene.server() as server:
+        configuration = {"iceServers": server.ice_servers, "iceTransportPolicy": "relay"}
+        async with PeerPair(configuration, hosts=scene.behind("symmetric")) as pair:
+            await pair.connect()
+            await asyncio.sleep(5)
+            states = []
+            pair.offerer.on(
+                "connectionstatechange", lambda _event: states.append(pair.offerer.connectionState)
+            )
+            server.faults.errors = dict.fromkeys(
+                ("allocate", "refresh", "create_permission", "channel_bind"), code
+            )
+            await pair.negotiate(iceRestart=True)
+            await asyncio.sleep(200)
+            assert pair.offerer.connectionState == "connected"
+            assert states == []
+            assert "relay-ends" in {f.code for f in pair.offerer.explain()}
+            server.faults.errors = {}
+            await pair.restart_ice()
+            await asyncio.sleep(900)
+            assert states == []
+            assert not [f for f in pair.offerer.explain() if f.level == "problem"]
+        await server.released()

@@ -453,6 +453,8 @@ class IceAgent:
         if isinstance(event, StateChanged):
             self.log.state(event.state)
             self.tell(self._listener.on_state, event.state)
+            if event.state is IceTransportState.DISCONNECTED:
+                self._verify_relay()
         elif isinstance(event, PairSelected):
             pair = event.pair
             self.log.selected(pair)
@@ -474,6 +476,12 @@ class IceAgent:
             if not half.users:
                 self._sessions.end(lambda generation: generation.half is half)
                 self.pool.leave(half, self.clock(), self._settings)
+
+    def _verify_relay(self) -> None:
+        """The path is silent: a server that was started anew forgot our allocation, and tells only who asks."""
+        pair = self.core.route
+        if pair is not None and isinstance(pair.base, RelayBase):
+            pair.base.verify()
 
     def _wanted(self, now: float) -> float:
         """When something is due next; infinity for never."""

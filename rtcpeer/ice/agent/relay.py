@@ -15,6 +15,7 @@ from rtcpeer.ice.agent.sockets import BaseContext, Inlet
 from rtcpeer.ice.candidates import is_ipv6
 from rtcpeer.ice.settings import IceSettings
 from rtcpeer.net.network import Address, DatagramSocket, StreamSocket
+from rtcpeer.records import record
 from rtcpeer.turn.client import NEVER, Allocated, Lost, Refused, Released, TurnClient
 
 
@@ -225,6 +226,20 @@ class RelayPath:
             base.received(data, peer)
 
 
+@record(frozen=True, slots=True)
+class RelayProblem:
+    """Why an allocation is gone, or will end as it is not prolonged.
+
+    Attributes:
+        code, text: what the server said; 701 and a text of ours for its silence.
+        is_gone: it is gone already.
+    """
+
+    code: int
+    text: str
+    is_gone: bool
+
+
 class RelayBase(Inlet):
     """A relayed address on a TURN server."""
 
@@ -238,6 +253,18 @@ class RelayBase(Inlet):
     def send(self, data: bytes, address: Address) -> None:
         """Send one datagram through the server."""
         self._path.client.send_data(self.pipe.clock(), data, address)
+
+    @property
+    def problem(self) -> RelayProblem | None:
+        """The problem of the allocation behind it; None while there is none."""
+        problem = self._path.client.problem
+        if problem is None:
+            return None
+        return RelayProblem(*problem, is_gone=self._path.client.phase == "gone")
+
+    def verify(self) -> None:
+        """Ask the server whether the allocation still stands."""
+        self._path.verify()
 
     def prepare(self, address: Address) -> None:
         """Ask for the permission now, so that the first check need not wait for it."""

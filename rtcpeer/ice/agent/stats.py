@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from rtcpeer.ice.agent.relay import RelayBase, RelayProblem
 from rtcpeer.ice.pair import PairStatus
 from rtcpeer.records import record
 from rtcpeer.values import Candidate, IceRole, IceTransportState
@@ -16,17 +17,22 @@ from rtcpeer.values import Candidate, IceRole, IceTransportState
 if TYPE_CHECKING:
     from rtcpeer.ice.core import IceCore
     from rtcpeer.ice.generation import Generation
-    from rtcpeer.ice.pair import Pair
+    from rtcpeer.ice.pair import Local, Pair
 
 
 @record(frozen=True, slots=True)
 class CandidateStats:
-    """Statistics of a candidate; `id` is stable for the life of the agent."""
+    """Statistics of a candidate; `id` is stable for the life of the agent.
+
+    Attributes:
+        relay_problem: what is wrong with the allocation of a relayed candidate of ours; None while nothing is.
+    """
 
     id: str
     candidate: Candidate
     is_remote: bool
     network: str | None = None
+    relay_problem: RelayProblem | None = None
 
 
 @record(frozen=True, slots=True)
@@ -138,12 +144,12 @@ def collect(core: IceCore, gone: AgentCounters) -> AgentStats:
     remote: dict[str, CandidateStats] = {}
     for generation in core.generations:
         for entry in generation.locals:
-            local[entry.id] = CandidateStats(entry.id, entry.candidate, False, entry.network)
+            local[entry.id] = _local_stats(entry)
         for other in generation.remotes:
             remote[other.id] = CandidateStats(other.id, other.candidate, True)
         for pair in generation.checklist.pairs.values():
             shown = pair.valid_local or pair.local
-            local.setdefault(shown.id, CandidateStats(shown.id, shown.candidate, False, shown.network))
+            local.setdefault(shown.id, _local_stats(shown))
             pairs.append(_pair_stats(pair))
     settled = core.generation_of_remote(None)
     return AgentStats(
@@ -166,6 +172,11 @@ def collect(core: IceCore, gone: AgentCounters) -> AgentStats:
         worst_lag=gone.worst_lag,
         lagged_at=gone.lagged_at,
     )
+
+
+def _local_stats(local: Local) -> CandidateStats:
+    problem = local.base.problem if isinstance(local.base, RelayBase) else None
+    return CandidateStats(local.id, local.candidate, False, local.network, problem)
 
 
 def _pair_stats(pair: Pair) -> PairStats:

@@ -168,6 +168,30 @@ def _gathering(picture: ConnectionSnapshot, transport: TransportSnapshot) -> Ite
     errors = {error.url: error for error in transport.errors}
     for url in dict.fromkeys((*picture.servers, *errors)):
         yield _server(url, given.get(url), errors.get(url), running=running, relay_only=picture.relay_only)
+    yield from _relays(transport)
+
+
+def _relays(transport: TransportSnapshot) -> Iterator[Finding]:
+    """Allocations that were granted, and are gone or not prolonged."""
+    ice = transport.ice
+    carrying = next((pair.local_candidate_id for pair in ice.pairs if pair.id == ice.selected_pair_id), None)
+    works = ice.state in (IceTransportState.CONNECTED, IceTransportState.COMPLETED)
+    for entry in ice.local_candidates:
+        problem = entry.relay_problem
+        if problem is None:
+            continue
+        level = Level.FACT if works and entry.id != carrying else Level.PROBLEM
+        candidate = entry.candidate
+        gave = f"{printable(candidate.url or 'The TURN server')} gave us {candidate.address}:{candidate.port}"
+        why = server_problem(problem.code, problem.text)
+        if not problem.is_gone:
+            text = f"{gave}, but does not prolong that: {why}. It will end within minutes."
+            yield Finding("relay-ends", text, level)
+            continue
+        if problem.code == 437:
+            why = "it does not know the allocation (437), as after a restart of the server"
+        text = f"{gave}, which is gone: {why}. An ICE restart asks for another one."
+        yield Finding("relay-lost", text, level)
 
 
 def _server(
@@ -176,7 +200,14 @@ def _server(
     url = printable(url)
     if given:
         kinds = " and ".join(f"{count} {kind}" for kind, count in given.items())
-        return Finding("server-gave-candidates", f"{url} gave {kinds}.")
+        later = (
+            ""
+            if error is None
+            else (
+                f"; asked again or from another address: {server_problem(error.error_code, error.error_text)}"
+            )
+        )
+        return Finding("server-gave-candidates", f"{url} gave {kinds}{later}.")
     if error is not None:
         return Finding(
             "server-failed",

@@ -54,8 +54,8 @@ class TurnService:
         self._counters = counters
         self._loop = asyncio.get_running_loop()
         self.allocations: dict[Hashable, Allocation] = {}
-        # 5-tuple -> transaction of an Allocate whose socket is being opened
-        self._pending: dict[Hashable, bytes] = {}
+        # 5-tuple -> user of an Allocate whose socket is being opened
+        self._pending: dict[Hashable, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.authenticator: Authenticator = Authenticator(settings, faults)
         self._closed = False
@@ -235,10 +235,10 @@ class TurnService:
         if even and even[0] & 0x80:  # 8: pairs of ports are not kept
             raise Refusal(508)
         settings = self._settings
-        same_user = sum(1 for a in self.allocations.values() if a.username == username)
-        if settings.user_quota is not None and same_user >= settings.user_quota:  # 10
+        users = [*(a.username for a in self.allocations.values()), *self._pending.values()]
+        if settings.user_quota is not None and users.count(username) >= settings.user_quota:  # 10
             raise Refusal(486)
-        if settings.total_quota is not None and len(self.allocations) >= settings.total_quota:
+        if settings.total_quota is not None and len(users) >= settings.total_quota:
             raise Refusal(508)
         if self._faults.redirect is not None:  # 11
             refusal = Refusal(300)
@@ -247,7 +247,7 @@ class TurnService:
             )
             refusal.attributes.extend(message.attributes)
             raise refusal
-        self._pending[key] = request.transaction_id
+        self._pending[key] = username
         allocation = Allocation(path, username, signing_key, self._counters, self._faults)
         task = start_task(self._open(key, path, request, allocation, family, even is not None))
         self._tasks.add(task)

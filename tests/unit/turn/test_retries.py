@@ -178,3 +178,67 @@ def test_an_allocation_that_the_server_does_not_know_is_lost(method: int) -> Non
         server.client.bind(0, PEER)
     server.pump()
     assert server.client.events == [Lost(437, "no")]
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 441, 486])
+def test_an_allocation_that_is_not_prolonged_stands_until_it_expires(code: int) -> None:
+    """RFC 8656 8: 437 alone says that there is none."""
+    server = Server().allocated()
+    server.client.bind(0, PEER)
+    server.pump()
+    server.errors = {stun.REFRESH: code}
+    server.client.verify(100)
+    server.now = 100
+    server.pump()
+    assert server.client.events == [Refused(code, "no")]
+    assert server.client.problem == (code, "no")
+    server.client.send_data(server.now, b"x", PEER)
+    assert server.raw[-1][:1] == b"\x40"
+    server.run(499)
+    assert server.client.phase == "allocated"
+    assert server.kinds().count(stun.REFRESH) == 1
+    server.run(1)
+    assert server.client.events[1:] == [Lost(code, "no")]
+    assert server.client.next_time() == float("inf")
+
+
+def test_an_allocation_that_is_prolonged_after_all_goes_on() -> None:
+    server = Server().allocated()
+    server.errors = {stun.REFRESH: 486}
+    server.client.verify(0)
+    server.pump()
+    server.errors.clear()
+    server.client.verify(0)
+    server.pump()
+    assert server.client.problem is None
+    server.run(1200)
+    assert server.client.phase == "allocated"
+    assert [type(event) for event in server.client.events] == [Refused, *[Allocated] * 3]
+
+
+def test_a_refresh_that_is_under_way_is_not_doubled() -> None:
+    server = Server().allocated()
+    server.silent = True
+    server.client.verify(0)
+    server.client.verify(0)
+    assert server.kinds().count(stun.REFRESH) == 1
+    server.run(600)
+    assert server.client.phase == "gone"
+    # one transaction at a time, each sent 5 times in 8 s; an answer to another would come too late
+    assert server.kinds().count(stun.REFRESH) == 74 * 5
+
+
+def test_a_permission_that_is_taken_back_is_a_problem_and_one_that_was_never_given_is_none() -> None:
+    server = Server().allocated()
+    server.errors = {stun.CREATE_PERMISSION: 403}
+    server.client.prepare(0, PEER)
+    server.pump()
+    assert server.client.problem is None
+    server.errors = {}
+    other = ("198.51.100.77", 9)
+    server.client.prepare(0, other)
+    server.pump()
+    server.client.send_data(0, b"x", other)
+    server.errors = {stun.CREATE_PERMISSION: 401}
+    server.run(300)
+    assert server.client.problem == (401, "no")

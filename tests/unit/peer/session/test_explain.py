@@ -8,6 +8,7 @@ import pytest
 
 from rtcpeer.errors import RTCError
 from rtcpeer.ice.agent.listener import IceCandidateError
+from rtcpeer.ice.agent.relay import RelayProblem
 from rtcpeer.ice.agent.stats import AgentStats, CandidateStats, PairStats
 from rtcpeer.ice.pair import PairStatus
 from rtcpeer.peer.connection import RTCPeerConnection
@@ -155,6 +156,43 @@ def test_servers_that_gave_nothing_without_an_error() -> None:
     assert "server-nothing-new" in codes(found)
     found = explain(picture(transport(), servers=(STUN,), relay_only=True))
     assert "server-not-asked" in codes(found)
+
+
+def test_a_server_that_gave_before_and_refuses_now() -> None:
+    relay = candidate("L1", "relay", url=TURN, relay_protocol="udp")
+    error = IceCandidateError(None, None, TURN, 486, "")
+    found = explain(picture(transport(agent(local_candidates=(relay,)), errors=(error,)), servers=(TURN,)))
+    assert text(found, "server-gave-candidates").endswith(
+        "gave 1 relay; asked again or from another address: this user has reached its quota of allocations (486)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "words"),
+    [
+        (RelayProblem(437, "x", is_gone=True), "relay-lost", "does not know the allocation (437)"),
+        (RelayProblem(701, "closed", is_gone=True), "relay-lost", "which is gone: closed. An ICE restart"),
+        (
+            RelayProblem(401, "", is_gone=False),
+            "relay-ends",
+            "does not prolong that: it refuses the credential",
+        ),
+    ],
+)
+def test_allocations_that_are_gone_or_will_be(problem: RelayProblem, code: str, words: str) -> None:
+    relay = replace(candidate("L1", "relay", url=TURN, relay_protocol="udp"), relay_problem=problem)
+
+    def found(state: str, **members: object) -> Finding:
+        ice = agent(state, local_candidates=(candidate("L2"), relay), **members)
+        return next(f for f in explain(picture(transport(ice), servers=(TURN,))) if f.code == code)
+
+    assert words in str(found("disconnected"))
+    assert f"{TURN} gave us 192.0.2.1:5000" in str(found("disconnected"))
+    assert found("disconnected").level is Level.PROBLEM
+    on_it = {"pairs": (pair(PairStatus.SUCCEEDED),), "selected_pair_id": "P1"}
+    assert found("connected", **on_it).level is Level.PROBLEM
+    elsewhere = {"pairs": (pair(PairStatus.SUCCEEDED, local_candidate_id="L2"),), "selected_pair_id": "P1"}
+    assert found("completed", **elsewhere).level is Level.FACT
 
 
 def test_gathering_has_not_begun() -> None:

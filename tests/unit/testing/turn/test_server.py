@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from rtcpeer import IceSettings, PeerSettings
+from rtcpeer import IceSettings, PeerSettings, RTCPeerConnection
 from rtcpeer.net.system import SystemNetwork
 from rtcpeer.testing import CertificateAuthority, PeerPair, TurnServer, TurnSettings, VirtualNetwork
 from rtcpeer.testing.clock import VirtualClock, run_virtual
@@ -32,6 +32,19 @@ async def client(server):
     client = await of(server).open()
     yield client
     client.close()
+
+
+async def gather(host, server, errors):
+    """Gather candidates of one server, and note its errors."""
+    with host.active():
+        pc = RTCPeerConnection(iceServers=server.ice_servers)
+    pc.on("icecandidateerror", lambda event: errors.append(event.errorCode))
+    pc.createDataChannel("x")
+    await pc.setLocalDescription()
+    await pc.gathered()
+    # until all have come
+    await asyncio.sleep(20)
+    await pc.close()
 
 
 class Peer:
@@ -242,6 +255,22 @@ class TestAllocations:
         assert error_of(await client.ask(Method.ALLOCATE, TRANSPORT)) == 486
         server.settings.user_quota, server.settings.total_quota = None, 0
         assert error_of(await client.ask(Method.ALLOCATE, TRANSPORT)) == 508
+
+    @pytest.mark.parametrize(("quota", "code"), [("user_quota", 486), ("total_quota", 508)])
+    def test_a_quota_holds_for_those_who_come_together(self, quota, code):
+        async def main():
+            network = VirtualNetwork()
+            host = network.add_host("server")
+            settings = TurnSettings(users={"user": "pass"}, **{quota: 2})
+            clients = [network.add_host(f"h{n}") for n in range(5)]
+            async with TurnServer(network=host.network, settings=settings) as server:
+                errors = []
+                async with asyncio.timeout(60):
+                    await asyncio.gather(*(gather(client, server, errors) for client in clients))
+                assert errors == [code] * 3
+            network.close()
+
+        run_virtual(main())
 
     async def test_no_port_left(self, client, server):
         port = server.port()
