@@ -140,3 +140,31 @@ def test_few_pictures_say_nothing():
 )
 def test_who_says_what_suffers(wanted, hint, expected):
     assert preference_of(wanted, hint) is expected
+
+
+def test_pictures_grow_by_the_step_that_the_path_bears():
+    call = Picturing(FRAMERATE)
+    call.run(10, 350_000)
+    assert call.degradation.divisor == 2.0
+
+    # 1.2 Mbit a second in full size, 0.675 in three quarters of it
+    call.run(5, 800_000)
+    assert call.degradation.divisor == 4 / 3
+
+
+def test_a_size_that_does_not_last_is_tried_again_after_twice_the_time():
+    call = Picturing(FRAMERATE)
+    call.run(10, 350_000)
+    grown, before = [], call.degradation.divisor
+    for _ in range(900):
+        call.run(1, 350_000)
+        if call.degradation.divisor < before:
+            grown.append(call.now)
+        before = call.degradation.divisor
+    gaps = [later - earlier for earlier, later in itertools.pairwise(grown)]
+
+    factors = [later / earlier for earlier, later in itertools.pairwise(gaps)]
+    assert factors[:2] == [pytest.approx(2, abs=0.3)] * 2
+    # up to a bound: pictures may become simpler at any time
+    assert factors[3:] == [pytest.approx(1, abs=0.1)] * len(factors[3:])
+    assert len(gaps) > 4

@@ -43,3 +43,14 @@ def test_nothing_is_owed_where_nobody_says_what_is_allowed():
     budget.spend(1_000_000, 30_000, 0.0)
     budget.forgive()
     assert budget.allows(0.01)
+
+
+def test_a_clock_that_is_set_back_costs_no_picture():
+    budget = FrameBudget()
+    budget.spend(1000, 240_000, 100.0)
+    assert budget.allows(90.0)
+    # nor is what is owed worked off by what did not pass
+    budget.spend(100_000, 240_000, 90.0)
+    assert not budget.allows(80.0)
+    assert not budget.allows(81.4)
+    assert budget.allows(81.6)

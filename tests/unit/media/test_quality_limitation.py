@@ -46,6 +46,29 @@ def test_it_limits_none_whose_pictures_need_less():
     assert durations(limitation, 110) == {"none": pytest.approx(10), "cpu": 0, "bandwidth": 0, "other": 0}
 
 
+@pytest.mark.parametrize(("part", "expected"), [(0.5, "none"), (0.8, "bandwidth")])
+def test_of_few_pictures_the_time_between_them_counts(part, expected):
+    """Slides, one in three seconds, each of which takes a part of what may be sent in that time."""
+    limitation = QualityLimitation()
+    for now in (100.0, 103.0, 106.0):
+        limitation.made(now, bits=round(part * 900_000), target=300_000, is_held=True, size=SIZE, scale=1.0)
+    assert reason(limitation, 106.1) == expected
+
+
+def test_pictures_that_are_smaller_so_that_the_path_bears_more_of_them_are_limited_by_it():
+    limitation = QualityLimitation()
+    changes = []
+    for now, size, divisor in [
+        (100, SIZE, 1.0),
+        (101, (480, 360), 4 / 3),
+        (102, (320, 240), 2.0),
+        (103, SIZE, 1.0),
+    ]:
+        limitation.made(now, bits=1, target=None, is_held=False, size=size, scale=1.0, divisor=divisor)
+        changes.append((reason(limitation, now), limitation.resolution_changes))
+    assert changes == [("none", 0), ("bandwidth", 1), ("bandwidth", 2), ("none", 3)]
+
+
 def test_a_rate_that_is_asked_for_is_no_limitation():
     limitation = QualityLimitation()
     feed(limitation, 100, 110)
