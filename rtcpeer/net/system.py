@@ -44,6 +44,9 @@ _DATAGRAM_SIZE = 65536
 _RECEIVE_BUFFER = 1 << 20
 # Bytes waiting in a stream beyond which whole writes are dropped: what it carries is datagrams.
 _STREAM_LIMIT = 1 << 20
+# How long a stream that is closed may take to give what is queued to the system: an end that has vanished without a
+# word reads nothing for a quarter of an hour, and answers no goodbye of TLS.
+_LAST_WORDS = 1.0
 _INTERFACES_FRESH = 1.0
 
 
@@ -233,6 +236,7 @@ class _Stream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._local: Address = ("", 0)
         self._remote: Address = ("", 0)
+        self._last_words: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -247,6 +251,8 @@ class _Stream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         receiver, self._receiver, self._transport = self._receiver, None, None
+        if self._last_words is not None:
+            self._last_words.cancel()
         if receiver is not None:
             receiver(None)
 
@@ -273,10 +279,13 @@ class _Stream(asyncio.Protocol):
 
     def close(self) -> None:
         self._receiver = None
-        if self._transport is not None:
-            # `close` would wait for the other end to read what is queued; a datagram pipe owes it nothing
-            # but the last words (a release), so flush what the system takes at once.
-            self._transport.close()
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            # `close` by itself waits for the other end to read what is queued; a datagram pipe owes it nothing but the
+            # last words (a release)
+            transport.close()
+            if transport.get_write_buffer_size():
+                self._last_words = asyncio.get_running_loop().call_later(_LAST_WORDS, transport.abort)
 
 
 class _Listener:
@@ -365,6 +374,7 @@ class SystemNetwork:
             port,
             ssl=tls,
             server_hostname=(server_hostname or host) if tls is not None else None,
+            ssl_shutdown_timeout=_LAST_WORDS if tls is not None else None,
             local_addr=(local_host, 0) if local_host is not None else None,
         )
         return protocol

@@ -167,7 +167,7 @@ class TurnClient:
         ipv6: ask for an IPv6 address too.
         rto: first retransmission; doubles.
         keepalive: silence after which the server gets a binding indication, so that no NAT on the way forgets
-            us.  Streams are remembered longer: there it is four times as much.
+            us.  Streams are remembered longer, but by some proxies for a minute only: there it is twice as much.
         timeout: after which the server counts as unreachable.
 
     Attributes:
@@ -194,7 +194,7 @@ class TurnClient:
         self._reliable = reliable
         self._rto = rto
         self._timeout = timeout
-        self._keepalive = keepalive * (4 if reliable else 1)
+        self._keepalive = keepalive * (2 if reliable else 1)
         # When something last went to the server.
         self._sent_at = NEVER
         self._transaction_id = transaction_id

@@ -13,6 +13,7 @@ from rtcpeer.net import system
 from rtcpeer.net.current import current_network
 from rtcpeer.net.network import Address, StreamReceiver, StreamSocket
 from rtcpeer.net.system import SystemNetwork
+from rtcpeer.testing import CertificateAuthority
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -266,3 +267,45 @@ def test_datagrams_that_come_alone_cost_little_more_than_one_call_each() -> None
             calls += 1
         assert got == burst
         assert calls <= most
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_stream_to_an_end_that_reads_no_more_is_closed_in_bounded_time(
+    monkeypatch: pytest.MonkeyPatch, secure: bool
+) -> None:
+    """Such as one behind a middlebox that has forgotten the connection: nothing is read, no goodbye answered."""
+    monkeypatch.setattr(system, "_LAST_WORDS", 0.01)
+    authority = CertificateAuthority()
+    listener = socket.create_server(("127.0.0.1", 0))
+    made: list[asyncio.BaseTransport] = []
+    taken: list[socket.socket] = []
+    connection_made = system._Stream.connection_made
+
+    def note(stream: system._Stream, transport: asyncio.BaseTransport) -> None:
+        made.append(transport)
+        connection_made(stream, transport)
+
+    def serve() -> None:
+        served, _ = listener.accept()
+        taken.append(
+            authority.server_context(["127.0.0.1"]).wrap_socket(served, server_side=True)
+            if secure
+            else served
+        )
+
+    monkeypatch.setattr(system._Stream, "connection_made", note)
+    serving = asyncio.get_running_loop().run_in_executor(None, serve)
+    stream = await SystemNetwork().open_stream(
+        *listener.getsockname()[:2],
+        receiver=lambda _data: None,
+        tls=authority.client_context() if secure else None,
+    )
+    await serving
+    sock = made[0].get_extra_info("socket")
+    for _ in range(20_000):
+        stream.write(bytes(1000))
+    stream.close()
+    stream.close()
+    await until(lambda: sock.fileno() == -1)
+    taken[0].close()
+    listener.close()
