@@ -294,7 +294,7 @@ PUBLISHES = """(async () => {
 
 def sent_by(room: LiveKitRoom) -> list[bool]:
     """Which sizes of its picture a call sends."""
-    (published,) = room._published.values()
+    (published,) = room._publications._published.values()
     return [encoding.active for encoding in published.transceiver.sender.getParameters().encodings]
 
 

@@ -74,12 +74,14 @@ class Subscriber:
         self._channel: SubscriberChannel | None = None
         self._work: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()  # one change of the subscription after the other
-        self._is_doubtful = False  # what the handle is subscribed to is not known any more
+        self._doubtful: set[str] = set()  # publishers who may have changed what they publish, unheard by us
+        self._must_renew = False  # what the handle is subscribed to is not known any more
         self._dirty = asyncio.Event()
         self._closed = False
 
     def want(self, feed: str, streams: list[dict[str, Any]]) -> None:
         """Ask for these streams of a publisher, and for no others of it."""
+        self._doubtful.discard(feed)
         told = {
             str(stream["mid"]): (str(stream.get("description") or ""), stream.get("type") != "data")
             for stream in streams[:_STREAMS_MAX]
@@ -91,36 +93,56 @@ class Subscriber:
             self._tracks.end(feed)
         self._touch()
 
-    async def look_at(self, feeds: list[str]) -> None:
-        """Find out what these publish now, and ask for it.
+    def doubt(self, feed: str) -> None:
+        """Note that a publisher may publish something else than is known by now; `look` finds out what it is."""
+        if self._publications.has(feed):
+            self._doubtful.add(feed)
+        else:
+            self.want(feed, [{"mid": ""}])  # all of it
 
-        Janus lists the streams of a publisher to those alone who are there when they change, and to a subscriber. So a
-        subscription to all of them is made, which is not answered.
+    async def look(self) -> None:
+        """Find out what the doubtful publishers publish now, and ask for it.
 
         Raises:
-            SignalingRefused: one of them is not there any more.
             NetworkError, RTCTimeoutError, InvalidStateError: nobody answers.
         """
-        known = [feed for feed in feeds if self._publications.has(feed)]
-        for feed in set(feeds) - set(known):
-            self.want(feed, [{"mid": ""}])  # all of it
-        if not known:
+        feeds = sorted(self._doubtful)
+        if not feeds:
             return
+        try:
+            await self._list(feeds)
+        except JanusError:
+            # one of them has just gone, and Janus has listed nothing of the others either
+            for feed in feeds:
+                try:
+                    await self._list([feed])
+                except JanusError as error:
+                    self._room.host.ignored("publisher is not shown", error)
+        self._doubtful.clear()
+
+    async def _list(self, feeds: list[str]) -> None:
+        """Read what these publish, unless the room tells it meanwhile, which is newer.
+
+        Janus lists the streams of a publisher to those alone who are there when they change, and to a subscriber. So a
+        subscription to all of them is made with a handle of its own, whose offer stays unanswered.
+        """
         handle = await self._room.session.attach(PLUGIN)
         try:
-            data, _ = await handle.ask(
-                {**self._subscription(), "streams": _said((feed, "") for feed in known)}
-            )
+            streams = _said((feed, "") for feed in feeds)
+            data, _ = await handle.ask({**self._subscription(), "streams": streams})
         finally:
-            if not self._closed:
-                await asyncio.shield(handle.detach())
-        names: dict[str, dict[str, str]] = {feed: {} for feed in known}
+            self._give_back(handle)
+        names: dict[str, dict[str, str]] = {feed: {} for feed in feeds if feed in self._doubtful}
         for _, (feed, mid), one in _listed(data.get("streams")):
             if feed in names:
                 names[feed][mid] = str(one.get("feed_description") or "")
         for feed, found in names.items():
             if self._publications.tell_media(feed, found):
                 self._touch()
+
+    def _give_back(self, handle: JanusHandle) -> None:
+        if not self._closed:  # else it goes with the session, which may not answer any more
+            self._room.host.spawn(handle.detach(), "give a handle back")
 
     def _subscription(self) -> dict[str, Any]:
         body: dict[str, Any] = {"request": "join", "ptype": "subscriber", "room": self._room.room}
@@ -148,7 +170,7 @@ class Subscriber:
             if jsep is not None:
                 self._take_event(handle, data, jsep)
                 return
-            self._is_doubtful = True
+            self._must_renew = True
         self._touch()
 
     async def close(self, *, detach: bool = True) -> None:
@@ -197,7 +219,7 @@ class Subscriber:
             return
         assert self._channel is not None
         handle = self._channel.handle
-        if handle is None or self._is_doubtful:
+        if handle is None or self._must_renew:
             if publications.wanted(now):
                 await self._renew_now()
             return
@@ -233,7 +255,7 @@ class Subscriber:
         except JanusError:
             raise
         except BaseException:
-            self._is_doubtful = True  # Janus may have done it: a second time would be another section
+            self._must_renew = True  # Janus may have done it: a second time would be another section
             raise
         self._publications.accepted(missing, superfluous)
         self._take_event(handle, data, jsep)
@@ -264,10 +286,9 @@ class Subscriber:
             handle.on_hangup = lambda reason: self._hung_up(handle, reason)
             joined, data, jsep = await self._join(handle)
         except BaseException:
-            if not self._closed:  # else it goes with the session, which may not answer any more
-                await asyncio.shield(handle.detach())
+            self._give_back(handle)
             raise
-        self._is_doubtful = False
+        self._must_renew = False
         self._publications.begin_handle()
         self._publications.accepted(joined)
         self._channel.take_over(handle)
@@ -348,7 +369,7 @@ class Subscriber:
 
     def _hung_up(self, handle: JanusHandle, _reason: str) -> None:
         if self._channel is not None and handle is self._channel.handle and not self._closed:
-            self._is_doubtful = True
+            self._must_renew = True
             if self._peer is not None and self._peer.is_ended:
                 self._dirty.set()
 

@@ -112,9 +112,8 @@ class JanusRoom:
 
     async def _join(self) -> None:
         handle = self._handle = await self.session.attach(PLUGIN)
-        # what the room tells before our task has the answer is news that the answer may not know of
-        early: list[dict[str, Any]] = []
-        handle.on_event = lambda data, _: early.append(data)
+        news: list[dict[str, Any]] = []
+        handle.on_event = lambda data, _: news.append(data)
         handle.on_hangup = self._publisher.hung_up
         body: dict[str, Any] = {"request": "join", "ptype": "publisher", "room": self.room}
         if self._host.name is not None:
@@ -132,8 +131,16 @@ class JanusRoom:
         self._private_id = joined.get("private_id")
         self._host.entered(str(joined["id"]))
         self._tells_attendees = "attendees" in joined
+        self._take_event(joined, None)
+        self._hear(handle, news)
+
+    def _hear(self, handle: JanusHandle, news: list[dict[str, Any]]) -> None:
+        """Take what the room tells from now on, and what it has told until our task had the answer to a question.
+
+        That comes after the answer, which may not know of it, although both may be read in either order.
+        """
         handle.on_event = self._take_event
-        for data in (joined, *early):
+        for data in news:
             self._take_event(data, None)
 
     async def _create_and_join(self, handle: JanusHandle, body: dict[str, Any]) -> dict[str, Any]:
@@ -206,45 +213,43 @@ class JanusRoom:
     async def _catch_up(self) -> None:
         """The session is the same: what Janus has said while there was no socket is lost, and is asked for."""
         handle = self.handle
-        if handle is None:
-            self._host.reconnected()
-            return
         try:
-            said, _ = await handle.ask({"request": "listparticipants", "room": self.room})
+            if handle is not None:
+                await self._ask_who_is_there(handle)
+                await self._subscriber.look()
         except JanusError as error:
             if error.code == _NO_SUCH_ROOM:
                 self._host.ended(EndReason.ROOM_CLOSED)
                 return
             self._host.ignored("participants refused", error)
         except (NetworkError, RTCTimeoutError, InvalidStateError) as error:
-            self._host.ignored("catching up", error)  # it is lost again
+            self._host.ignored("catching up", error)  # it is lost again: who comes back asks again
             return
-        else:
-            publishers = self._compare(said)
-            try:
-                await self._subscriber.look_at(publishers)
-            except (NetworkError, RTCTimeoutError, InvalidStateError) as error:
-                self._host.ignored(
-                    "looking at publishers", error
-                )  # one of them has gone; or it is lost again
         self._host.reconnected()
         await self._subscriber.check()
 
-    def _compare(self, said: Mapping[str, Any]) -> list[str]:
-        """Take the list of those who are in the room; who of them publishes something."""
-        publishers = []
+    async def _ask_who_is_there(self, handle: JanusHandle) -> None:
+        news: list[dict[str, Any]] = []
+        handle.on_event = lambda data, _: news.append(data)
+        try:
+            said, _ = await handle.ask({"request": "listparticipants", "room": self.room})
+            self._compare(said)
+        finally:
+            self._hear(handle, news)
+
+    def _compare(self, said: Mapping[str, Any]) -> None:
+        """Take the list of those who are in the room."""
         there = {str(one["id"]): one for one in dicts(said.get("participants")) if "id" in one}
         for id_ in set(self._host.participants) - set(there):
             self._go(id_, removed=False)
         for id_, one in there.items():
             if one.get("publisher"):
                 if self._come(one):
-                    publishers.append(id_)
+                    self._subscriber.doubt(id_)
             else:
                 self._subscriber.want(id_, [])
                 if self._tells_attendees:
                     self._come(one)
-        return publishers
 
     async def _join_again(self, former: asyncio.Task[None] | None) -> None:
         """Janus has forgotten us: those who are in the room now are others."""

@@ -180,3 +180,72 @@ async def test_what_was_told_while_there_was_no_socket():
         await asyncio.sleep(0.1)
         assert janus.steps.count("join") == 3
     await diary.task
+
+
+def looking(answer, *mids):
+    """An answer that lists the streams of the publisher 5."""
+    found = [{"mid": mid, "feed_id": 5, "feed_mid": mid} for mid in mids]
+    return {**answer, "plugindata": {"data": {"videoroom": "attached", "streams": found}}}
+
+
+def coming_back(janus, look):
+    """Answers of a Janus in whose room 5 and 6 publish; `look` answers who looks at publishers."""
+
+    def change(step, answer):
+        body = janus.asked[-1]
+        if step == "listparticipants":
+            there = [{"id": id, "publisher": True} for id in (5, 6)]
+            data = {"videoroom": "participants", "participants": there}
+            return [{**answer, "janus": "success", "plugindata": {"data": data}}]
+        if step == "configure":
+            return [{**answer, "jsep": {"type": "offer", "sdp": sdp(1)}}]
+        streams = body.get("streams", [])
+        return look(answer, [s["feed"] for s in streams]) if streams and "mid" not in streams[0] else [answer]
+
+    return change
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_one_who_has_just_gone_hides_nothing_of_the_others():
+    """Janus refuses to list the streams of somebody who is not there, and of all who were named together."""
+    janus = FakeJanus()
+    janus.change = coming_back(
+        janus, lambda answer, feeds: [refusal(answer, 6) if 6 in feeds else looking(answer, "0", "2")]
+    )
+    async with served(janus.serve) as port, join(f"janus+ws://127.0.0.1:{port}/?room=1") as call:
+        diary = Diary(call)
+        await janus.tell({"videoroom": "event", "publishers": [publishing(5), publishing(6)]})
+        await janus.wait_for("join", "join")
+        await janus.sockets[-1].close()
+        await diary.get(Reconnected)
+        body = await janus.wait_for("claim", "listparticipants", "update")
+        assert body == {"request": "update", "subscribe": [{"feed": 5, "mid": "2"}]}
+        assert call.ignored["publisher is not shown"] == 1
+        assert janus.steps.count("attach") - janus.steps.count("detach") == 2
+    await diary.task
+
+
+@pytest.mark.parametrize("is_before", [True, False])
+@pytest.mark.usefixtures("impatient")
+async def test_news_of_a_publisher_count_more_than_a_list_of_before(is_before):
+    """What it says itself may be read before the list that we have asked for."""
+    janus = FakeJanus()
+
+    def look(answer, _feeds):
+        data = {"videoroom": "event", "publishers": [publishing(5, "0", "3")]}
+        news = {"janus": "event", "sender": 2, "plugindata": {"data": data}}
+        said = looking(answer, "0", "2")
+        return [news, said] if is_before else [said, news]
+
+    janus.change = coming_back(janus, look)
+    async with served(janus.serve) as port, join(f"janus+ws://127.0.0.1:{port}/?room=1") as call:
+        diary = Diary(call)
+        await janus.tell({"videoroom": "event", "publishers": [publishing(5), publishing(6)]})
+        await janus.wait_for("join", "join")
+        await janus.sockets[-1].close()
+        await diary.get(Reconnected)
+        await janus.wait_for("claim", "listparticipants", "update")
+        await asyncio.sleep(0.1)
+        asked = [body["subscribe"] for body in janus.asked if "subscribe" in body]
+        assert asked == [[{"feed": 5, "mid": "3"}]]
+    await diary.task

@@ -185,6 +185,35 @@ async def test_news_that_overtake_the_answer_to_join():
         assert set(call.participants) == {"6"}
 
 
+@pytest.mark.parametrize("is_before", [True, False])
+async def test_news_that_are_read_before_the_list_of_participants(is_before):
+    """Who leaves while we ask who is there would stay for ever; who comes would be gone."""
+    janus = FakeJanus()
+
+    def change(step, answer):
+        if step != "listparticipants":
+            return [answer]
+        about = {"janus": "event", "sender": answer["sender"]}
+        gone = {**about, "plugindata": {"data": {"videoroom": "event", "leaving": 5}}}
+        come = {**about, "plugindata": {"data": {"videoroom": "event", "joining": {"id": 6}}}}
+        data = {"videoroom": "participants", "participants": [{"id": 5, "publisher": True}]}
+        said = {**answer, "janus": "success", "plugindata": {"data": data}}
+        return [gone, come, said] if is_before else [said, gone, come]
+
+    janus.change = change
+    async with served(janus.serve) as port, join(f"janus+ws://127.0.0.1:{port}/?room=1") as call:
+        diary = Diary(call)
+        await janus.tell({"videoroom": "event", "joining": {"id": 5}})
+        await diary.get(ParticipantJoined)
+        await janus.sockets[-1].close()
+        await diary.get(Reconnected)
+        await diary.get(ParticipantJoined, 2)
+        assert set(call.participants) == {"6"}
+        await asyncio.sleep(0.05)
+        assert janus.steps.count("join") == 1  # nothing of the one who has gone is asked for
+    await diary.task
+
+
 async def test_the_first_track_is_published_while_janus_has_forgotten_us():
     held, attached = [], []
 
