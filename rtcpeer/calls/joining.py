@@ -6,7 +6,6 @@ Owns: the reading of the URL, the table of services. Never: a connection.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from rtcpeer.calls.call import Joining
 from rtcpeer.calls.request import JoinRequest
 from rtcpeer.calls.service import CallService
 from rtcpeer.config.configuration import read_configuration
+from rtcpeer.lazy import import_part
 
 GROUP: Final = "rtcpeer.calls"
 # The services of this package, as its entry points name them: a program that was frozen has no entry points.
@@ -69,6 +69,7 @@ def join(
     Raises:
         ValueError: the URL names no service that is installed, or makes no sense to it.
         TypeError: an option is not known to the service.
+        ModuleNotFoundError: the service needs an extra of the package that is not installed; it says which one.
     Awaiting it raises:
         SignalingRefused: the service does not let us in.
         NetworkError, RTCTimeoutError: it cannot be reached, or does not answer.
@@ -98,5 +99,5 @@ def _service_of(url: str) -> tuple[Callable[[JoinRequest], CallService], str]:
     if not urlsplit(plain).hostname:
         raise ValueError(f"{url.split('?')[0][:80]!r} names no host")
     module, _, attribute = known[service].partition(":")
-    factory: Callable[[JoinRequest], CallService] = getattr(import_module(module), attribute)
+    factory: Callable[[JoinRequest], CallService] = getattr(import_part(module), attribute)
     return factory, plain

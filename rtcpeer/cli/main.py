@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from rtcpeer.cli.report import install_hint, refuse
+from rtcpeer.cli.report import refuse
 from rtcpeer.cli.running import INTERRUPTED, READER_GONE, run, silence
+from rtcpeer.lazy import install_hint
 
 
 class _Parser(argparse.ArgumentParser):

@@ -15,11 +15,6 @@ from typing import Any
 from rtcpeer.cli.running import say
 
 
-def install_hint(extra: str) -> str:
-    """How to install what an extra of the package needs, from an index or in a checkout."""
-    return f"pip install 'rtcpeer[{extra}]' (in a checkout '.[{extra}]')"
-
-
 class Reporter:
     """Events as lines: for people, or as JSON objects with ``event`` and ``time``.
 

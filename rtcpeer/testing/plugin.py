@@ -242,19 +242,19 @@ async def scripted_peer(
         yield peer
 
 
-def _check_server(request: pytest.FixtureRequest, name: str) -> None:
+def _check_server(request: pytest.FixtureRequest, name: str, extra: str = "signaling") -> None:
     """Refuse virtual time for what listens with aiohttp, on real sockets: virtual time would run away from it."""
     if {"virtual_time", "virtual_network", *_HOSTILE}.intersection(request.fixturenames):
         pytest.fail(
             f"{name} uses real sockets and real time: no test has it on a virtual network",
             pytrace=False,
         )
-    if importlib.util.find_spec("aiohttp") is None:
-        pytest.fail(
-            f"{name} needs aiohttp, which is not installed: pip install 'rtcpeer[signaling]' "
-            "(in a checkout '.[signaling]')",
-            pytrace=False,
-        )
+    needed = ("aiohttp", "livekit", "jwt") if extra == "livekit" else ("aiohttp",)
+    missing = [package for package in needed if importlib.util.find_spec(package) is None]
+    if missing:
+        from rtcpeer.lazy import install_hint
+
+        pytest.fail(f"{name} needs {missing[0]}, which is not installed: {install_hint(extra)}", pytrace=False)
 
 
 @_async_fixture
@@ -306,8 +306,7 @@ async def livekit_server(
     request: pytest.FixtureRequest, leak_check: LeakCheck
 ) -> AsyncIterator[LiveKitServer]:
     """A `LiveKitServer` on a free port; needs the extra ``livekit``."""
-    _check_server(request, "livekit_server")
-    pytest.importorskip("livekit.protocol", reason="livekit_server needs rtcpeer[livekit]")
+    _check_server(request, "livekit_server", "livekit")
     from rtcpeer.testing.livekit.server import LiveKitServer
 
     async with LiveKitServer() as server:

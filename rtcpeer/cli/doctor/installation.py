@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from rtcpeer.cli.report import install_hint
+from rtcpeer.lazy import install_hint
 from rtcpeer.rtp import fan_out
 
 PACKAGE = "rtcpeer"

@@ -7,13 +7,14 @@ Never: HTTP (that is `whip_server`).
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Literal, Self
 
-from rtcpeer.aio import Inbox
+from rtcpeer.aio import Inbox, TaskSet
 from rtcpeer.errors import InvalidStateError, RtcPeerError, SignalingRefused
 from rtcpeer.protocols import DtlsTransportLike, PeerConnection, TransceiverLike
 from rtcpeer.signaling.capabilities import ChannelCapabilities
@@ -28,6 +29,9 @@ _ARRIVED_BOUND: Final = 300
 
 #: Restarts whose credentials are remembered, so that nobody replays them.
 _PAST_BOUND: Final = 100
+
+#: Seconds for which an end waits for coroutines that listened to it: long enough to finish a file.
+_LISTENERS_TIME: Final = 60.0
 
 EndReason = Literal["client", "failed", "closed", "server"]
 SessionKind = Literal["publish", "play", "offer"]
@@ -94,6 +98,7 @@ class WhipSession:
         self._watched: list[DtlsTransportLike] = []  # DTLS transports whose state is listened to
         self._refused_before = 0  # descriptions that our negotiator refused before this exchange
         self._end_listeners: list[Callable[[WhipSession], object]] = []
+        self._listening = TaskSet("end of a session")
         self._end_later: Callable[[WhipSession, EndReason], object] = lambda *_: None
         self._ended = asyncio.Event()
 
@@ -137,8 +142,16 @@ class WhipSession:
         return self._reason
 
     def add_end_listener(self, listener: Callable[[WhipSession], object]) -> None:
-        """Call `listener` with the session when it ends; `reason` is known then."""
-        self._end_listeners.append(listener)
+        """Call `listener` with the session when it ends; `reason` is known then. If it has ended: now.
+
+        Args:
+            listener: a function, or a coroutine function: the server's `close` waits for it, for at most 60 s. What
+                it raises goes to the loop's exception handler.
+        """
+        if self._reason is None:
+            self._end_listeners.append(listener)
+        else:
+            self._tell(listener)
 
     def end_soon(self) -> None:
         """End it from the server's side, in a task of the server's."""
@@ -293,7 +306,8 @@ class WhipSession:
         return fragment.ufrag in self._past
 
     async def end(self, reason: EndReason) -> None:
-        """End it; the first reason stays."""
+        """End it; the first reason stays, and who gave it waits for the listeners."""
+        is_first = self._reason is None
         if self._reason is None:
             self._reason = reason
             if self._answer is not None and not self._answer.done():
@@ -303,14 +317,41 @@ class WhipSession:
             self._inbox.end()
             self._ended.set()
             for listener in self._end_listeners:
-                listener(self)
+                self._tell(listener)
         negotiator, self._negotiator = self._negotiator, None
         if negotiator is not None:
             await negotiator.close()
         if self._pc is not None:
             await self._pc.close()
+        if is_first and self._listening:
+            try:
+                async with asyncio.timeout(_LISTENERS_TIME):
+                    await self._listening.done()
+            except TimeoutError:
+                logger.warning("%r: a listener of its end has not ended within %g s", self, _LISTENERS_TIME)
+                await self._listening.end()
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _tell(self, listener: Callable[[WhipSession], object]) -> None:
+        """Call a listener of the end; what it raises is reported, and ends nothing else."""
+        try:
+            work = listener(self)
+        except Exception as error:
+            self._report(error)
+            return
+        if inspect.isawaitable(work):
+            self._listening.start(self._await(work), "listener")
+
+    async def _await(self, work: Awaitable[object]) -> None:
+        try:
+            await work
+        except Exception as error:
+            self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        message = f"an end listener of {self!r} failed"
+        asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
 
     async def _roll_back(self) -> None:
         """Leave the session as it was before a restart that failed."""

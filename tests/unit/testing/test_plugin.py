@@ -166,13 +166,20 @@ def test_without_aiohttp_a_server_says_so(run):
 
         async def test_whep(whep_server):
             pass
+
+        async def test_livekit(livekit_server):
+            pass
         """
     )
-    result.assert_outcomes(errors=2)
-    for name in ("room_server", "whep_server"):
+    result.assert_outcomes(errors=3)
+    for name, extra in (
+        ("room_server", "signaling"),
+        ("whep_server", "signaling"),
+        ("livekit_server", "livekit"),
+    ):
         assert (
-            f"{name} needs aiohttp, which is not installed: pip install 'rtcpeer[signaling]' "
-            "(in a checkout '.[signaling]')" in result.stdout.str()
+            f"{name} needs aiohttp, which is not installed: pip install 'rtcpeer[{extra}]' "
+            f"(in a checkout '.[{extra}]')" in result.stdout.str()
         )
     assert "Traceback" not in result.stdout.str()
 
