@@ -254,7 +254,9 @@ def _check_server(request: pytest.FixtureRequest, name: str, extra: str = "signa
     if missing:
         from rtcpeer.lazy import install_hint
 
-        pytest.fail(f"{name} needs {missing[0]}, which is not installed: {install_hint(extra)}", pytrace=False)
+        pytest.fail(
+            f"{name} needs {missing[0]}, which is not installed: {install_hint(extra)}", pytrace=False
+        )
 
 
 @_async_fixture

@@ -11,7 +11,9 @@ import pytest
 from rtcpeer import lazy
 
 
-@pytest.mark.parametrize("package", ["config", "signaling", "supervisor", "testing", "calls", "testing.livekit"])
+@pytest.mark.parametrize(
+    "package", ["config", "signaling", "supervisor", "testing", "calls", "testing.livekit"]
+)
 def test_every_name_of_a_face_is_there_and_nothing_else(package):
     module = importlib.import_module(f"rtcpeer.{package}")
 
@@ -36,15 +38,27 @@ for line in {lines!r}:
 
 def test_what_needs_an_extra_says_which_one():
     expected = {
-        "from rtcpeer.signaling import HttpOfferServer": ("rtcpeer.signaling.http.offer_server", "aiohttp", "signaling"),
+        "from rtcpeer.signaling import HttpOfferServer": (
+            "rtcpeer.signaling.http.offer_server",
+            "aiohttp",
+            "signaling",
+        ),
         "from rtcpeer.signaling import RedisBackend": ("rtcpeer.signaling.rooms.redis", "redis", "redis"),
-        "from rtcpeer.calls import RTCMultiConnection": ("rtcpeer.calls.rtcmulticonnection", "aiohttp", "socketio"),
+        "from rtcpeer.calls import RTCMultiConnection": (
+            "rtcpeer.calls.rtcmulticonnection",
+            "aiohttp",
+            "socketio",
+        ),
         "from rtcpeer.metrics import PrometheusCollector": (
             "rtcpeer.metrics.prometheus",
             "prometheus_client",
             "metrics",
         ),
-        "from rtcpeer.testing.livekit import LiveKitServer": ("rtcpeer.testing.livekit.server", "aiohttp", "livekit"),
+        "from rtcpeer.testing.livekit import LiveKitServer": (
+            "rtcpeer.testing.livekit.server",
+            "aiohttp",
+            "livekit",
+        ),
         "join('room+ws://host/?room=lobby')": ("rtcpeer.calls.rooms", "aiohttp", "signaling"),
         "join('livekit+ws://host', token='x')": ("rtcpeer.calls.livekit.room", "google", "livekit"),
     }
