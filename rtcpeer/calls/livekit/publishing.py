@@ -6,6 +6,7 @@ Owns: what we publish and what the server calls it; the table of layers. Never: 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import field
@@ -14,7 +15,7 @@ from typing import Any
 from rtcpeer.calls.livekit.media import LiveKitMedia
 from rtcpeer.calls.livekit.requests import Requests
 from rtcpeer.calls.participant import Publication
-from rtcpeer.errors import NetworkError, RtcPeerError, SignalingRefused
+from rtcpeer.errors import InvalidStateError, NetworkError, RtcPeerError, SignalingRefused
 from rtcpeer.records import record
 from rtcpeer.signaling.livekit.messages import models, rtc
 
@@ -30,15 +31,15 @@ _LAYERS = (
 
 @record(eq=False)
 class Published:
-    """A track of ours that the server knows.
+    """A track of ours in the session in force.
 
     Attributes:
-        cid: what we call it.
+        cid: what we call it; "" until the server is asked.
         info: what the server says of it; empty until it has answered.
         transceiver: the section that carries it; None until then.
     """
 
-    cid: str
+    cid: str = ""
     info: models.TrackInfo = field(default_factory=models.TrackInfo)
     transceiver: Any = None
 
@@ -71,6 +72,8 @@ class Publications:
     def begin(self, media: LiveKitMedia | None) -> None:
         """The connections of a new session; None while it is being made."""
         self._media = media
+        for publication in self._published:
+            self._published[publication] = Published()  # what there was went with the former session
 
     # -- what the call asks for ------------------------------------------------------------------------
 
@@ -108,10 +111,18 @@ class Publications:
         published.info = await self._requests.ask(cid, self._send(request), "publishing a track")
         if media is not self._media or self._published.get(publication) is not published:
             return  # it was made anew or taken out meanwhile
-        published.transceiver = media.add(track, cid, encodings)
-        if publication.muted:
-            await published.transceiver.sender.replaceTrack(None)
-        await media.offer()
+        transceiver = published.transceiver = media.add(track, cid, encodings)
+        try:
+            if publication.muted:
+                await transceiver.sender.replaceTrack(None)
+            await media.offer()
+        except BaseException:
+            published.transceiver = None
+            with contextlib.suppress(InvalidStateError):  # closed meanwhile
+                transceiver.stop()  # else a later offer would publish it all the same
+            raise
+        if publication.muted != wanted.muted:
+            await self.set_muted(publication)
 
     async def publish_again(self, ignored: Callable[[str, object], object]) -> None:
         """Publish everything in a new session; where nobody answers, again after growing pauses.
@@ -159,7 +170,9 @@ class Publications:
         Args:
             allowed: the names of tracks by identity; None: all tracks.
         """
-        sids = {publication.name: one.info.sid for publication, one in self._published.items()}
+        sids = {
+            publication.name: one.info.sid for publication, one in self._published.items() if one.info.sid
+        }
         return [
             rtc.TrackPermission(
                 participant_identity=identity,
@@ -173,7 +186,8 @@ class Publications:
 
     def told(self) -> list[rtc.TrackPublishedResponse]:
         """Our tracks, as a server that resumes a session is told of them."""
-        return [rtc.TrackPublishedResponse(cid=one.cid, track=one.info) for one in self._published.values()]
+        known = [one for one in self._published.values() if one.info.sid]
+        return [rtc.TrackPublishedResponse(cid=one.cid, track=one.info) for one in known]
 
     async def taken_out(self, sid: str) -> None:
         """The server takes a track of ours no longer; of one that we have unpublished ourselves nothing is left."""
@@ -184,7 +198,7 @@ class Publications:
     async def moderated(self, sid: str, *, muted: bool) -> None:
         """A moderator has muted a track of ours, or lets it be heard."""
         for publication, published in tuple(self._published.items()):
-            if published.info.sid == sid:
+            if sid and published.info.sid == sid:
                 await (publication.mute() if muted else publication.unmute())
 
     async def subscribed(self, update: rtc.SubscribedQualityUpdate) -> None:

@@ -121,6 +121,19 @@ async def test_a_track_that_is_muted_before_sends_nothing():
     assert server.media.added[0].sender.tracks == [None]
 
 
+@pytest.mark.parametrize("muted", [True, False])
+async def test_a_track_that_is_muted_while_the_server_is_asked(muted):
+    """The request has said something else."""
+    server = Server()
+    voice = server.publication("voice")
+    voice._muted = not muted
+    server.meanwhile = lambda: setattr(voice, "_muted", muted)
+    await server.publications.publish(voice)
+    assert server.media.added[0].sender.tracks[-1:] == [None if muted else voice.track]
+    said = server.asked[-1].mute
+    assert (said.sid, said.muted) == ("TR_voice", muted)
+
+
 async def test_a_refused_track_leaves_nothing():
     server = Server()
     server.refuses = True
@@ -188,6 +201,42 @@ async def test_what_nobody_has_answered_for_is_published_again(monkeypatch):
     await server.publications.publish_again(lambda what, error: told.append(what))
     assert sorted(one.track.kind for one in fresh.added) == ["audio", "video"]
     assert told == ["publishing again", "publishing again"]
+
+
+async def test_a_track_whose_offer_has_failed_is_sent_once(monkeypatch):
+    """What is published again after it, or after the session goes on, is no second copy."""
+    monkeypatch.setattr("rtcpeer.calls.livekit.publishing._PAUSES", (0.0,))
+    server = Server()
+    await server.published("voice")
+    server.publications.begin(fresh := Media())  # type: ignore[arg-type]
+    offering = fresh.offer
+
+    async def fails() -> None:
+        fresh.offer = offering  # type: ignore[method-assign]
+        raise NetworkError("lost")
+
+    fresh.offer = fails  # type: ignore[method-assign]
+    await server.publications.publish_again(lambda *_: None)
+    assert [one.stopped for one in fresh.added] == [True, False]
+    fresh.offer = fails  # type: ignore[method-assign]
+    with pytest.raises(NetworkError):
+        await server.published("face", Track("video"))
+    assert [one.stopped for one in fresh.added] == [True, False, True]
+
+
+async def test_what_was_published_in_a_former_session_is_not_there_until_it_is_published_again():
+    """Its section and its sid went with the session."""
+    server = Server()
+    voice, former = await server.published("voice"), server.media
+    server.publications.begin(fresh := Media())  # type: ignore[arg-type]
+    assert server.publications.told() == []
+    assert not server.publications.permissions({"eve": ["voice"]})[0].track_sids
+    await server.publications.set_muted(voice)
+    await server.publications.moderated("", muted=True)
+    await server.publications.unpublish(voice)
+    assert (former.added[0].sender.tracks, former.added[0].stopped, fresh.offers) == ([], False, 0)
+    await server.publications.publish_again(lambda *_: None)
+    assert fresh.added == []
 
 
 async def test_what_is_published_again_is_left_to_the_next_session(monkeypatch):
