@@ -141,9 +141,17 @@ def received_alert(exc: SSL.Error) -> tuple[str, int | None] | None:
     return (text, _ALERTS.get(name)) if found else None
 
 
+# What is behind those that say least. RFC 8827 section 6.5: everybody has ECDHE-ECDSA with P-256; RSA is as common.
+_ALERT_CAUSES = {
+    40: "it has no cipher suite in common with us, perhaps as the key of its certificate is neither EC nor RSA",
+    70: "it does not speak DTLS 1.2",
+}
+
+
 def alert_name(number: int) -> str:
     """The description of an alert (RFC 5246 section 7.2) in words."""
-    return next((name for name, known in _ALERTS.items() if known == number), f"alert {number}")
+    name = next((name for name, known in _ALERTS.items() if known == number), f"alert {number}")
+    return f"{name} ({_ALERT_CAUSES[number]})" if number in _ALERT_CAUSES else name
 
 
 def srtp_name(profile: bytes) -> str | None:

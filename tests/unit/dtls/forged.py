@@ -28,6 +28,17 @@ def message(kind, body, number=0, offset=0, length=None):
     )
 
 
+def fragments(datagram, size):
+    """The same one message in fragments, each in a datagram of its own (RFC 6347 section 4.2.3)."""
+    body = datagram[25:]
+    return [
+        record(
+            22, message(datagram[13], body[at : at + size], offset=at, length=len(body)), number=at // size
+        )
+        for at in range(0, len(body), size)
+    ]
+
+
 RANDOM = random.Random(5)
 FORGED = {
     "alert": record(21, b"\x02\x28"),

@@ -14,7 +14,7 @@ from rtcpeer.dtls.certificates import Certificate
 from rtcpeer.dtls.handshake import ANEW_MAX, ATTEMPTS_MAX, PATIENCE, PATIENCE_IN_DOUBT
 from rtcpeer.dtls.records import split_records
 from rtcpeer.values import DtlsRole, DtlsTransportState
-from tests.unit.dtls.forged import FORGED, message, record
+from tests.unit.dtls.forged import FORGED, fragments, message, record
 from tests.unit.media.pipes import until
 from tests.unit.media.rig import connect, make_ends, start
 
@@ -83,6 +83,32 @@ async def test_forged_packets_do_not_end_a_handshake(name, victim):
         await assert_usable(a, b)
         await a.stop()
         await b.stop()
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0], [0, 0, 1, 1], [1, 1, 0, 0]])
+async def test_a_client_hello_in_two_datagrams(order):
+    """Keys that stand against quantum computers make it longer than a datagram."""
+    a, b = make_ends()
+    deliver = a.pipe.receiver
+    seen = []
+
+    def receive(data):
+        if data[0] != 22 or data[13] != 1:
+            deliver(data)
+            return
+        seen.append(data)
+        parts = fragments(data, len(data) // 2)
+        assert len(parts) == 2
+        for place in order:
+            deliver(parts[place])
+
+    a.pipe.receiver = receive
+    start(a, b)
+    await until(lambda: a.dtls.is_connected and b.dtls.is_connected, 3)
+    assert len(seen) == 1
+    await assert_usable(a, b)
+    await a.stop()
+    await b.stop()
 
 
 @pytest.mark.parametrize("victim", ["server", "client"])
