@@ -234,6 +234,14 @@ class Stream:
     number: int
 
 
+class _Offer(dict[str, Any]):
+    """An offer of Janus that waits to be read, with what its sections are."""
+
+    def __init__(self, members: Mapping[str, Any], sections: Mapping[str, Stream]) -> None:
+        super().__init__(members)
+        self.sections = dict(sections)
+
+
 class SubscriberChannel(HandleChannel):
     """Carries Janus' offers from a handle that receives, and our answers to it.
 
@@ -258,7 +266,6 @@ class SubscriberChannel(HandleChannel):
         self._start, self._restart = start, restart
         self._renew = renew
         self._negotiated = negotiated
-        self._sections: dict[int, Mapping[str, Stream]] = {}  # by the identity of the waiting offer
         self._restarts = 0
         self._former: list[JanusHandle] = []
 
@@ -272,13 +279,12 @@ class SubscriberChannel(HandleChannel):
     def offer(self, sdp: str, sections: Mapping[str, Stream]) -> None:
         """An offer of Janus, and what its sections are."""
         senders = {mid: stream.number for mid, stream in sections.items() if stream.number}
-        message = {
+        members = {
             "type": "offer",
             "sdp": self._origin.write(sdp),
             MEMBER: {"peer": "janus", "senders": senders},
         }
-        self._sections[id(message)] = dict(sections)
-        self.put(message)
+        self.put(_Offer(members, sections))
 
     def connected(self) -> None:
         """The connection stands: the next trouble is another one."""
@@ -286,9 +292,8 @@ class SubscriberChannel(HandleChannel):
 
     async def __anext__(self) -> Message:
         message = await super().__anext__()
-        sections = self._sections.pop(id(message), None)
-        if sections is not None:
-            self._negotiated(sections)
+        if isinstance(message, _Offer):
+            self._negotiated(message.sections)
         return message
 
     async def send(self, message: Any, /) -> None:

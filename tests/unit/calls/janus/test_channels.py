@@ -136,3 +136,20 @@ async def test_a_subscriber_channel_renews_when_restarts_do_not_help():
         new.on_candidate({"candidate": "candidate:x"})
     assert len(channel._inbox.items) <= UNREAD_MAX
     await channel.close()
+
+
+async def test_offers_that_nobody_has_read_leave_nothing():
+    """They are dropped, and what their sections are with them: no later message is taken for one of them."""
+    negotiated = []
+    channel, handle = SubscriberChannel(lambda: None, negotiated.append), FakeHandle()
+    channel.take_over(handle)
+    for _ in range(2 * UNREAD_MAX):
+        channel.offer(sdp(1), {"0": Stream("a", "0", "voice", 4)})
+    for _ in range(UNREAD_MAX):
+        handle.on_candidate({"candidate": "candidate:x"})
+    for _ in range(UNREAD_MAX):
+        assert "candidate" in await anext(channel)
+    assert negotiated == []
+    channel.offer(sdp(1), {})
+    await anext(channel)
+    assert negotiated == [{}]
