@@ -231,6 +231,39 @@ async def test_what_cannot_be_protected_is_counted_once(compiled_helper, monkeyp
     assert [index for index, _ in world.left] == [0, 1, 3, 4, 5]
 
 
+async def test_why_a_packet_cannot_be_protected_is_told_as_without_the_helper(compiled_helper, monkeypatch):
+    monkeypatch.setattr(fan_out, "_helper", compiled_helper)
+    world = World(1, is_video=False, gather=None)
+    told = []
+    for session in world.sessions:
+        session.on_connected()
+        session._key()
+        session.not_protected = lambda exc: told.append((type(exc), str(exc)))
+    # an extension that is not there
+    fan_out.Table(tuple(world.outputs)).send(RelayPacket(96, 0, 1, 0, 1, b"x"), (0x90, 96, b"x", 0))
+    world.sessions[0].send_parts(0x90, 96, 1, 0, 70, b"x")
+    assert len(told) == 7
+    assert len(set(told)) == 1
+
+
+@pytest.mark.parametrize(("count", "size"), [(8, 1900), (100, 20)])
+async def test_the_helper_sends_to_as_many_as_there_are(compiled_helper, monkeypatch, count, size):
+    """What it writes takes more than it had memory for: that grows, once for all tables of the loop."""
+    monkeypatch.setattr(fan_out, "_helper", compiled_helper)
+    monkeypatch.setattr(fan_out._Scratch, "__init__", lambda scratch: scratch.grow(1000))
+    world = World(1, is_video=False, gather=None)
+    for session in world.sessions:
+        session.on_connected()
+        session._key()
+    table = fan_out.Table(tuple(world.outputs[:1] * count))
+    for number in (1, 2):
+        assert table.send(RelayPacket(96, 0, number, 0, 1, bytes(size)), (0x80, 96, bytes(size), 0)) == []
+    assert len(world.left) == 2 * count
+    memory = table._scratch.data
+    assert table.send(RelayPacket(96, 0, 3, 0, 1, b"x"), (0x80, 96, b"x", 0)) == []
+    assert table._scratch.data is memory
+
+
 async def test_nothing_is_protected_past_a_session_that_is_closed_or_has_a_pacer():
     profile = PROFILES[0]
     key = bytes(2 * (profile.key_length + profile.salt_length))

@@ -557,7 +557,7 @@ class Clock:
 )
 def test_another_stream_of_the_same_clock_is_aligned_by_sender_reports(late, clocks, ticks):
     """A tenth of a second after the last picture of the one the first of the other was captured; it comes late."""
-    first, second, subscriber = Publisher(1), Publisher(2), Subscriber()
+    first, second, subscriber = Publisher(1), Publisher(2), Subscriber(timestamp=5_000_000, sent_at=0.9)
     if clocks is not None:
         first.stream.clock, second.stream.clock = (
             None if at_zero is ... else Clock(at_zero) for at_zero in clocks
@@ -735,3 +735,43 @@ def test_what_comes_late_from_before_a_pause_has_its_place_or_none():
     assert subscriber.output.counts()[0] == 4
     assert subscriber.output.counts()[1] == sum(len(packet.body) for packet in subscriber.sent)
     assert subscriber.output.holes() == 0
+
+
+def test_who_goes_on_with_another_stream_until_the_key_frame_is_whole_keeps_nobody_waiting():
+    former, publisher = Publisher(2), Publisher(1)
+    watching, *fresh = [Subscriber() for _ in range(3)]
+    former.stream.join(watching.output, 0.0)
+    former.send(0.0, key=True)
+    for subscriber in (watching, *fresh):
+        publisher.stream.join(subscriber.output, 0.1)
+    packets = publisher.picture_packets(key=True, count=2)
+    publisher.take(packets[0], 0.2)
+    assert [len(subscriber.sent) for subscriber in (watching, *fresh)] == [1, 1, 1]
+    publisher.take(packets[1], 0.2)
+    assert [len(subscriber.sent) for subscriber in (watching, *fresh)] == [3, 2, 2]
+
+
+def test_who_takes_no_such_payload_keeps_it_from_nobody():
+    publisher = Publisher()
+    subscribers = [
+        Subscriber(plan=HeaderPlan(types, "0", {})) for types in ({}, {96: 100}, {97: 100}, {96: 101})
+    ]
+    for subscriber in subscribers:
+        publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(0.0, key=True)
+    assert [subscriber.numbers for subscriber in subscribers] == [[], [500], [], [500]]
+
+
+def test_a_late_packet_is_written_for_the_segment_that_it_belongs_to():
+    """Of a stream whose picture ids were moved, behind one that a subscriber got before."""
+    first, second, subscriber = Publisher(1), Publisher(2, picture=5), Subscriber()
+    first.stream.join(subscriber.output, 0.0)
+    first.send(0.0, key=True)
+    second.stream.join(subscriber.output, 0.01)
+    second.send(0.04, key=True)
+    late, newest = second.picture_packets()[0], second.picture_packets()[0]
+    second.take(newest, 0.1)
+    second.take(late, 0.2)
+    assert subscriber.numbers == [500, 501, 503, 502]
+    assert steps([packet.picture for packet in subscriber.sent], 15) == [1, 2, -1]
+    assert [packet.body[:2] for packet in subscriber.sent] == [b"\x90\xf0"] * 4

@@ -240,3 +240,24 @@ def test_only_h264_and_h265_send_what_configures_a_picture_by_itself(codec):
 def test_an_aggregation_packet_without_units_configures_nothing(codec, payload):
     """RFC 6184 section 5.7, RFC 7798 section 4.4.2: there is at least one, or two, in each."""
     assert not is_configuration(codec, payload)
+
+
+def test_what_is_no_extension_of_a_vp8_descriptor_promises_none():
+    """RFC 7741 section 4.2: X alone does, whatever the other bits are."""
+    for first in range(0x80):
+        assert read_vp8_untrusted(bytes((first, 0xF0)))[0] == 1
+
+
+def test_units_of_one_octet_and_packets_of_other_modes():
+    """RFC 6184 table 1: 25 to 27 and 29 are of the interleaved mode, which is not negotiated."""
+    for unit, begins in ((b"\x67", True), (b"\x09", False)):
+        assert begins_keyframe_untrusted("H264", stap(unit)) is begins
+        assert is_configuration("H264", stap(unit))
+    for kind in (25, 26, 27, 29, 30, 31):
+        assert not is_configuration("H264", bytes((kind,)) + stap(AUD)[1:])
+        assert not begins_keyframe_untrusted("H264", bytes((kind,)) + stap(SPS)[1:])
+
+
+def test_what_an_av1_payload_ends_with_says_nothing():
+    assert begins_keyframe_untrusted("AV1", b"\x08\x80")
+    assert not begins_keyframe_untrusted("AV1", b"\x80\x08")

@@ -511,3 +511,34 @@ def test_what_was_lost_is_not_waited_for_for_ever():
     assert subscriber.repeats.repeat([missing], publisher.now) is True
     publisher.stream.take(lost, "VP8", publisher.now)
     assert missing in subscriber.numbers
+
+
+def test_a_picture_whose_packets_name_several_layers_harms_nobody():
+    """What a publisher says of its layers need not be true: a picture is left out, and then is not."""
+    publisher = Layered()
+    subscriber = publisher.subscribe(0)
+    publisher.send(key=True)
+    for _ in range(20):
+        for index, packet in enumerate(publisher.picture_packets(count=3)):
+            payload = packet.payload
+            packet.payload = payload[:5] + bytes(((2, 0, 1)[index] << 6 | payload[5] & 0x3F,)) + payload[6:]
+            publisher.stream.take(packet, "VP8", publisher.now)
+    before = len(subscriber.sent)
+    publisher.send(key=True)
+    publisher.send(20)
+    assert len(subscriber.sent) - before == 2 * 6
+    assert set(steps(subscriber.numbers)) == {1}
+
+
+def test_streams_that_nobody_gets_are_made_no_more():
+    publisher = Layered()
+    subscriber = publisher.subscribe(0)
+    publisher.send(key=True)
+    publisher.send(8)
+    thinned = subscriber.output.stream
+    publisher.want(subscriber, 1)
+    publisher.send(8)
+    before = thinned.packets
+    publisher.send(8)
+    assert subscriber.output.stream is not thinned
+    assert thinned.packets == before
