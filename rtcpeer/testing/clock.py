@@ -238,16 +238,16 @@ def _other_threads() -> list[str]:
 
 
 def _where(task: asyncio.Task[Any]) -> str:
-    """The line at which a task waits: the innermost one of its coroutines."""
+    """The line at which a task waits: the outermost of its coroutines, which its author knows, and the innermost."""
     coroutine: Any = task.get_coro()
-    found = repr(coroutine)
+    lines: list[str] = []
     while coroutine is not None:
         frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
         if frame is not None:
             name = getattr(coroutine, "__qualname__", frame.f_code.co_name)
-            found = f"{frame.f_code.co_filename}:{frame.f_lineno} ({name})"
+            lines.append(f"{frame.f_code.co_filename}:{frame.f_lineno} ({name})")
         coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
-    return found
+    return ", in ".join(dict.fromkeys((lines[0], lines[-1]))) if lines else repr(task.get_coro())
 
 
 class _Selector:

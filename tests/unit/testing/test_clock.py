@@ -196,6 +196,21 @@ class TestDeadlock:
         assert "waits 2" in str(caught.value)
         assert "Event.wait" in str(caught.value)
 
+    def test_the_line_of_the_test_is_named_beside_what_it_waits_in(self):
+        async def received(queue):
+            return await queue.get()
+
+        async def main():
+            await received(asyncio.Queue())
+
+        with pytest.raises(VirtualDeadlockError) as caught:
+            run_virtual(main())
+        line = main.__code__.co_firstlineno + 1
+        assert f" at {__file__}:{line} (" in str(caught.value)
+        assert "main), in " in str(caught.value)
+        assert "(Queue.get)" in str(caught.value)
+        assert "received" not in str(caught.value)
+
     def test_many_tasks_are_counted(self):
         async def main():
             await asyncio.gather(*(asyncio.create_task(asyncio.Event().wait()) for _ in range(50)))
