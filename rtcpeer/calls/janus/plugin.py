@@ -95,7 +95,7 @@ class JanusPlugin:
             await self.begin(handle)
         except BaseException:
             if not self.is_left:  # else it goes with the session, which may not answer any more
-                await asyncio.shield(handle.detach())
+                self.host.spawn(handle.detach(), "give a handle back")
             raise
 
     def hung_up(self, handle: JanusHandle, reason: str) -> None:
@@ -177,7 +177,7 @@ class JanusPlugin:
             await asyncio.wait([former])
         while not self.is_left and self.session.id is not None:
             try:
-                await self.begin(await self.new_handle())
+                await self.renew()
             except JanusError as error:
                 self.host.ended(EndReason.REFUSED, error)
                 return
