@@ -775,3 +775,20 @@ def test_a_late_packet_is_written_for_the_segment_that_it_belongs_to():
     assert subscriber.numbers == [500, 501, 503, 502]
     assert steps([packet.picture for packet in subscriber.sent], 15) == [1, 2, -1]
     assert [packet.body[:2] for packet in subscriber.sent] == [b"\x90\xf0"] * 4
+
+
+@pytest.mark.parametrize(("which", "comes"), [("before", True), ("in the pause", False)])
+def test_what_comes_late_counts_where_it_is_sent(which, comes):
+    publisher, subscriber = Publisher(), Subscriber()
+    publisher.stream.join(subscriber.output, 0.0)
+    publisher.send(0.0, key=True)
+    before = publisher.picture_packets(count=2)
+    publisher.take(before[1], 0.1)
+    subscriber.output.detach()
+    pause = publisher.picture_packets(count=2)
+    publisher.take(pause[1], 0.2)
+    publisher.stream.join(subscriber.output, 0.3)
+    publisher.send(0.4, key=True)
+    publisher.take(before[0] if which == "before" else pause[0], 0.5)
+    assert len(subscriber.sent) == 3 + comes
+    assert subscriber.output.counts()[:2] == (3 + comes, sum(len(packet.body) for packet in subscriber.sent))

@@ -12,7 +12,8 @@ from tests.unit.rtp.packets import Publisher, Subscriber
 
 
 def test_a_retransmission_carries_the_payload_of_its_segment():
-    first, second, subscriber = Publisher(1), Publisher(2, picture=5), Subscriber()
+    plan = HeaderPlan({96: 100}, "mid", {URI_MID: 4})
+    first, second, subscriber = Publisher(1), Publisher(2, picture=5), Subscriber(plan=plan)
     first.stream.join(subscriber.output, 0.0)
     first.send(0.0, key=True)
     second.stream.join(subscriber.output, 0.01)

@@ -8,7 +8,14 @@ import pytest
 
 from rtcpeer.media import aiortc_adapter
 from rtcpeer.media.video import choice, libvpx, vp8, vp9
-from rtcpeer.media.video.layering import PATTERNS, LayeredPicture, LayerSequence, layers_of
+from rtcpeer.media.video.layering import (
+    PATTERNS,
+    SHARES,
+    Buffer,
+    LayeredPicture,
+    LayerSequence,
+    layers_of,
+)
 from rtcpeer.rtp.payloads import read_vp8_untrusted
 from rtcpeer.values import Codec
 from tests.unit.media.video.pictures import picture
@@ -119,6 +126,34 @@ def test_references_are_those_of_the_pattern():
             other = said[number - age]
             assert other.layer <= one.layer
             assert not other.is_discardable
+
+
+@pytest.mark.parametrize("layers", [2, 3])
+def test_each_picture_refers_to_what_its_buffers_have(layers):
+    """Whatever pictures are made into key frames; those renew all buffers (RFC 6386 section 9.7)."""
+    sequence, keys = LayerSequence(layers), {0, 5, 6, 13}
+    renewed, kept = dict.fromkeys(Buffer, 0), {}
+    for number in range(30):
+        step = sequence.next(is_forced=number in keys)
+        made = sequence.note(is_key=number in keys)
+        kept[number] = made
+        assert made.layer == step.layer < layers
+        if number in keys:
+            assert (made.layer, made.ages) == (0, ())
+            renewed = dict.fromkeys(Buffer, number)
+            continue
+        assert [number - renewed[buffer] for buffer, _age in step.uses] == list(made.ages)
+        assert all(kept[number - age].layer <= made.layer for age in made.ages)
+        if step.renews is not None:
+            renewed[step.renews] = number
+
+
+@pytest.mark.parametrize("layers", [2, 3])
+def test_layers_share_the_whole_bitrate(layers):
+    assert {step.layer for step in PATTERNS[layers]} == set(range(layers))
+    assert list(SHARES[layers]) == sorted(SHARES[layers])
+    assert SHARES[layers][0] > 0
+    assert SHARES[layers][-1] == 1.0
 
 
 def test_a_key_frame_that_nobody_asked_for_begins_the_pattern_anew():
