@@ -147,6 +147,10 @@ def canonical_address(address: str) -> str | None:
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
+# RFC 7050 section 2.2: the addresses of ipv4only.arpa
+_IPV4_ONLY = (bytes((192, 0, 0, 170)), bytes((192, 0, 0, 171)))
+
+
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
 
 
@@ -175,6 +179,23 @@ def reach_of(address: str) -> str | None:
     if parsed.is_loopback or parsed.is_unspecified:
         return "loopback"
     return "link-local" if parsed.is_link_local else None
+
+
+def nat64_address(examples: Iterable[str], address: str) -> str | None:
+    """The IPv6 address by which a translator (NAT64) reaches an IPv4 address; None when there is no way.
+
+    Args:
+        examples: what ``ipv4only.arpa`` resolves to (RFC 7050); only prefixes of 96 bits are known by it.
+        address: IPv4; never of the host or link itself.
+    """
+    inner = ipaddress.IPv4Address(address)
+    if reach_of(address) is not None or inner.packed[0] == 0:
+        return None
+    for example in examples:
+        outer = ipaddress.ip_address(example)
+        if isinstance(outer, ipaddress.IPv6Address) and outer.packed[12:] in _IPV4_ONLY:
+            return str(ipaddress.IPv6Address(outer.packed[:12] + inner.packed))
+    return None
 
 
 @lru_cache(maxsize=1024)

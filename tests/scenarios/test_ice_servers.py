@@ -372,3 +372,30 @@ async def test_a_restart_that_the_server_hinders_takes_nothing_from_the_path_in_
             assert states == []
             assert not [f for f in pair.offerer.explain() if f.level == "problem"]
         await server.released()
+
+
+@pytest.mark.parametrize("url", ["turn:turn.example", "turn:[64:ff9b::c633:6414]", "turn:198.51.100.20"])
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@scenario
+async def test_a_host_with_ipv6_alone_reaches_a_server_behind_nat64(scene, url, transport):
+    """DNS64 gives the server's address in the well-known prefix (RFC 6052); of an IPv4 address we make it ourselves."""
+    network = scene.network
+    network.add_host("ipv4only.arpa", "192.0.0.170", "64:ff9b::c000:aa")
+    alice = network.add_host("alice", ipv4=False, ipv6=True)
+    bob = network.add_router("r", nat="port-restricted").add_host("bob")
+    addresses = ("198.51.100.20", "64:ff9b::c633:6414")
+    host = network.add_host("turn.example", *addresses)
+    async with TurnServer(
+        users={"user": "pass"}, network=host.network, hosts=addresses, transports=("udp", "tcp")
+    ) as server:
+        credential = {"username": "user", "credential": "pass"}
+        theirs = {"iceServers": [{"urls": "stun:198.51.100.20"}]}
+        ours = {"iceServers": [{"urls": f"{url}?transport={transport}", **credential}]}
+        async with PeerPair(
+            offerer_configuration=ours, answerer_configuration=theirs, hosts=(alice, bob)
+        ) as pair:
+            errors = errors_of(scene, pair.offerer)
+            await pair.connect()
+            assert "relay" in await selected(pair.offerer)
+            assert errors == []
+        await server.released()

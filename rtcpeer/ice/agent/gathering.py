@@ -20,7 +20,7 @@ from rtcpeer.ice.agent.pool import BasePool
 from rtcpeer.ice.agent.relay import RelayBase, RelayPath
 from rtcpeer.ice.agent.sockets import BaseContext, SocketBase
 from rtcpeer.ice.agent.stun_over_dtls import ask_over_dtls
-from rtcpeer.ice.candidates import foundation, is_ipv6, order_interfaces, priority
+from rtcpeer.ice.candidates import foundation, is_ipv6, nat64_address, order_interfaces, priority
 from rtcpeer.ice.generation import Generation
 from rtcpeer.ice.pair import Base, Local
 from rtcpeer.ice.settings import IceSettings
@@ -214,13 +214,15 @@ class Gathering:
     async def _resolve(self, host: str, deadline: float) -> list[str]:
         """The addresses of a host name that we can use, one per family, in the resolver's order."""
         now = asyncio.get_running_loop().time()
+        families = {interface.family for interface in self._interfaces}
         try:
             # no wait_for: before Python 3.12 it swallows a cancellation that comes with the answer
             async with asyncio.timeout(max(0.0, deadline - now - 4.0)):
                 found = await self._network.resolve(host)
+                if families == {"ipv6"} and found and not any(is_ipv6(address) for address in found):
+                    found = await self._translated(found)
         except TimeoutError:
             raise OSError("no answer from the resolver") from None
-        families = {interface.family for interface in self._interfaces}
         chosen: dict[Family, str] = {}
         for address in found:
             family: Family = "ipv6" if is_ipv6(address) else "ipv4"
@@ -230,6 +232,20 @@ class Gathering:
         if not chosen:
             raise OSError("no address of a family that this host has")
         return list(chosen.values())
+
+    async def _translated(self, found: list[str]) -> list[str]:
+        """IPv4 addresses as a host without IPv4 reaches them: through NAT64, if there is one (RFC 8305 7.1).
+
+        DNS64 translates names, but neither addresses in URLs nor what another resolver says.
+        """
+        try:
+            examples = await self._network.resolve("ipv4only.arpa", "ipv6")
+        except OSError:
+            return found
+        return [
+            *(a for a in (nat64_address(examples, address) for address in found) if a is not None),
+            *found,
+        ]
 
     async def _ask_reflexive(self, entry: IceServerEntry, addresses: list[str], deadline: float) -> None:
         ways = [

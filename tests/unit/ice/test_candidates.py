@@ -205,3 +205,24 @@ def test_credentials_are_letters_and_digits() -> None:
     assert len(seen) == 50
     # all of them are drawn
     assert len(set("".join(seen))) == 62
+
+
+@pytest.mark.parametrize(
+    ("examples", "address", "expected"),
+    [
+        (["64:ff9b::c000:aa"], "198.51.100.20", "64:ff9b::c633:6414"),
+        (["2001:db8:1::c000:ab"], "192.168.1.2", "2001:db8:1::c0a8:102"),
+        # a prefix of another length, and what is no translator's answer at all
+        (["2001:db8:122:c000:0:aa00::", "2001:db8::1", "192.0.0.170"], "198.51.100.20", None),
+        (["2001:db8::1", "64:ff9b::c000:ab"], "198.51.100.20", "64:ff9b::c633:6414"),
+        ([], "198.51.100.20", None),
+        # nobody's but the host's and the link's own
+        (["64:ff9b::c000:aa"], "127.0.0.1", None),
+        (["64:ff9b::c000:aa"], "169.254.1.2", None),
+        (["64:ff9b::c000:aa"], "0.0.0.0", None),
+        (["64:ff9b::c000:aa"], "0.0.0.7", None),
+    ],
+)
+def test_addresses_behind_a_translator(examples: list[str], address: str, expected: str | None) -> None:
+    """RFC 7050 section 3, RFC 6052 section 2.4."""
+    assert candidates.nat64_address(examples, address) == expected
