@@ -242,8 +242,20 @@ class TurnClient:
             self._refresh(now)
 
     def _refresh(self, now: float) -> None:
-        if not any(r.method == stun.REFRESH for r in (*self._requests.values(), *self._waiting)):
-            self._start(now, stun.REFRESH, stun.u32(stun.LIFETIME, _LIFETIME))
+        """Ask for a prolongation now: a request that waits for its next repetition is not doubled, but repeated."""
+        for request in self._waiting:
+            if request.method == stun.REFRESH:
+                request.next_at = now
+                return
+        for request in self._requests.values():
+            if request.method == stun.REFRESH:
+                if not self._reliable:
+                    request.rto = self._rto
+                    request.deadline = now + self._timeout
+                    request.next_at = now + request.rto
+                    self._send(request.data)
+                return
+        self._start(now, stun.REFRESH, stun.u32(stun.LIFETIME, _LIFETIME))
 
     def release(self, now: float) -> None:
         """Give the allocation back (Refresh with lifetime 0); `Released` follows, or silence."""
