@@ -23,13 +23,18 @@ STOP_TIMEOUT = 2.0
 T = TypeVar("T")
 
 
-def start_task(coroutine: Coroutine[Any, Any, T], *, name: str | None = None) -> asyncio.Task[T]:
-    """A task of the running loop that begins in the next turn, also where the loop starts its tasks eagerly.
+def start_task(
+    coroutine: Coroutine[Any, Any, T],
+    *,
+    name: str | None = None,
+    loop: asyncio.AbstractEventLoop | None = None,
+) -> asyncio.Task[T]:
+    """A task that begins in the next turn of a loop, by default the running one, also where it starts tasks eagerly.
 
     An eager task (Python 3.12) runs before its creator has it, and may end before its creator has kept it. Another task
     factory of the program is used as it is.
     """
-    loop = asyncio.get_running_loop()
+    loop = asyncio.get_running_loop() if loop is None else loop
     if _is_eager(loop.get_task_factory()):
         return asyncio.Task(coroutine, loop=loop, name=name)
     return loop.create_task(coroutine, name=name)

@@ -295,7 +295,7 @@ class IceServerProvider:
         if self._task is None:
             self._cancel_timer()
             self._state = "fetching"
-            self._task = start_task(self._run(self._loop), name="rtcpeer ice servers")
+            self._task = start_task(self._run(self._loop), name="rtcpeer ice servers", loop=self._loop)
         return self._task
 
     async def _run(self, loop: asyncio.AbstractEventLoop) -> None:

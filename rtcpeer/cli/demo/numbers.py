@@ -97,7 +97,7 @@ class NumberedStream:
 
     def _begin(self) -> None:
         if self._task is None:
-            self._task = start_task(self._count())
+            self._task = start_task(self._count(), loop=self._loop)
 
     async def _count(self) -> None:
         start = self._loop.time()

@@ -497,7 +497,7 @@ class IceAgent:
     # -- gathering ---------------------------------------------------------------------------------
 
     def _spawn(self, work: Any) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = start_task(work)
+        task: asyncio.Task[None] = start_task(work, loop=self._loop)
         quiet(task)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)

@@ -301,7 +301,7 @@ class PeerSession:
         if loop is None or loop.is_closed():
             self._let_go()
         else:
-            self._closing = start_task(self._finish(waits), name=f"{self.name} close")
+            self._closing = start_task(self._finish(waits), name=f"{self.name} close", loop=loop)
 
     async def _finish(self, waits: list[Awaitable[Any]]) -> None:
         """Wait, within bounds, until all is released; what fails is reported, never raised."""

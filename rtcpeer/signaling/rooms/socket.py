@@ -97,7 +97,7 @@ class RoomSocket:
 
     def start(self) -> None:
         """Begin to write; the socket is prepared."""
-        self._writer = start_task(self._write_all(), name="rtcpeer room writer")
+        self._writer = start_task(self._write_all(), name="rtcpeer room writer", loop=self._loop)
 
     def send(self, frame: dict[str, Any]) -> None:
         """Send a frame without a number."""
