@@ -81,14 +81,19 @@ class Consent:
             return Liveness.EXPIRED
         if unanswered >= settings.consent_expiry:
             return Liveness.EXPIRED
-        if silence >= settings.disconnected_after or unanswered >= self._doubtful_after:
+        if silence >= settings.disconnected_after or now >= self._doubt_at(pair):
             return Liveness.SILENT
         return Liveness.LIVE
 
-    @property
-    def _doubtful_after(self) -> float:
-        """Time since the last response after which requests have been unanswered for `disconnected_after`."""
-        return self._settings.consent_interval[1] + self._settings.disconnected_after
+    def _doubt_at(self, pair: Pair) -> float:
+        """When requests will have been unanswered for `disconnected_after`, those of a silence that is over aside.
+
+        What ends a silence is often a request of the other end, and the answer to ours comes a moment later.
+        """
+        settings = self._settings
+        return (
+            max(pair.consented_at + settings.consent_interval[1], pair.woke_at) + settings.disconnected_after
+        )
 
     def is_quiet(self, now: float, pair: Pair) -> bool:
         """Whether the pair has left so many probes unanswered that another should take its place."""
@@ -133,7 +138,7 @@ class Consent:
         """When to look again; earlier once the first data since it was heard is sent (`request_at`)."""
         settings = self._settings
         silence_at = pair.heard_at + settings.disconnected_after
-        doubt_at = pair.consented_at + self._doubtful_after
+        doubt_at = self._doubt_at(pair)
         expiry = min(
             pair.consented_at + settings.consent_expiry,
             pair.heard_at + settings.disconnected_after + settings.failed_after,

@@ -327,6 +327,7 @@ class Generation:
         for pair in self.checklist.pairs.values():
             pair.heard_at += amount
             pair.consented_at += amount
+            pair.woke_at += amount
         self._started_at += amount
         self._ended_at += amount
         self._told_at += amount
@@ -464,8 +465,11 @@ class Generation:
                 not self.checklist.pairs and self.gathered and now + SLACK >= self._told_at + _UNPAIRED_AFTER
             )
         else:
-            level = self.consent.level(now + SLACK, pair)
+            was_silent = pair.is_silent
             pair.is_silent = now + SLACK - pair.heard_at >= self._settings.disconnected_after
+            if was_silent and not pair.is_silent and not failed:
+                pair.woke_at = now
+            level = self.consent.level(now + SLACK, pair)
             # Who asks has to answer too before it counts as alive again.
             self.failed = level is Liveness.EXPIRED or (failed and level is Liveness.SILENT)
         if self.failed and not failed:

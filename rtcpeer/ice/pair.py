@@ -169,6 +169,7 @@ class Pair:
         "triggered",
         "valid_local",
         "wanted",
+        "woke_at",
     )
 
     packets_sent: int
@@ -209,6 +210,8 @@ class Pair:
         # The last valid response to a check of ours (RFC 7675).
         self.consented_at: float = -NEVER
         self.is_silent: bool = False
+        # When something was heard again after that, while it was selected.
+        self.woke_at: float = -NEVER
         self.retry_at: float = NEVER
         self.retry_pause: float = 0.0
         self.rtt: float | None = None

@@ -248,3 +248,17 @@ def test_it_is_looked_at_when_consent_becomes_doubtful_although_data_comes() -> 
     assert consent.next_time(110.75, path) == 111.0
     assert consent.level(111.0, path) is Liveness.SILENT
     assert consent.next_time(111.0, path) > 111.0
+
+
+def test_a_path_that_is_back_has_the_time_to_answer_before_it_is_doubted() -> None:
+    """What ends an outage is often a request of the other end: our last answer is old then, the next on its way."""
+    consent = Consent(SETTINGS, lambda: 0.5)
+    path = pair(100.0, 88.0)
+    assert consent.level(100.0, path) is Liveness.SILENT
+
+    path.woke_at = 100.0
+    assert consent.level(100.0, path) is Liveness.LIVE
+    assert consent.next_time(100.0, path) <= 105.0
+    path.heard_at = 104.9
+    assert consent.level(104.9, path) is Liveness.LIVE
+    assert consent.level(105.0, path) is Liveness.SILENT

@@ -585,6 +585,26 @@ def test_while_data_flows_consent_is_asked_for_four_to_six_seconds_after_the_sel
 # -- loss, failure and what comes after ------------------------------------------------------------
 
 
+def test_an_outage_that_the_other_end_ends_is_not_told_twice() -> None:
+    """Our last answer is from long before it, and our next request is on its way when theirs comes."""
+    wire, left, _, first, _ = connected_pair()
+    pair = left.core.route
+    assert pair is not None
+    pair.heard_at, pair.consented_at = wire.now - 8, wire.now - 13
+    left.core.tick(wire.now)
+    assert left.core.state == "disconnected"
+
+    pair.heard_at = wire.now
+    states = []
+    for elapsed in (0.0, 0.2, 0.4):
+        left.core.woken(wire.now + elapsed, pair)
+        states.append(left.core.state)
+    assert states == ["completed"] * 3
+    # a path that brings data and no answer is in trouble all the same
+    pair.heard_at = wire.now + 5
+    assert first.level(wire.now + 5) is Liveness.SILENT
+
+
 def test_a_base_that_goes_is_silence_at_once() -> None:
     wire, left, _, first, _ = connected_pair()
     pair = left.core.route
