@@ -10,7 +10,6 @@ Owns: the encoder, its jobs, when the next picture is due. Never: packets, the t
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import functools
 import math
 import weakref
@@ -30,6 +29,7 @@ from rtcpeer.media.sound import FORMATS
 from rtcpeer.media.source import TrackSource
 from rtcpeer.media.video.pictures import BITRATE_MAX, BITRATE_MIN
 from rtcpeer.media.workers import CoderStuckError, Workers
+from rtcpeer.records import replace
 from rtcpeer.values import DegradationPreference
 
 # A key frame costs ten others; requests that come faster are answered together.
@@ -241,7 +241,7 @@ class EncodingGroup:
             self._wants_key, self._key_at = False, now
         estimates = [estimate for estimate in self._members.values() if estimate is not None]
         self._estimate = min(estimates) if estimates else None
-        request = dataclasses.replace(
+        request = replace(
             request, force_keyframe=forced, estimate=self._estimate, divisor=self._divisor(request, now)
         )
         self._encoded += 1

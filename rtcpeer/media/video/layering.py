@@ -12,8 +12,6 @@ from enum import Enum, auto
 
 from rtcpeer.records import record
 
-LAYERS_MAX = 3
-
 
 class Buffer(Enum):
     """A buffer in which VP8 and VP9 keep a picture for others to refer to."""
